@@ -1,0 +1,1 @@
+"""Chat platforms: each translates between its platform and the core's port."""

@@ -1,0 +1,1 @@
+"""The one asyncio core: decides, owns conversations, knows no platform."""

@@ -1,0 +1,85 @@
+"""The port between the core and the chat platforms: what an adapter fills in, and what the core offers to it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from bot.core.events import Closing, ConversationId, Message, PostedPart
+
+RecordPart = Callable[[PostedPart], Awaitable[None]]
+"""Stores the platform's id of a posted part in the journal; await it before the next send."""
+
+
+class Reply(Protocol):
+    """One answer as a platform shows it. Called by one task at a time, in the order open, any others, finish or fail.
+
+    Every method may raise ReplyFailed when the platform will not take it; the core then stops the answer.
+    """
+
+    async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
+        """Begin. From the second attempt on (`attempt` >= 2) an earlier run crashed: take over the parts in `posted`
+        and what else of this reply is found on the platform, edit them instead of posting again, delete what is left over.
+        """
+        ...
+
+    async def waiting(self, place: int, wait_s: float | None) -> None:
+        """Tell the place in the queue (1 is next) and the expected wait; called again when the place changes."""
+        ...
+
+    async def working(self) -> None:
+        """Show that the answer is being made (typing), until text comes."""
+        ...
+
+    async def append(self, piece: str) -> None:
+        """Add text. Returns soon: shows it when the platform's pace allows, always the newest text, never a queue of edits."""
+        ...
+
+    async def replace(self, text: str) -> None:
+        """Put a whole new text in place of what was shown so far (progress lines); paced like `append`."""
+        ...
+
+    async def finish(self, closing: Closing) -> None:
+        """Show exactly `closing.text`, its sources and note; returns when the platform has all of it."""
+        ...
+
+    async def fail(self, sentence: str) -> None:
+        """Say in one sentence what went wrong, below any text already shown; returns when the platform has it."""
+        ...
+
+
+class Inbox(Protocol):
+    """What the core offers to adapters."""
+
+    async def handle(self, message: Message, reply: Reply) -> None:
+        """Take a message. Returns when it is journaled, or ignored, or refused; never waits for an answer."""
+        ...
+
+    async def resume(self, adapter: "Adapter") -> int:
+        """Answer what a crash or a stop left unanswered on the adapter's platform, oldest first; how many.
+        Call it once the platform can be written to, before or after the messages missed meanwhile are handled.
+        """
+        ...
+
+    async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
+        """Stop running and waiting answers of a conversation, of one person only if given; how many."""
+        ...
+
+    async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
+        """The question was deleted on the platform: stop its answer. False when it was not running or waiting."""
+        ...
+
+
+class Adapter(Protocol):
+    """A chat platform."""
+
+    @property
+    def platform(self) -> str:
+        """The first part of its conversations' ids."""
+        ...
+
+    async def run(self, inbox: Inbox) -> None:
+        """Translate events until cancelled. Ends with an exception when the platform is lost for good."""
+        ...
+
+    def reply_to(self, message: Message) -> Reply:
+        """A reply for a message that a previous process received, built from the message alone."""
+        ...

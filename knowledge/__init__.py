@@ -1,0 +1,1 @@
+"""Finds passages in documents. Knows no chat platform and no language model."""

@@ -1,0 +1,59 @@
+"""What reading a file yields: documents cut into drafts of passages, or the sentence that says why not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from knowledge.passages import Place
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to read. `document` is its path below the collection's folder, with forward slashes.
+
+    `template` renders a row of a CSV or JSONL file, `{column}` for each column; empty: every column on a line of its own.
+    """
+
+    path: Path
+    document: str
+    template: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A passage not stored yet. `text` is `document_text[place.start:place.end]`, without its outer white space."""
+
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """A document read: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`)."""
+
+    document: str
+    title: str
+    language: str
+    drafts: tuple[Draft, ...]
+
+
+@dataclass(eq=False)
+class Unreadable(Exception):
+    """A file that cannot be read; `reason` is a sentence that names what is wrong with it."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Reader(Protocol):
+    """Turns files into documents."""
+
+    async def read(self, source: SourceFile) -> list[ReadDocument]:
+        """Read, parse and split one file. Raises Unreadable; never lets a bad file harm another."""
+        ...
+
+    async def close(self) -> None:
+        """End what reading needed."""
+        ...

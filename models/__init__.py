@@ -1,0 +1,1 @@
+"""Language models: what turns turns into text. Knows no chat platform and no documents."""

@@ -1,0 +1,148 @@
+"""The engine's port: what every language model behind Hearth must offer, and the errors it raises."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a prompt."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads, in the order that keeps its prefix stable from turn to turn.
+
+    `system` and `history` stay the same until the next turn is added, so an engine may keep their state.
+    `tail` carries the passages and the question, changes each turn and is never part of a later history.
+    """
+
+    system: str
+    history: tuple[Turn, ...]
+    tail: str
+
+    def turns(self) -> tuple[Turn, ...]:
+        """The whole prompt as turns: system, history, and the tail as the last user turn."""
+        head = (Turn("system", self.system),) if self.system else ()
+        return (*head, *self.history, Turn("user", self.tail))
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen, and when to stop. `seed=None` draws a fresh seed for each answer."""
+
+    temperature: float = 0.3
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.05
+    repeat_penalty: float = 1.05
+    seed: int | None = None
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`."""
+
+    prompt_tokens: int
+    prefilled_tokens: int
+    reused_tokens: int
+    generated_tokens: int
+    prefill_s: float
+    decode_s: float
+    finish: FinishReason
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Generated tokens per second of decoding, 0.0 when nothing was decoded."""
+        return self.generated_tokens / self.decode_s if self.decode_s > 0 else 0.0
+
+
+class Engine(Protocol):
+    """A language model that answers `capacity` prompts at once."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people."""
+        ...
+
+    @property
+    def capacity(self) -> int:
+        """How many answers may stream at the same time; the core's queue admits no more."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens one answer may use in all: prompt and generated text together."""
+        ...
+
+    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncIterator[str | Usage]:
+        """Answer the prompt: pieces of text as they come, then exactly one `Usage` as the last item.
+
+        `key` names the conversation whose state may be kept; it is opaque. Closing the iterator or cancelling the
+        task that reads it stops the model within one step. Thinking text and stop strings are never part of the pieces.
+
+        Raises PromptTooLong before anything is generated, EngineFailed when the model cannot answer.
+        """
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of a text without the template around it; callable from any thread."""
+        ...
+
+    async def prepare(self, key: str, prompt: Prompt) -> None:
+        """Prefill `system` and `history` of a prompt while nobody waits; given up as soon as somebody asks."""
+        ...
+
+    async def forget(self, key: str) -> int:
+        """Drop all state kept for a conversation; the number of bytes dropped."""
+        ...
+
+    def estimate(self) -> float:
+        """Seconds a new prompt would wait for its first token if it were admitted now."""
+        ...
+
+    async def close(self) -> None:
+        """Stop the model and free its memory; running streams end with EngineFailed."""
+        ...
+
+
+@dataclass(eq=False)
+class EngineFailed(Exception):
+    """The model could not answer; `reason` is a sentence for the log and the admin."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(eq=False)
+class PromptTooLong(Exception):
+    """The prompt leaves no room for an answer; both figures are tokens."""
+
+    prompt_tokens: int
+    limit_tokens: int
+
+    def __str__(self) -> str:
+        return f"The prompt has {self.prompt_tokens} tokens, and the model takes {self.limit_tokens}."
+
+
+@dataclass(eq=False)
+class ModelUnusable(Exception):
+    """A model cannot be loaded; `reason` names the file and the way out."""
+
+    reason: str
+    path: str = field(default="")
+
+    def __str__(self) -> str:
+        return self.reason
