@@ -1,0 +1,14 @@
+"""Who may read what: which collections an audience may be answered from. Pure."""
+
+from collections.abc import Collection, Mapping
+
+from bot.core.events import EVERYONE, Audience
+
+
+def readable(readers: Mapping[str, Collection[str]], audience: Audience) -> frozenset[str]:
+    """Names of the collections whose readers include everyone or a name of the audience.
+
+    `readers` maps each collection to its reader names. A collection without readers is readable by nobody.
+    """
+    allowed = audience.names | {EVERYONE}
+    return frozenset(name for name, names in readers.items() if allowed.intersection(names))

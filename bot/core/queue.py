@@ -1,0 +1,145 @@
+"""The fair queue in front of the engine: people take turns, conversations keep their order."""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bot.core.events import ConversationId
+
+PEOPLE_REMEMBERED = 1000
+"""How many people's last turn is kept; it bounds the memory, and a home has fewer."""
+
+
+@dataclass(eq=False)
+class TooManyWaiting(Exception):
+    """A person has as many questions open as one person may."""
+
+    limit: int
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A question's place in the queue. `behind` groups wait for all lower ones (other tools wait behind people)."""
+
+    number: int
+    person: str
+    conversation: ConversationId
+    behind: int
+    admitted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def heads(waiting: Iterable[Ticket], running: Collection[ConversationId]) -> list[Ticket]:
+    """The tickets that could be admitted now: the oldest of each conversation that no answer is running in."""
+    taken = set(running)
+    first: list[Ticket] = []
+    for ticket in waiting:
+        if ticket.conversation not in taken:
+            taken.add(ticket.conversation)
+            first.append(ticket)
+    return first
+
+
+def choose(candidates: Iterable[Ticket], served: Mapping[str, int]) -> Ticket | None:
+    """Whose turn it is: lowest group, then who was served longest ago, then who came first.
+
+    `served` maps a person to the number of the admission in which they were last served.
+    """
+    return min(candidates, key=lambda ticket: (ticket.behind, served.get(ticket.person, 0), ticket.number), default=None)
+
+
+def order(waiting: Iterable[Ticket], served: Mapping[str, int]) -> list[Ticket]:
+    """All waiting tickets in the order in which they will be admitted if nobody else comes."""
+    remaining = list(waiting)
+    turns = dict(served)
+    clock = max(turns.values(), default=0)
+    result: list[Ticket] = []
+    while ticket := choose(heads(remaining, ()), turns):
+        clock += 1
+        turns[ticket.person] = clock
+        remaining.remove(ticket)
+        result.append(ticket)
+    return result
+
+
+class FairQueue:
+    """Admits `capacity` tickets at a time."""
+
+    def __init__(self, capacity: int, per_person: int) -> None:
+        self._capacity = capacity
+        self._per_person = per_person
+        self._waiting: list[Ticket] = []
+        self._running: list[Ticket] = []
+        self._open: Counter[str] = Counter()
+        self._served: OrderedDict[str, int] = OrderedDict()
+        self._count = 0
+        self._admissions = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many tickets wait."""
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """How many tickets are admitted and not left."""
+        return len(self._running)
+
+    def enter(self, person: str, conversation: ConversationId, behind: int = 0) -> Ticket:
+        """Take a ticket. Raises TooManyWaiting when the person has `per_person` open already."""
+        if self._open[person] >= self._per_person:
+            raise TooManyWaiting(self._per_person)
+        self._count += 1
+        ticket = Ticket(self._count, person, conversation, behind)
+        self._open[person] += 1
+        self._waiting.append(ticket)
+        self._admit()
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give a ticket back, admitted or not; the next one moves up. A second call does nothing."""
+        held = self._running if ticket in self._running else self._waiting
+        if ticket not in held:
+            return
+        held.remove(ticket)
+        self._open[ticket.person] -= 1
+        if not self._open[ticket.person]:
+            del self._open[ticket.person]
+        self._admit()
+
+    def place(self, ticket: Ticket) -> int:
+        """How many tickets stand before this one, plus one; 0 once it is admitted."""
+        return 0 if ticket.admitted.is_set() else order(self._waiting, self._served).index(ticket) + 1
+
+    async def places(self, ticket: Ticket, notice_after_s: float) -> AsyncIterator[int]:
+        """The ticket's place each time it changes, the first after `notice_after_s`; ends when it is admitted."""
+        try:
+            await asyncio.wait_for(ticket.admitted.wait(), notice_after_s or 0.001)
+        except TimeoutError:
+            told = 0
+            while not ticket.admitted.is_set():
+                changed = self._changed
+                if (place := self.place(ticket)) != told:
+                    told = place
+                    yield place
+                await changed.wait()
+
+    def _admit(self) -> None:
+        while len(self._running) < self._capacity:
+            ticket = choose(heads(self._waiting, {held.conversation for held in self._running}), self._served)
+            if ticket is None:
+                break
+            self._waiting.remove(ticket)
+            self._running.append(ticket)
+            self._serve(ticket.person)
+            ticket.admitted.set()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _serve(self, person: str) -> None:
+        self._admissions += 1
+        self._served[person] = self._admissions
+        self._served.move_to_end(person)
+        while len(self._served) > PEOPLE_REMEMBERED:
+            self._served.popitem(last=False)
