@@ -1,0 +1,181 @@
+"""What every Reply keeps to, whatever its platform; each implementation joins with a `Stage` of its own."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import pytest
+
+from bot.core.errors import ReplyFailed
+from bot.core.events import Closing, PostedPart, Source
+from bot.core.ports import Reply
+from knowledge.passages import Place
+from tests.fakes.reply import FakePlatform, RecordingReply
+
+SOURCE = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "The drive is on shelf Heron.", 0.9)
+
+
+class Stage(Protocol):
+    """A platform with one question on it."""
+
+    def reply(self) -> Reply:
+        """A reply to the question, as the adapter builds it from the message; anew after each restart."""
+        ...
+
+    def shown(self) -> list[str]:
+        """The texts of all messages that the reply has on the platform now, oldest first."""
+        ...
+
+    def refuse(self) -> None:
+        """From now on the platform takes nothing more, for good."""
+        ...
+
+
+class RecordingStage:
+    """The fake that tests of the core use."""
+
+    def __init__(self) -> None:
+        self._platform = FakePlatform()
+        self._replies: list[RecordingReply] = []
+        self._refusing = False
+
+    def reply(self) -> Reply:
+        reply = RecordingReply("question-1", self._platform)
+        self._replies.append(reply)
+        return reply
+
+    def shown(self) -> list[str]:
+        return list(self._platform.parts.values())
+
+    def refuse(self) -> None:
+        for reply in self._replies:
+            reply.refuses_with = "the room is gone"
+
+
+STAGES: dict[str, Callable[[], Stage]] = {"recording": RecordingStage}
+
+
+@pytest.fixture(params=sorted(STAGES))
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return STAGES[request.param]()
+
+
+class Journal:
+    """Keeps what a reply records."""
+
+    def __init__(self) -> None:
+        self.parts: list[PostedPart] = []
+
+    async def record(self, part: PostedPart) -> None:
+        self.parts.append(part)
+
+
+async def opened(stage: Stage, journal: Journal, attempt: int = 1, posted: Sequence[PostedPart] = ()) -> Reply:
+    reply = stage.reply()
+    await reply.open(attempt, posted, journal.record)
+    return reply
+
+
+async def test_a_finished_reply_shows_exactly_the_closing_text(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    for piece in ["The drive ", "is on ", "shelf"]:
+        await reply.append(piece)
+    await reply.finish(Closing("The drive is on shelf Heron [1].", (SOURCE,)))
+    assert "".join(stage.shown()).startswith("The drive is on shelf Heron [1].")
+    assert len(stage.shown()) == 1
+
+
+async def test_a_reply_finished_without_pieces_is_posted(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    await reply.finish(Closing("Shelf Heron."))
+    assert stage.shown() == ["Shelf Heron."]
+
+
+async def test_opening_waiting_and_working_leave_nothing_behind(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    await reply.waiting(3, 12.5)
+    await reply.waiting(1, None)
+    await reply.working()
+    await reply.finish(Closing("Shelf Heron."))
+    assert stage.shown() == ["Shelf Heron."]
+
+
+async def test_replace_puts_a_new_text_in_place_of_what_was_shown(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    await reply.append("10 of 50 documents")
+    await reply.replace("50 of 50 documents")
+    await reply.finish(Closing("Added 50 documents."))
+    assert stage.shown() == ["Added 50 documents."]
+
+
+async def test_a_failure_is_told_below_the_text_already_shown(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    await reply.append("The drive is")
+    await reply.fail("The model stopped working.")
+    shown = "".join(stage.shown())
+    assert shown.startswith("The drive is")
+    assert shown.endswith("The model stopped working.")
+
+
+async def test_a_failure_before_any_text_is_posted(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    await reply.fail("The model stopped working.")
+    assert stage.shown() == ["The model stopped working."]
+
+
+async def test_posted_parts_are_recorded_once_and_numbered_from_0(stage: Stage) -> None:
+    journal = Journal()
+    reply = await opened(stage, journal)
+    await reply.append("Shelf ")
+    await reply.finish(Closing("Shelf Heron."))
+    assert [part.number for part in journal.parts] == list(range(len(stage.shown())))
+    assert len({part.platform_id for part in journal.parts}) == len(journal.parts)
+
+
+async def test_a_second_attempt_edits_what_the_first_one_posted(stage: Stage) -> None:
+    journal = Journal()
+    first = await opened(stage, journal)
+    await first.finish(Closing("A longer first answer."))
+    second = await opened(stage, Journal(), attempt=2, posted=journal.parts)
+    await second.append("Shelf ")
+    await second.finish(Closing("Shelf Heron."))
+    assert stage.shown() == ["Shelf Heron."]
+
+
+async def test_a_post_that_a_crash_kept_out_of_the_journal_is_not_posted_twice(stage: Stage) -> None:
+    first = await opened(stage, Journal())
+    await first.finish(Closing("A first answer."))
+    journal = Journal()
+    second = await opened(stage, journal, attempt=2, posted=())
+    await second.append("Shelf ")
+    await second.finish(Closing("Shelf Heron."))
+    assert stage.shown() == ["Shelf Heron."]
+    assert len(journal.parts) == 1
+
+
+async def test_a_failed_second_attempt_leaves_one_message(stage: Stage) -> None:
+    first = await opened(stage, Journal())
+    await first.finish(Closing("A first answer."))
+    second = await opened(stage, Journal(), attempt=3, posted=())
+    await second.fail("The answer failed twice.")
+    assert len(stage.shown()) == 1
+    assert stage.shown()[0].endswith("The answer failed twice.")
+
+
+async def test_an_empty_closing_text_ends_the_reply(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    await reply.finish(Closing("", note="Stopped."))
+    assert "".join(stage.shown()) in ("", "Stopped.")
+
+
+async def test_a_platform_that_refuses_raises_reply_failed(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    stage.refuse()
+    with pytest.raises(ReplyFailed):
+        await reply.finish(Closing("Shelf Heron."))
+
+
+async def test_a_platform_that_refuses_raises_on_failures_too(stage: Stage) -> None:
+    reply = await opened(stage, Journal())
+    stage.refuse()
+    with pytest.raises(ReplyFailed):
+        await reply.fail("The model stopped working.")
