@@ -1,6 +1,6 @@
 """The engine's port: what every language model behind Hearth must offer, and the errors it raises."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -85,7 +85,7 @@ class Engine(Protocol):
         """Tokens one answer may use in all: prompt and generated text together."""
         ...
 
-    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncIterator[str | Usage]:
+    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         """Answer the prompt: pieces of text as they come, then exactly one `Usage` as the last item.
 
         `key` names the conversation whose state may be kept; it is opaque. Closing the iterator or cancelling the

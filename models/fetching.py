@@ -1,0 +1,91 @@
+"""One fetch of weights as its parts see it: progress, cancellation, free space, and the error it ends with."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+Phase = Literal["downloading", "unpacking", "checking"]
+
+_REPORTS_EVERY_S = 0.1
+_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """How far the fetch of one file has come; `total_bytes` is 0 when unknown."""
+
+    file: str
+    phase: Phase
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(eq=False)
+class WeightsUnavailable(Exception):
+    """The weights cannot be had; `reason` is a sentence with the way out."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class FetchCancelled(Exception):
+    """Raised inside the fetching thread when nobody waits for the file any more."""
+
+
+class Fetching:
+    """What the steps of a fetch share. Used by one thread; `cancel` may be called from any."""
+
+    def __init__(self, on_progress: Callable[[FetchProgress], None]) -> None:
+        self._on_progress = on_progress
+        self._cancelled = threading.Event()
+        self._reported_at = 0.0
+
+    def cancel(self) -> None:
+        """End the fetch at its next step."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise FetchCancelled when the fetch was cancelled."""
+        if self._cancelled.is_set():
+            raise FetchCancelled
+
+    def report(self, file: str, phase: Phase, done_bytes: int, total_bytes: int) -> None:
+        """Tell progress, ten times a second at most but always the end; raise FetchCancelled when cancelled."""
+        self.check()
+        now = time.monotonic()
+        if now - self._reported_at >= _REPORTS_EVERY_S or done_bytes >= total_bytes > 0:
+            self._reported_at = now
+            self._on_progress(FetchProgress(file, phase, done_bytes, total_bytes))
+
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Hold a lock between threads and processes on the file `path`; waiting for it can be cancelled."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(poll_interval=_POLL_S, cancel_check=self._cancelled.is_set)
+        except Timeout as error:
+            raise FetchCancelled from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def require_space(folder: Path, needed_bytes: int, what: str) -> None:
+    """Raise WeightsUnavailable when the disk that holds `folder` has less than `needed_bytes` free."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise WeightsUnavailable(
+            f"{what} needs {needed_bytes:,} bytes of disk space and {folder} has {free_bytes:,} free. "
+            "Free some space, or choose another cache folder."
+        )
