@@ -1,0 +1,50 @@
+# The commands of a Hearth checkout. Each sets up .venv first; when nothing changed that takes a second.
+#
+#   BACKEND=cpu|cuda|vulkan|rocm|metal   what the language model runs on (cpu)
+#   LLAMA_WHEEL=file                     a ready llama-cpp-python wheel instead of a compile
+#   NATIVE=0                             code for any machine of this architecture, not just for this one (images)
+#   PYTHON=python3.12                    the Python to use (the newest of 3.13, 3.12, 3.11)
+#   HEARTH_CACHE=folder                  where compiled wheels and model files are kept (~/.cache/hearth)
+
+SETUP  = deploy/build/python -m deploy.build.setup
+PYTEST = .venv/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test soak check bench lock clean environment
+
+help: ## Show these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^#   /  /p' $(MAKEFILE_LIST)
+
+demo: ## Set up, fetch two small models, index the demo documents and chat (QUESTION="..." asks once)
+	@$(SETUP)
+	@.venv/bin/python -m bot demo
+
+environment: ## Only set up .venv with what Hearth runs on
+	@$(SETUP)
+
+test: ## All tests: unit, contract and integration, with real models
+	@$(SETUP) --dev
+	$(PYTEST)
+
+soak: ## The long form of the loops that `make test` runs 20 rounds of
+	@$(SETUP) --dev
+	HEARTH_SOAK=1 $(PYTEST) -m soak -o timeout=7200
+
+check: ## Formatting, lint, types, layers and unit tests, in seconds
+	@$(SETUP) --dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	$(PYTEST) tests/unit -q
+
+bench: ## Measure against the bar: one JSON object, non-zero below it
+	@$(SETUP) --dev
+	@.venv/bin/python -m tests.benchmarks
+
+lock: ## Resolve the locks anew after pyproject.toml changed (UPGRADE=1 takes the newest versions)
+	@deploy/build/python -m deploy.build.lock
+
+clean: ## Remove .venv and tool caches; compiled wheels and models stay in the cache folder
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

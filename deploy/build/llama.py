@@ -1,0 +1,185 @@
+"""Compiles llama-cpp-python from its pinned source package, once per version, backend, flags and processor.
+
+The wheel is tagged py3-none: one serves every Python of the machine. It lives in the cache folder, so that a new
+checkout or a new `.venv` does not compile again.
+"""
+
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.build import machine
+from deploy.build.packages import LOCKS, install_locked
+from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
+
+INCLUDE = Path(__file__).with_name("llama-build.cmake")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What the model runs on: CMake flags, and the compiler driver without which CMake would give up late."""
+
+    flags: tuple[str, ...]
+    tool: str = ""
+    package: str = ""
+
+
+BACKENDS = {
+    "cpu": Backend(()),
+    "cuda": Backend(("-DGGML_CUDA=ON",), "nvcc", "nvidia-cuda-toolkit, or NVIDIA's own packages"),
+    "vulkan": Backend(("-DGGML_VULKAN=ON",), "glslc", "glslc libvulkan-dev spirv-headers"),
+    "rocm": Backend(("-DGGML_HIP=ON",), "hipcc", "hipcc rocm-dev, or AMD's own packages"),
+    "metal": Backend(("-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON")),
+}
+
+# What Hearth does not load: the picture models (llava) and TLS for a downloader that is not built.
+LEFT_OUT = ("-DLLAVA_BUILD=OFF", "-DLLAMA_OPENSSL=OFF")
+
+# For images: x86-64-v3, which every Intel since Haswell (2013) and AMD since Excavator (2015) runs, Atoms and Celerons
+# of that time aside. Without AVX2 and F16C decoding would be several times slower. On other architectures the
+# compiler's own baseline (armv8-a) stays, so that a Raspberry Pi 4 runs it too.
+PORTABLE = {
+    "x86_64": tuple(f"-DGGML_{name}=ON" for name in ("SSE42", "AVX", "AVX2", "BMI2", "FMA", "F16C")),
+}
+
+# Variables that change what a compiler makes.
+TUNING = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CUDACXX", "CUDAARCHS", "HIPCXX", "CMAKE_ARGS")
+
+
+@dataclass(frozen=True)
+class Build:
+    """One way of compiling: what to hand to CMake, and a key that differs whenever the result may."""
+
+    backend: str
+    flags: tuple[str, ...]
+    key: str
+
+    @property
+    def name(self) -> str:
+        """The folder of the wheel in the cache."""
+        return f"{self.backend}-{self.key}"
+
+
+def plan(environment: Mapping[str, str]) -> Build:
+    """Decide what to compile from BACKEND, NATIVE and the compiler's own variables; raises SetupFailed."""
+    backend = environment.get("BACKEND") or "cpu"
+    if backend not in BACKENDS:
+        raise SetupFailed(f"BACKEND={backend} is not one of {', '.join(BACKENDS)}.", status=2)
+    if backend == "metal" and sys.platform != "darwin":
+        raise SetupFailed("BACKEND=metal needs a Mac. For this machine: cpu, cuda, vulkan or rocm.", status=2)
+    native = environment.get("NATIVE") or "1"
+    if native not in ("0", "1"):
+        raise SetupFailed(f"NATIVE={native} is neither 0 (any machine) nor 1 (this machine).", status=2)
+    flags = [*BACKENDS[backend].flags, *LEFT_OUT]
+    if native == "0":
+        flags += ["-DGGML_NATIVE=OFF", *PORTABLE.get(platform.machine(), ())]
+    return Build(backend, tuple(flags), _key(flags, native == "1", environment))
+
+
+def _key(flags: list[str], native: bool, environment: Mapping[str, str]) -> str:
+    parts = [
+        (LOCKS / "engine.lock").read_text(encoding="utf-8"),
+        INCLUDE.read_text(encoding="utf-8"),
+        machine.libraries(),
+        machine.processor() if native else "",
+        *flags,
+        *(f"{name}={environment.get(name, '')}" for name in TUNING),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def find(build: Build, cache: Path) -> Path | None:
+    """Give the cached wheel of a build, if it was made before."""
+    return next(iter(sorted((cache / "wheels" / build.name).glob("llama_cpp_python-*.whl"))), None)
+
+
+def require_tools(build: Build, environment: Mapping[str, str]) -> None:
+    """Raise SetupFailed when a tool for the compile is missing: said before anything is downloaded."""
+    machine.require_compiler(environment)
+    backend = BACKENDS[build.backend]
+    if backend.tool and not shutil.which(backend.tool, path=_tool_path(environment)):
+        raise SetupFailed(
+            f"BACKEND={build.backend} needs {backend.tool}, which was not found on the path. "
+            f"On Debian or Ubuntu: install {backend.package}. Without it: BACKEND=cpu."
+        )
+
+
+def _tool_path(environment: Mapping[str, str]) -> str:
+    # The vendors' packages install outside the usual path.
+    return os.pathsep.join((environment.get("PATH", os.defpath), "/usr/local/cuda/bin", "/opt/rocm/bin"))
+
+
+def compile_wheel(build: Build, cache: Path, environment: Mapping[str, str]) -> Path:
+    """Compile, or find what another process compiled meanwhile; returns the wheel in the cache.
+
+    The wheel appears in its place whole, by a rename; what an interrupted compile left is removed by the next.
+    Raises SetupFailed with the end of the log.
+    """
+    with machine.locked(cache / "wheels" / ".lock", "compiling llama-cpp-python"):
+        if found := find(build, cache):
+            return found
+        for left in (cache / "wheels").glob(".making-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=cache / "wheels", ignore_cleanup_errors=True) as made:
+            _compile_in(Path(made), build, cache, environment)
+            (Path(made) / "out").rename(cache / "wheels" / build.name)
+    wheel = find(build, cache)
+    if wheel is None:
+        raise SetupFailed(f"The compile left no wheel in {cache / 'wheels' / build.name}. Remove it and try again.")
+    return wheel
+
+
+def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str, str]) -> None:
+    log = cache / "logs" / f"llama-{build.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    tools = made / "tools"
+    subprocess.run([sys.executable, "-m", "venv", tools], check=True)
+    install_locked(tools, "bootstrap", made, environment, "Build tools (1 of 2)")
+    install_locked(tools, "build", made, environment, "Build tools (2 of 2)")
+    command = [tools / "bin" / "python", "-m", "pip", "wheel", "--verbose", "--progress-bar", "raw", "--no-deps"]
+    # pip's own cache of wheels does not know the flags; without isolation it builds with the locked tools.
+    command += ["--no-cache-dir", "--no-build-isolation", "--no-binary", ":all:", "--require-hashes"]
+    command += ["--wheel-dir", made / "out", "--requirement", LOCKS / "engine.lock"]
+    print(f"Compiling the language model's engine for {build.backend}: minutes, once. Log: {log}", file=sys.stderr)
+    try:
+        run(command, "Engine", compile_measure, log, compile_environment(build, tools, made, environment))
+    except CommandFailed as failure:
+        raise SetupFailed(
+            "\n".join(failure.tail)
+            + f"\n\nllama-cpp-python did not compile for {build.backend}. The whole log: {log}\n"
+            "Often: too little memory (CMAKE_BUILD_PARALLEL_LEVEL=1 helps) or disk, or a backend's toolkit that this "
+            "compiler is too new for (BACKEND=cpu goes without)."
+        ) from failure
+
+
+def compile_environment(build: Build, tools: Path, made: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables of the compile: locked tools first on the path, our flags, then the admin's CMAKE_ARGS."""
+    flags = [f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={INCLUDE.absolute()}", *build.flags]
+    jobs = environment.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(machine.compile_jobs())
+    return {
+        **environment,
+        "PATH": f"{tools / 'bin'}{os.pathsep}{_tool_path(environment)}",
+        "TMPDIR": str(made),
+        "CMAKE_GENERATOR": "Ninja",
+        "CMAKE_BUILD_PARALLEL_LEVEL": jobs,
+        "CMAKE_ARGS": " ".join([shlex.join(flags), environment.get("CMAKE_ARGS", "")]).strip(),
+    }
+
+
+def ready_wheel(path: Path) -> Path:
+    """Check a wheel that was made elsewhere (LLAMA_WHEEL): there, and of the locked version; raises SetupFailed."""
+    if not path.is_file():
+        raise SetupFailed(f"LLAMA_WHEEL={path} is not a file.", status=2)
+    wanted = (LOCKS / "engine.lock").read_text(encoding="utf-8").split("==")[1].split()[0]
+    name, _, version = path.name.partition("-")
+    if name != "llama_cpp_python" or version.split("-")[0].split("+")[0] != wanted:
+        raise SetupFailed(f"LLAMA_WHEEL={path} is not a wheel of llama-cpp-python {wanted}.", status=2)
+    return path.absolute()

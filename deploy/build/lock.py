@@ -1,0 +1,71 @@
+"""Resolves the locks from pyproject.toml: universal, with the hashes of every published file, naming no index."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.build.packages import LOCKS, install_locked
+from deploy.build.progress import SetupFailed
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "build" / "lock"
+OLDEST_PYTHON = "3.11"
+HEADER = "# Written by `make lock` from pyproject.toml: Python 3.11 and newer, every platform. Do not edit.\n"
+
+# Wheels only, so that nothing but the engine is compiled and no build tool comes unlocked.
+COMMON = ("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-config", "--no-header")
+COMMON += ("--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet")
+WHEELS = ("--only-binary", ":all:", "--no-binary", "llama-cpp-python")
+
+# One resolution feeds the next: a package that stands in several locks has one version.
+INPUTS: dict[str, tuple[str, ...]] = {
+    "requirements": ("pyproject.toml", "--no-emit-package", "llama-cpp-python"),
+    "requirements-dev": ("pyproject.toml", "--group", "pyproject.toml:dev", "--no-emit-package", "llama-cpp-python"),
+    "bootstrap": ("--group", "pyproject.toml:bootstrap"),
+    "build": ("--group", "pyproject.toml:build"),
+    "lock": ("--group", "pyproject.toml:lock"),
+    "engine": ("--group", "pyproject.toml:engine", "--no-deps"),
+}
+
+
+def uv() -> Path:
+    """Install the resolver itself from its lock; `$UV` names another one, as for the very first lock."""
+    if chosen := os.environ.get("UV"):
+        return Path(chosen)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", TOOLS], check=True)
+    install_locked(TOOLS, "bootstrap", TOOLS, os.environ, "Installer")
+    install_locked(TOOLS, "lock", TOOLS, os.environ, "Resolver")
+    return TOOLS / "bin" / "uv"
+
+
+def resolve(resolver: Path, name: str, upgrade: bool) -> None:
+    """Resolve one lock; the versions it holds stay, unless an upgrade is asked or pyproject.toml rules them out."""
+    target = LOCKS / f"{name}.lock"
+    command = [resolver, "pip", "compile", *COMMON, *WHEELS, *INPUTS[name], "--output-file", target]
+    if upgrade:
+        command.append("--upgrade")
+    first = next(iter(INPUTS))
+    if name != first:
+        command += ["--constraint", LOCKS / f"{first}.lock"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    target.write_text(HEADER + target.read_text(encoding="utf-8").removeprefix(HEADER), encoding="utf-8")
+
+
+def main() -> int:
+    """Resolve all locks; returns the exit status."""
+    try:
+        resolver = uv()
+        for name in INPUTS:
+            print(f"Resolving {name}.lock", file=sys.stderr)
+            resolve(resolver, name, bool(os.environ.get("UPGRADE")))
+    except SetupFailed as failure:
+        print(failure, file=sys.stderr)
+        return failure.status
+    except subprocess.CalledProcessError as failure:
+        return failure.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""Runs one long command: its output to a log, its progress on one line of the terminal."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+TAIL_LINES = 30
+# Without a terminal (a log of continuous integration) a line at most this often.
+QUIET_S = 5.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a command is: `done` of `total`, in whatever unit it counts."""
+
+    what: str
+    done: int
+    total: int
+
+
+Measure = Callable[[str], Step | None]
+
+
+class SetupFailed(Exception):
+    """A sentence for the person at the keyboard, and the exit status of the program."""
+
+    def __init__(self, sentence: str, status: int = 1) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class CommandFailed(Exception):
+    """A command ended with a status other than 0; carries the last lines it wrote."""
+
+    def __init__(self, status: int, tail: Sequence[str]) -> None:
+        super().__init__(f"exit status {status}")
+        self.tail = tail
+
+
+class ProgressLine:
+    """One line that is rewritten on a terminal; elsewhere, a line for a tenth of the way, every few seconds at most."""
+
+    def __init__(self, label: str, stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
+        self._label = label
+        self._stream = stream
+        self._clock = clock
+        self._started = clock()
+        self._shown: tuple[str, int] | None = None
+        self._written = self._started
+
+    def begin(self) -> None:
+        """Say that the work has begun."""
+        self._write(f"{self._label} ...")
+
+    def show(self, step: Step) -> None:
+        """Show a step, unless the line would hardly differ from the one before."""
+        percent = 100 * step.done // max(1, step.total)
+        terminal = self._stream.isatty()
+        shown = (step.what, percent if terminal else percent // 10)
+        if shown != self._shown and (terminal or self._clock() - self._written >= QUIET_S):
+            self._shown = shown
+            self._write(f"{self._label}: {step.what} {percent}% after {self._elapsed()}")
+
+    def end(self, outcome: str) -> None:
+        """Say how it ended, and leave the line on the screen."""
+        self._write(f"{self._label}: {outcome} after {self._elapsed()}")
+        if self._stream.isatty():
+            print(file=self._stream)
+
+    def _elapsed(self) -> str:
+        seconds = round(self._clock() - self._started)
+        return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02} s"
+
+    def _write(self, text: str) -> None:
+        self._written = self._clock()
+        if self._stream.isatty():
+            print(f"\r\x1b[K{text}", end="", file=self._stream, flush=True)
+        else:
+            print(text, file=self._stream, flush=True)
+
+
+def run(command: Sequence[str | Path], label: str, measure: Measure, log: Path, env: Mapping[str, str]) -> None:
+    """Run a command, its output in `log`, showing the steps that `measure` reads from its lines.
+
+    Raises CommandFailed when it ends with a status other than 0. A command that is interrupted is waited for.
+    """
+    line = ProgressLine(label)
+    line.begin()
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    with (
+        log.open("w", encoding="utf-8", errors="replace") as kept,
+        subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=dict(env),
+            start_new_session=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            for text in process.stdout:
+                kept.write(text)
+                tail.append(text.rstrip())
+                if step := measure(text):
+                    line.show(step)
+        except BaseException:
+            # The compilers are grandchildren: the whole group has to go, or they would work on for minutes.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            raise
+    line.end("done" if process.returncode == 0 else "failed")
+    if process.returncode:
+        raise CommandFailed(process.returncode, list(tail))
+
+
+def pip_measure(packages: int) -> Measure:
+    """Read the steps of `pip install --progress-bar raw` for a lock of so many packages."""
+    collected = 0
+
+    def measure(text: str) -> Step | None:
+        nonlocal collected
+        if text.startswith(("Collecting ", "Processing ")):
+            collected += 1
+            return Step("fetching", min(collected, packages), packages)
+        if text.startswith("Installing collected packages"):
+            return Step("unpacking", packages, packages)
+        return None
+
+    return measure
+
+
+_COMPILED = re.compile(r"\s*\[(\d+)/(\d+)\] ")
+_FETCHED = re.compile(r"\s*Progress (\d+) of (\d+)$")
+
+
+def compile_measure(text: str) -> Step | None:
+    """Read one line of a compile by pip: raw download progress, then ninja's `[n/m]`."""
+    if found := _COMPILED.match(text):
+        return Step("compiling", int(found[1]), int(found[2]))
+    if found := _FETCHED.match(text):
+        return Step("fetching", int(found[1]), int(found[2]))
+    return None
