@@ -1,0 +1,177 @@
+"""Opens SQLite files: numbered migrations, transactions, and a sentence for what can be wrong with a database."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+
+@dataclass(eq=False)
+class DatabaseTooNew(Exception):
+    """The file was written by a newer Hearth; `found` and `known` are schema numbers."""
+
+    path: Path
+    found: int
+    known: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path} was written by a newer Hearth (schema {self.found}, this one knows {self.known}): "
+            "start the newer version, or restore an older copy of the file."
+        )
+
+
+@dataclass(eq=False)
+class DatabaseDamaged(Exception):
+    """The file is no database or its content is broken; `reason` is SQLite's, `way_out` a sentence."""
+
+    path: Path
+    reason: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"The database {self.path} is damaged ({self.reason}). {self.way_out}"
+
+
+@dataclass(eq=False)
+class DatabaseUnusable(Exception):
+    """The file cannot be opened or written; `reason` is the system's."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"The database {self.path} cannot be opened or written ({self.reason}): "
+            "check the folder's owner and permissions, the free space, and that no other program holds the file."
+        )
+
+
+class Database:
+    """One SQLite file on one thread. Reads go through `rows` and `row`, writes through `transaction`."""
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        migrations: Path,
+        *,
+        way_out: str = "Restore it from a backup, or move it away to start with an empty one.",
+        check: bool = False,
+        read_only: bool = False,
+    ) -> "Database":
+        """Open or create a file (mode 0600, WAL, foreign keys) and bring its schema up to date.
+
+        `migrations` is a folder of `0001_name.sql`, `0002_name.sql` and so on; each runs in one transaction that also
+        sets `user_version`. `check` looks through the file for damage (about a second for each 300 MB); `read_only`
+        refuses writes of this connection. Raises DatabaseTooNew, DatabaseUnusable, and DatabaseDamaged with `way_out`.
+        """
+        connection: aiosqlite.Connection | None = None
+        try:
+            _create_private(path)
+            connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+            await _prepare(connection, path, _scripts(migrations), check=check, read_only=read_only)
+        except BaseException as error:
+            if connection is not None:
+                await connection.close()
+            if isinstance(error, sqlite3.Error | OSError):
+                raise _sentence(path, error, way_out) from error
+            raise
+        return cls(path, connection)
+
+    async def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
+        """All rows of a query, as tuples. Between the statements of a transaction it sees what that has written."""
+        return list(await self._connection.execute_fetchall(sql, parameters))
+
+    async def row(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
+        """The only row of a query. Raises LookupError unless there is exactly one."""
+        rows = await self.rows(sql, parameters)
+        if len(rows) != 1:
+            raise LookupError(f"{len(rows)} rows instead of one")
+        return rows[0]
+
+    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
+        """Run one statement outside a transaction: a pragma, or a write that stands alone."""
+        async with self._writing:
+            await self._connection.execute_fetchall(sql, parameters)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """All or nothing, one at a time."""
+        async with self._writing:
+            await self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                await self._connection.execute("COMMIT")
+            except BaseException:
+                await self._connection.rollback()
+                raise
+
+    async def checkpoint(self) -> None:
+        """Write everything into the main file and empty the write-ahead log, so that deleted rows leave both."""
+        await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def close(self) -> None:
+        """Close the file; what was committed stays."""
+        await self._connection.close()
+
+
+async def _prepare(
+    connection: aiosqlite.Connection, path: Path, scripts: list[str], *, check: bool, read_only: bool
+) -> None:
+    version = await _value(connection, "PRAGMA user_version")
+    if version > len(scripts):
+        raise DatabaseTooNew(path, version, len(scripts))
+    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = NORMAL"):
+        await connection.execute_fetchall(f"PRAGMA {pragma}")
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        await _migrate(connection, number, script)
+    # Only now: SQLite advises to change tables with foreign keys off, and the pragma is ignored inside a transaction.
+    await connection.execute("PRAGMA foreign_keys = ON")
+    if check and (found := await _value(connection, "PRAGMA quick_check(1)")) != "ok":
+        raise sqlite3.DatabaseError(found)
+    if read_only:
+        await connection.execute("PRAGMA query_only = ON")
+
+
+async def _migrate(connection: aiosqlite.Connection, number: int, script: str) -> None:
+    try:
+        await connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    except BaseException:
+        await connection.rollback()
+        raise
+
+
+async def _value(connection: aiosqlite.Connection, sql: str) -> Any:
+    rows = list(await connection.execute_fetchall(sql))
+    return rows[0][0]
+
+
+def _scripts(migrations: Path) -> list[str]:
+    found = sorted(migrations.glob("*.sql"))
+    if [int(path.name.partition("_")[0]) for path in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"Migrations must be numbered from 1 without gaps: {[path.name for path in found]}")
+    return [path.read_text(encoding="utf-8") for path in found]
+
+
+def _create_private(path: Path) -> None:
+    """Make the file ourselves, so that it is never readable by others; SQLite gives -wal and -shm the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _sentence(path: Path, error: sqlite3.Error | OSError, way_out: str) -> DatabaseDamaged | DatabaseUnusable:
+    # OperationalError: locked, read-only, disk full, cannot open. Its siblings: corrupt, not a database.
+    if isinstance(error, OSError | sqlite3.OperationalError):
+        return DatabaseUnusable(path, str(error))
+    return DatabaseDamaged(path, str(error), way_out)
