@@ -5,10 +5,13 @@ from typing import Protocol
 
 import pytest
 
+from adapters.console.events import Question
+from adapters.console.reply import ConsoleReply
 from bot.core.errors import ReplyFailed
 from bot.core.events import Closing, PostedPart, Source
 from bot.core.ports import Reply
 from knowledge.passages import Place
+from tests.fakes.channel import MemoryChannel
 from tests.fakes.reply import FakePlatform, RecordingReply
 
 SOURCE = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "The drive is on shelf Heron.", 0.9)
@@ -51,7 +54,23 @@ class RecordingStage:
             reply.refuses_with = "the room is gone"
 
 
-STAGES: dict[str, Callable[[], Stage]] = {"recording": RecordingStage}
+class ConsoleStage:
+    """The console over a channel in memory, watched by a platform that drops send ids it knows."""
+
+    def __init__(self) -> None:
+        self._channel = MemoryChannel()
+
+    def reply(self) -> Reply:
+        return ConsoleReply(Question("kitchen", "question-1"), self._channel.write, 0.0, lambda: None)
+
+    def shown(self) -> list[str]:
+        return list(self._channel.shown().values())
+
+    def refuse(self) -> None:
+        self._channel.gone = True
+
+
+STAGES: dict[str, Callable[[], Stage]] = {"recording": RecordingStage, "console": ConsoleStage}
 
 
 @pytest.fixture(params=sorted(STAGES))

@@ -1,0 +1,165 @@
+"""The console as a chat platform: messages from JSON lines, answers as JSON events, many conversations at once."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters.console.attachments import AttachmentReader
+from adapters.console.channel import Channel
+from adapters.console.events import Question
+from adapters.console.jsonl import BadLine, Line, MessageLine, StopLine, WithdrawLine, parse
+from adapters.console.pending import Pending
+from adapters.console.reply import ConsoleReply
+from adapters.console.settings import ConsoleSettings
+from bot.core.errors import ReplyFailed
+from bot.core.events import Attachment, Audience, ConversationId, Message, Person
+from bot.core.ports import Inbox
+
+PLATFORM = "console"
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Client:
+    """One channel being served: `folder` is where its relative attachment paths start."""
+
+    channel: Channel
+    folder: Path
+    pending: Pending = field(default_factory=Pending)
+
+
+class ConsoleAdapter:
+    """Fills `Adapter`. `home` is the channel that answers go to whose own client is gone: those of an earlier process.
+
+    Further clients come and go through `serve`, each getting the answers to its own messages.
+    """
+
+    def __init__(self, settings: ConsoleSettings, home: Channel | None = None) -> None:
+        self._settings = settings
+        self._home = Client(home, Path.cwd()) if home else None
+        self._attachments = AttachmentReader(settings.attachment_bytes)
+        self._inbox: Inbox | None = None
+        self._opened = asyncio.Event()
+        self.home_ended = asyncio.Event()
+        """Set when the home channel's input has ended and everything in it is answered."""
+
+    @property
+    def platform(self) -> str:
+        """`console`."""
+        return PLATFORM
+
+    async def run(self, inbox: Inbox) -> None:
+        """Answer what an earlier process left, serve the home channel, and let other clients in, until cancelled.
+
+        Raises ReplyFailed when nobody reads the home channel any more.
+        """
+        self._inbox = inbox
+        self._opened.set()
+        resumed = await inbox.resume(self)
+        if resumed:
+            logger.info("Answering %d console messages that an earlier process left.", resumed)
+        if self._home:
+            await self._serve(self._home, inbox)
+            self.home_ended.set()
+        await asyncio.Event().wait()
+
+    async def serve(self, channel: Channel, folder: Path) -> None:
+        """Serve one client until its input has ended and every message in it is answered.
+
+        Raises ReplyFailed when the client has gone away.
+        """
+        await self._opened.wait()
+        assert self._inbox is not None
+        await self._serve(Client(channel, folder), self._inbox)
+
+    def reply_to(self, message: Message) -> ConsoleReply:
+        """A reply on the home channel; without one, opening it raises ReplyFailed."""
+        return self._reply(message, self._home)
+
+    async def _serve(self, client: Client, inbox: Inbox) -> None:
+        number = 0
+        async for line in client.channel.lines():
+            number += 1
+            if line is None or line.strip():
+                await self._take(client, inbox, number, line)
+        await client.pending.none()
+
+    async def _take(self, client: Client, inbox: Inbox, number: int, line: bytes | None) -> None:
+        try:
+            content = parse(line)
+            message = await self._message(content, client.folder) if isinstance(content, MessageLine) else None
+        except BadLine as fault:
+            await client.channel.write({"event": "error", "line": number, "sentence": f"Line {number}: {fault}."})
+            return
+        if message is not None:
+            await inbox.handle(message, self._reply(message, client))
+            await client.channel.write(_question(message).event("received"))
+        else:
+            await client.channel.write(await _control(content, inbox))
+
+    def _reply(self, message: Message, client: Client | None) -> ConsoleReply:
+        question = _question(message)
+        if client is None:
+            return ConsoleReply(question, _refuse, self._settings.edit_interval_s, lambda: None)
+        number, on_end = client.pending.ticket()
+        reply = ConsoleReply(question, client.channel.write, self._settings.edit_interval_s, on_end)
+        client.pending.watch(reply, number)
+        return reply
+
+    async def _message(self, line: MessageLine, folder: Path) -> Message:
+        attachments = await self._attachments.read(line.attachments, folder)
+        return _message(line, attachments)
+
+
+def _message(line: MessageLine, attachments: tuple[Attachment, ...]) -> Message:
+    conversation = conversation_id(line.conversation)
+    author = Person(id=f"{PLATFORM}:{line.author}", name=line.author, is_admin=line.admin)
+    return Message(
+        conversation=conversation,
+        event_id=line.event_id or uuid.uuid4().hex,
+        author=author,
+        text=line.text,
+        addressed=line.addressed,
+        audience=_audience(line, conversation, author),
+        sent_at=time.time() if line.sent_at is None else line.sent_at,
+        attachments=attachments,
+    )
+
+
+def _audience(line: MessageLine, conversation: ConversationId, author: Person) -> Audience:
+    if line.audience is not None:
+        names = frozenset(line.audience)
+    elif line.private:
+        names = frozenset({PLATFORM, conversation, author.id})
+    else:
+        names = frozenset({conversation})
+    return Audience(names, private=line.private)
+
+
+def conversation_id(name: str) -> ConversationId:
+    """A conversation's id by its name on the console."""
+    return ConversationId(f"{PLATFORM}:{name.removeprefix(PLATFORM + ':')}")
+
+
+def _question(message: Message) -> Question:
+    return Question(message.conversation.removeprefix(f"{PLATFORM}:"), message.event_id)
+
+
+async def _control(line: Line, inbox: Inbox) -> Mapping[str, Any]:
+    if isinstance(line, StopLine):
+        person = f"{PLATFORM}:{line.author}" if line.author else None
+        count = await inbox.stop(conversation_id(line.stop), person)
+        return {"event": "stopped", "conversation": line.stop, "count": count}
+    assert isinstance(line, WithdrawLine)
+    named = line.withdraw
+    found = await inbox.withdraw(conversation_id(named.conversation), named.event_id)
+    return Question(named.conversation, named.event_id).event("withdrawn", was_open=found)
+
+
+async def _refuse(event: Mapping[str, Any]) -> None:
+    raise ReplyFailed("The client that asked is gone, and an answer cannot wait for it on the console.")

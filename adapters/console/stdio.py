@@ -1,0 +1,120 @@
+"""Standard input and output as a channel: a thread each, because asyncio's pipes refuse regular files."""
+
+import asyncio
+import os
+import queue
+import select
+import threading
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from adapters.console.channel import NOBODY_READS, LineCutter, encode
+from bot.core.errors import ReplyFailed
+
+LINES_AHEAD = 256
+"""Lines that are read before the first of them is handled; it bounds the memory when input comes fast."""
+
+
+class StdioChannel:
+    """Reads lines from one file descriptor and writes events to another; works with pipes, terminals and files.
+
+    Opened and used on a running event loop. `close` writes what is waiting and ends the writing thread; the reading
+    thread is a daemon, because a blocking read cannot be called back.
+    """
+
+    def __init__(self, input_fd: int, output_fd: int, line_bytes: int) -> None:
+        self._input_fd = input_fd
+        self._output_fd = output_fd
+        self._cutter = LineCutter(line_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._lines: asyncio.Queue[tuple[bytes | None, bool]] = asyncio.Queue()
+        self._room = threading.BoundedSemaphore(LINES_AHEAD)
+        self._outgoing: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._reading = threading.Thread(target=self._read, name="console-read", daemon=True)
+        self._writing = threading.Thread(target=self._write_all, name="console-write", daemon=True)
+        self._writing.start()
+
+    async def lines(self) -> AsyncIterator[bytes | None]:
+        """Input lines until the end of the input."""
+        self._reading.start()
+        while True:
+            line, more = await self._lines.get()
+            if not more:
+                return
+            self._room.release()
+            yield line
+
+    async def write(self, event: Mapping[str, Any]) -> None:
+        """Write one event, in the order of the calls."""
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._outgoing.put((encode(event), written))
+        try:
+            await written
+        except OSError as error:
+            raise ReplyFailed(NOBODY_READS) from error
+
+    async def close(self) -> None:
+        """Write what is still waiting, and end the writing thread."""
+        ended: asyncio.Future[None] = self._loop.create_future()
+        self._outgoing.put((b"", ended))
+        self._outgoing.put(None)
+        await asyncio.wait([ended])
+        ended.exception()
+
+    def _read(self) -> None:
+        while data := self._read_some():
+            if not self._hand_over(self._cutter.feed(data)):
+                return
+        if self._hand_over(self._cutter.end()):
+            self._post(self._lines.put_nowait, (None, False))
+
+    def _read_some(self) -> bytes:
+        while True:
+            try:
+                return os.read(self._input_fd, 65536)
+            except BlockingIOError:
+                # Another process may have left the shared terminal in non-blocking mode.
+                select.select([self._input_fd], [], [])
+            except OSError:
+                return b""
+
+    def _hand_over(self, lines: list[bytes | None]) -> bool:
+        for line in lines:
+            self._room.acquire()
+            if not self._post(self._lines.put_nowait, (line, True)):
+                return False
+        return True
+
+    def _write_all(self) -> None:
+        broken: OSError | None = None
+        while (item := self._outgoing.get()) is not None:
+            data, written = item
+            broken = broken or self._write_bytes(data)
+            self._post(_settle, written, broken)
+
+    def _write_bytes(self, data: bytes) -> OSError | None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._output_fd, rest) :]
+            except BlockingIOError:
+                select.select([], [self._output_fd], [])
+            except OSError as error:
+                return error
+        return None
+
+    def _post(self, function: Any, *arguments: Any) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # The loop is closed: nobody waits for this any more.
+            return False
+        return True
+
+
+def _settle(written: asyncio.Future[None], broken: OSError | None) -> None:
+    if written.done():
+        return
+    if broken is None:
+        written.set_result(None)
+    else:
+        written.set_exception(broken)
