@@ -29,12 +29,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A document read: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`)."""
+    """A document read: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`).
+
+    `language` is an ISO 639-1 code, empty when unclear. A row that cannot be read has no drafts and a `problem`: a sentence.
+    """
 
     document: str
     title: str
     language: str
     drafts: tuple[Draft, ...]
+    problem: str = ""
 
 
 @dataclass(eq=False)
@@ -52,6 +56,10 @@ class Reader(Protocol):
 
     async def read(self, source: SourceFile) -> list[ReadDocument]:
         """Read, parse and split one file. Raises Unreadable; never lets a bad file harm another."""
+        ...
+
+    async def read_bytes(self, name: str, data: bytes) -> list[ReadDocument]:
+        """Read a file that is in memory, such as one sent with a question; `name` tells its kind. Raises Unreadable."""
         ...
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """Errors of the core's port.
 
-    Exception
-     +-- ReplyFailed    the platform will not take the reply (raised by adapters, from the library's error)
+Exception
+ +-- ReplyFailed    the platform will not take the reply (raised by adapters, from the library's error)
 """
 
 from dataclasses import dataclass

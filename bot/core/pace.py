@@ -19,7 +19,7 @@ class Pace:
         self._until: dict[ConversationId, float] = {}
 
     def check(self, conversation: ConversationId, now: float) -> Verdict:
-        """Count one more answer: `go`, `pause` when this one is too many (said once), `paused` while the pause lasts."""
+        """Count one more answer: `go`, `pause` when it is one too many (said once), `paused` while the pause lasts."""
         self._tidy(now)
         if conversation in self._until:
             return "paused"

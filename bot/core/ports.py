@@ -16,8 +16,9 @@ class Reply(Protocol):
     """
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
-        """Begin. From the second attempt on (`attempt` >= 2) an earlier run crashed: take over the parts in `posted`
-        and what else of this reply is found on the platform, edit them instead of posting again, delete what is left over.
+        """Begin. From the second attempt on (`attempt` >= 2) an earlier run did not come to its end: take over the
+        parts in `posted` and what else of this reply is found on the platform, edit them instead of posting again,
+        and delete what is left over at the end.
         """
         ...
 
@@ -30,7 +31,7 @@ class Reply(Protocol):
         ...
 
     async def append(self, piece: str) -> None:
-        """Add text. Returns soon: shows it when the platform's pace allows, always the newest text, never a queue of edits."""
+        """Add text. Returns soon: shown when the platform's pace allows, always the newest text, no queue of edits."""
         ...
 
     async def replace(self, text: str) -> None:

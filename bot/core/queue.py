@@ -20,12 +20,16 @@ class TooManyWaiting(Exception):
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A question's place in the queue. `behind` groups wait for all lower ones (other tools wait behind people)."""
+    """A question's place in the queue. `behind` groups wait for all lower ones (other tools wait behind people).
+
+    `foremost` is set once nothing older of its conversation waits or runs, `admitted` once it may use the engine.
+    """
 
     number: int
     person: str
     conversation: ConversationId
     behind: int
+    foremost: asyncio.Event = field(default_factory=asyncio.Event)
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -45,7 +49,9 @@ def choose(candidates: Iterable[Ticket], served: Mapping[str, int]) -> Ticket | 
 
     `served` maps a person to the number of the admission in which they were last served.
     """
-    return min(candidates, key=lambda ticket: (ticket.behind, served.get(ticket.person, 0), ticket.number), default=None)
+    return min(
+        candidates, key=lambda ticket: (ticket.behind, served.get(ticket.person, 0), ticket.number), default=None
+    )
 
 
 def order(waiting: Iterable[Ticket], served: Mapping[str, int]) -> list[Ticket]:
@@ -70,6 +76,7 @@ class FairQueue:
         self._per_person = per_person
         self._waiting: list[Ticket] = []
         self._running: list[Ticket] = []
+        self._closing: list[Ticket] = []
         self._open: Counter[str] = Counter()
         self._served: OrderedDict[str, int] = OrderedDict()
         self._count = 0
@@ -83,7 +90,7 @@ class FairQueue:
 
     @property
     def running(self) -> int:
-        """How many tickets are admitted and not left."""
+        """How many tickets are using the engine."""
         return len(self._running)
 
     def enter(self, person: str, conversation: ConversationId, behind: int = 0) -> Ticket:
@@ -97,10 +104,17 @@ class FairQueue:
         self._admit()
         return ticket
 
+    def free(self, ticket: Ticket) -> None:
+        """The engine is free for others, but the ticket's conversation waits until it is left, to keep its order."""
+        if ticket in self._running:
+            self._running.remove(ticket)
+            self._closing.append(ticket)
+            self._admit()
+
     def leave(self, ticket: Ticket) -> None:
         """Give a ticket back, admitted or not; the next one moves up. A second call does nothing."""
-        held = self._running if ticket in self._running else self._waiting
-        if ticket not in held:
+        held = next((held for held in (self._running, self._closing, self._waiting) if ticket in held), None)
+        if held is None:
             return
         held.remove(ticket)
         self._open[ticket.person] -= 1
@@ -127,15 +141,21 @@ class FairQueue:
 
     def _admit(self) -> None:
         while len(self._running) < self._capacity:
-            ticket = choose(heads(self._waiting, {held.conversation for held in self._running}), self._served)
+            ticket = choose(heads(self._waiting, self._busy()), self._served)
             if ticket is None:
                 break
             self._waiting.remove(ticket)
             self._running.append(ticket)
             self._serve(ticket.person)
+            ticket.foremost.set()
             ticket.admitted.set()
+        for ticket in heads(self._waiting, self._busy()):
+            ticket.foremost.set()
         self._changed.set()
         self._changed = asyncio.Event()
+
+    def _busy(self) -> set[ConversationId]:
+        return {held.conversation for held in (*self._running, *self._closing)}
 
     def _serve(self, person: str) -> None:
         self._admissions += 1

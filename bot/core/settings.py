@@ -12,7 +12,8 @@ class CoreSettings(BaseModel):
 
     name: str = Field("Hearth", min_length=1, max_length=80, description="What the assistant calls itself.")
     language: Literal["auto", "en", "fr"] = Field(
-        "auto", description="Language of Hearth's own sentences; auto follows the first clear message of a conversation."
+        "auto",
+        description="Language of Hearth's own sentences; auto follows the first clear message of a conversation.",
     )
     instructions: str = Field(
         "", max_length=8000, description="Added to the system prompt: what the assistant should know about your home."
@@ -21,19 +22,25 @@ class CoreSettings(BaseModel):
     blocked_people: tuple[str, ...] = Field((), description="Ids of people who never get an answer.")
     question_characters: int = Field(20_000, ge=100, description="Longer questions are refused with a sentence.")
     waiting_per_person: int = Field(5, ge=1, description="Questions one person may have open at the same time.")
-    notice_after_s: float = Field(2.0, ge=0, description="Seconds of waiting after which the place in the queue is told.")
+    notice_after_s: float = Field(
+        2.0, ge=0, description="Seconds of waiting after which the place in the queue is told."
+    )
     answers_per_minute: int = Field(
         20, ge=1, description="More answers a minute in one conversation pause it (bridges can echo bots)."
     )
     pause_s: float = Field(300.0, gt=0, description="Seconds such a pause lasts.")
-    history_tokens: int = Field(1200, ge=0, description="Tokens of earlier turns in a prompt; older halves are dropped.")
+    history_tokens: int = Field(
+        1200, ge=0, description="Tokens of earlier turns in a prompt; older halves are dropped."
+    )
     passages: int = Field(5, ge=0, le=50, description="Passages put in front of the model for one question.")
     passage_tokens: int = Field(1200, ge=0, description="Tokens that passages and attachments may take together.")
     when_unsupported: Literal["say_so", "answer"] = Field(
         "say_so",
         description="A first question that no document supports: say so and where was looked, or let the model answer.",
     )
-    search_timeout_s: float = Field(20.0, gt=0, description="Seconds a search may take before the answer goes on without.")
+    search_timeout_s: float = Field(
+        20.0, gt=0, description="Seconds a search may take before the answer goes on without."
+    )
     token_timeout_s: float = Field(
         180.0, gt=0, description="Seconds the model may stay silent before an answer is given up."
     )

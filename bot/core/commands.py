@@ -1,0 +1,177 @@
+"""One table of commands for all platforms, and what each of them does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.core.conversation import place_text
+from bot.core.events import Closing, ConversationId, Message, Source
+from bot.core.figures import Figures
+from bot.core.history import History
+from bot.core.ports import Reply
+from bot.core.texts import Language, say
+from knowledge.library import FolderUnreadable, Library, ReindexRunning
+from knowledge.passages import ReindexProgress, ReindexReport
+from models.engine import Engine
+
+FAILURES_SHOWN = 10
+PROGRESS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command as a person gave it."""
+
+    message: Message
+    argument: str
+    language: Language
+    reply: Reply
+
+
+class Stopper(Protocol):
+    """What stops answers."""
+
+    async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
+        """Stop answers of a conversation."""
+        ...
+
+    async def stop_person(self, person_id: str) -> int:
+        """Stop all of a person's answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of the table. `words` are what people may write for it, `run` makes the reply's text."""
+
+    name: str
+    words: tuple[str, ...]
+    run: Callable[[Call], Awaitable[Closing]]
+    admins_only: bool = False
+
+
+class Commands:
+    """The commands, bound to what they act on."""
+
+    def __init__(
+        self, *, library: Library, engine: Engine, history: History, figures: Figures, stopper: Stopper, prefix: str
+    ) -> None:
+        self._library = library
+        self._engine = engine
+        self._history = history
+        self._figures = figures
+        self._stopper = stopper
+        self._prefix = prefix
+        rows = (
+            Command("ask", ("ask",), self._help),  # with a question triage makes an answer of it
+            Command("help", ("help", "aide"), self._help),
+            Command("sources", ("sources",), self._sources),
+            Command("stop", ("stop", "arrête"), self._stop),
+            Command("stats", ("stats",), self._stats),
+            Command("forget", ("forget", "oublie"), self._forget),
+            Command("reindex", ("reindex", "réindexe"), self._reindex, admins_only=True),
+        )
+        self.table: Mapping[str, Command] = {row.name: row for row in rows}
+        self.words: Mapping[str, str] = {word: row.name for row in rows for word in row.words}
+
+    async def run(self, name: str, call: Call) -> Closing:
+        """Run a command; its reply's text. Refuses with a sentence what is for admins only."""
+        command = self.table[name]
+        if command.admins_only and not call.message.author.is_admin:
+            return Closing(say("not_admin", call.language, command=self._prefix + name))
+        return await command.run(call)
+
+    async def _help(self, call: Call) -> Closing:
+        lines = [
+            say("help_line", call.language, prefix=self._prefix, name=name, summary=say(f"help_{name}", call.language))
+            for name in self.table
+        ]
+        return Closing(say("help", call.language, prefix=self._prefix, commands="\n".join(lines)))
+
+    async def _stop(self, call: Call) -> Closing:
+        author = call.message.author
+        stopped = await self._stopper.stop(call.message.conversation, None if author.is_admin else author.id)
+        key = "stopped_count" if stopped else "nothing_to_stop"
+        return Closing(say(key, call.language, count=stopped))
+
+    async def _sources(self, call: Call) -> Closing:
+        sources = await self._history.last_sources(call.message.conversation)
+        if not sources:
+            return Closing(say("no_answer_yet" if sources is None else "no_sources", call.language))
+        lines = [say("sources_title", call.language), *(_quoted(source, call.language) for source in sources)]
+        return Closing("\n\n".join(lines))
+
+    async def _stats(self, call: Call) -> Closing:
+        return Closing(await self._figures.text(call.language))
+
+    async def _forget(self, call: Call) -> Closing:
+        message, everything = call.message, call.argument.casefold() in ("conversation", "all", "tout")
+        if call.argument and not everything:
+            return Closing(say("forget_unknown", call.language))
+        if everything and not (message.audience.private or message.author.is_admin):
+            return Closing(say("forget_conversation_refused", call.language))
+        if everything:
+            await self._stopper.stop(message.conversation)
+            gone = await self._history.forget_conversation(message.conversation)
+        else:
+            await self._stopper.stop_person(message.author.id)
+            gone = await self._history.forget_person(message.author.id)
+        dropped = [await self._engine.forget(conversation) for conversation in gone.conversations]
+        text = say(
+            "forgotten",
+            call.language,
+            questions=gone.questions,
+            turns=gone.turns,
+            attachments=gone.attachments,
+            kilobytes=sum(dropped) // 1024,
+        )
+        return Closing(text)
+
+    async def _reindex(self, call: Call) -> Closing:
+        newest: list[ReindexProgress] = []
+        work = asyncio.create_task(self._library.reindex(on_progress=newest.append))
+        try:
+            while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
+                if newest:
+                    await call.reply.replace(_progress(newest[-1], call.language))
+                    newest.clear()
+            return Closing(_report(work.result(), call.language))
+        except ReindexRunning:
+            return Closing(say("reindex_running", call.language))
+        except FolderUnreadable as error:
+            return Closing(say("reindex_failed", call.language, reason=error))
+        finally:
+            work.cancel()
+
+
+def _quoted(source: Source, language: Language) -> str:
+    where = " › ".join(part for part in (source.document, place_text(source.place)) if part)
+    title = say("source_line", language, number=source.number, place=where, collection=source.collection)
+    return "\n".join([title, *(f"> {line}" for line in source.text.splitlines())])
+
+
+def _progress(progress: ReindexProgress, language: Language) -> str:
+    return say(
+        f"reindex_{progress.phase}", language, done=progress.done, total=progress.total, document=progress.document
+    )
+
+
+def _report(report: ReindexReport, language: Language) -> str:
+    text = say(
+        "reindex_done",
+        language,
+        seconds=round(report.took_s, 1),
+        added=report.added,
+        changed=report.changed,
+        removed=report.removed,
+        unchanged=report.unchanged,
+        failed=len(report.failed),
+    )
+    lines: Sequence[str] = [
+        say("reindex_failure", language, document=f"{failure.collection}/{failure.document}", reason=failure.reason)
+        for failure in report.failed[:FAILURES_SHOWN]
+    ]
+    more = len(report.failed) - FAILURES_SHOWN
+    rest = [say("reindex_more_failures", language, count=more)] if more > 0 else []
+    return "\n".join([text, *lines, *rest])

@@ -1,0 +1,67 @@
+"""Turns an error into the sentence for the person who asked, and the kind that metrics count."""
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from bot.core.errors import ReplyFailed
+from bot.core.queue import TooManyWaiting
+from bot.core.texts import Language, say
+from models.engine import EngineFailed, PromptTooLong
+
+
+@dataclass(eq=False)
+class Hopeless(Exception):
+    """This message has crashed the process before, too often to try again."""
+
+    crashes: int
+
+
+@dataclass(eq=False)
+class Undelivered(Exception):
+    """The platform did not take a finished answer in time."""
+
+    timeout_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"The platform did not take the finished answer within {self.timeout_s:g} s; it is kept for the next start."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What to say about an error, and whether its traceback belongs into the log because nobody expected it."""
+
+    kind: str
+    text: str
+    expected: bool = True
+    values: dict[str, object] = field(default_factory=dict)
+
+    def sentence(self, language: Language) -> str:
+        """The sentence for the person who asked."""
+        return say(self.text, language, **self.values)
+
+
+_TEXTS: tuple[tuple[type[BaseException], str, str], ...] = (
+    (PromptTooLong, "too_long", "question_too_long"),
+    (TooManyWaiting, "too_many", "too_many_waiting"),
+    (Hopeless, "crashed", "crashed_twice"),
+    (Undelivered, "undelivered", "unexpected"),
+    (EngineFailed, "engine", "engine_failed"),
+    (TimeoutError, "timeout", "engine_silent"),
+    (sqlite3.Error, "storage", "storage_failed"),
+    (ReplyFailed, "reply", "unexpected"),
+)
+
+
+def explain(error: BaseException) -> Explained:
+    """What an error means to the person who asked."""
+    values: dict[str, object] = {}
+    if isinstance(error, PromptTooLong):
+        values = {"size": error.prompt_tokens, "limit": error.limit_tokens}
+    elif isinstance(error, TooManyWaiting):
+        values = {"limit": error.limit}
+    for kind, name, text in _TEXTS:
+        if isinstance(error, kind):
+            return Explained(name, text, values=values)
+    return Explained("unexpected", "unexpected", expected=False)

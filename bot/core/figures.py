@@ -1,0 +1,57 @@
+"""The figures that `stats` tells: queue, speed, index, memory, time up."""
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import median
+
+import psutil
+
+from bot.core.history import History
+from bot.core.queue import FairQueue
+from bot.core.texts import Language, say
+from knowledge.library import Library
+from models.engine import Engine
+
+
+class Figures:
+    """Reads the figures where they are kept."""
+
+    def __init__(self, library: Library, engine: Engine, history: History, queue: FairQueue) -> None:
+        self._library = library
+        self._engine = engine
+        self._history = history
+        self._queue = queue
+        self._started = time.monotonic()
+
+    async def text(self, language: Language) -> str:
+        """All figures as a short text."""
+        answers = await self._history.figures()
+        answered = [answer.timings for answer in answers if answer.outcome == "answered"]
+        return say(
+            "stats",
+            language,
+            uptime=timedelta(seconds=round(time.monotonic() - self._started)),
+            model=self._engine.name,
+            capacity=self._engine.capacity,
+            memory=psutil.Process().memory_info().rss // 2**20,
+            running=self._queue.running,
+            waiting=self._queue.waiting,
+            answered=len(answered),
+            failed=sum(answer.outcome == "failed" for answer in answers),
+            first_token=_median([timings.first_token_s for timings in answered]),
+            tokens_per_s=_median([timings.tokens_per_s for timings in answered if timings.tokens_per_s]),
+            collections=await self._collections(language),
+        )
+
+    async def _collections(self, language: Language) -> str:
+        states = await self._library.state()
+        lines = [
+            say("stats_collection", language, name=s.name, documents=s.documents, passages=s.passages, failed=s.failed)
+            for s in states
+        ]
+        return "\n".join(lines) or say("stats_no_collections", language)
+
+
+def _median(values: Sequence[float]) -> str:
+    return f"{median(values):.1f}" if values else "–"

@@ -1,0 +1,140 @@
+"""What is remembered: the turns of each conversation, its language, the figures of answers; and forgetting them."""
+
+import json
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.core.conversation import PastTurn
+from bot.core.events import ConversationId, Source, Timings
+from bot.core.journal import Journal
+from bot.core.records import timings_from_json
+from bot.core.texts import Language
+from knowledge.sqlite import Database
+
+DAY_S = 86_400.0
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How much went, and the conversations whose parked model state must go too."""
+
+    turns: int
+    questions: int
+    attachments: int
+    conversations: frozenset[ConversationId]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFigures:
+    """An ended answer: when (seconds since the epoch), how, and what it took."""
+
+    ended_at: float
+    outcome: str
+    timings: Timings
+
+
+class History:
+    """The history database. `journal` is the part of it that makes answers exactly-once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.journal = Journal(database)
+
+    @classmethod
+    async def open(cls, path: Path) -> "History":
+        """Open or create the database. Raises DatabaseTooNew, DatabaseDamaged."""
+        database = await Database.open(path, MIGRATIONS)
+        # Deleted text is overwritten with zeros, not only unlinked.
+        await database.execute("PRAGMA secure_delete = ON")
+        return cls(database)
+
+    async def close(self) -> None:
+        """Close the database; what was stored stays."""
+        await self._database.close()
+
+    async def language(self, conversation: ConversationId) -> Language | None:
+        """The language a conversation was found to be in."""
+        rows = await self._database.rows("SELECT language FROM conversations WHERE id = ?", (conversation,))
+        return rows[0][0] if rows else None
+
+    async def set_language(self, conversation: ConversationId, language: Language) -> None:
+        """Remember the language of a conversation."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO conversations (id, language) VALUES (?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET language = excluded.language",
+                (conversation, language),
+            )
+
+    async def turns(self, conversation: ConversationId) -> list[PastTurn]:
+        """The turns that a prompt may still hold, oldest first; answers that never ended are not among them."""
+        rows = await self._database.rows(
+            "SELECT turns.id, role, speaker, text, collections FROM turns JOIN messages USING (platform, event_id)"
+            " WHERE turns.conversation = ?1 AND state IN ('written', 'answered', 'cancelled') AND turns.id >="
+            " COALESCE((SELECT first_turn FROM conversations WHERE id = ?1), 0) ORDER BY turns.id",
+            (conversation,),
+        )
+        return [
+            PastTurn(number, role, speaker, text, frozenset(json.loads(collections)))
+            for number, role, speaker, text, collections in rows
+        ]
+
+    async def drop_turns_before(self, conversation: ConversationId, first_turn: int) -> None:
+        """Turns older than `first_turn` no longer go into prompts; they stay until they are forgotten."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO conversations (id, first_turn) VALUES (?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET first_turn = excluded.first_turn",
+                (conversation, first_turn),
+            )
+
+    async def last_sources(self, conversation: ConversationId) -> tuple[Source, ...] | None:
+        """What the last answer of a conversation rests on; None when there was no answer."""
+        rows = await self._database.rows(
+            "SELECT platform, event_id FROM messages JOIN answers USING (platform, event_id)"
+            " WHERE conversation = ? AND state IN ('written', 'answered', 'cancelled')"
+            " ORDER BY ended_at DESC, messages.rowid DESC LIMIT 1",
+            (conversation,),
+        )
+        return await self.journal.sources((rows[0][0], rows[0][1])) if rows else None
+
+    async def figures(self, seconds: float = DAY_S) -> list[AnswerFigures]:
+        """Answers that ended in the last `seconds`, oldest first."""
+        rows = await self._database.rows(
+            "SELECT ended_at, outcome, timings FROM answers WHERE ended_at >= ? ORDER BY ended_at",
+            (time.time() - seconds,),
+        )
+        return [AnswerFigures(ended_at, outcome, timings_from_json(timings)) for ended_at, outcome, timings in rows]
+
+    async def forget_conversation(self, conversation: ConversationId) -> Forgotten:
+        """Delete everything said in a conversation."""
+        return await self._forget("conversation = ?", conversation, {conversation})
+
+    async def forget_person(self, person: str) -> Forgotten:
+        """Delete everything a person asked, and every answer to it, in all conversations."""
+        rows = await self._database.rows("SELECT DISTINCT conversation FROM messages WHERE person = ?", (person,))
+        return await self._forget("person = ?", person, {ConversationId(row[0]) for row in rows})
+
+    async def _forget(self, which: str, value: str, conversations: Collection[ConversationId]) -> Forgotten:
+        # `which` is one of the two literals above, never anything from outside.
+        chosen = f"(platform, event_id) IN (SELECT platform, event_id FROM messages WHERE {which})"  # noqa: S608
+        counts: dict[str, int] = {}
+        async with self._database.transaction() as connection:
+            for table in ("turns", "sources", "attachments", "parts"):
+                cursor = await connection.execute(f"DELETE FROM {table} WHERE {chosen}", (value,))  # noqa: S608
+                counts[table] = cursor.rowcount
+            await connection.execute(f"UPDATE answers SET text = NULL, note = NULL WHERE {chosen}", (value,))  # noqa: S608
+            # The ids alone stay, so that a platform that repeats the message gets no second answer.
+            cursor = await connection.execute(
+                "UPDATE messages SET conversation = '', person = '', message = NULL,"  # noqa: S608
+                f" state = CASE WHEN state IN ('received', 'answering', 'written') THEN 'cancelled' ELSE state END"
+                f" WHERE {which}",
+                (value,),
+            )
+            if which.startswith("conversation"):
+                await connection.execute("DELETE FROM conversations WHERE id = ?", (value,))
+        await self._database.checkpoint()
+        return Forgotten(counts["turns"], cursor.rowcount, counts["attachments"], frozenset(conversations))

@@ -1,0 +1,200 @@
+"""The journal: which messages were received, and how far the answer to each has come."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.core.events import Attachment, Closing, Message, PostedPart, Source
+from bot.core.observe import Outcome
+from bot.core.records import (
+    message_from_json,
+    message_to_json,
+    source_from_row,
+    source_row,
+    timings_from_json,
+    timings_to_json,
+)
+from knowledge.sqlite import Database
+
+CRASHES_ALLOWED = 2
+"""Answers that crashed the process this often are not tried again."""
+
+Key = tuple[str, str]
+"""Platform and event id: what makes a message unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at an answer. `written` holds an answer that an earlier try wrote but may not have delivered."""
+
+    number: int = 1
+    crashes: int = 0
+    posted: tuple[PostedPart, ...] = ()
+    written: Closing | None = None
+
+    @property
+    def hopeless(self) -> bool:
+        """True when earlier tries have crashed the process too often."""
+        return self.crashes >= CRASHES_ALLOWED
+
+
+def key_of(message: Message) -> Key:
+    """What makes a message unique."""
+    return (message.platform, message.event_id)
+
+
+class Journal:
+    """received -> answering -> written -> answered, or failed, cancelled, ignored; each step one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def receive(self, message: Message, ignored: bool = False) -> bool:
+        """Take a message in; False when it was seen before. An ignored one leaves its id and nothing else."""
+        row = (*key_of(message), message.conversation, message.author.id, time.time())
+        content = ("ignored", None) if ignored else ("received", message_to_json(message))
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(
+                "INSERT INTO messages (platform, event_id, conversation, person, received_at, state, message, attempts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
+                (*row, *content),
+            )
+            if cursor.rowcount and not ignored:
+                await connection.executemany(
+                    "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
+                    [
+                        (*key_of(message), number, file.name, file.media_type, file.data)
+                        for number, file in enumerate(message.attachments)
+                    ],
+                )
+            return bool(cursor.rowcount)
+
+    async def reopen(self, key: Key) -> Attempt:
+        """Take up a message that an earlier process left open; if it was answering, it crashed over this message."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE messages SET attempts = attempts + 1, crashes = crashes + (state = 'answering'),"
+                " state = CASE state WHEN 'answering' THEN 'received' ELSE state END"
+                " WHERE platform = ? AND event_id = ?",
+                key,
+            )
+        number, crashes, state = await self._database.row(
+            "SELECT attempts, crashes, state FROM messages WHERE platform = ? AND event_id = ?", key
+        )
+        written = await self._written(key) if state == "written" else None
+        return Attempt(number, crashes, await self._parts(key), written)
+
+    async def begin(self, key: Key) -> None:
+        """The answer is being made: until it ends in another state, dying counts as a crash over it."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE messages SET state = 'answering' WHERE platform = ? AND event_id = ? AND state = 'received'",
+                key,
+            )
+
+    async def record(self, key: Key, part: PostedPart) -> None:
+        """Note what was posted."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", (*key, part.number, part.platform_id)
+            )
+
+    async def write(
+        self, message: Message, closing: Closing, outcome: Outcome, collections: Sequence[str], keep_turns: bool
+    ) -> None:
+        """Store a finished answer before the platform gets it: from now on it is delivered, never made again."""
+        key = key_of(message)
+        kept = [("user", message.author.name, message.text), ("assistant", "", closing.text)] if keep_turns else []
+        async with self._database.transaction() as connection:
+            changed = await connection.execute(
+                "UPDATE messages SET state = 'written' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
+            )
+            if not changed.rowcount:
+                return  # forgotten meanwhile: nothing of it may come back
+            await connection.execute(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*key, closing.text, closing.note, outcome, time.time(), timings_to_json(closing.timings)),
+            )
+            await connection.executemany(
+                "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (*key, message.conversation, message.author.id, role, speaker, text, _names(collections))
+                    for role, speaker, text in kept
+                ],
+            )
+            await connection.executemany(
+                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*key, *source_row(source)) for source in closing.sources],
+            )
+
+    async def end(self, key: Key, state: Outcome | None = None) -> None:
+        """The answer has ended and the person has been told; the message's text is no longer needed.
+
+        `state` defaults to answered, or to what `write` was told.
+        """
+        final = state if state in ("failed", "cancelled") else None
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE messages SET message = NULL, state = COALESCE(?,"
+                " (SELECT outcome FROM answers WHERE outcome = 'cancelled'"
+                "   AND answers.platform = messages.platform AND answers.event_id = messages.event_id), 'answered')"
+                " WHERE platform = ? AND event_id = ? AND state IN ('received', 'answering', 'written')",
+                (final, *key),
+            )
+            await connection.execute(
+                "UPDATE answers SET text = NULL, note = NULL WHERE platform = ? AND event_id = ?", key
+            )
+            await connection.execute("DELETE FROM attachments WHERE platform = ? AND event_id = ?", key)
+
+    async def release(self, key: Key) -> None:
+        """The process stops in good order before the answer has ended: the next one answers, and it was no crash."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE messages SET state = 'received' WHERE platform = ? AND event_id = ? AND state = 'answering'",
+                key,
+            )
+
+    async def open_messages(self, platform: str) -> list[Message]:
+        """Messages of a platform whose answer has not ended, oldest first."""
+        rows = await self._database.rows(
+            "SELECT message, conversation, event_id FROM messages WHERE platform = ? AND message IS NOT NULL"
+            " AND state IN ('received', 'answering', 'written') ORDER BY received_at, rowid",
+            (platform,),
+        )
+        return [
+            message_from_json(text, conversation, event_id, await self._attachments((platform, event_id)))
+            for text, conversation, event_id in rows
+        ]
+
+    async def _attachments(self, key: Key) -> list[Attachment]:
+        rows = await self._database.rows(
+            "SELECT name, media_type, data FROM attachments WHERE platform = ? AND event_id = ? ORDER BY number", key
+        )
+        return [Attachment(name, media_type, data) for name, media_type, data in rows]
+
+    async def _parts(self, key: Key) -> tuple[PostedPart, ...]:
+        rows = await self._database.rows(
+            "SELECT number, platform_id FROM parts WHERE platform = ? AND event_id = ? ORDER BY number", key
+        )
+        return tuple(PostedPart(number, platform_id) for number, platform_id in rows)
+
+    async def _written(self, key: Key) -> Closing:
+        text, note, timings = await self._database.row(
+            "SELECT text, note, timings FROM answers WHERE platform = ? AND event_id = ?", key
+        )
+        return Closing(text, await self.sources(key), note, timings_from_json(timings))
+
+    async def sources(self, key: Key) -> tuple[Source, ...]:
+        """The passages an answer rests on."""
+        rows = await self._database.rows(
+            "SELECT number, collection, document, title, place, text, score FROM sources"
+            " WHERE platform = ? AND event_id = ? ORDER BY number",
+            key,
+        )
+        return tuple(source_from_row(row) for row in rows)
+
+
+def _names(collections: Sequence[str]) -> str:
+    return json.dumps(sorted(collections), ensure_ascii=False)

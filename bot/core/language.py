@@ -1,0 +1,31 @@
+"""In which language Hearth's own sentences are said in a conversation."""
+
+from typing import Literal
+
+from bot.core.events import Message
+from bot.core.history import History
+from bot.core.texts import LANGUAGES, Language
+from knowledge.languages import guess_language
+
+DEFAULT: Language = "en"
+
+
+class Languages:
+    """The configured language, or that of a conversation's first clear message, which then stays."""
+
+    def __init__(self, history: History, configured: Literal["auto"] | Language) -> None:
+        self._history = history
+        self._configured = configured
+
+    async def of(self, message: Message) -> Language:
+        """The language to speak to a message's author in."""
+        if self._configured != "auto":
+            return self._configured
+        if (known := await self._history.language(message.conversation)) is not None:
+            return known
+        guessed = guess_language(message.text[:500], among=LANGUAGES)
+        for language in LANGUAGES:
+            if language == guessed:
+                await self._history.set_language(message.conversation, language)
+                return language
+        return DEFAULT

@@ -1,0 +1,18 @@
+"""What the model is told, as Markdown files, and how they are filled in."""
+
+from functools import cache
+from importlib.resources import files
+from string import Template
+
+
+@cache
+def _template(name: str) -> Template:
+    return Template(files(__package__).joinpath(f"{name}.md").read_text(encoding="utf-8").strip())
+
+
+def render(name: str, **values: str) -> str:
+    """The prompt `name`.md with its `$placeholders` filled in once: what is put in is never read as a template.
+
+    Raises KeyError when a placeholder has no value.
+    """
+    return _template(name).substitute(values).strip()

@@ -1,0 +1,64 @@
+"""How messages, sources and figures are written into the history and read back."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Source, Timings
+from knowledge.passages import Place
+
+
+def message_to_json(message: Message) -> str:
+    """A message without its attachments, which have a table of their own."""
+    return json.dumps(
+        {
+            "author": asdict(message.author),
+            "text": message.text,
+            "addressed": message.addressed,
+            "audience": {"names": sorted(message.audience.names), "private": message.audience.private},
+            "sent_at": message.sent_at,
+            "platform_data": dict(message.platform_data),
+        },
+        ensure_ascii=False,
+    )
+
+
+def message_from_json(text: str, conversation: str, event_id: str, attachments: Iterable[Attachment]) -> Message:
+    """The message that `message_to_json` wrote."""
+    kept = json.loads(text)
+    return Message(
+        conversation=ConversationId(conversation),
+        event_id=event_id,
+        author=Person(**kept["author"]),
+        text=kept["text"],
+        addressed=kept["addressed"],
+        audience=Audience(frozenset(kept["audience"]["names"]), kept["audience"]["private"]),
+        sent_at=kept["sent_at"],
+        attachments=tuple(attachments),
+        platform_data=kept["platform_data"],
+    )
+
+
+def source_row(source: Source) -> tuple[Any, ...]:
+    """A source as the columns number, collection, document, title, place, text, score."""
+    place = json.dumps(asdict(source.place), ensure_ascii=False)
+    return (source.number, source.collection, source.document, source.title, place, source.text, source.score)
+
+
+def source_from_row(row: Iterable[Any]) -> Source:
+    """The source that `source_row` wrote."""
+    number, collection, document, title, place, text, score = row
+    kept = json.loads(place)
+    kept["heading"] = tuple(kept["heading"])
+    return Source(number, collection, document, title, Place(**kept), text, score)
+
+
+def timings_to_json(timings: Timings) -> str:
+    """Figures of an answer, times in seconds."""
+    return json.dumps(asdict(timings))
+
+
+def timings_from_json(text: str) -> Timings:
+    """The figures that `timings_to_json` wrote."""
+    return Timings(**json.loads(text))
