@@ -110,8 +110,9 @@ class Database:
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
         """All or nothing, one at a time."""
         async with self._writing:
-            await self._connection.execute("BEGIN IMMEDIATE")
             try:
+                # Inside the try: cancelled here, the thread still begins, and only the rollback ends that.
+                await self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 await self._connection.execute("COMMIT")
             except BaseException:

@@ -40,9 +40,9 @@ class ConsoleReply:
         self._attempt, self._record = attempt, record
         self._edits = posted[0].platform_id if posted else ""
 
-    async def waiting(self, place: int, wait_s: float | None) -> None:
+    async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Tell the place in the queue."""
-        await self._write(self._question.event("queued", place=place, wait_s=wait_s))
+        await self._write(self._question.event("queued", place=place, wait_s=wait_s, sentence=sentence))
 
     async def working(self) -> None:
         """Tell once that the answer is being made."""

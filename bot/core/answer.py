@@ -126,7 +126,10 @@ class Answerer:
 
     async def _wait(self, draft: Draft) -> None:
         async for place in self._queue.places(draft.ticket, self._settings.notice_after_s):
-            await draft.reply.waiting(place, self._engine.estimate() or None)
+            wait_s = self._engine.estimate() * place
+            key = "queue_place_wait" if wait_s >= 1 else "queue_place"
+            sentence = say(key, draft.language, place=place, seconds=round(wait_s))
+            await draft.reply.waiting(place, wait_s or None, sentence)
         await self._history.journal.begin(key_of(draft.message))
         draft.timings = replace(draft.timings, queued_s=draft.since_arrival())
 

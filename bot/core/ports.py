@@ -22,8 +22,10 @@ class Reply(Protocol):
         """
         ...
 
-    async def waiting(self, place: int, wait_s: float | None) -> None:
-        """Tell the place in the queue (1 is next) and the expected wait; called again when the place changes."""
+    async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
+        """Tell the place in the queue (1 is next) and the expected wait, which `sentence` says in the conversation's
+        language; called again when the place changes.
+        """
         ...
 
     async def working(self) -> None:

@@ -111,8 +111,8 @@ async def test_a_reply_finished_without_pieces_is_posted(stage: Stage) -> None:
 
 async def test_opening_waiting_and_working_leave_nothing_behind(stage: Stage) -> None:
     reply = await opened(stage, Journal())
-    await reply.waiting(3, 12.5)
-    await reply.waiting(1, None)
+    await reply.waiting(3, 12.5, "Third in the queue.")
+    await reply.waiting(1, None, "Next in the queue.")
     await reply.working()
     await reply.finish(Closing("Shelf Heron."))
     assert stage.shown() == ["Shelf Heron."]

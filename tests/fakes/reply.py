@@ -48,7 +48,7 @@ class RecordingReply:
         self.attempt, self.posted = attempt, tuple(posted)
         self._note("open", attempt)
 
-    async def waiting(self, place: int, wait_s: float | None) -> None:
+    async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         self._note("waiting", (place, wait_s))
         self.places.append(place)
 

@@ -159,8 +159,8 @@ async def test_waiting_tells_each_place_and_working_types_once() -> None:
     channel = MemoryChannel()
     reply = reply_on(channel)
     await reply.open(1, (), Journal(channel).record)
-    await reply.waiting(2, 4.0)
-    await reply.waiting(1, None)
+    await reply.waiting(2, 4.0, "Second.")
+    await reply.waiting(1, None, "Next.")
     await reply.working()
     await reply.working()
     assert [(event["place"], event["wait_s"]) for event in channel.of("queued")] == [(2, 4.0), (1, None)]

@@ -1,0 +1,64 @@
+"""An engine that answers by a script, for testing what is above it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, Usage
+
+Script = Callable[[Prompt], Sequence[str]]
+
+
+class ScriptedEngine:
+    """Fills `Engine`. `script` makes the pieces; `prompts` keeps what was asked; clear `gate` to hold answers back."""
+
+    def __init__(self, script: Script = lambda _: ["The drive ", "is there [1]."], capacity: int = 1) -> None:
+        self.script = script
+        self.capacity = capacity
+        self.name = "scripted"
+        self.context_tokens = 2048
+        self.prompts: list[Prompt] = []
+        self.prepared: list[Prompt] = []
+        self.forgotten: list[str] = []
+        self.running = 0
+        self.most_running = 0
+        self.fails_with: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._closed = False
+
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+        if self._closed:
+            raise EngineFailed("The engine is closed.")
+        tokens = sum(self.count(turn.text) for turn in prompt.turns())
+        if tokens >= self.context_tokens:
+            raise PromptTooLong(tokens, self.context_tokens)
+        self.prompts.append(prompt)
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        try:
+            pieces = self.script(prompt)
+            for piece in pieces:
+                await asyncio.sleep(0)
+                yield piece
+                await self.gate.wait()
+                if self.fails_with is not None:
+                    raise self.fails_with
+            yield Usage(tokens, tokens, 0, len(pieces), 0.01, 0.01, "stop")
+        finally:
+            self.running -= 1
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    async def prepare(self, key: str, prompt: Prompt) -> None:
+        self.prepared.append(prompt)
+
+    async def forget(self, key: str) -> int:
+        self.forgotten.append(key)
+        return 2048
+
+    def estimate(self) -> float:
+        return 0.0
+
+    async def close(self) -> None:
+        self._closed = True

@@ -1,0 +1,60 @@
+"""What a message asks for, as a table."""
+
+import pytest
+
+from bot.core.events import Attachment, Audience, ConversationId, Message, Person
+from bot.core.triage import Answer, Decision, Ignore, Ignored, Policy, Refuse, RunCommand, decide
+
+POLICY = Policy(
+    prefix="!",
+    commands={"ask": "ask", "help": "help", "aide": "help", "stop": "stop", "forget": "forget"},
+    blocked=frozenset({"mallory"}),
+    question_characters=50,
+)
+
+
+def message(text: str, *, addressed: bool = True, author: str = "ana", bot: bool = False, files: int = 0) -> Message:
+    return Message(
+        conversation=ConversationId("console:room"),
+        event_id="1",
+        author=Person(author, author.title(), is_bot=bot),
+        text=text,
+        addressed=addressed,
+        audience=Audience(frozenset({"console:room"})),
+        sent_at=0.0,
+        attachments=tuple(Attachment(f"{number}.txt", "text/plain", b"x") for number in range(files)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "decision"),
+    [
+        (message("Where is it?"), Answer("Where is it?")),
+        (message("  Where is it?\n"), Answer("Where is it?")),
+        (message("Where is it?", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
+        (message("", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
+        (message("Where is it?", bot=True), Ignore(Ignored.BOT)),
+        (message("!help", bot=True), Ignore(Ignored.BOT)),
+        (message("Where is it?", author="mallory"), Ignore(Ignored.BLOCKED)),
+        (message(""), Refuse("empty_question")),
+        (message(" \n\t"), Refuse("empty_question")),
+        (message("", files=1), Answer("")),
+        (message("!ask"), Refuse("empty_question")),
+        (message("!ask Where is it?"), Answer("Where is it?")),
+        (message("!ask Where is it?", addressed=False), Answer("Where is it?")),
+        (message("!help", addressed=False), RunCommand("help")),
+        (message("!HELP"), RunCommand("help")),
+        (message("help"), RunCommand("help")),
+        (message("Aide"), RunCommand("help")),
+        (message("help", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
+        (message("stop"), RunCommand("stop")),
+        (message("stop the sprinkler at noon?"), Answer("stop the sprinkler at noon?")),
+        (message("!forget conversation"), RunCommand("forget", "conversation")),
+        (message("!unknown thing"), Answer("!unknown thing")),
+        (message("!unknown thing", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
+        (message("x" * 50), Answer("x" * 50)),
+        (message("x" * 51), Refuse("question_too_long_characters", {"size": 51, "limit": 50})),
+    ],
+)
+def test_a_message_is_decided_by_the_table(asked: Message, decision: Decision) -> None:
+    assert decide(asked, POLICY) == decision
