@@ -1,0 +1,63 @@
+"""Takes the text out of files, one loader per format."""
+
+from pathlib import PurePosixPath
+
+from knowledge.loaders.extracted import Extracted, Limits, Raw
+from knowledge.reader import Unreadable
+
+MARKDOWN = frozenset({".md", ".markdown"})
+HTML = frozenset({".html", ".htm", ".xhtml"})
+PDF = frozenset({".pdf"})
+CSV = frozenset({".csv", ".tsv"})
+JSONL = frozenset({".jsonl", ".ndjson"})
+TEXT = frozenset(
+    [
+        ".txt",
+        ".text",
+        ".log",
+        ".rst",
+        ".adoc",
+        ".org",
+        ".ini",
+        ".cfg",
+        ".conf",
+        ".toml",
+        ".yaml",
+        ".yml",
+        ".srt",
+        ".vtt",
+    ]
+)
+SUFFIXES = MARKDOWN | HTML | PDF | CSV | JSONL | TEXT
+"""What is read when a collection does not say which files it wants."""
+
+
+def load(raw: Raw, limits: Limits) -> list[Extracted]:
+    """The documents in a file: one, or one per row of a CSV or JSONL file. An unknown suffix is tried as text.
+
+    Raises Unreadable with a sentence that says what is wrong with the file.
+    """
+    if not raw.data.strip(b"\x00 \t\r\n"):
+        raise Unreadable("The file is empty." if not raw.data else "The file is blank: nothing but white space.")
+    documents = _load(raw, limits)
+    if not any(document.text.strip() or document.problem for document in documents):
+        raise Unreadable("The file holds no text.")
+    return documents
+
+
+def _load(raw: Raw, limits: Limits) -> list[Extracted]:
+    # Each loader is imported when it is first needed: the parent only wants SUFFIXES, not the parsers.
+    suffix = PurePosixPath(raw.name).suffix.lower()
+    if suffix in PDF or raw.data.startswith(b"%PDF-"):
+        from knowledge.loaders.pdf import load_pdf as loader
+    elif suffix in MARKDOWN:
+        from knowledge.loaders.markdown import load_markdown as loader
+    elif suffix in HTML:
+        from knowledge.loaders.html_page import load_html as loader
+    elif suffix in CSV:
+        from knowledge.loaders.csv_rows import load_csv as loader
+    elif suffix in JSONL:
+        from knowledge.loaders.jsonl_rows import load_jsonl as loader
+    else:
+        from knowledge.loaders.text import load_text as loader
+    return loader(raw, limits)

@@ -1,0 +1,85 @@
+"""Loads CSV: each row below the header is a document."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from knowledge.loaders.decoding import decode
+from knowledge.loaders.extracted import Extracted, Limits, Raw, within
+from knowledge.loaders.rows import Row, check_count, documents
+from knowledge.reader import Unreadable
+
+_DELIMITERS = ",;\t|"
+_SNIFFED_CHARACTERS = 20_000
+_SNIFFED_ROWS = 50
+
+
+def load_csv(raw: Raw, limits: Limits) -> list[Extracted]:
+    """One document per row. The delimiter is found by trial; the first row names the columns, unless it is all numbers.
+
+    Raises Unreadable.
+    """
+    text = decode(raw.data)
+    within(limits, len(text))
+    csv.field_size_limit(limits.text)
+    try:
+        return documents(list(_rows(text, limits)), raw, limits)
+    except csv.Error as error:
+        raise Unreadable(f"The CSV is broken: {error}.") from error
+
+
+def delimiter_of(text: str) -> str:
+    """The delimiter that cuts the first rows into the same number of columns, and more than one, most often."""
+    sample = text[:_SNIFFED_CHARACTERS]
+    return max(_DELIMITERS, key=lambda delimiter: _agreement(sample, delimiter))
+
+
+def _agreement(sample: str, delimiter: str) -> tuple[float, int]:
+    """The share of rows that have the commonest width, and that width; (0, 0) when rows are not cut at all."""
+    try:
+        rows = [row for row, _ in zip(_parsed(sample, delimiter), range(_SNIFFED_ROWS), strict=False)]
+    except csv.Error:
+        return 0.0, 0
+    widths = Counter(len(row) for row in rows if len(row) > 1)
+    if not widths:
+        return 0.0, 0
+    width, count = widths.most_common(1)[0]
+    return count / len(rows), width
+
+
+def _parsed(text: str, delimiter: str) -> Iterator[list[str]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    return (row for row in reader if any(cell.strip() for cell in row))
+
+
+def _rows(text: str, limits: Limits) -> Iterator[Row]:
+    parsed = _parsed(text, delimiter_of(text))
+    first = next(parsed, [])
+    columns = _columns(first)
+    number = 0
+    if _is_data(first):
+        columns, number = _columns([""] * len(first)), 1
+        yield Row(number, dict(zip(columns, first, strict=True)))
+    for following, cells in enumerate(parsed, start=number + 1):
+        check_count(following, limits)
+        yield Row(following, _named(columns, cells))
+
+
+def _is_data(cells: Sequence[str]) -> bool:
+    return all(cell.strip().replace(".", "", 1).replace("-", "", 1).isdigit() for cell in cells)
+
+
+def _columns(header: Sequence[str]) -> list[str]:
+    """Column names: blank ones get a number, and so do repeated ones."""
+    columns: list[str] = []
+    for place, cell in enumerate(header, start=1):
+        name = " ".join(cell.split()) or f"column {place}"
+        columns.append(f"{name} {place}" if name in columns else name)
+    return columns
+
+
+def _named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Cells by column; a short row leaves columns out, a long one gets numbered columns."""
+    extra = (f"column {place}" for place in range(len(columns) + 1, len(cells) + 1))
+    return dict(zip([*columns, *extra], cells, strict=False))

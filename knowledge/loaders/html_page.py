@@ -1,0 +1,79 @@
+"""Loads HTML: the visible content as Markdown."""
+
+import re
+import warnings
+
+from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
+from bs4.exceptions import ParserRejectedMarkup
+from markdownify import ATX, MarkdownConverter
+
+from knowledge.loaders.decoding import decode, tidy
+from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.markdown import first_heading
+from knowledge.reader import Unreadable
+
+_DROPPED = frozenset(
+    {"script", "style", "noscript", "template", "nav", "svg", "math", "iframe", "object", "embed", "canvas"}
+    | {"audio", "video", "button", "select", "textarea"}
+)
+_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:-]{2,40})", re.IGNORECASE)
+_CHARSET_WITHIN_BYTES = 4096
+_INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_DEEPEST = 100
+"""markdownify calls itself three times for each level, and Python allows 1,000 calls."""
+_LONGEST_LINK = 200
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def load_html(raw: Raw, limits: Limits) -> list[Extracted]:
+    """One document as Markdown, without scripts, menus and hidden parts; plain text when it nests too deep."""
+    source = decode(raw.data, _declared_charset(raw.data))
+    within(limits, len(source))
+    soup = _parse(source)
+    title = soup.title.extract().get_text() if soup.title else ""
+    _prune(soup)
+    deep = _too_deep(soup)
+    text = soup.get_text("\n") if deep else MarkdownConverter(heading_style=ATX, bullets="-").convert_soup(soup)
+    text = _BLANK_LINES.sub("\n\n", tidy(text)).strip("\n")
+    title = title if title.strip() or deep else first_heading(text)
+    return [Extracted(text=text, title=title_of(title, raw.name), markdown=not deep)]
+
+
+def _declared_charset(data: bytes) -> str:
+    match = _CHARSET.search(data[:_CHARSET_WITHIN_BYTES])
+    return match[1].decode("ascii") if match else ""
+
+
+def _parse(source: str) -> BeautifulSoup:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
+        try:
+            return BeautifulSoup(source, "html.parser")
+        except ParserRejectedMarkup as error:
+            raise Unreadable("The HTML is too broken to be parsed.") from error
+
+
+def _prune(soup: BeautifulSoup) -> None:
+    for tag in soup.find_all(_unwanted):
+        tag.extract()
+    for image in soup.find_all("img"):
+        image.replace_with(str(image.get("alt") or ""))
+    for link in soup.find_all("a"):
+        target = str(link.get("href") or "")
+        if len(target) > _LONGEST_LINK or not target.startswith(("http://", "https://", "mailto:")):
+            link.unwrap()
+
+
+def _unwanted(tag: Tag) -> bool:
+    hidden = tag.has_attr("hidden") or tag.get("aria-hidden") == "true"
+    return tag.name in _DROPPED or hidden or bool(_INVISIBLE.search(str(tag.get("style") or "")))
+
+
+def _too_deep(soup: BeautifulSoup) -> bool:
+    open_tags: list[tuple[Tag, int]] = [(soup, 0)]
+    while open_tags:
+        tag, depth = open_tags.pop()
+        if depth > _DEEPEST:
+            return True
+        open_tags.extend((child, depth + 1) for child in tag.children if isinstance(child, Tag))
+    return False

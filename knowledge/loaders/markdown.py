@@ -1,0 +1,41 @@
+"""Loads Markdown: the text below the front matter, titled by the front matter or the first heading."""
+
+import re
+
+import yaml
+
+from knowledge.headings import find_headings
+from knowledge.loaders.decoding import decode, tidy
+from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
+
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+
+
+def load_markdown(raw: Raw, limits: Limits) -> list[Extracted]:
+    """One document, without its front matter."""
+    source = tidy(decode(raw.data))
+    within(limits, len(source))
+    front, text = split_front_matter(source)
+    title = _front_title(front) or first_heading(text)
+    return [Extracted(text=text, title=title_of(title, raw.name), markdown=True)]
+
+
+def split_front_matter(source: str) -> tuple[str, str]:
+    """The YAML between two `---` lines at the head of a text, and the text after it."""
+    match = _FRONT_MATTER.match(source)
+    return (match[1], source[match.end() :]) if match and ":" in match[1] else ("", source)
+
+
+def first_heading(text: str) -> str:
+    """The first heading of the highest level present, without its markup; empty when there is none."""
+    headings = find_headings(text)
+    return min(headings, key=lambda heading: heading.level).text if headings else ""
+
+
+def _front_title(front: str) -> str:
+    try:
+        fields = yaml.safe_load(front) if front else None
+    except yaml.YAMLError:
+        return ""
+    title = fields.get("title") if isinstance(fields, dict) else None
+    return str(title) if isinstance(title, str | int | float) else ""

@@ -1,0 +1,39 @@
+"""Opens files that may be anything."""
+
+import os
+import stat
+from typing import BinaryIO
+
+from knowledge.loaders.extracted import Limits
+from knowledge.reader import Unreadable
+
+
+def read_file(path: str, limits: Limits) -> bytes:
+    """The bytes of a regular file. Raises Unreadable when it cannot be opened, is something else, or is too large."""
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for its writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            return _content(file, limits)
+    except FileNotFoundError as error:
+        raise Unreadable("The file is gone.") from error
+    except OSError as error:
+        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+
+
+def check_size(size_bytes: int, limits: Limits) -> None:
+    """Raise Unreadable when a file is larger than what is read."""
+    if size_bytes > limits.file_bytes:
+        raise Unreadable(
+            f"The file has {size_bytes / 1e6:,.1f} MB, and the limit is {limits.file_bytes / 1e6:,.0f} MB: "
+            "split it, or raise file_size_limit_mb."
+        )
+
+
+def _content(file: BinaryIO, limits: Limits) -> bytes:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable("This is not a file but a folder, a pipe or a device.")
+    check_size(status.st_size, limits)
+    data = file.read(limits.file_bytes + 1)
+    check_size(len(data), limits)  # it may have grown meanwhile
+    return data

@@ -1,0 +1,81 @@
+"""What parent and reading process say to each other: length-prefixed JSON, checked on arrival."""
+
+import struct
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+HEADER = struct.Struct(">I")
+FRAME_LIMIT_BYTES = 4_000_000
+"""No honest frame comes near: a group of drafts ends at `DRAFTS_CHARACTERS`."""
+DRAFTS_CHARACTERS = 64_000
+
+
+class _Frame(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Request(_Frame):
+    """Read one file: the one at `path`, or the `size_bytes` bytes that follow this frame."""
+
+    kind: Literal["read"] = "read"
+    name: str
+    path: str = ""
+    size_bytes: int = 0
+    template: str = ""
+
+
+class Ready(_Frame):
+    """The process has loaded what it needs and has laid its limits on itself."""
+
+    kind: Literal["ready"] = "ready"
+
+
+class DocumentBegins(_Frame):
+    """A document; the drafts that follow are its own. `row` is set for a row of a CSV or JSONL file."""
+
+    kind: Literal["document"] = "document"
+    row: int | None = Field(default=None, ge=1)
+    title: str = Field(max_length=300)
+    language: str = Field(pattern="^([a-z]{2,3})?$")
+    problem: str = Field(default="", max_length=1000)
+
+
+class DraftFrame(_Frame):
+    """A passage. The span is as long as the text."""
+
+    heading: list[Annotated[str, Field(max_length=300)]] = Field(max_length=10)
+    page: int | None = Field(default=None, ge=1)
+    start: int = Field(ge=0)
+    text: str = Field(min_length=1, max_length=20_000)
+
+
+class Drafts(_Frame):
+    """Passages of the document that began last."""
+
+    kind: Literal["drafts"] = "drafts"
+    drafts: list[DraftFrame]
+
+
+class Done(_Frame):
+    """The file is read to its end."""
+
+    kind: Literal["done"] = "done"
+
+
+class Refused(_Frame):
+    """The file cannot be read; `reason` is a sentence. `exhausted`: memory ran out, and the process ends."""
+
+    kind: Literal["refused"] = "refused"
+    reason: str = Field(max_length=1000)
+    exhausted: bool = False
+
+
+Answer = Annotated[Ready | DocumentBegins | Drafts | Done | Refused, Field(discriminator="kind")]
+ANSWER: TypeAdapter[Ready | DocumentBegins | Drafts | Done | Refused] = TypeAdapter(Answer)
+
+
+def packed(frame: _Frame) -> bytes:
+    """A frame as it travels: four bytes of length, then JSON."""
+    payload = frame.model_dump_json().encode()
+    return HEADER.pack(len(payload)) + payload

@@ -1,0 +1,139 @@
+"""One reading process as its parent sees it: start, ask, end."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import knowledge
+from knowledge.reading.frames import ANSWER, FRAME_LIMIT_BYTES, HEADER, Answer, Ready, Request, packed
+from knowledge.reading.settings import ReadingSettings
+
+CHILD = ("-m", "knowledge.reading.child")
+_START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
+_PIECE_BYTES = 1 << 18
+_KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT")
+_log = logging.getLogger(__name__)
+
+
+class ProcessLost(Exception):
+    """The reading process ended, or said something it should not; `str()` is how, as words for a sentence."""
+
+
+class ReadingProcess:
+    """A running child. One request at a time; after any error `end` it and start another."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.files_read = 0
+
+    @classmethod
+    async def start(cls, settings: ReadingSettings, child: Sequence[str] = CHILD) -> "ReadingProcess":
+        """Start a child and wait until it is ready. Raises ProcessLost."""
+        try:
+            started = await asyncio.create_subprocess_exec(
+                *_command(settings, child), stdin=PIPE, stdout=PIPE, env=_environment(), cwd="/", start_new_session=True
+            )
+        except OSError as error:
+            raise ProcessLost(f"it cannot be started: {error.strerror}") from error
+        process = cls(started)
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                if not isinstance(await process._receive(), Ready):
+                    raise ProcessLost("it did not say that it is ready")
+        except TimeoutError as error:
+            raise ProcessLost(f"it was not ready after {_START_LIMIT_S:.0f} s") from error
+        except BaseException:
+            await process.end()
+            raise
+        return process
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process was still running when last heard of."""
+        return self._process.returncode is None
+
+    async def ask(self, request: Request, data: bytes = b"") -> AsyncIterator[Answer]:
+        """Send a request, with the file's bytes when it names no path, and yield the answers without end.
+
+        Raises ProcessLost when the process dies or talks nonsense.
+        """
+        self.files_read += 1
+        await self._send(packed(request), data)
+        while True:
+            yield await self._receive()
+
+    async def end(self) -> int | None:
+        """Kill the process and wait for its end; its exit status, negative for a signal, None when it will not die."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        return await self._ended()
+
+    async def close(self) -> None:
+        """Let the process end by itself, or else kill it."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        if await self._ended() is None:
+            await self.end()
+
+    async def _ended(self) -> int | None:
+        try:
+            async with asyncio.timeout(_END_LIMIT_S):
+                return await self._process.wait()
+        except TimeoutError:
+            _log.warning("The reading process %d does not end.", self._process.pid)
+            return None
+
+    async def _send(self, header: bytes, data: bytes) -> None:
+        stdin = self._process.stdin
+        assert stdin is not None
+        with suppress(ConnectionError):  # a dead process is noticed, with its exit status, when its answer is awaited
+            stdin.write(header)
+            for start in range(0, len(data), _PIECE_BYTES):
+                stdin.write(data[start : start + _PIECE_BYTES])
+                await stdin.drain()
+            await stdin.drain()
+
+    async def _receive(self) -> Answer:
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            (size,) = HEADER.unpack(await stdout.readexactly(HEADER.size))
+            if size > FRAME_LIMIT_BYTES:
+                raise ProcessLost("it sent an answer beyond all bounds")
+            return ANSWER.validate_json(await stdout.readexactly(size))
+        except asyncio.IncompleteReadError as error:
+            raise ProcessLost(_manner(await self.end())) from error
+        except ValidationError as error:
+            raise ProcessLost("it sent an answer that makes no sense") from error
+
+
+def _command(settings: ReadingSettings, child: Sequence[str]) -> list[str]:
+    return [sys.executable, *child, str(os.getpid()), settings.model_dump_json()]
+
+
+def _environment() -> dict[str, str]:
+    """What Python needs to find itself and us: no token, key or password of the parent reaches the child."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    root = str(Path(knowledge.__file__).parent.parent)
+    # One thread: thread pools of numeric libraries would only claim address space, which is limited.
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**kept, **threads, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def _manner(status: int | None) -> str:
+    if status is None:
+        return "it does not answer"
+    if status == -signal.SIGXCPU:
+        return "it used up its computing time"
+    if status < 0:
+        return f"it was ended by {signal.Signals(-status).name}"
+    return f"it ended with status {status}"

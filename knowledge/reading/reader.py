@@ -1,0 +1,146 @@
+"""Reads files through one reading process at a time, replaced whenever a file breaks it."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from knowledge.passages import Place
+from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
+from knowledge.reading.files import check_size
+from knowledge.reading.frames import Answer, DocumentBegins, Done, DraftFrame, Drafts, Refused, Request
+from knowledge.reading.process import CHILD, ProcessLost, ReadingProcess
+from knowledge.reading.settings import ReadingSettings
+
+_log = logging.getLogger(__name__)
+
+
+class ProcessReader:
+    """A Reader (see `knowledge.reader`) whose parsers run in a confined child process, one file after another."""
+
+    def __init__(self, settings: ReadingSettings | None = None, child: Sequence[str] = CHILD) -> None:
+        self._settings = settings or ReadingSettings()
+        self._child = child
+        self._lock = asyncio.Lock()
+        self._process: ReadingProcess | None = None
+
+    async def read(self, source: SourceFile) -> list[ReadDocument]:
+        """Read, parse and split one file. Raises Unreadable."""
+        request = Request(name=source.document, path=os.fspath(source.path.absolute()), template=source.template)
+        return await self._read(request, b"")
+
+    async def read_bytes(self, name: str, data: bytes, template: str = "") -> list[ReadDocument]:
+        """Read a file that is in memory; the suffix of `name` says what it is. Raises Unreadable."""
+        check_size(len(data), self._settings.limits())
+        return await self._read(Request(name=name, size_bytes=len(data), template=template), data)
+
+    async def close(self) -> None:
+        """End the reading process, after the file in hand."""
+        async with self._lock:
+            process, self._process = self._process, None
+            if process:
+                await process.close()
+
+    async def _read(self, request: Request, data: bytes) -> list[ReadDocument]:
+        async with self._lock:
+            while True:
+                process = await self._ready_process()
+                fresh = process.files_read == 0
+                try:
+                    return await self._one(process, request, data)
+                except ProcessLost as lost:
+                    # Only a fresh process tells that it was this file: an old one may have died of something else.
+                    if fresh:
+                        _log.warning("Reading %s failed: %s.", request.name, lost)
+                        raise Unreadable(f"The program that reads the file failed on it: {lost}.") from lost
+
+    async def _ready_process(self) -> ReadingProcess:
+        process = self._process
+        if process and (not process.alive or process.files_read >= self._settings.files_per_process):
+            self._process = None
+            await process.close()
+        if self._process is None:
+            try:
+                self._process = await ReadingProcess.start(self._settings, self._child)
+            except ProcessLost as error:
+                raise Unreadable(f"The reading process does not start: {error}.") from error
+        return self._process
+
+    async def _one(self, process: ReadingProcess, request: Request, data: bytes) -> list[ReadDocument]:
+        """Read one file; whatever goes wrong other than a refusal ends the process, cancelling too."""
+        intact = False
+        try:
+            async with asyncio.timeout(self._settings.time_limit_s):
+                documents = await self._collected(process, request, data)
+            intact = True
+            return documents
+        except TimeoutError as error:
+            raise Unreadable(
+                f"Reading the file took longer than {self._settings.time_limit_s:g} s (time_limit_s) and was stopped."
+            ) from error
+        except Unreadable:
+            intact = True
+            raise
+        finally:
+            if not intact:
+                self._process = None
+                await process.end()
+
+    async def _collected(self, process: ReadingProcess, request: Request, data: bytes) -> list[ReadDocument]:
+        fresh = process.files_read == 0
+        gathering = _Gathering(request.name, 2 * self._settings.text_limit_characters)
+        async for frame in process.ask(request, data):
+            if isinstance(frame, Done):
+                return gathering.finished()
+            if isinstance(frame, Refused):
+                if frame.exhausted and not fresh:
+                    raise ProcessLost("it ran out of memory")
+                raise Unreadable(frame.reason)
+            gathering.take(frame)
+            await asyncio.sleep(0)  # frames that have already arrived would otherwise keep the loop busy
+        raise ProcessLost("it stopped answering")
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """Documents as their frames arrive; what the child says is checked, not believed."""
+
+    name: str
+    characters_left: int
+    documents: list[ReadDocument] = field(default_factory=list)
+    begun: DocumentBegins | None = None
+    drafts: list[Draft] = field(default_factory=list)
+
+    def take(self, frame: Answer) -> None:
+        """Add a frame. Raises ProcessLost when it is out of place, or when it is all too much."""
+        if isinstance(frame, DocumentBegins):
+            self._finish_document()
+            self.begun = frame
+            self.characters_left -= 1
+        elif isinstance(frame, Drafts) and self.begun:
+            self.characters_left -= sum(len(draft.text) for draft in frame.drafts)
+            self.drafts.extend(_draft(draft, self.begun.row) for draft in frame.drafts)
+        else:
+            raise ProcessLost("it sent an answer out of place")
+        if self.characters_left < 0:
+            raise ProcessLost("it sent more text than a file may hold")
+
+    def finished(self) -> list[ReadDocument]:
+        """All documents."""
+        self._finish_document()
+        return self.documents
+
+    def _finish_document(self) -> None:
+        if self.begun:
+            begun, row = self.begun, self.begun.row
+            name = self.name if row is None else f"{self.name}#row-{row}"
+            self.documents.append(
+                ReadDocument(name, begun.title, begun.language, tuple(self.drafts), problem=begun.problem)
+            )
+        self.begun, self.drafts = None, []
+
+
+def _draft(frame: DraftFrame, row: int | None) -> Draft:
+    place = Place(tuple(frame.heading), frame.page, row, frame.start, frame.start + len(frame.text))
+    return Draft(place, frame.text)

@@ -1,0 +1,167 @@
+"""Finds the files of a collection's folder."""
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import xxhash
+
+from knowledge.globs import compiled, matches, spells_more_than_stars
+from knowledge.loaders import SUFFIXES
+
+_log = logging.getLogger(__name__)
+_JUNK = re.compile(
+    r"\..*|~\$.*|.*~|.*\.(tmp|temp|swp|part|crdownload|bak)|thumbs\.db|desktop\.ini|__pycache__|node_modules"
+    r"|@eadir|#recycle|#snapshot|\$recycle\.bin|system volume information|lost\+found",
+    re.IGNORECASE,
+)
+"""Hidden files, what editors and downloads leave behind, and the service folders of common storage boxes."""
+_HASH_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file to index. `document` is its path below the folder, with forward slashes.
+
+    Size, time and inode tell cheaply that a file is probably the same as before; only the content hash is proof.
+    """
+
+    path: Path
+    document: str
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What could not be looked at, and the sentence that says why. A folder's `document` ends in a slash."""
+
+    document: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a folder holds, sorted by document. Nothing is known about the documents below a missed folder."""
+
+    files: tuple[FoundFile, ...]
+    missed: tuple[Missed, ...]
+
+
+@dataclass(eq=False)
+class FolderUnreadable(Exception):
+    """A collection's folder cannot be read at all; `reason` is a sentence."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def scan(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Scan:
+    """The files below a folder that match `include` (none: every kind that can be read) and not `exclude`.
+
+    Hidden files and junk are left out, linked folders too, and linked files unless they lie in the folder as well.
+    Blocks on the disk. Raises FolderUnreadable.
+    """
+    root = Path(os.path.realpath(folder))
+    files: list[FoundFile] = []
+    missed: list[Missed] = []
+    chosen = _Choice(include, exclude)
+    for found in _walk(root, folder, chosen):
+        (files if isinstance(found, FoundFile) else missed).append(found)  # type: ignore[arg-type]
+    files.sort(key=lambda file: file.document)
+    missed.sort(key=lambda item: item.document)
+    return Scan(tuple(files), tuple(missed))
+
+
+def content_hash(path: Path) -> str:
+    """The xxh3-128 of a file's content, as 32 hexadecimal digits: a guard against rot, not against forgery.
+
+    Blocks on the disk. Raises OSError.
+    """
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _Choice:
+    """Which files a collection wants."""
+
+    def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
+        patterns = list(include)
+        self._any_kind = compiled(pattern for pattern in patterns if spells_more_than_stars(pattern))
+        self._known_kinds = compiled(pattern for pattern in patterns if not spells_more_than_stars(pattern))
+        self._everything = not patterns
+        self._exclude = compiled(exclude)
+
+    def enters(self, document: str) -> bool:
+        return not matches(self._exclude, document) and not matches(self._exclude, document + "/")
+
+    def takes(self, document: str) -> bool:
+        if matches(self._exclude, document):
+            return False
+        if matches(self._any_kind, document):
+            return True
+        known = PurePosixPath(document).suffix.lower() in SUFFIXES
+        return known and (self._everything or matches(self._known_kinds, document))
+
+
+def _walk(root: Path, folder: Path, choice: _Choice) -> Iterator[FoundFile | Missed]:
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            with os.scandir(root / below) as entries:
+                listed = list(entries)
+        except OSError as error:
+            if not below:
+                raise FolderUnreadable(_folder_sentence(folder, error)) from error
+            yield Missed(below, f"The folder cannot be read: {error.strerror}.")
+            continue
+        for entry in listed:
+            document = below + entry.name
+            if _JUNK.fullmatch(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if choice.enters(document):
+                    waiting.append(document + "/")
+            elif choice.takes(document):
+                yield from _looked_at(entry, document, root)
+
+
+def _looked_at(entry: "os.DirEntry[str]", document: str, root: Path) -> Iterator[FoundFile | Missed]:
+    try:
+        document.encode()
+    except UnicodeEncodeError:
+        yield Missed(document.encode(errors="replace").decode(), "The file's name is not valid UTF-8: rename it.")
+        return
+    try:
+        if not entry.is_file() or (entry.is_symlink() and not _inside(entry, root)):
+            _log.debug("Left out, neither a file nor a link to one in the folder: %s", document)
+            return
+        status = entry.stat()
+    except OSError as error:
+        yield Missed(document, f"The file cannot be looked at: {error.strerror}.")
+        return
+    yield FoundFile(Path(entry.path), document, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+def _inside(entry: "os.DirEntry[str]", root: Path) -> bool:
+    return Path(os.path.realpath(entry.path)).is_relative_to(root)
+
+
+def _folder_sentence(folder: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"The folder {folder} does not exist: create it, or name another in the config."
+    if isinstance(error, NotADirectoryError):
+        return f"{folder} is a file, not a folder: name the folder that holds it in the config."
+    if isinstance(error, PermissionError):
+        return f"The folder {folder} may not be read by this user: grant read access to it, or name another."
+    return f"The folder {folder} cannot be read: {error.strerror}."
