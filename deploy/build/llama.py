@@ -144,7 +144,16 @@ def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str,
     subprocess.run([sys.executable, "-m", "venv", tools], check=True)
     install_locked(tools, "bootstrap", made, environment, "Build tools (1 of 2)")
     install_locked(tools, "build", made, environment, "Build tools (2 of 2)")
-    command = [tools / "bin" / "python", "-m", "pip", "wheel", "--verbose", "--progress-bar", "raw", "--no-deps"]
+    command: list[str | Path] = [
+        tools / "bin" / "python",
+        "-m",
+        "pip",
+        "wheel",
+        "--verbose",
+        "--progress-bar",
+        "raw",
+        "--no-deps",
+    ]
     # pip's own cache of wheels does not know the flags; without isolation it builds with the locked tools.
     command += ["--no-cache-dir", "--no-build-isolation", "--no-binary", ":all:", "--require-hashes"]
     command += ["--wheel-dir", made / "out", "--requirement", LOCKS / "engine.lock"]

@@ -13,9 +13,9 @@ TOOLS = ROOT / "build" / "lock"
 OLDEST_PYTHON = "3.11"
 HEADER = "# Written by `make lock` from pyproject.toml: Python 3.11 and newer, every platform. Do not edit.\n"
 
-# Wheels only, so that nothing but the engine is compiled and no build tool comes unlocked.
-COMMON = ("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-config", "--no-header")
-COMMON += ("--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet")
+# Wheels only (the engine apart), so that nothing but the engine is compiled and no build tool comes unlocked.
+RESOLVE = ("--universal", "--python-version", OLDEST_PYTHON, "--no-config", "--quiet")
+WRITE = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
 WHEELS = ("--only-binary", ":all:", "--no-binary", "llama-cpp-python")
 
 # One resolution feeds the next: a package that stands in several locks has one version.
@@ -42,7 +42,17 @@ def uv() -> Path:
 def resolve(resolver: Path, name: str, upgrade: bool) -> None:
     """Resolve one lock; the versions it holds stay, unless an upgrade is asked or pyproject.toml rules them out."""
     target = LOCKS / f"{name}.lock"
-    command = [resolver, "pip", "compile", *COMMON, *WHEELS, *INPUTS[name], "--output-file", target]
+    command: list[str | Path] = [
+        resolver,
+        "pip",
+        "compile",
+        *RESOLVE,
+        *WRITE,
+        *WHEELS,
+        *INPUTS[name],
+        "--output-file",
+        target,
+    ]
     if upgrade:
         command.append("--upgrade")
     first = next(iter(INPUTS))

@@ -12,13 +12,20 @@ def install_locked(venv: Path, lock: str, logs: Path, environment: Mapping[str, 
     """Install a lock into an environment, wheels only, every hash checked; raises SetupFailed with pip's last lines."""
     requirements = LOCKS / f"{lock}.lock"
     packages = requirements.read_text(encoding="utf-8").count("==")
-    command = [venv / "bin" / "python", "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    command: list[str | Path] = [
+        venv / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--no-input",
+        "--disable-pip-version-check",
+    ]
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", requirements]
     logs.mkdir(parents=True, exist_ok=True)
     try:
         run(command, label, pip_measure(packages), logs / f"{lock}.log", environment)
     except CommandFailed as failure:
         raise SetupFailed(
-            "\n".join(failure.tail) + f"\n\npip could not install {requirements.name}. Without a network, or behind a "
-            "mirror of your own, tell pip so (pip config); a hash that differs means that the file is not the locked one."
+            "\n".join(failure.tail) + f"\n\npip could not install {requirements.name}. Behind a mirror of your "
+            "own, tell pip so (pip config). A hash that differs means that the file is not the one that was locked."
         ) from failure

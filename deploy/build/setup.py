@@ -118,7 +118,7 @@ def _make_venv(environment: Mapping[str, str]) -> None:
 
 
 def _pip(arguments: list[str | Path], name: str, environment: Mapping[str, str]) -> None:
-    command = [
+    command: list[str | Path] = [
         VENV / "bin" / "python",
         "-m",
         "pip",
@@ -136,7 +136,7 @@ def _pip(arguments: list[str | Path], name: str, environment: Mapping[str, str])
 
 
 def _try_engine(wheel: Path, environment: Mapping[str, str]) -> None:
-    command = [VENV / "bin" / "python", "-c", "import llama_cpp; llama_cpp.llama_backend_init()"]
+    command: list[str | Path] = [VENV / "bin" / "python", "-c", "import llama_cpp; llama_cpp.llama_backend_init()"]
     tried = subprocess.run(command, capture_output=True, text=True, env=dict(environment), check=False)
     if tried.returncode:
         raise SetupFailed(
