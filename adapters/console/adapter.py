@@ -13,12 +13,11 @@ from adapters.console.attachments import AttachmentReader
 from adapters.console.channel import Channel
 from adapters.console.events import Question
 from adapters.console.jsonl import BadLine, Line, MessageLine, StopLine, WithdrawLine, parse
-from adapters.console.pending import Pending
 from adapters.console.reply import ConsoleReply
 from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
 from bot.core.events import Attachment, Audience, ConversationId, Message, Person
-from bot.core.ports import Inbox
+from bot.core.ports import Ended, Inbox
 
 PLATFORM = "console"
 logger = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ class Client:
 
     channel: Channel
     folder: Path
-    pending: Pending = field(default_factory=Pending)
+    open: set[Ended] = field(default_factory=set)
 
 
 class ConsoleAdapter:
@@ -62,8 +61,9 @@ class ConsoleAdapter:
         self._opened.set()
         resumed = await inbox.resume(self)
         if resumed:
-            logger.info("Answering %d console messages that an earlier process left.", resumed)
+            logger.info("Answering %d console messages that an earlier process left.", len(resumed))
         if self._home:
+            self._home.open.update(resumed)
             await self._serve(self._home, inbox)
             self.home_ended.set()
         await asyncio.Event().wait()
@@ -87,7 +87,8 @@ class ConsoleAdapter:
             number += 1
             if line is None or line.strip():
                 await self._take(client, inbox, number, line)
-        await client.pending.none()
+        if client.open:
+            await asyncio.wait(client.open)
 
     async def _take(self, client: Client, inbox: Inbox, number: int, line: bytes | None) -> None:
         try:
@@ -97,19 +98,22 @@ class ConsoleAdapter:
             await client.channel.write({"event": "error", "line": number, "sentence": f"Line {number}: {fault}."})
             return
         if message is not None:
-            await inbox.handle(message, self._reply(message, client))
-            await client.channel.write(_question(message).event("received"))
+            await self._hand_in(client, inbox, message)
         else:
             await client.channel.write(await _control(content, inbox))
 
+    async def _hand_in(self, client: Client, inbox: Inbox, message: Message) -> None:
+        ended = await inbox.handle(message, self._reply(message, client))
+        if ended is None:
+            await client.channel.write(_question(message).event("ignored"))
+            return
+        client.open.add(ended)
+        ended.add_done_callback(client.open.discard)
+        await client.channel.write(_question(message).event("received"))
+
     def _reply(self, message: Message, client: Client | None) -> ConsoleReply:
-        question = _question(message)
-        if client is None:
-            return ConsoleReply(question, _refuse, self._settings.edit_interval_s, lambda: None)
-        number, on_end = client.pending.ticket()
-        reply = ConsoleReply(question, client.channel.write, self._settings.edit_interval_s, on_end)
-        client.pending.watch(reply, number)
-        return reply
+        write = client.channel.write if client else _refuse
+        return ConsoleReply(_question(message), write, self._settings.edit_interval_s)
 
     async def _message(self, line: MessageLine, folder: Path) -> Message:
         attachments = await self._attachments.read(line.attachments, folder)

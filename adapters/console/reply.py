@@ -19,11 +19,10 @@ class ConsoleReply:
     edited: so it is shown once, whether or not the crash came between the first send and the journal.
     """
 
-    def __init__(self, question: Question, write: Write, interval_s: float, on_end: Callable[[], None]) -> None:
+    def __init__(self, question: Question, write: Write, interval_s: float) -> None:
         self._question = question
         self._write = write
         self._interval_s = interval_s
-        self._on_end = on_end
         self._attempt = 1
         self._record: RecordPart | None = None
         self._edits = ""
@@ -60,20 +59,14 @@ class ConsoleReply:
 
     async def finish(self, closing: Closing) -> None:
         """Show the closing text, then write `finished`."""
-        try:
-            await self._show_last(closing.text)
-            await self._write(events.finished(self._question, self._attempt, closing))
-        finally:
-            self._on_end()
+        await self._show_last(closing.text)
+        await self._write(events.finished(self._question, self._attempt, closing))
 
     async def fail(self, sentence: str) -> None:
         """Show the sentence below the text so far, then write `failed`."""
         text = f"{self._text}\n\n{sentence}" if self._text else sentence
-        try:
-            await self._show_last(text)
-            await self._write(events.failed(self._question, self._attempt, text, sentence))
-        finally:
-            self._on_end()
+        await self._show_last(text)
+        await self._write(events.failed(self._question, self._attempt, text, sentence))
 
     def _show_soon(self, text: str) -> None:
         self._text = text

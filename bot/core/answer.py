@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from knowledge.library import Library
+
 from bot.core import prompts
 from bot.core.access import readable
 from bot.core.conversation import (
@@ -31,7 +33,6 @@ from bot.core.ports import Reply
 from bot.core.queue import FairQueue, Ticket
 from bot.core.settings import CoreSettings
 from bot.core.texts import NAMES, Language, say
-from knowledge.library import Library
 from knowledge.passages import Passage, SearchResult
 from models.engine import Engine, Prompt, PromptTooLong, Sampling, Usage
 

@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from knowledge.library import FolderUnreadable, Library, ReindexRunning
+
 from bot.core.conversation import place_text
 from bot.core.events import Closing, ConversationId, Message, Source
 from bot.core.figures import Figures
 from bot.core.history import History
 from bot.core.ports import Reply
 from bot.core.texts import Language, say
-from knowledge.library import FolderUnreadable, Library, ReindexRunning
 from knowledge.passages import ReindexProgress, ReindexReport
 from models.engine import Engine
 

@@ -19,7 +19,7 @@ from bot.core.journal import Attempt, Key, key_of
 from bot.core.language import Languages
 from bot.core.observe import Observer, Outcome
 from bot.core.pace import Pace
-from bot.core.ports import Adapter, Reply
+from bot.core.ports import Adapter, Ended, Reply
 from bot.core.queue import FairQueue, Ticket, TooManyWaiting
 from bot.core.settings import CoreSettings
 from bot.core.texts import Language, say
@@ -79,21 +79,21 @@ class Dispatcher:
         self._jobs: dict[Key, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def handle(self, message: Message, reply: Reply) -> None:
-        """Take a message; returns when it is journaled, ignored or refused, and never waits for an answer."""
+    async def handle(self, message: Message, reply: Reply) -> Ended | None:
+        """Take a message; returns when it is journaled and never waits for the answer, whose end it returns."""
         decision = triage.decide(message, self._policy)
         if isinstance(decision, triage.Ignore):
-            return
+            return None
         verdict = self._pace.check(message.conversation, time.monotonic())
         if not await self._history.journal.receive(message, ignored=verdict == "paused") or verdict == "paused":
-            return
+            return None
         if verdict == "pause":
             decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.pause_s / 60) or 1})
-        self._start(Job(message, decision, reply))
+        return self._start(Job(message, decision, reply))
 
-    async def resume(self, adapter: Adapter) -> int:
-        """Answer what an earlier process left unanswered on the adapter's platform, oldest first; how many."""
-        resumed = 0
+    async def resume(self, adapter: Adapter) -> list[Ended]:
+        """Answer what an earlier process left unanswered on the adapter's platform, oldest first."""
+        resumed: list[Ended] = []
         for message in await self._history.journal.open_messages(adapter.platform):
             if key_of(message) in self._jobs:
                 continue
@@ -101,8 +101,7 @@ class Dispatcher:
             if isinstance(decision, triage.Ignore):  # blocked since
                 await self._history.journal.end(key_of(message), "cancelled")
                 continue
-            self._start(Job(message, decision, adapter.reply_to(message), left_open=True))
-            resumed += 1
+            resumed.append(self._start(Job(message, decision, adapter.reply_to(message), left_open=True)))
         return resumed
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
@@ -141,7 +140,7 @@ class Dispatcher:
                 stopped += 1
         return stopped
 
-    def _start(self, job: Job) -> None:
+    def _start(self, job: Job) -> Ended:
         if isinstance(job.decision, triage.Answer):
             try:
                 job.ticket = self._queue.enter(job.message.author.id, job.message.conversation)
@@ -150,12 +149,13 @@ class Dispatcher:
         self._observer.queued(self._queue.waiting, self._queue.running)
         self._jobs[key_of(job.message)] = job
         job.work = asyncio.create_task(self._work(job))
-        self._keep(self._see_to(job, job.work))
+        return self._keep(self._see_to(job, job.work))
 
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
+    def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -1,5 +1,6 @@
 """The port between the core and the chat platforms: what an adapter fills in, and what the core offers to it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -7,6 +8,9 @@ from bot.core.events import Closing, ConversationId, Message, PostedPart
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]
 """Stores the platform's id of a posted part in the journal; await it before the next send."""
+
+Ended = asyncio.Future[None]
+"""Done when a message has been seen to: its reply has ended, or the platform has refused it."""
 
 
 class Reply(Protocol):
@@ -52,12 +56,14 @@ class Reply(Protocol):
 class Inbox(Protocol):
     """What the core offers to adapters."""
 
-    async def handle(self, message: Message, reply: Reply) -> None:
-        """Take a message. Returns when it is journaled, or ignored, or refused; never waits for an answer."""
+    async def handle(self, message: Message, reply: Reply) -> Ended | None:
+        """Take a message. Returns when it is journaled; never waits for the answer, whose end it returns.
+        None: the message is ignored or was taken before, and the reply is not used.
+        """
         ...
 
-    async def resume(self, adapter: "Adapter") -> int:
-        """Answer what a crash or a stop left unanswered on the adapter's platform, oldest first; how many.
+    async def resume(self, adapter: "Adapter") -> list[Ended]:
+        """Answer what a crash or a stop left unanswered on the adapter's platform, oldest first.
         Call it once the platform can be written to, before or after the messages missed meanwhile are handled.
         """
         ...

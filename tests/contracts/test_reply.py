@@ -61,7 +61,7 @@ class ConsoleStage:
         self._channel = MemoryChannel()
 
     def reply(self) -> Reply:
-        return ConsoleReply(Question("kitchen", "question-1"), self._channel.write, 0.0, lambda: None)
+        return ConsoleReply(Question("kitchen", "question-1"), self._channel.write, 0.0)
 
     def shown(self) -> list[str]:
         return list(self._channel.shown().values())

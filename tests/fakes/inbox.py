@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.core.events import Closing, ConversationId, Message, PostedPart
-from bot.core.ports import Adapter, Reply
+from bot.core.ports import Adapter, Ended, Reply
 
 Script = Callable[[Message, Reply], Awaitable[None]]
 
@@ -43,18 +43,17 @@ class FakeInbox:
         self._seen: set[str] = set()
         self._running: list[Running] = []
 
-    async def handle(self, message: Message, reply: Reply) -> None:
+    async def handle(self, message: Message, reply: Reply) -> Ended | None:
         self.handled.append(message)
-        if message.addressed and message.event_id not in self._seen:
-            self._seen.add(message.event_id)
-            self._start(message, reply, attempt=1)
+        if not message.addressed or message.event_id in self._seen:
+            return None
+        self._seen.add(message.event_id)
+        return self._start(message, reply, attempt=1)
 
-    async def resume(self, adapter: Adapter) -> int:
+    async def resume(self, adapter: Adapter) -> list[Ended]:
         left, self.left = self.left, []
-        for message in left:
-            self._seen.add(message.event_id)
-            self._start(message, adapter.reply_to(message), attempt=2)
-        return len(left)
+        self._seen.update(message.event_id for message in left)
+        return [self._start(message, adapter.reply_to(message), attempt=2) for message in left]
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
         self.stopped.append((conversation, person_id))
@@ -74,8 +73,10 @@ class FakeInbox:
             if not running.task.cancelled():
                 running.task.result()
 
-    def _start(self, message: Message, reply: Reply, attempt: int) -> None:
-        self._running.append(Running(message, asyncio.create_task(self._answer(message, reply, attempt))))
+    def _start(self, message: Message, reply: Reply, attempt: int) -> Ended:
+        running = Running(message, asyncio.create_task(self._answer(message, reply, attempt)))
+        self._running.append(running)
+        return running.task
 
     async def _answer(self, message: Message, reply: Reply, attempt: int) -> None:
         parts = self.parts.setdefault(message.event_id, [])

@@ -90,7 +90,8 @@ async def test_the_end_waits_for_answers_and_not_for_messages_that_get_none() ->
     )
     home.end()
     async with running(FakeInbox(slow), home) as adapter:
-        await home.until("received", 3)
+        await home.until("ignored", 2)
+        assert len(home.of("received")) == 1
         await asyncio.sleep(0.01)
         assert not adapter.home_ended.is_set()
         release.set()
