@@ -1,0 +1,167 @@
+"""Loading the config: defaults, paths, and every fault at once with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, ConfigFaulty, find_config, load_config
+from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
+from models.sources import HubSource, PathSource
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def faults(file: Path, text: str) -> list[str]:
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigFaulty) as caught:
+        load_config(file)
+    return [line.removeprefix(f"{file}:") for line in caught.value.lines()]
+
+
+def test_without_a_file_the_small_models_are_used_and_nothing_is_searched() -> None:
+    config = load_config(None)
+    assert config.weights.chat == DEFAULT_CHAT
+    assert config.embedding_weights == DEFAULT_EMBEDDING
+    assert config.knowledge.collections == {}
+    assert config.data_folder == Path("~/.local/share/hearth").expanduser()
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "{}"])
+def test_an_empty_file_is_the_defaults(file: Path, text: str) -> None:
+    file.write_text(text)
+    assert load_config(file) == load_config(None)
+
+
+def test_relative_paths_start_at_the_file_and_the_tilde_is_the_home(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    file.write_text(
+        """
+data_folder: data
+cache_folder: ~/models
+weights: {chat: {source: path, path: ../big.gguf}}
+knowledge:
+  collections:
+    handbook: {folder: documents}
+    absolute: {folder: /srv/documents}
+"""
+    )
+    config = load_config(file)
+    assert config.data_folder == file.parent / "data"
+    assert config.cache == Path("/home/somebody/models")
+    assert config.weights.chat == PathSource(path=file.parent / "../big.gguf")
+    assert config.knowledge.collections["handbook"].folder == file.parent / "documents"
+    assert config.knowledge.collections["absolute"].folder == Path("/srv/documents")
+
+
+def test_the_cache_folder_comes_from_the_environment_unless_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTH_CACHE", "/var/cache/models")
+    assert Config().cache == Path("/var/cache/models")
+    assert Config(cache_folder=Path("/elsewhere")).cache == Path("/elsewhere")
+
+
+def test_another_embedder_does_not_get_the_default_ones_files(file: Path) -> None:
+    file.write_text("knowledge: {embedding: {model: BAAI/bge-m3, dimension: 1024}}")
+    assert load_config(file).embedding_weights == ()
+    file.write_text("knowledge: {embedding: {kind: hashing}}")
+    assert load_config(file).embedding_weights == ()
+
+
+def test_weights_from_a_hub_are_read(file: Path) -> None:
+    file.write_text("weights:\n  chat: {source: hf, repository: someone/model-GGUF, file: model.Q4_K_M.gguf}\n")
+    assert load_config(file).weights.chat == HubSource(repository="someone/model-GGUF", file="model.Q4_K_M.gguf")
+
+
+def test_all_faults_come_at_once_each_with_its_path_and_line(file: Path) -> None:
+    text = """
+core:
+  passages: many
+knowledge:
+  collections:
+    handbook:
+      foldr: documents
+http:
+  port: 99999
+log_level: loud
+"""
+    lines = faults(file, text)
+    assert lines == [
+        "3: core.passages: should be a valid integer, unable to parse string as an integer, not 'many'.",
+        "6: knowledge.collections.handbook.folder: is missing.",
+        "7: knowledge.collections.handbook.foldr: is not a key that Hearth knows; did you mean `folder`?",
+        "9: http.port: should be less than or equal to 65535, not 99999.",
+        "10: log_level: should be 'debug', 'info', 'warning' or 'error', not 'loud'.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("htp: {}", "1: htp: is not a key that Hearth knows; did you mean `http`?"),
+        (
+            "weights:\n  chat: {source: path, path: a.gguf, sha265: x}",
+            "2: weights.chat.sha265: is not a key that Hearth knows; did you mean `sha256`?",
+        ),
+        (
+            "weights:\n  embedding:\n    - {source: path, path: a.onnx}\n    - source: hf\n      repository: a/b\n",
+            "4: weights.embedding[1].file: is missing.",
+        ),
+        (
+            "http: {tls: true}",
+            "1: http.tls: is not a key that Hearth knows; known here: allowed_hosts, enabled, host, port.",
+        ),
+        (
+            "http:\n  port: 1\n  host: 127.0.0.1\n  port: 2",
+            "4: http.port: is here twice; the first is in line 2.",
+        ),
+        ("http:\n  host: example.org", "2: http.host: must be an IP address, such as 127.0.0.1 or 0.0.0.0"),
+        ("core:\n  language: no", "2: core.language: should be 'auto', 'en' or 'fr', not False."),
+        ("knowledge:\n  collections:\n    My Docs: {folder: x}", "3: knowledge.collections.My Docs: "),
+        ("weights:\n  chat: {path: x}", "2: weights.chat: needs the key `source`."),
+        ("- a\n- b", "1: The file must be "),
+        ("core: [1]", "1: core: "),
+        ("core:\n  name: 'x\n", "3: The file is not valid YAML: "),
+        ("core:\n\tname: x", "2: The file is not valid YAML: "),
+        ("a: &a [*a]", " The file is not valid YAML: an alias contains itself."),
+        ("a: !!python/object:os.system x", "1: The file is not valid YAML: "),
+    ],
+)
+def test_each_kind_of_fault_is_told_in_one_line(file: Path, text: str, line: str) -> None:
+    told = faults(file, text)
+    assert any(each.startswith(line) for each in told), told
+
+
+def test_a_secret_in_the_place_of_a_variables_name_is_refused_and_never_shown(file: Path) -> None:
+    lines = faults(file, "weights:\n  chat:\n    source: path\n    token_env: hunter2-is-secret\n")
+    assert any("4: weights.chat.token_env: must be the name of an environment variable" in line for line in lines)
+    assert "hunter2" not in str(lines)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
+def test_a_file_that_cannot_be_read_is_one_fault(file: Path, content: bytes | None) -> None:
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigFaulty) as caught:
+        load_config(file)
+    assert len(caught.value.lines()) == 1
+    assert str(file) in caught.value.lines()[0]
+
+
+def test_the_named_file_comes_before_the_environments_and_the_usual_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    usual = tmp_path / "home/.config/hearth/config.yaml"
+    assert find_config(None, {}) is None
+    usual.parent.mkdir(parents=True)
+    usual.touch()
+    assert find_config(None, {}) == usual
+    Path("config.yaml").touch()
+    assert find_config(None, {}) == Path("config.yaml")
+    assert find_config(None, {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("/etc/hearth.yaml")
+    assert find_config(Path("other.yaml"), {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("other.yaml")
