@@ -1,0 +1,229 @@
+"""The header of a GGUF file, read with bounds on everything: what the model is and how much memory it will need."""
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+KvType = Literal["f16", "q8_0", "q4_0"]
+
+# Bytes and elements of a block, by ggml type number (ggml.h and ggml-common.h of llama.cpp).
+_BLOCKS: Mapping[int, tuple[int, int]] = {
+    **{0: (4, 1), 1: (2, 1), 30: (2, 1), 24: (1, 1), 25: (2, 1), 26: (4, 1), 27: (8, 1), 28: (8, 1)},
+    **{2: (18, 32), 3: (20, 32), 6: (22, 32), 7: (24, 32), 8: (34, 32), 9: (36, 32), 20: (18, 32)},
+    **{10: (84, 256), 11: (110, 256), 12: (144, 256), 13: (176, 256), 14: (210, 256), 15: (292, 256)},
+    **{16: (66, 256), 17: (74, 256), 18: (98, 256), 19: (50, 256), 21: (110, 256), 22: (82, 256), 23: (136, 256)},
+    **{29: (56, 256), 34: (54, 256), 35: (66, 256), 39: (17, 32)},
+}
+_KV_BYTES: Mapping[KvType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+
+_MOST_ENTRIES = 1 << 16
+_MOST_TENSORS = 1 << 18
+_MOST_STRING_BYTES = 1 << 24
+_MOST_ELEMENTS = 1 << 24
+_MOST_KEPT_ELEMENTS = 4096
+_MOST_DIMENSIONS = 4
+
+
+@dataclass(eq=False)
+class NotGguf(Exception):
+    """The file is no usable GGUF; `reason` is the end of a sentence that begins with the file's name."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What a GGUF says of itself. `kv_width` is the number of values that K and V of one token hold in all layers."""
+
+    architecture: str
+    name: str
+    size_bytes: int
+    weights_bytes: int
+    layers: int
+    embedding: int
+    vocabulary: int
+    trained_context: int
+    kv_width: int
+
+    def kv_bytes(self, context_tokens: int, kv_type: KvType) -> int:
+        """Bytes of the KV cache for a context; an upper bound for models with sliding windows or recurrent layers."""
+        return math.ceil(self.kv_width * _KV_BYTES[kv_type] * context_tokens)
+
+    def compute_bytes(self, batch_tokens: int) -> int:
+        """Bytes of the buffers that hold a batch while it is computed, by a rule that was compared with real models:
+        32 rows of the embedding for each token and a row of logits, and 32 MiB beside.
+        """
+        return 4 * (batch_tokens * self.embedding * 32 + self.vocabulary) + (32 << 20)
+
+    def memory_bytes(self, context_tokens: int, kv_type: KvType, batch_tokens: int = 512) -> int:
+        """Bytes needed to answer with this model: weights, KV cache and computing."""
+        return self.weights_bytes + self.kv_bytes(context_tokens, kv_type) + self.compute_bytes(batch_tokens)
+
+
+def read_header(path: Path) -> GgufHeader:
+    """Read a GGUF's header and compare what it promises with the file's size.
+
+    Raises NotGguf for a file that is something else, damaged or cut off; OSError when it cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        reader = _Reader(file, size)
+        try:
+            tensor_count, entry_count = _read_start(reader)
+            entries = dict(_read_entry(reader) for _ in range(entry_count))
+            ends = [_read_tensor_end(reader) for _ in range(tensor_count)]
+        except (struct.error, UnicodeDecodeError, RecursionError) as error:
+            raise NotGguf("has a damaged header") from error
+        weights_bytes = _check_complete(entries, ends, file.tell(), size)
+    return _summary(entries, size, weights_bytes)
+
+
+class _Reader:
+    """Reads values in order, never past the file's end."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+
+    def take(self, count: int) -> bytes:
+        data = self._file.read(count)
+        if len(data) != count:
+            raise NotGguf("ends in the middle of its header: the download was probably cut off")
+        return data
+
+    def skip(self, count: int) -> None:
+        if self._file.tell() + count > self._size:
+            raise NotGguf("ends in the middle of its header: the download was probably cut off")
+        self._file.seek(count, 1)
+
+    def number(self, code: str) -> int:
+        value = struct.unpack("<" + code, self.take(struct.calcsize(code)))[0]
+        return int(value)
+
+    def count(self, most: int) -> int:
+        value = self.number("Q")
+        if value > most:
+            raise NotGguf("has a damaged header")
+        return value
+
+    def text(self) -> str:
+        return self.take(self.count(_MOST_STRING_BYTES)).decode("utf-8", errors="replace")
+
+
+def _read_start(reader: _Reader) -> tuple[int, int]:
+    if (magic := reader.take(4)) != b"GGUF":
+        raise NotGguf(f"is not a GGUF file (it begins with {magic!r})")
+    version = reader.number("I")
+    if version not in (2, 3):
+        raise NotGguf(f"has GGUF version {version}, and versions 2 and 3 are understood")
+    return reader.count(_MOST_TENSORS), reader.count(_MOST_ENTRIES)
+
+
+def _read_entry(reader: _Reader) -> tuple[str, object]:
+    return reader.text(), _read_value(reader, reader.number("I"))
+
+
+def _read_value(reader: _Reader, kind: int) -> object:
+    if kind == _STRING:
+        return reader.text()
+    if kind == _ARRAY:
+        return _read_array(reader)
+    if kind not in _SCALARS:
+        raise NotGguf("has a damaged header")
+    code = _SCALARS[kind]
+    return struct.unpack("<" + code, reader.take(struct.calcsize(code)))[0]
+
+
+def _read_array(reader: _Reader) -> object:
+    """A short array of numbers as a tuple; of others (vocabularies) only the length."""
+    kind = reader.number("I")
+    count = reader.count(_MOST_ELEMENTS)
+    if kind in _SCALARS:
+        code = _SCALARS[kind]
+        if count <= _MOST_KEPT_ELEMENTS:
+            return struct.unpack(f"<{count}{code}", reader.take(count * struct.calcsize(code)))
+        reader.skip(count * struct.calcsize(code))
+    elif kind == _STRING:
+        for _ in range(count):
+            reader.skip(reader.count(_MOST_STRING_BYTES))
+    else:
+        raise NotGguf("has a damaged header")
+    return count
+
+
+def _read_tensor_end(reader: _Reader) -> int:
+    """Where the tensor ends, in bytes from the start of the data; its start when its type is not known here."""
+    reader.skip(reader.count(1 << 10))
+    dimensions = reader.number("I")
+    if not 0 <= dimensions <= _MOST_DIMENSIONS:
+        raise NotGguf("has a damaged header")
+    elements = math.prod(reader.number("Q") for _ in range(dimensions))
+    kind = reader.number("I")
+    offset = reader.number("Q")
+    block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
+    return offset + elements * block_bytes // block_elements
+
+
+def _check_complete(entries: Mapping[str, object], ends: list[int], header_bytes: int, size: int) -> int:
+    """The bytes of all tensors; NotGguf when the file is shorter than its header promises."""
+    if not ends:
+        raise NotGguf("holds no weights")
+    alignment = _integer(entries, "general.alignment", 32)
+    if not 1 <= alignment <= 1 << 20:
+        raise NotGguf("has a damaged header")
+    weights = max(ends)
+    promised = math.ceil(header_bytes / alignment) * alignment + weights
+    if promised > size:
+        raise NotGguf(f"should have {promised:,} bytes and has {size:,}: the download was probably cut off")
+    return weights
+
+
+def _summary(entries: Mapping[str, object], size: int, weights_bytes: int) -> GgufHeader:
+    architecture = entries.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture:
+        raise NotGguf("does not name its architecture")
+    name = entries.get("general.name")
+    return GgufHeader(
+        architecture=architecture,
+        name=name if isinstance(name, str) else "",
+        size_bytes=size,
+        weights_bytes=weights_bytes,
+        layers=_integer(entries, f"{architecture}.block_count", 0),
+        embedding=_integer(entries, f"{architecture}.embedding_length", 0),
+        vocabulary=_length(entries.get("tokenizer.ggml.tokens")),
+        trained_context=_integer(entries, f"{architecture}.context_length", 0),
+        kv_width=_kv_width(entries, architecture),
+    )
+
+
+def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
+    """Heads of K and V in all layers, times the length of a head of K and one of V."""
+    layers = _integer(entries, f"{architecture}.block_count", 0)
+    heads = entries.get(f"{architecture}.attention.head_count", 0)
+    kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
+    most_heads = max(heads) if isinstance(heads, tuple) and heads else _whole(heads)
+    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, most_heads)
+    key = _integer(entries, f"{architecture}.attention.key_length", head_length)
+    value = _integer(entries, f"{architecture}.attention.value_length", head_length)
+    in_all = sum(_whole(each) for each in kv_heads) if isinstance(kv_heads, tuple) else _whole(kv_heads) * layers
+    return in_all * (key + value)
+
+
+def _integer(entries: Mapping[str, object], key: str, default: int) -> int:
+    return _whole(entries.get(key, default))
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, tuple) else _whole(value)
