@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from knowledge.reading.settings import ReadingSettings
+
 CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
@@ -15,7 +17,8 @@ class CollectionSettings(BaseModel):
 
     folder: Path = Field(description="Folder that holds the documents; a relative path starts at the config file.")
     include: tuple[str, ...] = Field(
-        default=("**/*",), description="Glob patterns below the folder; a file must match one of them."
+        default=(),
+        description="Glob patterns below the folder; a file must match one. None: every kind that can be read.",
     )
     exclude: tuple[str, ...] = Field(
         default=(), description="Glob patterns below the folder; a file that matches one of them is left out."
@@ -65,5 +68,8 @@ class KnowledgeSettings(BaseModel):
     )
     embedding: EmbeddingSettings = Field(
         default_factory=EmbeddingSettings, description="The model that turns texts into vectors."
+    )
+    reading: ReadingSettings = Field(
+        default_factory=ReadingSettings, description="How much one file may take, and how long its passages are."
     )
     passages: int = Field(default=6, ge=1, le=50, description="Passages a search returns unless told otherwise.")

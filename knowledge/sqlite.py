@@ -3,13 +3,23 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
+
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_OF_THE_FILE = _DAMAGE | {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
 
 
 @dataclass(eq=False)
@@ -56,8 +66,9 @@ class DatabaseUnusable(Exception):
 class Database:
     """One SQLite file on one thread. Reads go through `rows` and `row`, writes through `transaction`."""
 
-    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, connection: aiosqlite.Connection, way_out: str) -> None:
         self._path = path
+        self._way_out = way_out
         self._connection = connection
         self._writing = asyncio.Lock()
 
@@ -81,18 +92,23 @@ class Database:
         try:
             _create_private(path)
             connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
-            await _prepare(connection, path, _scripts(migrations), check=check, read_only=read_only)
+            await _prepare(connection, path, _scripts(migrations), way_out, check=check, read_only=read_only)
         except BaseException as error:
             if connection is not None:
                 await connection.close()
             if isinstance(error, sqlite3.Error | OSError):
                 raise _sentence(path, error, way_out) from error
             raise
-        return cls(path, connection)
+        return cls(path, connection, way_out)
 
     async def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
-        """All rows of a query, as tuples. Between the statements of a transaction it sees what that has written."""
-        return list(await self._connection.execute_fetchall(sql, parameters))
+        """All rows of a query, as tuples. Between the statements of a transaction it sees what that has written.
+
+        This and all below raise DatabaseDamaged and DatabaseUnusable for what the file or the disk does, and
+        sqlite3's own errors for what the statement does.
+        """
+        with self._sentences():
+            return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def row(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
         """The only row of a query. Raises LookupError unless there is exactly one."""
@@ -104,7 +120,7 @@ class Database:
     async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
         """Run one statement outside a transaction: a pragma, or a write that stands alone."""
         async with self._writing:
-            await self._connection.execute_fetchall(sql, parameters)
+            await self.rows(sql, parameters)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -113,8 +129,9 @@ class Database:
             try:
                 # Inside the try: cancelled here, the thread still begins, and only the rollback ends that.
                 await self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection
-                await self._connection.execute("COMMIT")
+                with self._sentences():
+                    yield self._connection
+                    await self._connection.execute("COMMIT")
             except BaseException:
                 await self._connection.rollback()
                 raise
@@ -127,9 +144,18 @@ class Database:
         """Close the file; what was committed stays."""
         await self._connection.close()
 
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if (error.sqlite_errorcode & 0xFF) not in _OF_THE_FILE:
+                raise
+            raise _sentence(self._path, error, self._way_out) from error
+
 
 async def _prepare(
-    connection: aiosqlite.Connection, path: Path, scripts: list[str], *, check: bool, read_only: bool
+    connection: aiosqlite.Connection, path: Path, scripts: list[str], way_out: str, *, check: bool, read_only: bool
 ) -> None:
     version = await _value(connection, "PRAGMA user_version")
     if version > len(scripts):
@@ -141,7 +167,7 @@ async def _prepare(
     # Only now: SQLite advises to change tables with foreign keys off, and the pragma is ignored inside a transaction.
     await connection.execute("PRAGMA foreign_keys = ON")
     if check and (found := await _value(connection, "PRAGMA quick_check(1)")) != "ok":
-        raise sqlite3.DatabaseError(found)
+        raise DatabaseDamaged(path, str(found), way_out)
     if read_only:
         await connection.execute("PRAGMA query_only = ON")
 
@@ -172,7 +198,5 @@ def _create_private(path: Path) -> None:
 
 
 def _sentence(path: Path, error: sqlite3.Error | OSError, way_out: str) -> DatabaseDamaged | DatabaseUnusable:
-    # OperationalError: locked, read-only, disk full, cannot open. Its siblings: corrupt, not a database.
-    if isinstance(error, OSError | sqlite3.OperationalError):
-        return DatabaseUnusable(path, str(error))
-    return DatabaseDamaged(path, str(error), way_out)
+    damaged = isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
+    return DatabaseDamaged(path, str(error), way_out) if damaged else DatabaseUnusable(path, str(error))

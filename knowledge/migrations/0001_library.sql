@@ -21,6 +21,7 @@ CREATE TABLE files (
     path          TEXT NOT NULL,
     size_bytes    INTEGER NOT NULL,
     mtime_ns      INTEGER NOT NULL,
+    inode         INTEGER NOT NULL,
     hash          TEXT,
     error         TEXT,
     UNIQUE (collection_id, path)
@@ -32,9 +33,9 @@ CREATE TABLE documents (
     name     TEXT NOT NULL,
     title    TEXT NOT NULL,
     language TEXT NOT NULL,
-    hash     TEXT NOT NULL,
-    UNIQUE (file_id, name)
+    hash     TEXT NOT NULL
 );
+CREATE INDEX documents_by_file ON documents (file_id);
 
 -- Ids are never used twice, so a vector index can be told "gone" and "new" in any order.
 CREATE TABLE passages (

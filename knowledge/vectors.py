@@ -1,0 +1,180 @@
+"""One collection's vectors in usearch, and its file: a cache that is verified before it is loaded."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import usearch
+import xxhash
+from usearch.compiled import MetricKind, ScalarKind
+from usearch.index import Index
+
+from knowledge.embedding import FloatArray
+
+HalfArray = npt.NDArray[np.float16]
+IdArray = npt.NDArray[np.uint64]
+SumArray = npt.NDArray[np.float64]
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile:
+    """A saved index: complete up to change `last_seq`, with `count` vectors whose sum is `total`."""
+
+    name: str
+    last_seq: int
+    count: int
+    dimension: int
+    xxh3: str
+    total: bytes
+
+
+@dataclass(eq=False)
+class IndexDamaged(Exception):
+    """A saved index must not be loaded; `reason` says why. It is rebuilt from the database."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The vector index {self.path} will be rebuilt: {self.reason}."
+
+
+class VectorIndex:
+    """Nearest neighbours by inner product, in float16. For one thread: usearch has open concurrency bugs."""
+
+    def __init__(self, dimension: int) -> None:
+        self._dimension = dimension
+        self._index = Index(ndim=dimension, metric=MetricKind.IP, dtype=ScalarKind.F16)
+        self.total: SumArray = np.zeros(dimension, dtype=np.float64)
+        """The sum of all vectors: with a unit vector it gives the mean cosine to all of them at once."""
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def add(self, ids: IdArray, vectors: HalfArray) -> None:
+        """Add unit vectors; ids that are there already are left as they are."""
+        new = ~np.atleast_1d(self._index.contains(ids))
+        if new.any():
+            self._index.add(ids[new], vectors[new], threads=1)
+            self.total += vectors[new].sum(axis=0, dtype=np.float64)
+
+    def remove(self, ids: IdArray) -> None:
+        """Remove vectors; ids that are not there are passed over. usearch uses their slots again."""
+        present = ids[np.atleast_1d(self._index.contains(ids))]
+        if present.size:
+            gone = np.atleast_2d(np.asarray(self._index.get(present), dtype=np.float64))
+            self._index.remove(present, threads=1)
+            self.total -= gone.sum(axis=0)
+
+    def search(self, vector: FloatArray, limit: int) -> dict[int, float]:
+        """The nearest ids with their cosines, nearest first, at most `limit`."""
+        if not len(self._index):
+            return {}
+        found = self._index.search(vector, limit, threads=1)
+        return {int(key): 1.0 - float(distance) for key, distance in zip(found.keys, found.distances, strict=True)}
+
+    def save(self, folder: Path, name: str, last_seq: int) -> IndexFile:
+        """Write the index to `folder/name` (mode 0600) so that the name never shows half a file; the record to store.
+
+        Raises OSError, and then leaves no file behind.
+        """
+        # usearch holds the interpreter's lock while it writes to a disk, but memory is fast: 20 ms for 40,000 vectors.
+        data = memoryview(self._index.save() or b"")
+        temporary = folder / f"{name}.new"
+        try:
+            _write(temporary, data)
+            temporary.rename(folder / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(folder)
+        return IndexFile(
+            name, last_seq, len(self), self._dimension, xxhash.xxh3_128_hexdigest(data), self.total.tobytes()
+        )
+
+    @classmethod
+    def load(cls, folder: Path, record: IndexFile, dimension: int) -> "VectorIndex":
+        """Read a saved index whose every byte is as it was saved. Raises IndexDamaged.
+
+        usearch trusts a file wholly: one flipped byte can end the process, and other dimensions are adopted silently.
+        """
+        path = folder / record.name
+        data = _read(path)
+        if xxhash.xxh3_128_hexdigest(data) != record.xxh3:
+            raise IndexDamaged(path, "its content is not what was saved")
+        found = Index.metadata(data) or {}
+        if (found.get("dimensions"), found.get("kind_scalar")) != (dimension, ScalarKind.F16):
+            raise IndexDamaged(path, f"it is not made of float16 vectors of {dimension} numbers")
+        if found.get("version") != usearch.__version__:
+            raise IndexDamaged(path, f"usearch {found.get('version')} wrote it, and this is {usearch.__version__}")
+        loaded = cls(dimension)
+        loaded._index.load(data)
+        if len(loaded) != record.count:
+            raise IndexDamaged(path, f"it has {len(loaded)} vectors instead of {record.count}")
+        loaded.total = np.frombuffer(record.total, dtype=np.float64).copy()
+        return loaded
+
+
+class ExactScan:
+    """The nearest of vectors that come by in chunks: what answers while an index is not there."""
+
+    def __init__(self, vector: FloatArray, limit: int) -> None:
+        self._vector = vector
+        self._limit = limit
+        self.best: dict[int, float] = {}
+        self.total: SumArray = np.zeros(vector.shape[0], dtype=np.float64)
+        self.count = 0
+
+    def feed(self, ids: IdArray, vectors: HalfArray) -> None:
+        """Look at a chunk; vectors of shape (len(ids), dimension)."""
+        self.total += vectors.sum(axis=0, dtype=np.float64)
+        self.count += len(ids)
+        cosines = vectors.astype(np.float32) @ self._vector
+        top = np.argsort(-cosines, kind="stable")[: self._limit]
+        found = self.best | {int(ids[i]): float(cosines[i]) for i in top}
+        self.best = dict(sorted(found.items(), key=lambda item: -item[1])[: self._limit])
+
+
+def pack(vectors: FloatArray) -> list[bytes]:
+    """Vectors as the database stores them: little-endian float16."""
+    return [row.tobytes() for row in vectors.astype("<f2")]
+
+
+def unpack(blobs: Sequence[bytes], dimension: int) -> HalfArray:
+    """Stored vectors as an array of shape (len(blobs), dimension)."""
+    flat = np.frombuffer(b"".join(blobs), dtype="<f2")
+    return flat.reshape(len(blobs), dimension).astype(np.float16, copy=False)
+
+
+def ids_of(ids: Iterable[int]) -> IdArray:
+    """Passage ids as usearch wants them."""
+    return np.fromiter(ids, dtype=np.uint64)
+
+
+def _write(path: Path, data: memoryview) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        for start in range(0, len(data), _BLOCK):
+            file.write(data[start : start + _BLOCK])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise IndexDamaged(path, f"it cannot be read ({error.strerror})") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is on the disk only when its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
