@@ -65,7 +65,9 @@ def _whole(text: str) -> _Section:
 def _sections(text: str) -> list[_Section]:
     """The text cut at every heading."""
     headings = find_headings(text)
-    first = headings[0].start if headings else len(text)
+    if not headings:
+        return [_whole(text)]
+    first = headings[0].start
     sections = [_Section(0, 0, first, (), True)] if text[:first].strip() else []
     path: list[tuple[int, str]] = []
     for heading, end in zip(headings, [*(heading.start for heading in headings[1:]), len(text)], strict=True):

@@ -69,14 +69,9 @@ def scan(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ())
     Blocks on the disk. Raises FolderUnreadable.
     """
     root = Path(os.path.realpath(folder))
-    files: list[FoundFile] = []
-    missed: list[Missed] = []
-    chosen = _Choice(include, exclude)
-    for found in _walk(root, folder, chosen):
-        (files if isinstance(found, FoundFile) else missed).append(found)  # type: ignore[arg-type]
-    files.sort(key=lambda file: file.document)
-    missed.sort(key=lambda item: item.document)
-    return Scan(tuple(files), tuple(missed))
+    found = sorted(_walk(root, folder, _Choice(include, exclude)), key=lambda item: item.document)
+    files = tuple(item for item in found if isinstance(item, FoundFile))
+    return Scan(files, tuple(item for item in found if isinstance(item, Missed)))
 
 
 def content_hash(path: Path) -> str:

@@ -28,6 +28,7 @@ _SIGNATURES = (
 _SAMPLE_BYTES = 32_768
 _BINARY_SHARE = 0.05
 """Compressed data has about 10% of control bytes; text with stray NULs stays far below."""
+_STRAY_CONTROLS = 8
 _CONTROL_BYTES = bytes(set(range(32)) - set(b"\t\n\r\f\x1b")) + b"\x7f"
 _WESTERN = re.compile("[àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿßÀÂÄÁÅÆÇÉÈÊËÎÏÑÓÔÖØŒÙÛÜŸ€‘’“”„–—…«»°²½•·™©®§£\xa0¡]")
 _WESTERN_SHARE = 0.95
@@ -87,7 +88,7 @@ def _refuse_binary(data: bytes, sample: bytes) -> None:
         if data.startswith(signature):
             raise Unreadable(f"The file is not text: it looks like {meaning}.")
     controls = len(sample) - len(sample.translate(None, _CONTROL_BYTES))
-    if controls > _BINARY_SHARE * len(sample):
+    if controls > max(_STRAY_CONTROLS, _BINARY_SHARE * len(sample)):
         raise Unreadable("The file is not text: it holds binary data.")
 
 

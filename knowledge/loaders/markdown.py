@@ -35,7 +35,7 @@ def first_heading(text: str) -> str:
 def _front_title(front: str) -> str:
     try:
         fields = yaml.safe_load(front) if front else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return ""
     title = fields.get("title") if isinstance(fields, dict) else None
     return str(title) if isinstance(title, str | int | float) else ""

@@ -2,7 +2,10 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 from knowledge.languages import detect
@@ -11,7 +14,18 @@ from knowledge.loaders.extracted import Limits, Raw
 from knowledge.reader import Unreadable
 from knowledge.reading.documents import frames
 from knowledge.reading.files import check_size, read_file
-from knowledge.reading.frames import HEADER, Answer, DocumentBegins, Done, Drafts, Ready, Refused, Request, packed
+from knowledge.reading.frames import (
+    HEADER,
+    Answer,
+    Crashed,
+    DocumentBegins,
+    Done,
+    Drafts,
+    Ready,
+    Refused,
+    Request,
+    packed,
+)
 from knowledge.reading.limits import allow_cpu, confine, follow_parent
 from knowledge.reading.settings import ReadingSettings
 
@@ -32,7 +46,7 @@ def serve(reading: Reading = frames) -> None:
     detect("The language model is loaded before the limits close in.")
     confine(settings.memory_limit_mb)
     _send(answers, Ready())
-    _silence()
+    _silence(answers)
     while request := _next_request(requests):
         allow_cpu(settings.time_limit_s)
         try:
@@ -74,9 +88,15 @@ def _channels() -> tuple[BinaryIO, BinaryIO]:
     return sys.stdin.buffer, answers
 
 
-def _silence() -> None:
-    """Until now errors went to the parent's log; from here on they could quote a document."""
+def _silence(answers: BinaryIO) -> None:
+    """Errors went to the parent's log until now; from here on they could quote a document, so only their place is told."""
     os.dup2(1, 2)
+
+    def tell(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+        last = traceback.extract_tb(trace)[-1]
+        _send(answers, Crashed(error=f"{kind.__name__} in {Path(last.filename).name}, line {last.lineno}"))
+
+    sys.excepthook = tell
 
 
 def _next_request(requests: BinaryIO) -> Request | None:

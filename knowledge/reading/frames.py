@@ -71,8 +71,15 @@ class Refused(_Frame):
     exhausted: bool = False
 
 
-Answer = Annotated[Ready | DocumentBegins | Drafts | Done | Refused, Field(discriminator="kind")]
-ANSWER: TypeAdapter[Ready | DocumentBegins | Drafts | Done | Refused] = TypeAdapter(Answer)
+class Crashed(_Frame):
+    """A parser failed in a way nobody foresaw, and the process ends; `error` is what and where, without any content."""
+
+    kind: Literal["crashed"] = "crashed"
+    error: str = Field(max_length=1000)
+
+
+Answer = Ready | DocumentBegins | Drafts | Done | Refused | Crashed
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
 
 
 def packed(frame: _Frame) -> bytes:

@@ -111,7 +111,7 @@ class ReadingProcess:
                 raise ProcessLost("it sent an answer beyond all bounds")
             return ANSWER.validate_json(await stdout.readexactly(size))
         except asyncio.IncompleteReadError as error:
-            raise ProcessLost(_manner(await self.end())) from error
+            raise ProcessLost(_manner(await self._ended())) from error
         except ValidationError as error:
             raise ProcessLost("it sent an answer that makes no sense") from error
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from knowledge.passages import Place
 from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
 from knowledge.reading.files import check_size
-from knowledge.reading.frames import Answer, DocumentBegins, Done, DraftFrame, Drafts, Refused, Request
+from knowledge.reading.frames import Answer, Crashed, DocumentBegins, Done, DraftFrame, Drafts, Refused, Request
 from knowledge.reading.process import CHILD, ProcessLost, ReadingProcess
 from knowledge.reading.settings import ReadingSettings
 
@@ -97,6 +97,8 @@ class ProcessReader:
                 if frame.exhausted and not fresh:
                     raise ProcessLost("it ran out of memory")
                 raise Unreadable(frame.reason)
+            if isinstance(frame, Crashed):
+                raise ProcessLost(frame.error)
             gathering.take(frame)
             await asyncio.sleep(0)  # frames that have already arrived would otherwise keep the loop busy
         raise ProcessLost("it stopped answering")
