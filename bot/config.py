@@ -13,6 +13,7 @@ from adapters.console.settings import ConsoleSettings
 from bot.core.settings import CoreSettings
 from bot.faults import faults_of
 from bot.http_settings import HttpSettings
+from bot.model_settings import ModelSettings
 from bot.yaml_source import Fault, KeyPath, YamlSource, read_yaml, written
 from knowledge.settings import KnowledgeSettings
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
@@ -50,6 +51,7 @@ class Config(BaseModel):
         default="info", description="How much is logged; message texts and secrets never are."
     )
     weights: WeightsSettings = Field(default_factory=WeightsSettings, description="Where the models' files come from.")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="The language model and how it answers.")
     knowledge: KnowledgeSettings = Field(
         default_factory=KnowledgeSettings, description="What may be searched, and how."
     )

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from bot.core.errors import ReplyFailed
@@ -64,29 +66,45 @@ class LineCutter:
 
 
 class StreamChannel:
-    """A client on the other end of an asyncio stream."""
+    """The other end of an asyncio stream. `lines` may be called again, and goes on where the last caller stopped."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line_bytes: int) -> None:
         self._reader = reader
         self._writer = writer
-        self._line_bytes = line_bytes
+        self._cutter = LineCutter(line_bytes)
+        self._cut: deque[bytes | None] = deque()
 
-    async def lines(self) -> AsyncIterator[bytes | None]:
-        """Input lines until the client closes its sending side or goes away."""
-        cutter = LineCutter(self._line_bytes)
-        try:
-            while data := await self._reader.read(65536):
-                for line in cutter.feed(data):
-                    yield line
-        except ConnectionError:
-            return
-        for line in cutter.end():
-            yield line
+    async def lines(self) -> AsyncGenerator[bytes | None, None]:
+        """Input lines until the other end closes its sending side or goes away."""
+        while True:
+            while self._cut:
+                yield self._cut.popleft()
+            data = await self._read()
+            self._cut.extend(self._cutter.feed(data) if data else self._cutter.end())
+            if not (data or self._cut):
+                return
 
     async def write(self, event: Mapping[str, Any]) -> None:
-        """Write one event; waits while the client does not keep up."""
+        """Write one event; waits while the other end does not keep up."""
         try:
             self._writer.write(encode(event))
             await self._writer.drain()
         except ConnectionError as error:
             raise ReplyFailed(NOBODY_READS) from error
+
+    def end(self) -> None:
+        """Say that nothing more will be written; reading goes on."""
+        if self._writer.can_write_eof() and not self._writer.is_closing():
+            self._writer.write_eof()
+
+    async def close(self) -> None:
+        """Close both directions."""
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._reader.read(65536)
+        except ConnectionError:
+            return b""

@@ -1,0 +1,50 @@
+"""Being the process that owns the data folder: Hearth itself, its local socket, and the console."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from adapters.console.adapter import ConsoleAdapter
+from adapters.console.channel import Channel
+from bot.app import App, open_app
+from bot.config import Config
+from bot.core.ports import Adapter
+from bot.local_socket import LocalServer
+from bot.progress import Report, silent
+from bot.requests import Requests
+
+
+@dataclass(frozen=True)
+class Host:
+    """A running Hearth with its console."""
+
+    app: App
+    console: ConsoleAdapter
+
+
+@asynccontextmanager
+async def hosting(
+    config: Config,
+    *,
+    home: Channel | None = None,
+    adapters: Sequence[Adapter] = (),
+    serve_http: bool = False,
+    report: Report = silent,
+) -> AsyncIterator[Host]:
+    """Run Hearth for as long as the context lasts; raises what `open_app` raises.
+
+    When an adapter dies, the body is cancelled and the adapter's error comes out in an ExceptionGroup. At the end no
+    new message is taken, running answers get their time, and only then are the clients' connections closed.
+    """
+    console = ConsoleAdapter(config.console, home)
+    async with AsyncExitStack() as stack:
+        server = LocalServer(config.data_folder, config.console.line_bytes)
+        stack.push_async_callback(server.close)
+        app = await stack.enter_async_context(open_app(config, console, serve_http=serve_http, report=report))
+        await server.listen(Requests(console, app.library).commands())
+        stack.push_async_callback(server.stop)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(app.run(console, *adapters))
+            yield Host(app, console)
+            running.cancel()

@@ -1,0 +1,127 @@
+"""The Unix socket in the data folder, through which the program's commands reach the process that owns the folder."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from adapters.console.channel import StreamChannel
+from bot.core.errors import ReplyFailed
+
+SOCKET_NAME = "hearth.sock"
+PATH_BYTES = 100
+"""What the path of a socket may take on every system: 107 bytes on Linux, 103 on macOS."""
+
+Request = Mapping[str, Any]
+Command = Callable[[StreamChannel, Request], Awaitable[None]]
+"""Sees to one command of a client, writing events to its channel. May raise ReplyFailed when the client is gone."""
+
+log = logging.getLogger(__name__)
+
+
+class LocalServer:
+    """Listens between `listen` and `stop`; a client's first line names its command.
+
+    `stop` ends what clients ask for; `close` then closes their connections, so that answers can still be written in
+    between.
+    """
+
+    def __init__(self, folder: Path, line_bytes: int) -> None:
+        self._path = folder / SOCKET_NAME
+        self._line_bytes = line_bytes
+        self._commands: Mapping[str, Command] = {}
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self._channels: set[StreamChannel] = set()
+
+    async def listen(self, commands: Mapping[str, Command]) -> None:
+        """Let clients in. The caller owns the folder, so a socket that lies there is a dead process's."""
+        self._commands = commands
+        self._path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with _address(self._path) as address:
+            listening.bind(address)
+        self._path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(self._connected, sock=listening)
+
+    async def stop(self) -> None:
+        """Let nobody in any more, and end what clients still ask for."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for channel in list(self._channels):
+            await channel.close()
+        self._channels.clear()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        channel = StreamChannel(reader, writer, self._line_bytes)
+        self._channels.add(channel)
+        task = asyncio.create_task(self._serve(channel))
+        self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, channel: StreamChannel) -> None:
+        try:
+            async with aclosing(channel.lines()) as lines:
+                line = await anext(lines, b"")
+            await self._see_to(channel, line or b"")
+        except ReplyFailed as error:
+            log.info("A client of the local socket has gone: %s", error)
+        await channel.close()
+        self._channels.discard(channel)
+
+    async def _see_to(self, channel: StreamChannel, line: bytes) -> None:
+        request = read_request(line)
+        command = self._commands.get(str(request.get("command")))
+        if command is None:
+            known = ", ".join(sorted(self._commands))
+            await channel.write({"event": "error", "sentence": f"The first line must name a command: {known}."})
+        else:
+            await command(channel, request)
+
+
+def read_request(line: bytes) -> Request:
+    """The JSON object in a line, empty when there is none."""
+    with suppress(ValueError, RecursionError):
+        content = json.loads(line)
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
+async def connect(folder: Path, line_bytes: int) -> StreamChannel | None:
+    """A connection to the process that owns the folder; None when none listens there."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _address(folder / SOCKET_NAME) as address:
+            client.connect(address)
+    except OSError:
+        client.close()
+        return None
+    client.setblocking(False)
+    reader, writer = await asyncio.open_unix_connection(sock=client)
+    return StreamChannel(reader, writer, line_bytes)
+
+
+@contextmanager
+def _address(path: Path) -> Iterator[str]:
+    """A name for the socket that fits into its address, by way of the open folder when the path itself is too long."""
+    if len(os.fsencode(path)) <= PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

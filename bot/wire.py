@@ -1,0 +1,42 @@
+"""What the program writes as JSON, on the local socket and with --json: the shapes of hits, reports and states."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
+
+Fields = dict[str, Any]
+
+
+def result_fields(result: SearchResult) -> Fields:
+    """What a search found."""
+    hits = [hit_fields(hit) for hit in result.hits]
+    return {"supported": result.supported, "took_s": round(result.took_s, 6), "hits": hits}
+
+
+def hit_fields(hit: Hit) -> Fields:
+    """A passage found, its score, and where each ranker put it."""
+    return {**passage_fields(hit.passage), "score": round(hit.score, 6), "ranks": dict(hit.ranks)}
+
+
+def passage_fields(passage: Passage) -> Fields:
+    """A passage with its place."""
+    fields = asdict(passage)
+    del fields["id"]
+    return fields
+
+
+def progress_fields(progress: ReindexProgress) -> Fields:
+    """How far a reindex has come."""
+    return asdict(progress)
+
+
+def report_fields(report: ReindexReport) -> Fields:
+    """What a reindex did."""
+    return {**asdict(report), "took_s": round(report.took_s, 3)}
+
+
+def state_fields(states: Iterable[CollectionState]) -> list[Fields]:
+    """What is indexed."""
+    return [asdict(state) for state in states]

@@ -1,0 +1,140 @@
+"""The socket in the data folder: who gets in, what the first line may be, and how it ends."""
+
+import asyncio
+import json
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.console.channel import StreamChannel
+from bot.local_socket import SOCKET_NAME, Command, LocalServer, Request, connect
+
+
+async def greet(channel: StreamChannel, request: Request) -> None:
+    await channel.write({"event": "greeting", "name": request.get("name")})
+
+
+async def repeat(channel: StreamChannel, request: Request) -> None:
+    async for line in channel.lines():
+        await channel.write({"line": (line or b"").decode()})
+
+
+@asynccontextmanager
+async def serving(folder: Path, **commands: Command) -> AsyncIterator[LocalServer]:
+    server = LocalServer(folder, 10_000)
+    await server.listen(commands or {"greet": greet, "repeat": repeat})
+    try:
+        yield server
+    finally:
+        await server.stop()
+        await server.close()
+
+
+async def ask(folder: Path, *lines: bytes) -> list[dict[str, Any]]:
+    channel = await connect(folder, 10_000)
+    assert channel is not None
+    for line in lines:
+        await channel.write(json.loads(line)) if line.startswith(b"{") else channel._writer.write(line + b"\n")
+    channel.end()
+    async with asyncio.timeout(10):
+        events = [json.loads(line or b"null") async for line in channel.lines()]
+    await channel.close()
+    return events
+
+
+async def test_the_first_line_names_the_command_and_the_rest_are_its_input(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        assert await ask(tmp_path, b'{"command": "greet", "name": "Ada"}') == [{"event": "greeting", "name": "Ada"}]
+        lines = await ask(tmp_path, b'{"command": "repeat"}', b"one", b"two")
+        assert [line["line"] for line in lines] == ["one", "two"]
+
+
+@pytest.mark.parametrize("line", [b"hello", b'{"command": "dance"}', b"[]", b"[" * 5000, b'{"command": []}', b""])
+async def test_any_other_first_line_gets_one_sentence(tmp_path: Path, line: bytes) -> None:
+    async with serving(tmp_path):
+        (event,) = await ask(tmp_path, line)
+        assert event == {"event": "error", "sentence": "The first line must name a command: greet, repeat."}
+        assert len(await ask(tmp_path, b'{"command": "greet"}')) == 1
+
+
+async def test_only_the_owner_may_connect(tmp_path: Path) -> None:
+    async with serving(tmp_path):
+        assert stat.S_IMODE((tmp_path / SOCKET_NAME).stat().st_mode) == 0o600
+
+
+async def test_nobody_listens_before_and_after(tmp_path: Path) -> None:
+    assert await connect(tmp_path, 10_000) is None
+    async with serving(tmp_path):
+        pass
+    assert await connect(tmp_path, 10_000) is None
+    assert not (tmp_path / SOCKET_NAME).exists()
+
+
+async def test_a_dead_processs_socket_is_replaced(tmp_path: Path) -> None:
+    left = LocalServer(tmp_path, 10_000)
+    await left.listen({})
+    assert left._server is not None
+    left._server.close()
+    (tmp_path / SOCKET_NAME).touch()
+    assert await connect(tmp_path, 10_000) is None
+    async with serving(tmp_path):
+        assert len(await ask(tmp_path, b'{"command": "greet"}')) == 1
+
+
+async def test_a_path_longer_than_a_socket_address_works(tmp_path: Path) -> None:
+    folder = tmp_path / ("d" * 120) / "data"
+    folder.mkdir(parents=True)
+    async with serving(folder):
+        assert len(await ask(folder, b'{"command": "greet"}')) == 1
+
+
+async def test_many_clients_are_served_at_once(tmp_path: Path) -> None:
+    meeting = asyncio.Barrier(20)
+
+    async def meet(channel: StreamChannel, request: Request) -> None:
+        await meeting.wait()
+        await channel.write({"met": True})
+
+    async with serving(tmp_path, meet=meet):
+        results = await asyncio.gather(*(ask(tmp_path, b'{"command": "meet"}') for _ in range(20)))
+    assert results == [[{"met": True}]] * 20
+
+
+async def test_stopping_ends_commands_and_leaves_the_connection_open_until_closing(tmp_path: Path) -> None:
+    started = asyncio.Event()
+    channels: list[StreamChannel] = []
+
+    async def linger(channel: StreamChannel, request: Request) -> None:
+        channels.append(channel)
+        started.set()
+        await asyncio.Event().wait()
+
+    async with serving(tmp_path, linger=linger) as server:
+        client = await connect(tmp_path, 10_000)
+        assert client is not None
+        await client.write({"command": "linger"})
+        await started.wait()
+        await server.stop()
+        await channels[0].write({"event": "last"})
+        await server.close()
+        assert [line async for line in client.lines()] == [b'{"event":"last"}']
+        await client.close()
+
+
+async def test_a_client_that_goes_away_harms_nobody(tmp_path: Path) -> None:
+    async def flood(channel: StreamChannel, request: Request) -> None:
+        while True:
+            await channel.write({"text": "x" * 10_000})
+
+    async with serving(tmp_path, flood=flood, greet=greet):
+        client = await connect(tmp_path, 10_000)
+        assert client is not None
+        await client.write({"command": "flood"})
+        await asyncio.sleep(0.05)
+        await client.close()
+        await asyncio.sleep(0.05)
+        assert len(await ask(tmp_path, b'{"command": "greet"}')) == 1
