@@ -4,6 +4,7 @@ import re
 import warnings
 
 from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
+from bs4.element import PreformattedString
 from bs4.exceptions import ParserRejectedMarkup
 from markdownify import ATX, MarkdownConverter
 
@@ -16,11 +17,22 @@ _DROPPED = frozenset(
     {"script", "style", "noscript", "template", "nav", "svg", "math", "iframe", "object", "embed", "canvas"}
     | {"audio", "video", "button", "select", "textarea"}
 )
+_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "li": (frozenset({"li"}), frozenset({"ul", "ol", "menu"})),
+    "td": (frozenset({"td", "th"}), frozenset({"tr", "table"})),
+    "th": (frozenset({"td", "th"}), frozenset({"tr", "table"})),
+    "tr": (frozenset({"tr"}), frozenset({"table"})),
+    "dt": (frozenset({"dt", "dd"}), frozenset({"dl"})),
+    "dd": (frozenset({"dt", "dd"}), frozenset({"dl"})),
+}
+"""Which open tags a tag ends when their end tags are left out, as HTML allows, and where to stop looking for one."""
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:-]{2,40})", re.IGNORECASE)
 _CHARSET_WITHIN_BYTES = 4096
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DEEPEST = 100
 """markdownify calls itself three times for each level, and Python allows 1,000 calls."""
+_DEEPEST_LIFTED = 3000
+"""Lifting takes time by the square of the depth: one second at 3,000."""
 _LONGEST_LINK = 200
 _BLANK_LINES = re.compile(r"\n{3,}")
 
@@ -32,7 +44,10 @@ def load_html(raw: Raw, limits: Limits) -> list[Extracted]:
     soup = _parse(source)
     title = soup.title.extract().get_text() if soup.title else ""
     _prune(soup)
-    deep = _too_deep(soup)
+    deep = _deeper_than(_DEEPEST_LIFTED, soup)
+    if not deep:
+        _lift(soup)
+        deep = _deeper_than(_DEEPEST, soup)
     text = soup.get_text("\n") if deep else MarkdownConverter(heading_style=ATX, bullets="-").convert_soup(soup)
     text = _BLANK_LINES.sub("\n\n", tidy(text)).strip("\n")
     title = title if title.strip() or deep else first_heading(text)
@@ -56,6 +71,8 @@ def _parse(source: str) -> BeautifulSoup:
 def _prune(soup: BeautifulSoup) -> None:
     for tag in soup.find_all(_unwanted):
         tag.extract()
+    for markup in soup.find_all(string=lambda text: isinstance(text, PreformattedString)):
+        markup.extract()
     for image in soup.find_all("img"):
         image.replace_with(str(image.get("alt") or ""))
     for link in soup.find_all("a"):
@@ -64,16 +81,33 @@ def _prune(soup: BeautifulSoup) -> None:
             link.unwrap()
 
 
+def _lift(soup: BeautifulSoup) -> None:
+    """Put a cell, row or list item after the one before it: without end tags the parser leaves it inside."""
+    for tag in soup.find_all(list(_ENDS)):
+        if before := _still_open(tag):
+            before.insert_after(tag.extract())
+
+
+def _still_open(tag: Tag) -> Tag | None:
+    ended, within_tags = _ENDS[tag.name]
+    for parent in tag.parents:
+        if parent.name in ended:
+            return parent
+        if parent.name in within_tags:
+            return None
+    return None
+
+
 def _unwanted(tag: Tag) -> bool:
     hidden = tag.has_attr("hidden") or tag.get("aria-hidden") == "true"
     return tag.name in _DROPPED or hidden or bool(_INVISIBLE.search(str(tag.get("style") or "")))
 
 
-def _too_deep(soup: BeautifulSoup) -> bool:
+def _deeper_than(limit: int, soup: BeautifulSoup) -> bool:
     open_tags: list[tuple[Tag, int]] = [(soup, 0)]
     while open_tags:
         tag, depth = open_tags.pop()
-        if depth > _DEEPEST:
+        if depth > limit:
             return True
         open_tags.extend((child, depth + 1) for child in tag.children if isinstance(child, Tag))
     return False

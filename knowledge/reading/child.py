@@ -89,7 +89,7 @@ def _channels() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _silence(answers: BinaryIO) -> None:
-    """Errors went to the parent's log until now; from here on they could quote a document, so only their place is told."""
+    """Errors went to the parent's log so far; from here on they could quote a document, so only their place is told."""
     os.dup2(1, 2)
 
     def tell(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:

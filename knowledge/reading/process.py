@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class ReadingProcess:
         process = cls(started)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
-                if not isinstance(await process._receive(), Ready):
+                if not isinstance(await process.receive(), Ready):
                     raise ProcessLost("it did not say that it is ready")
         except TimeoutError as error:
             raise ProcessLost(f"it was not ready after {_START_LIMIT_S:.0f} s") from error
@@ -61,15 +61,31 @@ class ReadingProcess:
         """Whether the process was still running when last heard of."""
         return self._process.returncode is None
 
-    async def ask(self, request: Request, data: bytes = b"") -> AsyncIterator[Answer]:
-        """Send a request, with the file's bytes when it names no path, and yield the answers without end.
-
-        Raises ProcessLost when the process dies or talks nonsense.
-        """
+    async def send(self, request: Request, data: bytes = b"") -> None:
+        """Send a request, with the file's bytes when it names no path."""
         self.files_read += 1
-        await self._send(packed(request), data)
-        while True:
-            yield await self._receive()
+        stdin = self._process.stdin
+        assert stdin is not None
+        with suppress(ConnectionError):  # a dead process is noticed, with its exit status, when its answer is awaited
+            stdin.write(packed(request))
+            for start in range(0, len(data), _PIECE_BYTES):
+                stdin.write(data[start : start + _PIECE_BYTES])
+                await stdin.drain()
+            await stdin.drain()
+
+    async def receive(self) -> Answer:
+        """The next answer. Raises ProcessLost when the process dies or talks nonsense."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            (size,) = HEADER.unpack(await stdout.readexactly(HEADER.size))
+            if size > FRAME_LIMIT_BYTES:
+                raise ProcessLost("it sent an answer beyond all bounds")
+            return ANSWER.validate_json(await stdout.readexactly(size))
+        except asyncio.IncompleteReadError as error:
+            raise ProcessLost(_manner(await self._ended())) from error
+        except ValidationError as error:
+            raise ProcessLost("it sent an answer that makes no sense") from error
 
     async def end(self) -> int | None:
         """Kill the process and wait for its end; its exit status, negative for a signal, None when it will not die."""
@@ -91,29 +107,6 @@ class ReadingProcess:
         except TimeoutError:
             _log.warning("The reading process %d does not end.", self._process.pid)
             return None
-
-    async def _send(self, header: bytes, data: bytes) -> None:
-        stdin = self._process.stdin
-        assert stdin is not None
-        with suppress(ConnectionError):  # a dead process is noticed, with its exit status, when its answer is awaited
-            stdin.write(header)
-            for start in range(0, len(data), _PIECE_BYTES):
-                stdin.write(data[start : start + _PIECE_BYTES])
-                await stdin.drain()
-            await stdin.drain()
-
-    async def _receive(self) -> Answer:
-        stdout = self._process.stdout
-        assert stdout is not None
-        try:
-            (size,) = HEADER.unpack(await stdout.readexactly(HEADER.size))
-            if size > FRAME_LIMIT_BYTES:
-                raise ProcessLost("it sent an answer beyond all bounds")
-            return ANSWER.validate_json(await stdout.readexactly(size))
-        except asyncio.IncompleteReadError as error:
-            raise ProcessLost(_manner(await self._ended())) from error
-        except ValidationError as error:
-            raise ProcessLost("it sent an answer that makes no sense") from error
 
 
 def _command(settings: ReadingSettings, child: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from knowledge.passages import Place
 from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
@@ -33,7 +34,8 @@ class ProcessReader:
     async def read_bytes(self, name: str, data: bytes, template: str = "") -> list[ReadDocument]:
         """Read a file that is in memory; the suffix of `name` says what it is. Raises Unreadable."""
         check_size(len(data), self._settings.limits())
-        return await self._read(Request(name=name, size_bytes=len(data), template=template), data)
+        safe_name = name.encode(errors="replace").decode()
+        return await self._read(Request(name=safe_name, size_bytes=len(data), template=template), data)
 
     async def close(self) -> None:
         """End the reading process, after the file in hand."""
@@ -52,7 +54,7 @@ class ProcessReader:
                 except ProcessLost as lost:
                     # Only a fresh process tells that it was this file: an old one may have died of something else.
                     if fresh:
-                        _log.warning("Reading %s failed: %s.", request.name, lost)
+                        _log.warning("Reading %r failed: %s.", request.name, lost)
                         raise Unreadable(f"The program that reads the file failed on it: {lost}.") from lost
 
     async def _ready_process(self) -> ReadingProcess:
@@ -90,18 +92,19 @@ class ProcessReader:
     async def _collected(self, process: ReadingProcess, request: Request, data: bytes) -> list[ReadDocument]:
         fresh = process.files_read == 0
         gathering = _Gathering(request.name, 2 * self._settings.text_limit_characters)
-        async for frame in process.ask(request, data):
-            if isinstance(frame, Done):
-                return gathering.finished()
+        await process.send(request, data)
+        while not isinstance(frame := await process.receive(), Done):
             if isinstance(frame, Refused):
-                if frame.exhausted and not fresh:
-                    raise ProcessLost("it ran out of memory")
-                raise Unreadable(frame.reason)
-            if isinstance(frame, Crashed):
-                raise ProcessLost(frame.error)
+                _refuse(frame, fresh)
             gathering.take(frame)
             await asyncio.sleep(0)  # frames that have already arrived would otherwise keep the loop busy
-        raise ProcessLost("it stopped answering")
+        return gathering.finished()
+
+
+def _refuse(refusal: Refused, fresh: bool) -> NoReturn:
+    if refusal.exhausted and not fresh:
+        raise ProcessLost("it ran out of memory")
+    raise Unreadable(refusal.reason)
 
 
 @dataclass(slots=True)
@@ -124,7 +127,7 @@ class _Gathering:
             self.characters_left -= sum(len(draft.text) for draft in frame.drafts)
             self.drafts.extend(_draft(draft, self.begun.row) for draft in frame.drafts)
         else:
-            raise ProcessLost("it sent an answer out of place")
+            raise ProcessLost(frame.error if isinstance(frame, Crashed) else "it sent an answer out of place")
         if self.characters_left < 0:
             raise ProcessLost("it sent more text than a file may hold")
 

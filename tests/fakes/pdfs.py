@@ -1,0 +1,42 @@
+"""Small PDFs written by hand, for tests."""
+
+from collections.abc import Sequence
+
+
+def pdf(pages: Sequence[str], title: str = "") -> bytes:
+    """A PDF with one line of text after another on each page; a page given as "" has none, like a scan."""
+    count = len(pages)
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(count))
+    bodies = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {count} >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ]
+    for number, text in enumerate(pages):
+        bodies.append(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+            f"/Resources << /Font << /F1 3 0 R >> >> /Contents {5 + 2 * number} 0 R >>"
+        )
+        stream = _content(text)
+        bodies.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+    bodies.append(f"<< /Title ({title}) >>")
+    return _assembled(bodies)
+
+
+def _content(text: str) -> str:
+    lines = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)").split("\n")
+    shown = " ".join(f"({line}) Tj 0 -14 Td" for line in lines)
+    return f"BT /F1 11 Tf 50 800 Td {shown} ET" if text else ""
+
+
+def _assembled(bodies: Sequence[str]) -> bytes:
+    out = bytearray(b"%PDF-1.4\n")
+    offsets = []
+    for number, body in enumerate(bodies, start=1):
+        offsets.append(len(out))
+        out += f"{number} 0 obj\n{body}\nendobj\n".encode("cp1252")
+    start = len(out)
+    entries = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+    out += f"xref\n0 {len(bodies) + 1}\n0000000000 65535 f \n{entries}".encode()
+    out += f"trailer << /Size {len(bodies) + 1} /Root 1 0 R /Info {len(bodies)} 0 R >>\n".encode()
+    return bytes(out + f"startxref\n{start}\n%%EOF\n".encode())

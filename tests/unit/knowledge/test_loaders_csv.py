@@ -1,0 +1,82 @@
+import pytest
+
+from knowledge.loaders import load
+from knowledge.loaders.csv_rows import delimiter_of
+from knowledge.loaders.extracted import Extracted, Limits, Raw
+from knowledge.reader import Unreadable
+
+
+def loaded(source: str, template: str = "", limits: Limits | None = None) -> list[Extracted]:
+    return load(Raw("lists/services.csv", source.encode(), template), limits or Limits())
+
+
+def test_a_row_is_a_document_with_a_line_for_each_filled_column() -> None:
+    first, second = loaded("Name,Port,Note\nJellyfin,8096,\nImmich,2283,photos\n")
+    assert (first.text, first.title, first.row) == ("Name: Jellyfin\nPort: 8096", "Jellyfin", 1)
+    assert (second.text, second.row) == ("Name: Immich\nPort: 2283\nNote: photos", 2)
+
+
+def test_a_template_renders_a_row() -> None:
+    (document,) = loaded("Name,Port\nJellyfin,8096\n", "{name} listens on port {Port}.")
+    assert document.text == "Jellyfin listens on port 8096."
+
+
+def test_braces_in_a_cell_are_not_rendered_again() -> None:
+    assert loaded("a,b\n{b},x\n", "{a}")[0].text == "{b}"
+
+
+def test_a_template_with_an_unknown_column_is_refused_with_the_columns_there_are() -> None:
+    with pytest.raises(Unreadable, match=r"column 'Prot' that the file does not have; it has: Name, Port"):
+        loaded("Name,Port\nJellyfin,8096\n", "{Name} {Prot}")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(delimiter: str) -> None:
+    rows = [["what", "price", "note"], ["cable", "1,50", "x; y"], ["switch", "20,00", "new"]]
+    text = "\n".join(delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row) for row in rows)
+    assert delimiter_of(text) == delimiter
+    assert loaded(text)[0].text == "what: cable\nprice: 1,50\nnote: x; y"
+
+
+def test_ragged_rows_are_read_as_far_as_they_go() -> None:
+    short, long = loaded("a,b\n1\n1,2,3\n")
+    assert short.text == "a: 1"
+    assert long.text == "a: 1\nb: 2\ncolumn 3: 3"
+
+
+def test_blank_and_repeated_column_names_are_numbered() -> None:
+    assert loaded("a,,a\n1,2,3\n")[0].text == "a: 1\ncolumn 2: 2\na 3: 3"
+
+
+def test_a_file_without_header_keeps_its_first_row() -> None:
+    documents = loaded("1,2.5\n3,4\n")
+    assert [document.text for document in documents] == ["column 1: 1\ncolumn 2: 2.5", "column 1: 3\ncolumn 2: 4"]
+    assert [document.row for document in documents] == [1, 2]
+
+
+def test_quoted_line_ends_and_blank_lines_do_not_make_rows() -> None:
+    documents = loaded('a,b\n"one\r\ntwo",x\n\n , \ny,z\n')
+    assert [document.text for document in documents] == ["a: one\ntwo\nb: x", "a: y\nb: z"]
+
+
+def test_a_huge_field_is_kept_whole() -> None:
+    (document,) = loaded("a,b\n" + "word " * 100_000 + ",x\n")
+    assert len(document.text) > 499_000
+
+
+def test_a_row_without_a_telling_column_is_titled_by_file_and_number() -> None:
+    assert loaded("code,port\nx,1\n")[0].title == "services, 1"
+
+
+def test_more_rows_than_the_limit_are_refused_with_the_key_to_raise() -> None:
+    with pytest.raises(Unreadable, match=r"more than 2 rows.*row_limit"):
+        loaded("a,b\n1,x\n2,y\n3,z\n", limits=Limits(rows=2))
+
+
+def test_a_header_alone_is_refused_with_a_sentence() -> None:
+    with pytest.raises(Unreadable, match="no rows"):
+        loaded("a,b\n")
+
+
+def test_nuls_are_dropped() -> None:
+    assert loaded("na\0me,b\nback\0up,x\n")[0].text == "name: backup\nb: x"

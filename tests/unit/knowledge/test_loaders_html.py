@@ -1,0 +1,83 @@
+import pytest
+
+from knowledge.loaders import load
+from knowledge.loaders.extracted import Extracted, Limits, Raw
+
+
+def loaded(source: str | bytes) -> Extracted:
+    data = source.encode() if isinstance(source, str) else source
+    (document,) = load(Raw("page.html", data), Limits())
+    return document
+
+
+def test_headings_lists_and_tables_become_markdown() -> None:
+    document = loaded(
+        "<html><head><title> The  shelf </title></head><body><h1>Shelf</h1><p>On <b>top</b>.</p><ul><li>one<li>two</ul>"
+        "<table><tr><th>Name<th>Port</tr><tr><td>router<td>8080</tr></table>"
+    )
+    assert document.title == "The shelf"
+    assert document.markdown
+    assert "# Shelf" in document.text
+    assert "On **top**." in document.text
+    assert "- one\n- two" in document.text
+    assert "| router | 8080 |" in document.text
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<script>SECRET</script>",
+        "<style>SECRET</style>",
+        "<nav><a href='/'>SECRET</a></nav>",
+        "<div hidden>SECRET</div>",
+        "<div style='color:red; DISPLAY : none'>SECRET</div>",
+        "<p aria-hidden='true'>SECRET</p>",
+        "<!-- SECRET -->",
+        "<template><p>SECRET</p></template>",
+        "<div hidden><div hidden>SECRET</div><script>x</script></div>",
+    ],
+)
+def test_what_a_reader_of_the_page_does_not_see_is_dropped(hidden: str) -> None:
+    text = loaded(f"<p>before</p>{hidden}<p>after</p>").text
+    assert "SECRET" not in text
+    assert "before" in text
+    assert "after" in text
+
+
+def test_pictures_become_their_description_and_only_web_links_keep_their_target() -> None:
+    text = loaded(
+        "<p><img src='data:image/png;base64,AAAA' alt='the rack'> <a href='https://router.example/'>router</a> "
+        "<a href='javascript:alert(1)'>click</a> <a href='#top'>top</a></p>"
+    ).text
+    assert text == "the rack [router](https://router.example/) click top"
+
+
+def test_a_page_without_closed_head_keeps_its_body() -> None:
+    document = loaded("<html><head><title>T</title><body><p>The body.</p>")
+    assert (document.title, document.text) == ("T", "The body.")
+
+
+def test_the_first_heading_titles_a_page_without_title() -> None:
+    assert loaded("<h2>Second</h2><p>text</p><h1>First</h1>").title == "First"
+
+
+def test_the_declared_charset_is_used() -> None:
+    assert loaded('<meta charset="iso-8859-2"><p>Zażółć gęślą jaźń</p>'.encode("iso8859-2")).text == "Zażółć gęślą jaźń"
+
+
+def test_ten_thousand_nested_tags_become_plain_text() -> None:
+    document = loaded("<div>" * 10_000 + "deep down" + "</div>" * 10_000)
+    assert (document.text, document.markdown) == ("deep down", False)
+
+
+def test_a_thousand_rows_without_end_tags_stay_rows() -> None:
+    document = loaded("<table>" + "".join(f"<tr><td>name {number}<td>{number}" for number in range(1000)))
+    assert document.markdown
+    assert "\n| name 7 | 7 |\n| name 8 | 8 |\n" in document.text
+
+
+def test_xhtml_with_a_prolog_is_read_without_warning() -> None:
+    assert (
+        loaded('<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p>x</p></body></html>').text
+        == "x"
+    )
