@@ -164,8 +164,8 @@ def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str,
         raise SetupFailed(
             "\n".join(failure.tail)
             + f"\n\nllama-cpp-python did not compile for {build.backend}. The whole log: {log}\n"
-            "Often: too little memory (CMAKE_BUILD_PARALLEL_LEVEL=1 helps) or disk; for a GPU, a part of its toolkit that "
-            "is missing, or one that does not know this compiler (BACKEND=cpu goes without)."
+            "Often: too little memory (CMAKE_BUILD_PARALLEL_LEVEL=1 helps) or disk; for a GPU, a part of its toolkit "
+            "that is missing, or one that does not know this compiler (BACKEND=cpu goes without)."
         ) from failure
 
 
