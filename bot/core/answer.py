@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from knowledge.library import Library
-
 from bot.core import prompts
 from bot.core.access import readable
 from bot.core.conversation import (
@@ -24,7 +22,6 @@ from bot.core.conversation import (
     spoken,
     tail,
 )
-from bot.core.errors import SearchBroken
 from bot.core.events import Closing, Message, Source, Timings
 from bot.core.history import History
 from bot.core.journal import key_of
@@ -33,7 +30,9 @@ from bot.core.ports import Reply
 from bot.core.queue import FairQueue, Ticket
 from bot.core.settings import CoreSettings
 from bot.core.texts import NAMES, Language, say
+from knowledge.library import Library
 from knowledge.passages import Passage, SearchResult
+from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import Engine, Prompt, PromptTooLong, Sampling, Usage
 
 log = logging.getLogger(__name__)
@@ -143,7 +142,7 @@ class Answerer:
         try:
             async with asyncio.timeout(self._settings.search_timeout_s):
                 found = await self._library.search(draft.question, names, limit=self._settings.passages, context=asked)
-        except (TimeoutError, OSError, sqlite3.Error, SearchBroken) as error:
+        except (TimeoutError, sqlite3.Error, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("Answering without documents, the search failed: %s", error)
             self._observer.failed("search")
             draft.notes.append(say("search_failed_note", draft.language))

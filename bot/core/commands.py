@@ -5,15 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from knowledge.library import FolderUnreadable, Library, ReindexRunning
-
 from bot.core.conversation import place_text
 from bot.core.events import Closing, ConversationId, Message, Source
 from bot.core.figures import Figures
 from bot.core.history import History
 from bot.core.ports import Reply
 from bot.core.texts import Language, say
+from knowledge.embedding import EmbeddingFailed
+from knowledge.library import Library, LibraryClosed, ReindexRunning
 from knowledge.passages import ReindexProgress, ReindexReport
+from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import Engine
 
 FAILURES_SHOWN = 10
@@ -140,7 +141,7 @@ class Commands:
             return Closing(_report(work.result(), call.language))
         except ReindexRunning:
             return Closing(say("reindex_running", call.language))
-        except FolderUnreadable as error:
+        except (EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable) as error:
             return Closing(say("reindex_failed", call.language, reason=error))
         finally:
             work.cancel()

@@ -6,11 +6,11 @@ from datetime import timedelta
 from statistics import median
 
 import psutil
-from knowledge.library import Library
 
 from bot.core.history import History
 from bot.core.queue import FairQueue
 from bot.core.texts import Language, say
+from knowledge.library import Library
 from models.engine import Engine
 
 

@@ -20,6 +20,6 @@ def load(language: Language) -> Mapping[str, str]:
     return cast(Mapping[str, str], yaml.safe_load(content))
 
 
-def say(key: str, language: Language, **values: object) -> str:
+def say(key: str, language: Language, /, **values: object) -> str:
     """The text of a key in a language, with its `{placeholders}` filled in."""
     return load(language)[key].format(**values).rstrip()

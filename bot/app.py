@@ -1,0 +1,145 @@
+"""The composition root: the only place that builds things, and opens and closes everything."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters.console.adapter import ConsoleAdapter
+from bot.config import Config
+from bot.core.answer import Answerer
+from bot.core.attachments import AttachmentReader
+from bot.core.commands import Commands
+from bot.core.dispatch import Dispatcher
+from bot.core.figures import Figures
+from bot.core.history import History
+from bot.core.ports import Adapter
+from bot.core.queue import FairQueue
+from bot.engines import open_engine
+from bot.http import HttpServer
+from bot.lock import FolderLock
+from bot.metrics import Metrics, sample_lag
+from bot.progress import Report, StartProgress, silent
+from knowledge.embedding import Embedder, build_embedder
+from knowledge.library import Library
+from knowledge.reading.reader import ProcessReader
+from models.engine import Engine
+from models.weights import FetchProgress, fetch_folder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class App:
+    """A running Hearth: what the program's commands need of it."""
+
+    config: Config
+    inbox: Dispatcher
+    library: Library
+    engine: Engine
+    history: History
+    console: ConsoleAdapter
+    http_port: int | None
+
+    async def run(self, *adapters: Adapter) -> None:
+        """Run the adapters until cancelled. One that dies ends all of them, loudly."""
+        async with asyncio.TaskGroup() as group:
+            for adapter in adapters:
+                group.create_task(adapter.run(self.inbox), name=adapter.platform)
+
+
+@asynccontextmanager
+async def open_app(
+    config: Config, console: ConsoleAdapter, *, serve_http: bool = False, report: Report = silent
+) -> AsyncIterator[App]:
+    """Build everything, and close it all in the opposite order.
+
+    Raises FolderInUse, FolderUnusable, HttpUnavailable, WeightsUnavailable, ModelUnusable, EmbeddingFailed and the
+    database errors of `knowledge.sqlite`, each with a sentence for the admin.
+    """
+    async with AsyncExitStack() as stack:
+        lock = FolderLock(config.data_folder)
+        lock.acquire()
+        stack.callback(lock.release)
+        metrics = Metrics()
+        missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
+        port = await _http(stack, config, metrics, missing) if serve_http and config.http.enabled else None
+        history = await History.open(config.data_folder / "history.sqlite3")
+        stack.push_async_callback(history.close)
+        engine = await open_engine(config, report)
+        stack.push_async_callback(engine.close)
+        missing.pop(0)
+        queue = FairQueue(engine.capacity, config.core.waiting_per_person)
+        reader = ProcessReader(config.knowledge.reading)
+        stack.push_async_callback(reader.close)
+        report(StartProgress("opening", "index"))
+        embedder = await _embedder(config, report)
+        library = await Library.open(
+            config.knowledge, embedder, reader, config.data_folder, busy=lambda: queue.running > 0
+        )
+        stack.push_async_callback(library.close)
+        missing.clear()
+        inbox = _dispatcher(config, engine, library, history, queue, metrics, reader)
+        stack.push_async_callback(inbox.close)
+        yield App(config, inbox, library, engine, history, console, port)
+
+
+def _dispatcher(
+    config: Config,
+    engine: Engine,
+    library: Library,
+    history: History,
+    queue: FairQueue,
+    metrics: Metrics,
+    reader: ProcessReader,
+) -> Dispatcher:
+    answerer = Answerer(
+        engine=engine,
+        library=library,
+        history=history,
+        queue=queue,
+        settings=config.core,
+        sampling=config.model.sampling.sampling(),
+        observer=metrics,
+    )
+    figures = Figures(library, engine, history, queue)
+    return Dispatcher(
+        settings=config.core,
+        history=history,
+        queue=queue,
+        answerer=answerer,
+        attachments=AttachmentReader(reader),
+        observer=metrics,
+        commands=lambda stopper: Commands(
+            library=library,
+            engine=engine,
+            history=history,
+            figures=figures,
+            stopper=stopper,
+            prefix=config.core.command_prefix,
+        ),
+    )
+
+
+async def _http(stack: AsyncExitStack, config: Config, metrics: Metrics, missing: Sequence[str]) -> int:
+    async def readiness() -> Sequence[str]:
+        return missing
+
+    server = HttpServer(config.http, metrics, readiness)
+    await server.start()
+    stack.push_async_callback(server.close)
+    sampling = asyncio.create_task(sample_lag(metrics))
+    stack.callback(sampling.cancel)
+    return server.port
+
+
+async def _embedder(config: Config, report: Report) -> Embedder:
+    def on_progress(progress: FetchProgress) -> None:
+        report(StartProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+
+    folder: Path | None = None
+    if config.embedding_weights:
+        folder = await fetch_folder(config.embedding_weights, config.cache, on_progress)
+    return build_embedder(config.knowledge.embedding, folder, config.cache / "embedders")

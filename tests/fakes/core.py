@@ -1,0 +1,121 @@
+"""The real core on real databases, with a scripted engine and a small library."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.core.answer import Answerer
+from bot.core.attachments import AttachmentReader
+from bot.core.commands import Commands
+from bot.core.dispatch import Dispatcher
+from bot.core.events import Message
+from bot.core.figures import Figures
+from bot.core.history import History
+from bot.core.queue import FairQueue
+from bot.core.settings import CoreSettings
+from knowledge.embedding import HashingEmbedder
+from knowledge.library import Library
+from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
+from models.engine import Sampling
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.messages import NotingObserver
+from tests.fakes.plain_reader import PlainReader
+from tests.fakes.reply import FakePlatform, RecordingReply
+
+DIMENSION = 64
+
+
+@dataclass
+class Core:
+    """A core at work. `replies` holds the reply to each message by event id."""
+
+    inbox: Dispatcher
+    history: History
+    library: Library
+    engine: ScriptedEngine
+    queue: FairQueue
+    observer: NotingObserver
+    platform: FakePlatform
+    replies: dict[str, RecordingReply]
+
+    async def send(self, message: Message) -> RecordingReply:
+        """Hand a message in; its reply, which may not have ended yet."""
+        reply = RecordingReply(message.event_id, self.platform)
+        self.replies[message.event_id] = reply
+        await self.inbox.handle(message, reply)
+        return reply
+
+    async def ask(self, message: Message) -> RecordingReply:
+        """Hand a message in and wait until all answers have ended."""
+        reply = await self.send(message)
+        await self.inbox.idle()
+        return reply
+
+
+class Recovery:
+    """Fills `Adapter` for a restart: replies are built from messages alone."""
+
+    platform = "console"
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def run(self, inbox: object) -> None:
+        await self._core.inbox.resume(self)
+
+    def reply_to(self, message: Message) -> RecordingReply:
+        self._core.replies[message.event_id] = RecordingReply(message.event_id, self._core.platform)
+        return self._core.replies[message.event_id]
+
+
+@asynccontextmanager
+async def running_core(
+    folder: Path,
+    *,
+    engine: ScriptedEngine | None = None,
+    platform: FakePlatform | None = None,
+    **settings: object,
+) -> AsyncIterator[Core]:
+    """A core over `folder`; its collections are the sub-folders of `folder/documents`, all read by the console."""
+    embedding = EmbeddingSettings(kind="hashing", dimension=DIMENSION)
+    documents = sorted(path for path in (folder / "documents").glob("*") if path.is_dir())
+    knowledge = KnowledgeSettings(
+        collections={path.name: CollectionSettings(folder=path) for path in documents}, embedding=embedding
+    )
+    core_settings = CoreSettings.model_validate({"notice_after_s": 0, "drain_s": 0, **settings})
+    engine = engine or ScriptedEngine()
+    reader = PlainReader()
+    history = await History.open(folder / "history.sqlite3")
+    library = await Library.open(knowledge, HashingEmbedder(DIMENSION), reader, folder)
+    if documents:
+        await library.reindex()
+    queue = FairQueue(engine.capacity, core_settings.waiting_per_person)
+    observer = NotingObserver()
+    answerer = Answerer(
+        engine=engine,
+        library=library,
+        history=history,
+        queue=queue,
+        settings=core_settings,
+        sampling=Sampling(max_tokens=64),
+        observer=observer,
+    )
+    figures = Figures(library, engine, history, queue)
+    inbox = Dispatcher(
+        settings=core_settings,
+        history=history,
+        queue=queue,
+        answerer=answerer,
+        attachments=AttachmentReader(reader),
+        observer=observer,
+        commands=lambda stopper: Commands(
+            library=library, engine=engine, history=history, figures=figures, stopper=stopper, prefix="!"
+        ),
+    )
+    try:
+        yield Core(inbox, history, library, engine, queue, observer, platform or FakePlatform(), {})
+    finally:
+        await inbox.close()
+        await library.close()
+        await history.close()
