@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 VECTOR_WEIGHT = 0.7
 """Measured in docs/decisions/0003-fusion.md: from 0.5 to 1.0 the fused ranking beats both rankers on three sets."""
 
+SUPPORT = 0.45
+"""Fused score below which nothing found bears on the question; measured in the same page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -33,8 +36,12 @@ class Ranked:
 
 
 def ideal_bm25(frequencies: Sequence[int], passages: int) -> float:
-    """The sum of the terms' inverse document frequencies, as FTS5 reckons them (its floor of 1e-6 included)."""
-    return sum(max(math.log((passages - n + 0.5) / (n + 0.5)), 1e-6) for n in frequencies)
+    """The sum of the terms' inverse document frequencies, as FTS5 reckons them (its floor of 1e-6 included).
+
+    A word that occurs nowhere counts like the rarest one that does: in a small library it would otherwise outweigh
+    all the words that were found.
+    """
+    return sum(max(math.log((passages - n + 0.5) / (n + 0.5)), 1e-6) for n in (max(n, 1) for n in frequencies))
 
 
 def rank(evidence: Evidence) -> list[Ranked]:
@@ -71,6 +78,6 @@ def _places(scores: Mapping[int, float]) -> dict[int, int]:
     return {key: place for place, key in enumerate(ordered, start=1)}
 
 
-def supports(evidence: Evidence) -> bool:
-    """Whether the best of the candidates bears on the question at all."""
-    return any(True for _ in _candidates(evidence))
+def supports(ranked: Sequence[Ranked]) -> bool:
+    """Whether the best passage bears on the question enough to answer from."""
+    return bool(ranked) and ranked[0].score >= SUPPORT

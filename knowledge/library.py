@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
-from knowledge.fusion import Evidence
+from knowledge.fusion import Evidence, Ranked
 from knowledge.indexing import Reindex, Teller, Workshop
 from knowledge.ledger import Ledger
 from knowledge.lexical import Lexicon, leans_on_context
@@ -119,12 +119,9 @@ class Library:
         if not keys or not text.strip():
             return SearchResult((), False, time.monotonic() - began)
         evidence = await self._evidence(text, keys)
-        ranked = fusion.rank(evidence)[:limit]
-        passages = await self._store.passages([item.passage_id for item in ranked])
-        hits = tuple(
-            Hit(passages[item.passage_id], item.score, item.ranks) for item in ranked if item.passage_id in passages
-        )
-        return SearchResult(hits, bool(hits) and fusion.supports(evidence), time.monotonic() - began)
+        ranked = fusion.rank(evidence)
+        hits = await self._hits(ranked[:limit])
+        return SearchResult(hits, fusion.supports(ranked), time.monotonic() - began)
 
     async def passage(self, passage_id: int) -> Passage | None:
         """A passage by its id; None when it is gone."""
@@ -210,6 +207,11 @@ class Library:
             self._neighbours.reset()
         self._vectors_fit = True
         return await Reindex(shop, chosen, teller).run()
+
+    async def _hits(self, ranked: Sequence[Ranked]) -> tuple[Hit, ...]:
+        passages = await self._store.passages([item.passage_id for item in ranked])
+        found = (item for item in ranked if item.passage_id in passages)
+        return tuple(Hit(passages[item.passage_id], item.score, item.ranks) for item in found)
 
     async def _evidence(self, text: str, keys: Collection[int]) -> Evidence:
         terms = self._lexicon.terms(text, await self._store.languages())

@@ -1,16 +1,17 @@
 """One collection's vectors in usearch, and its file: a cache that is verified before it is loaded."""
 
+import ctypes
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import usearch
 import xxhash
-from usearch.compiled import MetricKind, ScalarKind
-from usearch.index import Index
 
 from knowledge.embedding import FloatArray
 
@@ -49,7 +50,7 @@ class VectorIndex:
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
-        self._index = Index(ndim=dimension, metric=MetricKind.IP, dtype=ScalarKind.F16)
+        self._index = _usearch().Index(ndim=dimension, metric="ip", dtype="f16")
         self.total: SumArray = np.zeros(dimension, dtype=np.float64)
         """The sum of all vectors: with a unit vector it gives the mean cosine to all of them at once."""
 
@@ -107,12 +108,12 @@ class VectorIndex:
         data = _read(path)
         if xxhash.xxh3_128_hexdigest(data) != record.xxh3:
             raise IndexDamaged(path, "its content is not what was saved")
-        found = Index.metadata(data) or {}
-        if (found.get("dimensions"), found.get("kind_scalar")) != (dimension, ScalarKind.F16):
-            raise IndexDamaged(path, f"it is not made of float16 vectors of {dimension} numbers")
-        if found.get("version") != usearch.__version__:
-            raise IndexDamaged(path, f"usearch {found.get('version')} wrote it, and this is {usearch.__version__}")
         loaded = cls(dimension)
+        found = loaded._index.metadata(data) or {}
+        if (found.get("dimensions"), found.get("kind_scalar")) != (dimension, loaded._index.dtype):
+            raise IndexDamaged(path, f"it is not made of float16 vectors of {dimension} numbers")
+        if found.get("version") != (version := _version()):
+            raise IndexDamaged(path, f"usearch {found.get('version')} wrote it, and this is {version}")
         loaded._index.load(data)
         if len(loaded) != record.count:
             raise IndexDamaged(path, f"it has {len(loaded)} vectors instead of {record.count}")
@@ -154,6 +155,27 @@ def unpack(blobs: Sequence[bytes], dimension: int) -> HalfArray:
 def ids_of(ids: Iterable[int]) -> IdArray:
     """Passage ids as usearch wants them."""
     return np.fromiter(ids, dtype=np.uint64)
+
+
+@cache
+def _usearch() -> Any:
+    """usearch, imported so that it harms nobody.
+
+    Its wheel for Linux brings a C++ library of its own whose symbols then stand in for the system's: onnxruntime dies
+    of it at its import (SIGSEGV), and llama.cpp cannot load a model any more (usearch 2.26.6). With the system's
+    library in the process first, and global, all three work in any order.
+    """
+    with suppress(OSError):
+        ctypes.CDLL("libstdc++.so.6", mode=ctypes.RTLD_GLOBAL)
+    import usearch.index
+
+    return usearch.index
+
+
+def _version() -> str:
+    import usearch
+
+    return str(usearch.__version__)
 
 
 def _write(path: Path, data: memoryview) -> None:
