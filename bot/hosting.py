@@ -30,9 +30,12 @@ async def hosting(
     home: Channel | None = None,
     adapters: Sequence[Adapter] = (),
     serve_http: bool = False,
+    with_model: bool = True,
     report: Report = silent,
 ) -> AsyncIterator[Host]:
     """Run Hearth for as long as the context lasts; raises what `open_app` raises.
+
+    Without `with_model` only documents are seen to: no model is loaded, nothing is answered, and nobody may chat.
 
     When an adapter dies, the body is cancelled and the adapter's error comes out in an ExceptionGroup. At the end no
     new message is taken, running answers get their time, and only then are the clients' connections closed.
@@ -41,10 +44,15 @@ async def hosting(
     async with AsyncExitStack() as stack:
         server = LocalServer(config.data_folder, config.console.line_bytes)
         stack.push_async_callback(server.close)
-        app = await stack.enter_async_context(open_app(config, console, serve_http=serve_http, report=report))
-        await server.listen(Requests(console, app.library).commands())
+        used = config if with_model else _without_model(config)
+        app = await stack.enter_async_context(open_app(used, console, serve_http=serve_http, report=report))
+        await server.listen(Requests(console if with_model else None, app.library).commands())
         stack.push_async_callback(server.stop)
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(app.run(console, *adapters))
+            running = group.create_task(app.run(*((console, *adapters) if with_model else ())))
             yield Host(app, console)
             running.cancel()
+
+
+def _without_model(config: Config) -> Config:
+    return config.model_copy(update={"model": config.model.model_copy(update={"engine": "echo"})})

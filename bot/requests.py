@@ -42,7 +42,10 @@ class Console(Protocol):
 
 
 class ChatRequest(BaseModel):
-    """Go on with console messages in the lines that follow; relative attachment paths start at `folder`."""
+    """Go on with console messages in the lines that follow; `end` comes when all of them are answered.
+
+    Relative attachment paths start at `folder`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,9 +74,9 @@ class SearchRequest(BaseModel):
 
 
 class Requests:
-    """Sees to the commands of the local socket."""
+    """Sees to the commands of the local socket; without a console nobody may chat."""
 
-    def __init__(self, console: Console, library: Library) -> None:
+    def __init__(self, console: Console | None, library: Library) -> None:
         self._console = console
         self._library = library
 
@@ -87,7 +90,12 @@ class Requests:
         except ValidationError as error:
             await _refuse(channel, error)
             return
-        await self._console.serve(channel, asked.folder)
+        if self._console is None:
+            sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
+            await channel.write({"event": "error", "sentence": sentence})
+        else:
+            await self._console.serve(channel, asked.folder)
+            await channel.write({"event": "end"})
 
     async def _index(self, channel: StreamChannel, request: Request) -> None:
         try:

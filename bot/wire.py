@@ -21,9 +21,10 @@ def hit_fields(hit: Hit) -> Fields:
 
 
 def passage_fields(passage: Passage) -> Fields:
-    """A passage with its place."""
+    """A passage with its place, its text under `passage`."""
     fields = asdict(passage)
     del fields["id"]
+    fields["passage"] = fields.pop("text")
     return fields
 
 

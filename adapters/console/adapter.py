@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.console.attachments import AttachmentReader
 from adapters.console.channel import Channel
-from adapters.console.events import Question
+from adapters.console.events import Question, bad_line
 from adapters.console.jsonl import BadLine, Line, MessageLine, StopLine, WithdrawLine, parse
 from adapters.console.reply import ConsoleReply
 from adapters.console.settings import ConsoleSettings
@@ -95,7 +95,7 @@ class ConsoleAdapter:
             content = parse(line)
             message = await self._message(content, client.folder) if isinstance(content, MessageLine) else None
         except BadLine as fault:
-            await client.channel.write({"event": "error", "line": number, "sentence": f"Line {number}: {fault}."})
+            await client.channel.write(bad_line(number, fault))
             return
         if message is not None:
             await self._hand_in(client, inbox, message)

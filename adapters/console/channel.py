@@ -86,8 +86,12 @@ class StreamChannel:
 
     async def write(self, event: Mapping[str, Any]) -> None:
         """Write one event; waits while the other end does not keep up."""
+        await self.forward(encode(event))
+
+    async def forward(self, line: bytes) -> None:
+        """Write a line as it is, its line end included."""
         try:
-            self._writer.write(encode(event))
+            self._writer.write(line)
             await self._writer.drain()
         except ConnectionError as error:
             raise ReplyFailed(NOBODY_READS) from error

@@ -54,9 +54,16 @@ def failed(question: Question, attempt: int, text: str, sentence: str) -> Event:
     return question.event("failed", attempt=attempt, text=text, sentence=sentence)
 
 
+def bad_line(number: int, reason: object) -> Event:
+    """An input line was refused, and nothing else happened."""
+    return {"event": "error", "line": number, "sentence": f"Line {number}: {reason}."}
+
+
 def source_fields(source: Source) -> dict[str, Any]:
-    """A source as plain values."""
-    return {**asdict(source), "score": _rounded(source.score)}
+    """A source as plain values, its text under `passage`."""
+    fields = asdict(source)
+    fields["passage"] = fields.pop("text")
+    return {**fields, "score": _rounded(source.score)}
 
 
 def _rounded(value: float) -> float:

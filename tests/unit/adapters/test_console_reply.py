@@ -152,6 +152,7 @@ async def test_finished_carries_text_sources_and_timings() -> None:
         "end": 0,
     }
     assert event["sources"][0]["score"] == 0.123457
+    assert event["sources"][0]["passage"] == "The drive is on shelf Heron."
     assert event["timings"]["generated_tokens"] == 7
 
 

@@ -1,0 +1,137 @@
+"""Shows one answer while it comes: on a terminal with its Markdown rendered, elsewhere as plain text."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.spinner import Spinner
+from rich.text import Text
+
+from bot.cli.markdown import settled
+from bot.cli.output import place, printable
+
+Event = Mapping[str, Any]
+
+
+class AnswerView(Protocol):
+    """Shows an answer: `status` until there is text, then `text` with the whole text so far, `close` in any case."""
+
+    def status(self, sentence: str) -> None:
+        """Say what is being waited for."""
+        ...
+
+    def text(self, whole: str) -> None:
+        """Show the text so far."""
+        ...
+
+    def close(self) -> None:
+        """Leave the text there, and nothing of the waiting."""
+        ...
+
+
+def view_on(console: Console) -> AnswerView:
+    """The view that suits a console."""
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
+
+
+class NoView:
+    """Shows nothing, for those who want the end only."""
+
+    def status(self, sentence: str) -> None:
+        """Nothing."""
+
+    def text(self, whole: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class PlainView:
+    """Prints text as it comes. A text that does not go on where the last one stopped is printed anew."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown = ""
+
+    def status(self, sentence: str) -> None:
+        """Nothing: in a file or a pipe only the answer counts."""
+
+    def text(self, whole: str) -> None:
+        """Print what is new."""
+        whole = printable(whole)
+        goes_on = whole.startswith(self._shown)
+        self._console.print(Text(whole[len(self._shown) :] if goes_on else f"\n{whole}"), end="")
+        self._shown = whole
+
+    def close(self) -> None:
+        """End the line."""
+        if self._shown and not self._shown.endswith("\n"):
+            self._console.print()
+
+
+class LiveView:
+    """Prints Markdown blocks once they are whole; the block still growing is drawn below, cut to what fits."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._whole = ""
+        self._printed = 0
+        self._live = Live(console=console, transient=True, refresh_per_second=12)
+        self._live.start()
+
+    def status(self, sentence: str) -> None:
+        """Show a spinner with a sentence."""
+        self._live.update(Spinner("dots", Text(printable(sentence), style="dim")))
+
+    def text(self, whole: str) -> None:
+        """Print the blocks that are whole now, and draw the rest."""
+        whole = printable(whole)
+        if not whole.startswith(self._whole[: self._printed]):
+            self._console.print(Text("(The answer starts over.)", style="dim"))
+            self._printed = 0
+        self._whole = whole
+        self._print_up_to(settled(whole))
+        self._live.update(self._bottom(whole[self._printed :]))
+
+    def close(self) -> None:
+        """Print what is left."""
+        self._live.update(Text(""))
+        self._live.stop()
+        self._print_up_to(len(self._whole))
+
+    def _print_up_to(self, end: int) -> None:
+        blocks = self._whole[self._printed : end].strip("\n")
+        if blocks.strip():
+            # Without hyperlinks the address itself is shown: a model's link must not hide where it leads.
+            self._console.print(Markdown(blocks, hyperlinks=False))
+        self._printed = max(end, self._printed)
+
+    def _bottom(self, text: str) -> RenderableType:
+        """The last lines of a text: a drawing taller than the terminal could not be taken back."""
+        room = max(3, self._console.height - 4)
+        lines = Text(text).wrap(self._console, self._console.width)
+        return Group(*lines[-room:])
+
+
+def sources_text(sources: list[dict[str, Any]]) -> Text:
+    """The sources as a compact numbered list."""
+    text = Text()
+    for source in sources:
+        origin = f"{printable(source['collection'])}: " if source["collection"] else ""
+        text.append(f"  [{source['number']}] ", style="cyan")
+        text.append(f"{origin}{place(source)}\n")
+    return text
+
+
+def timings_text(timings: Mapping[str, Any]) -> str:
+    """What an answer cost, in a line; empty when no model ran."""
+    if not timings["generated_tokens"]:
+        return ""
+    return (
+        f"{timings['first_token_s']:.1f} s to the first word, {timings['total_s']:.1f} s in all, "
+        f"{timings['tokens_per_s']:.0f} tokens/s; prompt {timings['prompt_tokens']} tokens, "
+        f"{timings['reused_tokens']} of them reused"
+    )

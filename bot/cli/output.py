@@ -1,0 +1,51 @@
+"""What the commands print with: consoles, harmless text, and faults as sentences."""
+
+import json
+import re
+import sys
+from typing import Any
+
+from rich.console import Console
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Text without control characters: documents and models must not steer the terminal."""
+    return UNPRINTABLE.sub("", text)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes text as it is: no markup, no highlighting, no emoji codes."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def tell(*sentences: str) -> None:
+    """Print sentences on standard error."""
+    out = console(stderr=True)
+    for sentence in sentences:
+        out.print(printable(sentence))
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on a line of its own, characters as they are."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def place(fields: dict[str, Any]) -> str:
+    """A source's or hit's place in words: document, headings, page, row."""
+    where = fields["place"]
+    parts = [str(fields["document"]), *where["heading"]]
+    parts += [f"page {where['page']}"] if where["page"] is not None else []
+    parts += [f"row {where['row']}"] if where["row"] is not None else []
+    return printable(" › ".join(parts))

@@ -1,0 +1,101 @@
+"""The conversation in a terminal: a prompt, answers that stream, Ctrl-C that stops an answer and not the program."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+from prompt_toolkit import PromptSession
+from rich.console import Console
+from rich.text import Text
+
+from adapters.console.stdio import StdioChannel
+from bot.cli.asking import Asked, show
+from bot.cli.output import console
+from bot.cli.reaching import Event, Exchange
+
+LEAVING = ("/quit", "/exit", "/bye")
+LINE_BYTES = 1_000_000
+GREETING = "Ask away. /help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves."
+
+
+class Terminal:
+    """One conversation over one connection. Commands may begin with `/` as well as with the config's own prefix."""
+
+    def __init__(self, exchange: Exchange, conversation: str, prefix: str) -> None:
+        self._exchange = exchange
+        self._conversation = conversation
+        self._prefix = prefix
+        self._console: Console = console()
+        self._events: AsyncIterator[Event] = exchange.events()
+        self._answering: asyncio.Task[bool] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Answer lines until the person leaves. Raises Failure when Hearth is gone."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        try:
+            async for line in self._lines():
+                if line in LEAVING:
+                    return
+                if line and not await self._answered(line):
+                    return
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def _lines(self) -> AsyncIterator[str]:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            self._console.print(Text(GREETING, style="dim"))
+            return typed_lines()
+        return piped_lines()
+
+    async def _answered(self, line: str) -> bool:
+        """Show the answer to a line; False when it was interrupted twice: the person wants out."""
+        text = self._prefix + line[1:] if line.startswith("/") else line
+        asked = Asked(self._conversation, text)
+        self._answering = asyncio.create_task(show(asked, self._exchange, self._events, self._console))
+        await asyncio.wait({self._answering})
+        answering, self._answering, self._stopping = self._answering, None, None
+        if answering.cancelled():
+            return False
+        answering.result()
+        return True
+
+    def _interrupted(self) -> None:
+        """The first Ctrl-C asks the core to stop the answer; the second does not wait for that."""
+        if self._answering is None:
+            return
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._exchange.send(stop=self._conversation))
+        else:
+            self._answering.cancel()
+
+
+async def typed_lines() -> AsyncIterator[str]:
+    """Lines typed at the prompt, until Ctrl-D or a second Ctrl-C in a row."""
+    session: PromptSession[str] = PromptSession("> ", enable_suspend=True)
+    interrupted = False
+    while True:
+        try:
+            line = await session.prompt_async(handle_sigint=False)
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            if interrupted:
+                return
+            interrupted = True
+            console().print(Text("Ctrl-C again or Ctrl-D leaves.", style="dim"))
+            continue
+        interrupted = False
+        yield line.strip()
+
+
+async def piped_lines() -> AsyncIterator[str]:
+    """Lines of standard input when it is no terminal."""
+    channel = StdioChannel(sys.stdin.fileno(), sys.stdout.fileno(), LINE_BYTES)
+    try:
+        async for line in channel.lines():
+            yield (line or b"").decode("utf-8", errors="replace").strip()
+    finally:
+        await channel.close()
