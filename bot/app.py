@@ -81,13 +81,22 @@ async def open_app(
         )
         stack.push_async_callback(library.close)
         missing.clear()
-        inbox = _dispatcher(config, engine, library, history, queue, metrics, reader)
+        inbox = _dispatcher(
+            config,
+            engine=engine,
+            library=library,
+            history=history,
+            queue=queue,
+            metrics=metrics,
+            reader=reader,
+        )
         stack.push_async_callback(inbox.close)
         yield App(config, inbox, library, engine, history, console, port)
 
 
 def _dispatcher(
     config: Config,
+    *,
     engine: Engine,
     library: Library,
     history: History,

@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +16,6 @@ _PARAGRAPHS = re.compile(r"\n\s*\n")
 _LEAST_ANSWER_TOKENS = 64
 # At very high rates many tokens are due at once: more than this in one piece would hold up the loop.
 _TOKENS_PER_PIECE = 256
-_LOOKS_AT_CLOSED_EVERY_S = 0.25
 
 
 class EchoSettings(BaseModel):
@@ -46,7 +45,7 @@ class EchoEngine:
         self._context_tokens = context_tokens
         self._places = asyncio.Semaphore(capacity)
         self._asked = 0
-        self._closed = False
+        self._closed = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -63,7 +62,7 @@ class EchoEngine:
         """Tokens of prompt and answer together."""
         return self._context_tokens
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncIterator[str | Usage]:
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         """Repeat the last paragraph of the tail. Raises PromptTooLong, or EngineFailed once the engine is closed."""
         del key
         prompt_tokens = sum(self.count(turn.text) for turn in prompt.turns())
@@ -104,9 +103,11 @@ class EchoEngine:
     async def _pause(self, until: float) -> None:
         """Sleep until then, at least for one turn of the loop; raise EngineFailed when the engine is closed."""
         await asyncio.sleep(0)
-        while not self._closed and (seconds := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(seconds, _LOOKS_AT_CLOSED_EVERY_S))
-        if self._closed:
+        if (seconds := until - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._closed.wait()
+        if self._closed.is_set():
             raise EngineFailed("The engine was closed.")
 
     def _leave(self) -> None:
@@ -132,7 +133,7 @@ class EchoEngine:
 
     async def close(self) -> None:
         """End running streams with EngineFailed."""
-        self._closed = True
+        self._closed.set()
 
 
 class _Writing:

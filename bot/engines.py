@@ -1,0 +1,25 @@
+"""Opens the language model that the config asks for."""
+
+from bot.config import Config
+from bot.progress import Report, StartProgress
+from models.echo import EchoEngine
+from models.engine import Engine
+from models.llama.engine import LlamaEngine
+from models.weights import FetchProgress, fetch
+
+PERCENT = 100
+
+
+async def open_engine(config: Config, report: Report) -> Engine:
+    """The engine, ready to answer. Raises WeightsUnavailable, ModelUnusable."""
+    if config.model.engine == "echo":
+        return EchoEngine(**config.model.echo.model_dump())
+
+    def fetching(progress: FetchProgress) -> None:
+        report(StartProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+
+    def loading(part: float) -> None:
+        report(StartProgress("loading", path.name, round(part * PERCENT), PERCENT))
+
+    path = await fetch(config.weights.chat, config.cache, fetching)
+    return await LlamaEngine.load(path, config.model.llama, loading)
