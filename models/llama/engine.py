@@ -1,0 +1,119 @@
+"""The in-process engine as the rest of the program sees it: the async face of the `llama` thread."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from functools import lru_cache
+from pathlib import Path
+
+from models.engine import EngineFailed, Prompt, Sampling, Usage
+from models.llama.cancelling import CancelFlag
+from models.llama.fit import Fit
+from models.llama.generation import Ask
+from models.llama.jobs import Forgetting, Preparation, Question
+from models.llama.loading import Loaded
+from models.llama.outbox import Outbox
+from models.llama.settings import LlamaSettings
+from models.llama.worker import Worker
+
+_REMEMBERED_COUNTS = 4096
+_LONGEST_REMEMBERED_CHARACTERS = 4096
+
+
+class LlamaEngine:
+    """An Engine on a GGUF model; answers one prompt at a time, further ones wait their turn."""
+
+    def __init__(self, worker: Worker, loaded: Loaded) -> None:
+        """Use `load`."""
+        self._worker = worker
+        self._loaded = loaded
+        self._remembered_count = lru_cache(maxsize=_REMEMBERED_COUNTS)(self._counted)
+
+    @classmethod
+    async def load(
+        cls, path: Path, settings: LlamaSettings | None = None, on_progress: Callable[[float], None] | None = None
+    ) -> "LlamaEngine":
+        """Load a model on a thread of its own. `on_progress` is called on the event loop with the part loaded, 0 to 1.
+
+        Cancelling stops the loading. Raises ModelUnusable with a sentence when the model cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+
+        def tell(part: float) -> None:
+            if on_progress is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(on_progress, part)
+
+        worker = Worker(path, settings or LlamaSettings(), tell)
+        worker.start()
+        try:
+            loaded = await asyncio.wrap_future(worker.loaded)
+        except BaseException:
+            worker.close()
+            raise
+        return cls(worker, loaded)
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people: its file's."""
+        return self._loaded.model.path.stem
+
+    @property
+    def capacity(self) -> int:
+        """Answers at the same time."""
+        return 1
+
+    @property
+    def context_tokens(self) -> int:
+        """Tokens of prompt and answer together."""
+        return self._loaded.fit.context_tokens
+
+    @property
+    def fit(self) -> Fit:
+        """How the model was fitted into this machine."""
+        return self._loaded.fit
+
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+        """Answer a prompt, as the port says; waits its turn when another answer is being made."""
+        flag = CancelFlag()
+        outbox = Outbox()
+        self._worker.jobs.add(Question(prompt, Ask(key, sampling, outbox, flag)))
+        self._worker.pace.asked()
+        try:
+            async for item in outbox.items():
+                yield item
+        finally:
+            flag.set()
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, by the model's own vocabulary; from any thread. Raises EngineFailed once closed."""
+        if self._worker.jobs.closed:
+            raise EngineFailed("The engine was closed.")
+        return self._remembered_count(text) if len(text) <= _LONGEST_REMEMBERED_CHARACTERS else self._counted(text)
+
+    def _counted(self, text: str) -> int:
+        return len(self._loaded.model.tokenize(text, parse_control=False))
+
+    async def prepare(self, key: str, prompt: Prompt) -> None:
+        """Compute system and history ahead; returns when done or given up."""
+        job = Preparation(key, prompt)
+        self._worker.jobs.add(job)
+        try:
+            await asyncio.wrap_future(job.done)
+        finally:
+            job.flag.set()
+
+    async def forget(self, key: str) -> int:
+        """Drop what the context holds of a conversation; the number of bytes."""
+        job = Forgetting(key)
+        if not self._worker.holds(key):
+            return 0
+        self._worker.jobs.add(job)
+        return await asyncio.wrap_future(job.done)
+
+    def estimate(self) -> float:
+        """Seconds somebody new would wait for the first token, by the answers so far."""
+        return self._worker.pace.estimate()
+
+    async def close(self) -> None:
+        """Stop what is running and free the model."""
+        self._worker.close()
+        await asyncio.wrap_future(self._worker.ended)

@@ -1,0 +1,71 @@
+"""Whether a model fits into this machine's memory, and how much of it onto the GPU."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.engine import ModelUnusable
+from models.gguf_header import GgufHeader, NotGguf, read_header
+from models.llama.machine import GpuMemory
+from models.llama.settings import LlamaSettings
+
+# Left free on the GPU for the desktop and for what the driver takes as the context grows.
+_GPU_RESERVE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a model would run: its context, the layers on the GPU, and the memory it needs beside the GPU's."""
+
+    context_tokens: int
+    gpu_layers: int
+    needed_bytes: int
+    gpu_bytes: int
+
+
+def inspect(path: Path) -> GgufHeader:
+    """The header of a model file. Raises ModelUnusable with a sentence when it is missing, unreadable or damaged."""
+    try:
+        return read_header(path)
+    except FileNotFoundError as error:
+        raise ModelUnusable(
+            f"The model file {path} does not exist. Correct its path, or get it with `hearth models get`.", str(path)
+        ) from error
+    except NotGguf as error:
+        raise ModelUnusable(f"The model file {path} {error.reason}. Get it again.", str(path)) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelUnusable(f"The model file {path} cannot be read: {reason}.", str(path)) from error
+
+
+def plan(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory) -> Fit:
+    """Decide the context and the layers on the GPU; how much memory the rest needs follows from that."""
+    context = min(settings.context_tokens, header.trained_context or settings.context_tokens)
+    kv_bytes = header.kv_bytes(context, settings.kv_type)
+    compute_bytes = header.compute_bytes(settings.batch_tokens)
+    # llama.cpp counts the output as one layer more.
+    all_layers = header.layers + 1
+    layer_bytes = max(1, (header.weights_bytes + kv_bytes) // all_layers)
+    if gpu.total_bytes == 0:
+        layers = 0
+    elif settings.gpu_layers == "auto":
+        layers = max(0, min(all_layers, (gpu.free_bytes - compute_bytes - _GPU_RESERVE_BYTES) // layer_bytes))
+    else:
+        layers = min(all_layers, settings.gpu_layers) if settings.gpu_layers >= 0 else all_layers
+    gpu_bytes = layers * layer_bytes + (compute_bytes if layers else 0)
+    needed_bytes = (all_layers - layers) * layer_bytes + compute_bytes
+    return Fit(context_tokens=context, gpu_layers=layers, needed_bytes=needed_bytes, gpu_bytes=gpu_bytes)
+
+
+def require_memory(path: Path, fit: Fit, free_bytes: int) -> None:
+    """Raise ModelUnusable when the model needs more memory than is free."""
+    if fit.needed_bytes > free_bytes:
+        raise ModelUnusable(
+            f"{path.name} needs {_gigabytes(fit.needed_bytes)} of memory with a context of "
+            f"{fit.context_tokens} tokens, and {_gigabytes(free_bytes)} is free. "
+            "Choose a smaller model, a smaller context_tokens, or kv_type q8_0; `hearth doctor` shows the figures.",
+            str(path),
+        )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,63 @@
+"""The llama.cpp library: imported late, with its threads told not to spin and its log sent to ours."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+_log = logging.getLogger(__name__)
+_ERROR_LEVEL = 3  # GGML_LOG_LEVEL_ERROR
+
+_recent_errors: deque[str] = deque(maxlen=8)
+
+
+@cache
+def library() -> Any:
+    """The module `llama_cpp`, ready to use; the first call takes about a second, so keep it off the event loop."""
+    _calm_threads()
+    import llama_cpp
+
+    llama_cpp.llama_log_set(_log_callback(llama_cpp), None)
+    llama_cpp.llama_backend_init()
+    return llama_cpp
+
+
+@cache
+def ggml_library() -> Any:
+    """The loaded ggml library below llama.cpp, for what its Python face leaves out."""
+    library()
+    from llama_cpp import _ggml
+
+    return _ggml.libggml
+
+
+def _calm_threads() -> None:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@cache
+def _log_callback(llama_cpp: Any) -> Any:
+    """The callback; cached, because llama.cpp keeps only its address."""
+
+    def write(level: int, text: bytes, _: object) -> None:
+        line = text.decode("utf-8", errors="replace").strip()
+        if line:
+            _log.debug("%s", line)
+            if level == _ERROR_LEVEL:
+                _recent_errors.append(line)
+
+    return llama_cpp.llama_log_callback(write)
+
+
+@contextmanager
+def errors_noted() -> Iterator[list[str]]:
+    """Collects what llama.cpp logs as errors; the list is filled when the block ends."""
+    _recent_errors.clear()
+    noted: list[str] = []
+    try:
+        yield noted
+    finally:
+        noted.extend(_recent_errors)

@@ -1,0 +1,85 @@
+"""Loading a GGUF model and making its context, with a sentence for everything that can be wrong."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.engine import ModelUnusable
+from models.gguf_header import GgufHeader
+from models.llama.context import Context
+from models.llama.fit import Fit, inspect, plan, require_memory
+from models.llama.library import errors_noted, ggml_library, library
+from models.llama.machine import free_memory_bytes, gpu_memory
+from models.llama.model import Model
+from models.llama.settings import LlamaSettings
+
+_log = logging.getLogger(__name__)
+_LOAD_MODE_NONE, _LOAD_MODE_MMAP = 0, 1
+
+
+class LoadCancelled(Exception):
+    """Nobody waits for the model any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to answer."""
+
+    header: GgufHeader
+    fit: Fit
+    model: Model
+    context: Context
+
+
+def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) -> Loaded:
+    """Load a model; `go_on` is called with the part that is loaded, 0 to 1, and stops the loading by False.
+
+    Raises ModelUnusable, or LoadCancelled after `go_on` returned False.
+    """
+    header = inspect(path)
+    gpu = gpu_memory(ggml_library())
+    fit = plan(header, settings, gpu)
+    require_memory(path, fit, free_memory_bytes())
+    if fit.context_tokens < settings.context_tokens:
+        _log.warning("%s was trained for %d tokens of context: using that.", path.name, fit.context_tokens)
+    model = _load_model(path, settings, fit, go_on)
+    try:
+        context = Context(model, settings, fit)
+    except ModelUnusable:
+        model.free()
+        raise
+    return Loaded(header, fit, model, context)
+
+
+def _load_model(path: Path, settings: LlamaSettings, fit: Fit, go_on: Callable[[float], bool]) -> Model:
+    llama_cpp = library()
+    cancelled = False
+
+    def progress(part: float, _: object) -> bool:
+        nonlocal cancelled
+        cancelled = not go_on(part)
+        return not cancelled
+
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = fit.gpu_layers
+    params.load_mode = _LOAD_MODE_MMAP if settings.mmap else _LOAD_MODE_NONE
+    params.use_extra_bufts = not _has_amx(llama_cpp)
+    params.progress_callback = llama_cpp.llama_progress_callback(progress)
+    with errors_noted() as errors:
+        handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    if cancelled:
+        raise LoadCancelled
+    if not handle:
+        reason = errors[0] if errors else "it gave no reason"
+        raise ModelUnusable(f"The model file {path} cannot be loaded; llama.cpp says: {reason}", str(path))
+    return Model(llama_cpp, handle, path)
+
+
+def _has_amx(llama_cpp: Any) -> bool:
+    """Whether llama.cpp was compiled with Intel's AMX, whose kernels GCC 12 miscompiles: it drops the stores of the tile
+    configuration (its `_tile_loadconfig` declares 8 of the 64 bytes as input), and the first prompt ends the process.
+    Which compiler made a library cannot be seen, so its special weight layouts, AMX among them, stay off.
+    """
+    return b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info()

@@ -1,0 +1,93 @@
+"""A loaded GGUF model: its vocabulary, tokens to bytes and back, and its chat template."""
+
+import ctypes
+import threading
+from pathlib import Path
+from typing import Any
+
+from models.engine import EngineFailed
+from models.thinking import MARK_TOKENS
+
+_LONGEST_PIECE_BYTES = 256
+
+
+class Model:
+    """Weights and vocabulary. `tokenize` is callable from any thread, everything else from the `llama` thread."""
+
+    def __init__(self, library: Any, handle: Any, path: Path) -> None:
+        self._library = library
+        self._vocab = library.llama_model_get_vocab(handle)
+        self._lock = threading.Lock()
+        self._pieces: dict[int, bytes] = {}
+        self.handle = handle
+        self.path = path
+        self.vocabulary = int(library.llama_vocab_n_tokens(self._vocab))
+        self.bos = int(library.llama_vocab_bos(self._vocab))
+        self.adds_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
+
+    @property
+    def vocab(self) -> Any:
+        """llama.cpp's vocabulary."""
+        return self._vocab
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template in the file, if it has one."""
+        template = self._library.llama_model_chat_template(self.handle, None)
+        return template.decode("utf-8", errors="replace") if template else None
+
+    def token_text(self, token: int) -> str:
+        """A token as the vocabulary writes it; empty for none."""
+        text = self._library.llama_vocab_get_text(self._vocab, token) if 0 <= token < self.vocabulary else None
+        return text.decode("utf-8", errors="replace") if text else ""
+
+    @property
+    def eos_text(self) -> str:
+        """The end-of-sequence token as the vocabulary writes it."""
+        return self.token_text(int(self._library.llama_vocab_eos(self._vocab)))
+
+    def control_texts(self) -> list[str]:
+        """The texts of all tokens that steer the model, such as the marks between turns."""
+        control = self._library.llama_vocab_is_control
+        texts = (self.token_text(token) for token in range(self.vocabulary) if control(self._vocab, token))
+        return [text for text in texts if text]
+
+    def tokenize(self, text: str, parse_control: bool) -> list[int]:
+        """The tokens of a text; with `parse_control` the texts of control tokens become those tokens.
+
+        Raises EngineFailed once the model is freed.
+        """
+        data = text.encode("utf-8", errors="replace")
+        room = len(data) + 2
+        tokens = (ctypes.c_int32 * room)()
+        with self._lock:
+            if self.handle is None:
+                raise EngineFailed("The engine was closed.")
+            count = self._library.llama_tokenize(self._vocab, data, len(data), tokens, room, False, parse_control)
+        if count < 0:
+            raise EngineFailed(f"The text needs {-count} tokens, more than it has bytes.")
+        return list(tokens[:count])
+
+    def is_end(self, token: int) -> bool:
+        """Whether the token ends the model's turn."""
+        return bool(self._library.llama_vocab_is_eog(self._vocab, token))
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token; none for control tokens, except those that mark thinking."""
+        if (known := self._pieces.get(token)) is not None:
+            return known
+        shown = self.token_text(token) in MARK_TOKENS
+        buffer = ctypes.create_string_buffer(_LONGEST_PIECE_BYTES)
+        length = self._library.llama_token_to_piece(self._vocab, token, buffer, _LONGEST_PIECE_BYTES, 0, shown)
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = self._library.llama_token_to_piece(self._vocab, token, buffer, -length, 0, shown)
+        self._pieces[token] = piece = buffer.raw[: max(0, length)]
+        return piece
+
+    def free(self) -> None:
+        """Give the weights back; nobody may use the model afterwards."""
+        with self._lock:
+            handle, self.handle = self.handle, None
+        if handle is not None:
+            self._library.llama_model_free(handle)

@@ -1,0 +1,42 @@
+"""The settings of the in-process engine."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.gguf_header import KvType
+
+
+class LlamaSettings(BaseModel):
+    """How a GGUF model runs on this machine; the defaults suit the machine that is found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    context_tokens: int = Field(
+        default=8192, ge=256, le=1 << 20, description="Tokens of prompt and answer together; no more than trained for."
+    )
+    gpu_layers: Literal["auto"] | int = Field(
+        default="auto", description="Layers kept on the GPU; auto: as many as fit into its free memory."
+    )
+    threads: Literal["auto"] | int = Field(
+        default="auto", description="Threads that compute; auto: the physical cores this process may use."
+    )
+    flash_attention: Literal["auto", "on", "off"] = Field(
+        default="auto", description="Flash attention; auto: on with a GPU or a quantised KV cache, off otherwise."
+    )
+    kv_type: KvType = Field(
+        default="f16", description="Number format of the KV cache; q8_0 halves its memory, q4_0 quarters it."
+    )
+    mmap: bool = Field(default=True, description="Map the model file into memory instead of reading it.")
+    batch_tokens: int = Field(
+        default=512, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
+    )
+    thinking: bool = Field(
+        default=False, description="Let models that can think do so before they answer; the thinking is never shown."
+    )
+
+    @model_validator(mode="after")
+    def _quantised_values_need_flash_attention(self) -> "LlamaSettings":
+        if self.kv_type != "f16" and self.flash_attention == "off":
+            raise ValueError(f"kv_type {self.kv_type} needs flash_attention on or auto")
+        return self
