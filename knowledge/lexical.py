@@ -28,8 +28,8 @@ _STOP_FRENCH = """
 a à ai aie ait as au aux avec avez avons c ce cela ces cet cette ceux chez ci combien comme comment d dans de des donc
 dont du elle elles en es est et étaient était été être eu eux fait faut font il ils j je l la le les leur leurs lors
 lui m ma mais me mes moi mon n ne ni nos notre nous on ont ou où par pas peu peut peux plus pour pourquoi qu quand que
-quel quelle quelles quels qui quoi s sa sans se ses si son sont suis sur t ta te tes toi ton tous tout toute toutes tu va vais vas vont
-un une vos votre vous y
+quel quelle quelles quels qui quoi s sa sans se ses si son sont suis sur t ta te tes toi ton tous tout toute toutes tu
+un une va vais vas vont vos votre vous y
 """
 _POINTING_WORDS = """
 it its he she they them his her their this that these those there one ones same

@@ -1,0 +1,85 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from knowledge.worker import Worker
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    worker = Worker("bench")
+    yield worker
+    await worker.close()
+
+
+async def test_a_job_runs_on_the_named_thread_and_gives_its_result(worker: Worker) -> None:
+    assert await worker.run(lambda: threading.current_thread().name) == "bench"
+
+
+async def test_what_a_job_raises_reaches_whoever_awaits_it_and_the_thread_goes_on(worker: Worker) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await worker.run(lambda: 1 / 0)
+    assert await worker.run(lambda: 2) == 2
+
+
+async def test_an_urgent_job_overtakes_those_that_wait(worker: Worker) -> None:
+    gate, order = threading.Event(), list[str]()
+    first = asyncio.ensure_future(worker.run(lambda: gate.wait(10)))
+    await asyncio.sleep(0)
+    bulk = [asyncio.ensure_future(worker.run(lambda: order.append("bulk"))) for _ in range(3)]
+    await asyncio.sleep(0)
+    urgent = asyncio.ensure_future(worker.run(lambda: order.append("urgent"), urgent=True))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, urgent, *bulk)
+    assert order == ["urgent", "bulk", "bulk", "bulk"]
+
+
+async def test_a_job_cancelled_while_it_waits_never_starts(worker: Worker) -> None:
+    gate, started = threading.Event(), list[bool]()
+    first = asyncio.ensure_future(worker.run(lambda: gate.wait(10)))
+    waiting = asyncio.ensure_future(worker.run(lambda: started.append(True)))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    gate.set()
+    await first
+    await worker.run(lambda: None)
+    assert started == []
+
+
+async def test_slices_give_every_item_in_order_and_let_urgent_jobs_between(worker: Worker) -> None:
+    seen: list[object] = []
+
+    def items() -> Iterator[int]:
+        for number in range(5):
+            seen.append(number)
+            yield number
+
+    async for batch in worker.slices(items(), slice_s=0.0):
+        assert len(batch) == 1
+        await worker.run(lambda: seen.append("urgent"), urgent=True)
+    assert seen == [0, "urgent", 1, "urgent", 2, "urgent", 3, "urgent", 4, "urgent"]
+
+
+async def test_a_slice_takes_many_quick_items(worker: Worker) -> None:
+    batches = [batch async for batch in worker.slices(iter(range(1000)), slice_s=5.0)]
+    assert batches == [list(range(1000))]
+
+
+async def test_closing_cancels_what_waits_and_refuses_what_comes_later() -> None:
+    worker = Worker("bench")
+    gate = threading.Event()
+    running = asyncio.ensure_future(worker.run(lambda: gate.wait(10)))
+    waiting = asyncio.ensure_future(worker.run(lambda: None))
+    await asyncio.sleep(0.01)
+    closing = asyncio.ensure_future(worker.close())
+    await asyncio.sleep(0)
+    gate.set()
+    await closing
+    assert await running is True
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(RuntimeError, match="bench has ended"):
+        await worker.run(lambda: None)
