@@ -66,10 +66,10 @@ def run(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> No
     except asyncio.CancelledError:
         sys.exit(0)
     except BaseExceptionGroup as group:
-        sentences = _sentences(group)
-        if sentences is None:
+        told = sentences(group)
+        if told is None:
             raise
-        tell(*sentences)
+        tell(*told)
         sys.exit(FAILED)
     except expected() as error:
         tell(str(error))
@@ -92,6 +92,7 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
     return await main
 
 
+@functools.cache
 def expected() -> tuple[type[Exception], ...]:
     """The errors that say in a sentence what is wrong and how to mend it."""
     from bot.core.errors import ReplyFailed
@@ -119,12 +120,10 @@ def expected() -> tuple[type[Exception], ...]:
     )
 
 
-def _sentences(group: BaseExceptionGroup[BaseException]) -> list[str] | None:
-    """The sentences of a group of expected errors; None when there is any other in it."""
-    told, rest = group.split(expected())
-    if rest is not None or told is None:
-        return None
-    return [str(error) for error in _leaves(told)]
+def sentences(error: BaseException) -> list[str] | None:
+    """What an expected error, or a group of them, says; None when there is any other in it."""
+    leaves = _leaves(error)
+    return [str(leaf) for leaf in leaves] if all(isinstance(leaf, expected()) for leaf in leaves) else None
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

@@ -1,0 +1,143 @@
+"""The doctor's checks: each looks at one thing and says in a sentence how it is."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bot.cli.output import size
+from bot.config import Config
+from bot.lock import owner_of
+from models.checksum import sha256_of
+from models.engine import ModelUnusable
+from models.fetching import Fetching, FetchProgress
+from models.llama.fit import inspect, plan
+from models.llama.library import ggml_library
+from models.llama.machine import free_memory_bytes, gpu_memory
+from models.sources import WeightsSource
+from models.weights import cached
+
+Status = Literal["ok", "warning", "problem"]
+OnProgress = Callable[[FetchProgress], None]
+LEAST_FREE_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, how it is, and the figures behind it."""
+
+    name: str
+    status: Status
+    sentence: str
+    figures: Mapping[str, int] = field(default_factory=dict)
+
+
+def data_folder(config: Config) -> Check:
+    """Whether the data folder can be written to and has room."""
+    folder = config.data_folder
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        return Check("data_folder", "problem", f"{folder} cannot be written to: {existing} does not allow it.")
+    free = shutil.disk_usage(existing).free
+    figures = {"free_bytes": free}
+    if free < LEAST_FREE_BYTES:
+        return Check("data_folder", "warning", f"{folder} has only {size(free)} of disk left.", figures)
+    return Check("data_folder", "ok", f"{folder} can be used; {size(free)} of disk is free.", figures)
+
+
+def weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
+    """Whether every file of the models is there and intact. Reads each of them whole."""
+    if config.model.engine == "llama":
+        yield _file("weights.chat", config.weights.chat, config, on_progress)
+    else:
+        yield Check("weights.chat", "ok", "The echo engine needs no model.")
+    for source in config.embedding_weights:
+        yield _file("weights.embedding", source, config, on_progress)
+    if not config.embedding_weights:
+        kind = config.knowledge.embedding.kind
+        yield Check("weights.embedding", "ok", f"The {kind} embedder has no files of its own in the config.")
+
+
+def _file(name: str, source: WeightsSource, config: Config, on_progress: OnProgress) -> Check:
+    path = cached(source, config.cache)
+    if path is None:
+        wanted = "correct its path" if source.source == "path" else "`hearth models get` fetches it"
+        return Check(name, "problem", f"{source.name} is not on this machine: {wanted}.")
+    figures = {"size_bytes": path.stat().st_size}
+    if source.sha256 is None:
+        return Check(name, "ok", f"{path} is there; the config names no checksum.", figures)
+    try:
+        found = sha256_of(path, Fetching(on_progress))
+    except OSError as error:
+        return Check(name, "problem", f"{path} cannot be read: {error.strerror}.", figures)
+    if found != source.sha256:
+        sentence = f"{path} is damaged: its SHA-256 is {found}. Delete it, and `hearth models get` fetches it again."
+        return Check(name, "problem", sentence, figures)
+    return Check(name, "ok", f"{path} is there and intact.", figures)
+
+
+def memory(config: Config) -> Check:
+    """Whether the model and its KV cache fit into what is free."""
+    path = cached(config.weights.chat, config.cache)
+    if config.model.engine != "llama" or path is None:
+        return Check("memory", "ok", "There is no model here to fit into memory.")
+    try:
+        header = inspect(path)
+    except ModelUnusable as error:
+        return Check("memory", "problem", str(error))
+    fit = plan(header, config.model.llama, gpu_memory(ggml_library()))
+    free = free_memory_bytes()
+    figures = {"needed_bytes": fit.needed_bytes, "gpu_bytes": fit.gpu_bytes, "free_bytes": free}
+    on_gpu = f" and {size(fit.gpu_bytes)} of graphics memory for {fit.gpu_layers} layers" if fit.gpu_layers else ""
+    needs = f"{path.name} with {fit.context_tokens} tokens of context needs {size(fit.needed_bytes)}{on_gpu}"
+    running = owner_of(config.data_folder)
+    if fit.needed_bytes > free and not running:
+        sentence = f"{needs}, and {size(free)} is free. Choose a smaller model or context, or kv_type q8_0."
+        return Check("memory", "problem", sentence, figures)
+    held = " (a running Hearth may hold it already)" if running else ""
+    return Check("memory", "ok", f"{needs}; {size(free)} is free{held}.", figures)
+
+
+def folders(config: Config) -> Iterator[Check]:
+    """Whether the collections' folders can be read."""
+    for name, collection in config.knowledge.collections.items():
+        check = f"collection.{name}"
+        if not collection.folder.is_dir():
+            yield Check(check, "problem", f"Its folder {collection.folder} does not exist.")
+        elif not os.access(collection.folder, os.R_OK | os.X_OK):
+            yield Check(check, "problem", f"Its folder {collection.folder} cannot be read by this user.")
+        else:
+            yield Check(check, "ok", f"Its folder {collection.folder} can be read.")
+    if not config.knowledge.collections:
+        yield Check("collections", "warning", "No documents are configured: knowledge.collections is empty.")
+
+
+def port(config: Config) -> Check:
+    """Whether the HTTP port is free, or ours."""
+    http = config.http
+    if not http.enabled:
+        return Check("http", "ok", "HTTP is switched off.")
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((http.host, http.port))
+        except OSError as error:
+            return _taken(config, error)
+    return Check("http", "ok", f"Port {http.port} on {http.host} is free.")
+
+
+def _taken(config: Config, error: OSError) -> Check:
+    http, owner = config.http, owner_of(config.data_folder)
+    if owner:
+        return Check("http", "ok", f"Port {http.port} on {http.host} is in use, and Hearth runs as process {owner}.")
+    sentence = f"Port {http.port} on {http.host} cannot be used: {error.strerror}. Set another http.port."
+    return Check("http", "problem", sentence)
+
+
+def is_indexed(folder: Path) -> bool:
+    """Whether there is an index to ask about."""
+    return (folder / "knowledge.sqlite3").exists()

@@ -1,0 +1,43 @@
+"""`hearth config`: checks the config file."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from bot.cli.output import console, print_json, tell
+from bot.cli.running import MISUSED
+from bot.config import ConfigFaulty, find_config, load_config
+from bot.yaml_source import Fault
+
+
+@click.group()
+def config() -> None:
+    """The config file."""
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--config", "named", type=click.Path(path_type=Path), help="The same as FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all faults.")
+def check(file: Path | None, named: Path | None, as_json: bool) -> None:
+    """Check FILE, or the config that would be used. Exits with 2 after telling every fault."""
+    used = find_config(file or named, os.environ)
+    try:
+        load_config(used)
+        faulty = None
+    except ConfigFaulty as error:
+        faulty = error
+    if as_json:
+        faults = [{"line": each.line, "path": each.path, "sentence": each.sentence} for each in _faults(faulty)]
+        print_json({"file": str(used) if used else None, "valid": faulty is None, "faults": faults})
+    elif faulty is None:
+        console().print(f"{used} is in order." if used else "There is no config file; the defaults are used.")
+    else:
+        tell(*faulty.lines())
+    sys.exit(MISUSED if faulty else 0)
+
+
+def _faults(faulty: ConfigFaulty | None) -> tuple[Fault, ...]:
+    return faulty.faults if faulty else ()

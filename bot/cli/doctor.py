@@ -1,0 +1,118 @@
+"""`hearth doctor`: checks that everything needed is there, intact, and fits."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from bot.cli import checks
+from bot.cli.checks import Check, OnProgress
+from bot.cli.output import console, print_json, printable
+from bot.cli.reaching import Event, reaching
+from bot.cli.running import FAILED, Failure, expected, run, sentences
+from bot.config import Config, ConfigFaulty, find_config, load_config
+from bot.progress import silent
+from models.weights import FetchProgress, cached
+
+INDEX_TIMEOUT_S = 60
+MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
+
+
+@click.command()
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file to check with.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all checks.")
+def doctor(config_file: Path | None, as_json: bool) -> NoReturn:
+    """Check config, models, memory, documents and ports. Exits with 1 when there is a problem."""
+    run(_doctor(config_file, as_json))
+
+
+async def _doctor(config_file: Path | None, as_json: bool) -> int:
+    file = find_config(config_file, os.environ)
+    try:
+        config = load_config(file)
+        told = f"{file} is in order." if file else "No config file; the defaults are used."
+        found = [Check("config", "ok", told), *await _looked_at(config)]
+    except ConfigFaulty as faulty:
+        found = [Check("config", "problem", line) for line in faulty.lines()]
+    healthy = all(check.status != "problem" for check in found)
+    if as_json:
+        print_json({"healthy": healthy, "checks": [asdict(check) for check in found]})
+    else:
+        _show(found, console())
+    return 0 if healthy else FAILED
+
+
+async def _looked_at(config: Config) -> list[Check]:
+    columns = (TextColumn("Checking {task.description}"), BarColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        task = bars.add_task("", total=None)
+
+        def on_progress(progress: FetchProgress) -> None:
+            total = progress.total_bytes or None
+            bars.update(task, description=progress.file, completed=progress.done_bytes, total=total)
+
+        found = list(_still(config, on_progress))
+    return [*found, await _index(config)]
+
+
+def _still(config: Config, on_progress: OnProgress) -> Iterator[Check]:
+    yield checks.data_folder(config)
+    yield from checks.weights(config, on_progress)
+    yield checks.memory(config)
+    yield from checks.folders(config)
+    yield checks.port(config)
+
+
+async def _index(config: Config) -> Check:
+    """How much is indexed; asks the running process, or opens the index for a moment."""
+    if not checks.is_indexed(config.data_folder):
+        return Check("index", "warning", "Nothing is indexed yet: `hearth index` does it.")
+    if any(cached(source, config.cache) is None for source in config.embedding_weights):
+        return Check("index", "warning", "The index cannot be looked at without the embedder's files.")
+    try:
+        state = await _state(config)
+    except BaseExceptionGroup as group:
+        return _unopened(group)
+    except expected() as error:
+        return _unopened(error)
+    figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
+    told = ", ".join(f"{count} {key}" for key, count in figures.items())
+    ready = all(each["index_ready"] for each in state["collections"])
+    fails = " `hearth index` says which failed and why." if figures["failed"] else ""
+    if not ready:
+        return Check("index", "warning", f"{told}; the vectors are not all ready: run `hearth index`.{fails}", figures)
+    return Check("index", "warning" if fails else "ok", f"{told}.{fails}", figures)
+
+
+async def _state(config: Config) -> Event:
+    try:
+        async with (
+            asyncio.timeout(INDEX_TIMEOUT_S),
+            reaching(config, silent, with_model=False) as hearth,
+            hearth.request("state") as exchange,
+        ):
+            async for event in exchange.events():
+                return event
+    except TimeoutError as error:
+        raise Failure(f"it did not answer within {INDEX_TIMEOUT_S} seconds.") from error
+    raise Failure("the process that owns it has ended.")
+
+
+def _unopened(error: BaseException) -> Check:
+    reasons = sentences(error) or [f"it did not say how it is ({type(error).__name__})."]
+    return Check("index", "problem", f"The index cannot be opened: {' '.join(reasons)}")
+
+
+def _show(found: list[Check], out: Console) -> None:
+    for check in found:
+        mark, colour = MARKS[check.status]
+        line = Text.assemble((f"{mark} ", colour), (f"{check.name}: ", "bold"), printable(check.sentence))
+        out.print(line)

@@ -1,0 +1,84 @@
+"""`hearth models`: lists and fetches the models of the config."""
+
+from typing import Any, NoReturn
+
+import click
+from rich.text import Text
+
+from bot.cli.output import console, print_json, printable, size
+from bot.cli.running import config_option, run
+from bot.cli.starting import StartView
+from bot.config import Config
+from bot.progress import Report, StartProgress
+from models.sources import HubSource, WeightsSource, WheelSource
+from models.weights import FetchProgress, cached, fetch
+
+
+@click.group()
+def models() -> None:
+    """The models of the config."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@config_option
+def list_models(config: Config, as_json: bool) -> None:
+    """List the models' files, where they come from, and whether they are here."""
+    files = [_fields(use, source, config) for use, source in _sources(config)]
+    if as_json:
+        print_json({"cache": str(config.cache), "models": files})
+        return
+    for file in files:
+        here = f"{file['path']}, {size(file['size_bytes'])}" if file["path"] else "not here yet: `hearth models get`"
+        console().print(
+            Text.assemble((f"{file['use']}: {file['name']}", "bold"), printable(f"\n  from {file['origin']}\n  {here}"))
+        )
+
+
+@models.command("get")
+@config_option
+def get_models(config: Config) -> NoReturn:
+    """Fetch what is missing, and check what is here. Goes on where it was interrupted."""
+    run(_get(config))
+
+
+async def _get(config: Config) -> None:
+    with StartView() as view:
+        paths = [await fetch(source, config.cache, _told(view)) for _, source in _sources(config)]
+    for path in paths:
+        console().print(f"{path} ({size(path.stat().st_size)})")
+
+
+def _told(report: Report) -> Any:
+    def on_progress(progress: FetchProgress) -> None:
+        report(StartProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+
+    return on_progress
+
+
+def _sources(config: Config) -> list[tuple[str, WeightsSource]]:
+    chat = [("chat", config.weights.chat)] if config.model.engine == "llama" else []
+    return [*chat, *(("embedding", source) for source in config.embedding_weights)]
+
+
+def _fields(use: str, source: WeightsSource, config: Config) -> dict[str, Any]:
+    path = cached(source, config.cache)
+    return {
+        "use": use,
+        "name": source.name,
+        "source": source.source,
+        "origin": _origin(source),
+        "path": str(path) if path else None,
+        "size_bytes": path.stat().st_size if path else None,
+        "sha256": source.sha256,
+    }
+
+
+def _origin(source: WeightsSource) -> str:
+    match source:
+        case HubSource():
+            return f"the hub: {source.repository} ({source.revision}), {source.file}"
+        case WheelSource():
+            return "the package index: " + ", ".join(part.requirement for part in source.parts)
+        case _:
+            return f"this machine: {source.path}"
