@@ -41,7 +41,8 @@ def ideal_bm25(frequencies: Sequence[int], passages: int) -> float:
     A word that occurs nowhere counts like the rarest one that does: in a small library it would otherwise outweigh
     all the words that were found.
     """
-    return sum(max(math.log((passages - n + 0.5) / (n + 0.5)), 1e-6) for n in (max(n, 1) for n in frequencies))
+    seen = (max(n, 1) for n in frequencies)
+    return sum(max(math.log((max(passages, n) - n + 0.5) / (n + 0.5)), 1e-6) for n in seen)
 
 
 def rank(evidence: Evidence) -> list[Ranked]:

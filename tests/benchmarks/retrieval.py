@@ -120,25 +120,32 @@ async def measure_support(library: Library, collection: str, asked: Sequence[str
     print(f"{what} ({len(best)}) on {collection}: supported at {shares}", flush=True)
 
 
+def settings(sets: Path, names: Sequence[str], *, halves: bool) -> KnowledgeSettings:
+    """A collection for each set and, if asked, one for half of it."""
+    collections = {name: CollectionSettings(folder=sets / name, include=("corpus.jsonl",)) for name in names}
+    if halves:
+        for name in names:
+            collections[f"half-{name}"] = collections[name].model_copy(update={"template": "half"})
+    return KnowledgeSettings(collections=collections)
+
+
 async def main(sets: Path, model: Path, data: Path) -> None:
-    """Index the sets and measure."""
+    """Index the sets and measure: first the rankers, then, with the halves beside, what counts as supported."""
     data.mkdir(exist_ok=True)
     names = sorted(path.parent.name for path in sets.glob("*/corpus.jsonl"))
-    collections = {name: CollectionSettings(folder=sets / name, include=("corpus.jsonl",)) for name in names}
-    collections |= {
-        f"half-{name}": CollectionSettings(folder=sets / name, include=("corpus.jsonl",), template="half")
-        for name in names
-    }
     embedder = build_embedder(EmbeddingSettings(), model, data)
-    library = await Library.open(KnowledgeSettings(collections=collections), embedder, SetReader(), data)
-    try:
-        print(await library.reindex(on_progress=lambda p: print(p.phase, p.done, p.total, end="\r")))
-        asked = {name: questions(sets / name)[:1200] for name in names}
-        for name in names:
-            await measure_rankers(library, name, asked[name])
-        await _measure_supports(library, sets, asked)
-    finally:
-        await library.close()
+    asked = {name: questions(sets / name) for name in names}
+    for halves in (False, True):
+        library = await Library.open(settings(sets, names, halves=halves), embedder, SetReader(), data)
+        try:
+            await library.reindex(on_progress=lambda p: print(p.phase, p.done, p.total, end="\r", file=sys.stderr))
+            if halves:
+                await _measure_supports(library, sets, asked)
+            else:
+                for name in names:
+                    await measure_rankers(library, name, asked[name])
+        finally:
+            await library.close()
 
 
 async def _measure_supports(library: Library, sets: Path, asked: Mapping[str, Sequence[Question]]) -> None:

@@ -1,0 +1,34 @@
+"""A reader that takes paragraphs as passages and, in a `.rows` file, lines as documents; it counts what it reads."""
+
+from knowledge.passages import Place
+from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
+
+
+class ParagraphReader:
+    """Fills `Reader`; a file that holds `unreadable` is refused."""
+
+    def __init__(self) -> None:
+        self.read_files: list[str] = []
+
+    async def read(self, source: SourceFile) -> list[ReadDocument]:
+        self.read_files.append(source.document)
+        text = source.path.read_text()
+        if "unreadable" in text:
+            raise Unreadable("It says itself that it is unreadable.")
+        if source.path.suffix == ".rows":
+            return [
+                ReadDocument(f"{source.document}#row-{n}", line, "en", (Draft(Place(row=n, end=len(line)), line),))
+                for n, line in enumerate(text.splitlines(), start=1)
+            ]
+        return [ReadDocument(source.document, source.path.stem, "en", tuple(_drafts(text)))]
+
+    async def close(self) -> None:
+        pass
+
+
+def _drafts(text: str) -> list[Draft]:
+    drafts, start = [], 0
+    for paragraph in text.split("\n\n"):
+        drafts.append(Draft(Place(start=start, end=start + len(paragraph)), paragraph))
+        start += len(paragraph) + 2
+    return drafts
