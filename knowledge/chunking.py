@@ -12,7 +12,7 @@ from knowledge.reader import Draft
 
 _SMALL_SHARE = 4
 """A section shorter than a quarter of a passage is joined to its neighbours: alone it says too little to be found."""
-_BLOCK_CHARACTERS = 50_000
+_BLOCK_CHARACTERS = 20_000
 """The splitter's time grows with the square of a word's length (1 MB in one word: 5 s), so long texts are pre-cut."""
 
 

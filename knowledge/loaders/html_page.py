@@ -31,8 +31,8 @@ _CHARSET_WITHIN_BYTES = 4096
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DEEPEST = 100
 """markdownify calls itself three times for each level, and Python allows 1,000 calls."""
-_DEEPEST_LIFTED = 3000
-"""Lifting takes time by the square of the depth: one second at 3,000."""
+_DEEPEST_LIFTED = 6000
+"""Lifting takes time by the square of the depth: three seconds at 6,000."""
 _LONGEST_LINK = 200
 _BLANK_LINES = re.compile(r"\n{3,}")
 

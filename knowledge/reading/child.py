@@ -16,6 +16,7 @@ from knowledge.reading.documents import frames
 from knowledge.reading.files import check_size, read_file
 from knowledge.reading.frames import (
     HEADER,
+    SENTENCE_CHARACTERS,
     Answer,
     Crashed,
     DocumentBegins,
@@ -66,7 +67,7 @@ def _answer(
         ):
             _send(answers, frame)
     except Unreadable as error:
-        _send(answers, Refused(reason=error.reason))
+        _send(answers, Refused(reason=error.reason[:SENTENCE_CHARACTERS]))
     except RecursionError:
         _send(answers, Refused(reason="The file is nested too deeply to be read."))
     else:

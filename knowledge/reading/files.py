@@ -11,11 +11,12 @@ from knowledge.reader import Unreadable
 def read_file(path: str, limits: Limits) -> bytes:
     """The bytes of a regular file. Raises Unreadable when it cannot be opened, is something else, or is too large."""
     try:
-        # Without O_NONBLOCK, opening a pipe would wait for its writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             return _content(file, limits)
     except FileNotFoundError as error:
         raise Unreadable("The file is gone.") from error
+    except IsADirectoryError as error:
+        raise Unreadable("This is a folder, not a file.") from error
     except OSError as error:
         raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
 
@@ -29,10 +30,15 @@ def check_size(size_bytes: int, limits: Limits) -> None:
         )
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Opening a pipe would otherwise wait for somebody who writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _content(file: BinaryIO, limits: Limits) -> bytes:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
-        raise Unreadable("This is not a file but a folder, a pipe or a device.")
+        raise Unreadable("This is a pipe, a socket or a device, not a file.")
     check_size(status.st_size, limits)
     data = file.read(limits.file_bytes + 1)
     check_size(len(data), limits)  # it may have grown meanwhile

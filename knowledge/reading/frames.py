@@ -9,6 +9,7 @@ HEADER = struct.Struct(">I")
 FRAME_LIMIT_BYTES = 4_000_000
 """No honest frame comes near: a group of drafts ends at `DRAFTS_CHARACTERS`."""
 DRAFTS_CHARACTERS = 64_000
+SENTENCE_CHARACTERS = 1000
 
 
 class _Frame(BaseModel):
@@ -38,7 +39,7 @@ class DocumentBegins(_Frame):
     row: int | None = Field(default=None, ge=1)
     title: str = Field(max_length=300)
     language: str = Field(pattern="^([a-z]{2,3})?$")
-    problem: str = Field(default="", max_length=1000)
+    problem: str = Field(default="", max_length=SENTENCE_CHARACTERS)
 
 
 class DraftFrame(_Frame):
@@ -67,7 +68,7 @@ class Refused(_Frame):
     """The file cannot be read; `reason` is a sentence. `exhausted`: memory ran out, and the process ends."""
 
     kind: Literal["refused"] = "refused"
-    reason: str = Field(max_length=1000)
+    reason: str = Field(max_length=SENTENCE_CHARACTERS)
     exhausted: bool = False
 
 
@@ -75,7 +76,7 @@ class Crashed(_Frame):
     """A parser failed in a way nobody foresaw, and the process ends; `error` is what and where, without any content."""
 
     kind: Literal["crashed"] = "crashed"
-    error: str = Field(max_length=1000)
+    error: str = Field(max_length=SENTENCE_CHARACTERS)
 
 
 Answer = Ready | DocumentBegins | Drafts | Done | Refused | Crashed

@@ -119,7 +119,7 @@ def _environment() -> dict[str, str]:
     root = str(Path(knowledge.__file__).parent.parent)
     # One thread: thread pools of numeric libraries would only claim address space, which is limited.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**kept, **threads, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    return {**kept, **threads, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 
 
 def _manner(status: int | None) -> str:

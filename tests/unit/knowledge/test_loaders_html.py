@@ -70,8 +70,8 @@ def test_ten_thousand_nested_tags_become_plain_text() -> None:
     assert (document.text, document.markdown) == ("deep down", False)
 
 
-def test_a_thousand_rows_without_end_tags_stay_rows() -> None:
-    document = loaded("<table>" + "".join(f"<tr><td>name {number}<td>{number}" for number in range(1000)))
+def test_many_rows_without_end_tags_stay_rows() -> None:
+    document = loaded("<table>" + "".join(f"<tr><td>name {number}<td>{number}" for number in range(300)))
     assert document.markdown
     assert "\n| name 7 | 7 |\n| name 8 | 8 |\n" in document.text
 

@@ -1,0 +1,97 @@
+"""A reading process whose parser does what the file's name says: crash, hang, eat, and tell what it may do."""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from knowledge.loaders.extracted import Limits, Raw
+from knowledge.reader import Unreadable
+from knowledge.reading.child import serve
+from knowledge.reading.documents import frames
+from knowledge.reading.frames import DocumentBegins, DraftFrame, Drafts
+
+seen: list[str] = []
+
+
+def abort() -> None:
+    os.abort()
+
+
+def tire() -> None:
+    if len(seen) > 1:
+        os.abort()
+
+
+def leave() -> None:
+    os._exit(7)
+
+
+def fail() -> None:
+    raise AssertionError("secret content")
+
+
+def hang() -> None:
+    time.sleep(1000)
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def eat() -> None:
+    eaten = [bytearray(10_000_000)]
+    while True:
+        eaten.append(bytearray(10_000_000))
+
+
+def chatter() -> None:
+    os.write(1, b"a library that prints")
+    print("another", flush=True)
+
+
+def write() -> None:
+    try:
+        with Path("/tmp/hearth-reading-wrote").open("wb") as file:
+            file.write(b"x" * 100)
+    except OSError as error:
+        raise Unreadable(f"writing failed: {error.strerror}") from error
+    finally:
+        Path("/tmp/hearth-reading-wrote").unlink(missing_ok=True)
+
+
+def told() -> str:
+    limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in ("CORE", "FSIZE", "NOFILE")}
+    about = {"pid": os.getpid(), "environment": dict(os.environ), "modules": sorted(sys.modules), "limits": limits}
+    return json.dumps(about)
+
+
+DEEDS: dict[str, Callable[[], None]] = {
+    deed.__name__: deed for deed in (abort, tire, leave, fail, hang, spin, eat, chatter, write)
+}
+
+
+def rogue(raw: Raw, limits: Limits, passage_characters: int) -> Iterator[DocumentBegins | Drafts]:
+    seen.append(raw.name)
+    name = Path(raw.name).stem
+    if name == "lie":
+        yield Drafts(drafts=[DraftFrame(heading=[], start=0, text="a passage of no document")])
+    if name == "flood":
+        yield DocumentBegins(title="flood", language="")
+        while True:
+            yield Drafts(drafts=[DraftFrame(heading=[], start=0, text="x" * 20_000)] * 3)
+    if name == "tell":
+        yield DocumentBegins(title="about", language="")
+        yield Drafts(drafts=[DraftFrame(heading=[], start=0, text=told())])
+        return
+    if name in DEEDS:
+        DEEDS[name]()
+    yield from frames(raw, limits, passage_characters)
+
+
+if __name__ == "__main__":
+    serve(rogue)
