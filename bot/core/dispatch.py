@@ -84,6 +84,8 @@ class Dispatcher:
         decision = triage.decide(message, self._policy)
         if isinstance(decision, triage.Ignore):
             return None
+        if await self._history.journal.knows(key_of(message)):
+            return None  # before the pace counts: what a platform repeats after a restart is nobody's haste
         verdict = self._pace.check(message.conversation, time.monotonic())
         if not await self._history.journal.receive(message, ignored=verdict == "paused") or verdict == "paused":
             return None

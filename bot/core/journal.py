@@ -70,6 +70,10 @@ class Journal:
                 )
             return bool(cursor.rowcount)
 
+    async def knows(self, key: Key) -> bool:
+        """Whether a message was taken in before, whatever became of it."""
+        return bool(await self._database.rows("SELECT 1 FROM messages WHERE platform = ? AND event_id = ?", key))
+
     async def reopen(self, key: Key) -> Attempt:
         """Take up a message that an earlier process left open; if it was answering, it crashed over this message."""
         async with self._database.transaction() as connection:

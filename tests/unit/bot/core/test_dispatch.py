@@ -238,6 +238,16 @@ async def test_a_conversation_that_runs_wild_is_paused_and_told_once(house: Path
     assert replies[2].closing.text == say("pace_paused", "en", minutes=10)
 
 
+async def test_messages_that_a_platform_repeats_do_not_pause_a_conversation(house: Path) -> None:
+    async with running_core(house, answers_per_minute=3, pause_s=600) as core:
+        await core.ask(message("On which shelf is the backup drive?", "1"))
+        for _ in range(5):
+            await core.ask(message("On which shelf is the backup drive?", "1"))
+        fresh = await core.ask(message("And the sprinkler?", "2"))
+    assert fresh.closing is not None
+    assert fresh.closing.text == "The drive is there [1]."
+
+
 async def test_a_platform_that_refuses_the_reply_ends_the_answer(house: Path) -> None:
     engine = ScriptedEngine()
     engine.gate.clear()
