@@ -157,7 +157,7 @@ def _absolute_in(value: Any, folder: Path) -> Any:
     if isinstance(value, BaseModel):
         return _absolute(value, folder)
     if isinstance(value, Path):
-        return folder / value.expanduser()
+        return Path(os.path.normpath(folder / value.expanduser()))
     if isinstance(value, dict):
         return {key: _absolute_in(inner, folder) for key, inner in value.items()}
     if isinstance(value, tuple):

@@ -53,7 +53,7 @@ knowledge:
     config = load_config(file)
     assert config.data_folder == file.parent / "data"
     assert config.cache == Path("/home/somebody/models")
-    assert config.weights.chat == PathSource(path=file.parent / "../big.gguf")
+    assert config.weights.chat == PathSource(path=file.parent.parent / "big.gguf")
     assert config.knowledge.collections["handbook"].folder == file.parent / "documents"
     assert config.knowledge.collections["absolute"].folder == Path("/srv/documents")
 
