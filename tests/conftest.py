@@ -8,12 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from models.weights import FetchProgress
 
 pytest_plugins = ["tests.skip_policy"]
+
+# The same examples at every run, so that one commit is green or red; new ones in the long form (`make soak`). No
+# deadline: a busy machine is not a fault.
+hypothesis.settings.register_profile("house", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("soak" if os.environ.get("HEARTH_SOAK") else "house")
 
 Fetch = Callable[[Path, Callable[["FetchProgress"], None]], Coroutine[Any, Any, Path]]
 
