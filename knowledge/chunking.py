@@ -137,8 +137,9 @@ def _cut(text: str, section: _Section, markdown: bool, limit: int) -> Iterator[_
     if _length(text, section) <= limit:
         yield _Span(section.start, section.end, section.path)
         return
-    head = section.body - section.start
-    body = section.body if head < limit // 2 else section.start
+    body = section.end - len(text[section.body : section.end].lstrip())
+    if body - section.start > limit // 2:
+        body = section.start
     start = section.start
     for chunk_start, chunk_end in _chunks(text, body, section.end, markdown, limit - (body - section.start)):
         yield _Span(start if start < body else chunk_start, chunk_end, section.path)

@@ -37,7 +37,7 @@ def load(raw: Raw, limits: Limits) -> list[Extracted]:
 
     Raises Unreadable with a sentence that says what is wrong with the file.
     """
-    if not raw.data.strip(b"\x00 \t\r\n"):
+    if not raw.data.strip():
         raise Unreadable("The file is empty." if not raw.data else "The file is blank: nothing but white space.")
     documents = _load(raw, limits)
     if not any(document.text.strip() or document.problem for document in documents):

@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from knowledge.chunking import split
@@ -22,6 +22,7 @@ headings = st.builds(
 markdown_texts = st.lists(st.one_of(words, headings, st.just(SENTENCE), st.just("\n\n"))).map("".join)
 
 
+@example(text="#####\n\n" + SENTENCE, markdown=True, limit=50)
 @given(text=st.one_of(markdown_texts, st.text(max_size=2000)), markdown=st.booleans(), limit=st.integers(50, 400))
 def test_spans_are_right_in_order_within_the_limit_and_lose_white_space_only(
     text: str, markdown: bool, limit: int
