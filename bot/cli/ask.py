@@ -30,16 +30,18 @@ async def _ask(config: Config, asked: Asked, as_json: bool) -> int:
     with StartView() as view:
         async with reaching(config, view) as hearth, hearth.request("chat") as exchange:
             view.end()
-            answered = await (
-                _json(asked, exchange) if as_json else show(asked, exchange, exchange.events(), console())
-            )
+            answered = await (_json if as_json else _shown)(asked, exchange)
     return 0 if answered else FAILED
 
 
-async def _json(asked: Asked, exchange: Exchange) -> int:
+async def _shown(asked: Asked, exchange: Exchange) -> bool:
+    return await show(asked, exchange, exchange.events(), console())
+
+
+async def _json(asked: Asked, exchange: Exchange) -> bool:
     event = await answer_to(asked, exchange, exchange.events(), NoView())
     print_json(_result(asked, event))
-    return 0 if event["event"] == "finished" else FAILED
+    return bool(event["event"] == "finished")
 
 
 def _result(asked: Asked, event: Event) -> dict[str, Any]:
