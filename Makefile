@@ -27,9 +27,9 @@ test: ## All tests: unit, contract and integration, with real models
 	@$(SETUP) --dev
 	$(PYTEST)
 
-soak: ## The long form of the loops that `make test` runs 20 rounds of
+soak: ## The long form of the loops that `make test` runs 20 rounds of, and new examples for property tests
 	@$(SETUP) --dev
-	HEARTH_SOAK=1 $(PYTEST) -m soak -o timeout=7200
+	HEARTH_SOAK=1 $(PYTEST) -m "soak or hypothesis" -o timeout=7200
 
 check: ## Formatting, lint, types, layers and unit tests, in seconds
 	@$(SETUP) --dev
