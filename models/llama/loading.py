@@ -78,8 +78,8 @@ def _load_model(path: Path, settings: LlamaSettings, fit: Fit, go_on: Callable[[
 
 
 def _has_amx(llama_cpp: Any) -> bool:
-    """Whether llama.cpp was compiled with Intel's AMX, whose kernels GCC 12 miscompiles: it drops the stores of the tile
-    configuration (its `_tile_loadconfig` declares 8 of the 64 bytes as input), and the first prompt ends the process.
-    Which compiler made a library cannot be seen, so its special weight layouts, AMX among them, stay off.
+    """Whether llama.cpp was compiled with Intel's AMX, whose kernels GCC 12 miscompiles: it drops the stores of the
+    tile configuration (its `_tile_loadconfig` declares 8 of the 64 bytes as input), and the first prompt ends the
+    process. Which compiler made a library cannot be seen, so its special weight layouts, AMX among them, stay off.
     """
     return b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info()

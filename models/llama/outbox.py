@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from models.engine import Usage
 
@@ -35,7 +35,7 @@ class Outbox:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._ready.set)
 
-    async def items(self) -> AsyncIterator[str | Usage]:
+    async def items(self) -> AsyncGenerator[str | Usage, None]:
         """Pieces of text as they come, then the usage. Raises what the answer failed with."""
         while True:
             await self._ready.wait()

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import math
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ from models.llama.model import Model
 
 _PENALTY_WINDOW_TOKENS = 64
 _MOST_GRAMMAR_CHARACTERS = 1 << 18
+# The converter writes a character beyond U+FFFF as two escapes, which a grammar takes for two characters.
+_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
 
 
 class Sampler:
@@ -102,7 +105,12 @@ def _grammar_text(schema: Mapping[str, Any]) -> str:
         raise EngineFailed(f"The JSON schema cannot be turned into a grammar: {error}") from error
     if len(text) > _MOST_GRAMMAR_CHARACTERS:
         raise EngineFailed(f"The JSON schema is too large: its grammar has {len(text)} characters.")
-    return text
+    return _SURROGATES.sub(_joined, text)
+
+
+def _joined(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return pair[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
 
 
 def _refuse_remote_references(schema: object) -> None:

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from models.engine import ModelUnusable
+from models.gguf_header import GgufHeader
+from models.llama.fit import inspect, plan, require_memory
+from models.llama.machine import GpuMemory
+from models.llama.settings import LlamaSettings
+
+_GB = 10**9
+# The shape of an 8-billion-parameter model with 4-bit weights.
+_HEADER = GgufHeader(
+    architecture="llama",
+    name="Eight",
+    size_bytes=5 * _GB,
+    weights_bytes=5 * _GB,
+    layers=36,
+    embedding=4096,
+    vocabulary=150_000,
+    trained_context=32_768,
+    kv_width=36 * 8 * 256,
+)
+
+
+def test_without_a_gpu_everything_is_in_memory() -> None:
+    fit = plan(_HEADER, LlamaSettings(), GpuMemory())
+    assert fit.gpu_layers == 0
+    assert fit.needed_bytes >= _HEADER.weights_bytes + _HEADER.kv_bytes(8192, "f16") - 36
+    assert fit.context_tokens == 8192
+
+
+def test_a_gpu_takes_as_many_layers_as_fit() -> None:
+    whole = plan(_HEADER, LlamaSettings(), GpuMemory(24 * _GB, 24 * _GB))
+    part = plan(_HEADER, LlamaSettings(), GpuMemory(5 * _GB, 8 * _GB))
+    none = plan(_HEADER, LlamaSettings(), GpuMemory(_GB // 2, 8 * _GB))
+    assert whole.gpu_layers == 37
+    assert 0 < part.gpu_layers < 37
+    assert none.gpu_layers == 0
+    assert part.gpu_bytes < 5 * _GB
+    assert whole.needed_bytes < part.needed_bytes < none.needed_bytes
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 0), (10, 10), (99, 37), (-1, 37)])
+def test_a_number_of_layers_is_taken_as_it_is_as_far_as_the_model_has_them(asked: int, given: int) -> None:
+    assert plan(_HEADER, LlamaSettings(gpu_layers=asked), GpuMemory(24 * _GB, 24 * _GB)).gpu_layers == given
+
+
+def test_the_context_is_no_longer_than_the_model_was_trained_for() -> None:
+    assert plan(_HEADER, LlamaSettings(context_tokens=65_536), GpuMemory()).context_tokens == 32_768
+
+
+def test_a_model_too_large_for_memory_is_refused_with_both_figures_and_the_way_out() -> None:
+    fit = plan(_HEADER, LlamaSettings(), GpuMemory())
+    require_memory(Path("eight.gguf"), fit, 16 * _GB)
+    with pytest.raises(ModelUnusable, match=r"eight\.gguf needs 6\.\d GB .* 4\.0 GB is free\. .*smaller model"):
+        require_memory(Path("eight.gguf"), fit, 4 * _GB)
+
+
+def test_a_quantised_kv_cache_needs_less() -> None:
+    plain, quantised = (plan(_HEADER, LlamaSettings(kv_type=kind), GpuMemory()) for kind in ("f16", "q8_0"))
+    assert quantised.needed_bytes < plain.needed_bytes
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnusable, match="does not exist"):
+        inspect(tmp_path / "nothing.gguf")
+    with pytest.raises(ModelUnusable, match="cannot be read"):
+        inspect(tmp_path)
+
+
+def test_quantised_values_without_flash_attention_are_refused() -> None:
+    with pytest.raises(ValueError, match="flash_attention"):
+        LlamaSettings(kv_type="q8_0", flash_attention="off")
