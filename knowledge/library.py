@@ -222,8 +222,10 @@ class Library:
         nearest, bm25 = nearness.result(), wording.result()
         vector = nearest[0] if nearest else None
         found = nearest[1] if nearest else Nearest({}, 0.0)
-        bm25 |= await self._store.bm25(terms, found.cosines.keys() - bm25.keys())
-        cosines = found.cosines | await self._cosines(vector, bm25.keys() - found.cosines.keys())
+        # While a reindex runs an index still knows passages that are gone.
+        near = {key: found.cosines[key] for key in await self._store.existing(found.cosines.keys())}
+        bm25 |= await self._store.bm25(terms, near.keys() - bm25.keys())
+        cosines = near | await self._cosines(vector, bm25.keys() - near.keys())
         ideal = fusion.ideal_bm25(rarity.result(), await self._store.count())
         return Evidence(bm25, ideal, cosines, found.background)
 

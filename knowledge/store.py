@@ -111,6 +111,13 @@ class Store:
         )
         return dict(rows)
 
+    async def existing(self, ids: Collection[int]) -> set[int]:
+        """Those of the passages that exist."""
+        rows = await self.reads.rows(
+            "SELECT id FROM passages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
+        )
+        return {key for (key,) in rows}
+
     async def passages(self, ids: Collection[int]) -> dict[int, Passage]:
         """The passages that exist, by id."""
         rows = await self.reads.rows(_PASSAGES, (json.dumps(list(ids)),))

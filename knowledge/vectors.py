@@ -20,6 +20,8 @@ IdArray = npt.NDArray[np.uint64]
 SumArray = npt.NDArray[np.float64]
 
 _BLOCK = 1 << 20
+_EXPANSION = 128
+"""How many candidates usearch weighs for a question; its 64 are few for the fifty that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class VectorIndex:
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
-        self._index = _usearch().Index(ndim=dimension, metric="ip", dtype="f16")
+        self._index = _usearch().Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=_EXPANSION)
         self.total: SumArray = np.zeros(dimension, dtype=np.float64)
         """The sum of all vectors: with a unit vector it gives the mean cosine to all of them at once."""
 
