@@ -9,7 +9,7 @@ from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
-from bot.cli.markdown import settled
+from bot.cli.markdown import settled, with_line_ends
 from bot.cli.output import place, printable
 
 Event = Mapping[str, Any]
@@ -63,7 +63,7 @@ class PlainView:
         """Print what is new."""
         whole = printable(whole)
         goes_on = whole.startswith(self._shown)
-        self._console.print(Text(whole[len(self._shown) :] if goes_on else f"\n{whole}"), end="")
+        self._console.print(Text(whole[len(self._shown) :] if goes_on else f"\n{whole}"), end="", soft_wrap=True)
         self._shown = whole
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class LiveView:
         blocks = self._whole[self._printed : end].strip("\n")
         if blocks.strip():
             # Without hyperlinks the address itself is shown: a model's link must not hide where it leads.
-            self._console.print(Markdown(blocks, hyperlinks=False))
+            self._console.print(Markdown(with_line_ends(blocks), hyperlinks=False))
         self._printed = max(end, self._printed)
 
     def _bottom(self, text: str) -> RenderableType:

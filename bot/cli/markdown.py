@@ -1,17 +1,35 @@
-"""Cuts a growing Markdown text where everything before the cut will not change any more."""
+"""What a growing Markdown text needs before it is shown: where it will not change any more, and its line ends kept."""
+
+from collections.abc import Iterator
 
 
 def settled(text: str) -> int:
     """How many characters from the start are whole blocks: up to the last blank line outside a code fence."""
     position = end = 0
-    fence = ""
-    for line in text.splitlines(keepends=True):
+    for line, is_code in _lines(text):
         position += len(line)
-        mark = line.lstrip()[:3]
-        if fence:
-            fence = "" if mark == fence and not line.strip().strip(fence[0]) else fence
-        elif mark in ("```", "~~~"):
-            fence = mark
-        elif not line.strip() and line.endswith("\n"):
+        if not is_code and not line.strip() and line.endswith("\n"):
             end = position
     return end
+
+
+def with_line_ends(text: str) -> str:
+    """The text with every line end kept when it is rendered, as chats do; Markdown alone would join the lines."""
+    return "".join(line if is_code else _kept(line) for line, is_code in _lines(text))
+
+
+def _lines(text: str) -> Iterator[tuple[str, bool]]:
+    """The lines with their ends, and whether each belongs to a code fence."""
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        mark = line.lstrip()[:3]
+        if fence:
+            yield line, True
+            fence = "" if mark == fence and not line.strip().strip(fence[0]) else fence
+        else:
+            fence = mark if mark in ("```", "~~~") else ""
+            yield line, bool(fence)
+
+
+def _kept(line: str) -> str:
+    return f"{line.rstrip()}  \n" if line.strip() and line.endswith("\n") else line

@@ -6,7 +6,7 @@ import re
 from rich.console import Console
 
 from bot.cli.answer_view import LiveView, PlainView, sources_text, timings_text, view_on
-from bot.cli.markdown import settled
+from bot.cli.markdown import settled, with_line_ends
 from bot.cli.output import place, printable, size
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -115,6 +115,15 @@ def test_what_is_settled_stays_so_while_the_text_grows() -> None:
     text = "# Title\n\nText\n\n```py\nx = 1\n\ny = 2\n```\n\n1. a\n\n2. b\n\nEnd"
     ends = [settled(text[:end]) for end in range(len(text) + 1)]
     assert ends == sorted(ends)
+
+
+def test_line_ends_are_kept_outside_code_and_code_is_left_alone() -> None:
+    text = "one\ntwo\n\n```\na\nb\n```\nend"
+    assert with_line_ends(text) == "one  \ntwo  \n\n```\na\nb\n```\nend"
+    console, out = terminal()
+    grow(LiveView(console), "Commands:\n!ask: ask\n!help: help")
+    shown = [line.rstrip() for line in ESCAPES.sub("", out.getvalue()).splitlines()]
+    assert shown[-3:] == ["Commands:", "!ask: ask", "!help: help"]
 
 
 def test_sources_are_a_numbered_list_with_their_places() -> None:
