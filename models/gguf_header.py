@@ -21,6 +21,8 @@ _KV_BYTES: Mapping[KvType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 3
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 
+_VOCABULARY = "tokenizer.ggml.tokens"
+
 _MOST_ENTRIES = 1 << 16
 _MOST_TENSORS = 1 << 18
 _MOST_STRING_BYTES = 1 << 24
@@ -128,7 +130,21 @@ def _read_start(reader: _Reader) -> tuple[int, int]:
 
 
 def _read_entry(reader: _Reader) -> tuple[str, object]:
-    return reader.text(), _read_value(reader, reader.number("I"))
+    key = reader.text()
+    if key == _VOCABULARY:
+        return key, _read_vocabulary(reader)
+    return key, _read_value(reader, reader.number("I"))
+
+
+def _read_vocabulary(reader: _Reader) -> int:
+    """The number of tokens. llama.cpp ends the process when two are equal, as after a flipped bit."""
+    if (reader.number("I"), reader.number("I")) != (_ARRAY, _STRING):
+        raise NotGguf("has a damaged vocabulary")
+    count = reader.count(_MOST_ELEMENTS)
+    distinct = {reader.take(reader.count(_MOST_STRING_BYTES)) for _ in range(count)}
+    if len(distinct) != count:
+        raise NotGguf("has a damaged vocabulary")
+    return count
 
 
 def _read_value(reader: _Reader, kind: int) -> object:
@@ -198,7 +214,7 @@ def _summary(entries: Mapping[str, object], size: int, weights_bytes: int) -> Gg
         weights_bytes=weights_bytes,
         layers=_integer(entries, f"{architecture}.block_count", 0),
         embedding=_integer(entries, f"{architecture}.embedding_length", 0),
-        vocabulary=_length(entries.get("tokenizer.ggml.tokens")),
+        vocabulary=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
         kv_width=_kv_width(entries, architecture),
     )
@@ -223,7 +239,3 @@ def _integer(entries: Mapping[str, object], key: str, default: int) -> int:
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0
-
-
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, tuple) else _whole(value)

@@ -35,6 +35,8 @@ _ENTRIES = [
     _entry("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 3) + _text("a") + _text("b") + _text("c")),
 ]
 
+_TWICE = struct.pack("<IQ", 8, 2) + _text("a") + _text("a")
+
 
 def _file(entries: list[bytes], data_bytes: int = 4 * 64 * 3, version: int = 3) -> bytes:
     tensor = _text("token_embd.weight") + struct.pack("<I", 2) + struct.pack("<QQ", 64, 3) + struct.pack("<IQ", 0, 0)
@@ -78,6 +80,8 @@ def test_layers_may_differ_in_their_heads(tmp_path: Path) -> None:
         (b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + struct.pack("<Q", 1 << 62), "damaged"),
         (_file([*_ENTRIES, _entry("x", 9, struct.pack("<IQ", 8, 1 << 23))]), "damaged|cut off"),
         (_file([*_ENTRIES, _entry("x", 77, b"")]), "damaged"),
+        (_file([*_ENTRIES[:-1], _entry("tokenizer.ggml.tokens", 9, _TWICE)]), "vocabulary"),
+        (_file([*_ENTRIES[:-1], _number("tokenizer.ggml.tokens", 3)]), "vocabulary"),
         (_file([*_ENTRIES, _number("general.alignment", 0)]), "damaged"),
     ],
 )
