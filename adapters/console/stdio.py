@@ -13,6 +13,7 @@ from bot.core.errors import ReplyFailed
 
 LINES_AHEAD = 256
 """Lines that are read before the first of them is handled; it bounds the memory when input comes fast."""
+CLOSE_TIMEOUT_S = 5.0
 
 
 class StdioChannel:
@@ -54,12 +55,13 @@ class StdioChannel:
             raise ReplyFailed(NOBODY_READS) from error
 
     async def close(self) -> None:
-        """Write what is still waiting, and end the writing thread."""
+        """Write what is still waiting, and end the writing thread; give up when nobody takes it for a while."""
         ended: asyncio.Future[None] = self._loop.create_future()
         self._outgoing.put((b"", ended))
         self._outgoing.put(None)
-        await asyncio.wait([ended])
-        ended.exception()
+        done, _ = await asyncio.wait([ended], timeout=CLOSE_TIMEOUT_S)
+        for future in done:
+            future.exception()
 
     def _read(self) -> None:
         while data := self._read_some():

@@ -3,6 +3,7 @@
 from typing import Any, NoReturn
 
 import click
+from pydantic import ValidationError
 from rich.text import Text
 
 from bot.cli.output import console, print_json, printable, size
@@ -36,17 +37,41 @@ def list_models(config: Config, as_json: bool) -> None:
 
 
 @models.command("get")
+@click.argument("repository", required=False)
+@click.argument("file", required=False)
+@click.option("--revision", default="main", show_default=True, help="Branch, tag or commit of REPOSITORY.")
 @config_option
-def get_models(config: Config) -> NoReturn:
-    """Fetch what is missing, and check what is here. Goes on where it was interrupted."""
-    run(_get(config))
+def get_models(config: Config, repository: str | None, file: str | None, revision: str) -> NoReturn:
+    """Fetch what the config names and is missing, and check what is here; or FILE of REPOSITORY on the model hub.
+
+    A fetch that was interrupted goes on where it stopped.
+    """
+    if repository is None:
+        run(_get([source for _, source in _sources(config)], config))
+    source = _hub_source(repository, file, revision)
+    run(_get([source], config, _config_lines(source)))
 
 
-async def _get(config: Config) -> None:
+async def _get(sources: list[WeightsSource], config: Config, ending: str = "") -> None:
     with StartView() as view:
-        paths = [await fetch(source, config.cache, _told(view)) for _, source in _sources(config)]
+        paths = [await fetch(source, config.cache, _told(view)) for source in sources]
     for path in paths:
         console().print(f"{path} ({size(path.stat().st_size)})")
+    if ending:
+        console().print(ending)
+
+
+def _hub_source(repository: str, file: str | None, revision: str) -> HubSource:
+    try:
+        return HubSource(repository=repository, file=file or "", revision=revision)
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_url=False))
+        raise click.UsageError(f"That names no file on the hub ({faults}).") from error
+
+
+def _config_lines(source: HubSource) -> str:
+    named = f"repository: {source.repository}, file: {source.file}, revision: {source.revision}"
+    return f"\nTo answer with it, put this into the config:\n\nweights:\n  chat: {{source: hf, {named}}}"
 
 
 def _told(report: Report) -> Any:
