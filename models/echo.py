@@ -30,7 +30,7 @@ class EchoSettings(BaseModel):
 
 
 class EchoEngine:
-    """Answers with the last paragraph of the prompt's tail, at a steady rate."""
+    """Answers with the question, the last paragraph of the prompt's tail, at a steady rate."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class EchoEngine:
             self._asked += 1
             stack.callback(self._leave)
             await stack.enter_async_context(self._places)
-            writing = _Writing(_last_paragraph(prompt.tail), room, StopStrings(sampling.stop))
+            writing = _Writing(_question(prompt.tail), room, StopStrings(sampling.stop))
             started = time.monotonic()
             async for piece in self._write(writing):
                 yield piece
@@ -167,5 +167,6 @@ class _Writing:
         return self._stops.finish()
 
 
-def _last_paragraph(text: str) -> str:
-    return _PARAGRAPHS.split(text.strip())[-1]
+def _question(text: str) -> str:
+    """The last paragraph, without the label that prompts put before a question."""
+    return _PARAGRAPHS.split(text.strip())[-1].removeprefix("Question: ")

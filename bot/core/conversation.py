@@ -87,15 +87,19 @@ def heading(passage: Passage | Source) -> str:
     return " › ".join((passage.document, *passage.place.heading))
 
 
-def tail(question: str, passages: Sequence[Passage], attached: Sequence[Passage] = ()) -> str:
-    """The part of the prompt that changes each turn: numbered passages, then the question."""
+def tail(question: str, passages: Sequence[Passage]) -> str:
+    """The part of the prompt that changes each turn: numbered passages, then the question.
+
+    The best passage, number 1, stands last: models read best what is next to the question, small ones above all
+    (SmolLM2-135M named the right shelf in that order only).
+    """
     numbered = [
         prompts.render("passage", number=str(number), place=heading(passage), text=passage.text)
-        for number, passage in enumerate((*attached, *passages), 1)
+        for number, passage in enumerate(passages, 1)
     ]
     if not numbered:
         return prompts.render("question_unsupported", question=question)
-    return prompts.render("question", passages="\n\n".join(numbered), question=question)
+    return prompts.render("question", passages="\n\n".join(reversed(numbered)), question=question)
 
 
 def cited(text: str, sources: Sequence[Source]) -> tuple[Source, ...]:

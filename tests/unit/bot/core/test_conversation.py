@@ -75,7 +75,8 @@ def test_the_tail_numbers_passages_and_ends_with_the_question() -> None:
     text = tail("Where is it?", [passage(7, "On the shelf."), passage(9, "Not here.")])
     assert "[1] 7.md › Backup › Drives\nOn the shelf." in text
     assert "[2] 9.md" in text
-    assert text.endswith("\n\nWhere is it?")
+    assert text.endswith("\n\nQuestion: Where is it?")
+    assert text.index("[2]") < text.index("[1]"), "the best passage stands next to the question"
 
 
 def test_a_document_cannot_fill_in_a_prompts_placeholders() -> None:
