@@ -20,7 +20,7 @@ STEMMED: dict[str, str] = {
 
 _STOP_ENGLISH = """
 a about after all also am an and any are as at be been but by can could did do does for from had has have he her him
-his how i if in into is it its me may might more most my no nor not of off on or our out shall she should so some such
+his how i if in into is it its me may might more most my no nor not of off on our out shall she should so some such
 than that the their them then there these they this those to too under up us was we were what when where which while
 who whom whose why will with would you your please tell know
 """
@@ -28,15 +28,9 @@ _STOP_FRENCH = """
 a à ai aie ait as au aux avec avez avons c ce cela ces cet cette ceux chez ci combien comme comment d dans de des donc
 dont du elle elles en es est et étaient était été être eu eux fait faut font il ils j je l la le les leur leurs lors
 lui m ma mais me mes moi mon n ne ni nos notre nous on ont ou où par pas peu peut peux plus pour pourquoi qu quand que
-quel quelle quelles quels qui quoi s sa sans se ses si son sont suis sur t ta te tes toi ton tous tout toute toutes tu
+quel quelle quelles quels qui quoi s sa sans se ses si sont suis sur t ta te tes toi ton tous tout toute toutes tu
 un une va vais vas vont vos votre vous y
 """
-_POINTING_WORDS = """
-it its he she they them his her their this that these those there one ones same
-il elle ils elles lui leur leurs ça cela celui celle ceux celles ci en y son sa ses
-"""
-_POINTING = frozenset(_POINTING_WORDS.split())
-"""Words that stand for something said before."""
 
 
 def words(text: str) -> list[str]:
@@ -50,7 +44,11 @@ def fold(word: str) -> str:
 
 
 STOP = frozenset(fold(word) for word in (_STOP_ENGLISH + _STOP_FRENCH).split())
-"""English and French words too common to find anything by, folded."""
+"""English and French words that say nothing of what is asked, folded.
+
+Frequent words weigh little anyway; these are the words of questions (who, combien), which documents hardly use. What
+one language needs and the other does not (`or` is gold, `son` a sound) is left out.
+"""
 
 
 class Lexicon:
@@ -66,12 +64,8 @@ class Lexicon:
         return " ".join(fold(stem) for stem in (stemmer.stemWords(found) if stemmer else found))
 
     def terms(self, text: str, languages: Iterable[str]) -> list[frozenset[str]]:
-        """The content words of a question without repetition, each as the set of its stems in the languages given.
-
-        Stop words count only when the question has nothing else.
-        """
-        found = list(dict.fromkeys(words(text)))
-        content = ([word for word in found if fold(word) not in STOP] or found)[:TERMS]
+        """The content words of a question without repetition, each as the set of its stems in the languages given."""
+        content = [word for word in dict.fromkeys(words(text)) if fold(word) not in STOP][:TERMS]
         stemmers = [self._stemmer(language) for language in sorted(set(languages))] or [None]
         forms = (frozenset(_stem(stemmer, word) for stemmer in stemmers) - {""} for word in content)
         return list(dict.fromkeys(form for form in forms if form))
@@ -88,13 +82,6 @@ class Lexicon:
 def match_expression(terms: Iterable[frozenset[str]]) -> str:
     """An FTS5 query for passages with any of the terms. Safe for any user text: terms hold letters and digits only."""
     return " OR ".join(f'"{form}"' for form in sorted(frozenset[str]().union(*terms)))
-
-
-def leans_on_context(question: str) -> bool:
-    """Whether a question says too little by itself: one content word at most, or three with a word that points back."""
-    found = words(question)
-    content = [word for word in found if fold(word) not in STOP and word not in _POINTING]
-    return len(content) <= (3 if _POINTING.intersection(found) else 1)
 
 
 def _stem(stemmer: "Stemmer.Stemmer | None", word: str) -> str:

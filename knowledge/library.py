@@ -7,27 +7,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from knowledge import fusion
-from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
-from knowledge.fusion import Evidence, Ranked
+from knowledge.embedding import Embedder, EmbeddingFailed
+from knowledge.fusion import Ranked
 from knowledge.indexing import Reindex, Teller, Workshop
 from knowledge.ledger import Ledger
-from knowledge.lexical import Lexicon, leans_on_context
-from knowledge.neighbours import Nearest, Neighbours
+from knowledge.lexical import Lexicon
+from knowledge.neighbours import Neighbours
 from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
 from knowledge.reader import Reader
+from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from knowledge.store import Store
-from knowledge.vectors import unpack
 from knowledge.worker import Worker
 
 log = logging.getLogger(__name__)
-
-_CANDIDATES = 50
-"""How deep each ranker is asked; what both leave out cannot be found."""
 
 
 @dataclass(eq=False)
@@ -64,9 +59,7 @@ class Library:
         self._neighbours = neighbours
         self._workshop = workshop
         self._ids = ids
-        self._lexicon = Lexicon()
-        self._questions = Worker("query-embed")
-        self._vectors_fit = False
+        self._searcher = Searcher(store, neighbours, workshop.embedder)
         self._running: asyncio.Task[ReindexReport] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._closing = False
@@ -110,16 +103,15 @@ class Library:
     ) -> SearchResult:
         """The passages of the collections named that bear on a question, best first, at most `limit`.
 
-        `context`: what was asked before, used when the question says little by itself. Without a working embedding
-        model words alone decide. Raises UnknownCollection, DatabaseDamaged, DatabaseUnusable.
+        `context`: what was asked before; what bears on it comes a little higher. Without a working embedding model
+        words alone decide. Raises UnknownCollection, DatabaseDamaged, DatabaseUnusable.
         """
         began = time.monotonic()
         keys = [self._id(name) for name in sorted(set(collections))]
-        text = f"{context}\n{question}" if context and leans_on_context(question) else question
-        if not keys or not text.strip():
+        texts = [text for text in (question, context) if text.strip()]
+        if not keys or not question.strip():
             return SearchResult((), False, time.monotonic() - began)
-        evidence = await self._evidence(text, keys)
-        ranked = fusion.rank(evidence)
+        ranked = fusion.rank(*await self._searcher.evidence(texts, keys))
         hits = await self._hits(ranked[:limit])
         return SearchResult(hits, fusion.supports(ranked), time.monotonic() - began)
 
@@ -129,7 +121,7 @@ class Library:
 
     async def state(self) -> tuple[CollectionState, ...]:
         """What is indexed of each collection, by name."""
-        ready = {name: self._vectors_fit and self._neighbours.ready(key) for name, key in self._ids.items()}
+        ready = {name: self._searcher.vectors_fit and self._neighbours.ready(key) for name, key in self._ids.items()}
         return await self._store.states(ready)
 
     async def reindex(
@@ -164,7 +156,7 @@ class Library:
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
-        await self._questions.close()
+        await self._searcher.close()
         await self._workshop.index.close()
         await self._store.close()
 
@@ -175,9 +167,9 @@ class Library:
 
     async def _start(self) -> None:
         await self._neighbours.open(self._ids.values())
-        ledger, embedder = self._workshop.ledger, self._workshop.embedder
+        ledger = self._workshop.ledger
         try:
-            fingerprint = await self._questions.run(lambda: embedder.fingerprint)
+            fingerprint = await self._searcher.fingerprint()
         except EmbeddingFailed as error:
             log.error("%s Until that is mended, documents are found by their words only.", error)
             return
@@ -187,7 +179,7 @@ class Library:
         elif known != fingerprint:
             log.warning("The embedding model has changed: until the next reindex documents are found by words only.")
             return
-        self._vectors_fit = True
+        self._searcher.vectors_fit = True
         self._warming = asyncio.create_task(self._warm())
 
     async def _warm(self) -> None:
@@ -201,47 +193,14 @@ class Library:
 
     async def _reindex(self, chosen: Mapping[str, int], teller: Teller) -> ReindexReport:
         shop = self._workshop
-        fingerprint = await self._questions.run(lambda: shop.embedder.fingerprint)
+        fingerprint = await self._searcher.fingerprint()
         if await shop.ledger.fingerprint() != fingerprint:
             await shop.ledger.start_over(fingerprint)
             self._neighbours.reset()
-        self._vectors_fit = True
+        self._searcher.vectors_fit = True
         return await Reindex(shop, chosen, teller).run()
 
     async def _hits(self, ranked: Sequence[Ranked]) -> tuple[Hit, ...]:
         passages = await self._store.passages([item.passage_id for item in ranked])
         found = (item for item in ranked if item.passage_id in passages)
         return tuple(Hit(passages[item.passage_id], item.score, item.ranks) for item in found)
-
-    async def _evidence(self, text: str, keys: Collection[int]) -> Evidence:
-        terms = self._lexicon.terms(text, await self._store.languages())
-        async with asyncio.TaskGroup() as group:
-            nearness = group.create_task(self._nearest(text, keys))
-            wording = group.create_task(self._store.matching(terms, keys, _CANDIDATES))
-            rarity = group.create_task(self._store.frequencies(terms))
-        nearest, bm25 = nearness.result(), wording.result()
-        vector = nearest[0] if nearest else None
-        found = nearest[1] if nearest else Nearest({}, 0.0)
-        # While a reindex runs an index still knows passages that are gone.
-        near = {key: found.cosines[key] for key in await self._store.existing(found.cosines.keys())}
-        bm25 |= await self._store.bm25(terms, near.keys() - bm25.keys())
-        cosines = near | await self._cosines(vector, bm25.keys() - near.keys())
-        ideal = fusion.ideal_bm25(rarity.result(), await self._store.count())
-        return Evidence(bm25, ideal, cosines, found.background)
-
-    async def _nearest(self, text: str, keys: Collection[int]) -> tuple[FloatArray, Nearest] | None:
-        if not self._vectors_fit:
-            return None
-        try:
-            vector = await self._questions.run(lambda: self._workshop.embedder.embed_question(text))
-        except EmbeddingFailed as error:
-            log.error("%s This question is answered by words only.", error)
-            return None
-        return vector, await self._neighbours.search(vector, keys, _CANDIDATES)
-
-    async def _cosines(self, vector: FloatArray | None, ids: Collection[int]) -> dict[int, float]:
-        if vector is None or not ids:
-            return {}
-        stored = await self._store.vectors(ids)
-        cosines = unpack(list(stored.values()), vector.shape[0]).astype(np.float32) @ vector
-        return dict(zip(stored, cosines.tolist(), strict=True))

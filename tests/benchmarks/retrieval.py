@@ -9,10 +9,12 @@ default embedding model; DATA keeps the index between runs. The first run embeds
 import asyncio
 import json
 import math
+import random
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from knowledge.embedding import build_embedder
@@ -110,6 +112,28 @@ async def measure_rankers(library: Library, name: str, asked: Sequence[Question]
     print(name, "  ".join(f"{ranking} {a:.3f}/{b:.3f}" for ranking, (a, b) in totals.items()), flush=True)
 
 
+async def measure_context(library: Library, name: str, asked: Sequence[Question]) -> None:
+    """Print nDCG@10 of questions alone, after another question on the same document, and after one on any document."""
+    by_document: dict[str, list[Question]] = defaultdict(list)
+    for question in asked:
+        if len(question.relevant) == 1:
+            by_document[next(iter(question.relevant))].append(question)
+    chance = random.Random(1)
+    pairs = [pair for same in by_document.values() for pair in pairwise(same)]
+    pairs = chance.sample(pairs, min(600, len(pairs)))
+    contexts: Mapping[str, Callable[[Question], str]] = {
+        "alone": lambda before: "",
+        "same": lambda before: before.text,
+        "other": lambda before: chance.choice(asked).text,
+    }
+    for what, context in contexts.items():
+        total = 0.0
+        for before, question in pairs:
+            result = await library.search(question.text, [name], limit=DEPTH, context=context(before))
+            total += ndcg([hit.passage.document for hit in result.hits], question.relevant)
+        print(f"{name} context {what}: {total / max(1, len(pairs)):.3f} ({len(pairs)})", flush=True)
+
+
 async def measure_support(library: Library, collection: str, asked: Sequence[str], what: str) -> None:
     """Print which share of the questions would count as supported at each threshold."""
     best = []
@@ -144,6 +168,7 @@ async def main(sets: Path, model: Path, data: Path) -> None:
             else:
                 for name in names:
                     await measure_rankers(library, name, asked[name])
+                    await measure_context(library, name, asked[name])
         finally:
             await library.close()
 

@@ -66,3 +66,16 @@ def test_rare_words_weigh_more_in_the_ideal_and_unknown_ones_no_more_than_the_ra
 def test_support_is_judged_by_the_best_passage() -> None:
     assert supports(rank(Evidence({1: SUPPORT * 6.0 + 0.01, 2: 0.1}, 6.0)))
     assert not supports(rank(Evidence({1: SUPPORT * 6.0 - 0.01, 2: 0.1}, 6.0)))
+
+
+def test_what_was_asked_before_decides_between_passages_the_question_does_not_tell_apart() -> None:
+    question = Evidence({1: 2.0, 2: 2.0}, 8.0)
+    assert next(item.passage_id for item in rank(question, Evidence({2: 6.0, 3: 6.0}, 8.0))) == 2
+
+
+def test_what_was_asked_before_does_not_outweigh_a_clear_answer() -> None:
+    question = Evidence({1: 7.0}, 8.0, {1: 0.6}, background=0.1)
+    before = Evidence({2: 12.0}, 8.0, {2: 0.8}, background=0.1)
+    ranked = rank(question, before)
+    assert [item.passage_id for item in ranked] == [1, 2]
+    assert [dict(item.ranks) for item in ranked] == [{"bm25": 1, "vector": 1}, {}]

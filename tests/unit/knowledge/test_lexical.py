@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.lexical import TERMS, Lexicon, fold, leans_on_context, match_expression, words
+from knowledge.lexical import TERMS, Lexicon, fold, match_expression, words
 
 
 def test_words_are_runs_of_letters_and_digits_in_lower_case() -> None:
@@ -31,10 +31,11 @@ def test_a_language_without_a_stemmer_keeps_its_words() -> None:
     assert Lexicon().indexed("Ærlige ord, приклади", "uk") == "ærlige ord приклади"
 
 
-def test_stop_words_count_only_when_there_is_nothing_else() -> None:
+def test_words_that_only_ask_are_no_terms() -> None:
     lexicon = Lexicon()
     assert lexicon.terms("Where is the drive?", ["en"]) == [frozenset({"drive"})]
-    assert lexicon.terms("Where is it?", ["en"]) == [frozenset({"where"}), frozenset({"is"}), frozenset({"it"})]
+    assert lexicon.terms("Où est l'or ?", ["fr"]) == [frozenset({"or"})]
+    assert lexicon.terms("And where is it?", ["en"]) == []
 
 
 def test_a_pasted_page_is_cut_to_its_first_content_words() -> None:
@@ -55,19 +56,3 @@ def test_no_question_whatever_is_a_broken_query(question: str) -> None:
 def test_syntax_of_the_index_is_taken_as_words() -> None:
     terms = Lexicon().terms('text : "backup" AND NOT drive* ^ {x} NEAR(a, 2)', ["en"])
     assert match_expression(terms) == '"2" OR "backup" OR "drive" OR "near" OR "text" OR "x"'
-
-
-@pytest.mark.parametrize(
-    ("question", "leans"),
-    [
-        ("and who starred in it?", True),
-        ("Why?", True),
-        ("Et elle s'ouvre comment ?", True),
-        ("What about the second one?", True),
-        ("On which shelf is the backup drive?", False),
-        ("Which printer is in the study?", False),
-        ("À quelle heure démarre la sauvegarde de nuit ?", False),
-    ],
-)
-def test_a_question_leans_on_its_context_when_it_says_little(question: str, leans: bool) -> None:
-    assert leans_on_context(question) is leans

