@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 from rich.text import Text
 
+from bot.cli.advice import next_step
 from bot.cli.asking import Asked, show
 from bot.cli.index import reindex, show_report
 from bot.cli.output import console
@@ -37,6 +38,7 @@ async def _demo(question: str) -> int:
             show_report(await reindex(hearth, ()))
             if question or not (sys.stdin.isatty() and sys.stdout.isatty()):
                 return await _ask(hearth, question or QUESTION)
+            console().print(f"\n{next_step()}")
             async with hearth.request("chat") as exchange:
                 await Terminal(exchange, "demo", config.core.command_prefix).run()
     return 0
@@ -47,4 +49,5 @@ async def _ask(hearth: Hearth, question: str) -> int:
     out.print(Text(f"> {question}", style="bold"))
     async with hearth.request("chat") as exchange:
         answered = await show(Asked(f"demo-{os.getpid()}", question), exchange, exchange.events(), out)
+    out.print(f"\n{next_step()}", end="")
     return 0 if answered else FAILED

