@@ -24,6 +24,7 @@ from bot.metrics import Metrics, sample_lag
 from bot.progress import Report, StartProgress, silent
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
+from knowledge.reader import Reader
 from knowledge.reading.reader import ProcessReader
 from models.engine import Engine
 from models.weights import FetchProgress, fetch_folder
@@ -72,8 +73,11 @@ async def open_app(
         stack.push_async_callback(engine.close)
         missing.pop(0)
         queue = FairQueue(engine.capacity, config.core.waiting_per_person)
-        reader = ProcessReader(config.knowledge.reading)
+        # Two readers, so that a file sent with a question need not wait for a slow document; a reader that has
+        # nothing to read starts no process.
+        reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
+        stack.push_async_callback(attachments.close)
         report(StartProgress("opening", "index"))
         embedder = await _embedder(config, report)
         library = await Library.open(
@@ -88,7 +92,7 @@ async def open_app(
             history=history,
             queue=queue,
             metrics=metrics,
-            reader=reader,
+            attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
         yield App(config, inbox, library, engine, history, console, port)
@@ -102,7 +106,7 @@ def _dispatcher(
     history: History,
     queue: FairQueue,
     metrics: Metrics,
-    reader: ProcessReader,
+    attachments: Reader,
 ) -> Dispatcher:
     answerer = Answerer(
         engine=engine,
@@ -119,7 +123,7 @@ def _dispatcher(
         history=history,
         queue=queue,
         answerer=answerer,
-        attachments=AttachmentReader(reader),
+        attachments=AttachmentReader(attachments),
         observer=metrics,
         commands=lambda stopper: Commands(
             library=library,

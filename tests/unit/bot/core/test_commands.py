@@ -1,0 +1,134 @@
+"""The commands of the table, on the real core."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot.core.texts import say
+from tests.fakes.core import Core, running_core
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.messages import message
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents" / "handbook"
+    folder.mkdir(parents=True)
+    (folder / "drive.txt").write_text("The backup drive lives on shelf Heron.")
+    return tmp_path
+
+
+async def told(core: Core, text: str, event_id: str = "c", **fields: object) -> str:
+    reply = await core.ask(message(text, event_id, **fields))  # type: ignore[arg-type]
+    assert reply.closing is not None
+    return reply.closing.text
+
+
+async def test_help_lists_every_command_in_the_conversations_language(house: Path) -> None:
+    async with running_core(house) as core:
+        english = await told(core, "!help", "1")
+        await core.ask(message("Où est rangé le disque de sauvegarde ?", "2", conversation="console:fr"))
+        french = await told(core, "!aide", "3", conversation="console:fr")
+    for name in ("ask", "help", "stats", "reindex", "sources", "forget", "stop"):
+        assert f"!{name}" in english
+        assert f"!{name}" in french
+    assert say("help_stop", "fr") in french
+
+
+async def test_sources_quotes_the_passages_of_the_last_answer(house: Path) -> None:
+    async with running_core(house) as core:
+        assert await told(core, "!sources", "1") == say("no_answer_yet", "en")
+        await core.ask(message("Where is the backup drive?", "2"))
+        quoted = await told(core, "!sources", "3")
+    assert "1. drive.txt (handbook)" in quoted
+    assert "> The backup drive lives on shelf Heron." in quoted
+
+
+async def test_sources_of_an_answer_without_documents_says_so(house: Path) -> None:
+    async with running_core(house, when_unsupported="answer") as core:
+        await core.ask(message("Who composed the opera Turandot?", "1", names=frozenset()))
+        assert await told(core, "!sources", "2") == say("no_sources", "en")
+
+
+async def test_stats_tells_queue_speed_and_index(house: Path) -> None:
+    async with running_core(house) as core:
+        await core.ask(message("Where is the backup drive?", "1"))
+        text = await told(core, "!stats", "2")
+    assert "Model: scripted" in text
+    assert "1 answered, 0 failed" in text
+    assert "handbook: 1 documents, 1 passages, 0 unreadable" in text
+
+
+async def test_only_admins_reindex(house: Path) -> None:
+    async with running_core(house) as core:
+        assert await told(core, "!reindex") == say("not_admin", "en", command="!reindex")
+
+
+async def test_reindex_reports_what_changed_and_what_failed(house: Path) -> None:
+    async with running_core(house) as core:
+        (house / "documents" / "handbook" / "new.txt").write_text("A new page.")
+        (house / "documents" / "handbook" / "bad.txt").write_text("unreadable")
+        text = await told(core, "!reindex", admin=True)
+    assert "1 added, 0 changed, 0 removed, 1 unchanged, 1 failed" in text
+    assert "handbook/bad.txt: It says itself that it is unreadable." in text
+
+
+async def test_a_second_reindex_at_the_same_time_is_refused(house: Path) -> None:
+    async with running_core(house) as core:
+        first = await core.send(message("!reindex", "1", admin=True))
+        second = await core.send(message("!reindex", "2", admin=True, conversation="console:b"))
+        await core.inbox.idle()
+    texts = {reply.closing.text for reply in (first, second) if reply.closing}
+    assert say("reindex_running", "en") in texts
+    assert len(texts) == 2
+
+
+async def test_forget_deletes_what_a_person_said_everywhere_and_says_how_much(house: Path) -> None:
+    async with running_core(house) as core:
+        await core.ask(message("Where is the backup drive?", "1"))
+        await core.ask(message("Where is the backup drive?", "2", conversation="console:b"))
+        await core.ask(message("Where is the backup drive?", "3", author="ben"))
+        text = await told(core, "!forget", "4")
+        left = await core.history.turns(message("").conversation)
+    assert "4 turns" in text
+    assert "4 KB of model state" in text
+    assert [turn.speaker for turn in left] == ["Ben", ""]
+    assert set(core.engine.forgotten) == {"console:room", "console:b"}
+
+
+async def test_forget_conversation_is_for_private_conversations_and_admins(house: Path) -> None:
+    async with running_core(house) as core:
+        await core.ask(message("Where is the backup drive?", "1", author="ben"))
+        refused = await told(core, "!forget conversation", "2", private=False)
+        assert refused == say("forget_conversation_refused", "en")
+        await told(core, "!forget conversation", "3", private=False, admin=True)
+        assert await core.history.turns(message("").conversation) == []
+
+
+async def test_forget_something_else_is_explained(house: Path) -> None:
+    async with running_core(house) as core:
+        await core.ask(message("Where is the backup drive?", "1"))
+        assert await told(core, "!forget the drive", "2") == say("forget_unknown", "en")
+        assert len(await core.history.turns(message("").conversation)) == 2
+
+
+async def test_forgetting_in_the_middle_of_an_answer_leaves_nothing_of_it(house: Path) -> None:
+    engine = ScriptedEngine()
+    engine.gate.clear()
+    async with running_core(house, engine=engine) as core:
+        reply = await core.send(message("Where is the backup drive?", "1"))
+        async with asyncio.timeout(5):
+            while not reply.pieces:
+                await asyncio.sleep(0.005)
+        await core.ask(message("!forget conversation", "2"))
+        engine.gate.set()
+        await core.inbox.idle()
+        assert await core.history.turns(message("").conversation) == []
+        assert await core.history.journal.open_messages("console") == []
+    assert reply.ended.is_set()
+
+
+async def test_stop_with_nothing_to_stop_says_so(house: Path) -> None:
+    async with running_core(house) as core:
+        assert await told(core, "!stop") == say("nothing_to_stop", "en")
