@@ -51,7 +51,7 @@ class Searcher:
         return await self._questions.run(lambda: self._embedder.fingerprint)
 
     async def evidence(self, texts: Iterable[str], collections: Collection[int]) -> list[Evidence]:
-        """For each text, what both rankers say of the candidates of all texts. Raises DatabaseDamaged, DatabaseUnusable."""
+        """For each text, what both rankers say of the candidates of all texts."""
         found = [await self._find(text, collections) for text in texts]
         candidates: set[int] = set()
         for one in found:
