@@ -150,7 +150,7 @@ class Library:
             self._running = None
 
     async def close(self) -> None:
-        """Stop a running reindex, save the vector indexes, end the threads."""
+        """Stop a running reindex and end the threads; what is stored stays, and the next opening goes on from it."""
         self._closing = True
         for task in (self._running, self._warming):
             if task is not None:

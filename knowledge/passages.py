@@ -34,7 +34,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found. `score` is the fused score, higher is better; `ranks` says where each ranker put it, from 1."""
+    """A passage found. `score` is the fused score, higher is better and comparable between questions; `ranks` says where
+    each ranker, `bm25` and `vector`, put it among all candidates, from 1.
+    """
 
     passage: Passage
     score: float
@@ -73,7 +75,9 @@ class ReindexReport:
 
 @dataclass(frozen=True, slots=True)
 class ReindexProgress:
-    """How far a reindex has come: `done` of `total` documents to look at; `document` is the one in hand."""
+    """How far a reindex has come: `done` of `total`. While reading they count files and `document` is the one in hand;
+    while embedding they count passages; while scanning and saving, collections, and `document` names the one in hand.
+    """
 
     phase: Literal["scanning", "reading", "embedding", "saving"]
     done: int

@@ -149,7 +149,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            if (error.sqlite_errorcode & 0xFF) not in _OF_THE_FILE:
+            if _code(error) not in _OF_THE_FILE:
                 raise
             raise _sentence(self._path, error, self._way_out) from error
 
@@ -198,5 +198,10 @@ def _create_private(path: Path) -> None:
 
 
 def _sentence(path: Path, error: sqlite3.Error | OSError, way_out: str) -> DatabaseDamaged | DatabaseUnusable:
-    damaged = isinstance(error, sqlite3.Error) and (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
+    damaged = isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
     return DatabaseDamaged(path, str(error), way_out) if damaged else DatabaseUnusable(path, str(error))
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code; errors that Python itself raises, such as for wrong parameters, have none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF

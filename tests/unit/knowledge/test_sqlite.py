@@ -151,3 +151,12 @@ async def test_one_row_means_one_row(tmp_path: Path, migrations: Path) -> None:
     with pytest.raises(LookupError):
         await database.row("SELECT * FROM shelves")
     await database.close()
+
+
+async def test_a_wrong_statement_is_not_blamed_on_the_file(tmp_path: Path, migrations: Path) -> None:
+    database = await Database.open(tmp_path / "a.sqlite3", migrations)
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        await database.rows("SELECT * FROM nowhere")
+    with pytest.raises(sqlite3.ProgrammingError):
+        await database.rows("SELECT ?", (1, 2))
+    await database.close()
