@@ -42,7 +42,9 @@ class CoreSettings(BaseModel):
         20.0, gt=0, description="Seconds a search may take before the answer goes on without."
     )
     token_timeout_s: float = Field(
-        180.0, gt=0, description="Seconds the model may stay silent before an answer is given up."
+        600.0,
+        gt=0,
+        description="Seconds the model may stay silent, reading a long prompt included, before it is given up.",
     )
     send_timeout_s: float = Field(60.0, gt=0, description="Seconds a platform may take to accept a final text.")
     drain_s: float = Field(5.0, ge=0, description="Seconds that running answers get to end when Hearth is stopped.")
