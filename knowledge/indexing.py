@@ -159,8 +159,8 @@ class Reindex:
         except Unreadable as error:
             await self._fail(name, examined, error.reason)
             return
-        prepared = [item async for batch in shop.index.slices(prepare(documents, shop.lexicon)) for item in batch]
-        self._tally.count(await shop.ledger.write(self._collections[name], examined.facts, prepared))
+        batches = shop.index.slices(prepare(documents, shop.lexicon))
+        self._tally.count(await shop.ledger.write(self._collections[name], examined.facts, batches))
 
     async def _fail(self, name: str, examined: Examined, reason: str) -> None:
         self._tally.failed.append(Failure(name, examined.file.document, reason))

@@ -1,7 +1,7 @@
 """What a reindex writes: files, documents with their passages, and vectors, each change in one transaction."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,37 +128,50 @@ class Ledger:
             await _next_seq(db)
             await db.executemany("DELETE FROM files WHERE id = ?", [(file.id,) for file in files])
 
-    async def write(self, collection: int, facts: FileFacts, documents: Sequence[PreparedDocument]) -> FileChange:
-        """Store a file as it was read; documents that are as before are not touched."""
+    async def write(
+        self, collection: int, facts: FileFacts, documents: AsyncIterator[Sequence[PreparedDocument]]
+    ) -> FileChange:
+        """Store a file as it was read, in one transaction; documents that are as before are not touched.
+
+        `documents` come in batches and are not kept: a table of 50,000 rows held at once makes Python's garbage
+        collector stop all threads for 150 ms at a time.
+        """
+        added, unchanged, changed, seen = 0, 0, list[int](), set[str]()
         async with self._db.transaction() as db:
             seq = await _next_seq(db)
             file = await _upsert_file(db, collection, facts)
             rows = await self._db.rows("SELECT name, id, hash FROM documents WHERE file_id = ?", (file,))
             known = {name: (key, digest) for name, key, digest in rows}
-            fresh = [new for new in documents if known.get(new.read.document, (0, ""))[1] != new.hash]
-            names = {new.read.document for new in documents}
-            changed = {new.read.document for new in fresh if new.read.document in known}
-            gone = known.keys() - names
-            # The new passages come first, so that those which stay the same find the vectors of the old ones.
-            await self._insert(db, file, collection, fresh, seq)
-            await db.executemany("DELETE FROM documents WHERE id = ?", [(known[name][0],) for name in changed | gone])
-        return FileChange(len(fresh) - len(changed), len(changed), len(gone), len(documents) - len(fresh))
+            async for batch in documents:
+                fresh = [new for new in batch if known.get(new.read.document, (0, ""))[1] != new.hash]
+                await self._insert(db, file, collection, fresh, seq)
+                old = [known[new.read.document][0] for new in fresh if new.read.document in known]
+                changed += old
+                added += len(fresh) - len(old)
+                unchanged += len(batch) - len(fresh)
+                seen.update(new.read.document for new in batch)
+            # The old passages go last, so that the new ones which say the same can take over their vectors.
+            gone = [known[name][0] for name in known.keys() - seen]
+            await db.executemany("DELETE FROM documents WHERE id = ?", [(key,) for key in (*changed, *gone)])
+        return FileChange(added, len(changed), len(gone), unchanged)
 
     async def _insert(
         self, db: aiosqlite.Connection, file: int, collection: int, documents: Sequence[PreparedDocument], seq: int
     ) -> None:
-        (document_id,) = await self._db.row("SELECT COALESCE(max(id), 0) FROM documents")
+        (last_document,) = await self._db.row("SELECT COALESCE(max(id), 0) FROM documents")
         rows = await self._db.rows("SELECT seq FROM sqlite_sequence WHERE name = 'passages'")
-        first = passage_id = rows[0][0] + 1 if rows else 1
-        for number, document in enumerate(documents, start=document_id + 1):
-            read = document.read
-            await db.execute(
-                "INSERT INTO documents (id, file_id, name, title, language, hash) VALUES (?, ?, ?, ?, ?, ?)",
-                (number, file, read.document, read.title, read.language, document.hash),
-            )
-            await _insert_passages(db, document, number, collection, passage_id)
-            passage_id += len(document.drafts)
-        await db.execute(_REUSE_VECTORS, (seq, first, passage_id))
+        first = rows[0][0] + 1 if rows else 1
+        numbered = list(enumerate(documents, start=last_document + 1))
+        await db.executemany(
+            _INSERT_DOCUMENT, [(key, file, *_document_columns(document)) for key, document in numbered]
+        )
+        drafts = [(key, document, n) for key, document in numbered for n in range(len(document.drafts))]
+        for start in range(0, len(drafts), _ROWS):
+            part = list(enumerate(drafts[start : start + _ROWS], start=first + start))
+            passages = [(key, owner, collection, *_columns(document, n)) for key, (owner, document, n) in part]
+            await db.executemany(_INSERT_PASSAGE, passages)
+            await db.executemany(_INSERT_WORDS, [(key, *_stems(document, n)) for key, (_, document, n) in part])
+        await db.execute(_REUSE_VECTORS, (seq, first, first + len(drafts)))
 
     async def unembedded(self, collection: int, after: int, limit: int) -> list[Unembedded]:
         """Passages without a vector in order of their ids, from above `after`, at most `limit`."""
@@ -196,6 +209,13 @@ class Ledger:
                 await db.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
             await db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('embedder', ?)", (fingerprint,))
 
+
+_INSERT_DOCUMENT = "INSERT INTO documents (id, file_id, name, title, language, hash) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_PASSAGE = """
+INSERT INTO passages (id, document_id, collection_id, heading, page, row, start, end, text, text_hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_INSERT_WORDS = "INSERT INTO words (rowid, title, heading, text) VALUES (?, ?, ?, ?)"
 
 _REUSE_VECTORS = """
 INSERT INTO vectors (passage_id, collection_id, seq, vector)
@@ -235,20 +255,13 @@ async def _upsert_file(db: aiosqlite.Connection, collection: int, facts: FileFac
     return int(rows[0][0])
 
 
-async def _insert_passages(
-    db: aiosqlite.Connection, document: PreparedDocument, document_id: int, collection: int, first: int
-) -> None:
-    for start in range(0, len(document.drafts), _ROWS):
-        numbers = range(start, min(start + _ROWS, len(document.drafts)))
-        await db.executemany(
-            "INSERT INTO passages (id, document_id, collection_id, heading, page, row, start, end, text, text_hash)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(first + n, document_id, collection, *_columns(document, n)) for n in numbers],
-        )
-        await db.executemany(
-            "INSERT INTO words (rowid, title, heading, text) VALUES (?, ?, ?, ?)",
-            [(first + n, document.title_stems, document.heading_stems[n], document.drafts[n][2]) for n in numbers],
-        )
+def _document_columns(document: PreparedDocument) -> tuple[str, ...]:
+    read = document.read
+    return read.document, read.title, read.language, document.hash
+
+
+def _stems(document: PreparedDocument, number: int) -> tuple[str, str, str]:
+    return document.title_stems, document.heading_stems[number], document.drafts[number][2]
 
 
 def _columns(document: PreparedDocument, number: int) -> tuple[Any, ...]:

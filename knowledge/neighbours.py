@@ -130,8 +130,8 @@ class Neighbours:
 
     async def _replay(self, collection: int, index: VectorIndex, since: int, target: int) -> None:
         gone = await self._store.reads.rows(_GONE, (collection, since, target))
-        if gone:
-            await self._worker.run(partial(index.remove, ids_of(key for (key,) in gone)))
+        for start in range(0, len(gone), _PAGE):
+            await self._worker.run(partial(index.remove, ids_of(key for (key,) in gone[start : start + _PAGE])))
         place = (since, 2**62)
         while rows := await self._store.reads.rows(_NEW, (collection, *place, target, _PAGE)):
             place = (rows[-1][2], rows[-1][0])

@@ -34,8 +34,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found. `score` is the fused score, higher is better and comparable between questions; `ranks` says where
-    each ranker, `bm25` and `vector`, put it among all candidates, from 1.
+    """A passage found. `score` is the fused score: higher is better, and questions can be compared by it.
+
+    `ranks` says where each ranker, `bm25` and `vector`, put it among all candidates, from 1.
     """
 
     passage: Passage

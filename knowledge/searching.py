@@ -66,17 +66,19 @@ class Searcher:
 
     async def _find(self, text: str, collections: Collection[int]) -> _Found:
         terms = self._lexicon.terms(text, await self._store.languages())
-        vector, bm25, frequencies = await asyncio.gather(
-            self._embed(text),
-            self._store.matching(terms, collections, _CANDIDATES),
-            self._store.frequencies(terms),
-        )
+        vector, (bm25, ideal) = await asyncio.gather(self._embed(text), self._match(terms, collections))
         cosines, background = dict[int, float](), 0.0
         if vector is not None:
             nearest = await self._neighbours.search(vector, collections, _CANDIDATES)
             cosines, background = nearest.cosines, nearest.background
-        ideal = fusion.ideal_bm25(frequencies, await self._store.count())
         return _Found(terms, ideal, bm25, vector, cosines, background)
+
+    async def _match(self, terms: list[frozenset[str]], collections: Collection[int]) -> tuple[dict[int, float], float]:
+        frequencies, count = await self._store.frequencies(terms), await self._store.count()
+        # A word of most passages weighs next to nothing, and costs a look at each of them.
+        telling = [term for term, n in zip(terms, frequencies, strict=True) if 2 * n <= count] or terms
+        found = await self._store.matching(telling, collections, _CANDIDATES)
+        return found, fusion.ideal_bm25(frequencies, count)
 
     async def _embed(self, text: str) -> FloatArray | None:
         if not self.vectors_fit:
