@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -142,7 +141,7 @@ class Answerer:
         try:
             async with asyncio.timeout(self._settings.search_timeout_s):
                 found = await self._library.search(draft.question, names, limit=self._settings.passages, context=asked)
-        except (TimeoutError, sqlite3.Error, DatabaseDamaged, DatabaseUnusable) as error:
+        except (TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("Answering without documents, the search failed: %s", error)
             self._observer.failed("search")
             draft.notes.append(say("search_failed_note", draft.language))

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from bot.core.ports import Adapter, Ended, Reply
 from bot.core.queue import FairQueue, Ticket, TooManyWaiting
 from bot.core.settings import CoreSettings
 from bot.core.texts import Language, say
+from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 class Job:
     """A message being seen to. `work` is what `stop` cancels, until `closing` is set.
 
-    `left_open`: an earlier process received the message and did not see it to its end.
+    `left_open`: an earlier process received the message and did not see it to its end. `delivering`: the platform is
+    getting the final text, which the journal holds.
     """
 
     message: Message
@@ -44,6 +45,7 @@ class Job:
     left_open: bool = False
     opened: bool = False
     closing: bool = False
+    delivering: bool = False
     language: Language = "en"
 
 
@@ -84,14 +86,11 @@ class Dispatcher:
         decision = triage.decide(message, self._policy)
         if isinstance(decision, triage.Ignore):
             return None
-        if await self._history.journal.knows(key_of(message)):
-            return None  # before the pace counts: what a platform repeats after a restart is nobody's haste
-        verdict = self._pace.check(message.conversation, time.monotonic())
-        if not await self._history.journal.receive(message, ignored=verdict == "paused") or verdict == "paused":
-            return None
-        if verdict == "pause":
-            decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.pause_s / 60) or 1})
-        return self._start(Job(message, decision, reply))
+        job = Job(message, decision, reply)
+        try:
+            return self._start(job) if await self._receive(job) else None
+        except (DatabaseDamaged, DatabaseUnusable) as error:
+            return self._keep(self._end_failed(job, error))
 
     async def resume(self, adapter: Adapter) -> list[Ended]:
         """Answer what an earlier process left unanswered on the adapter's platform, oldest first."""
@@ -132,6 +131,16 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _receive(self, job: Job) -> bool:
+        """Journal a message; False when it was taken before, or its conversation is paused."""
+        message, journal = job.message, self._history.journal
+        if await journal.knows(key_of(message)):
+            return False  # before the pace counts: what a platform repeats after a restart is nobody's haste
+        verdict = self._pace.check(message.conversation, time.monotonic())
+        if verdict == "pause":
+            job.decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.pause_s / 60) or 1})
+        return await journal.receive(message, ignored=verdict == "paused") and verdict != "paused"
 
     def _stop(self, wanted: Callable[[Message], bool]) -> int:
         stopped = 0
@@ -185,10 +194,9 @@ class Dispatcher:
             del self._jobs[key]
 
     async def _work(self, job: Job) -> None:
-        key = key_of(job.message)
-        attempt = await self._history.journal.reopen(key) if job.left_open else Attempt()
-        job.language = await self._languages.of(job.message)
-        await self._open(job, attempt)
+        attempt = await self._open(job)
+        if attempt is None:
+            return
         if attempt.written is not None:
             await self._deliver(job, attempt.written)
         elif attempt.hopeless:
@@ -196,15 +204,22 @@ class Dispatcher:
         elif isinstance(job.decision, triage.Answer):
             await self._answer(job, job.decision.question)
         else:
-            await self._history.journal.begin(key)
+            await self._history.journal.begin(key_of(job.message))
             await self._deliver(job, await self._closing_of(job))
 
-    async def _open(self, job: Job, attempt: Attempt) -> None:
-        async def record(part: PostedPart) -> None:
-            await self._history.journal.record(key_of(job.message), part)
+    async def _open(self, job: Job) -> Attempt | None:
+        """Begin the reply; None when the answer has ended meanwhile."""
+        key = key_of(job.message)
 
-        await job.reply.open(attempt.number, attempt.posted, record)
-        job.opened = True
+        async def record(part: PostedPart) -> None:
+            await self._history.journal.record(key, part)
+
+        attempt = await self._history.journal.reopen(key) if job.left_open else Attempt()
+        if attempt is not None:
+            job.language = await self._languages.of(job.message)
+            await job.reply.open(attempt.number, attempt.posted, record)
+            job.opened = True
+        return attempt
 
     async def _closing_of(self, job: Job) -> Closing:
         if isinstance(job.decision, triage.RunCommand):
@@ -238,7 +253,7 @@ class Dispatcher:
         )
 
     async def _deliver(self, job: Job, closing: Closing) -> None:
-        job.closing = True
+        job.closing = job.delivering = True
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
                 await job.reply.finish(closing)
@@ -266,19 +281,17 @@ class Dispatcher:
             log.warning("No answer to %s: %s", where, error)
         else:
             log.error("No answer to %s", where, exc_info=error)
-        if isinstance(error, Undelivered):
-            return  # it stays in the journal, and the next start delivers it
         if isinstance(error, ReplyFailed):
             await self._history.journal.end(key_of(job.message), "failed")
-        else:
+        elif not job.delivering:  # else it stays in the journal, and the next start delivers it
             await self._tell(job, explained.sentence(job.language), "failed")
 
     async def _tell(self, job: Job, sentence: str, state: Outcome) -> None:
         try:
             async with asyncio.timeout(self._settings.send_timeout_s):
-                if not job.opened:
-                    await self._open(job, Attempt())
+                if not job.opened and await self._open(job) is None:
+                    return
                 await job.reply.fail(sentence)
             await self._history.journal.end(key_of(job.message), state)
-        except (ReplyFailed, TimeoutError, sqlite3.Error) as error:
+        except (ReplyFailed, TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("%s %s could not be told: %s", job.message.conversation, job.message.event_id, error)

@@ -1,11 +1,11 @@
 """Turns an error into the sentence for the person who asked, and the kind that metrics count."""
 
-import sqlite3
 from dataclasses import dataclass, field
 
 from bot.core.errors import ReplyFailed
 from bot.core.queue import TooManyWaiting
 from bot.core.texts import Language, say
+from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import EngineFailed, PromptTooLong
 
 
@@ -49,7 +49,8 @@ _TEXTS: tuple[tuple[type[BaseException], str, str], ...] = (
     (Undelivered, "undelivered", "unexpected"),
     (EngineFailed, "engine", "engine_failed"),
     (TimeoutError, "timeout", "engine_silent"),
-    (sqlite3.Error, "storage", "storage_failed"),
+    (DatabaseUnusable, "storage", "storage_failed"),
+    (DatabaseDamaged, "storage", "storage_failed"),
     (ReplyFailed, "reply", "unexpected"),
 )
 

@@ -20,6 +20,9 @@ from knowledge.sqlite import Database
 CRASHES_ALLOWED = 2
 """Answers that crashed the process this often are not tried again."""
 
+OPEN = ("received", "answering", "written")
+"""States of a message whose answer has not ended."""
+
 Key = tuple[str, str]
 """Platform and event id: what makes a message unique."""
 
@@ -74,8 +77,11 @@ class Journal:
         """Whether a message was taken in before, whatever became of it."""
         return bool(await self._database.rows("SELECT 1 FROM messages WHERE platform = ? AND event_id = ?", key))
 
-    async def reopen(self, key: Key) -> Attempt:
-        """Take up a message that an earlier process left open; if it was answering, it crashed over this message."""
+    async def reopen(self, key: Key) -> Attempt | None:
+        """Take up a message that an earlier process left open; if it was answering, it crashed over this message.
+
+        None: the answer has ended meanwhile.
+        """
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE messages SET attempts = attempts + 1, crashes = crashes + (state = 'answering'),"
@@ -86,6 +92,8 @@ class Journal:
         number, crashes, state = await self._database.row(
             "SELECT attempts, crashes, state FROM messages WHERE platform = ? AND event_id = ?", key
         )
+        if state not in OPEN:
+            return None
         written = await self._written(key) if state == "written" else None
         return Attempt(number, crashes, await self._parts(key), written)
 

@@ -1,11 +1,15 @@
 """In which language Hearth's own sentences are said in a conversation."""
 
+import logging
 from typing import Literal
 
 from bot.core.events import Message
 from bot.core.history import History
 from bot.core.texts import LANGUAGES, Language
 from knowledge.languages import guess_language
+from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
+
+log = logging.getLogger(__name__)
 
 DEFAULT: Language = "en"
 
@@ -26,6 +30,12 @@ class Languages:
         guessed = guess_language(message.text[:500], among=LANGUAGES)
         for language in LANGUAGES:
             if language == guessed:
-                await self._history.set_language(message.conversation, language)
+                await self._remember(message, language)
                 return language
         return DEFAULT
+
+    async def _remember(self, message: Message, language: Language) -> None:
+        try:
+            await self._history.set_language(message.conversation, language)
+        except (DatabaseDamaged, DatabaseUnusable) as error:  # a full disk must not silence the sentence that says so
+            log.warning("The language of %s is not remembered: %s", message.conversation, error)

@@ -313,6 +313,7 @@ async def test_a_question_that_crashed_the_process_twice_is_given_up_with_a_sent
         for _ in range(2):
             await core.history.journal.begin(("console", "1"))
             attempt = await core.history.journal.reopen(("console", "1"))
+        assert attempt is not None
         assert attempt.hopeless
         await core.inbox.resume(Recovery(core))
         await core.inbox.idle()
@@ -380,3 +381,21 @@ async def test_bots_get_no_answer_and_leave_no_trace(house: Path) -> None:
         reply = await core.ask(replace(asked, author=bot))
         assert await core.history.journal.receive(asked), "nothing of it was stored"
     assert reply.calls == []
+
+
+async def test_a_full_disk_is_told_and_the_question_can_be_asked_again(house: Path) -> None:
+    async with running_core(house) as core:
+        database = core.history._database
+        await database.execute("PRAGMA max_page_count = 1")  # SQLite takes it as the size the file has now
+        reply = await core.ask(message("Where is the backup drive? " + "x" * 9000, "1"))
+        await database.execute("PRAGMA max_page_count = 1000000")
+        again = await core.ask(message("Where is the backup drive? " + "x" * 9000, "1"))
+    assert reply.failure == say("storage_failed", "en")
+    assert again.closing is not None
+
+
+async def test_an_answer_that_ended_meanwhile_is_not_resumed(house: Path) -> None:
+    async with running_core(house) as core:
+        asked = message("Where is the backup drive?")
+        await core.ask(asked)
+        assert await core.history.journal.reopen(("console", "1")) is None
