@@ -62,6 +62,9 @@ class Context:
         params.n_ctx = fit.context_tokens
         params.n_batch = params.n_ubatch = self.batch_tokens
         params.n_seq_max = 1
+        # Only the last token of a batch is sampled: room for the logits of all of them would cost 150 MB for a
+        # vocabulary of 150,000.
+        params.n_outputs_max = 1
         params.n_threads = params.n_threads_batch = _threads(settings)
         params.flash_attn_type = _flash_attention(settings, fit)
         params.type_k = params.type_v = _KV_TYPES[settings.kv_type]

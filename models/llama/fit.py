@@ -41,7 +41,7 @@ def plan(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory) -> Fit:
     """Decide the context and the layers on the GPU; how much memory the rest needs follows from that."""
     context = min(settings.context_tokens, header.trained_context or settings.context_tokens)
     kv_bytes = header.kv_bytes(context, settings.kv_type)
-    compute_bytes = header.compute_bytes(settings.batch_tokens)
+    compute_bytes = header.compute_bytes(settings.batch_tokens, context)
     # llama.cpp counts the output as one layer more.
     all_layers = header.layers + 1
     layer_bytes = max(1, (header.weights_bytes + kv_bytes) // all_layers)

@@ -29,7 +29,7 @@ class LlamaSettings(BaseModel):
     )
     mmap: bool = Field(default=True, description="Map the model file into memory instead of reading it.")
     batch_tokens: int = Field(
-        default=512, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
+        default=256, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
     )
     thinking: bool = Field(
         default=False, description="Let models that can think do so before they answer; the thinking is never shown."

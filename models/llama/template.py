@@ -14,6 +14,8 @@ _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# A template is a program from a stranger: what its expressions can raise inside the sandbox.
+_FAULTS = (TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _Messages = list[dict[str, str]]
 _Render = Callable[[_Messages], str]
 
@@ -40,7 +42,7 @@ class ChatTemplate:
         messages = _messages(turns, self._folds_system, self._defused)
         try:
             text = self._render(messages)
-        except (TemplateError, ValueError, TypeError, LookupError, RecursionError) as error:
+        except _FAULTS as error:
             raise EngineFailed(f"The chat template of {self._model.path.name} fails: {error}") from error
         tokens = self._model.tokenize(text, parse_control=True)
         if self._model.adds_bos and tokens[:1] != [self._model.bos]:
@@ -79,7 +81,7 @@ def _shows_system(render: _Render) -> bool:
     """Whether the template takes a system turn; some refuse it, some leave it out."""
     try:
         text = render([{"role": "system", "content": "INSTRUCTIONS"}, {"role": "user", "content": "QUESTION"}])
-    except (TemplateError, ValueError, TypeError, LookupError):
+    except _FAULTS:
         return False
     return "INSTRUCTIONS" in text
 

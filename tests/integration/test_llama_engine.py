@@ -242,3 +242,20 @@ async def test_other_settings_answer_too(chat_model_path: Path, settings: dict[s
     engine = await LlamaEngine.load(chat_model_path, LlamaSettings.model_validate({"context_tokens": 512, **settings}))
     assert (await _answer(engine, _QUESTION))[0]
     await engine.close()
+
+
+async def test_an_error_nobody_foresaw_is_reported_and_leaves_nobody_waiting(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+    broken = Prompt("", (Turn("user", 7),), "x")  # type: ignore[arg-type]
+    waiting = [asyncio.create_task(_answer(engine, prompt)) for prompt in (broken, _QUESTION)]
+    for task in waiting:
+        with pytest.raises(EngineFailed, match="by an error"):
+            await asyncio.wait_for(task, 10)
+    with pytest.raises(EngineFailed, match="by an error"):
+        await _answer(engine, _QUESTION)
+    await asyncio.wait_for(engine.close(), 1)
+    await asyncio.to_thread(_wait_until_gone, "llama")
+    assert [error.exc_type for error in reported] == [TypeError]

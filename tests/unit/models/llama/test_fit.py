@@ -17,6 +17,7 @@ _HEADER = GgufHeader(
     weights_bytes=5 * _GB,
     layers=36,
     embedding=4096,
+    heads=32,
     vocabulary=150_000,
     trained_context=32_768,
     kv_width=36 * 8 * 256,
