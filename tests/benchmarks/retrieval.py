@@ -121,6 +121,8 @@ async def measure_context(library: Library, name: str, asked: Sequence[Question]
     chance = random.Random(1)
     pairs = [pair for same in by_document.values() for pair in pairwise(same)]
     pairs = chance.sample(pairs, min(600, len(pairs)))
+    if not pairs:
+        return
     contexts: Mapping[str, Callable[[Question], str]] = {
         "alone": lambda before: "",
         "same": lambda before: before.text,
@@ -131,7 +133,7 @@ async def measure_context(library: Library, name: str, asked: Sequence[Question]
         for before, question in pairs:
             result = await library.search(question.text, [name], limit=DEPTH, context=context(before))
             total += ndcg([hit.passage.document for hit in result.hits], question.relevant)
-        print(f"{name} context {what}: {total / max(1, len(pairs)):.3f} ({len(pairs)})", flush=True)
+        print(f"{name} context {what}: {total / len(pairs):.3f} ({len(pairs)})", flush=True)
 
 
 async def measure_support(library: Library, collection: str, asked: Sequence[str], what: str) -> None:
