@@ -1,5 +1,6 @@
 """Turns texts into unit vectors: by an ONNX model through fastembed, or by hashing, which needs no model."""
 
+import ctypes
 import json
 import threading
 from collections.abc import Sequence
@@ -188,6 +189,7 @@ class FastembedEmbedder:
         with self._loading:
             if self._model is None:
                 self._model = self._load()
+                _return_free_memory()
             return self._model
 
     def _load(self) -> "TextEmbedding":
@@ -219,6 +221,13 @@ class FastembedEmbedder:
         if self._folder is None:
             return []
         return [self._folder / self._settings.model_file, self._folder / "tokenizer.json"]
+
+
+def _return_free_memory() -> None:
+    """Loading leaves 60 MB of freed memory behind for 23 MB of model, and glibc keeps it unless it is asked."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _register(settings: EmbeddingSettings) -> str:
