@@ -14,7 +14,6 @@ from bot.cli.asking import LOST
 from bot.cli.reaching import Exchange, is_reachable, reaching
 from bot.cli.running import Failure, config_option, run
 from bot.cli.starting import StartView
-from bot.cli.terminal import Terminal
 from bot.config import Config
 from bot.hosting import hosting
 from bot.lock import FolderInUse
@@ -30,6 +29,9 @@ def chat(config: Config, conversation: str, jsonl: bool) -> NoReturn:
 
 
 async def _chat(config: Config, conversation: str) -> None:
+    # Imported here: the terminal's libraries are no business of --jsonl, which starts sooner without them.
+    from bot.cli.terminal import Terminal
+
     with StartView() as view:
         async with reaching(config, view) as hearth, hearth.request("chat") as exchange:
             view.end()
