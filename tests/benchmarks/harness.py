@@ -1,0 +1,69 @@
+"""Runs benchmarks, each in a process of its own, and puts their figures into one report."""
+
+import importlib
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.figures import Arm, Samples, judged
+from tests.benchmarks.machine import ROOT, commit, machine
+
+
+def report(arms: Sequence[Arm]) -> dict[str, Any]:
+    """Measure all arms. `passed` says that every bar was met; an arm that fails has met none."""
+    where = machine()
+    figures: dict[str, Any] = {}
+    for arm in arms:
+        began = time.monotonic()
+        tell(f"{arm.name} ...")
+        figures |= judged(arm, _run(arm))
+        tell(f"{arm.name}: {time.monotonic() - began:.0f} s")
+    return {
+        "passed": all(figure.get("passed", True) for figure in figures.values()),
+        "figures": figures,
+        "machine": where,
+        "python": platform.python_version(),
+        "commit": commit(),
+    }
+
+
+def show(whole: dict[str, Any]) -> int:
+    """Print the report as one JSON object, and what was missed as sentences on standard error; the exit code."""
+    print(json.dumps(whole, indent=2))
+    for name, figure in whole["figures"].items():
+        if not figure.get("passed", True):
+            tell(f"missed: {name} is {figure['value']} {figure['unit']}, the bar is {figure['bar']}")
+    return 0 if whole["passed"] else 1
+
+
+def measure_here(arm: Arm) -> None:
+    """In the process of one arm: measure, and print the samples as one line of JSON."""
+    with tempfile.TemporaryDirectory(prefix="hearth-bench-") as folder:
+        samples: Samples = importlib.import_module(arm.module).measure(Path(folder))
+    print(json.dumps({name: list(values) for name, values in samples.items()}))
+
+
+def tell(line: str) -> None:
+    """Progress, on standard error: standard output holds the report alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _run(arm: Arm) -> Samples:
+    command = [sys.executable, "-m", "tests.benchmarks", "--measure", arm.name]
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=arm.timeout_s, check=True)
+        samples: Samples = json.loads(done.stdout)
+        return samples
+    except subprocess.TimeoutExpired:
+        tell(f"{arm.name}: not done after {arm.timeout_s:g} s")
+    except subprocess.CalledProcessError as error:
+        tell(f"{arm.name}: ended with {error.returncode}")
+    except ValueError:
+        tell(f"{arm.name}: printed something else than its samples")
+    return {}

@@ -1,0 +1,94 @@
+"""Resident memory of the real program after an answer, over what the model's weights and KV cache take by themselves.
+
+    over = Rss of all mappings - Rss of the mappings of the model file - size of the KV cache
+
+from /proc/PID/smaps. The weights are mapped from their file, so only those of its pages that are resident are taken
+off; the KV cache is cleared when it is made, so all of it is resident. Copies of weights in other memory count as ours.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bot.config import load_config
+from models.llama.fit import inspect, plan
+from models.llama.machine import GpuMemory
+from tests.benchmarks import houses
+from tests.benchmarks.figures import Samples
+from tests.benchmarks.harness import tell
+from tests.benchmarks.machine import ROOT
+
+ROUNDS = 3
+MEGABYTE = 1e6
+
+
+def measure(folder: Path) -> Samples:
+    """The figures of several fresh processes."""
+    config = houses.write_config(folder, houses.HANDBOOK)
+    houses.index(config)
+    model = asyncio.run(houses.chat_model())
+    kv = _kv_bytes(config, model)
+    rounds = [_resident(config, model) for _ in range(ROUNDS)]
+    return {
+        "memory_over_weights_and_kv_mb": [(total - weights - kv) / MEGABYTE for total, weights in rounds],
+        "memory_resident_mb": [total / MEGABYTE for total, _ in rounds],
+        "memory_weights_resident_mb": [weights / MEGABYTE for _, weights in rounds],
+        "memory_kv_mb": [kv / MEGABYTE],
+    }
+
+
+def resident_bytes(smaps: str, suffix: str = "") -> int:
+    """Resident bytes of the mappings in the text of /proc/PID/smaps whose file ends so; of all without a suffix."""
+    total, counts = 0, True
+    for line in smaps.splitlines():
+        name, *rest = line.split()
+        if not name.endswith(":"):
+            counts = line.endswith(suffix)
+        elif name == "Rss:" and counts:
+            total += 1024 * int(rest[0])
+    return total
+
+
+def _kv_bytes(config: Path, model: Path) -> int:
+    settings, header = load_config(config).model.llama, inspect(model)
+    return header.kv_bytes(plan(header, settings, GpuMemory()).context_tokens, settings.kv_type)
+
+
+def _resident(config: Path, model: Path) -> tuple[int, int]:
+    with _program(config) as program:
+        _ask(program)
+        smaps = Path(f"/proc/{program.pid}/smaps").read_text("utf-8")
+    total, weights = resident_bytes(smaps), resident_bytes(smaps, str(model))
+    if not weights:
+        raise ValueError("the model file is not mapped")
+    tell(f"memory: {total / MEGABYTE:.0f} MB resident, {weights / MEGABYTE:.0f} MB of them weights")
+    return total, weights
+
+
+@contextmanager
+def _program(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "bot", "chat", "--jsonl", "--config", str(config)]
+    program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        yield program
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def _ask(program: subprocess.Popen[bytes]) -> None:
+    assert program.stdin is not None and program.stdout is not None
+    program.stdin.write(json.dumps({"text": "On which shelf is the backup drive?"}).encode() + b"\n")
+    program.stdin.flush()
+    for line in program.stdout:
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == "finished" and event["sources"]:
+            return
+        if event["event"] in ("failed", "finished", "error"):
+            raise ValueError(f"no answer from documents: {event}")
+    raise ValueError("the program ended before it had answered")

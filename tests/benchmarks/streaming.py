@@ -1,0 +1,101 @@
+"""Streamed tokens a second through the engine, against a bare llama_decode loop on a context made the same way."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from models.engine import Prompt, Sampling, Usage
+from models.llama.engine import LlamaEngine
+from models.llama.library import library
+from models.llama.loading import Loaded, load
+from models.llama.settings import LlamaSettings
+from models.llama.template import ChatTemplate
+from tests.benchmarks import houses
+from tests.benchmarks.figures import Samples
+from tests.benchmarks.harness import tell
+
+PAIRS = 9
+TOKENS = 128
+SETTINGS = LlamaSettings()
+PROMPT = Prompt("You are a patient teacher.", (), "Explain in detail how a heat pump warms a house in winter.")
+GREEDY = Sampling(temperature=0, repeat_penalty=1.0, max_tokens=TOKENS)
+
+
+def measure(folder: Path) -> Samples:
+    """Rates of both, and their ratio in each pair."""
+    del folder
+    return asyncio.run(_measure())
+
+
+async def _measure() -> Samples:
+    path = await houses.chat_model()
+    bare = Bare(load(path, SETTINGS, lambda _: True))
+    engine = await LlamaEngine.load(path, SETTINGS)
+    try:
+        await _pair(engine, bare, engine_first=True)  # warms both
+        pairs = [await _pair(engine, bare, engine_first=bool(number % 2)) for number in range(PAIRS)]
+    finally:
+        await engine.close()
+        bare.close()
+    streamed, looped = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    tell(f"streaming: {median(streamed):.1f} tokens/s streamed, {median(looped):.1f} bare")
+    ratios = [ours / theirs for ours, theirs in pairs]
+    return {"streamed_over_bare_tokens_per_s": ratios, "streamed_tokens_per_s": streamed, "bare_tokens_per_s": looped}
+
+
+async def _pair(engine: LlamaEngine, bare: "Bare", engine_first: bool) -> tuple[float, float]:
+    """Both rates, measured right after each other, because a shared machine drifts."""
+    if engine_first:
+        streamed = await _streamed(engine)
+        return streamed, bare.rate()
+    looped = bare.rate()
+    return await _streamed(engine), looped
+
+
+async def _streamed(engine: LlamaEngine) -> float:
+    """Tokens a second from the first piece to the last, as the reader of the stream sees them."""
+    first = 0.0
+    async for item in engine.stream(PROMPT, "bench", GREEDY):
+        first = first or time.perf_counter()
+        if isinstance(item, Usage):
+            if item.generated_tokens != TOKENS:
+                raise ValueError(f"the answer had {item.generated_tokens} tokens instead of {TOKENS}")
+            return (TOKENS - 1) / (time.perf_counter() - first)
+    raise ValueError("the stream ended without its usage")
+
+
+class Bare:
+    """The least that generates text: sample greedily, decode one token, again."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._llama: Any = library()
+        self._context = loaded.context._handle
+        self._prompt = ChatTemplate(loaded.model, SETTINGS.thinking).render(PROMPT.turns()).tokens
+        self._sampler = self._llama.llama_sampler_init_greedy()
+
+    def rate(self) -> float:
+        """Tokens a second after the first token of the prompt's answer."""
+        llama = self._llama
+        llama.llama_memory_clear(llama.llama_get_memory(self._context), True)
+        self._decode(self._prompt)
+        token = llama.llama_sampler_sample(self._sampler, self._context, -1)
+        first = time.perf_counter()
+        for _ in range(TOKENS - 1):
+            self._decode([token])
+            token = llama.llama_sampler_sample(self._sampler, self._context, -1)
+        return (TOKENS - 1) / (time.perf_counter() - first)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._llama.llama_sampler_free(self._sampler)
+        self._loaded.context.free()
+        self._loaded.model.free()
+
+    def _decode(self, tokens: Sequence[int]) -> None:
+        array = (self._llama.llama_token * len(tokens))(*tokens)
+        if self._llama.llama_decode(self._context, self._llama.llama_batch_get_one(array, len(tokens))):
+            raise ValueError("llama.cpp refused a batch")

@@ -1,0 +1,51 @@
+"""All benchmarks of `make bench`, with their bars."""
+
+from tests.benchmarks.figures import Arm, Figure
+
+ARMS = (
+    Arm(
+        "streaming",
+        "tests.benchmarks.streaming",
+        (
+            Figure("streamed_over_bare_tokens_per_s", "ratio", ">=", bar=0.90),
+            Figure("streamed_tokens_per_s", "tokens/s"),
+            Figure("bare_tokens_per_s", "tokens/s"),
+        ),
+    ),
+    Arm(
+        "generating",
+        "tests.benchmarks.generating",
+        (
+            Figure("lag_p99_generating_ms", "ms", "<=", bar=50),
+            Figure("lag_p99_idle_before_generating_ms", "ms", "<="),
+        ),
+    ),
+    Arm(
+        "indexing",
+        "tests.benchmarks.indexing",
+        (
+            Figure("lag_p99_indexing_ms", "ms", "<=", bar=50),
+            Figure("lag_p99_idle_before_indexing_ms", "ms", "<="),
+            Figure("reindex_unchanged_2000_files_s", "s", "<=", bar=2),
+            Figure("index_2000_files_s", "s", "<="),
+        ),
+    ),
+    Arm(
+        "message",
+        "tests.benchmarks.message",
+        (
+            Figure("core_per_message_ms", "ms", "<=", bar=5),
+            Figure("core_per_message_p95_ms", "ms", "<="),
+        ),
+    ),
+    Arm(
+        "memory",
+        "tests.benchmarks.memory",
+        (
+            Figure("memory_over_weights_and_kv_mb", "MB", "<=", bar=300),
+            Figure("memory_resident_mb", "MB", "<="),
+            Figure("memory_weights_resident_mb", "MB", "<="),
+            Figure("memory_kv_mb", "MB", "<="),
+        ),
+    ),
+)
