@@ -52,13 +52,14 @@ class Searcher:
 
     async def evidence(self, texts: Iterable[str], collections: Collection[int]) -> list[Evidence]:
         """For each text, what both rankers say of the candidates of all texts."""
-        found = [await self._find(text, collections) for text in texts]
+        # Together, here and below: what waits in a thread's queue does not have to wake it.
+        found = await asyncio.gather(*(self._find(text, collections) for text in texts))
         candidates: set[int] = set()
         for one in found:
             candidates |= one.bm25.keys() | one.cosines.keys()
         # While a reindex runs an index still knows passages that are gone.
         candidates = await self._store.existing(candidates)
-        return [await self._judge(one, candidates) for one in found]
+        return await asyncio.gather(*(self._judge(one, candidates) for one in found))
 
     async def close(self) -> None:
         """End the questions' thread."""
@@ -74,7 +75,7 @@ class Searcher:
         return _Found(terms, ideal, bm25, vector, cosines, background)
 
     async def _match(self, terms: list[frozenset[str]], collections: Collection[int]) -> tuple[dict[int, float], float]:
-        frequencies, count = await self._store.frequencies(terms), await self._store.count()
+        frequencies, count = await asyncio.gather(self._store.frequencies(terms), self._store.count())
         # A word of most passages weighs next to nothing, and costs a look at each of them.
         telling = [term for term, n in zip(terms, frequencies, strict=True) if 2 * n <= count] or terms
         found = await self._store.matching(telling, collections, _CANDIDATES)

@@ -22,8 +22,10 @@ FROM words JOIN passages ON passages.id = words.rowid
 WHERE words MATCH ? AND collection_id IN (SELECT value FROM json_each(?))
 ORDER BY score DESC, words.rowid LIMIT ?
 """
+# The plus keeps FTS5 from asking once for each rowid: every asking counts all words anew for bm25 (30,000 passages, 80
+# ids, common words: 103 ms; so, in one pass, 4 ms).
 _SCORING = """
-SELECT rowid, -bm25(words, ?, ?, ?) FROM words WHERE words MATCH ? AND rowid IN (SELECT value FROM json_each(?))
+SELECT rowid, -bm25(words, ?, ?, ?) FROM words WHERE words MATCH ? AND +rowid IN (SELECT value FROM json_each(?))
 """
 _PASSAGES = """
 SELECT passages.id, collections.name, documents.name, documents.title, heading, page, row, start, end, text
