@@ -63,7 +63,7 @@ class Journal:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
                 (*row, *content),
             )
-            if cursor.rowcount and not ignored:
+            if cursor.rowcount and not ignored and message.attachments:
                 await connection.executemany(
                     "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
                     [
@@ -96,6 +96,14 @@ class Journal:
             return None
         written = await self._written(key) if state == "written" else None
         return Attempt(number, crashes, await self._parts(key), written)
+
+    async def revise(self, message: Message) -> None:
+        """The question was edited while its answer is being made."""
+        async with self._database.transaction() as connection:
+            await connection.execute(
+                "UPDATE messages SET message = ? WHERE platform = ? AND event_id = ? AND message IS NOT NULL",
+                (message_to_json(message), *key_of(message)),
+            )
 
     async def begin(self, key: Key) -> None:
         """The answer is being made: until it ends in another state, dying counts as a crash over it."""
