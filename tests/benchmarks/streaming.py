@@ -17,8 +17,8 @@ from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
 
-PAIRS = 9
-TOKENS = 128
+PAIRS = 13
+TOKENS = 64
 SETTINGS = LlamaSettings()
 PROMPT = Prompt("You are a patient teacher.", (), "Explain in detail how a heat pump warms a house in winter.")
 GREEDY = Sampling(temperature=0, repeat_penalty=1.0, max_tokens=TOKENS)
@@ -74,6 +74,8 @@ class Bare:
         self._loaded = loaded
         self._llama: Any = library()
         self._context = loaded.context._handle
+        no_callback = self._llama.llama_cpp.ggml_abort_callback()
+        self._llama.llama_set_abort_callback(self._context, no_callback, None)
         self._prompt = ChatTemplate(loaded.model, SETTINGS.thinking).render(PROMPT.turns()).tokens
         self._sampler = self._llama.llama_sampler_init_greedy()
 
