@@ -17,6 +17,7 @@ from bot.core.conversation import (
     cited,
     drop_halves,
     fitting,
+    quoted,
     said,
     spoken,
     tail,
@@ -137,10 +138,13 @@ class Answerer:
         names = self._readable(draft.message)
         turns = await self._turns(draft.message, names)
         asked = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
+        earlier = "\n".join([asked, *(each.text for each in draft.message.context[-2:])]).strip()
         begun = time.monotonic()
         try:
             async with asyncio.timeout(self._settings.search_timeout_s):
-                found = await self._library.search(draft.question, names, limit=self._settings.passages, context=asked)
+                found = await self._library.search(
+                    draft.question, names, limit=self._settings.passages, context=earlier
+                )
         except (TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("Answering without documents, the search failed: %s", error)
             self._observer.failed("search")
@@ -155,7 +159,7 @@ class Answerer:
         return (
             self._settings.when_unsupported == "say_so"
             and bool(material.readable)
-            and not (material.found.supported or material.turns or draft.attached)
+            and not (material.found.supported or material.turns or draft.attached or draft.message.context)
         )
 
     def _nothing_found(self, draft: Draft, material: Material) -> Answered:
@@ -171,7 +175,8 @@ class Answerer:
         turns = await self._trim(message, material.turns, share)
         draft.sources = _sources(passages, material.found)
         draft.collections = frozenset(source.collection for source in draft.sources if source.collection)
-        body = tail(question, passages) if passages or material.readable else question
+        before = quoted(message.context, self._engine.count, share.passages // 2)
+        body = tail(question, passages, before) if passages or before or material.readable else question
         history = tuple(spoken(turn, message.audience.private) for turn in turns)
         usage = await self._stream(draft, Prompt(self._system(message, draft.language), history, body))
         return self._close(draft, material, usage)
@@ -230,7 +235,8 @@ class Answerer:
         if asked > share.tail:
             raise PromptTooLong(asked, share.tail)
         found = [hit.passage for hit in material.found.hits] if material.found.supported else []
-        room = min(share.passages, share.tail - asked)
+        said_before = share.passages // 2 if draft.message.context else 0
+        room = min(share.passages, share.tail - asked) - said_before
         attached = fitting(draft.attached, self._engine.count, room)
         if len(attached) < len(draft.attached):
             draft.notes.append(say("attachment_cut", draft.language))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core import prompts
-from bot.core.events import Source
+from bot.core.events import Said, Source
 from knowledge.passages import Passage, Place
 from models.engine import Role, Turn
 
@@ -87,8 +87,8 @@ def heading(passage: Passage | Source) -> str:
     return " › ".join((passage.document, *passage.place.heading))
 
 
-def tail(question: str, passages: Sequence[Passage]) -> str:
-    """The part of the prompt that changes each turn: numbered passages, then the question.
+def tail(question: str, passages: Sequence[Passage], before: str = "") -> str:
+    """The part of the prompt that changes each turn: numbered passages, what was said before, then the question.
 
     The best passage, number 1, stands last: models read best what is next to the question, small ones above all
     (SmolLM2-135M named the right shelf in that order only).
@@ -97,9 +97,24 @@ def tail(question: str, passages: Sequence[Passage]) -> str:
         prompts.render("passage", number=str(number), place=heading(passage), text=passage.text)
         for number, passage in enumerate(passages, 1)
     ]
-    if not numbered:
+    material = list(reversed(numbered))
+    if before:
+        material.append(prompts.render("before", before=before))
+    if not material:
         return prompts.render("question_unsupported", question=question)
-    return prompts.render("question", passages="\n\n".join(reversed(numbered)), question=question)
+    return prompts.render("question", passages="\n\n".join(material), question=question)
+
+
+def quoted(context: Sequence[Said], count: Count, limit: int) -> str:
+    """What was said before a question, one line each, as far as the newest of it fits into `limit` tokens."""
+    lines: list[str] = []
+    left = limit
+    for line in (said(each.speaker, " ".join(each.text.split()), private=False) for each in reversed(context)):
+        if (needed := count(line) + 1) > left:
+            break
+        left -= needed
+        lines.append(line)
+    return "\n".join(reversed(lines))
 
 
 def cited(text: str, sources: Sequence[Source]) -> tuple[Source, ...]:

@@ -32,7 +32,7 @@ class Job:
     """A message being seen to. `work` is what `stop` cancels, until `closing` is set.
 
     `left_open`: an earlier process received the message and did not see it to its end. `delivering`: the platform is
-    getting the final text, which the journal holds.
+    getting the final text, which the journal holds. `revised`: the question as it was edited, to start over with.
     """
 
     message: Message
@@ -46,6 +46,7 @@ class Job:
     opened: bool = False
     closing: bool = False
     delivering: bool = False
+    revised: Message | None = None
     language: Language = "en"
 
 
@@ -111,6 +112,15 @@ class Dispatcher:
             lambda message: message.conversation == conversation and person_id in (None, message.author.id)
         )
 
+    async def revise(self, message: Message) -> bool:
+        """The question was edited: start over with it, into the same reply; False when no answer is being made."""
+        job = self._jobs.get(key_of(message))
+        if job is None or job.closing or job.work is None or not isinstance(job.decision, triage.Answer):
+            return False
+        job.revised = message
+        job.work.cancel()
+        return True
+
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """Stop the answer to a question that was deleted; False when there is none to stop."""
         return bool(self._stop(lambda message: message.conversation == conversation and message.event_id == event_id))
@@ -160,7 +170,7 @@ class Dispatcher:
         self._observer.queued(self._queue.waiting, self._queue.running)
         self._jobs[key_of(job.message)] = job
         job.work = asyncio.create_task(self._work(job))
-        return self._keep(self._see_to(job, job.work))
+        return self._keep(self._see_to(job))
 
     def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -173,18 +183,22 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A task of the core ended with an error", exc_info=error)
 
-    async def _see_to(self, job: Job, work: asyncio.Task[None]) -> None:
+    async def _see_to(self, job: Job) -> None:
         """Wait for the work; when it was stopped or failed, tell the person and the journal."""
         key = key_of(job.message)
+        assert job.work is not None  # _start made it
         try:
-            await asyncio.wait({work})
-            if work.cancelled():
+            await asyncio.wait({job.work})
+            while job.work.cancelled() and job.revised is not None:
+                job.work = asyncio.create_task(self._start_over(job, job.revised))
+                await asyncio.wait({job.work})
+            if job.work.cancelled():
                 await self._end_stopped(job)
-            elif (error := work.exception()) is not None:
+            elif (error := job.work.exception()) is not None:
                 await self._end_failed(job, error)
         except asyncio.CancelledError:
-            work.cancel()
-            await asyncio.wait({work})
+            job.work.cancel()
+            await asyncio.wait({job.work})
             await self._history.journal.release(key)
             raise
         finally:
@@ -201,7 +215,23 @@ class Dispatcher:
             await self._deliver(job, attempt.written)
         elif attempt.hopeless:
             raise Hopeless(attempt.crashes)
-        elif isinstance(job.decision, triage.Answer):
+        else:
+            await self._proceed(job)
+
+    async def _start_over(self, job: Job, message: Message) -> None:
+        job.message, job.revised, job.draft = message, None, None
+        await self._history.journal.revise(message)
+        decision = triage.decide(message, self._policy)
+        # Edited into something that is no question any more, it is treated as an empty one.
+        job.decision = decision if isinstance(decision, triage.Answer) else triage.Refuse("empty_question")
+        if not job.opened:
+            await self._work(job)
+            return
+        await job.reply.replace("")
+        await self._proceed(job)
+
+    async def _proceed(self, job: Job) -> None:
+        if isinstance(job.decision, triage.Answer):
             await self._answer(job, job.decision.question)
         else:
             await self._history.journal.begin(key_of(job.message))

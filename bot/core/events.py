@@ -45,11 +45,21 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody said before a question, read from the platform for this one answer and never kept."""
+
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """Something a person wrote that the bot saw.
 
     `addressed`: it was meant for the bot (mention, reply, direct message, command of the platform).
     `sent_at`: seconds since the epoch by the platform's clock, never used to decide what is new.
+    `command`: the name of a command that the platform itself knows (a slash command); `text` is then its argument.
+    `context`: what was said before in a reply chain or channel, oldest first.
     `platform_data`: what the adapter needs to find the place of its reply again after a restart; strings only.
     """
 
@@ -61,6 +71,8 @@ class Message:
     audience: Audience
     sent_at: float
     attachments: tuple[Attachment, ...] = ()
+    command: str = ""
+    context: tuple[Said, ...] = ()
     platform_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -107,9 +119,13 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """What goes under a finished answer. `text` is the whole answer; `note` is a sentence below it, or empty."""
+    """What goes under a finished answer. `text` is the whole answer; `note` is a sentence below it, or empty.
+
+    `pictures` are shown with it where the platform can; a text says the same.
+    """
 
     text: str
     sources: tuple[Source, ...] = ()
     note: str = ""
     timings: Timings = field(default_factory=Timings)
+    pictures: tuple[Attachment, ...] = ()

@@ -72,6 +72,12 @@ class Inbox(Protocol):
         """Stop running and waiting answers of a conversation, of one person only if given; how many."""
         ...
 
+    async def revise(self, message: Message) -> bool:
+        """The question was edited on the platform: while its answer is being made, it starts over with the new text,
+        into the same reply. False when it was not running or waiting; then nothing happens.
+        """
+        ...
+
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """The question was deleted on the platform: stop its answer. False when it was not running or waiting."""
         ...

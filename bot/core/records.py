@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Source, Timings
+from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Said, Source, Timings
 from knowledge.passages import Place
 
 
@@ -18,6 +18,8 @@ def message_to_json(message: Message) -> str:
             "addressed": message.addressed,
             "audience": {"names": sorted(message.audience.names), "private": message.audience.private},
             "sent_at": message.sent_at,
+            "command": message.command,
+            "context": [[said.speaker, said.text] for said in message.context],
             "platform_data": dict(message.platform_data),
         },
         ensure_ascii=False,
@@ -36,6 +38,8 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         audience=Audience(frozenset(kept["audience"]["names"]), kept["audience"]["private"]),
         sent_at=kept["sent_at"],
         attachments=tuple(attachments),
+        command=kept["command"],
+        context=tuple(Said(speaker, said) for speaker, said in kept["context"]),
         platform_data=kept["platform_data"],
     )
 

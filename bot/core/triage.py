@@ -65,6 +65,9 @@ def decide(message: Message, policy: Policy) -> Decision:
     if message.author.id in policy.blocked:
         return Ignore(Ignored.BLOCKED)
     text = message.text.strip()
+    if message.command:
+        named = RunCommand(message.command, text)
+        return _question(text, message, policy) if named.name == "ask" else named
     command = _prefixed(text, policy) or (_bare(text, policy) if message.addressed else None)
     if command is None and not message.addressed:
         return Ignore(Ignored.NOT_ADDRESSED)

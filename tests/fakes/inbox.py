@@ -40,6 +40,7 @@ class FakeInbox:
         self.left: list[Message] = []
         self.stopped: list[tuple[ConversationId, str | None]] = []
         self.withdrawn: list[tuple[ConversationId, str]] = []
+        self.revised: list[Message] = []
         self._seen: set[str] = set()
         self._running: list[Running] = []
 
@@ -60,6 +61,10 @@ class FakeInbox:
         return self._cancel(
             lambda m: m.conversation == conversation and (person_id is None or m.author.id == person_id)
         )
+
+    async def revise(self, message: Message) -> bool:
+        self.revised.append(message)
+        return any(running.message.event_id == message.event_id for running in self._running)
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         self.withdrawn.append((conversation, event_id))

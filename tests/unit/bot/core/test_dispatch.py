@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.core.events import Attachment, Person
+from bot.core.events import Attachment, Person, Said
 from bot.core.texts import say
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, Recovery, running_core
@@ -376,8 +377,6 @@ async def test_bots_get_no_answer_and_leave_no_trace(house: Path) -> None:
     async with running_core(house) as core:
         asked = message("Where is the backup drive?")
         bot = Person("bridge", "Bridge", is_bot=True)
-        from dataclasses import replace
-
         reply = await core.ask(replace(asked, author=bot))
         assert await core.history.journal.receive(asked), "nothing of it was stored"
     assert reply.calls == []
@@ -399,3 +398,42 @@ async def test_an_answer_that_ended_meanwhile_is_not_resumed(house: Path) -> Non
         asked = message("Where is the backup drive?")
         await core.ask(asked)
         assert await core.history.journal.reopen(("console", "1")) is None
+
+
+async def test_an_edited_question_starts_over_into_the_same_reply(house: Path) -> None:
+    engine = ScriptedEngine(lambda prompt: ["About ", prompt.tail.rpartition("Question: ")[2]])
+    engine.gate.clear()
+    async with running_core(house, engine=engine) as core:
+        reply = await core.send(message("Where is the backup drive?"))
+        await until(lambda: bool(reply.pieces))
+        assert await core.inbox.revise(message("Where does the backup drive live?"))
+        engine.gate.set()
+        await core.inbox.idle()
+        assert not await core.inbox.revise(message("And now?")), "the answer has ended"
+        turns = await core.history.turns(message("").conversation)
+    assert reply.closing is not None
+    assert reply.closing.text == "About Where does the backup drive live?"
+    assert len(core.platform.posts) == 1
+    assert [turn.text for turn in turns] == ["Where does the backup drive live?", reply.closing.text]
+
+
+async def test_what_was_said_before_is_read_for_this_answer_only(house: Path) -> None:
+    async with running_core(house) as core:
+        asked = message("What did they decide?")
+        before = (Said("Ben", "The sprinkler runs at noon."), Said("Eve", "No, at dawn, it is decided."))
+        await core.ask(replace(asked, context=before))
+        await core.ask(message("Where is the backup drive?", "2"))
+    first, second = core.engine.prompts
+    assert "Ben: The sprinkler runs at noon.\nEve: No, at dawn, it is decided." in first.tail
+    assert "it is decided" not in second.tail
+    assert all("it is decided" not in turn.text for turn in second.history)
+
+
+async def test_a_command_of_the_platform_needs_no_prefix(house: Path) -> None:
+    async with running_core(house) as core:
+        stats = await core.ask(replace(message("", "1"), command="stats"))
+        asked = await core.ask(replace(message("Where is the backup drive?", "2"), command="ask"))
+    assert stats.closing is not None
+    assert "Model: scripted" in stats.closing.text
+    assert asked.closing is not None
+    assert asked.closing.text == "The drive is there [1]."
