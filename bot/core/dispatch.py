@@ -1,53 +1,27 @@
-"""Takes messages in, runs one task for each that asks for something, and sees every one of them to its end."""
+"""Takes messages in, gives each that asks for something a task of its own, and can stop it."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 
 from bot.core import triage
-from bot.core.answer import Answered, Answerer, Draft
+from bot.core.answer import Answerer
 from bot.core.attachments import AttachmentReader
-from bot.core.commands import Call, Commands
-from bot.core.errors import ReplyFailed
-from bot.core.events import Closing, ConversationId, Message, PostedPart, Timings
-from bot.core.failures import Hopeless, Undelivered, explain
+from bot.core.commands import Commands
+from bot.core.events import ConversationId, Message
 from bot.core.history import History
-from bot.core.journal import Attempt, Key, key_of
+from bot.core.journal import Key, key_of
 from bot.core.language import Languages
-from bot.core.observe import Observer, Outcome
+from bot.core.observe import Observer
 from bot.core.pace import Pace
 from bot.core.ports import Adapter, Ended, Reply
-from bot.core.queue import FairQueue, Ticket, TooManyWaiting
+from bot.core.queue import FairQueue, TooManyWaiting
 from bot.core.settings import CoreSettings
-from bot.core.texts import Language, say
+from bot.core.worker import Job, Worker
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Job:
-    """A message being seen to. `work` is what `stop` cancels, until `closing` is set.
-
-    `left_open`: an earlier process received the message and did not see it to its end. `delivering`: the platform is
-    getting the final text, which the journal holds. `revised`: the question as it was edited, to start over with.
-    """
-
-    message: Message
-    decision: triage.Answer | triage.RunCommand | triage.Refuse
-    reply: Reply
-    arrived: float = field(default_factory=time.monotonic)
-    ticket: Ticket | None = None
-    draft: Draft | None = None
-    work: asyncio.Task[None] | None = None
-    left_open: bool = False
-    opened: bool = False
-    closing: bool = False
-    delivering: bool = False
-    revised: Message | None = None
-    language: Language = "en"
 
 
 class Dispatcher:
@@ -68,9 +42,7 @@ class Dispatcher:
         self._history = history
         self._queue = queue
         self._answerer = answerer
-        self._attachments = attachments
         self._observer = observer
-        self._languages = Languages(history, settings.language)
         self._pace = Pace(settings.answers_per_minute, settings.pause_s)
         self._commands = commands(self)
         self._policy = triage.Policy(
@@ -79,19 +51,30 @@ class Dispatcher:
             frozenset(settings.blocked_people),
             settings.question_characters,
         )
+        self._worker = Worker(
+            journal=history.journal,
+            queue=queue,
+            answerer=answerer,
+            commands=self._commands,
+            attachments=attachments,
+            languages=Languages(history, settings.language),
+            observer=observer,
+            decide=self._decide,
+            send_timeout_s=settings.send_timeout_s,
+        )
         self._jobs: dict[Key, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, message: Message, reply: Reply) -> Ended | None:
         """Take a message; returns when it is journaled and never waits for the answer, whose end it returns."""
-        decision = triage.decide(message, self._policy)
+        decision = self._decide(message)
         if isinstance(decision, triage.Ignore):
             return None
         job = Job(message, decision, reply)
         try:
             return self._start(job) if await self._receive(job) else None
         except (DatabaseDamaged, DatabaseUnusable) as error:
-            return self._keep(self._end_failed(job, error))
+            return self._keep(self._worker.refuse(job, error))
 
     async def resume(self, adapter: Adapter) -> list[Ended]:
         """Answer what an earlier process left unanswered on the adapter's platform, oldest first."""
@@ -99,7 +82,7 @@ class Dispatcher:
         for message in await self._history.journal.open_messages(adapter.platform):
             if key_of(message) in self._jobs:
                 continue
-            decision = triage.decide(message, self._policy)
+            decision = self._decide(message)
             if isinstance(decision, triage.Ignore):  # blocked since
                 await self._history.journal.end(key_of(message), "cancelled")
                 continue
@@ -142,6 +125,9 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _decide(self, message: Message) -> triage.Decision:
+        return triage.decide(message, self._policy)
+
     async def _receive(self, job: Job) -> bool:
         """Journal a message; False when it was taken before, or its conversation is paused."""
         message, journal = job.message, self._history.journal
@@ -169,8 +155,19 @@ class Dispatcher:
                 job.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queued(self._queue.waiting, self._queue.running)
         self._jobs[key_of(job.message)] = job
-        job.work = asyncio.create_task(self._work(job))
-        return self._keep(self._see_to(job))
+        self._worker.start(job)
+        return self._keep(self._attend(job))
+
+    async def _attend(self, job: Job) -> None:
+        try:
+            await self._worker.see_to(job)
+        finally:
+            if job.ticket is not None:
+                self._queue.leave(job.ticket)
+            self._observer.queued(self._queue.waiting, self._queue.running)
+            del self._jobs[key_of(job.message)]
+        if job.remembered and not self._queue.waiting and not self._queue.running:
+            self._keep(self._answerer.prepare(job.message, job.language))
 
     def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -182,146 +179,3 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A task of the core ended with an error", exc_info=error)
-
-    async def _see_to(self, job: Job) -> None:
-        """Wait for the work; when it was stopped or failed, tell the person and the journal."""
-        key = key_of(job.message)
-        assert job.work is not None  # _start made it
-        try:
-            await asyncio.wait({job.work})
-            while job.work.cancelled() and job.revised is not None:
-                job.work = asyncio.create_task(self._start_over(job, job.revised))
-                await asyncio.wait({job.work})
-            if job.work.cancelled():
-                await self._end_stopped(job)
-            elif (error := job.work.exception()) is not None:
-                await self._end_failed(job, error)
-        except asyncio.CancelledError:
-            job.work.cancel()
-            await asyncio.wait({job.work})
-            await self._history.journal.release(key)
-            raise
-        finally:
-            if job.ticket is not None:
-                self._queue.leave(job.ticket)
-            self._observer.queued(self._queue.waiting, self._queue.running)
-            del self._jobs[key]
-
-    async def _work(self, job: Job) -> None:
-        attempt = await self._open(job)
-        if attempt is None:
-            return
-        if attempt.written is not None:
-            await self._deliver(job, attempt.written)
-        elif attempt.hopeless:
-            raise Hopeless(attempt.crashes)
-        else:
-            await self._proceed(job)
-
-    async def _start_over(self, job: Job, message: Message) -> None:
-        job.message, job.revised, job.draft = message, None, None
-        await self._history.journal.revise(message)
-        decision = triage.decide(message, self._policy)
-        # Edited into something that is no question any more, it is treated as an empty one.
-        job.decision = decision if isinstance(decision, triage.Answer) else triage.Refuse("empty_question")
-        if not job.opened:
-            await self._work(job)
-            return
-        await job.reply.replace("")
-        await self._proceed(job)
-
-    async def _proceed(self, job: Job) -> None:
-        if isinstance(job.decision, triage.Answer):
-            await self._answer(job, job.decision.question)
-        else:
-            await self._history.journal.begin(key_of(job.message))
-            await self._deliver(job, await self._closing_of(job))
-
-    async def _open(self, job: Job) -> Attempt | None:
-        """Begin the reply; None when the answer has ended meanwhile."""
-        key = key_of(job.message)
-
-        async def record(part: PostedPart) -> None:
-            await self._history.journal.record(key, part)
-
-        attempt = await self._history.journal.reopen(key) if job.left_open else Attempt()
-        if attempt is not None:
-            job.language = await self._languages.of(job.message)
-            await job.reply.open(attempt.number, attempt.posted, record)
-            job.opened = True
-        return attempt
-
-    async def _closing_of(self, job: Job) -> Closing:
-        if isinstance(job.decision, triage.RunCommand):
-            call = Call(job.message, job.decision.argument, job.language, job.reply)
-            return await self._commands.run(job.decision.name, call)
-        assert isinstance(job.decision, triage.Refuse)
-        return Closing(say(job.decision.text, job.language, **job.decision.values))
-
-    async def _answer(self, job: Job, question: str) -> None:
-        assert job.ticket is not None  # _start gave one, or made the question a refusal
-        draft = Draft(job.message, question, job.language, job.reply, job.ticket, job.arrived)
-        draft.attached, unread = await self._attachments.read(job.message, job.language)
-        draft.notes.extend(unread)
-        job.draft = draft
-        answered = await self._answerer.answer(draft)
-        await self._write(job, answered)
-        self._queue.free(job.ticket)  # others may use the engine while the platform takes the text at its own pace
-        await self._deliver(job, answered.closing)
-        self._observer.ended(answered.outcome, answered.closing.timings)
-        if answered.keep_turns:
-            self._prepare_ahead(job)
-
-    def _prepare_ahead(self, job: Job) -> None:
-        if not self._queue.waiting and not self._queue.running:
-            self._keep(self._answerer.prepare(job.message, job.language))
-
-    async def _write(self, job: Job, answered: Answered) -> None:
-        job.closing = True
-        await self._history.journal.write(
-            job.message, answered.closing, answered.outcome, sorted(answered.collections), answered.keep_turns
-        )
-
-    async def _deliver(self, job: Job, closing: Closing) -> None:
-        job.closing = job.delivering = True
-        try:
-            async with asyncio.timeout(self._settings.send_timeout_s):
-                await job.reply.finish(closing)
-        except TimeoutError as error:
-            raise Undelivered(self._settings.send_timeout_s) from error
-        await self._history.journal.end(key_of(job.message))
-
-    async def _end_stopped(self, job: Job) -> None:
-        """A stopped answer keeps what was shown of it."""
-        note = say("stopped", job.language)
-        draft = job.draft
-        self._observer.ended("cancelled", draft.timings if draft else Timings())
-        if draft is None or not draft.text.strip():
-            await self._tell(job, note, "cancelled")
-            return
-        closing = Closing(draft.text, draft.sources, note, draft.timings)
-        await self._write(job, Answered(closing, "cancelled", draft.collections, keep_turns=True))
-        await self._deliver(job, closing)
-
-    async def _end_failed(self, job: Job, error: BaseException) -> None:
-        explained = explain(error)
-        self._observer.failed(explained.kind)
-        where = f"{job.message.conversation} {job.message.event_id}"
-        if explained.expected:
-            log.warning("No answer to %s: %s", where, error)
-        else:
-            log.error("No answer to %s", where, exc_info=error)
-        if isinstance(error, ReplyFailed):
-            await self._history.journal.end(key_of(job.message), "failed")
-        elif not job.delivering:  # else it stays in the journal, and the next start delivers it
-            await self._tell(job, explained.sentence(job.language), "failed")
-
-    async def _tell(self, job: Job, sentence: str, state: Outcome) -> None:
-        try:
-            async with asyncio.timeout(self._settings.send_timeout_s):
-                if not job.opened and await self._open(job) is None:
-                    return
-                await job.reply.fail(sentence)
-            await self._history.journal.end(key_of(job.message), state)
-        except (ReplyFailed, TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
-            log.warning("%s %s could not be told: %s", job.message.conversation, job.message.event_id, error)
