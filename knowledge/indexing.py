@@ -159,7 +159,10 @@ class Reindex:
         except Unreadable as error:
             await self._fail(name, examined, error.reason)
             return
-        batches = shop.index.slices(prepare(documents, shop.lexicon))
+        # A row that cannot be read costs itself; it is told now, and again whenever its file is read.
+        self._tally.failed += [Failure(name, row.document, row.problem) for row in documents if row.problem]
+        readable = [document for document in documents if not document.problem]
+        batches = shop.index.slices(prepare(readable, shop.lexicon))
         self._tally.count(await shop.ledger.write(self._collections[name], examined.facts, batches))
 
     async def _fail(self, name: str, examined: Examined, reason: str) -> None:
