@@ -11,7 +11,7 @@ from knowledge.passages import Place
 class SourceFile:
     """A file to read. `document` is its path below the collection's folder, with forward slashes.
 
-    `template` renders a row of a CSV or JSONL file, `{column}` for each column; empty: every column on a line of its own.
+    `template` renders a row of a CSV or JSONL file, `{column}` for each column; empty: each column on a line of its own.
     """
 
     path: Path
@@ -31,7 +31,8 @@ class Draft:
 class ReadDocument:
     """A document read: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`).
 
-    `language` is an ISO 639-1 code, empty when unclear. A row that cannot be read has no drafts and a `problem`: a sentence.
+    `language` is an ISO 639-1 code, empty when unclear. A row that cannot be read has no drafts, and a sentence as its
+    `problem`.
     """
 
     document: str
