@@ -11,7 +11,7 @@ from knowledge.passages import Place
 class SourceFile:
     """A file to read. `document` is its path below the collection's folder, with forward slashes.
 
-    `template` renders a row of a CSV or JSONL file, `{column}` for each column; empty: each column on a line of its own.
+    `template` renders a row of a CSV or JSONL file, `{column}` for each column; empty: a column on each line.
     """
 
     path: Path
