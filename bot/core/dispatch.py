@@ -118,9 +118,12 @@ class Dispatcher:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Let running answers end for `drain_s`, then leave the rest to the next process."""
-        if self._tasks and self._queue.running:
-            await asyncio.wait(self._tasks, timeout=self._settings.drain_s)
+        """Let what is running end for `drain_s`, and leave the rest to the next process."""
+        running = {job.attending for job in self._jobs.values() if job.attending and not job.is_waiting}
+        for task in self._tasks - running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=self._settings.drain_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -156,7 +159,8 @@ class Dispatcher:
         self._observer.queued(self._queue.waiting, self._queue.running)
         self._jobs[key_of(job.message)] = job
         self._worker.start(job)
-        return self._keep(self._attend(job))
+        job.attending = self._keep(self._attend(job))
+        return job.attending
 
     async def _attend(self, job: Job) -> None:
         try:

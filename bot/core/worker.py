@@ -28,7 +28,7 @@ Decide = Callable[[Message], triage.Decision]
 
 @dataclass(eq=False)
 class Job:
-    """A message being seen to. `work` is what `stop` cancels, until `closing` is set.
+    """A message being seen to. `work` is what `stop` cancels, until `closing` is set; `attending` waits for it.
 
     `left_open`: an earlier process received the message and did not see it to its end. `delivering`: the platform is
     getting the final text, which the journal holds. `revised`: the question as it was edited, to start over with.
@@ -42,6 +42,7 @@ class Job:
     ticket: Ticket | None = None
     draft: Draft | None = None
     work: asyncio.Task[None] | None = None
+    attending: asyncio.Task[None] | None = None
     left_open: bool = False
     opened: bool = False
     closing: bool = False
@@ -49,6 +50,11 @@ class Job:
     revised: Message | None = None
     remembered: bool = False
     language: Language = "en"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the message only waits for its turn at the engine."""
+        return self.ticket is not None and not self.ticket.admitted.is_set()
 
 
 class Worker:

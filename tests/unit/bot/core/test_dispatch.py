@@ -437,3 +437,22 @@ async def test_a_command_of_the_platform_needs_no_prefix(house: Path) -> None:
     assert "Model: scripted" in stats.closing.text
     assert asked.closing is not None
     assert asked.closing.text == "The drive is there [1]."
+
+
+async def test_a_stop_in_good_order_lets_deliveries_end_and_leaves_waiting_questions_to_the_next_start(
+    house: Path,
+) -> None:
+    engine = ScriptedEngine()
+    engine.gate.clear()
+    async with running_core(house, engine=engine, drain_s=5) as core:
+        running = await core.send(message("Where is the backup drive?", "1"))
+        await until(lambda: bool(running.pieces))
+        waiting = await core.send(message("Where is the backup drive?", "2", conversation="console:b", author="ben"))
+        command = await core.send(message("!help", "3"))
+        asyncio.get_running_loop().call_later(0.05, engine.gate.set)
+    assert running.closing is not None
+    assert command.closing is not None
+    assert not waiting.ended.is_set()
+    async with running_core(house) as core:
+        left = await core.history.journal.open_messages("console")
+        assert [each.event_id for each in left] == ["2"]
