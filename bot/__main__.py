@@ -2,11 +2,11 @@
 
 import os
 
-# Nothing leaves the house unasked: the hub's library otherwise sends its user's environment along, and looks up a list of
-# tools to name in it. It reads this once, when it is first imported, perhaps by another library.
+# Nothing leaves the house unasked: the hub's library would send a description of the machine along. It reads this
+# once, when it is first imported, perhaps by another library.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-from bot.cli.main import hearth  # noqa: E402 - the line above comes first
+from bot.cli.main import hearth
 
 
 def main() -> None:
