@@ -105,7 +105,8 @@ class Commands:
         return Closing("\n\n".join(lines))
 
     async def _stats(self, call: Call) -> Closing:
-        return Closing(await self._figures.text(call.language))
+        figures = self._figures
+        return Closing(await figures.text(call.language), pictures=await figures.pictures(call.language))
 
     async def _forget(self, call: Call) -> Closing:
         message, everything = call.message, call.argument.casefold() in ("conversation", "all", "tout")

@@ -7,6 +7,8 @@ from statistics import median
 
 import psutil
 
+from bot.core import chart
+from bot.core.events import Attachment
 from bot.core.history import History
 from bot.core.queue import FairQueue
 from bot.core.texts import Language, say
@@ -43,6 +45,14 @@ class Figures:
             tokens_per_s=_median([timings.tokens_per_s for timings in answered if timings.tokens_per_s]),
             collections=await self._collections(language),
         )
+
+    async def pictures(self, language: Language) -> tuple[Attachment, ...]:
+        """The last day as a picture; none when nothing was answered in it."""
+        hours = chart.by_hour(await self._history.figures(), time.time())
+        if not any(hour.answers for hour in hours):
+            return ()
+        titles = say("chart_answers", language), say("chart_first_token", language)
+        return (Attachment("last-day.png", "image/png", chart.draw(hours, titles)),)
 
     async def _collections(self, language: Language) -> str:
         states = await self._library.state()
