@@ -1,0 +1,232 @@
+"""The newest text of an answer on its way to the platform, against a screen in memory."""
+
+import asyncio
+import logging
+
+import pytest
+
+from adapters.pacing import Overall, Pace
+from adapters.showing import Showing
+
+
+class MemoryScreen:
+    """One message that keeps each text it was given."""
+
+    def __init__(self, interval_s: float = 0.0) -> None:
+        self.pace = Pace(assumed_s=interval_s, floor_s=0.0)
+        self.texts: list[str] = []
+        self.finals: list[bool] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.refuses_with: Exception | None = None
+
+    def due(self, text: str) -> Pace | None:
+        return None if self.texts[-1:] == [text] else self.pace
+
+    async def step(self, text: str, *, final: bool) -> None:
+        await self.gate.wait()
+        if self.refuses_with is not None:
+            raise self.refuses_with
+        self.texts.append(text)
+        self.finals.append(final)
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.texts) < count:
+                await asyncio.sleep(0.001)
+
+
+async def test_the_first_text_goes_as_soon_as_it_holds_a_sentence() -> None:
+    screen = MemoryScreen()
+    showing = Showing(screen, first_after_s=60)
+    for text in ["The", "The drive", "The drive is here. It"]:
+        showing.show(text)
+        await asyncio.sleep(0)
+    await screen.until(1)
+    assert screen.texts == ["The drive is here. It"]
+
+
+async def test_the_first_text_goes_without_a_sentence_when_its_time_has_passed() -> None:
+    screen = MemoryScreen()
+    showing = Showing(screen, first_after_s=0.01)
+    showing.show("The drive")
+    await screen.until(1)
+    assert screen.texts == ["The drive"]
+
+
+async def test_a_text_that_is_to_go_at_once_waits_for_no_sentence() -> None:
+    screen = MemoryScreen()
+    showing = Showing(screen, first_after_s=60)
+    showing.show("10 of 50", at_once=True)
+    await screen.until(1)
+    assert screen.texts == ["10 of 50"]
+
+
+async def test_texts_that_come_faster_than_the_pace_leave_only_the_newest() -> None:
+    screen = MemoryScreen(interval_s=60)
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await screen.until(1)
+    for text in ["ab", "abc", "abcd"]:
+        showing.show(text)
+        await asyncio.sleep(0)
+    await showing.finish("abcde")
+    assert screen.texts == ["a", "abcde"]
+    assert screen.finals == [False, True]
+
+
+async def test_a_slow_platform_never_holds_up_the_caller_and_gets_the_newest_text_next() -> None:
+    screen = MemoryScreen()
+    screen.gate.clear()
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await asyncio.sleep(0.001)
+    for text in ["ab", "abc"]:
+        showing.show(text)
+    screen.gate.set()
+    await screen.until(2)
+    assert screen.texts == ["a", "abc"]
+
+
+async def test_a_final_text_that_is_shown_already_is_not_sent_again() -> None:
+    screen = MemoryScreen()
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await screen.until(1)
+    await showing.finish("a")
+    assert screen.texts == ["a"]
+
+
+async def test_the_final_text_waits_for_no_sentence() -> None:
+    screen = MemoryScreen()
+    showing = Showing(screen, first_after_s=60)
+    showing.show("a")
+    await showing.finish("ab")
+    assert screen.texts == ["ab"]
+
+
+async def test_an_error_reaches_the_next_call_once() -> None:
+    screen = MemoryScreen()
+    screen.refuses_with = RuntimeError("the room is gone")
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await asyncio.sleep(0.01)
+    with pytest.raises(RuntimeError, match="gone"):
+        showing.show("ab")
+    screen.refuses_with = None
+    showing.show("abc")
+    await screen.until(1)
+    assert screen.texts == ["abc"]
+
+
+async def test_the_final_text_is_tried_although_an_earlier_one_failed(caplog: pytest.LogCaptureFixture) -> None:
+    screen = MemoryScreen()
+    screen.refuses_with = RuntimeError("a bad minute")
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await asyncio.sleep(0.01)
+    screen.refuses_with = None
+    with caplog.at_level(logging.WARNING):
+        await showing.finish("ab")
+    assert screen.texts == ["ab"]
+    assert "a bad minute" in caplog.text
+
+
+async def test_what_the_final_text_runs_into_is_raised_and_a_further_final_text_is_tried() -> None:
+    screen = MemoryScreen()
+    screen.refuses_with = RuntimeError("the room is gone")
+    showing = Showing(screen)
+    with pytest.raises(RuntimeError, match="gone"):
+        await showing.finish("a")
+    screen.refuses_with = None
+    await showing.finish("The answer failed.")
+    assert screen.texts == ["The answer failed."]
+
+
+async def test_a_cancelled_finish_still_brings_its_text_to_the_platform() -> None:
+    screen = MemoryScreen()
+    screen.gate.clear()
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await asyncio.sleep(0.001)
+    finishing = asyncio.create_task(showing.finish("ab"))
+    await asyncio.sleep(0.001)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    screen.gate.set()
+    await screen.until(2)
+    assert screen.texts == ["a", "ab"]
+
+
+async def test_a_text_that_a_cancelled_finish_left_behind_never_overtakes_the_next_one() -> None:
+    screen = MemoryScreen()
+    screen.gate.clear()
+    showing = Showing(screen)
+    finishing = asyncio.create_task(showing.finish("a"))
+    await asyncio.sleep(0.001)
+    finishing.cancel()
+    failing = asyncio.create_task(showing.finish("a\n\nStopped."))
+    await asyncio.sleep(0.001)
+    screen.gate.set()
+    await failing
+    assert screen.texts == ["a", "a\n\nStopped."]
+
+
+async def test_the_failure_of_an_abandoned_final_text_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    screen = MemoryScreen()
+    screen.gate.clear()
+    showing = Showing(screen)
+    finishing = asyncio.create_task(showing.finish("a"))
+    await asyncio.sleep(0.001)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    screen.refuses_with = RuntimeError("the room is gone")
+    with caplog.at_level(logging.WARNING):
+        screen.gate.set()
+        await asyncio.sleep(0.01)
+    assert "the room is gone" in caplog.text
+
+
+async def test_stopping_waits_for_the_request_under_way_and_shows_no_more() -> None:
+    screen = MemoryScreen()
+    screen.gate.clear()
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await asyncio.sleep(0.001)
+    stopping = asyncio.create_task(showing.stop())
+    showing.show("ab")
+    await asyncio.sleep(0.001)
+    assert not stopping.done()
+    screen.gate.set()
+    await stopping
+    await asyncio.sleep(0.01)
+    assert screen.texts == ["a"]
+
+
+async def test_a_refused_request_comes_again_with_the_newest_text() -> None:
+    class Refusing(MemoryScreen):
+        async def step(self, text: str, *, final: bool) -> None:
+            if not self.finals:
+                self.finals.append(final)
+                self.pace.refused(asyncio.get_running_loop().time(), 0.01)
+                return
+            await super().step(text, final=final)
+
+    screen = Refusing()
+    showing = Showing(screen)
+    showing.show("a", at_once=True)
+    await asyncio.sleep(0.001)
+    showing.show("ab")
+    await screen.until(1)
+    assert screen.texts == ["ab"]
+
+
+async def test_all_channels_together_stay_within_the_overall_limit_and_each_final_text_comes() -> None:
+    overall = Overall(per_s=100, ahead_s=0.05)
+    screens = [MemoryScreen() for _ in range(20)]
+    begun = asyncio.get_running_loop().time()
+    await asyncio.gather(*(Showing(screen, overall=overall).finish("a") for screen in screens))
+    assert [screen.texts for screen in screens] == [["a"]] * 20
+    assert asyncio.get_running_loop().time() - begun >= 19 / 100 - 0.05
