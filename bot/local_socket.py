@@ -77,7 +77,7 @@ class LocalServer:
                 line = await anext(lines, b"")
             await self._see_to(channel, line or b"")
         except ReplyFailed as error:
-            log.info("A client of the local socket has gone: %s", error)
+            log.debug("A client of the local socket has gone: %s", error)
         await channel.close()
         self._channels.discard(channel)
 
