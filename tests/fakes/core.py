@@ -20,7 +20,7 @@ from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeS
 from models.engine import Sampling
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import NotingObserver
-from tests.fakes.plain_reader import PlainReader
+from tests.fakes.paragraph_reader import ParagraphReader
 from tests.fakes.reply import FakePlatform, RecordingReply
 
 DIMENSION = 64
@@ -85,7 +85,7 @@ async def running_core(
     )
     core_settings = CoreSettings.model_validate({"notice_after_s": 0, "drain_s": 0, **settings})
     engine = engine or ScriptedEngine()
-    reader = PlainReader()
+    reader = ParagraphReader()
     history = await History.open(folder / "history.sqlite3")
     library = await Library.open(knowledge, HashingEmbedder(DIMENSION), reader, folder)
     if documents:

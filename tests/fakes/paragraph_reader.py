@@ -1,5 +1,7 @@
 """A reader that takes paragraphs as passages and, in a `.rows` file, lines as documents; it counts what it reads."""
 
+from pathlib import Path
+
 from knowledge.passages import Place
 from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
 
@@ -12,15 +14,18 @@ class ParagraphReader:
 
     async def read(self, source: SourceFile) -> list[ReadDocument]:
         self.read_files.append(source.document)
-        text = source.path.read_text()
+        return await self.read_bytes(source.document, source.path.read_bytes())
+
+    async def read_bytes(self, name: str, data: bytes) -> list[ReadDocument]:
+        text = data.decode()
         if "unreadable" in text:
             raise Unreadable("It says itself that it is unreadable.")
-        if source.path.suffix == ".rows":
+        if name.endswith(".rows"):
             return [
-                ReadDocument(f"{source.document}#row-{n}", line, "en", (Draft(Place(row=n, end=len(line)), line),))
+                ReadDocument(f"{name}#row-{n}", line, "en", (Draft(Place(row=n, end=len(line)), line),))
                 for n, line in enumerate(text.splitlines(), start=1)
             ]
-        return [ReadDocument(source.document, source.path.stem, "en", tuple(_drafts(text)))]
+        return [ReadDocument(name, Path(name).stem, "en", tuple(_drafts(text)))]
 
     async def close(self) -> None:
         pass

@@ -1,0 +1,144 @@
+"""Messages of the fake Discord, with all their versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.fakes.discord_server.clock import iso
+
+if TYPE_CHECKING:
+    from tests.fakes.discord_server.channel import Channel
+    from tests.fakes.discord_server.files import StoredFile
+    from tests.fakes.discord_server.people import User
+
+SUPPRESS_EMBEDS, EPHEMERAL = 1 << 2, 1 << 6
+REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 19, 20, 23
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a message said from a moment on (seconds since the epoch)."""
+
+    at: float
+    content: str
+
+
+@dataclass(eq=False)
+class Message:
+    """A message. `pings` is whom its sending notified: `@everyone`, `<@user>`, `<@&role>`."""
+
+    id: int
+    channel: Channel
+    author: User
+    content: str
+    sent: float
+    embeds: list[dict[str, Any]] = field(default_factory=list)
+    components: list[dict[str, Any]] = field(default_factory=list)
+    files: list[StoredFile] = field(default_factory=list)
+    flags: int = 0
+    answers: Message | None = None
+    nonce: str | int | None = None
+    kind: int = 0
+    pings: frozenset[str] = frozenset()
+    interaction: Mapping[str, Any] | None = None
+    deleted: bool = False
+    thread: Channel | None = None
+    versions: list[Version] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.versions = [Version(self.sent, self.content)]
+
+    def __repr__(self) -> str:
+        return f"<{self.author.name}: {self.content[:60]!r}>"
+
+    @property
+    def edits(self) -> list[Version]:
+        """The versions after the first."""
+        return self.versions[1:]
+
+    @property
+    def ephemeral(self) -> bool:
+        return bool(self.flags & EPHEMERAL)
+
+    @property
+    def buttons(self) -> dict[str, str]:
+        """The labels of its buttons, each with its custom id."""
+        rows = [part for row in self.components for part in row.get("components", ())]
+        return {part.get("label", ""): part["custom_id"] for part in rows if "custom_id" in part}
+
+    def change(self, content: str, at: float) -> None:
+        """Put a new text in place of the old."""
+        self.content = content
+        self.versions.append(Version(at, content))
+
+    def mentioned(self) -> list[User]:
+        """The users it names, and the author of the message it answers."""
+        people = self.channel.world.people
+        ids = [int(found) for found in re.findall(r"<@!?(\d+)>", self.content)]
+        named = [people[one] for one in dict.fromkeys(ids) if one in people]
+        if self.answers and f"<@{self.answers.author.id}>" in self.pings and self.answers.author not in named:
+            named.append(self.answers.author)
+        return named
+
+    def payload(self, *, nested: bool = False) -> dict[str, Any]:
+        edited = iso(self.versions[-1].at) if self.edits else None
+        return {
+            "id": str(self.id),
+            "channel_id": str(self.channel.id),
+            "type": self.kind,
+            "author": self.author.payload(),
+            "content": self.content,
+            "timestamp": iso(self.sent),
+            "edited_timestamp": edited,
+            "tts": False,
+            "mention_everyone": "@everyone" in self.pings,
+            "mentions": [user.payload() for user in self.mentioned()],
+            "mention_roles": re.findall(r"<@&(\d+)>", self.content),
+            "attachments": [file.payload() for file in self.files],
+            "embeds": [] if self.flags & SUPPRESS_EMBEDS else self.embeds,
+            "components": self.components,
+            "pinned": False,
+            "flags": self.flags,
+            **({"nonce": self.nonce} if self.nonce is not None else {}),
+            **self._relations(nested),
+        }
+
+    def _relations(self, nested: bool) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        if self.interaction:
+            told["interaction_metadata"] = dict(self.interaction)
+            told["application_id"] = told["webhook_id"] = str(self.channel.world.bot.id)
+        if self.thread:
+            told["thread"] = self.thread.payload()
+        if self.answers is not None:
+            told["message_reference"] = {
+                "type": 0,
+                "message_id": str(self.answers.id),
+                "channel_id": str(self.answers.channel.id),
+                **self.answers.channel.guild_key(),
+            }
+            if not nested:
+                told["referenced_message"] = None if self.answers.deleted else self.answers.payload(nested=True)
+        return told
+
+
+def pings(content: str, allowed: Mapping[str, Any] | None, answered: User | None) -> frozenset[str]:
+    """Whom a message notifies: without `allowed_mentions` everybody it names (message.mdx, "Allowed Mentions Object")."""
+    users, roles = set(re.findall(r"<@!?(\d+)>", content)), set(re.findall(r"<@&(\d+)>", content))
+    everyone = bool(re.search(r"@(everyone|here)", content))
+    replied = answered is not None
+    if allowed is not None:
+        parse = allowed.get("parse") or []
+        users &= users if "users" in parse else {str(one) for one in allowed.get("users") or ()}
+        roles &= roles if "roles" in parse else {str(one) for one in allowed.get("roles") or ()}
+        everyone = everyone and "everyone" in parse
+        replied = replied and bool(allowed.get("replied_user"))
+    found = {f"<@{one}>" for one in users} | {f"<@&{one}>" for one in roles}
+    if everyone:
+        found.add("@everyone")
+    if replied and answered is not None:
+        found.add(answered.mention)
+    return frozenset(found)
