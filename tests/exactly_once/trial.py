@@ -132,7 +132,19 @@ class Trial:
             self._child.kill()
         self._bury(aim)
 
+    def _wait_for(self, aim: Aim) -> None:
+        """Wait until the strike has come, or the target has slipped past its phase: killed then, it counts as closed.
+
+        That happens to "queued" when chance put all the questions before it into one other conversation.
+        """
+        patience = time.monotonic() + PATIENCE_S
+        while self._child.is_alive and time.monotonic() < patience:
+            if self._aim is not None and self.platform.has_ended(aim.event_id):
+                self._child.kill()
+            time.sleep(0.005)
+
     def _bury(self, aim: Aim) -> None:
+        self._wait_for(aim)
         try:
             code = self._child.await_death(PATIENCE_S)
         except subprocess.TimeoutExpired as error:
