@@ -92,12 +92,7 @@ class Channel(Asking):
         """Delete messages; several at once as moderators do."""
         for message in messages:
             message.deleted = True
-        ids = [str(message.id) for message in messages]
-        where = {"channel_id": str(self.id), **self.guild_key()}
-        if len(ids) == 1:
-            self._tell("MESSAGE_DELETE", {"id": ids[0], **where})
-        else:
-            self._tell("MESSAGE_DELETE_BULK", {"ids": ids, **where})
+        self.forgotten(*messages)
         await self.world.settled()
 
     def thread(self, name: str, *, of: Message | None = None, owner: Somebody | None = None) -> Channel:
@@ -163,6 +158,15 @@ class Channel(Asking):
         data = {**message.payload(), **self._author_of(message)}
         data.pop("nonce", None)
         self._tell("MESSAGE_UPDATE", data, message)
+
+    def forgotten(self, *messages: Message) -> None:
+        """Tell of messages that are gone."""
+        ids = [str(message.id) for message in messages]
+        where = {"channel_id": str(self.id), **self.guild_key()}
+        if len(ids) == 1:
+            self._tell("MESSAGE_DELETE", {"id": ids[0], **where})
+        else:
+            self._tell("MESSAGE_DELETE_BULK", {"ids": ids, **where})
 
     def guild_key(self) -> dict[str, str]:
         return {"guild_id": str(self.guild.id)} if self.guild else {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.discord_server.clock import iso
+from tests.fakes.discord_server.intents import Intent
 
 if TYPE_CHECKING:
     from tests.fakes.discord_server.channel import Channel
@@ -125,8 +126,17 @@ class Message:
         return told
 
 
+def readable_data(message: Message, data: Mapping[str, Any], granted: Intent) -> Mapping[str, Any]:
+    """What the bot is given of a message: without the intent for contents only its own, direct ones and mentions."""
+    bot = message.channel.world.bot
+    own = message.author is bot or message.channel.guild is None or bot in message.mentioned()
+    if own or Intent.MESSAGE_CONTENT in granted:
+        return data
+    return {**data, "content": "", "embeds": [], "attachments": [], "components": []}
+
+
 def pings(content: str, allowed: Mapping[str, Any] | None, answered: User | None) -> frozenset[str]:
-    """Whom a message notifies: without `allowed_mentions` everybody it names (message.mdx, "Allowed Mentions Object")."""
+    """Whom a message notifies: without `allowed_mentions` everybody it names (message.mdx, "Allowed Mentions")."""
     users, roles = set(re.findall(r"<@!?(\d+)>", content)), set(re.findall(r"<@&(\d+)>", content))
     everyone = bool(re.search(r"@(everyone|here)", content))
     replied = answered is not None

@@ -21,8 +21,8 @@ from tests.fakes.discord_server.people import Member, User
 class Settings:
     """What an admin switches in the developer portal, and figures of the platform that tests may shrink.
 
-    `nonce_memory_s`: how long a nonce is remembered ("the past few minutes", message.mdx). `old_edits`: how many edits of
-    messages older than an hour pass before 30046. `sessions_left`: the day's session starts.
+    `nonce_memory_s`: how long a nonce is remembered ("the past few minutes", message.mdx). `old_edits`: how many edits
+    of a message older than an hour pass before 30046. `sessions_left`: the day's session starts.
     """
 
     token: str = "loopback-token"
@@ -66,6 +66,16 @@ class World:
         self.commands = Commands(self)
         self.bot = self.person("Hearth", is_bot=True)
         self._nonces: dict[tuple[int, str], tuple[float, Message]] = {}
+
+    @property
+    def gateway_url(self) -> str:
+        """Where the websocket is."""
+        return self.base_url.replace("http://", "ws://") + "/gateway"
+
+    def application_flags(self) -> int:
+        """Which privileged intents are switched on, in the bits for bots in few guilds (resources/application.mdx)."""
+        bits = {Intent.GUILD_PRESENCES: 1 << 13, Intent.GUILD_MEMBERS: 1 << 15, Intent.MESSAGE_CONTENT: 1 << 19}
+        return sum(bit for intent, bit in bits.items() if intent in self.settings.privileged)
 
     def person(self, name: str, *, is_bot: bool = False) -> User:
         """The user of that name, made where there is none."""
