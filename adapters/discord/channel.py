@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from adapters.pacing import Pace
 from bot.core.events import Attachment
 
 Buttons = Literal["none", "running", "ended"]
 """What is under a message: nothing, what goes with an answer in the making, or what goes with a finished one."""
+
+Request = Literal["send", "edit", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,6 @@ class Channel(Protocol):
         """What is posted already in answer to the question, oldest first."""
         ...
 
-    def edit_pause_s(self) -> float:
-        """Seconds until the platform takes an edit here without using up its allowance; 0.0 when it is not known."""
+    def pace(self, kind: Request) -> Pace:
+        """The pace that such requests go at here; one that is shared with all other answers in the place."""
         ...

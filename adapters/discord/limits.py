@@ -15,9 +15,6 @@ TYPING_LASTS_S = 10.0
 HISTORY_PAGE = 100
 """The most messages one request for a channel's history brings (`resources/message.mdx`)."""
 
-SHARDED_FROM_GUILDS = 2500
-"""From so many servers on a bot must shard (`events/gateway.mdx`)."""
-
 AUTHENTICATION_FAILED = 4004
 """The gateway's close code for a token it does not know (`topics/opcodes-and-status-codes.mdx`)."""
 
@@ -29,3 +26,21 @@ NO_HISTORY_TO_REPLY = 160002
 
 THREAD_EXISTS = 160004
 """The error for a second thread on the same message (`topics/opcodes-and-status-codes.mdx`)."""
+
+INTERACTION_LASTS_S = 15 * 60.0
+"""How long the token of an interaction is good for (`interactions/receiving-and-responding.mdx`)."""
+
+CUSTOM_ID_CHARACTERS = 100
+"""The longest id of a button (`components/reference.mdx`)."""
+
+UNKNOWN_INTERACTION = 10062
+"""The error for a first response after 3 seconds (`topics/opcodes-and-status-codes.mdx`)."""
+
+ALREADY_ACKNOWLEDGED = 40060
+"""The error for a second first response (`topics/opcodes-and-status-codes.mdx`)."""
+
+UNKNOWN_WEBHOOK = 10015
+"""The error for a token that has ended (`topics/opcodes-and-status-codes.mdx`)."""
+
+INVALID_WEBHOOK_TOKEN = 50027
+"""The error for a token that has ended, where the webhook is still known (`topics/opcodes-and-status-codes.mdx`)."""

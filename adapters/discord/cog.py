@@ -1,0 +1,173 @@
+"""Listens to a bot: hands in what is meant for Hearth, follows edits and deletions, and catches up after gaps."""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import discord
+from discord.ext import commands
+
+from adapters.discord import attachments, catch_up, context
+from adapters.discord.addressing import judge
+from adapters.discord.answers import Answers
+from adapters.discord.connection import AnyBot
+from adapters.discord.lanes import Lanes
+from adapters.discord.marks import Marks
+from adapters.discord.people import People, Standing
+from adapters.discord.settings import DiscordSettings
+from adapters.discord.translate import Enclosed, question_of, seen, spoken
+from bot.core.events import Message
+from bot.core.ports import Ended, Inbox
+
+log = logging.getLogger(__name__)
+
+MARKS_FILE = "discord-marks.json"
+
+
+class HearthCog(commands.Cog, name="Hearth"):
+    """What Hearth is inside a bot. It leaves the bot's intents, commands and presence alone."""
+
+    def __init__(self, bot: AnyBot, settings: DiscordSettings, inbox: Inbox, answers: Answers, folder: Path) -> None:
+        """`folder` is where the adapter keeps what it has read."""
+        self._bot = bot
+        self._settings = settings
+        self._inbox = inbox
+        self._answers = answers
+        self._marks = Marks(folder / MARKS_FILE)
+        self._people = People(bot)
+        self._lanes = Lanes()
+        self._running: dict[int, Message] = {}
+        self._before_gap: catch_up.Gap | None = None
+        self._caught_up = asyncio.Event()
+        self._resumed = False
+
+    async def cog_load(self) -> None:
+        """Remember what was read; inside a bot that is ready already, begin at once."""
+        await self._marks.load()
+        if self._bot.is_ready():
+            await self.on_connect()
+            await self.on_ready()
+
+    async def cog_unload(self) -> None:
+        """Leave the bot as it was."""
+        await self._answers.close()
+        await self._marks.close()
+
+    @commands.Cog.listener()
+    async def on_connect(self) -> None:
+        """A new session: what came since the last one ended is missing. Messages wait until it is found."""
+        self._caught_up.clear()
+        if self._before_gap is None:
+            self._before_gap = catch_up.Gap(self._marks.snapshot(), self._marks.newest, self._marks.direct)
+
+    @commands.Cog.listener()
+    async def on_ready(self) -> None:
+        """The bot can read and write: answer what was left, then what was missed."""
+        gap, self._before_gap = self._before_gap, None
+        try:
+            if not self._resumed:
+                self._resumed = True
+                await self._inbox.resume(self._answers)
+            if gap is not None:
+                await self._catch_up(gap)
+        finally:
+            self._caught_up.set()
+
+    @commands.Cog.listener()
+    async def on_message(self, message: discord.Message) -> None:
+        """Hand a message in when it is meant for us; returns when the core has it."""
+        async with self._lanes.turn(message.channel.id):
+            await self._caught_up.wait()
+            await self._take(message)
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """A question was edited; Discord also sends this when it only unfolds a link."""
+        running = self._running.get(payload.message_id)
+        us = self._bot.user
+        if running is None or us is None or spoken(payload.message, us) == running.text:
+            return
+        edited = await self._question(payload.message, us)
+        if payload.message_id in self._running:
+            self._running[payload.message_id] = edited
+            await self._inbox.revise(edited)
+
+    @commands.Cog.listener()
+    async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
+        """A question was deleted."""
+        await self._withdraw([payload.message_id])
+
+    @commands.Cog.listener()
+    async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
+        """Many messages were deleted at once."""
+        await self._withdraw(payload.message_ids)
+
+    async def _withdraw(self, message_ids: Iterable[int]) -> None:
+        for message_id in message_ids:
+            if running := self._running.get(message_id):
+                await self._inbox.withdraw(running.conversation, running.event_id)
+
+    async def _take(self, message: discord.Message) -> None:
+        us = self._bot.user
+        if us is None:
+            return
+        if await self._is_ours(message, us):
+            await self._hand_in(message, us)
+        self._marks.see(message.channel.id, message.id, direct=message.guild is None)
+
+    async def _is_ours(self, message: discord.Message, us: discord.ClientUser) -> bool:
+        if message.author.id == us.id:
+            return False
+        found = seen(message, us, self._marks.owns(message.channel.id), await self._is_host_command(message))
+        if found.guild_id is None and (self._settings.roles.allow or self._settings.roles.block):
+            standing = await self._people.standing(found.author_id)
+            found = dataclasses.replace(found, role_ids=standing.role_ids)
+        if (reason := judge(found, self._settings)) is not None:
+            log.debug("Message %d is left alone: %s.", message.id, reason)
+            return False
+        if isinstance(message.channel, discord.Thread) and found.mentions_us:
+            self._marks.own(message.channel.id)
+        return True
+
+    async def _is_host_command(self, message: discord.Message) -> bool:
+        if not self._bot.commands:
+            return False
+        return (await self._bot.get_context(message)).valid
+
+    async def _hand_in(self, message: discord.Message, us: discord.ClientUser) -> None:
+        question = await self._question(message, us)
+        ended = await self._inbox.handle(question, self._answers.reply_to(question))
+        if ended is not None:
+            self._follow(message.id, question, ended)
+
+    def _follow(self, message_id: int, question: Message, ended: Ended) -> None:
+        self._running[message_id] = question
+        ended.add_done_callback(lambda _: self._running.pop(message_id, None))
+
+    async def _question(self, message: discord.Message, us: discord.ClientUser) -> Message:
+        enclosed = Enclosed()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.read_timeout_s):
+                enclosed = await self._enclosed(message, us)
+        return question_of(message, us, self._settings, enclosed)
+
+    async def _enclosed(self, message: discord.Message, us: discord.ClientUser) -> Enclosed:
+        settings = self._settings
+        standing = await self._people.standing(message.author.id) if message.guild is None else Standing()
+        said = await context.before(
+            message, settings.reply_chain, settings.recent_in(message.channel.id), lambda each: spoken(each, us)
+        )
+        above = await context.replied_to(message)
+        files = [*message.attachments, *(above.attachments if above else ())]
+        fetched = await attachments.fetch(files, settings.attachments, settings.attachment_bytes)
+        return Enclosed(said, fetched, standing)
+
+    async def _catch_up(self, gap: catch_up.Gap) -> None:
+        missed = await catch_up.missed(self._bot, gap, self._settings)
+        if missed:
+            log.info("Looking at %d messages that came meanwhile.", len(missed))
+        for message in missed:
+            await self._take(message)

@@ -1,0 +1,80 @@
+"""Turns the errors of Discord's library into the port's, each with a sentence for the admin."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import discord
+
+from adapters.discord.channel import Unsettled
+from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS
+from bot.core.errors import ReplyFailed
+
+REASONS = {
+    10003: "The channel does not exist any more.",
+    10004: "The server does not exist any more, or the bot was removed from it.",
+    10008: "The message with the answer was deleted.",
+    50001: "The bot may not see the channel: give it the permission “View Channel”.",
+    50007: "The person takes no direct messages from the bot.",
+    50013: "The bot may not do this in the channel: give it the permissions “Send Messages”, “Send Messages in Threads”"
+    " and “Read Message History”.",
+    50083: "The thread is closed.",
+}
+"""What error codes mean (`topics/opcodes-and-status-codes.mdx`)."""
+
+LOST = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+"""What a broken connection raises."""
+
+
+@dataclass(eq=False)
+class DiscordUnusable(Exception):
+    """Discord will not have the bot. `reason` says what to do, and never holds the token."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def sentence(error: discord.HTTPException) -> str:
+    """Why Discord refuses, for the log."""
+    return REASONS.get(error.code, f"Discord refused with status {error.status}, code {error.code}: {error.text}")
+
+
+def passes(error: discord.HTTPException) -> bool:
+    """Whether the same request may be taken later."""
+    return error.status >= 500 or error.status == 429
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raises ReplyFailed for what Discord refuses for good, and Unsettled for what may pass."""
+    try:
+        yield
+    except discord.RateLimited as error:
+        raise Unsettled(f"Discord asks to wait {error.retry_after:.0f} s") from error
+    except discord.HTTPException as error:
+        if passes(error):
+            raise Unsettled(f"Discord answered with status {error.status}") from error
+        raise ReplyFailed(sentence(error)) from error
+    except LOST as error:
+        raise Unsettled(f"Discord was not reached: {type(error).__name__}") from error
+
+
+def unusable(error: Exception, token_env: str) -> Exception:
+    """The error as a sentence for the admin where it is one of those that an admin can mend."""
+    code = error.code if isinstance(error, discord.ConnectionClosed) else None
+    if isinstance(error, discord.LoginFailure) or code == AUTHENTICATION_FAILED:
+        return DiscordUnusable(
+            f"Discord does not know the token in ${token_env}. Copy it anew: Developer Portal, your application, Bot,"
+            f" “Reset Token”."
+        )
+    if isinstance(error, discord.PrivilegedIntentsRequired) or code == DISALLOWED_INTENTS:
+        return DiscordUnusable(
+            "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”:"
+            " Developer Portal, your application, Bot, Privileged Gateway Intents; or set discord.message_content to"
+            " false, and only mentions, replies and direct messages are read."
+        )
+    return error

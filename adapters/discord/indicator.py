@@ -1,0 +1,41 @@
+"""Shows that an answer is being written, for as long as it takes."""
+
+import asyncio
+import logging
+
+from adapters.discord.channel import Channel, Unsettled
+from adapters.discord.limits import TYPING_LASTS_S
+from bot.core.errors import ReplyFailed
+
+log = logging.getLogger(__name__)
+
+RENEWED_S = TYPING_LASTS_S - 2
+LONGEST_S = 900.0
+"""An answer that nobody ends shows typing no longer than this."""
+
+
+class Typing:
+    """Typing in one channel. That it cannot be shown fails no answer: the answer itself will tell."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Show it from now on."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep())
+
+    def stop(self) -> None:
+        """Let it fade."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _keep(self) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                while True:
+                    await self._channel.typing()
+                    await asyncio.sleep(RENEWED_S)
+        except (ReplyFailed, Unsettled, TimeoutError) as error:
+            log.debug("Typing is shown no longer: %s", error)

@@ -1,0 +1,111 @@
+"""Remembers, over restarts, how far each channel was read and which threads are Hearth's own; no texts."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+SAVED_EVERY_S = 1.0
+THREADS_KEPT = 2000
+CHANNELS_KEPT = 5000
+
+
+class Marks:
+    """The newest message seen in each channel, by its id.
+
+    A mark that is lost only makes the next start look at messages again; the core knows those it has handled.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: dict[int, int] = {}
+        self._direct: set[int] = set()
+        self._threads: dict[int, None] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="discord-marks")
+        self._saving: asyncio.TimerHandle | None = None
+
+    async def load(self) -> None:
+        """Read what an earlier process left; a damaged file counts as none."""
+        kept = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+        self._seen = {int(channel): int(message) for channel, message in kept.get("seen", {}).items()}
+        self._direct = {int(channel) for channel in kept.get("direct", [])}
+        self._threads = dict.fromkeys(int(thread) for thread in kept.get("threads", []))
+
+    @property
+    def newest(self) -> int:
+        """The newest message seen anywhere; 0 when none was."""
+        return max(self._seen.values(), default=0)
+
+    @property
+    def direct(self) -> frozenset[int]:
+        """The direct message channels in which people have written."""
+        return frozenset(self._direct)
+
+    def snapshot(self) -> dict[int, int]:
+        """The newest message seen in each channel, as of now."""
+        return dict(self._seen)
+
+    def see(self, channel_id: int, message_id: int, direct: bool = False) -> None:
+        """A message of a channel has been dealt with."""
+        earlier = self._seen.pop(channel_id, 0)
+        self._seen[channel_id] = max(message_id, earlier)
+        while len(self._seen) > CHANNELS_KEPT:
+            self._seen.pop(next(iter(self._seen)))
+        if direct:
+            self._direct.add(channel_id)
+        self._save_soon()
+
+    def own(self, thread_id: int) -> None:
+        """From now on a thread is Hearth's own."""
+        self._threads[thread_id] = None
+        while len(self._threads) > THREADS_KEPT:
+            del self._threads[next(iter(self._threads))]
+        self._save_soon()
+
+    def owns(self, thread_id: int) -> bool:
+        """Whether a thread is Hearth's own."""
+        return thread_id in self._threads
+
+    async def close(self) -> None:
+        """Save, and end what saving needed."""
+        if self._saving is not None:
+            self._saving.cancel()
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
+        self._thread.shutdown(wait=False)
+
+    def _save_soon(self) -> None:
+        if self._saving is None:
+            self._saving = asyncio.get_running_loop().call_later(SAVED_EVERY_S, self._save)
+
+    def _save(self) -> None:
+        self._saving = None
+        asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
+
+    def _writer(self) -> Callable[[], None]:
+        direct = self._direct & self._seen.keys()
+        kept = json.dumps({"seen": self._seen, "direct": sorted(direct), "threads": list(self._threads)})
+
+        def write() -> None:
+            temporary = self._file.with_suffix(".new")
+            try:
+                temporary.write_text(kept, encoding="utf-8")
+                temporary.replace(self._file)
+            except OSError as error:
+                log.warning("What was read on Discord cannot be noted in %s: %s", self._file, error.strerror)
+
+        return write
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.warning("What was read on Discord is unknown, %s cannot be read: %s", self._file, type(error).__name__)
+            return {}
+        return kept if isinstance(kept, dict) else {}

@@ -1,0 +1,78 @@
+"""A simulated Discord with one server, one channel and people, and Hearth's cog in a bot on it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import simcord
+from simcord import ChannelHandle, Env, GuildHandle, MemberActor
+
+from adapters.discord.answers import Answers
+from adapters.discord.bot import build_bot
+from adapters.discord.cog import HearthCog
+from adapters.discord.connection import AnyBot
+from adapters.discord.rates import Rates
+from adapters.discord.settings import DiscordSettings
+from tests.fakes.inbox import FakeInbox
+
+
+@dataclass
+class House:
+    """What a test plays with. `ana` and `ben` are members of the guild."""
+
+    env: Env
+    inbox: FakeInbox
+    settings: DiscordSettings
+    folder: Path
+    guild: GuildHandle = field(init=False)
+    channel: ChannelHandle = field(init=False)
+    ana: MemberActor = field(init=False)
+    ben: MemberActor = field(init=False)
+
+    def furnish(self) -> None:
+        """Make the server and its people."""
+        self.guild = self.env.create_guild("Rook Lane")
+        self.channel = self.guild.create_text_channel("kitchen")
+        self.ana = self.guild.add_member(self.env.create_user("ana"))
+        self.ben = self.guild.add_member(self.env.create_user("ben"))
+
+    @property
+    def mention(self) -> str:
+        """What people write to address the bot."""
+        assert self.env.bot.user is not None
+        return self.env.bot.user.mention
+
+    def answers(self, channel: ChannelHandle | None = None) -> list[str]:
+        """The bot's messages in a channel, oldest first."""
+        assert self.env.bot.user is not None
+        us = self.env.bot.user.id
+        return [message.content for message in (channel or self.channel).history() if message.author.id == us]
+
+    async def restart(self) -> None:
+        """A new process: the same Discord, data folder and inbox."""
+        await self.env.restart_bot(small_bot(self.settings, self.inbox, self.folder))
+
+
+def small_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path) -> AnyBot:
+    """The smallest bot, which takes the cog in when it starts."""
+    rates = Rates()
+    bot = build_bot(settings, rates)
+
+    async def setup_hook() -> None:
+        await bot.add_cog(HearthCog(bot, settings, inbox, Answers(bot, rates), folder))
+
+    bot.setup_hook = setup_hook  # type: ignore[method-assign]
+    return bot
+
+
+@asynccontextmanager
+async def house(
+    folder: Path, settings: DiscordSettings | None = None, inbox: FakeInbox | None = None
+) -> AsyncIterator[House]:
+    """A running house."""
+    settings, inbox = settings or DiscordSettings(), inbox or FakeInbox()
+    async with simcord.run(small_bot(settings, inbox, folder), settle_timeout=10) as env:
+        place = House(env, inbox, settings, folder)
+        place.furnish()
+        yield place
