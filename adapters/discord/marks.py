@@ -1,18 +1,28 @@
 """Remembers, over restarts, how far each channel was read and which threads are Hearth's own; no texts."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 log = logging.getLogger(__name__)
 
 SAVED_EVERY_S = 1.0
 THREADS_KEPT = 2000
 CHANNELS_KEPT = 5000
+
+
+class Kept(BaseModel):
+    """What the file holds: the newest message by channel, which channels are direct, and Hearth's own threads."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seen: dict[int, int] = {}
+    direct: list[int] = []
+    threads: list[int] = []
 
 
 class Marks:
@@ -32,9 +42,8 @@ class Marks:
     async def load(self) -> None:
         """Read what an earlier process left; a damaged file counts as none."""
         kept = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
-        self._seen = {int(channel): int(message) for channel, message in kept.get("seen", {}).items()}
-        self._direct = {int(channel) for channel in kept.get("direct", [])}
-        self._threads = dict.fromkeys(int(thread) for thread in kept.get("threads", []))
+        self._seen, self._direct = dict(kept.seen), set(kept.direct)
+        self._threads = dict.fromkeys(kept.threads)
 
     @property
     def newest(self) -> int:
@@ -88,7 +97,7 @@ class Marks:
 
     def _writer(self) -> Callable[[], None]:
         direct = self._direct & self._seen.keys()
-        kept = json.dumps({"seen": self._seen, "direct": sorted(direct), "threads": list(self._threads)})
+        kept = Kept(seen=self._seen, direct=sorted(direct), threads=list(self._threads)).model_dump_json()
 
         def write() -> None:
             temporary = self._file.with_suffix(".new")
@@ -100,12 +109,11 @@ class Marks:
 
         return write
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> Kept:
         try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
+            return Kept.model_validate_json(self._file.read_bytes())
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
+            return Kept()
+        except (OSError, ValidationError) as error:
             log.warning("What was read on Discord is unknown, %s cannot be read: %s", self._file, type(error).__name__)
-            return {}
-        return kept if isinstance(kept, dict) else {}
+            return Kept()

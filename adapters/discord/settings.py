@@ -32,6 +32,7 @@ class DiscordSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    enabled: bool = Field(False, description="Whether `hearth run` answers on Discord.")
     token_env: str = Field("HEARTH_DISCORD_TOKEN", description="The environment variable that holds the bot's token.")
     message_content: bool = Field(
         True, description="Ask for the Message Content intent; without it only mentions, replies and DMs can be read."

@@ -7,11 +7,13 @@ import pytest
 
 from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
+from adapters.discord.reply import DiscordReply
 from bot.core.errors import ReplyFailed
 from bot.core.events import Closing, PostedPart, Source
 from bot.core.ports import Reply
 from knowledge.passages import Place
 from tests.fakes.channel import MemoryChannel
+from tests.fakes.discord_place import MemoryPlace
 from tests.fakes.reply import FakePlatform, RecordingReply
 
 SOURCE = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "The drive is on shelf Heron.", 0.9)
@@ -70,7 +72,27 @@ class ConsoleStage:
         self._channel.gone = True
 
 
-STAGES: dict[str, Callable[[], Stage]] = {"recording": RecordingStage, "console": ConsoleStage}
+class DiscordStage:
+    """Discord's replies over a channel in memory."""
+
+    def __init__(self) -> None:
+        self._place = MemoryPlace()
+
+    def reply(self) -> Reply:
+        return DiscordReply("1234567890123456789", self._place)
+
+    def shown(self) -> list[str]:
+        return self._place.texts()
+
+    def refuse(self) -> None:
+        self._place.refuses_with = "the channel is gone"
+
+
+STAGES: dict[str, Callable[[], Stage]] = {
+    "recording": RecordingStage,
+    "console": ConsoleStage,
+    "discord": DiscordStage,
+}
 
 
 @pytest.fixture(params=sorted(STAGES))

@@ -1,0 +1,66 @@
+"""A channel of Discord in memory, as the place of answers: it remembers nonces and holds texts to Discord's rules."""
+
+from collections.abc import Sequence
+
+from adapters.discord.channel import Part, Posted, Request, Unsettled
+from adapters.discord.limits import CONTENT_CHARACTERS, NONCE_CHARACTERS
+from adapters.pacing import Pace
+from bot.core.errors import ReplyFailed
+
+
+class MemoryPlace:
+    """Fills `Channel`. `parts` is what the channel shows, by id; `requests` what was asked, in order."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Part] = {}
+        self.nonces: dict[str, str] = {}
+        self.requests: list[str] = []
+        self.typings = 0
+        self.refuses_with = ""
+        self.unsettled = 0
+        self.assumed_s = 0.0
+        self._paces: dict[Request, Pace] = {}
+
+    async def prepare(self) -> None:
+        self._check("prepare")
+
+    async def send(self, part: Part, nonce: str) -> Posted:
+        self._check("send", part)
+        assert len(nonce) <= NONCE_CHARACTERS
+        if nonce not in self.nonces:
+            self.nonces[nonce] = str(len(self.nonces) + 1)
+            self.parts[self.nonces[nonce]] = part
+        platform_id = self.nonces[nonce]
+        return Posted(platform_id, self.parts[platform_id].text)
+
+    async def edit(self, platform_id: str, part: Part) -> None:
+        self._check("edit", part)
+        if platform_id not in self.parts:
+            raise ReplyFailed("The message with the answer was deleted.")
+        self.parts[platform_id] = part
+
+    async def delete(self, platform_id: str) -> None:
+        self._check("delete")
+        self.parts.pop(platform_id, None)
+
+    async def typing(self) -> None:
+        self.typings += 1
+
+    async def answers(self) -> Sequence[Posted]:
+        return [Posted(platform_id, part.text) for platform_id, part in self.parts.items()]
+
+    def pace(self, kind: Request) -> Pace:
+        return self._paces.setdefault(kind, Pace(self.assumed_s, floor_s=0.0))
+
+    def texts(self) -> list[str]:
+        """What the channel shows, oldest first."""
+        return [part.text for part in self.parts.values()]
+
+    def _check(self, request: str, part: Part | None = None) -> None:
+        self.requests.append(request)
+        if self.refuses_with:
+            raise ReplyFailed(self.refuses_with)
+        if self.unsettled:
+            self.unsettled -= 1
+            raise Unsettled("Discord answered with status 500")
+        assert part is None or (part.text.strip() and len(part.text) <= CONTENT_CHARACTERS)

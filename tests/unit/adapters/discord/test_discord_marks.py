@@ -1,0 +1,42 @@
+"""What was read is known after a restart."""
+
+from pathlib import Path
+
+from adapters.discord.marks import Marks
+
+
+async def opened(file: Path) -> Marks:
+    marks = Marks(file)
+    await marks.load()
+    return marks
+
+
+async def test_marks_and_threads_outlive_the_process(tmp_path: Path) -> None:
+    marks = await opened(tmp_path / "marks.json")
+    marks.see(20, 5)
+    marks.see(20, 4)
+    marks.see(40, 9, direct=True)
+    marks.own(21)
+    await marks.close()
+    again = await opened(tmp_path / "marks.json")
+    assert again.snapshot() == {20: 5, 40: 9}
+    assert again.newest == 9
+    assert again.direct == {40}
+    assert again.owns(21)
+    assert not again.owns(20)
+    await again.close()
+
+
+async def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
+    for content in ("{", "[]", '{"seen": 7}', '{"seen": {"a": "b"}}', '{"direct": [[]]}'):
+        (tmp_path / "marks.json").write_text(content)
+        marks = await opened(tmp_path / "marks.json")
+        assert marks.snapshot() == {}
+        await marks.close()
+
+
+async def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    marks = await opened(tmp_path / "missing" / "marks.json")
+    marks.see(20, 5)
+    await marks.close()
+    assert marks.newest == 5

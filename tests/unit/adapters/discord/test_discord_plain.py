@@ -1,0 +1,46 @@
+"""What people write becomes plain text."""
+
+import pytest
+
+from adapters.discord.plain import Names, plain
+
+NAMES = Names(
+    us=frozenset({7, 70}),
+    our_names=("Hearth", "hearth-bot"),
+    people={1: "Ana", 2: "Ben [x]"},
+    roles={3: "Cooks"},
+    channels={4: "kitchen"},
+)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("<@7> where is the key?", "where is the key?"),
+        ("<@!7>, where is the key?", "where is the key?"),
+        ("<@&70> where is the key?", "where is the key?"),
+        ("<@7> <@7> where?", "where?"),
+        ("where is the key, <@7>?", "where is the key?"),
+        ("where is the key <@7>", "where is the key"),
+        ("did <@7> say so?", "did Hearth say so?"),
+        ("<@7>", ""),
+        ("<@7> Hearth, where?", "where?"),
+        ("hearth: where?", "where?"),
+        ("Hearth stones are warm", "Hearth stones are warm"),
+        ("<@7> what did <@1> tell <@2>?", "what did @Ana tell @Ben [x]?"),
+        ("<@7> ask <@&3> in <#4>", "ask @Cooks in #kitchen"),
+        ("<@7> who is <@99>, <@&99>, <#99>?", "who is @somebody, @role, #channel?"),
+        ("<@7> <:wave:123> hi <a:dance:456>", ":wave: hi :dance:"),
+        ("<@7> is </reindex:55> safe?", "is /reindex safe?"),
+        ("<@7> on <t:0:F>?", "on 1970-01-01 00:00 UTC?"),
+        ("<@7> on <t:99999999999:F>?", "on 5138-11-16 09:46 UTC?"),
+        ("<@7> @everyone come", "@everyone come"),
+        ("<@7>\nline one\n  line two", "line one\n  line two"),
+    ],
+)
+def test_mentions_become_names_and_ours_goes(written: str, read: str) -> None:
+    assert plain(written, NAMES) == read
+
+
+def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
+    assert plain("H.e(arth: hi", Names(our_names=("H.e(arth",))) == "hi"

@@ -1,0 +1,130 @@
+"""An answer on Discord, over a channel in memory."""
+
+import asyncio
+
+import pytest
+
+from adapters.discord import reply as reply_module
+from adapters.discord.reply import DiscordReply
+from bot.core.errors import ReplyFailed
+from bot.core.events import Attachment, Closing, PostedPart
+from tests.fakes.discord_place import MemoryPlace
+
+QUESTION = "1234567890123456789"
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.parts: list[PostedPart] = []
+
+    async def record(self, part: PostedPart) -> None:
+        self.parts.append(part)
+
+
+async def begun(place: MemoryPlace, notes: Notes | None = None, attempt: int = 1) -> DiscordReply:
+    notes = notes or Notes()
+    reply = DiscordReply(QUESTION, place)
+    await reply.open(attempt, tuple(notes.parts), notes.record)
+    return reply
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_typing_begins_at_once_and_ends_with_the_first_text() -> None:
+    place = MemoryPlace()
+    reply = await begun(place)
+    await settled()
+    assert place.typings == 1
+    await reply.append("The key is here. And")
+    await settled()
+    assert place.texts() == ["The key is here. And"]
+    assert reply._typing._task is not None
+    assert reply._typing._task.cancelled()
+    await reply.finish(Closing("The key is here."))
+
+
+async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
+    place = MemoryPlace()
+    reply = await begun(place)
+    for number in range(500):
+        await reply.append(f"Line {number}.\n")
+    await reply.finish(Closing("All said."))
+    assert place.texts() == ["All said."]
+    assert place.requests.count("edit") <= 2
+
+
+async def test_the_place_in_the_queue_becomes_the_answer() -> None:
+    place = MemoryPlace()
+    reply = await begun(place)
+    await reply.waiting(3, 20.0, "You are number 3.")
+    await settled()
+    assert place.texts() == ["You are number 3."]
+    await reply.waiting(2, 10.0, "You are number 2.")
+    await settled()
+    assert place.texts() == ["You are number 2."]
+    await reply.finish(Closing("Shelf Heron."))
+    assert place.texts() == ["Shelf Heron."]
+    assert place.requests.count("send") == 1
+
+
+async def test_what_fails_for_a_while_is_sent_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
+    place = MemoryPlace()
+    reply = await begun(place)
+    place.unsettled = 5
+    await reply.append("The key is here. ")
+    await settled()
+    await reply.finish(Closing("The key is here."))
+    assert place.texts() == ["The key is here."]
+
+
+async def test_a_deleted_answer_stops_the_making_of_it() -> None:
+    place = MemoryPlace()
+    reply = await begun(place)
+    await reply.append("The key is here. ")
+    await settled()
+    place.parts.clear()
+    await reply.append("It hangs on a hook. ")
+    await settled()
+    with pytest.raises(ReplyFailed, match="deleted"):
+        await reply.append("By the door.")
+    await reply.abandon()
+
+
+async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> None:
+    place, notes = MemoryPlace(), Notes()
+    reply = await begun(place, notes)
+    long = "word " * 1100
+    await reply.finish(Closing(long))
+    assert "".join(place.texts()).split() == long.split()
+    assert len(place.parts) == len(notes.parts) == 3
+    again = await begun(place, notes, attempt=2)
+    await again.finish(Closing("Short."))
+    assert place.texts() == ["Short."]
+
+
+async def test_buttons_and_pictures_are_under_the_last_message_only() -> None:
+    place = MemoryPlace()
+    reply = await begun(place)
+    await reply.append("word " * 600 + ". ")
+    await settled()
+    assert [part.buttons for part in place.parts.values()] == ["none", "running"]
+    chart = Attachment("chart.png", "image/png", b"png")
+    await reply.finish(Closing("word " * 600, pictures=(chart,)))
+    assert [(part.buttons, part.pictures) for part in place.parts.values()] == [("none", ()), ("ended", (chart,))]
+
+
+async def test_starting_over_keeps_the_message() -> None:
+    place = MemoryPlace()
+    reply = await begun(place)
+    await reply.append("The first. ")
+    await settled()
+    await reply.replace("")
+    await settled()
+    await reply.append("The second.")
+    await reply.finish(Closing("The second."))
+    assert place.texts() == ["The second."]
+    assert place.requests.count("send") == 1
