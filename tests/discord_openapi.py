@@ -20,9 +20,13 @@ EMBEDS_CHARACTERS = 6000
 EMBED_DESCRIPTION_CHARACTERS = 4096
 NONCE_CHARACTERS = 25
 
-# discord.py sends these, and Discord takes them, though the document does not name them.
+# discord.py always sends these, and Discord takes them, though the document does not name them there.
+_TTS = {"tts": {"type": "boolean"}}
 _ALSO_TAKEN = {
-    "MessageEditRequestPartial": {"tts": {"type": "boolean"}},
+    "MessageEditRequestPartial": _TTS,
+    "IncomingWebhookUpdateRequestPartial": _TTS,
+    "IncomingWebhookUpdateForInteractionCallbackRequestPartial": _TTS,
+    "ApplicationCommandUpdateRequest": {"nsfw": {"type": "boolean"}},
 }
 
 
@@ -88,8 +92,23 @@ def _body_faults(operation: Mapping[str, Any], method: str, path: str, body: Any
         yield "this route takes no JSON"
         return
     for error in _validator(method, path).iter_errors(body):
-        deepest = jsonschema.exceptions.best_match([error]) or error
-        yield f"{deepest.json_path}: {deepest.message[:300]}"
+        telling = _telling(error)
+        yield f"{telling.json_path}: {telling.message[:300]}"
+
+
+def _telling(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """What is wrong with a value that fits none of several kinds: the fault against the kind that it means to be."""
+    kinds: dict[Any, list[jsonschema.ValidationError]] = {}
+    for one in error.context or ():
+        kinds.setdefault(one.relative_schema_path[0], []).append(one)
+    if not kinds:
+        return error
+    return _telling(min(kinds.values(), key=lambda faults: (any(map(_of_another_kind, faults)), len(faults)))[0])
+
+
+def _of_another_kind(error: jsonschema.ValidationError) -> bool:
+    """Whether a value is of another JSON type, or has another `type` of Discord's."""
+    return error.validator == "type" if not error.relative_path else error.relative_path[0] == "type"
 
 
 @functools.cache

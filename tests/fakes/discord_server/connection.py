@@ -13,19 +13,22 @@ from aiohttp import web
 
 from tests.fakes.discord_server.session import Session
 
+# discord.py gives up on an unanswered close after 30 s.
+_PATIENCE_S = 45.0
 Compress = Callable[[bytes], bytes]
 
 
 class Connection:
-    """A socket. `silent`: the network is dead, nothing comes through any more, and nobody says so."""
+    """A socket. `silent`: nothing comes any more, and nobody says so; `deaf`: not even a close is answered."""
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         self.socket = socket
         self.session: Session | None = None
-        self.silent = False
+        self.silent = self.deaf = False
         self.heartbeats = 0
         self._request = request
         self._compress = _compressor(request.query.get("compress", ""))
+        self._cut = asyncio.Event()
         self._outgoing: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
 
     def send(self, payload: Mapping[str, Any]) -> None:
@@ -61,8 +64,17 @@ class Connection:
 
     def cut(self) -> None:
         """The line is cut: no close frame."""
+        self._cut.set()
         if self._request.transport is not None:
             self._request.transport.abort()
+
+    async def end(self) -> None:
+        """Answer the client's close; a deaf one leaves it waiting, for as long as any client would."""
+        if self.deaf:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._cut.wait(), _PATIENCE_S)
+        else:
+            await self.socket.close()
 
     async def _put(self, text: str) -> None:
         if self._compress is None:
@@ -74,7 +86,7 @@ class Connection:
 def _compressor(kind: str) -> Compress | None:
     """The transport compression the client asked for: one stream a connection, flushed after each message.
 
-    discord.py asks for zlib on the versions of Python that Hearth runs on (for zstd only with a package it does not have).
+    discord.py asks for zlib where Hearth runs: for zstd only on Python 3.14, or with a package that is not installed.
     """
     if not kind:
         return None

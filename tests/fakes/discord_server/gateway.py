@@ -11,10 +11,11 @@ from aiohttp import WSMsgType, web
 
 from tests.fakes.discord_server.connection import Connection
 from tests.fakes.discord_server.intents import PRIVILEGED, Intent
+from tests.fakes.discord_server.people import Member
 from tests.fakes.discord_server.session import Session
 from tests.fakes.discord_server.world import Event, World
 
-HEARTBEAT, IDENTIFY, RESUME, RECONNECT, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 1, 2, 6, 7, 9, 10, 11
+HEARTBEAT, IDENTIFY, RESUME, RECONNECT, ASK_MEMBERS, INVALID_SESSION, HELLO, HEARTBEAT_ACK = 1, 2, 6, 7, 8, 9, 10, 11
 UNKNOWN_OP, NOT_AUTHENTICATED, BAD_TOKEN, TWICE, BAD_SHARD, SHARDS_NEEDED, BAD_INTENTS = (
     4001,
     4003,
@@ -24,8 +25,8 @@ UNKNOWN_OP, NOT_AUTHENTICATED, BAD_TOKEN, TWICE, BAD_SHARD, SHARDS_NEEDED, BAD_I
     4011,
     4014,
 )
-# Sent by clients for presence, voice and members; the fake has no answer to them.
-_UNANSWERED = (3, 4, 8)
+# Sent by clients for presence and voice; the fake has no answer to them.
+_UNANSWERED = (3, 4)
 
 
 class Gateway:
@@ -77,10 +78,12 @@ class Gateway:
         for connection in list(self.connections):
             await connection.close(code)
 
-    def go_silent(self) -> None:
-        """Leave every socket open and never answer on it again, not even heartbeats."""
+    def go_silent(self, *, deaf: bool = False) -> None:
+        """Leave every socket open and send nothing on it again, not even answers to heartbeats; if `deaf`, not even
+        the answer to a close, as when the network is gone: discord.py then waits for it for 30 s.
+        """
         for connection in self.connections:
-            connection.silent = True
+            connection.silent, connection.deaf = True, deaf
 
     def ask_to_reconnect(self) -> None:
         """Send RECONNECT to every socket."""
@@ -113,13 +116,14 @@ class Gateway:
         if times > 0 and self._world.clock.now() < until:
             self._refusals = status, until, times - 1
             return web.Response(status=status)
-        socket = web.WebSocketResponse(autoping=True, timeout=1.0)
+        socket = web.WebSocketResponse(autoclose=False, timeout=1.0)
         await socket.prepare(request)
         connection = Connection(socket, request)
         self.connections.append(connection)
         writer = asyncio.create_task(connection.write())
         try:
             await self._speak(connection)
+            await connection.end()
         finally:
             writer.cancel()
             connection.abandon()
@@ -144,10 +148,12 @@ class Gateway:
         elif op == RESUME:
             self.resumes.append(data)
             await self._resume(connection, data)
-        elif op not in _UNANSWERED:
+        elif op not in (ASK_MEMBERS, *_UNANSWERED):
             await connection.close(UNKNOWN_OP)
         elif connection.session is None:
             await connection.close(NOT_AUTHENTICATED)
+        elif op == ASK_MEMBERS:
+            self._tell_members(connection, connection.session, data)
 
     async def _identify(self, connection: Connection, data: Mapping[str, Any]) -> None:
         fault = self._fault_of(connection, data)
@@ -193,6 +199,15 @@ class Gateway:
             members = Intent.GUILD_MEMBERS in session.intents
             connection.send(session.tell("GUILD_CREATE", guild.payload(with_members=members)))
 
+    def _tell_members(self, connection: Connection, session: Session, data: Mapping[str, Any]) -> None:
+        guild = self._world.guilds[int(data["guild_id"])]
+        wanted = {int(one) for one in data.get("user_ids") or ()}
+        begins = (data.get("query") or "").lower()
+        found = [one for one in guild.members.values() if (one.id in wanted if wanted else _named(one, begins))]
+        members = [one.full_payload() for one in found[: data.get("limit") or None]]
+        chunk = {"guild_id": str(guild.id), "members": members, "chunk_index": 0, "chunk_count": 1}
+        connection.send(session.tell("GUILD_MEMBERS_CHUNK", {**chunk, "nonce": data.get("nonce"), "not_found": []}))
+
     async def _resume(self, connection: Connection, data: Mapping[str, Any]) -> None:
         session = self.sessions.get(data["session_id"] or "")
         if data["token"] != self._world.settings.token:
@@ -200,7 +215,13 @@ class Gateway:
         elif session is None:
             connection.send({"op": INVALID_SESSION, "d": False})
         else:
+            for other in self.connections:
+                other.session = None if other.session is session else other.session
             connection.session = session
             for payload in session.missed(int(data["seq"] or 0)):
                 connection.send(payload)
             connection.send(session.tell("RESUMED", {}))
+
+
+def _named(member: Member, begins: str) -> bool:
+    return member.name.lower().startswith(begins)
