@@ -1,0 +1,68 @@
+"""Stretches of Markdown that break when they are cut: links, addresses, inline code, bold and the like."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# What the text's end hides is taken to go on, so every pattern may also end there.
+_LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*\])*"
+_TARGET = r"\((?:[^()\n]|\([^()\n]*\))*"
+_LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s<>]+|<[^\s<>]{1,2000}(?:>|\Z)", re.IGNORECASE)
+_TICKS = re.compile(r"`+")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|~~|\|\|")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets that no cut should fall between; `marks` end and begin it again when one has to."""
+
+    begin: int
+    end: int
+    is_link: bool
+    marks: str = ""
+
+
+def spans(text: str, begin: int, end: int) -> Iterator[Span]:
+    """The spans of `text[begin:end]`, which holds no fenced code; they may nest and overlap."""
+    for pattern in (_LINK, _ADDRESS):
+        for found in pattern.finditer(text, begin, end):
+            yield Span(found.start(), found.end(), is_link=True)
+    position = begin
+    for blank in [*(found.start() for found in _BLANK_LINE.finditer(text, begin, end)), end]:
+        yield from _code(text, position, blank, is_last=blank == end)
+        yield from _emphasis(text, position, blank, is_last=blank == end)
+        position = blank
+
+
+def _code(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
+    runs = list(_TICKS.finditer(text, begin, end))
+    ahead: dict[str, list[int]] = {}
+    for run in reversed(runs):
+        ahead.setdefault(run[0], []).append(run.start())
+    position = begin
+    for run in runs:
+        ahead[run[0]].pop()
+        if run.start() < position:
+            continue
+        if ahead[run[0]]:
+            position = ahead[run[0]][-1] + len(run[0])
+            yield Span(run.start(), position, is_link=False, marks=run[0])
+        elif is_last:
+            position = end
+            yield Span(run.start(), end, is_link=False, marks=run[0])
+
+
+def _emphasis(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
+    opened: dict[str, int] = {}
+    for found in _EMPHASIS.finditer(text, begin, end):
+        before = text[found.start() - 1] if found.start() > begin else " "
+        behind = text[found.end()] if found.end() < end else " "
+        if found[0] in opened and not before.isspace():
+            yield Span(opened.pop(found[0]), found.end(), is_link=False)
+        elif not behind.isspace() and not before.isalnum():
+            opened[found[0]] = found.start()
+    if is_last:
+        for start in opened.values():
+            yield Span(start, end, is_link=False)
