@@ -2,13 +2,15 @@
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import referencing
+from discord.http import Route
 from referencing.jsonschema import DRAFT202012
 
 DOCUMENT = Path(__file__).parents[2] / "shared" / "data" / "discord-openapi.json"
@@ -54,6 +56,54 @@ def document_rules(method: str, path: str, query: Mapping[str, str], body: Any) 
     if operation is None:
         return [f"Discord has no {method} {path}"]
     return [*_query_faults(operation, query), *_body_faults(operation, method, path, body)]
+
+
+@contextmanager
+def checked_requests(*senders: type) -> Iterator[list[str]]:
+    """Check every request that these classes make through their `request(route, ...)`, as discord.py's `HTTPClient` and
+    `AsyncWebhookAdapter` have it, and whatever takes their place. Gives the growing list of faults; ends in failing the
+    test if there are any left on it.
+    """
+    faults: list[str] = []
+    with ExitStack() as undo:
+        for sender in senders:
+            undo.callback(setattr, sender, "request", sender.__dict__["request"])
+            setattr(sender, "request", _checked(sender.__dict__["request"], faults))  # noqa: B010
+        yield faults
+    assert not faults, "\n".join(faults)
+
+
+def path_template(method: str, path: str) -> str:
+    """The document's template of a path: of several that fit, the one with the fewest places to fill. Else the path."""
+    parts = path.strip("/").split("/")
+    fitting = [one for one, told in _document()["paths"].items() if method.lower() in told and _fits(one, parts)]
+    return min(fitting, key=lambda one: one.count("{"), default=path)
+
+
+def _fits(template: str, parts: list[str]) -> bool:
+    places = template.strip("/").split("/")
+    return len(places) == len(parts) and all(
+        place == part or (place.startswith("{") and not part.startswith("@"))
+        for place, part in zip(places, parts, strict=False)
+    )
+
+
+def _checked(send: Callable[..., Awaitable[Any]], faults: list[str]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(send)
+    async def request(sender: Any, route: Route, *arguments: Any, **options: Any) -> Any:
+        body = options.get("json", options.get("payload"))
+        for part in options.get("form") or options.get("multipart") or ():
+            if part["name"] == "payload_json":
+                body = json.loads(part["value"])
+        query = {key: str(value) for key, value in (options.get("params") or {}).items()}
+        found = written_rules(body)
+        if DOCUMENT.is_file():
+            path = path_template(route.method, route.url.removeprefix(Route.BASE))
+            found += document_rules(route.method, path, query, body)
+        faults.extend(f"{route.method} {route.path}: {fault}" for fault in found)
+        return await send(sender, route, *arguments, **options)
+
+    return request
 
 
 def _message_faults(body: Mapping[str, Any]) -> Iterator[str]:

@@ -38,9 +38,10 @@ class Guild:
             self.world.emit("GUILD_ROLE_CREATE", {"guild_id": str(self.id), "role": role.payload()}, guild=self)
         return self.roles[name]
 
-    def member(self, name: str, *roles: str, admin: bool = False, is_bot: bool = False) -> Member:
-        """The member of that name; `admin` gives them a role with all permissions."""
+    def member(self, name: str, *roles: str, admin: bool = False, is_bot: bool = False, locale: str = "") -> Member:
+        """The member of that name; `admin` gives them a role with all permissions, `locale` is their client's."""
         user = self.world.person(name, is_bot=is_bot)
+        user.locale = locale or user.locale
         member = self.members.get(user.id) or self._join(user)
         wanted = [self.role(role) for role in roles]
         if admin:

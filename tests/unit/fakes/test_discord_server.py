@@ -201,6 +201,30 @@ async def test_what_is_gone_is_unknown(server: DiscordServer) -> None:
     assert [one.value.code for one in (no_message, no_channel, no_guild)] == [10008, 10003, 10003]
 
 
+async def test_people_places_and_roles_are_fetched_fresh(server: DiscordServer) -> None:
+    home = server.guild("Home")
+    channel, ana = home.channel("general"), home.member("Ana", "Parents")
+    thread = channel.thread("Plans")
+    async with running(server, Listener()) as client:
+        guild = client.get_guild(home.id)
+        assert [role.name for role in (await guild.fetch_member(ana.id)).roles] == ["@everyone", "Parents"]
+        ana.take(home.role("Parents"))
+        assert [role.name for role in (await guild.fetch_member(ana.id)).roles] == ["@everyone"]
+        assert [one.id for one in await guild.active_threads()] == [thread.id]
+        assert (await client.fetch_guild(home.id)).name == "Home"
+        assert (await client.fetch_channel(thread.id)).parent_id == channel.id
+        with pytest.raises(discord.NotFound) as nobody:
+            await guild.fetch_member(7)
+    assert nobody.value.code == 10007
+
+
+async def test_a_route_that_the_fake_does_not_know_fails_the_test(server: DiscordServer) -> None:
+    async with running(server, Listener()) as client:
+        with pytest.raises(discord.NotFound):
+            await client.http.request(discord.http.Route("GET", "/users/@me/connections"))
+    assert server.requests.take_faults() == ["GET /users/@me/connections: the fake Discord does not know this route"]
+
+
 async def test_edits_of_an_old_message_are_limited(server: DiscordServer) -> None:
     channel = server.guild("Home").channel("general")
     server.settings.old_edits = 1
