@@ -98,7 +98,10 @@ class Commands:
         return Closing(say(key, call.language, count=stopped))
 
     async def _sources(self, call: Call) -> Closing:
-        sources = await self._history.last_sources(call.message.conversation)
+        conversation, argument = call.message.conversation, call.argument
+        sources = await self._history.last_sources(conversation, argument)
+        if sources is None and argument:  # not the id of an answer after all
+            sources = await self._history.last_sources(conversation)
         if not sources:
             return Closing(say("no_answer_yet" if sources is None else "no_sources", call.language))
         lines = [say("sources_title", call.language), *(_quoted(source, call.language) for source in sources)]

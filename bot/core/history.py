@@ -91,13 +91,15 @@ class History:
                 (conversation, first_turn),
             )
 
-    async def last_sources(self, conversation: ConversationId) -> tuple[Source, ...] | None:
-        """What the last answer of a conversation rests on; None when there was no answer."""
+    async def last_sources(self, conversation: ConversationId, event_id: str = "") -> tuple[Source, ...] | None:
+        """What the last answer of a conversation rests on, or the answer to one message of it; None when there was no
+        answer.
+        """
         rows = await self._database.rows(
             "SELECT platform, event_id FROM messages JOIN answers USING (platform, event_id)"
-            " WHERE conversation = ? AND state IN ('written', 'answered', 'cancelled')"
+            " WHERE conversation = ?1 AND state IN ('written', 'answered', 'cancelled') AND ?2 IN ('', event_id)"
             " ORDER BY ended_at DESC, messages.rowid DESC LIMIT 1",
-            (conversation,),
+            (conversation, event_id),
         )
         return await self.journal.sources((rows[0][0], rows[0][1])) if rows else None
 

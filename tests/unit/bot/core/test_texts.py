@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import adapters
 import bot
 from bot.core.texts import LANGUAGES, Language, load, say
 
-CORE = Path(bot.__file__).parent
+ROOMS = [Path(room.__file__).parent for room in (bot, adapters)]
+"""Whose code says sentences to people."""
 BUILT_KEYS = ("help_", "reindex_")
 """Keys that are put together from a command's name or a phase."""
 
@@ -34,7 +36,8 @@ def test_languages_differ() -> None:
 def used_keys() -> set[str]:
     strings = {
         node.value
-        for path in CORE.rglob("*.py")
+        for room in ROOMS
+        for path in room.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }

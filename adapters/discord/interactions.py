@@ -1,0 +1,225 @@
+"""The place of the answer to a command or a button: the interaction while its token is good, elsewhere after that."""
+
+import asyncio
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import discord
+
+from adapters.discord.channel import Channel, Part, Posted, Request, Unsettled
+from adapters.discord.failures import answering
+from adapters.discord.labels import language_of
+from adapters.discord.limits import INTERACTION_LASTS_S, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION, UNKNOWN_WEBHOOK
+from adapters.discord.posting import NOBODY, DiscordPlace, Target, Views
+from adapters.discord.rates import METHODS, Rates
+from adapters.discord.views import LOCALE
+from adapters.pacing import Pace
+from bot.core.errors import ReplyFailed
+from bot.core.texts import say
+
+log = logging.getLogger(__name__)
+
+SPARED_S = 20.0
+"""The token is not used in its last seconds: a request may be on its way that long."""
+
+ENDED = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an interaction allows: answers with its token for a while. `original_id` is the message that is waiting for
+    the answer, 0 when Discord would not have it; `private` says that only the person sees it.
+    """
+
+    interaction_id: int
+    application_id: int
+    token: str = field(repr=False)
+    channel_id: int
+    user_id: int
+    guild_id: int | None = None
+    original_id: int = 0
+    private: bool = False
+    locale: str = ""
+
+    def platform_data(self) -> dict[str, str]:
+        """What a message keeps, so that its answer finds here again after a restart."""
+        return {
+            "interaction": str(self.interaction_id),
+            "application": str(self.application_id),
+            "token": self.token,
+            "channel": str(self.channel_id),
+            "user": str(self.user_id),
+            "guild": str(self.guild_id or ""),
+            "original": str(self.original_id),
+            "private": "yes" if self.private else "",
+            LOCALE: self.locale,
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, str]) -> Self | None:
+        """The grant that a message came with; None when it was no interaction."""
+        if "interaction" not in data:
+            return None
+        return cls(
+            interaction_id=int(data["interaction"]),
+            application_id=int(data["application"]),
+            token=data["token"],
+            channel_id=int(data["channel"]),
+            user_id=int(data["user"]),
+            guild_id=int(data["guild"]) if data["guild"] else None,
+            original_id=int(data["original"]),
+            private=bool(data["private"]),
+            locale=data[LOCALE],
+        )
+
+    def is_good(self) -> bool:
+        """Whether the token can still be used."""
+        age = discord.utils.utcnow() - discord.utils.snowflake_time(self.interaction_id)
+        return bool(self.original_id) and age.total_seconds() < INTERACTION_LASTS_S - SPARED_S
+
+
+class TokenEnded(Exception):
+    """The interaction's token is no longer good."""
+
+
+class InteractionPlace:
+    """Fills `Channel`. The first message takes the place of "is thinking", the others follow it.
+
+    After the token's end a public answer goes on in the channel, a private one in direct messages; where those are
+    shut, the channel only learns that the person should ask again.
+    """
+
+    def __init__(self, bot: discord.Client, grant: Grant, rates: Rates, views: Views | None = None) -> None:
+        self._bot = bot
+        self._grant = grant
+        self._rates = rates
+        self._views = views
+        self._is_taken = False
+        self._elsewhere: Channel | None = None
+        self._moved: dict[str, str] = {}
+
+    def pace(self, kind: Request) -> Pace:
+        """What Discord has said of such requests with this token, or of those where the answer goes on."""
+        if self._elsewhere is not None:
+            return self._elsewhere.pace(kind)
+        key = f"{METHODS[kind]} webhooks/{self._grant.application_id}/{self._grant.token}"
+        return self._rates.paces.of(key, asyncio.get_running_loop().time())
+
+    async def prepare(self) -> None:
+        """Nothing: whoever took the interaction has acknowledged it."""
+
+    async def send(self, part: Part, nonce: str) -> Posted:
+        """Post a message."""
+        try:
+            return await self._send_here(part)
+        except TokenEnded:
+            return await self._send_elsewhere(part, nonce)
+
+    async def edit(self, platform_id: str, part: Part) -> None:
+        """Change a message of ours; one that can no longer be changed is posted anew where it still can."""
+        try:
+            with self._granted() as webhook:
+                await webhook.edit_message(int(platform_id), content=part.text, **self._shown(part, "attachments"))
+        except TokenEnded:
+            await self._edit_elsewhere(platform_id, part)
+
+    async def delete(self, platform_id: str) -> None:
+        """Delete a message of ours; one that is gone already, or out of reach, is no error."""
+        try:
+            with self._granted() as webhook, suppress(discord.NotFound):
+                await webhook.delete_message(int(platform_id))
+        except TokenEnded:
+            if self._elsewhere is not None and platform_id in self._moved:
+                await self._elsewhere.delete(self._moved[platform_id])
+
+    async def typing(self) -> None:
+        """Discord itself says that the answer is being made, for as long as the token is good."""
+        if not self._grant.is_good() and not self._grant.private:
+            await (await self._other_place()).typing()
+
+    async def answers(self) -> Sequence[Posted]:
+        """The first message, where it has text already."""
+        try:
+            with self._granted() as webhook:
+                original = await webhook.fetch_message(self._grant.original_id)
+        except (TokenEnded, ReplyFailed):
+            return []
+        self._is_taken = bool(original.content)
+        return [Posted(str(original.id), original.content)] if original.content else []
+
+    async def _send_here(self, part: Part) -> Posted:
+        with self._granted() as webhook:
+            if not self._is_taken:
+                original = self._grant.original_id
+                await webhook.edit_message(original, content=part.text, **self._shown(part, "attachments"))
+                self._is_taken = True
+                return Posted(str(original), part.text)
+            shown = self._shown(part, "files")
+            sent = await webhook.send(
+                part.text, wait=True, ephemeral=self._grant.private, suppress_embeds=True, **shown
+            )
+            return Posted(str(sent.id), sent.content)
+
+    async def _send_elsewhere(self, part: Part, nonce: str) -> Posted:
+        place = await self._other_place()
+        try:
+            return await place.send(part, nonce)
+        except ReplyFailed:
+            if self._grant.private:
+                await self._ask_again()
+            raise
+
+    async def _edit_elsewhere(self, platform_id: str, part: Part) -> None:
+        if platform_id in self._moved:
+            await (await self._other_place()).edit(self._moved[platform_id], part)
+            return
+        # What is shown cannot be changed any more, so the newest text is posted, whole, where it can.
+        posted = await self._send_elsewhere(part, f"{self._grant.interaction_id}m{len(self._moved)}")
+        self._moved[platform_id] = posted.platform_id
+
+    async def _other_place(self) -> Channel:
+        if self._elsewhere is None:
+            channel_id = self._grant.channel_id
+            if self._grant.private:
+                with answering():
+                    channel_id = (await self._bot.create_dm(discord.Object(self._grant.user_id))).id
+            self._elsewhere = self._place(channel_id)
+            log.info("The token of interaction %d has ended, its answer goes on elsewhere.", self._grant.interaction_id)
+        return self._elsewhere
+
+    def _place(self, channel_id: int) -> DiscordPlace:
+        # With the channel itself as the question nothing is referred to: there is no message to reply to.
+        return DiscordPlace(self._bot, Target(channel_id, channel_id, self._grant.guild_id), self._rates, self._views)
+
+    async def _ask_again(self) -> None:
+        sentence = say("private_too_late", language_of(self._grant.locale), person=f"<@{self._grant.user_id}>")
+        with suppress(ReplyFailed, Unsettled):
+            nonce = f"{self._grant.interaction_id}again"
+            await self._place(self._grant.channel_id).send(Part(sentence), nonce)
+
+    @contextmanager
+    def _granted(self) -> Iterator[discord.Webhook]:
+        if not self._grant.is_good():
+            raise TokenEnded
+        with answering():
+            try:
+                webhook = discord.Webhook.partial(self._grant.application_id, self._grant.token, client=self._bot)
+                webhook.type = discord.WebhookType.application  # else the library refuses messages for one person
+                yield webhook
+            except discord.HTTPException as error:
+                if error.code in ENDED:
+                    raise TokenEnded from error
+                raise
+
+    def _shown(self, part: Part, files_key: str) -> dict[str, Any]:
+        settings: dict[str, Any] = {"allowed_mentions": NOBODY}
+        view = self._views(part.buttons) if self._views else None
+        if view is not None:
+            settings["view"] = view
+        if part.pictures:
+            settings[files_key] = [discord.File(io.BytesIO(picture.data), picture.name) for picture in part.pictures]
+        return settings

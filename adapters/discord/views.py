@@ -1,0 +1,87 @@
+"""The buttons under an answer: what they are called, and what their ids say after a restart."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import discord
+
+from adapters.discord.channel import Buttons
+from adapters.discord.labels import language_of
+from adapters.discord.posting import Views
+from bot.core.events import ConversationId, Message
+from bot.core.texts import Language, say
+
+Action = Literal["stop", "again", "sources"]
+SHOWN: dict[Buttons, tuple[Action, ...]] = {"none": (), "running": ("stop",), "ended": ("again", "sources")}
+SIGNS: dict[Action, str] = {"stop": "⏹️", "again": "🔁", "sources": "📚"}
+
+ID = re.compile(
+    r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<place>\d{1,20})(?P<private>p?)"
+)
+LOCALE = "locale"
+"""Where a message's platform data keep the locale that its buttons are labelled in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What a button is for: the answer to `event_id`, which `asker_id` asked for in `conversation`."""
+
+    action: Action
+    event_id: str
+    asker_id: int
+    place_id: int
+    private: bool
+
+    @property
+    def conversation(self) -> ConversationId:
+        """The conversation of the answer."""
+        private = f"#private:{self.asker_id}" if self.private else ""
+        return ConversationId(f"discord:{self.place_id}{private}")
+
+    @property
+    def custom_id(self) -> str:
+        """All of it, as the id of a button."""
+        private = "p" if self.private else ""
+        return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.place_id}{private}"
+
+    @classmethod
+    def read(cls, custom_id: str) -> Self | None:
+        """What a button's id says; None when it is not one of ours."""
+        found = ID.fullmatch(custom_id)
+        if found is None:
+            return None
+        action: Action = found["action"]  # type: ignore[assignment]
+        return cls(action, found["event"], int(found["asker"]), int(found["place"]), bool(found["private"]))
+
+
+def views_of(message: Message) -> Views:
+    """Makes the buttons under the answer to a message; built from the message alone."""
+    place, _, private = message.conversation.removeprefix("discord:").partition("#")
+    asker = int(message.author.id.removeprefix("discord:"))
+    language = language_of(message.platform_data.get(LOCALE))
+
+    def view(buttons: Buttons) -> discord.ui.View:
+        presses = [Press(action, message.event_id, asker, int(place), bool(private)) for action in SHOWN[buttons]]
+        return _view(presses, language)
+
+    return view
+
+
+def _view(presses: list[Press], language: Language) -> discord.ui.View:
+    """An empty view, too, is worth sending: it takes away the buttons that were there."""
+    view = discord.ui.View(timeout=None)
+    for press in presses:
+        view.add_item(_button(press, language))
+    # Presses are told by their ids, also after a restart: the library need not keep each view of each message.
+    view.stop()
+    return view
+
+
+def _button(press: Press, language: Language) -> discord.ui.Button[discord.ui.View]:
+    labels = {
+        "stop": say("button_stop", language),
+        "again": say("button_again", language),
+        "sources": say("button_sources", language),
+    }
+    return discord.ui.Button(label=labels[press.action], emoji=SIGNS[press.action], custom_id=press.custom_id)

@@ -1,0 +1,70 @@
+"""A simulated Discord whose bot has all that Hearth puts into one: the listening cog, commands and buttons."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import discord
+import simcord
+
+from adapters.discord.bot import build_bot
+from adapters.discord.cog import HearthCog
+from adapters.discord.connection import AnyBot
+from adapters.discord.front import furnishing
+from adapters.discord.rates import Rates
+from adapters.discord.settings import DiscordSettings
+from tests.fakes.inbox import FakeInbox
+from tests.fakes.simulated_discord import House
+
+MANAGE = discord.Permissions(manage_guild=True)
+
+
+def furnished_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
+    """The smallest bot, or another one, which takes both cogs in when it starts."""
+    rates = Rates()
+    made = bot or build_bot(settings, rates)
+
+    async def setup_hook() -> None:
+        answers, cogs = furnishing(settings, folder)(made, inbox, rates)
+        await made.add_cog(HearthCog(made, settings, inbox, answers, folder))
+        for cog in cogs:
+            await made.add_cog(cog)
+
+    made.setup_hook = setup_hook  # type: ignore[method-assign]
+    return made
+
+
+class FurnishedHouse(House):
+    """`root` manages the server; `ana_user` is ana outside of it."""
+
+    def furnish(self) -> None:
+        """Make the server, its people and their boss."""
+        super().furnish()
+        role = self.guild.create_role("Keepers", permissions=MANAGE)
+        self.ana_user = self.env.create_user("ana-herself")
+        self.ana = self.guild.add_member(self.ana_user)
+        self.root = self.guild.add_member(self.env.create_user("root"), roles=[role])
+
+    def ana_direct(self) -> list[discord.Message]:
+        """What stands in ana's direct messages with the bot."""
+        user = self.ana_user
+        return user.dm_channel.history()
+
+    async def restart(self) -> None:
+        """A new process: the same Discord, data folder and inbox."""
+        await self.env.restart_bot(furnished_bot(self.settings, self.inbox, self.folder))
+
+
+@asynccontextmanager
+async def furnished_house(
+    folder: Path,
+    settings: DiscordSettings | None = None,
+    inbox: FakeInbox | None = None,
+    bot: AnyBot | None = None,
+) -> AsyncIterator[FurnishedHouse]:
+    """A running house."""
+    settings, inbox = settings or DiscordSettings(), inbox or FakeInbox()
+    async with simcord.run(furnished_bot(settings, inbox, folder, bot), settle_timeout=10) as env:
+        place = FurnishedHouse(env, inbox, settings, folder)
+        place.furnish()
+        yield place

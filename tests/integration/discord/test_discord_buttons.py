@@ -1,0 +1,178 @@
+"""The buttons under an answer, pressed by people on a simulated Discord."""
+
+import asyncio
+from pathlib import Path
+
+import discord
+import pytest
+
+from adapters.discord.views import Press
+from bot.core.events import Closing, ConversationId, Message
+from bot.core.ports import Reply
+from tests.fakes.furnished_discord import FurnishedHouse, furnished_house
+from tests.fakes.inbox import FakeInbox
+
+
+class Endless:
+    """A script whose answer does not end by itself, and takes its time when it is stopped."""
+
+    def __init__(self) -> None:
+        self.house: FurnishedHouse | None = None
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, message: Message, reply: Reply) -> None:
+        assert self.house is not None
+        await reply.append("The drive is on the shelf. ")
+        try:
+            await self.house.env.external_wait(asyncio.Event().wait(), reason="the model writes and writes")
+        except asyncio.CancelledError:
+            await self.house.env.external_wait(self.let_go.wait(), reason="the model is told to stop")
+            raise
+
+
+def labels(message: discord.Message) -> list[str | None]:
+    return [button.label for row in message.components for button in row.children]  # type: ignore[union-attr]
+
+
+def answer_in(house: FurnishedHouse) -> discord.Message:
+    message = house.channel.last_message
+    assert message is not None
+    return message
+
+
+async def asked(house: FurnishedHouse, text: str = "Where is the drive?") -> discord.Message:
+    """Ana asks by mention; the message with the answer."""
+    await house.ana.send(house.channel, f"{house.mention} {text}")
+    await house.inbox.idle()
+    return answer_in(house)
+
+
+async def running(house: FurnishedHouse, script: Endless) -> discord.Message:
+    """Ana asks, and the answer is in the making."""
+    script.house = house
+    await house.ana.send(house.channel, f"{house.mention} Where is the drive?")
+    return answer_in(house)
+
+
+async def test_a_finished_answer_can_be_tried_again_and_shows_its_sources(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        assert labels(await asked(house)) == ["Try again", "Sources"]
+
+
+async def test_stop_ends_the_answer_once_however_many_press_it(tmp_path: Path) -> None:
+    script = Endless()
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        message = await running(house, script)
+        assert labels(message) == ["Stop"]
+        first = await house.ana.click(message, label="Stop")
+        second = await house.root.click(message, label="Stop")
+        script.let_go.set()
+        await house.inbox.idle()
+        assert len(house.inbox.withdrawn) == 1
+        assert [result.response and result.response.content for result in (first, second)] == [
+            "I am stopping this answer."
+        ] * 2
+        assert first.ephemeral
+        assert second.ephemeral
+
+
+async def test_only_who_asked_and_admins_may_stop(tmp_path: Path) -> None:
+    script = Endless()
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        message = await running(house, script)
+        result = await house.ben.click(message, label="Stop")
+        assert result.response is not None
+        assert result.response.content == "Only the person who asked, and admins, may do that."
+        assert result.ephemeral
+        assert house.inbox.withdrawn == []
+        await house.ana.click(message, label="Stop")
+        script.let_go.set()
+        await house.inbox.idle()
+
+
+async def test_trying_again_asks_the_question_again_under_an_id_of_its_own(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        message = await asked(house)
+        result = await house.ana.click(message, label="Try again")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Where is the drive?"
+        first, second = house.inbox.handled
+        assert second.text == first.text
+        assert second.conversation == first.conversation
+        assert second.event_id != first.event_id
+
+
+async def test_a_private_question_is_tried_again_in_private(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        shown = await house.ana.slash(house.channel, "ask", question="Where is the key?", private=True)
+        await house.inbox.idle()
+        assert shown.response is not None
+        result = await house.ana.click(shown.response.message, label="Try again")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Where is the key?"
+        assert result.response.ephemeral
+        assert house.inbox.handled[0].conversation == house.inbox.handled[1].conversation
+
+
+async def test_a_question_that_is_gone_cannot_be_tried_again(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        message = await asked(house)
+        question = house.channel.history()[-2]
+        await house.ana.delete(question)
+        result = await house.ana.click(message, label="Try again")
+        assert result.response is not None
+        assert result.response.content == "I no longer have this question. Please ask it again."
+
+
+async def test_sources_are_shown_to_whoever_presses_and_to_nobody_else(tmp_path: Path) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.finish(Closing("Handbook, page 3." if message.command == "sources" else "On the shelf."))
+
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        message = await asked(house)
+        result = await house.ben.click(message, label="Sources")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Handbook, page 3."
+        assert result.response.ephemeral
+        named = house.inbox.handled[1]
+        assert (named.command, named.text) == ("sources", house.inbox.handled[0].event_id)
+        assert named.conversation == house.inbox.handled[0].conversation
+        assert not named.audience.private
+
+
+async def test_buttons_work_after_a_restart(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        message = await asked(house)
+        await house.restart()
+        result = await house.ana.click(message, label="Try again")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Where is the drive?"
+
+
+async def test_the_answer_to_a_command_has_no_buttons(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        result = await house.ana.slash(house.channel, "help")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.components == []
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_button_says_all_there_is_to_know_in_its_id(private: bool) -> None:
+    longest = 2**64 - 1
+    press = Press("sources", str(longest), longest, longest, private)
+    assert len(press.custom_id) <= 100
+    assert Press.read(press.custom_id) == press
+
+
+def test_ids_of_other_buttons_are_left_alone() -> None:
+    assert Press.read("host:stop:1:2:3") is None
+    assert Press.read("hearth:delete:1:2:3") is None
+
+
+def test_a_private_answer_is_named_by_its_conversation() -> None:
+    assert Press("stop", "1", 7, 9, private=True).conversation == ConversationId("discord:9#private:7")

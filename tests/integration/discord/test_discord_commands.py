@@ -1,0 +1,243 @@
+"""Slash commands and the message menu, chosen by people on a simulated Discord."""
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import discord
+import pytest
+from discord.ext import commands
+
+from adapters.discord.settings import DiscordSettings, Doors
+from bot.core.errors import ReplyFailed
+from bot.core.events import Attachment, Closing, Message
+from bot.core.ports import Reply
+from tests.fakes.furnished_discord import FurnishedHouse, furnished_house
+from tests.fakes.inbox import FakeInbox
+
+
+def synced(house: FurnishedHouse) -> int:
+    """How often the bot has handed its commands over."""
+    return sum(request.method == "PUT" and request.path.endswith("/commands") for request in house.env.http_requests)
+
+
+async def test_ask_answers_everybody_in_the_channel(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        result = await house.ana.slash(house.channel, "ask", question="Where is the drive?")
+        await house.inbox.idle()
+        await house.env.settle()
+        assert result.acknowledged
+        assert result.response is not None
+        assert result.response.content == "Where is the drive?"
+        assert not result.response.ephemeral
+        message = house.inbox.handled[0]
+        assert message.conversation == f"discord:{house.channel.id}"
+        assert message.audience.names == {f"discord:{house.channel.id}", f"discord:guild:{house.guild.id}"}
+        assert message.command == "ask"
+
+
+async def test_a_private_answer_is_seen_by_the_person_alone_and_has_their_own_rights(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        result = await house.root.slash(house.channel, "ask", question="Where is the key?", private=True)
+        await house.inbox.idle()
+        await house.env.settle()
+        assert result.response is not None
+        assert result.response.ephemeral
+        assert result.response.content == "Where is the key?"
+        message = house.inbox.handled[0]
+        conversation = f"discord:{house.channel.id}#private:{house.root.id}"
+        assert message.conversation == conversation
+        assert message.audience.private
+        roles = [role for role in message.audience.names if role.startswith("discord:role:")]
+        assert {conversation, f"discord:user:{house.root.id}"} <= message.audience.names
+        assert len(roles) >= 1
+        assert f"discord:{house.channel.id}" not in message.audience.names
+
+
+async def test_a_long_private_answer_goes_on_in_messages_that_nobody_else_sees(tmp_path: Path) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.finish(Closing("word " * 700))
+
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        result = await house.ana.slash(house.channel, "ask", question="All of it?", private=True)
+        await house.inbox.idle()
+        assert len(result.followups) >= 1
+        assert all(part.ephemeral for part in result.followups)
+        assert house.channel.history(viewer=house.ben) == []
+
+
+async def test_a_command_for_admins_is_refused_to_others_with_a_sentence(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        assert "reindex" not in house.ben.available_commands(house.channel)
+        house.env.backend.commands[None][("reindex", 1)]["default_member_permissions"] = None  # let by the server
+        result = await house.ben.slash(house.channel, "reindex")
+        assert result.response is not None
+        assert result.response.content == "Only admins may use /reindex."
+        assert result.ephemeral
+        assert house.inbox.handled == []
+
+
+async def test_reindex_shows_progress_and_result_to_the_admin_alone(tmp_path: Path) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.replace("Reading documents: 1 of 2.")
+        await reply.finish(Closing("Read the documents."))
+
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        result = await house.root.slash(house.channel, "reindex")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.ephemeral
+        assert result.response.content == "Read the documents."
+        assert house.inbox.handled[0].command == "reindex"
+        assert house.inbox.handled[0].author.is_admin
+
+
+async def test_stats_shows_the_picture(tmp_path: Path) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.finish(Closing("Up for a day.", pictures=(Attachment("last-day.png", "image/png", b"\x89PNG"),)))
+
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        result = await house.root.slash(house.channel, "stats")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert [file.filename for file in result.response.attachments] == ["last-day.png"]
+
+
+async def test_forget_of_the_conversation_names_the_room(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        await house.ana.slash(house.channel, "forget", conversation=True)
+        message = house.inbox.handled[0]
+        assert (message.command, message.text) == ("forget", "conversation")
+        assert message.conversation == f"discord:{house.channel.id}"
+        assert not message.audience.private
+
+
+async def test_the_menu_on_a_message_asks_what_the_message_says(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        target = await house.ben.send(house.channel, "Is the boiler serviced?")
+        result = await house.ana.context_menu(house.channel, "Ask Hearth about this", target)
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Is the boiler serviced?"
+        assert house.inbox.handled[0].author.id == f"discord:{house.ana.id}"
+
+
+async def test_a_channel_that_is_shut_gets_a_sentence(tmp_path: Path) -> None:
+    settings = DiscordSettings(channels=Doors(allow=frozenset({1})))
+    async with furnished_house(tmp_path, settings) as house:
+        result = await house.ana.slash(house.channel, "ask", question="Anybody?")
+        assert result.response is not None
+        assert result.response.content == "I do not answer here."
+        assert house.inbox.handled == []
+
+
+async def test_sentences_follow_the_language_of_the_person(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        french = {
+            command["name"]: command["name_localizations"] for command in house.env.backend.commands[None].values()
+        }
+        assert french["forget"] == {"fr": "oublier"}
+        assert french["Ask Hearth about this"] == {"fr": "Demander à Hearth"}
+
+
+async def test_definitions_are_handed_over_once_until_they_change(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        assert synced(house) == 1
+        await house.restart()
+        assert synced(house) == 1
+        file = tmp_path / "discord-commands.json"
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        file.write_text(json.dumps({key: {**value, "hash": "older"} for key, value in kept.items()}), encoding="utf-8")
+        await house.restart()
+        assert synced(house) == 2
+
+
+async def test_commands_of_the_host_stay_as_they_are(tmp_path: Path) -> None:
+    host = commands.Bot(command_prefix="?", intents=discord.Intents.default(), help_command=None)
+
+    @host.tree.command(name="help", description="The host's own help")
+    async def own_help(interaction: discord.Interaction[commands.Bot]) -> None:
+        await interaction.response.send_message("host")
+
+    async with furnished_house(tmp_path, bot=host) as house:
+        await host.tree.sync()
+        result = await house.ana.slash(house.channel, "help")
+        assert result.response is not None
+        assert result.response.content == "host"
+
+
+@pytest.fixture
+def short_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute is enough: the simulation plays each typing notice of the time."""
+    monkeypatch.setattr("adapters.discord.interactions.INTERACTION_LASTS_S", 60.0)
+
+
+class SlowModel:
+    """A script whose answer comes when the test says so."""
+
+    def __init__(self) -> None:
+        self.house: FurnishedHouse | None = None
+        self.ready = asyncio.Event()
+
+    async def __call__(self, message: Message, reply: Reply) -> None:
+        assert self.house is not None
+        await self.house.env.external_wait(self.ready.wait(), reason="the model is slow")
+        await reply.finish(Closing("Under the mat."))
+
+    async def outlast(self, house: FurnishedHouse, seconds: float, private: bool) -> None:
+        """Ana asks, and the answer comes so much later."""
+        self.house = house
+        await house.ana.slash(house.channel, "ask", question="Where is the key?", private=private)
+        await house.env.advance_time(seconds)
+        self.ready.set()
+        with suppress(ReplyFailed):
+            await house.inbox.idle()
+
+
+async def test_a_private_answer_that_outlasts_its_token_comes_as_a_direct_message(
+    tmp_path: Path, short_tokens: None
+) -> None:
+    model = SlowModel()
+    async with furnished_house(tmp_path, inbox=FakeInbox(model)) as house:
+        await model.outlast(house, 2 * 60, private=True)
+        assert [message.content for message in house.ana_direct()] == ["Under the mat."]
+        assert house.channel.history(viewer=house.ben) == []
+
+
+async def test_a_private_answer_never_comes_to_the_channel(tmp_path: Path, short_tokens: None) -> None:
+    model = SlowModel()
+    async with furnished_house(tmp_path, inbox=FakeInbox(model)) as house:
+        house.env.inject_error("POST", "/channels/*/messages", status=403, code=50007)
+        await model.outlast(house, 2 * 60, private=True)
+        assert house.env.errors  # the refusal reaches the core
+        assert [message.content for message in house.channel.history(viewer=house.ben)] == [
+            f"<@{house.ana.id}>, your private answer took too long, and I may not write to you directly."
+            " Please ask again."
+        ]
+
+
+async def test_a_public_answer_that_outlasts_its_token_comes_as_a_message_of_the_channel(
+    tmp_path: Path, short_tokens: None
+) -> None:
+    model = SlowModel()
+    async with furnished_house(tmp_path, inbox=FakeInbox(model)) as house:
+        await model.outlast(house, 2 * 60, private=False)
+        assert house.channel.history()[-1].content == "Under the mat."
+
+
+async def test_a_token_that_discord_ends_early_is_given_up(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        house.env.inject_error("PATCH", "/webhooks/*", status=404, code=10015)
+        await house.ana.slash(house.channel, "ask", question="Where is the drive?")
+        await house.inbox.idle()
+        assert house.channel.history()[-1].content == "Where is the drive?"
+
+
+@pytest.mark.parametrize("code", [10062, 40060])
+async def test_an_interaction_acknowledged_too_late_or_twice_is_answered(tmp_path: Path, code: int) -> None:
+    async with furnished_house(tmp_path) as house:
+        house.env.inject_error("POST", "/interactions/*", status=404 if code == 10062 else 400, code=code)
+        await house.ana.slash(house.channel, "ask", question="Where is the drive?")
+        await house.inbox.idle()
+        assert house.answers() == ["Where is the drive?"]
