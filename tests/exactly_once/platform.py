@@ -65,7 +65,7 @@ class Platform:
     oddities: list[str] = field(default_factory=list)
     sends: int = 0
     dropped: int = 0
-    _known: set[str] = field(default_factory=set)
+    _known: dict[str, str] = field(default_factory=dict)
 
     def ask(self, question: Question) -> None:
         """A person writes; from now on the question is part of what a replay sends again."""
@@ -101,8 +101,10 @@ class Platform:
         send_id = event["send_id"]
         if send_id in self._known:
             self.dropped += 1
+            if "edits" in event and event["text"] != self._known[send_id]:
+                self.oddities.append(f"{send_id} was used for another text before, so the platform swallows this edit")
             return
-        self._known.add(send_id)
+        self._known[send_id] = event["text"]
         if "edits" in event:
             self._edit(event)
         else:
