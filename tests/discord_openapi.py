@@ -28,6 +28,7 @@ _ALSO_TAKEN = {
     "MessageEditRequestPartial": _TTS,
     "IncomingWebhookUpdateRequestPartial": _TTS,
     "IncomingWebhookUpdateForInteractionCallbackRequestPartial": _TTS,
+    "RichEmbed": {"flags": {"type": "integer"}},
     "ApplicationCommandUpdateRequest": {"nsfw": {"type": "boolean"}},
 }
 

@@ -63,8 +63,9 @@ class Gateway:
                         connection.send(payload)
 
     async def settled(self) -> None:
-        """Wait until what was told is written to the sockets."""
-        await asyncio.gather(*(one.written() for one in self.live))
+        """Wait until what was told is written to the sockets. TimeoutError when a client reads nothing for 10 s."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(one.written() for one in self.live))
 
     # Ways to die.
 

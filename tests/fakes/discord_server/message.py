@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.fakes.discord_server.files import StoredFile
     from tests.fakes.discord_server.people import User
 
-SUPPRESS_EMBEDS, EPHEMERAL = 1 << 2, 1 << 6
+SUPPRESS_EMBEDS, EPHEMERAL, LOADING = 1 << 2, 1 << 6, 1 << 7
 REPLY, CHAT_INPUT_COMMAND, CONTEXT_MENU_COMMAND = 19, 20, 23
 
 

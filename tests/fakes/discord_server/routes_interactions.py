@@ -8,7 +8,7 @@ from typing import Any
 from tests.fakes.discord_server import refusals
 from tests.fakes.discord_server.http import Call, Routes
 from tests.fakes.discord_server.interactions import Interaction
-from tests.fakes.discord_server.message import EPHEMERAL, Message, pings
+from tests.fakes.discord_server.message import EPHEMERAL, LOADING, Message, pings
 from tests.fakes.discord_server.routes_messages import compose, revise
 from tests.fakes.discord_server.world import World
 
@@ -40,7 +40,7 @@ def _respond(world: World, begun: Interaction, kind: int, call: Call) -> None:
     elif kind == THINKING:
         now = world.clock.now()
         waiting = Message(world.ids.take(now), begun.channel, world.bot, "", now)
-        waiting.flags = int(call.json.get("flags") or 0) & EPHEMERAL
+        waiting.flags = int(call.json.get("flags") or 0) & EPHEMERAL | LOADING
         begun.original, begun.loading = _shown(begun, waiting), True
     elif kind == UPDATE and begun.message is not None:
         begun.original = begun.message
@@ -129,7 +129,7 @@ def _shown(begun: Interaction, message: Message) -> Message:
 
 def _revise(world: World, begun: Interaction, message: Message, call: Call) -> Mapping[str, Any]:
     revise(world, message, call)
-    begun.loading = False
+    begun.loading, message.flags = False, message.flags & ~LOADING
     if not message.ephemeral:
         begun.channel.changed(message)
     return message.payload()

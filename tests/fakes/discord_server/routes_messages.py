@@ -10,7 +10,7 @@ from tests.fakes.discord_server.channel import PRIVATE_THREAD, PUBLIC_THREAD, Ch
 from tests.fakes.discord_server.files import FILE_LIMIT_BYTES, StoredFile
 from tests.fakes.discord_server.http import Call, Routes
 from tests.fakes.discord_server.limits import MESSAGE, MESSAGES
-from tests.fakes.discord_server.message import REPLY, Message, pings, readable_data
+from tests.fakes.discord_server.message import EPHEMERAL, REPLY, Message, pings, readable_data
 from tests.fakes.discord_server.world import World
 
 HOUR_S = 3600.0
@@ -118,7 +118,8 @@ def revise(world: World, message: Message, call: Call) -> None:
     if "components" in body:
         message.components = list(body["components"] or ())
     if body.get("flags") is not None:
-        message.flags = int(body["flags"])
+        # Who sees a message is settled when it is sent.
+        message.flags = message.flags & EPHEMERAL | int(body["flags"]) & ~EPHEMERAL
     if "attachments" in body:
         kept = {int(one["id"]) for one in body["attachments"] or ()}
         message.files = [file for file in message.files if file.id in kept]

@@ -93,11 +93,11 @@ async def test_a_close_with_a_code_for_reconnecting_is_resumed(server: DiscordSe
 async def test_a_gateway_that_answers_no_heartbeats_is_left_and_resumed() -> None:
     async with discord_server(Settings(heartbeat_interval_s=0.1)) as server:
         home = server.guild("Home")
-        async with running(server, Listener(heartbeat_timeout=0.6)) as client:
+        async with running(server, Listener(heartbeat_timeout=1.5)) as client:
             await server.until(lambda: server.gateway.heartbeats > 2)
             server.gateway.go_silent()
             await home.channel("general").say(home.member("Ana"), "hello?")
-            await server.until(lambda: client.events == ["ready", "resumed"] and client.heard == ["hello?"])
+            await server.until(lambda: "resumed" in client.events and client.heard == ["hello?"])
 
 
 async def test_a_deaf_gateway_keeps_a_client_waiting_that_wants_to_close(server: DiscordServer) -> None:

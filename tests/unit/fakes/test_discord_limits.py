@@ -70,7 +70,7 @@ async def test_the_global_limit_counts_all_routes_together(server: DiscordServer
     home = server.guild("Home")
     channels = [home.channel(f"room {number}") for number in range(4)]
     async with running(server, Listener()) as client:
-        server.limits.set_global(2, per_s=0.3)
+        server.limits.set_global(2, per_s=1.0)
         await asyncio.gather(*(client.get_channel(one.id).send("hello") for one in channels))
     assert [len(one.said_by_bot) for one in channels] == [1, 1, 1, 1]
     assert 1 <= server.requests.invalid <= 4

@@ -225,6 +225,71 @@ async def test_a_route_that_the_fake_does_not_know_fails_the_test(server: Discor
     assert server.requests.take_faults() == ["GET /users/@me/connections: the fake Discord does not know this route"]
 
 
+async def test_what_a_bot_may_not_do_with_messages_is_refused(server: DiscordServer) -> None:
+    home = server.guild("Home")
+    channel = home.channel("general")
+    said = await channel.say(home.member("Ana"), "mine")
+    async with running(server, Listener()) as client:
+        place = client.get_channel(channel.id)
+        theirs, gone = await place.fetch_message(said.id), place.get_partial_message(7)
+        large = discord.File(io.BytesIO(b"x" * (10 * 1024 * 1024 + 1)), "large.bin")
+        for attempt, code in [
+            (place.get_partial_message(said.id).edit(content="yours"), 50005),
+            (theirs.delete(), 50013),
+            (place.send("   "), 50006),
+            (place.send("to nothing", reference=gone), 50035),
+            (place.send("large", file=large), 40005),
+        ]:
+            with pytest.raises(discord.HTTPException) as refused:
+                await attempt
+            assert refused.value.code == code
+        unless_there = discord.MessageReference.from_message(theirs, fail_if_not_exists=False)
+        await channel.remove(said)
+        assert (await place.send("to nobody", reference=unless_there)).reference is None
+
+
+async def test_a_bot_deletes_its_own_messages_and_hears_of_it(server: DiscordServer) -> None:
+    channel = server.guild("Home").channel("general")
+    gone: list[int] = []
+    client = Listener()
+
+    @client.event
+    async def on_raw_message_delete(event: discord.RawMessageDeleteEvent) -> None:
+        gone.append(event.message_id)
+
+    async with running(server, client):
+        sent = await client.get_channel(channel.id).send("oops")
+        await sent.delete()
+        await server.until(lambda: gone == [sent.id])
+    assert channel.messages == []
+    assert channel.everything[0].deleted
+
+
+async def test_a_closed_thread_opens_for_a_new_message_and_a_locked_one_does_not(server: DiscordServer) -> None:
+    thread = server.guild("Home").channel("general").thread("Plans")
+    async with running(server, Listener()) as client:
+        place = await client.fetch_channel(thread.id)
+        sent = await place.send("one")
+        thread.archive()
+        with pytest.raises(discord.HTTPException) as closed:
+            await sent.edit(content="two")
+        assert closed.value.code == 50083
+        await place.send("three")
+        assert not thread.archived
+        thread.archive(locked=True)
+        with pytest.raises(discord.Forbidden):
+            await place.send("four")
+
+
+async def test_suppressed_embeds_are_not_shown(server: DiscordServer) -> None:
+    channel = server.guild("Home").channel("general")
+    async with running(server, Listener()) as client:
+        place = client.get_channel(channel.id)
+        shown = await place.send(embed=discord.Embed(description="sources"))
+        hidden = await place.send(embed=discord.Embed(description="sources"), suppress_embeds=True)
+    assert (len(shown.embeds), len(hidden.embeds)) == (1, 0)
+
+
 async def test_edits_of_an_old_message_are_limited(server: DiscordServer) -> None:
     channel = server.guild("Home").channel("general")
     server.settings.old_edits = 1
