@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adapters.discord.channel import Buttons, Channel, Part, Posted, Request, Unsettled
 from adapters.discord.indicator import Typing
-from adapters.discord.layout import pages
+from adapters.discord.layout import Layout
 from adapters.discord.nonce import nonce
 from adapters.discord.sources import footer
 from adapters.pacing import Overall, Pace
@@ -56,6 +56,7 @@ class DiscordReply:
         self._showing = Showing(self, overall=overall)
         self._record: RecordPart | None = None
         self._shown: list[Shown] = []
+        self._layout = Layout()
         self._text = ""
         self._below = ""
         self._pictures: tuple[Attachment, ...] = ()
@@ -147,7 +148,7 @@ class DiscordReply:
         return None
 
     def _parts(self, text: str) -> list[Part]:
-        texts = pages(text, self._below if self._ended else "")
+        texts = self._layout.pages(text, self._below if self._ended else "")
         last = len(texts) - 1
         under: Buttons = "ended" if self._ended else "running"
         return [

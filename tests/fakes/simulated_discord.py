@@ -1,7 +1,7 @@
 """A simulated Discord with one server, one channel and people, and Hearth's cog in a bot on it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,10 +47,24 @@ class House:
         """The bot's messages in a channel, oldest first."""
         assert self.env.bot.user is not None
         us = self.env.bot.user.id
-        return [message.content for message in (channel or self.channel).history() if message.author.id == us]
+        return [
+            message.content
+            for message in (channel or self.channel).history()
+            if message.author.id == us and not message.is_system()
+        ]
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """What happens inside, Discord tells no bot."""
+        told, self.env.backend.subscribers = self.env.backend.subscribers, []
+        try:
+            yield
+        finally:
+            self.env.backend.subscribers = told
 
     async def restart(self) -> None:
-        """A new process: the same Discord, data folder and inbox."""
+        """A new process after an orderly stop: the same Discord, data folder and inbox."""
+        await self.env.bot.remove_cog("Hearth")
         await self.env.restart_bot(small_bot(self.settings, self.inbox, self.folder))
 
 
@@ -72,7 +86,7 @@ async def house(
 ) -> AsyncIterator[House]:
     """A running house."""
     settings, inbox = settings or DiscordSettings(), inbox or FakeInbox()
-    async with simcord.run(small_bot(settings, inbox, folder), settle_timeout=10) as env:
+    async with simcord.run(small_bot(settings, inbox, folder)) as env:
         place = House(env, inbox, settings, folder)
         place.furnish()
         yield place

@@ -1,8 +1,18 @@
-"""When Hearth answers on Discord, played on a simulated one."""
+"""When Hearth answers on Discord, and when it does not, played on a simulated one."""
 
 from pathlib import Path
 
-from tests.fakes.simulated_discord import house
+import discord
+import pytest
+import simcord
+
+from adapters.discord.settings import DiscordSettings
+from tests.fakes.inbox import FakeInbox
+from tests.fakes.simulated_discord import House, house
+
+
+def texts(inbox: FakeInbox) -> list[str]:
+    return [message.text for message in inbox.handled]
 
 
 async def test_a_mention_in_a_channel_is_answered_in_reply_to_it(tmp_path: Path) -> None:
@@ -11,5 +21,139 @@ async def test_a_mention_in_a_channel_is_answered_in_reply_to_it(tmp_path: Path)
         await home.inbox.idle()
         assert home.answers() == ["where is the drive?"]
         last = home.channel.last_message
-        assert last is not None and last.reference is not None
+        assert last is not None
+        assert last.reference is not None
         assert last.reference.message_id == question.id
+
+
+async def test_what_people_say_to_each_other_is_not_even_looked_at(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        first = await home.ana.send(home.channel, "shall we cook?")
+        await home.ben.send(home.channel, f"yes {home.ana.mention}", reply_to=first)
+        await home.ben.send(home.channel, "@everyone dinner")
+        assert home.inbox.handled == []
+
+
+async def test_a_reply_to_one_of_its_messages_is_answered(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.ana.send(home.channel, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        answer = home.channel.last_message
+        await home.ben.send(home.channel, "and the other one?", reply_to=answer)
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?", "and the other one?"]
+
+
+async def test_a_direct_message_is_answered_and_private(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        role = home.guild.create_role("cooks")
+        carl = home.guild.add_member(home.env.create_user("carl"), roles=[role])
+        await carl.send_dm("where is the drive?")
+        await home.inbox.idle()
+        (message,) = home.inbox.handled
+        assert message.audience.private
+        assert {f"discord:user:{carl.id}", f"discord:role:{role.id}", f"discord:guild:{home.guild.id}"} < set(
+            message.audience.names
+        )
+        assert home.answers(carl.user.dm_channel) == ["where is the drive?"]
+
+
+async def test_other_bots_are_left_alone(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        robot = home.guild.add_member(home.env.create_user("robot", bot=True))
+        await robot.send(home.channel, f"{home.mention} hello")
+        assert home.inbox.handled == []
+
+
+async def test_names_stand_for_mentions_and_our_own_is_gone(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.ana.send(
+            home.channel, f"{home.mention} what did {home.ben.mention} write in {home.channel.mention}?"
+        )
+        assert texts(home.inbox) == ["what did @ben write in #kitchen?"]
+
+
+async def test_a_channel_is_read_by_its_server_and_itself_alone(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.ana.send(home.channel, f"{home.mention} hi")
+        (message,) = home.inbox.handled
+        assert message.conversation == f"discord:{home.channel.id}"
+        assert message.audience.names == {f"discord:{home.channel.id}", f"discord:guild:{home.guild.id}"}
+        assert not message.audience.private
+
+
+@pytest.mark.parametrize("place", ["guilds", "channels", "users", "roles"])
+async def test_who_and_what_is_blocked_gets_no_answer(tmp_path: Path, place: str) -> None:
+    async with house(tmp_path) as home:
+        role = home.guild.create_role("cooks")
+        carl = home.guild.add_member(home.env.create_user("carl"), roles=[role])
+        ids = {"guilds": home.guild.id, "channels": home.channel.id, "users": carl.id, "roles": role.id}
+        home.settings = DiscordSettings.model_validate({place: {"block": [ids[place]]}})
+        await home.restart()
+        await carl.send(home.channel, f"{home.mention} hi")
+        assert home.inbox.handled == []
+
+
+async def test_admins_are_those_the_settings_name(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        role = home.guild.create_role("parents")
+        dora = home.guild.add_member(home.env.create_user("dora"), roles=[role])
+        home.settings = DiscordSettings(admin_roles=frozenset({role.id}))
+        await home.restart()
+        await dora.send(home.channel, f"{home.mention} hi")
+        await dora.send_dm("hi")
+        await home.ana.send(home.channel, f"{home.mention} hi")
+        assert [message.author.is_admin for message in home.inbox.handled] == [True, True, False]
+
+
+async def own_thread(home: House) -> simcord.ChannelHandle:
+    (thread,) = home.channel.threads
+    return thread
+
+
+async def test_where_the_admin_wants_it_an_answer_gets_a_thread_of_its_own(tmp_path: Path) -> None:
+    async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
+        question = await home.ana.send(home.channel, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        thread = await own_thread(home)
+        assert thread.name == "where is the drive?"
+        assert home.answers(thread) == ["where is the drive?"]
+        assert home.answers() == []
+        (message,) = home.inbox.handled
+        assert message.conversation == f"discord:{thread.id}" == f"discord:{question.id}"
+        assert f"discord:{home.channel.id}" in message.audience.names
+
+
+async def test_every_message_in_its_own_thread_is_answered_there(tmp_path: Path) -> None:
+    async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
+        await home.ana.send(home.channel, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        thread = await own_thread(home)
+        await home.ben.send(thread, "and its key?")
+        await home.inbox.idle()
+        assert home.answers(thread) == ["where is the drive?", "and its key?"]
+        assert len({message.conversation for message in home.inbox.handled}) == 1
+
+
+async def test_without_the_right_to_open_threads_the_channel_gets_the_answer(tmp_path: Path) -> None:
+    async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
+        shut = discord.PermissionOverwrite(create_public_threads=False)
+        hall = home.guild.create_text_channel("hall", overwrites={home.guild.default_role: shut})
+        await home.ana.send(hall, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        assert home.answers(hall) == ["where is the drive?"]
+        assert home.inbox.handled[0].conversation == f"discord:{hall.id}"
+
+
+async def test_a_thread_that_cannot_be_opened_after_all_is_done_without(tmp_path: Path) -> None:
+    async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
+        home.env.inject_error("POST", "/channels/*/messages/*/threads", status=403, code=50013)
+        await home.ana.send(home.channel, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+
+
+async def test_a_question_without_words_is_handed_in_as_an_empty_one(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.ana.send(home.channel, home.mention)
+        assert texts(home.inbox) == [""]
