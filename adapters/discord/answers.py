@@ -34,6 +34,10 @@ class Answers:
         self._place_of = place_of or self.channel_of
         self._open: set[DiscordReply] = set()
 
+    def watch(self) -> None:
+        """Learn from what Discord answers to the bot; one of our own was built so that it tells anyway."""
+        self._rates.watch(self._bot)
+
     @property
     def platform(self) -> str:
         """`discord`."""
@@ -56,4 +60,5 @@ class Answers:
 
     async def close(self) -> None:
         """Show no more."""
+        self._rates.unwatch()
         await asyncio.gather(*(reply.abandon() for reply in list(self._open)))

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import discord
 
 from adapters.discord.failures import LOST
-from bot.core.events import Attachment
+from bot.core.events import TOO_LARGE, Attachment
 
 log = logging.getLogger(__name__)
 
 UNKNOWN = "application/octet-stream"
-TOO_LARGE = "application/vnd.hearth.too-large; limit={limit}"
 
 
 async def fetch(files: Sequence[discord.Attachment], count: int, limit_bytes: int) -> tuple[Attachment, ...]:
@@ -23,7 +22,7 @@ async def fetch(files: Sequence[discord.Attachment], count: int, limit_bytes: in
 async def _one(file: discord.Attachment, limit_bytes: int) -> Attachment:
     media_type = (file.content_type or mimetypes.guess_type(file.filename)[0] or UNKNOWN).partition(";")[0]
     if file.size > limit_bytes:
-        return Attachment(file.filename, TOO_LARGE.format(limit=limit_bytes), b"")
+        return Attachment(file.filename, f"{TOO_LARGE}{limit_bytes}", b"")
     if media_type.startswith("image/"):
         return Attachment(file.filename, media_type, b"")
     try:

@@ -47,6 +47,7 @@ class HearthCog(commands.Cog, name="Hearth"):
     async def cog_load(self) -> None:
         """Remember what was read; inside a bot that is ready already, begin at once."""
         await self._marks.load()
+        self._answers.watch()
         if self._bot.is_ready():
             await self.on_connect()
             await self.on_ready()

@@ -1,6 +1,6 @@
 """Reads the files sent with a question, as passages for this one answer."""
 
-from bot.core.events import Message
+from bot.core.events import TOO_LARGE, Attachment, Message
 from bot.core.texts import Language, say
 from knowledge.passages import Passage
 from knowledge.reader import Reader, Unreadable
@@ -17,6 +17,9 @@ class AttachmentReader:
         passages: list[Passage] = []
         unread: list[str] = []
         for file in message.attachments:
+            if (sentence := _unseen(file, language)) is not None:
+                unread.append(sentence)
+                continue
             try:
                 documents = await self._reader.read_bytes(file.name, file.data)
             except Unreadable as error:
@@ -29,3 +32,13 @@ class AttachmentReader:
                 for number, draft in enumerate(document.drafts)
             ]
         return tuple(passages), unread
+
+
+def _unseen(file: Attachment, language: Language) -> str | None:
+    """Why a file is not even opened; None when it is to be read."""
+    if file.media_type.startswith(TOO_LARGE):
+        megabytes = int(file.media_type.removeprefix(TOO_LARGE)) / 1_000_000
+        return say("attachment_too_large", language, name=file.name, megabytes=f"{megabytes:g}")
+    if file.media_type.startswith("image/"):
+        return say("attachment_picture", language, name=file.name)
+    return None

@@ -35,9 +35,16 @@ class Audience:
     private: bool = False
 
 
+TOO_LARGE = "application/vnd.hearth.too-large; limit="
+"""How the media type begins of an attachment over the adapter's limit; the limit in bytes follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file sent with a message, already fetched by the adapter."""
+    """A file sent with a message, already fetched by the adapter.
+
+    Of pictures and of files over the limit (`TOO_LARGE`) only the name may come, with no data.
+    """
 
     name: str
     media_type: str
