@@ -1,0 +1,25 @@
+"""Files sent with a question: what cannot be read is said, not passed over."""
+
+import pytest
+
+from bot.core.attachments import AttachmentReader
+from bot.core.events import TOO_LARGE, Attachment
+from tests.fakes.messages import message
+from tests.fakes.paragraph_reader import ParagraphReader
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        (Attachment("cat.png", "image/png", b""), "I cannot see pictures: cat.png is left out."),
+        (
+            Attachment("film.txt", f"{TOO_LARGE}2500000", b""),
+            "film.txt is larger than the 2.5 MB that I read with a question.",
+        ),
+    ],
+)
+async def test_what_the_adapter_did_not_fetch_is_named(file: Attachment, sentence: str) -> None:
+    note = Attachment("note.txt", "text/plain", b"The key hangs by the door.")
+    passages, unread = await AttachmentReader(ParagraphReader()).read(message("?", attachments=(file, note)), "en")
+    assert unread == [sentence]
+    assert [passage.text for passage in passages] == ["The key hangs by the door."]
