@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.core.access import readable
 from bot.core.conversation import place_text
 from bot.core.events import Closing, ConversationId, Message, Source
 from bot.core.figures import Figures
@@ -102,8 +103,14 @@ class Commands:
         sources = await self._history.last_sources(conversation, argument)
         if sources is None and argument:  # not the id of an answer after all
             sources = await self._history.last_sources(conversation)
+        if sources is None:
+            return Closing(say("no_answer_yet", call.language))
+        # Read anew: what the audience may read can have changed since the answer. Attachments are of no collection.
+        readers = {name: collection.readers for name, collection in self._library.collections.items()}
+        allowed = readable(readers, call.message.audience) | {""}
+        sources = tuple(source for source in sources if source.collection in allowed)
         if not sources:
-            return Closing(say("no_answer_yet" if sources is None else "no_sources", call.language))
+            return Closing(say("no_sources", call.language))
         lines = [say("sources_title", call.language), *(_quoted(source, call.language) for source in sources)]
         return Closing("\n\n".join(lines))
 

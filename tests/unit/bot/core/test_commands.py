@@ -132,3 +132,10 @@ async def test_forgetting_in_the_middle_of_an_answer_leaves_nothing_of_it(house:
 async def test_stop_with_nothing_to_stop_says_so(house: Path) -> None:
     async with running_core(house) as core:
         assert await told(core, "!stop") == say("nothing_to_stop", "en")
+
+
+async def test_sources_that_the_audience_may_no_longer_read_are_not_quoted(house: Path) -> None:
+    async with running_core(house) as core:
+        await core.ask(message("Where is the backup drive?", "1"))
+        quoted = await told(core, "!sources", "2", names=frozenset({"console:room"}))
+    assert quoted == say("no_sources", "en")
