@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.console.settings import ConsoleSettings
+from adapters.discord.settings import DiscordSettings
 from bot.core.settings import CoreSettings
 from bot.faults import faults_of
 from bot.http_settings import HttpSettings
@@ -58,6 +59,9 @@ class Config(BaseModel):
     core: CoreSettings = Field(default_factory=CoreSettings, description="How conversations are held.")
     console: ConsoleSettings = Field(
         default_factory=ConsoleSettings, description="How conversations on the console are shown."
+    )
+    discord: DiscordSettings = Field(
+        default_factory=DiscordSettings, description="Where and whom Hearth answers on Discord."
     )
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
 

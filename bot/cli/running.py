@@ -95,6 +95,7 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
 @functools.cache
 def expected() -> tuple[type[Exception], ...]:
     """The errors that say in a sentence what is wrong and how to mend it."""
+    from adapters.discord.failures import DiscordUnusable
     from bot.core.errors import ReplyFailed
     from bot.http import HttpUnavailable
     from bot.lock import FolderInUse, FolderUnusable
@@ -107,6 +108,7 @@ def expected() -> tuple[type[Exception], ...]:
         DatabaseDamaged,
         DatabaseTooNew,
         DatabaseUnusable,
+        DiscordUnusable,
         EmbeddingFailed,
         EngineFailed,
         Failure,

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
+from adapters.discord.settings import ChannelSettings
 from bot.config import Config, load_config
 from bot.yaml_source import parse_yaml
 from models.sources import HubSource, PathSource, WeightsSource, WheelSource
@@ -67,12 +68,14 @@ def test_the_walk_sees_settings_at_every_depth() -> None:
     assert {"LlamaSettings", "CollectionSettings", "WheelPart", "HubSource", "HttpSettings"} <= found
 
 
-def test_the_example_is_the_defaults_but_for_its_collection() -> None:
+def test_the_example_is_the_defaults_but_for_its_collection_and_its_channel() -> None:
     example, default = load_config(EXAMPLE), load_config(None)
     collection = example.knowledge.collections[EXAMPLE_COLLECTION]
     assert collection == type(collection)(folder=collection.folder)
     knowledge = example.knowledge.model_copy(update={"collections": {}})
-    assert example.model_copy(update={"knowledge": knowledge}) == default
+    assert set(example.discord.each_channel.values()) == {ChannelSettings()}
+    discord = example.discord.model_copy(update={"each_channel": {}})
+    assert example.model_copy(update={"knowledge": knowledge, "discord": discord}) == default
 
 
 def test_the_alternatives_are_the_other_kinds_of_source() -> None:

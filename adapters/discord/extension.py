@@ -1,0 +1,52 @@
+"""The door for bots of others: `await bot.load_extension("adapters.discord.extension")`.
+
+Looks first whether Python finds Hearth's packages under their names. Only then does it open `bot.discord_extension`,
+which an adapter may not import: a bot that has a `bot.py` of its own would import that instead.
+"""
+
+import importlib
+import importlib.util
+import logging
+from pathlib import Path
+
+from adapters.discord.connection import AnyBot
+
+log = logging.getLogger(__name__)
+
+HOME = Path(__file__).parents[2]
+NAMES = ("bot", "knowledge", "models")
+ENTRY = "bot.discord_extension"
+
+
+async def setup(bot: AnyBot) -> None:
+    """Load Hearth into a bot; what stands in the way is logged, and the bot goes on without it."""
+    hidden = shadowed()
+    if hidden:
+        found = ", ".join(f"{name} is {where}" for name, where in hidden.items())
+        log.error(
+            "Hearth cannot be in this bot, because Python finds other files under the names of its packages: %s."
+            " Rename them, or run Hearth by itself with `hearth run`.",
+            found,
+        )
+        return
+    await importlib.import_module(ENTRY).setup(bot)
+
+
+async def teardown(bot: AnyBot) -> None:
+    """Take Hearth out of a bot again."""
+    if not shadowed():
+        await importlib.import_module(ENTRY).teardown(bot)
+
+
+def shadowed() -> dict[str, str]:
+    """Hearth's packages that are hidden by others of the same name, and where those are."""
+    found = {name: _origin(name) for name in NAMES}
+    return {name: origin for name, origin in found.items() if Path(origin) != HOME / name / "__init__.py"}
+
+
+def _origin(name: str) -> str:
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # a module that was put together by hand
+        return "a module without a file"
+    return spec.origin or "a folder without __init__.py" if spec else "not installed"

@@ -1,0 +1,38 @@
+"""Hearth as an extension of a discord.py bot: builds the core from the config found and puts its cogs into the bot.
+
+Bots load it through `adapters.discord.extension`, which tells them when their own files hide Hearth's.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adapters.discord.connection import AnyBot
+from adapters.discord.guest import GuestCog
+from bot.config import Config, ConfigFaulty, find_config, load_config
+from bot.core.ports import Inbox
+from bot.hosting import hosting
+
+log = logging.getLogger(__name__)
+
+
+async def setup(bot: AnyBot) -> None:
+    """Begin to open Hearth in a bot; a config with faults is logged, and the bot goes on without it."""
+    try:
+        config = load_config(find_config(None, os.environ))
+    except ConfigFaulty as faulty:
+        log.error("Hearth cannot be in this bot, its config has faults:\n%s", faulty)
+        return
+    await bot.add_cog(GuestCog(bot, config.discord, config.data_folder, lambda: _house(config)))
+
+
+async def teardown(bot: AnyBot) -> None:
+    """Close Hearth; the bot stays as it was before."""
+    await bot.remove_cog(GuestCog.__cog_name__)
+
+
+@asynccontextmanager
+async def _house(config: Config) -> AsyncIterator[Inbox]:
+    async with hosting(config, serve_http=True) as host:
+        yield host.app.inbox
