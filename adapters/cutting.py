@@ -106,7 +106,7 @@ def _prose(window: Window) -> Iterator[tuple[int, int]]:
 def _fence_lines(window: Window) -> list[tuple[int, int]]:
     """Stretches of the lines that begin or end fences, and may not be cut; behind an opening line neither."""
     return [
-        (line.begin, line.end + (line.before is None))
+        (line.begin, line.end + (line.before is None and line.after is not None))
         for line in window.lines
         if line.before is not line.after or marks_at(window.text, line.begin, line.end)
     ]
@@ -189,9 +189,16 @@ def _cut(window: Window, position: int, found: list[Span]) -> Cut:
         return _cut_in_fence(window, position, fence, at_line_start=at_line_start)
     quotes = None if at_line_start else _QUOTES.match(window.line_before(position))
     opener = quotes[0] if quotes and window.measure(quotes[0]) <= CLOSER_ROOM else ""
-    open_code = (span.marks for span in found if span.marks and span.begin < position < span.end)
-    marks = next((marks for marks in open_code if window.measure(marks) <= CLOSER_ROOM // 2), "")
+    marks = _open_code(window, position, found)
     return Cut(position, opener + marks, None, marks)
+
+
+def _open_code(window: Window, position: int, found: list[Span]) -> str:
+    """The marks of the inline code that is cut, if they can end it and begin it again here."""
+    if "`" in window.text[position - 1 : position + 1]:
+        return ""
+    marks = (span.marks for span in found if span.marks and span.begin < position < span.end)
+    return next((each for each in marks if len(each) < 3), "")  # three would be a fence's
 
 
 def _cut_in_fence(window: Window, position: int, fence: Fence, *, at_line_start: bool) -> Cut:

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
-# Behind a refusal: servers round the time they tell down.
+# Servers round the times they tell, and the way there varies.
 _MARGIN_S = 0.05
-# A refusal slows its channel for this long; after it the platform's own words count again.
-_REFUSAL_FORGOTTEN_S = 600.0
-# Paces kept before idle ones are looked for.
-_KEPT = 1000
+# A refusal slows its channel for this long, longer than any answer takes.
+_REFUSAL_FORGOTTEN_S = 3600.0
 
 
 class Pace:
@@ -22,7 +20,7 @@ class Pace:
         self._floor_s = floor_s
         self._refused_s = 0.0
         self._refused_at = float("-inf")
-        self._before = self._sent = float("-inf")
+        self._sent = float("-inf")
         self._remaining: int | None = None
         self._resets_at = float("-inf")
         self._next = self._last = float("-inf")
@@ -33,8 +31,9 @@ class Pace:
 
     def sent(self, now: float) -> None:
         """A request goes out now; call it just before sending, so that others who share this pace see it."""
-        self._before, self._sent = self._sent, now
+        self._sent = now
         self._next = now + self._spacing(now)
+        self._last = now + self._after_refusal(now)
         if self._remaining is not None and now < self._resets_at:
             self._remaining -= 1
             if self._remaining <= 0:
@@ -42,21 +41,23 @@ class Pace:
 
     def learn(self, now: float, limit: int, remaining: int, reset_after_s: float) -> None:
         """What an answer's headers say: `remaining` of `limit` requests are left until `reset_after_s` from now."""
-        self._remaining = remaining
-        self._resets_at = now + reset_after_s
+        resets_at = now + reset_after_s
+        if self._remaining is not None and resets_at <= self._resets_at + _MARGIN_S:
+            remaining = min(remaining, self._remaining)  # the same window: an answer may come late
+        self._remaining, self._resets_at = remaining, resets_at
         reserve = 1 if limit > 2 else 0
         free = max(0, remaining - reserve)
         self._next = max(now + reset_after_s / (free + 1), self._sent + self._slowest(now))
-        self._last = now if remaining > 0 else self._resets_at
+        self._last = self._sent + self._after_refusal(now) if remaining > 0 else self._resets_at
 
     def refused(self, now: float, retry_after_s: float) -> None:
         """The last request was refused (429). The spacing in force plus the wait is a spacing that a window of any
         length allows, when texts came at an even pace.
         """
-        gap = self._sent - self._before if self._before > float("-inf") else 0.0
-        self._refused_s = max(self._spacing(now), min(gap, self._assumed_s)) + retry_after_s
+        wait_s = retry_after_s + _MARGIN_S
+        self._refused_s = self._spacing(now) + wait_s
         self._refused_at = now
-        self._next = self._last = now + retry_after_s + _MARGIN_S
+        self._next = self._last = now + wait_s
 
     def idle(self, now: float) -> bool:
         """Whether nothing is known any more that a new pace would not know."""
@@ -66,8 +67,11 @@ class Pace:
         return max(self._assumed_s, self._slowest(now))
 
     def _slowest(self, now: float) -> float:
-        recent = now < self._refused_at + _REFUSAL_FORGOTTEN_S
-        return max(self._floor_s, self._refused_s if recent else 0.0)
+        return max(self._floor_s, self._after_refusal(now))
+
+    def _after_refusal(self, now: float) -> float:
+        """The spacing that a refusal taught, for final texts too; 0.0 when there was none of late."""
+        return self._refused_s if now < self._refused_at + _REFUSAL_FORGOTTEN_S else 0.0
 
 
 class Overall:
@@ -89,14 +93,19 @@ class Overall:
 class Paces:
     """The paces of all limits of one platform, by a key that the adapter chooses; idle ones are forgotten."""
 
-    def __init__(self, fresh: Callable[[], Pace] = Pace) -> None:
+    def __init__(self, fresh: Callable[[], Pace] = Pace, kept: int = 1000) -> None:
+        """From `kept` paces on, idle ones are looked for."""
         self._fresh = fresh
+        self._kept = kept
         self._paces: dict[str, Pace] = {}
+
+    def __len__(self) -> int:
+        return len(self._paces)
 
     def of(self, key: str, now: float) -> Pace:
         """The pace of a limit, a fresh one when it is new."""
         if key not in self._paces:
-            if len(self._paces) >= _KEPT:
-                self._paces = {key: pace for key, pace in self._paces.items() if not pace.idle(now)}
+            if len(self._paces) >= self._kept:
+                self._paces = {name: pace for name, pace in self._paces.items() if not pace.idle(now)}
             self._paces[key] = self._fresh()
         return self._paces[key]

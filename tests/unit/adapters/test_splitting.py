@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -14,7 +14,10 @@ from adapters.splitting import Part, Splitter, split
 # Markdown as chat clients know it: no code by indentation, no HTML, and list items are lines.
 CHAT = MarkdownIt("commonmark").disable(["code", "html_block", "reference", "lheading", "list"])
 STRICT = MarkdownIt("commonmark")
-FENCE_BEHIND_ITEM = re.compile(r"(?m)^((?:[ \t]*>)*[ \t]*)((?:(?:[-*+]|\d{1,9}[.)])[ \t]+)+)(?=```|~~~)")
+MARKS_BEFORE_FENCE = re.compile(r"(?m)^((?:[ \t]*>)*)[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?=```|~~~)")
+
+# Marks that leave no room for text in a message of the smallest limit.
+OVERLONG_FENCE = re.compile(r"(?:`|~){9,}|(?m:^[ \t>]{9,}(?:```|~~~))|(?m:^[ \t>0-9.\-]*(?:```|~~~)[^\r\n]{25})")
 
 
 def utf8(text: str) -> int:
@@ -26,8 +29,8 @@ def joined(parts: list[Part]) -> str:
 
 
 def as_chat(text: str) -> str:
-    """A fence right behind a list item's marker is a fence."""
-    return FENCE_BEHIND_ITEM.sub(lambda found: found[1] + " " * len(found[2]), text)
+    """A fence is a fence behind a list item's marker too, and however far it is indented."""
+    return MARKS_BEFORE_FENCE.sub(r"\1 ", text)
 
 
 def fences(parser: MarkdownIt, text: str) -> list[Token]:
@@ -35,11 +38,13 @@ def fences(parser: MarkdownIt, text: str) -> list[Token]:
 
 
 def is_closed(token: Token, text: str) -> bool:
+    """Whether a fence ends before its text: by its closing line, or where the quote around it does."""
     rows = re.split(r"\r\n?|\n", text)
     assert token.map
     begin, end = token.map
     last = re.sub(r"^(?:[ \t]*>)*", "", rows[end - 1]).strip(" \t")
-    return end - begin > 1 and last.startswith(token.markup) and not last.strip(token.markup[0])
+    closed = end - begin > 1 and last.startswith(token.markup) and not last.strip(token.markup[0])
+    return closed or len(rows) - end > 1 or bool("".join(rows[end:]).strip())
 
 
 def code_of(parser: MarkdownIt, texts: list[str]) -> str:
@@ -110,6 +115,15 @@ def test_a_splitter_that_saw_the_text_grow_gives_what_one_that_sees_it_at_once_g
 @settings(max_examples=300, deadline=None)
 @given(text=MARKDOWN, limit=LIMITS)
 def test_a_markdown_parser_sees_every_fence_of_every_part_closed(text: str, limit: int) -> None:
+    assume(not OVERLONG_FENCE.search(text))
     for part in split(text, limit):
         shown = as_chat(part.shown)
         assert all(is_closed(token, shown) for token in fences(CHAT, shown))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=MARKDOWN, limit=LIMITS)
+def test_code_stays_code_and_text_stays_text(text: str, limit: int) -> None:
+    assume(not OVERLONG_FENCE.search(text))
+    text = as_chat(text)
+    assert code_of(CHAT, [part.shown for part in split(text, limit)]) == code_of(CHAT, [text])
