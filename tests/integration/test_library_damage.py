@@ -40,8 +40,11 @@ def index_file(shelf: Shelf) -> Path:
 
 
 async def ask(library: Library) -> list[tuple[str, dict[str, int]]]:
+    """The hits and their places, as far as those are sure: farther down a place depends on which of many equally distant
+    candidates the approximate index turned up, and that differs from one graph to the next.
+    """
     hits: tuple[Hit, ...] = (await library.search(QUESTION, ["home"])).hits
-    return [(hit.passage.text, dict(hit.ranks)) for hit in hits]
+    return [(hit.passage.text, {name: min(place, 20) for name, place in hit.ranks.items()}) for hit in hits]
 
 
 async def until_ready(library: Library) -> None:
