@@ -32,7 +32,6 @@ class GuestCog(commands.Cog, name="Hearth guest"):
         self._settings = settings
         self._folder = folder
         self._open_house = open_house
-        self._rates = Rates()
         self._cogs: list[commands.Cog] = []
         self._living: asyncio.Task[None] | None = None
 
@@ -56,8 +55,7 @@ class GuestCog(commands.Cog, name="Hearth guest"):
             await self._move_out()
 
     async def _move_in(self, inbox: Inbox) -> None:
-        self._rates.watch(self._bot)
-        answers, cogs = furnishing(self._settings, self._folder)(self._bot, inbox, self._rates)
+        answers, cogs = furnishing(self._settings, self._folder)(self._bot, inbox, Rates())
         for cog in (HearthCog(self._bot, self._settings, inbox, answers, self._folder), *cogs):
             await self._bot.add_cog(cog)
             self._cogs.append(cog)
@@ -66,7 +64,6 @@ class GuestCog(commands.Cog, name="Hearth guest"):
     async def _move_out(self) -> None:
         while self._cogs:
             await self._bot.remove_cog(self._cogs.pop().qualified_name)
-        self._rates.unwatch()
 
 
 def _tell_failure(living: asyncio.Task[None]) -> None:

@@ -1,19 +1,29 @@
 """What every Reply keeps to, whatever its platform; each implementation joins with a `Stage` of its own."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
+import discord
 import pytest
 
 from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
+from adapters.discord.desk import accept
+from adapters.discord.interactions import Grant, InteractionPlace
+from adapters.discord.rates import Rates
 from adapters.discord.reply import DiscordReply
+from adapters.pacing import Pace, Paces
 from bot.core.errors import ReplyFailed
 from bot.core.events import Closing, PostedPart, Source
 from bot.core.ports import Reply
 from knowledge.passages import Place
 from tests.fakes.channel import MemoryChannel
 from tests.fakes.discord_place import MemoryPlace
+from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
+from tests.fakes.discord_server.channel import Channel
+from tests.fakes.discord_server.refusals import Refused
 from tests.fakes.reply import FakePlatform, RecordingReply
 
 SOURCE = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "The drive is on shelf Heron.", 0.9)
@@ -88,6 +98,51 @@ class DiscordStage:
         self._place.refuses_with = "the channel is gone"
 
 
+class InteractionStage:
+    """Discord's replies to slash commands, over real requests to a Discord on loopback."""
+
+    def __init__(self, client: discord.Client, grant: Grant, server: DiscordServer, channel: Channel) -> None:
+        self._client = client
+        self._grant = grant
+        self._server = server
+        self._channel = channel
+
+    def reply(self) -> Reply:
+        rates = Rates()
+        rates.paces = Paces(lambda: Pace(0.0, floor_s=0.0))
+        return DiscordReply(str(self._grant.interaction_id), InteractionPlace(self._client, self._grant, rates))
+
+    def shown(self) -> list[str]:
+        return [message.content for message in self._channel.said_by_bot if message.content]
+
+    def refuse(self) -> None:
+        self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
+
+
+class Waiter(Listener):
+    """Acknowledges slash commands, and leaves it at that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.granted: asyncio.Queue[Grant] = asyncio.Queue()
+
+    async def on_interaction(self, interaction: discord.Interaction[discord.Client]) -> None:
+        self.granted.put_nowait(await accept(interaction, ephemeral=False))
+
+
+@asynccontextmanager
+async def interaction_stage() -> AsyncIterator[Stage]:
+    """A stage on which somebody has just used a slash command."""
+    async with discord_server() as server, running(server, Waiter()) as client:
+        home = server.guild("Home")
+        kitchen, ana = home.channel("kitchen"), home.member("Ana")
+        assert client.application_id is not None
+        asking: Any = {"name": "ask", "type": 1, "description": "Ask"}
+        await client.http.bulk_upsert_global_commands(client.application_id, [asking])
+        await kitchen.command(ana, "ask")
+        yield InteractionStage(client, await client.granted.get(), server, kitchen)
+
+
 STAGES: dict[str, Callable[[], Stage]] = {
     "recording": RecordingStage,
     "console": ConsoleStage,
@@ -95,9 +150,13 @@ STAGES: dict[str, Callable[[], Stage]] = {
 }
 
 
-@pytest.fixture(params=sorted(STAGES))
-def stage(request: pytest.FixtureRequest) -> Stage:
-    return STAGES[request.param]()
+@pytest.fixture(params=sorted([*STAGES, "interaction"]))
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    if request.param in STAGES:
+        yield STAGES[request.param]()
+        return
+    async with interaction_stage() as built:
+        yield built
 
 
 class Journal:
