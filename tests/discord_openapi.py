@@ -159,7 +159,7 @@ def _telling(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
 
 def _of_another_kind(error: jsonschema.ValidationError) -> bool:
     """Whether a value is of another JSON type, or has another `type` of Discord's."""
-    return error.validator == "type" if not error.relative_path else error.relative_path[0] == "type"
+    return bool(error.relative_path[0] == "type" if error.relative_path else error.validator == "type")
 
 
 @functools.cache
