@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
@@ -88,26 +88,35 @@ class DiscordPlace:
     async def send(self, part: Part, nonce: str) -> Posted:
         """Post a message in reply to the question."""
         settings = self._shown(part) | {"nonce": nonce, "suppress_embeds": True}
-        if part.pictures:
-            settings["files"] = files(part.pictures)
         if reference := self._reference():
             settings["reference"] = reference
         with answering():
-            try:
-                sent = await self._messageable().send(part.text, **settings)
-            except discord.HTTPException as error:
-                if error.code != NO_HISTORY_TO_REPLY or settings.pop("reference", None) is None:
-                    raise
-                sent = await self._messageable().send(part.text, **settings)
+            sent = await self._sent(part, settings)
         return Posted(str(sent.id), sent.content)
+
+    async def _sent(self, part: Part, settings: dict[str, Any]) -> discord.Message:
+        """Done without what a channel's rights deny: first the pictures, then the reference to the question."""
+        pictures: dict[str, Any] = {"files": files(part.pictures)} if part.pictures else {}
+        try:
+            return await self._messageable().send(part.text, **(settings | pictures))
+        except discord.HTTPException as error:
+            if pictures and error.status == 403:
+                return await self._sent(replace(part, pictures=()), settings)
+            if error.code != NO_HISTORY_TO_REPLY or settings.pop("reference", None) is None:
+                raise
+            return await self._sent(part, settings)
 
     async def edit(self, platform_id: str, part: Part) -> None:
         """Change a message of ours."""
-        settings = self._shown(part)
-        if part.pictures:
-            settings["attachments"] = files(part.pictures)
+        message, settings = self._partial(platform_id), self._shown(part)
         with answering():
-            await self._partial(platform_id).edit(content=part.text, **settings)
+            try:
+                pictures: dict[str, Any] = {"attachments": files(part.pictures)} if part.pictures else {}
+                await message.edit(content=part.text, **(settings | pictures))
+            except discord.Forbidden:
+                if not part.pictures:
+                    raise
+                await message.edit(content=part.text, **settings)
 
     async def delete(self, platform_id: str) -> None:
         """Delete a message of ours."""

@@ -10,11 +10,12 @@ import pytest
 from adapters.discord import watchdog
 from adapters.discord.bot import DiscordAdapter
 from adapters.discord.failures import DiscordUnusable
+from adapters.discord.rates import Rates
 from adapters.discord.settings import DiscordSettings
 from bot.core.errors import ReplyFailed
 from bot.core.events import Closing, Message
 from bot.core.ports import Reply
-from tests.fakes.discord_server import DiscordServer, discord_server
+from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.intents import Intent
 from tests.fakes.discord_server.limits import MESSAGE, MESSAGES
@@ -94,6 +95,24 @@ async def test_a_stream_keeps_to_the_limit_that_the_headers_tell(server: Discord
     assert message.content.strip().endswith("Sentence 99.")
     assert len(message.versions) >= 3
     assert [request.status for request in server.requests if request.status == 429] == []
+
+
+async def test_limits_are_learnt_inside_a_bot_that_others_have_built(server: DiscordServer) -> None:
+    channel = server.guild("Home").channel("general")
+    server.limits.set("PATCH", MESSAGE, limit=3, per_s=60.0)
+    rates = Rates()
+    async with running(server, Listener()) as client:
+        rates.watch(client)
+        rates.watch(client)
+        sent = await client.get_partial_messageable(channel.id).send("one")
+        await sent.edit(content="two")
+        now = asyncio.get_running_loop().time()
+        assert rates.of("edit", channel.id).wait_s(now) > 5
+        assert rates.of("edit", channel.id + 1).wait_s(now) == 0
+        rates.unwatch()
+        server.limits.set("PATCH", MESSAGE, limit=1000, per_s=1.0)
+        await sent.edit(content="three")
+        assert rates.of("edit", channel.id).wait_s(now) > 5
 
 
 async def test_a_refused_edit_is_followed_by_the_newest_text_not_by_a_queue(
