@@ -150,12 +150,20 @@ class Library:
             self._running = None
 
     async def close(self) -> None:
-        """Stop a running reindex and end the threads; what is stored stays, and the next opening goes on from it."""
+        """Stop a running reindex, save the vector indexes that are complete, and end the threads.
+
+        What is stored stays, and the next opening goes on from it.
+        """
         self._closing = True
         for task in (self._running, self._warming):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
+        try:
+            for key in self._ids.values():
+                await self._neighbours.save(key)
+        except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
+            log.warning("A vector index could not be saved and will be made again: %s", error)
         await self._searcher.close()
         await self._workshop.index.close()
         await self._store.close()
