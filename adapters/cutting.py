@@ -49,7 +49,11 @@ def best_cut(window: Window) -> Cut:
     """The cut after the part that fills the window best: between paragraphs, list items, lines, sentences or words;
     not within a link unless it is longer than a whole part, nor within what a reader sees as one character.
     """
-    found = [span for begin, end in _prose(window) for span in spans(window.text, begin, end)]
+    found = [
+        span
+        for begin, end in _prose(window)
+        for span in spans(window.text, begin, end, window.code if begin == window.start else "")
+    ]
     places = _places(window)
     fences = _fence_lines(window)
     everything = _mask(window, [*fences, *((span.begin, span.end) for span in found)])
@@ -133,6 +137,8 @@ def _add_line_end(window: Window, places: _Places, line: Line, said: str) -> Non
         return  # a heading stays with its text
     gap = _GAP.match(window.text, line.end, window.end)
     stop = gap.end() if gap else line.end
+    if stop == window.end:
+        return  # what begins there is not seen yet
     is_top = window.text[stop - 1] in "\r\n"
     if not is_top and _marks_line(window, stop):
         # A fence keeps its indentation, which its code has too.
@@ -190,7 +196,7 @@ def _cut(window: Window, position: int, found: list[Span]) -> Cut:
     quotes = None if at_line_start else _QUOTES.match(window.line_before(position))
     opener = quotes[0] if quotes and window.measure(quotes[0]) <= CLOSER_ROOM else ""
     marks = _open_code(window, position, found)
-    return Cut(position, opener + marks, None, marks)
+    return Cut(position, opener + marks, code=marks, closer=marks)
 
 
 def _open_code(window: Window, position: int, found: list[Span]) -> str:
@@ -206,5 +212,5 @@ def _cut_in_fence(window: Window, position: int, fence: Fence, *, at_line_start:
     for again in (fence, Fence(fence.depth, fence.prefix, fence.marks, "")):
         opener = again.opener(at_line_start=at_line_start)
         if closer and window.measure(opener) <= window.limit // 4:
-            return Cut(position, opener, again, closer)
-    return Cut(position, "", None, closer)
+            return Cut(position, opener, again, closer=closer)
+    return Cut(position, closer=closer)

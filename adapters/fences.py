@@ -7,6 +7,8 @@ from dataclasses import dataclass
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _QUOTE = re.compile(r"[ \t]*>")
 _MARKS = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<marks>`{3,}|~{3,})(?P<info>[^\r\n]*)")
+# Behind more spaces than this no marks are thought to be hidden.
+_FAR = 8
 _NOT_BLANK = re.compile(r"[^ \t]")
 
 
@@ -61,7 +63,10 @@ def marks_at(text: str, position: int, end: int) -> bool:
     """Whether fence marks, quote marks before them or not, may stand here; what `end` hides is thought to be marks."""
     while (quote := _QUOTE.match(text, position, end)) is not None:
         position = quote.end()
-    rest = text[position:end].lstrip(" \t")
+    seen = text[position:end]
+    rest = seen.lstrip(" \t")
+    if not rest:
+        return len(seen) <= _FAR
     return rest[:3] in ("```", "~~~") or (len(rest) < 3 and not rest.strip("`~"))
 
 

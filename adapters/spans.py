@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # What the text's end hides is taken to go on, so every pattern may also end there.
-_LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*\])*"
-_TARGET = r"\((?:[^()\n]|\([^()\n]*\))*"
+_LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*(?:\]|\Z))*"
+_TARGET = r"\((?:[^()\n]|\([^()\n]*(?:\)|\Z))*"
 _LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s<>]+|<[^\s<>]{1,2000}(?:>|\Z)", re.IGNORECASE)
 _TICKS = re.compile(r"`+")
@@ -24,8 +24,14 @@ class Span:
     marks: str = ""
 
 
-def spans(text: str, begin: int, end: int) -> Iterator[Span]:
-    """The spans of `text[begin:end]`, which holds no fenced code; they may nest and overlap."""
+def spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span]:
+    """The spans of `text[begin:end]`, which holds no fenced code; they may nest and overlap. With `code` it begins
+    within inline code of these marks.
+    """
+    if code:
+        whole = Span(begin, _code_end(text, begin, end, code), is_link=False, marks=code)
+        begin = whole.end
+        yield whole
     for pattern in (_LINK, _ADDRESS):
         for found in pattern.finditer(text, begin, end):
             yield Span(found.start(), found.end(), is_link=True)
@@ -34,6 +40,12 @@ def spans(text: str, begin: int, end: int) -> Iterator[Span]:
         yield from _code(text, position, blank, is_last=blank == end)
         yield from _emphasis(text, position, blank, is_last=blank == end)
         position = blank
+
+
+def _code_end(text: str, begin: int, end: int, marks: str) -> int:
+    blank = _BLANK_LINE.search(text, begin, end)
+    stop = blank.start() if blank else end
+    return next((run.end() for run in _TICKS.finditer(text, begin, stop) if run[0] == marks), stop)
 
 
 def _code(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:

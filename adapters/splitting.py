@@ -52,12 +52,12 @@ class Splitter:
         self._measure = measure
         self._finished: list[Part] = []
         self._text = ""
-        self._next = Cut(0, "", None, "")
+        self._next = Cut(0)
 
     def split(self, text: str) -> list[Part]:
         """The same as `split(text, limit, measure)`."""
         if not text.startswith(self._text):
-            self._finished, self._text, self._next = [], "", Cut(0, "", None, "")
+            self._finished, self._text, self._next = [], "", Cut(0)
         while (window := self._window(text)) is not None and window.overflows:
             self._finish(window)
         if window is None:

@@ -13,12 +13,15 @@ CLOSER_ROOM = 24
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a part begins: what is put before it, the fence it goes on with, and what closed the part before."""
+    """Where a part begins: what is put before it, the fence or the marks of the inline code that it goes on with, and
+    what closed the part before.
+    """
 
     position: int
-    opener: str
-    fence: Fence | None
-    closer: str
+    opener: str = ""
+    fence: Fence | None = None
+    code: str = ""
+    closer: str = ""
 
 
 class Window:
@@ -31,6 +34,7 @@ class Window:
         self.text = text
         self.start = begin.position
         self.fence = begin.fence
+        self.code = begin.code
         self.room = limit - measure(begin.opener)
         self.measure = measure
         self.limit = limit

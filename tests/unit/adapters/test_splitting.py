@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from wcwidth import iter_graphemes
 
 from adapters.splitting import Part, Splitter, split
 
@@ -17,7 +18,7 @@ STRICT = MarkdownIt("commonmark")
 MARKS_BEFORE_FENCE = re.compile(r"(?m)^((?:[ \t]*>)*)[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(?=```|~~~)")
 
 # Marks that leave no room for text in a message of the smallest limit.
-OVERLONG_FENCE = re.compile(r"(?:`|~){9,}|(?m:^[ \t>]{9,}(?:```|~~~))|(?m:^[ \t>0-9.\-]*(?:```|~~~)[^\r\n]{25})")
+OVERLONG_FENCE = re.compile(r"(?:`|~){9,}|[ \t>]{9,}(?:```|~~~)|(?m:^[ \t>0-9.\-]*(?:```|~~~)[^\r\n]{25})")
 
 
 def utf8(text: str) -> int:
@@ -127,3 +128,164 @@ def test_code_stays_code_and_text_stays_text(text: str, limit: int) -> None:
     assume(not OVERLONG_FENCE.search(text))
     text = as_chat(text)
     assert code_of(CHAT, [part.shown for part in split(text, limit)]) == code_of(CHAT, [text])
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=TEXTS, limit=LIMITS)
+def test_no_character_as_readers_see_it_is_cut(text: str, limit: int) -> None:
+    whole = {0}
+    for grapheme in iter_graphemes(text):
+        whole.add(max(whole) + len(grapheme))
+    position = 0
+    for part in split(text, limit):
+        position += len(part.body)
+        assert position in whole
+
+
+def test_a_text_that_fits_is_one_part_to_the_last_character() -> None:
+    assert split("a" * 2000, 2000) == [Part("", "a" * 2000, "")]
+    assert len(split("a" * 2001, 2000)) == 2
+
+
+def test_an_empty_text_has_no_parts() -> None:
+    assert split("", 2000) == []
+
+
+def test_a_limit_without_room_is_refused_with_a_reason() -> None:
+    with pytest.raises(ValueError, match="too small"):
+        Splitter(10)
+
+
+def test_a_text_without_spaces_fills_its_messages() -> None:
+    parts = split("a" * 6000, 2000)
+    assert joined(parts) == "a" * 6000
+    assert len(parts) == 4
+    assert all(len(part.body) > 1950 for part in parts[:-1])
+
+
+@pytest.mark.parametrize("marks", ["```", "~~~", "````"])
+def test_one_long_code_block_is_closed_and_begun_again_with_its_language(marks: str) -> None:
+    text = f"{marks}python title=x\n" + "value = compute(1)\n" * 480 + marks
+    parts = split(text, 2000)
+    assert all(len(part.shown) <= 2000 for part in parts)
+    assert [part.opener for part in parts[1:]] == [f"{marks}python title=x\n"] * (len(parts) - 1)
+    assert [part.closer for part in parts] == [marks] * (len(parts) - 1) + [""]
+    tokens = [fences(STRICT, part.shown) for part in parts]
+    assert [len(each) for each in tokens] == [1] * len(parts)
+    assert "".join(each[0].content for each in tokens) == "value = compute(1)\n" * 480
+
+
+def test_a_code_line_longer_than_a_message_is_cut_within() -> None:
+    parts = split("```\n" + "x" * 9000 + "\n```", 2000)
+    assert {part.opener for part in parts[1:]} == {"```\n"}
+    assert code_of(STRICT, [part.shown for part in parts]) == "x" * 9000
+
+
+def test_a_code_block_that_fits_into_the_next_message_stays_whole() -> None:
+    code = "```sh\n" + "make check\n" * 60 + "```\n"
+    parts = split("Some words. " * 120 + "\n\n" + code, 2000)
+    assert [part.body.count("```") for part in parts] == [0, 2]
+
+
+@pytest.mark.parametrize("indent", ["  ", "   ", "> ", "> > "])
+def test_code_in_lists_and_quotes_keeps_its_place(indent: str) -> None:
+    marker = indent if ">" in indent else "-".ljust(len(indent))
+    text = f"{marker}First:\n\n{indent}```sh\n" + f"{indent}make check\n" * 100 + f"{indent}```\n{indent}done\n"
+    parts = split(text.replace("\n\n", f"\n{indent.strip()}\n"), 400)
+    assert len(parts) > 3
+    assert code_of(STRICT, [part.shown for part in parts]) == "makecheck" * 100
+    assert all(is_closed(token, part.shown) for part in parts for token in fences(STRICT, part.shown))
+
+
+def test_a_message_that_is_still_being_written_has_its_code_closed() -> None:
+    assert split("Run:\n```sh\nmake", 2000) == [Part("", "Run:\n```sh\nmake", "\n```")]
+
+
+def test_links_are_never_cut_and_come_whole_in_the_next_message() -> None:
+    link = "[the handbook of this house](https://house.example/handbook/(disks)/drives?page=3#shelf)"
+    for words in range(120, 200):
+        parts = split("word " * words + link + " and more words" * 60, 1000)
+        assert sum(part.body.count(link) for part in parts) == 1
+
+
+def test_a_link_longer_than_a_message_is_cut() -> None:
+    text = "[a](https://house.example/" + "x" * 3000 + ") and more"
+    parts = split(text, 1000)
+    assert joined(parts) == text
+    assert len(parts) == 4
+
+
+@pytest.mark.parametrize(
+    "span", ["`make check all`", "**very bold words**", "~~struck words here~~", "||hidden words||"]
+)
+def test_short_spans_are_never_cut(span: str) -> None:
+    for words in range(150, 200):
+        parts = split("word " * words + span + " and more words" * 60, 1000)
+        assert sum(part.body.count(span) for part in parts) == 1
+
+
+def test_inline_code_longer_than_a_message_is_closed_and_begun_again() -> None:
+    parts = split("`" + "code words " * 500 + "`", 2000)
+    assert [part.opener for part in parts] == ["", "`", "`"]
+    assert [part.closer for part in parts] == ["`", "`", ""]
+
+
+def test_quoted_lines_that_are_cut_stay_quoted() -> None:
+    parts = split("> " + "quoted words " * 300, 1000)
+    assert all(part.shown.startswith("> ") for part in parts)
+
+
+def test_lists_are_cut_between_their_items() -> None:
+    text = "".join(f"{number}. The drive number {number}\n   stands on shelf {number}.\n" for number in range(1, 100))
+    parts = split(text, 1000)
+    assert all(re.match(r"\d+\. The drive", part.body) for part in parts)
+
+
+def test_a_nested_item_begins_its_message_without_its_indentation() -> None:
+    text = "- One:\n" + "    - a nested item of some length\n" * 60
+    parts = split(text, 1000)
+    assert len(parts) > 2
+    assert all(part.body.startswith("- ") for part in parts)
+
+
+def test_a_heading_stays_with_its_text() -> None:
+    parts = split("Some words. " * 70 + "\n\n## Disks\n\n" + "More words. " * 70, 1000)
+    assert parts[1].body.startswith("## Disks")
+
+
+def test_paragraphs_are_preferred_to_lines_and_lines_to_sentences() -> None:
+    paragraph = "One sentence here. Another one there.\nA second line.\n\n"
+    assert all(part.body.endswith("\n\n") for part in split(paragraph * 40, 1000))
+    assert all(part.body.endswith("there. ") for part in split("Here it is, there. " * 100, 1000)[:-1])
+
+
+@pytest.mark.parametrize("character", ["👩‍👩‍👧‍👦", "🇫🇷", "e\u0301\u0323", "שָׁ", "नि", "👍🏽"])
+def test_emoji_flags_and_accents_are_whole_on_both_sides(character: str) -> None:
+    for ahead in range(len(character)):
+        parts = split("x" * ahead + character * 400, 500)
+        assert all(part.body.lstrip("x").replace(character, "") == "" for part in parts)
+
+
+def test_a_part_of_spaces_or_zero_width_characters_is_blank() -> None:
+    parts = split("word" + " " * 3000 + "\u200b\n", 1000)
+    assert [part.blank for part in parts] == [False, True, True, True]
+    assert not Part("", "a", "").blank
+
+
+def test_bytes_can_be_what_is_measured() -> None:
+    parts = split("漢字" * 1000, 1000, utf8)
+    assert all(900 < utf8(part.shown) <= 1000 for part in parts[:-1])
+
+
+def test_splitting_looks_at_each_character_a_bounded_number_of_times() -> None:
+    measured = 0
+
+    def counting(text: str) -> int:
+        nonlocal measured
+        measured += len(text)
+        return len(text)
+
+    split("Some words of an answer. " * 400, 1000, counting)
+    short, measured = measured, 0
+    split("Some words of an answer. " * 4000, 1000, counting)
+    assert measured < 12 * short
