@@ -1,11 +1,11 @@
 """An answer on the console: one message, posted once, then edited with the newest whole text at a bounded pace."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 from adapters.console import events
 from adapters.console.events import Event, Question
+from adapters.pacing import Pace
+from adapters.showing import Showing
 from bot.core.events import Closing, PostedPart
 from bot.core.ports import RecordPart
 
@@ -13,7 +13,7 @@ Write = Callable[[Event], Awaitable[None]]
 
 
 class ConsoleReply:
-    """Fills `Reply`. A console takes a text of any length, so an answer is one part.
+    """Fills `Reply`, and `Screen` for its texts. A console takes a text of any length, so an answer is one part.
 
     In later attempts the first text is sent again under its first id, which a client that has it drops, and then
     edited: so it is shown once, whether or not the crash came between the first send and the journal.
@@ -22,17 +22,16 @@ class ConsoleReply:
     def __init__(self, question: Question, write: Write, interval_s: float) -> None:
         self._question = question
         self._write = write
-        self._interval_s = interval_s
+        self._pace = Pace(assumed_s=interval_s, floor_s=0.0)
+        self._showing = Showing(self)
         self._attempt = 1
         self._record: RecordPart | None = None
         self._edits = ""
         self._revision = 0
         self._text = ""
         self._shown = ""
-        self._shown_at = float("-inf")
         self._typing = False
-        self._showing: asyncio.Task[None] | None = None
-        self._ending = asyncio.Event()
+        self._ended = False
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Begin; with `posted`, what follows edits that message."""
@@ -51,11 +50,13 @@ class ConsoleReply:
 
     async def append(self, piece: str) -> None:
         """Add text; returns at once. Raises what showing earlier text ran into."""
-        self._show_soon(self._text + piece)
+        self._text += piece
+        self._showing.show(self._text, at_once=True)
 
     async def replace(self, text: str) -> None:
         """Put a whole new text in place; returns at once."""
-        self._show_soon(text)
+        self._text = text
+        self._showing.show(text, at_once=True)
 
     async def finish(self, closing: Closing) -> None:
         """Show the closing text, then write `finished`."""
@@ -68,43 +69,13 @@ class ConsoleReply:
         await self._show_last(text)
         await self._write(events.failed(self._question, self._attempt, text, sentence))
 
-    def _show_soon(self, text: str) -> None:
-        self._text = text
-        if self._showing is not None and self._showing.done():
-            self._showing.result()
-            self._showing = None
-        if self._showing is None:
-            self._showing = asyncio.create_task(self._keep_showing())
+    def due(self, text: str) -> Pace | None:
+        """The console's one pace while another text is shown."""
+        may_stand = self._ended and self._attempt > 1 and self._revision == 0  # text of an earlier attempt
+        return self._pace if self._shown != text or may_stand else None
 
-    async def _keep_showing(self) -> None:
-        while self._shown != self._text and not self._ending.is_set():
-            await self._pause()
-            await self._show()
-
-    async def _pause(self) -> None:
-        rest = self._shown_at + self._interval_s - asyncio.get_running_loop().time()
-        if rest > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(rest):
-                    await self._ending.wait()
-
-    async def _show_last(self, text: str) -> None:
-        self._ending.set()
-        if self._showing is not None:
-            # Not awaited itself: a cancelled finish must not cut a send from its place in the journal.
-            await asyncio.wait([self._showing])
-            self._showing.result()
-        self._text = text
-        if self._shown != text or self._untouched:
-            await self._show()
-
-    @property
-    def _untouched(self) -> bool:
-        """Whether text of an earlier attempt may still be shown."""
-        return self._attempt > 1 and self._revision == 0
-
-    async def _show(self) -> None:
-        text = self._text
+    async def step(self, text: str, *, final: bool) -> None:
+        """Post the text, or edit what is posted."""
         is_new = not self._edits
         if is_new:
             await self._post(text)
@@ -112,7 +83,10 @@ class ConsoleReply:
             self._revision += 1
             await self._write(events.edited(self._question, self._edits, self._attempt, self._revision, text))
         self._shown = text
-        self._shown_at = asyncio.get_running_loop().time()
+
+    async def _show_last(self, text: str) -> None:
+        self._text, self._ended = text, True
+        await self._showing.finish(text)
 
     async def _post(self, text: str) -> None:
         await self._write(events.posted(self._question, text))
