@@ -49,9 +49,7 @@ class Answers:
 
     def reply_to(self, message: Message) -> DiscordReply:
         """A reply in the place that the message names."""
-        reply = DiscordReply(message.event_id, self._place_of(message), self._rates.overall, self._open.discard)
-        self._open.add(reply)
-        return reply
+        return DiscordReply(message.event_id, self._place_of(message), self._rates.overall, self._open)
 
     def channel_of(self, message: Message) -> Channel:
         """The channel, thread or direct message of the question."""

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import discord
@@ -43,17 +42,25 @@ class HearthCog(commands.Cog, name="Hearth"):
         self._before_gap: catch_up.Gap | None = None
         self._caught_up = asyncio.Event()
         self._resumed = False
+        self._begun: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def cog_load(self) -> None:
         """Remember what was read; inside a bot that is ready already, begin at once."""
         await self._marks.load()
+        self._note_gap()
         self._answers.watch()
         if self._bot.is_ready():
-            await self.on_connect()
-            await self.on_ready()
+            # A task, because nothing is heard before this returns, and nothing may come between looking and hearing.
+            self._begun = asyncio.create_task(self.on_ready())
 
     async def cog_unload(self) -> None:
         """Leave the bot as it was."""
+        self._closed = True
+        self._caught_up.set()
+        if self._begun is not None:
+            self._begun.cancel()
+            await asyncio.wait([self._begun])
         await self._answers.close()
         await self._marks.close()
 
@@ -61,6 +68,9 @@ class HearthCog(commands.Cog, name="Hearth"):
     async def on_connect(self) -> None:
         """A new session: what came since the last one ended is missing. Messages wait until it is found."""
         self._caught_up.clear()
+        self._note_gap()
+
+    def _note_gap(self) -> None:
         if self._before_gap is None:
             self._before_gap = catch_up.Gap(self._marks.snapshot(), self._marks.newest, self._marks.direct)
 
@@ -113,7 +123,7 @@ class HearthCog(commands.Cog, name="Hearth"):
 
     async def _take(self, message: discord.Message) -> None:
         us = self._bot.user
-        if us is None:
+        if us is None or self._closed:
             return
         if await self._is_ours(message, us):
             await self._hand_in(message, us)
@@ -150,9 +160,11 @@ class HearthCog(commands.Cog, name="Hearth"):
 
     async def _question(self, message: discord.Message, us: discord.ClientUser) -> Message:
         enclosed = Enclosed()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._settings.read_timeout_s):
                 enclosed = await self._enclosed(message, us)
+        except TimeoutError:
+            log.warning("What message %d refers to could not be read in time.", message.id)
         return question_of(message, us, self._settings, enclosed)
 
     async def _enclosed(self, message: discord.Message, us: discord.ClientUser) -> Enclosed:

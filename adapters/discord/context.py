@@ -49,11 +49,23 @@ async def _chain(message: discord.Message, limit: int) -> list[discord.Message]:
     return chain[::-1]
 
 
+async def recent(channel: discord.abc.Messageable, before_id: int, limit: int, speak: Speak) -> tuple[Said, ...]:
+    """What was said in a channel before the moment of an id, oldest first."""
+    said = [
+        Said(each.author.display_name, speak(each)) for each in await _last(channel, discord.Object(before_id), limit)
+    ]
+    return tuple(each for each in said if each.text)
+
+
 async def _recent(message: discord.Message, limit: int) -> list[discord.Message]:
+    return await _last(message.channel, message, limit)
+
+
+async def _last(channel: discord.abc.Messageable, before: discord.abc.Snowflake, limit: int) -> list[discord.Message]:
     if not limit:
         return []
     try:
-        return [each async for each in message.channel.history(limit=limit, before=message)][::-1]
+        return [each async for each in channel.history(limit=limit, before=before)][::-1]
     except (discord.HTTPException, *LOST) as error:
-        log.warning("The last messages of channel %d cannot be read: %s", message.channel.id, type(error).__name__)
+        log.warning("The last messages of a channel cannot be read: %s", type(error).__name__)
         return []

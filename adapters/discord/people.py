@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import discord
 
+from adapters.discord.failures import LOST
+
 ROLES_KEPT_S = 60.0
 """The longest that a role which was taken away may still count."""
 
@@ -32,9 +34,7 @@ class People:
         now = time.monotonic()
         self._known = {user: kept for user, kept in self._known.items() if now - kept[0] < ROLES_KEPT_S}
         if user_id not in self._known:
-            members = await asyncio.gather(
-                *(_member(guild, user_id) for guild in self._bot.guilds[:SERVERS_ASKED]), return_exceptions=False
-            )
+            members = await asyncio.gather(*(_member(guild, user_id) for guild in self._bot.guilds[:SERVERS_ASKED]))
             found = [member for member in members if member is not None]
             roles = frozenset(role.id for member in found for role in member.roles)
             self._known[user_id] = (now, Standing(roles, frozenset(member.guild.id for member in found)))
@@ -44,5 +44,5 @@ class People:
 async def _member(guild: discord.Guild, user_id: int) -> discord.Member | None:
     try:
         return await guild.fetch_member(user_id)
-    except (discord.HTTPException, OSError, TimeoutError):
+    except (discord.HTTPException, *LOST):
         return None

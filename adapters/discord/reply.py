@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import discord
 
 from adapters.discord.channel import Buttons, Channel, Part, Posted, Request, Unsettled
 from adapters.discord.indicator import Typing
 from adapters.discord.layout import Layout
+from adapters.discord.limits import OLD_AFTER_S
 from adapters.discord.nonce import nonce
 from adapters.discord.sources import footer
 from adapters.pacing import Overall, Pace
 from adapters.showing import Showing
+from bot.core.errors import ReplyFailed
 from bot.core.events import Attachment, Closing, PostedPart
 from bot.core.ports import RecordPart
 
@@ -27,6 +31,12 @@ class Shown:
 
     platform_id: str
     part: Part | None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether Discord takes only a few edits of it: it gets its last text, and none on the way."""
+        age = discord.utils.utcnow() - discord.utils.snowflake_time(int(self.platform_id))
+        return age.total_seconds() > OLD_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +56,12 @@ class DiscordReply:
         event_id: str,
         channel: Channel,
         overall: Overall | None = None,
-        on_end: Callable[["DiscordReply"], None] | None = None,
+        opened: "set[DiscordReply] | None" = None,
     ) -> None:
-        """`on_end` is called when the reply has ended or was given up."""
+        """`opened` holds the reply from its opening to its end."""
         self._event_id = event_id
         self._channel = channel
-        self._on_end = on_end
+        self._opened: set[DiscordReply] = set() if opened is None else opened
         self._typing = Typing(channel)
         self._showing = Showing(self, overall=overall)
         self._record: RecordPart | None = None
@@ -61,18 +71,18 @@ class DiscordReply:
         self._below = ""
         self._pictures: tuple[Attachment, ...] = ()
         self._ended = False
+        self._attempt = 1
         self._prepared = False
         self._complained = False
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Begin, typing at once. Later attempts take over what is posted, also what no journal knows of."""
-        self._record = record
+        self._record, self._attempt = record, attempt
+        self._opened.add(self)
         ordered = sorted(posted, key=lambda part: part.number)
         self._shown = [Shown(part.platform_id, None) for part in ordered]
         try:
             await self._prepare()
-            if attempt > 1:
-                await self._adopt()
         except Unsettled as error:
             self._complain(error)
         self._typing.start()
@@ -80,7 +90,7 @@ class DiscordReply:
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Show the place in the queue where the answer will be."""
         if not self._text:
-            self._showing.show(sentence, at_once=True)
+            self._show(sentence, at_once=True)
 
     async def working(self) -> None:
         """Typing has been shown since `open`, and is until text comes."""
@@ -89,12 +99,12 @@ class DiscordReply:
     async def append(self, piece: str) -> None:
         """Add text; returns at once. Raises what showing earlier text ran into."""
         self._text += piece
-        self._showing.show(self._text)
+        self._show(self._text)
 
     async def replace(self, text: str) -> None:
         """Put a whole new text in place; returns at once."""
         self._text = text
-        self._showing.show(text, at_once=True)
+        self._show(text, at_once=True)
 
     async def finish(self, closing: Closing) -> None:
         """Show the closing text with its note and sources; returns when Discord has all of it."""
@@ -107,19 +117,29 @@ class DiscordReply:
 
     async def abandon(self) -> None:
         """Show no more: the process stops, and the next one goes on."""
-        self._typing.stop()
+        self._close()
         await self._showing.stop()
-        self._closed()
 
     async def _end(self, text: str, below: str, pictures: tuple[Attachment, ...] = ()) -> None:
         self._text, self._below, self._pictures, self._ended = text, below, pictures, True
         self._typing.stop()
-        await self._showing.finish(text)
-        self._closed()
+        try:
+            await self._showing.finish(text)
+        except ReplyFailed:
+            self._close()
+            raise
+        self._close()
 
-    def _closed(self) -> None:
-        if self._on_end is not None:
-            self._on_end(self)
+    def _show(self, text: str, *, at_once: bool = False) -> None:
+        try:
+            self._showing.show(text, at_once=at_once)
+        except ReplyFailed:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        self._typing.stop()
+        self._opened.discard(self)
 
     def due(self, text: str) -> Pace | None:
         """The pace of the next request on the way to showing a text."""
@@ -141,7 +161,7 @@ class DiscordReply:
         for number, part in enumerate(parts):
             if number == len(self._shown):
                 return Step("send", number, part)
-            if self._shown[number].part != part:
+            if self._shown[number].part != part and (self._ended or not self._shown[number].is_old):
                 return Step("edit", number, part)
         if self._ended and len(self._shown) > len(parts):
             return Step("delete", len(self._shown) - 1, Part(""))
@@ -181,6 +201,8 @@ class DiscordReply:
     async def _prepare(self) -> None:
         if not self._prepared:
             await self._channel.prepare()
+            if self._attempt > 1:
+                await self._adopt()
             self._prepared = True
 
     async def _adopt(self) -> None:

@@ -11,6 +11,7 @@ from adapters.discord.places import conversation_id, is_admin, person_id, privat
 from adapters.discord.plain import Names, plain
 from adapters.discord.posting import Target
 from adapters.discord.settings import DiscordSettings
+from adapters.discord.views import LOCALE
 from bot.core.events import Attachment, Audience, Message, Person, Said
 
 SAID_BY_PEOPLE = frozenset({discord.MessageType.default, discord.MessageType.reply})
@@ -46,6 +47,11 @@ def seen(message: discord.Message, us: discord.ClientUser, own_thread: bool, is_
 def role_ids(author: discord.User | discord.Member) -> frozenset[int]:
     """The roles that a message's author has on its server."""
     return frozenset(role.id for role in author.roles) if isinstance(author, discord.Member) else frozenset()
+
+
+def manages(author: discord.User | discord.Member) -> bool:
+    """Whether a message's author may manage the server it was written on."""
+    return isinstance(author, discord.Member) and author.guild_permissions.manage_guild
 
 
 def our_ids(message: discord.Message, us: discord.ClientUser) -> frozenset[int]:
@@ -99,7 +105,7 @@ def question_of(
         author=Person(
             person_id(message.author.id),
             message.author.display_name,
-            is_admin=is_admin(settings, message.author.id, roles),
+            is_admin=manages(message.author) or is_admin(settings, message.author.id, roles),
             is_bot=message.author.bot,
         ),
         text=text,
@@ -108,7 +114,7 @@ def question_of(
         sent_at=message.created_at.timestamp(),
         attachments=enclosed.attachments,
         context=enclosed.context,
-        platform_data=target.platform_data(),
+        platform_data={**target.platform_data(), LOCALE: str(message.guild.preferred_locale) if message.guild else ""},
     )
 
 

@@ -1,6 +1,9 @@
 """A channel of Discord in memory, as the place of answers: it remembers nonces and holds texts to Discord's rules."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+
+from discord.utils import time_snowflake, utcnow
 
 from adapters.discord.channel import Part, Posted, Request, Unsettled
 from adapters.discord.limits import CONTENT_CHARACTERS, NONCE_CHARACTERS
@@ -19,6 +22,7 @@ class MemoryPlace:
         self.refuses_with = ""
         self.unsettled = 0
         self.assumed_s = 0.0
+        self.age = timedelta()
         self._paces: dict[Request, Pace] = {}
 
     async def prepare(self) -> None:
@@ -28,7 +32,7 @@ class MemoryPlace:
         self._check("send", part)
         assert len(nonce) <= NONCE_CHARACTERS
         if nonce not in self.nonces:
-            self.nonces[nonce] = str(len(self.nonces) + 1)
+            self.nonces[nonce] = str(time_snowflake(utcnow() - self.age) + len(self.nonces))
             self.parts[self.nonces[nonce]] = part
         platform_id = self.nonces[nonce]
         return Posted(platform_id, self.parts[platform_id].text)

@@ -273,3 +273,19 @@ async def test_an_intent_that_is_switched_off_is_told_with_what_to_click(server:
     with pytest.raises(DiscordUnusable, match="Message Content Intent"):
         await adapter.run(FakeInbox())
     await adapter.close()
+
+
+async def test_a_token_that_is_withdrawn_ends_the_adapter_loudly(server: DiscordServer, tmp_path: Path) -> None:
+    adapter = DiscordAdapter(settings(), tmp_path)
+    running = asyncio.create_task(adapter.run(FakeInbox()))
+    await server.connected()
+    await server.gateway.close(4004)
+    with pytest.raises(DiscordUnusable, match="does not know the token"):
+        await asyncio.wait_for(running, 10)
+    await adapter.close()
+
+
+async def test_without_a_token_the_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+    with pytest.raises(DiscordUnusable, match=f"{TOKEN} is to hold the bot's token"):
+        await DiscordAdapter(settings(), tmp_path).run(FakeInbox())

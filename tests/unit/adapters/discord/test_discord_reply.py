@@ -1,6 +1,7 @@
 """An answer on Discord, over a channel in memory."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -115,6 +116,46 @@ async def test_buttons_and_pictures_are_under_the_last_message_only() -> None:
     chart = Attachment("chart.png", "image/png", b"png")
     await reply.finish(Closing("word " * 600, pictures=(chart,)))
     assert [(part.buttons, part.pictures) for part in place.parts.values()] == [("none", ()), ("ended", (chart,))]
+
+
+async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:
+    place, notes = MemoryPlace(), Notes()
+    place.age = timedelta(hours=2)
+    reply = await begun(place, notes)
+    await reply.finish(Closing("The first."))
+    again = await begun(place, notes, attempt=2)
+    for piece in ("The second. ", "And more. ", "And more. "):
+        await again.append(piece)
+        await settled()
+    assert place.texts() == ["The first."]
+    await again.finish(Closing("The second."))
+    assert place.texts() == ["The second."]
+    assert place.requests.count("edit") == 1
+
+
+async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
+    place = MemoryPlace()
+    first = await begun(place)
+    await first.finish(Closing("The first."))
+    place.nonces.clear()
+    place.unsettled = 2
+    again = await begun(place, Notes(), attempt=2)
+    await again.finish(Closing("The second."))
+    assert place.texts() == ["The second."]
+
+
+async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
+    place, opened = MemoryPlace(), set[DiscordReply]()
+    reply = DiscordReply(QUESTION, place, opened=opened)
+    await reply.open(1, (), Notes().record)
+    assert opened == {reply}
+    place.refuses_with = "The channel does not exist any more."
+    with pytest.raises(ReplyFailed):
+        await reply.finish(Closing("Shelf Heron."))
+    assert opened == set()
 
 
 async def test_starting_over_keeps_the_message() -> None:
