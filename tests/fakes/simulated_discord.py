@@ -68,25 +68,32 @@ class House:
         await self.env.restart_bot(small_bot(self.settings, self.inbox, self.folder))
 
 
-def small_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path) -> AnyBot:
-    """The smallest bot, which takes the cog in when it starts."""
-    rates = Rates()
-    bot = build_bot(settings, rates)
+async def move_in(bot: AnyBot, settings: DiscordSettings, inbox: FakeInbox, folder: Path) -> None:
+    """Put the cog into a bot."""
+    await bot.add_cog(HearthCog(bot, settings, inbox, Answers(bot, Rates()), folder))
+
+
+def small_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
+    """The smallest bot, or another one, which takes the cog in when it starts."""
+    made = bot or build_bot(settings, Rates())
 
     async def setup_hook() -> None:
-        await bot.add_cog(HearthCog(bot, settings, inbox, Answers(bot, rates), folder))
+        await move_in(made, settings, inbox, folder)
 
-    bot.setup_hook = setup_hook  # type: ignore[method-assign]
-    return bot
+    made.setup_hook = setup_hook  # type: ignore[method-assign]
+    return made
 
 
 @asynccontextmanager
 async def house(
-    folder: Path, settings: DiscordSettings | None = None, inbox: FakeInbox | None = None
+    folder: Path,
+    settings: DiscordSettings | None = None,
+    inbox: FakeInbox | None = None,
+    bot: AnyBot | None = None,
 ) -> AsyncIterator[House]:
     """A running house."""
     settings, inbox = settings or DiscordSettings(), inbox or FakeInbox()
-    async with simcord.run(small_bot(settings, inbox, folder)) as env:
+    async with simcord.run(small_bot(settings, inbox, folder, bot)) as env:
         place = House(env, inbox, settings, folder)
         place.furnish()
         yield place

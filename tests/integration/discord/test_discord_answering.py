@@ -5,6 +5,7 @@ from pathlib import Path
 import discord
 import pytest
 import simcord
+from discord.ext import commands
 
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
@@ -157,3 +158,53 @@ async def test_a_question_without_words_is_handed_in_as_an_empty_one(tmp_path: P
     async with house(tmp_path) as home:
         await home.ana.send(home.channel, home.mention)
         assert texts(home.inbox) == [""]
+
+
+async def test_commands_of_the_host_are_left_to_the_host(tmp_path: Path) -> None:
+    host = commands.Bot("!", intents=discord.Intents(guilds=True, messages=True, message_content=True))
+
+    @host.command()
+    async def ping(context: commands.Context[commands.Bot]) -> None:
+        await context.send("pong")
+
+    async with house(tmp_path, bot=host) as home:
+        await home.ana.send_dm("!ping")
+        await home.ana.send_dm("!pong is what?")
+        await home.inbox.idle()
+        assert texts(home.inbox) == ["!pong is what?"]
+
+
+async def test_who_manages_the_server_is_an_admin(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        role = home.guild.create_role("keepers", permissions=discord.Permissions(manage_guild=True))
+        dora = home.guild.add_member(home.env.create_user("dora"), roles=[role])
+        await dora.send(home.channel, f"{home.mention} hi")
+        assert home.inbox.handled[0].author.is_admin
+
+
+async def test_roles_count_in_direct_messages_too(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        role = home.guild.create_role("cooks")
+        carl = home.guild.add_member(home.env.create_user("carl"), roles=[role])
+        home.settings = DiscordSettings.model_validate({"roles": {"allow": [role.id]}})
+        await home.restart()
+        await carl.send_dm("let me in")
+        await home.ana.send_dm("and me")
+        assert texts(home.inbox) == ["let me in"]
+
+
+async def test_a_thread_where_it_was_mentioned_is_its_own_from_then_on(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        start = await home.ana.send(home.channel, "boiler talk")
+        made = home.env.backend.create_thread(home.channel.id, "boiler", home.ana.id, message_id=start.id)
+        thread = next(thread for thread in home.channel.threads if thread.id == made.id)
+        await home.ana.send(thread, "it drips")
+        assert home.inbox.handled == []
+        await home.ana.send(thread, f"{home.mention} whom do we call?")
+        await home.ana.send(thread, "and when?")
+        await home.inbox.idle()
+        assert texts(home.inbox) == ["whom do we call?", "and when?"]
+        await home.restart()
+        await home.ana.send(thread, "who pays?")
+        await home.inbox.idle()
+        assert texts(home.inbox)[-1] == "who pays?"

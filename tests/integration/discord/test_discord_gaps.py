@@ -9,7 +9,7 @@ from adapters.discord.settings import DiscordSettings
 from bot.core.events import Closing, Message
 from bot.core.ports import Reply
 from tests.fakes.inbox import FakeInbox
-from tests.fakes.simulated_discord import House, house
+from tests.fakes.simulated_discord import House, house, move_in
 
 
 def texts(inbox: FakeInbox) -> list[str]:
@@ -61,6 +61,19 @@ async def test_a_channel_that_was_silent_before_the_gap_is_looked_at_too(tmp_pat
         await home.restart()
         await home.inbox.idle()
         assert home.answers(hall) == ["two"]
+
+
+async def test_moving_into_a_bot_that_is_running_answers_what_came_before(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.ana.send(home.channel, f"{home.mention} one")
+        await home.inbox.idle()
+        await home.env.bot.remove_cog("Hearth")
+        await home.ana.send(home.channel, f"{home.mention} two")
+        assert texts(home.inbox) == ["one"]
+        await move_in(home.env.bot, home.settings, home.inbox, home.folder)
+        await home.ana.send(home.channel, f"{home.mention} three")
+        await home.inbox.idle()
+        assert home.answers() == ["one", "two", "three"]
 
 
 async def test_the_first_start_answers_nothing_that_was_said_before_it(tmp_path: Path) -> None:
