@@ -25,7 +25,7 @@ from adapters.discord.posting import NOBODY
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.translate import role_ids
 from adapters.discord.views import Press
-from bot.core.events import Message, Person
+from bot.core.events import Message, Person, Said
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import say
 
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 Interaction = discord.Interaction[discord.Client]
 Read = Callable[[discord.Message], Awaitable[Message]]
 """A message as the core takes it, with its attachments and what was said before it."""
+
+Recall = Callable[[discord.abc.Messageable, int], Awaitable[tuple[Said, ...]]]
+"""What was said in a channel before the moment of an id, as far as the admin lets it be read."""
 
 ADMINS_ONLY = frozenset({"reindex", "stats"})
 KEPT = 200
@@ -51,12 +54,14 @@ class Desk:
         people: People,
         reply_to: Callable[[Message], Reply],
         read: Read,
+        recall: Recall,
     ) -> None:
         self._settings = settings
         self._inbox = inbox
         self._people = people
         self._reply_to = reply_to
         self._read = read
+        self._recall = recall
         # Discord shows the text of a slash command nowhere, so trying again needs it from here.
         self._asked: OrderedDict[str, Message] = OrderedDict()
         self._stopping: deque[str] = deque(maxlen=KEPT)
@@ -67,6 +72,8 @@ class Desk:
             return
         grant = await accept(interaction, private and interaction.guild_id is not None)
         message = await self._message(interaction, grant, question)
+        if isinstance(interaction.channel, discord.abc.Messageable):
+            message = replace(message, context=await self._recall(interaction.channel, interaction.id))
         self._remember(message)
         await self._hand_in(message, interaction)
 

@@ -22,7 +22,7 @@ from adapters.discord.settings import DiscordSettings
 from adapters.discord.sync import hand_over
 from adapters.discord.translate import Enclosed, question_of, spoken
 from adapters.discord.views import views_of
-from bot.core.events import Message
+from bot.core.events import Message, Said
 from bot.core.ports import Inbox
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,14 @@ class MenuCog(commands.Cog, name="Hearth menus"):
         self._bot = bot
         self._settings = settings
         self._file = file
-        desk = Desk(settings=settings, inbox=inbox, people=People(bot), reply_to=answers.reply_to, read=self._read)
+        desk = Desk(
+            settings=settings,
+            inbox=inbox,
+            people=People(bot),
+            reply_to=answers.reply_to,
+            read=self._read,
+            recall=self._recall,
+        )
         self._menus = Menus(bot, desk)
 
     async def cog_load(self) -> None:
@@ -72,6 +79,16 @@ class MenuCog(commands.Cog, name="Hearth menus"):
     async def on_ready(self) -> None:
         """Tell Discord of the commands where it has others."""
         await hand_over(self._bot, self._menus.added, self._file)
+
+    async def _recall(self, channel: discord.abc.Messageable, before_id: int) -> tuple[Said, ...]:
+        us, limit = self._bot.user, self._settings.recent_in(getattr(channel, "id", 0))
+        if us is None or not limit:
+            return ()
+        try:
+            async with asyncio.timeout(self._settings.read_timeout_s):
+                return await context.recent(channel, before_id, limit, lambda each: spoken(each, us))
+        except TimeoutError:
+            return ()
 
     async def _read(self, message: discord.Message) -> Message:
         """A message that a person points at, as a question; without what cannot be read in time."""

@@ -55,6 +55,42 @@ async def test_a_private_answer_is_seen_by_the_person_alone_and_has_their_own_ri
         assert f"discord:{house.channel.id}" not in message.audience.names
 
 
+async def test_a_question_in_direct_messages_is_private_with_the_roles_the_person_has_now(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        role = house.guild.create_role("Residents")
+        user = house.env.create_user("cara")
+        house.guild.add_member(user, roles=[role])
+        result = await user.slash("ask", question="Where is the key?")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Where is the key?"
+        message = house.inbox.handled[0]
+        assert message.conversation == f"discord:{user.dm_channel.id}"
+        assert message.audience.private
+        assert f"discord:role:{role.id}" in message.audience.names
+
+
+async def test_a_question_in_a_thread_is_read_by_whoever_reads_its_channel(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        opener = await house.ben.send(house.channel, "The boiler")
+        await opener.create_thread(name="Boiler")
+        (thread,) = house.channel.threads
+        await house.ana.slash(thread, "ask", question="Is it serviced?")
+        await house.inbox.idle()
+        message = house.inbox.handled[0]
+        assert message.conversation == f"discord:{thread.id}"
+        assert {f"discord:{thread.id}", f"discord:{house.channel.id}"} <= message.audience.names
+
+
+async def test_what_was_said_before_goes_with_a_question_where_the_admin_lets_it(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path, DiscordSettings(recent_messages=2)) as house:
+        for text in ("First", "Second", "Third"):
+            await house.ben.send(house.channel, text)
+        await house.ana.slash(house.channel, "ask", question="What did they say?")
+        await house.inbox.idle()
+        assert [said.text for said in house.inbox.handled[0].context] == ["Second", "Third"]
+
+
 async def test_a_long_private_answer_goes_on_in_messages_that_nobody_else_sees(tmp_path: Path) -> None:
     async def script(message: Message, reply: Reply) -> None:
         await reply.finish(Closing("word " * 700))
