@@ -117,10 +117,13 @@ class Database:
             raise LookupError(f"{len(rows)} rows instead of one")
         return rows[0]
 
-    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
-        """Run one statement outside a transaction: a pragma, or a write that stands alone."""
+    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
+        """Run one statement outside a transaction: a pragma, or a write that stands alone, with the rows it returns.
+
+        Atomic by itself, and one visit to the thread instead of three.
+        """
         async with self._writing:
-            await self.rows(sql, parameters)
+            return await self.rows(sql, parameters)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:

@@ -20,11 +20,13 @@ from knowledge.sqlite import Database
 CRASHES_ALLOWED = 2
 """Answers that crashed the process this often are not tried again."""
 
-OPEN = ("received", "answering", "written")
-"""States of a message whose answer has not ended."""
-
 Key = tuple[str, str]
 """Platform and event id: what makes a message unique."""
+
+_RECEIVE = (
+    "INSERT INTO messages (platform, event_id, conversation, person, received_at, state, message, attempts)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +59,19 @@ class Journal:
         """Take a message in; False when it was seen before. An ignored one leaves its id and nothing else."""
         row = (*key_of(message), message.conversation, message.author.id, time.time())
         content = ("ignored", None) if ignored else ("received", message_to_json(message))
+        if ignored or not message.attachments:
+            return bool(await self._database.execute(_RECEIVE, (*row, *content)))
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(
-                "INSERT INTO messages (platform, event_id, conversation, person, received_at, state, message, attempts)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING",
-                (*row, *content),
+            if not await connection.execute_fetchall(_RECEIVE, (*row, *content)):
+                return False
+            await connection.executemany(
+                "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (*key_of(message), number, file.name, file.media_type, file.data)
+                    for number, file in enumerate(message.attachments)
+                ],
             )
-            if cursor.rowcount and not ignored and message.attachments:
-                await connection.executemany(
-                    "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
-                    [
-                        (*key_of(message), number, file.name, file.media_type, file.data)
-                        for number, file in enumerate(message.attachments)
-                    ],
-                )
-            return bool(cursor.rowcount)
+            return True
 
     async def knows(self, key: Key) -> bool:
         """Whether a message was taken in before, whatever became of it."""
@@ -82,43 +82,37 @@ class Journal:
 
         None: the answer has ended meanwhile.
         """
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE messages SET attempts = attempts + 1, crashes = crashes + (state = 'answering'),"
-                " state = CASE state WHEN 'answering' THEN 'received' ELSE state END"
-                " WHERE platform = ? AND event_id = ?",
-                key,
-            )
-        number, crashes, state = await self._database.row(
-            "SELECT attempts, crashes, state FROM messages WHERE platform = ? AND event_id = ?", key
+        rows = await self._database.execute(
+            "UPDATE messages SET attempts = attempts + 1, crashes = crashes + (state = 'answering'),"
+            " state = CASE state WHEN 'answering' THEN 'received' ELSE state END"
+            " WHERE platform = ? AND event_id = ? AND state IN ('received', 'answering', 'written')"
+            " RETURNING attempts, crashes, state",
+            key,
         )
-        if state not in OPEN:
+        if not rows:
             return None
+        number, crashes, state = rows[0]
         written = await self._written(key) if state == "written" else None
         return Attempt(number, crashes, await self._parts(key), written)
 
     async def revise(self, message: Message) -> None:
         """The question was edited while its answer is being made."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE messages SET message = ? WHERE platform = ? AND event_id = ? AND message IS NOT NULL",
-                (message_to_json(message), *key_of(message)),
-            )
+        await self._database.execute(
+            "UPDATE messages SET message = ? WHERE platform = ? AND event_id = ? AND message IS NOT NULL",
+            (message_to_json(message), *key_of(message)),
+        )
 
     async def begin(self, key: Key) -> None:
         """The answer is being made: until it ends in another state, dying counts as a crash over it."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE messages SET state = 'answering' WHERE platform = ? AND event_id = ? AND state = 'received'",
-                key,
-            )
+        await self._database.execute(
+            "UPDATE messages SET state = 'answering' WHERE platform = ? AND event_id = ? AND state = 'received'", key
+        )
 
     async def record(self, key: Key, part: PostedPart) -> None:
         """Note what was posted."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", (*key, part.number, part.platform_id)
-            )
+        await self._database.execute(
+            "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", (*key, part.number, part.platform_id)
+        )
 
     async def write(
         self, message: Message, closing: Closing, outcome: Outcome, collections: Sequence[str], keep_turns: bool
@@ -170,11 +164,9 @@ class Journal:
 
     async def release(self, key: Key) -> None:
         """The process stops in good order before the answer has ended: the next one answers, and it was no crash."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE messages SET state = 'received' WHERE platform = ? AND event_id = ? AND state = 'answering'",
-                key,
-            )
+        await self._database.execute(
+            "UPDATE messages SET state = 'received' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
+        )
 
     async def open_messages(self, platform: str) -> list[Message]:
         """Messages of a platform whose answer has not ended, oldest first."""
