@@ -13,13 +13,18 @@ from adapters.discord import attachments, catch_up, context
 from adapters.discord.addressing import judge
 from adapters.discord.answers import Answers
 from adapters.discord.connection import AnyBot
+from adapters.discord.failures import LOST, REASONS
+from adapters.discord.labels import language_of
 from adapters.discord.lanes import Lanes
+from adapters.discord.limits import NO_PERMISSION
 from adapters.discord.marks import Marks
 from adapters.discord.people import People, Standing
+from adapters.discord.posting import NOBODY
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.translate import Enclosed, question_of, seen, spoken
+from adapters.discord.translate import Enclosed, may_write, question_of, seen, spoken
 from bot.core.events import Message
 from bot.core.ports import Ended, Inbox
+from bot.core.texts import say
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +131,10 @@ class HearthCog(commands.Cog, name="Hearth"):
         if us is None or self._closed:
             return
         if await self._is_ours(message, us):
-            await self._hand_in(message, us)
+            if may_write(message):
+                await self._hand_in(message, us)
+            else:
+                await _tell_mute(message)
         self._marks.see(message.channel.id, message.id, direct=message.guild is None)
 
     async def _is_ours(self, message: discord.Message, us: discord.ClientUser) -> bool:
@@ -184,3 +192,14 @@ class HearthCog(commands.Cog, name="Hearth"):
             log.info("Looking at %d messages that came meanwhile.", len(missed))
         for message in missed:
             await self._take(message)
+
+
+async def _tell_mute(message: discord.Message) -> None:
+    """Where nothing may be written the person is told directly, and no model works for nobody."""
+    place = message.channel.id
+    log.warning("No answer to %d: %s (channel %d)", message.id, REASONS[NO_PERMISSION], place)
+    language = language_of(message.guild.preferred_locale if message.guild else None)
+    try:
+        await message.author.send(say("cannot_write", language, place=f"<#{place}>"), allowed_mentions=NOBODY)
+    except (discord.HTTPException, *LOST) as error:
+        log.info("The author of %d could not be told either: %s", message.id, type(error).__name__)

@@ -9,7 +9,7 @@ import aiohttp
 import discord
 
 from adapters.discord.channel import Unsettled
-from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS
+from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS, NO_PERMISSION
 from bot.core.errors import ReplyFailed
 
 REASONS = {
@@ -18,9 +18,10 @@ REASONS = {
     10008: "The message with the answer was deleted.",
     50001: "The bot may not see the channel: give it the permission “View Channel”.",
     50007: "The person takes no direct messages from the bot.",
-    50013: "The bot may not do this in the channel: give it the permissions “Send Messages”, “Send Messages in Threads”"
-    " and “Read Message History”.",
+    NO_PERMISSION: "The bot may not do this in the channel: give it the permissions “Send Messages”, “Send Messages in"
+    " Threads” and “Read Message History”.",
     50083: "The thread is closed.",
+    200000: "The server's AutoMod lets the answer not pass.",
 }
 """What error codes mean (`topics/opcodes-and-status-codes.mdx`)."""
 

@@ -24,6 +24,9 @@ AUTHENTICATION_FAILED = 4004
 DISALLOWED_INTENTS = 4014
 """The gateway's close code for an intent that is not switched on (`topics/opcodes-and-status-codes.mdx`)."""
 
+NO_PERMISSION = 50013
+"""The error for what a channel's rights do not allow (`topics/opcodes-and-status-codes.mdx`)."""
+
 NO_HISTORY_TO_REPLY = 160002
 """The error for a reply in a channel whose history may not be read (`topics/opcodes-and-status-codes.mdx`)."""
 

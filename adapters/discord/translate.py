@@ -85,6 +85,18 @@ def target_of(message: discord.Message, question: str, settings: DiscordSettings
     return Target(channel.id, message.id, guild_id, title if opens else "")
 
 
+def may_write(message: discord.Message) -> bool:
+    """Whether an answer may be written where a message stands; what is not known counts as allowed."""
+    channel, guild = message.channel, message.guild
+    if guild is None or isinstance(channel, discord.PartialMessageable) or guild.me is None:
+        return True
+    try:
+        rights = channel.permissions_for(guild.me)
+    except discord.ClientException:  # a thread whose channel is not known
+        return True
+    return rights.send_messages_in_threads if isinstance(channel, discord.Thread) else rights.send_messages
+
+
 def _may_open(channel: discord.TextChannel) -> bool:
     rights = channel.permissions_for(channel.guild.me)
     return rights.create_public_threads and rights.send_messages_in_threads
