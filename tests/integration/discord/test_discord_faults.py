@@ -77,14 +77,26 @@ async def test_sources_stand_below_the_answer_as_small_lines(tmp_path: Path) -> 
         ]
 
 
-async def test_without_the_right_to_write_the_core_is_told_why(tmp_path: Path) -> None:
-    script = Telling("Shelf Heron.")
-    async with house(tmp_path, inbox=FakeInbox(script)) as home:
+async def test_where_nothing_may_be_written_the_person_is_told_directly_and_nothing_is_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house(tmp_path) as home:
         shut = discord.PermissionOverwrite(send_messages=False)
         assert home.env.bot.user is not None
         hall = home.guild.create_text_channel("hall", overwrites={home.env.bot.user: shut})
         await home.ana.send(hall, f"{home.mention} where?")
-        await home.inbox.idle()
+        assert home.inbox.handled == []
+        assert home.answers(home.ana.user.dm_channel) == [
+            f"I may not write in {hall.mention}. Somebody who manages the server can give me the permission to."
+        ]
+    assert caplog.text.count("give it the permissions") == 1
+
+
+async def test_a_right_that_is_taken_away_meanwhile_fails_the_answer_with_a_sentence(tmp_path: Path) -> None:
+    script = Telling("Shelf Heron.")
+    async with house(tmp_path, inbox=FakeInbox(script)) as home:
+        home.env.inject_error("POST", "/channels/*/messages", status=403, code=50013, times=None)
+        await asked(home)
     (sentence,) = script.failures
     assert "Send Messages" in sentence
 
