@@ -189,6 +189,34 @@ async def test_definitions_are_handed_over_once_until_they_change(tmp_path: Path
         assert synced(house) == 2
 
 
+async def test_definitions_that_discord_does_not_take_are_tried_again_at_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with furnished_house(tmp_path) as house:
+        (tmp_path / "discord-commands.json").unlink()
+        house.env.inject_error("PUT", "/applications/*/commands", status=400, code=30034, message="Too many today")
+        await house.restart()
+        assert "The slash commands are not up to date" in caplog.text
+        assert not (tmp_path / "discord-commands.json").exists()
+        assert house.env.errors == []
+        await house.restart()
+        assert (tmp_path / "discord-commands.json").exists()
+
+
+class Deaf(FakeInbox):
+    """An inbox that takes nothing: the person is blocked, or the conversation paused."""
+
+    async def handle(self, message: Message, reply: Reply) -> None:
+        self.handled.append(message)
+
+
+async def test_who_is_blocked_is_told_instead_of_left_waiting(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path, inbox=Deaf()) as house:
+        result = await house.ana.slash(house.channel, "ask", question="Anybody?")
+        assert result.response is not None
+        assert result.response.content == "I do not answer here."
+
+
 async def test_commands_of_the_host_stay_as_they_are(tmp_path: Path) -> None:
     host = commands.Bot(command_prefix="?", intents=discord.Intents.default(), help_command=None)
 
