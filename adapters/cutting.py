@@ -11,7 +11,7 @@ from adapters.sentences import sentence_ends
 from adapters.spans import Span, spans
 from adapters.window import CLOSER_ROOM, Cut, Window
 
-_SPACES = re.compile(r"[ \t\u3000]+(?=[^\s])")
+_SPACES = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\S)")
 _GAP = re.compile(r"[ \t\r\n]*")
 _QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
 # At the start of a message these would become what they are not within a line.
@@ -74,16 +74,26 @@ def _last_of(window: Window, places: _Places, mask: bytearray, share: float) -> 
             if not mask[position - window.start] and _whole(window, position):
                 return position
     least = window.start + max(1, int(_ANYWHERE_SHARE * share * size))
-    for position in range(window.end, least - 1, -1):
-        if not mask[position - window.start] and _harmless(window, position) and _whole(window, position):
+    for position in _between_characters(window, least):
+        if not mask[position - window.start] and _harmless(window, position):
             return position
     return None
 
 
 def _emergency(window: Window) -> int:
     """Somewhere between two characters; where not even one fits, within it."""
-    positions = range(window.end, window.start, -1)
-    return next((position for position in positions if _whole(window, position)), window.end)
+    return next(_between_characters(window, window.start + 1), window.end)
+
+
+def _between_characters(window: Window, least: int) -> Iterator[int]:
+    """The offsets from the window's end down to `least` that cut no character as readers see them."""
+    position = window.end
+    while position >= least:
+        if _whole(window, position):
+            yield position
+            position -= 1
+        else:
+            position = window.start + grapheme_boundary_before(window.text[window.start : position], len(window.text))
 
 
 def _mask(window: Window, stretches: list[tuple[int, int]]) -> bytearray:
@@ -121,7 +131,7 @@ def _places(window: Window) -> _Places:
     for line in window.lines:
         content = window.text[line.begin : line.end]
         said = content if content.strip() else said
-        if content[-1] in "\r\n":
+        if content[-1] in "\r\n" and (content.strip() or line.begin == window.start or line.after is not None):
             _add_line_end(window, places, line, said)
         if line.before is line.after and not marks_at(window.text, line.begin, line.end):
             _add_within(window, places, line, content)

@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator
 
 # What may stand between a full stop and the space after it: quotes, brackets, Markdown's emphasis.
-_CLOSING = r"[\"'”’»›)\]*_~]*"
-_END = re.compile(rf"[.!?…؟]+{_CLOSING}(?=\s)|[。！？]+{_CLOSING}")
+_CLOSING = r"[\"'”’»›)\]*_~]*+"
+_END = re.compile(rf"(?<![.!?…؟])[.!?…؟]++{_CLOSING}(?=\s)|[。！？]++{_CLOSING}")
 # A full stop after these ends no sentence: one letter (initials, "e. g."), a list's number, common short forms.
 _SHORT = re.compile(
     r"(?:^|[\s(\[\"'«.])(?:[^\W\d_]|\d{1,3}|e\.g|i\.e|etc|vs|cf|ca|no|nr|dr|mr|mrs|ms|prof|st|approx|fig|mme|mlle|env|ex|p\.ex)\.$",
     re.IGNORECASE,
 )
 # What no reader would miss as a first text: a fence, a heading's marks, a rule, an empty bullet.
-_BARE_LINE = re.compile(r"\s*(?:(?:```|~~~).*|[#>*+_\-\s\d.)]*)$")
+_BARE_LINE = re.compile(r"\s*+(?:```|~~~)|[#>*+_\-\s\d.)]*+$")
 
 
 def sentence_ends(text: str) -> Iterator[int]:

@@ -289,3 +289,47 @@ def test_splitting_looks_at_each_character_a_bounded_number_of_times() -> None:
     short, measured = measured, 0
     split("Some words of an answer. " * 4000, 1000, counting)
     assert measured < 12 * short
+
+
+def test_a_splitter_starts_over_with_a_text_that_does_not_go_on() -> None:
+    splitter = Splitter(1000)
+    splitter.split("first words " * 300)
+    other = "second words " * 300
+    assert splitter.split(other) == split(other, 1000)
+    assert splitter.split(other[:50]) == split(other[:50], 1000)
+
+
+def item(number: int, lines: int) -> str:
+    return (
+        f"- Step **{number}** of [the list](http://a.example/{number}):\n\n  ```sh\n"
+        + "  make `x`\n" * lines
+        + "  ```\n"
+    )
+
+
+BLOCKS = st.one_of(
+    st.integers(1, 30).map(lambda count: "Some **bold words** and `code` here. " * count + "\n\n"),
+    st.integers(1, 30).map(lambda lines: "```python\n" + "value = 1\n\n" * lines + "```\n\n"),
+    st.tuples(st.integers(1, 9), st.integers(1, 30)).map(lambda pair: item(*pair)),
+    st.integers(1, 20).map(lambda lines: "> quoted [link](http://a.example/q) words\n" * lines + "\n"),
+    st.just("## Heading\n\n"),
+)
+
+
+def counts(texts: list[str]) -> tuple[int, int, int]:
+    """Links, bold stretches and inline code that a strict parser sees outside of fences."""
+    children = [child for text in texts for token in STRICT.parse(text) for child in token.children or []]
+    links, bold, code = (
+        sum(child.type == kind for child in children) for kind in ("link_open", "strong_open", "code_inline")
+    )
+    return links, bold, code
+
+
+@settings(max_examples=60, deadline=None)
+@given(blocks=st.lists(BLOCKS, min_size=1, max_size=8), limit=st.sampled_from([200, 500, 2000]))
+def test_an_answer_in_good_markdown_reads_the_same_in_parts(blocks: list[str], limit: int) -> None:
+    text = "".join(blocks)
+    shown = [part.shown for part in split(text, limit)]
+    assert all(is_closed(token, each) for each in shown for token in fences(STRICT, each))
+    assert code_of(STRICT, shown) == code_of(STRICT, [text])
+    assert counts(shown) == counts([text])
