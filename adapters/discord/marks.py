@@ -38,6 +38,7 @@ class Marks:
         self._threads: dict[int, None] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="discord-marks")
         self._saving: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def load(self) -> None:
         """Read what an earlier process left; a damaged file counts as none."""
@@ -81,14 +82,15 @@ class Marks:
         return thread_id in self._threads
 
     async def close(self) -> None:
-        """Save, and end what saving needed."""
+        """Save, and end what saving needed; what is seen after this is not kept."""
+        self._closed = True
         if self._saving is not None:
             self._saving.cancel()
             await asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
         self._thread.shutdown(wait=False)
 
     def _save_soon(self) -> None:
-        if self._saving is None:
+        if self._saving is None and not self._closed:
             self._saving = asyncio.get_running_loop().call_later(SAVED_EVERY_S, self._save)
 
     def _save(self) -> None:

@@ -16,7 +16,7 @@ from adapters.discord.sources import footer
 from adapters.pacing import Overall, Pace
 from adapters.showing import Showing
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Closing, PostedPart
+from bot.core.events import Attachment, Closing, PostedPart, Timings
 from bot.core.ports import RecordPart
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class DiscordReply:
         self._below = ""
         self._pictures: tuple[Attachment, ...] = ()
         self._ended = False
+        self._is_answer = True
         self._attempt = 1
         self._prepared = False
         self._complained = False
@@ -85,6 +86,9 @@ class DiscordReply:
             await self._prepare()
         except Unsettled as error:
             self._complain(error)
+        except ReplyFailed:
+            self._close()
+            raise
         self._typing.start()
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
@@ -109,6 +113,8 @@ class DiscordReply:
     async def finish(self, closing: Closing) -> None:
         """Show the closing text with its note and sources; returns when Discord has all of it."""
         below = footer(closing.note, closing.sources) if closing.text.strip() else closing.note
+        # Only an answer of the model took time; a command's text cannot be tried again and rests on nothing.
+        self._is_answer = closing.timings != Timings()
         await self._end(closing.text, below, closing.pictures)
 
     async def fail(self, sentence: str) -> None:
@@ -170,7 +176,8 @@ class DiscordReply:
     def _parts(self, text: str) -> list[Part]:
         texts = self._layout.pages(text, self._below if self._ended else "")
         last = len(texts) - 1
-        under: Buttons = "ended" if self._ended else "running"
+        ended: Buttons = "ended" if self._is_answer else "none"
+        under: Buttons = ended if self._ended else "running"
         return [
             Part(page, under, self._pictures) if number == last else Part(page) for number, page in enumerate(texts)
         ]
