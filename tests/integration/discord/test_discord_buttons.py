@@ -10,7 +10,7 @@ from adapters.discord.views import Press
 from bot.core.events import Closing, ConversationId, Message
 from bot.core.ports import Reply
 from tests.fakes.furnished_discord import FurnishedHouse, furnished_house
-from tests.fakes.inbox import FakeInbox
+from tests.fakes.inbox import TOOK, FakeInbox
 
 
 class Endless:
@@ -128,7 +128,10 @@ async def test_a_question_that_is_gone_cannot_be_tried_again(tmp_path: Path) -> 
 
 async def test_sources_are_shown_to_whoever_presses_and_to_nobody_else(tmp_path: Path) -> None:
     async def script(message: Message, reply: Reply) -> None:
-        await reply.finish(Closing("Handbook, page 3." if message.command == "sources" else "On the shelf."))
+        if message.command == "sources":
+            await reply.finish(Closing("Handbook, page 3."))
+        else:
+            await reply.finish(Closing("On the shelf.", timings=TOOK))
 
     async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
         message = await asked(house)
@@ -151,6 +154,15 @@ async def test_buttons_work_after_a_restart(tmp_path: Path) -> None:
         await house.inbox.idle()
         assert result.response is not None
         assert result.response.content == "Where is the drive?"
+
+
+async def test_a_command_by_mention_has_no_buttons_in_the_end(tmp_path: Path) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.replace("Reading documents.")
+        await reply.finish(Closing("Read the documents."))
+
+    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+        assert labels(await asked(house, "reindex")) == []
 
 
 async def test_the_answer_to_a_command_has_no_buttons(tmp_path: Path) -> None:

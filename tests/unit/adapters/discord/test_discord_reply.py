@@ -8,7 +8,7 @@ import pytest
 from adapters.discord import reply as reply_module
 from adapters.discord.reply import DiscordReply
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Closing, PostedPart
+from bot.core.events import Attachment, Closing, PostedPart, Timings
 from tests.fakes.discord_place import MemoryPlace
 
 QUESTION = "1234567890123456789"
@@ -114,7 +114,7 @@ async def test_buttons_and_pictures_are_under_the_last_message_only() -> None:
     await settled()
     assert [part.buttons for part in place.parts.values()] == ["none", "running"]
     chart = Attachment("chart.png", "image/png", b"png")
-    await reply.finish(Closing("word " * 600, pictures=(chart,)))
+    await reply.finish(Closing("word " * 600, timings=Timings(total_s=1.0), pictures=(chart,)))
     assert [(part.buttons, part.pictures) for part in place.parts.values()] == [("none", ()), ("ended", (chart,))]
 
 
