@@ -92,6 +92,31 @@ async def test_only_so_many_missed_messages_of_a_channel_are_looked_at(tmp_path:
         assert texts(home.inbox) == ["one", "missed 2", "missed 3"]
 
 
+async def test_what_was_missed_too_long_ago_is_left_alone(tmp_path: Path) -> None:
+    async with house(tmp_path, DiscordSettings(catch_up_s=3600)) as home:
+        await home.ana.send(home.channel, f"{home.mention} one")
+        await home.inbox.idle()
+        await missed(home, f"{home.mention} long ago")
+        await home.env.advance_time(3601)
+        await missed(home, f"{home.mention} just now")
+        with home.env.time_context():
+            await home.restart()
+        await home.inbox.idle()
+        assert texts(home.inbox) == ["one", "just now"]
+
+
+async def test_missed_messages_keep_their_place_before_new_ones(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        await home.ana.send(home.channel, f"{home.mention} one")
+        await home.inbox.idle()
+        await missed(home, f"{home.mention} two")
+        await home.env.bot.remove_cog("Hearth")
+        await move_in(home.env.bot, home.settings, home.inbox, home.folder)
+        await home.ana.send(home.channel, f"{home.mention} three")
+        await home.inbox.idle()
+        assert home.answers() == ["one", "two", "three"]
+
+
 async def test_what_an_earlier_process_left_is_taken_up_before_what_was_missed(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         await home.ana.send(home.channel, f"{home.mention} one")
