@@ -23,7 +23,7 @@ class Typing:
 
     def start(self) -> None:
         """Show it from now on."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep())
 
     def stop(self) -> None:

@@ -164,7 +164,9 @@ async def test_starting_over_keeps_the_message() -> None:
     await reply.append("The first. ")
     await settled()
     await reply.replace("")
+    await reply.working()
     await settled()
+    assert place.typings == 2
     await reply.append("The second.")
     await reply.finish(Closing("The second."))
     assert place.texts() == ["The second."]
