@@ -24,6 +24,18 @@ class Pace:
         self._remaining: int | None = None
         self._resets_at = float("-inf")
         self._next = self._last = float("-inf")
+        self._line: list[object] = []
+
+    def stand(self, who: object) -> bool:
+        """Stand in line for the next text, keeping the place one has; whether it is one's turn."""
+        if who not in self._line:
+            self._line.append(who)
+        return self._line[0] is who
+
+    def leave(self, who: object) -> None:
+        """Stand in line no longer."""
+        if who in self._line:
+            self._line.remove(who)
 
     def wait_s(self, now: float, *, final: bool = False) -> float:
         """Seconds until the next text may go; 0.0 when it may go now. The final text may use the reserve."""
@@ -61,7 +73,9 @@ class Pace:
 
     def idle(self, now: float) -> bool:
         """Whether nothing is known any more that a new pace would not know."""
-        return now > max(self._sent, self._resets_at, self._next, self._refused_at + _REFUSAL_FORGOTTEN_S)
+        return not self._line and now > max(
+            self._sent, self._resets_at, self._next, self._refused_at + _REFUSAL_FORGOTTEN_S
+        )
 
     def _spacing(self, now: float) -> float:
         return max(self._assumed_s, self._slowest(now))

@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 # A first text without a whole sentence goes out after this time.
 FIRST_TEXT_AFTER_S = 1.0
+# How soon a reply that is behind others in line looks again whether they have gone.
+BEHIND_OTHERS_S = 0.05
 
 
 class Screen(Protocol):
@@ -45,6 +47,7 @@ class Showing:
         self._begun = self._stopped = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._line: Pace | None = None
 
     def show(self, text: str, *, at_once: bool = False) -> None:
         """Show this text when the pace allows; returns at once. Raises what an earlier text ran into.
@@ -90,9 +93,12 @@ class Showing:
         if not self._begun:
             await self._pause(self._first_after_s)
             self._begun = True
-        while self._last is None and not self._stopped and (pace := self._screen.due(self._text)) is not None:
-            if await self._turn(pace, final=False):
-                await self._screen.step(self._text, final=False)
+        try:
+            while self._last is None and not self._stopped and (pace := self._screen.due(self._text)) is not None:
+                if await self._turn(pace, final=False):
+                    await self._screen.step(self._text, final=False)
+        finally:
+            self._stand_in(None)
 
     async def _flush(self, earlier: asyncio.Task[None] | None, text: str) -> None:
         if earlier is not None:
@@ -105,6 +111,9 @@ class Showing:
     async def _turn(self, pace: Pace, *, final: bool) -> bool:
         """Wait for the pace, then for a slot; whether the request may go now. If not, all is to be looked at anew."""
         wait_s = pace.wait_s(_now(), final=final)
+        # Answers that share a pace show their first texts in the order they came; a final text waits for none of them.
+        if not final and not self._stand_in(pace):
+            wait_s = max(wait_s, BEHIND_OTHERS_S)
         if wait_s > 0:
             await self._pause(wait_s)
             return False
@@ -113,7 +122,15 @@ class Showing:
         if pace.wait_s(_now(), final=final) > 0:  # another reply used it meanwhile
             return False
         pace.sent(_now())
+        self._stand_in(None)
         return True
+
+    def _stand_in(self, line: Pace | None) -> bool:
+        """Stand in line for this pace and for no other; whether it is this answer's turn."""
+        if self._line is not None and self._line is not line:
+            self._line.leave(self)
+        self._line = line
+        return line is not None and line.stand(self)
 
     async def _pause(self, seconds: float) -> bool:
         """Sleep; False when something woke it before the time was over."""

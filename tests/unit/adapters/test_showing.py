@@ -230,3 +230,44 @@ async def test_all_channels_together_stay_within_the_overall_limit_and_each_fina
     await asyncio.gather(*(Showing(screen, overall=overall).finish("a") for screen in screens))
     assert [screen.texts for screen in screens] == [["a"]] * 20
     assert asyncio.get_running_loop().time() - begun >= 19 / 100 - 0.05
+
+
+async def test_answers_that_share_a_pace_show_their_first_texts_in_the_order_they_came() -> None:
+    pace = Pace(assumed_s=0.005, floor_s=0.0)
+    order: list[int] = []
+
+    class Shared(MemoryScreen):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.pace, self.number = pace, number
+
+        async def step(self, text: str, *, final: bool) -> None:
+            if not self.texts:
+                order.append(self.number)
+            await super().step(text, final=final)
+
+    screens = [Shared(number) for number in range(12)]
+    showings = [Showing(screen) for screen in screens]
+    for showing in showings:
+        showing.show("You are number 3.", at_once=True)
+        await asyncio.sleep(0)
+    # Places change meanwhile: those who waited longest look again last.
+    for showing in reversed(showings):
+        showing.show("You are number 2.", at_once=True)
+    await asyncio.gather(*(screen.until(1) for screen in screens))
+    assert order == sorted(order)
+    await asyncio.gather(*(showing.stop() for showing in showings))
+
+
+async def test_an_answer_that_ends_while_it_is_behind_others_does_not_hold_them_up() -> None:
+    first, second = MemoryScreen(interval_s=0.05), MemoryScreen()
+    second.pace = first.pace
+    first.pace.sent(asyncio.get_running_loop().time())
+    gone, next_one = Showing(first), Showing(second)
+    gone.show("You are number 1.", at_once=True)
+    await asyncio.sleep(0)
+    next_one.show("You are number 2.", at_once=True)
+    await gone.stop()
+    await second.until(1)
+    assert first.texts == []
+    assert second.texts == ["You are number 2."]
