@@ -48,4 +48,20 @@ ARMS = (
             Figure("memory_kv_mb", "MB", "<="),
         ),
     ),
+    Arm(
+        "discord_load",
+        "tests.benchmarks.discord_load",
+        (
+            Figure("discord_mentions", "questions", ">=", bar=50),
+            Figure("discord_mentions_within_s", "s", "<=", bar=1),
+            Figure("discord_lost_answers", "answers", "<=", bar=0),
+            Figure("discord_doubled_answers", "answers", "<=", bar=0),
+            Figure("discord_channels_out_of_order", "channels", "<=", bar=0),
+            Figure("discord_most_429_in_a_channel", "refusals", "<=", bar=1),
+            Figure("discord_requests_429", "refusals", "<="),
+            Figure("discord_lag_p99_ms", "ms", "<=", bar=50),
+            Figure("discord_lag_p99_idle_before_ms", "ms", "<="),
+            Figure("discord_all_answered_s", "s", "<="),
+        ),
+    ),
 )
