@@ -16,6 +16,7 @@ GONE_SILENT = 4000
 """The close code for a session that is to be taken up again or begun anew; any that is not 1000 or 1001 will do."""
 
 CLOSED_WITHIN_S = 10.0
+CANCELLED_AGAIN_S = 0.5
 LOGIN_AGAIN_S = (5.0, 15.0, 60.0)
 """Pauses between tries to log in, the last one again and again: a house may start before its network does."""
 
@@ -63,10 +64,17 @@ async def _until_silent(bot: AnyBot, watchdog: Watchdog, silence_s: float) -> No
             listening.result()
             raise discord.ClientException("The connection to Discord was closed.")
     finally:
-        for task in (listening, silence):
-            task.cancel()
+        silence.cancel()
+        await _end(listening)
         await asyncio.gather(listening, silence, return_exceptions=True)
         await _hang_up(bot)
+
+
+async def _end(listening: asyncio.Task[None]) -> None:
+    """Cancel until it has ended: the library loses a cancellation that comes as the connection breaks."""
+    while not listening.done():
+        listening.cancel()
+        await asyncio.wait({listening}, timeout=CANCELLED_AGAIN_S)
 
 
 async def _hang_up(bot: AnyBot) -> None:
