@@ -134,12 +134,14 @@ class Dispatcher:
     async def _receive(self, job: Job) -> bool:
         """Journal a message; False when it was taken before, or its conversation is paused."""
         message, journal = job.message, self._history.journal
-        if await journal.knows(key_of(message)):
+        if not await journal.receive(message):
             return False  # before the pace counts: what a platform repeats after a restart is nobody's haste
         verdict = self._pace.check(message.conversation, time.monotonic())
-        if verdict == "pause":
+        if verdict == "paused":
+            await journal.ignore(key_of(message))
+        elif verdict == "pause":
             job.decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.pause_s / 60) or 1})
-        return await journal.receive(message, ignored=verdict == "paused") and verdict != "paused"
+        return verdict != "paused"
 
     def _stop(self, wanted: Callable[[Message], bool]) -> int:
         stopped = 0

@@ -24,8 +24,8 @@ Key = tuple[str, str]
 """Platform and event id: what makes a message unique."""
 
 _RECEIVE = (
-    "INSERT INTO messages (platform, event_id, conversation, person, received_at, state, message, attempts)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING 1"
+    "INSERT INTO messages (platform, event_id, conversation, person, received_at, message, state, attempts)"
+    " VALUES (?, ?, ?, ?, ?, ?, 'received', 1) ON CONFLICT DO NOTHING RETURNING 1"
 )
 
 
@@ -55,27 +55,23 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def receive(self, message: Message, ignored: bool = False) -> bool:
-        """Take a message in; False when it was seen before. An ignored one leaves its id and nothing else."""
-        row = (*key_of(message), message.conversation, message.author.id, time.time())
-        content = ("ignored", None) if ignored else ("received", message_to_json(message))
-        if ignored or not message.attachments:
-            return bool(await self._database.execute(_RECEIVE, (*row, *content)))
+    async def receive(self, message: Message) -> bool:
+        """Take a message in; False when it was seen before, whatever became of it."""
+        key = key_of(message)
+        row = (*key, message.conversation, message.author.id, time.time(), message_to_json(message))
+        if not message.attachments:
+            return bool(await self._database.execute(_RECEIVE, row))
         async with self._database.transaction() as connection:
-            if not await connection.execute_fetchall(_RECEIVE, (*row, *content)):
+            if not await connection.execute_fetchall(_RECEIVE, row):
                 return False
             await connection.executemany(
                 "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (*key_of(message), number, file.name, file.media_type, file.data)
+                    (*key, number, file.name, file.media_type, file.data)
                     for number, file in enumerate(message.attachments)
                 ],
             )
             return True
-
-    async def knows(self, key: Key) -> bool:
-        """Whether a message was taken in before, whatever became of it."""
-        return bool(await self._database.rows("SELECT 1 FROM messages WHERE platform = ? AND event_id = ?", key))
 
     async def reopen(self, key: Key) -> Attempt | None:
         """Take up a message that an earlier process left open; if it was answering, it crashed over this message.
@@ -149,18 +145,19 @@ class Journal:
         `state` defaults to answered, or to what `write` was told.
         """
         final = state if state in ("failed", "cancelled") else None
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "UPDATE messages SET message = NULL, state = COALESCE(?,"
-                " (SELECT outcome FROM answers WHERE outcome = 'cancelled'"
-                "   AND answers.platform = messages.platform AND answers.event_id = messages.event_id), 'answered')"
-                " WHERE platform = ? AND event_id = ? AND state IN ('received', 'answering', 'written')",
-                (final, *key),
-            )
-            await connection.execute(
-                "UPDATE answers SET text = NULL, note = NULL WHERE platform = ? AND event_id = ?", key
-            )
-            await connection.execute("DELETE FROM attachments WHERE platform = ? AND event_id = ?", key)
+        await self._database.execute(
+            "UPDATE messages SET message = NULL, state = COALESCE(?,"
+            " (SELECT outcome FROM answers WHERE outcome = 'cancelled'"
+            "   AND answers.platform = messages.platform AND answers.event_id = messages.event_id), 'answered')"
+            " WHERE platform = ? AND event_id = ? AND state IN ('received', 'answering', 'written')",
+            (final, *key),
+        )
+
+    async def ignore(self, key: Key) -> None:
+        """Nothing will be said to a message after all: its id stays, and nothing else."""
+        await self._database.execute(
+            "UPDATE messages SET message = NULL, state = 'ignored' WHERE platform = ? AND event_id = ?", key
+        )
 
     async def release(self, key: Key) -> None:
         """The process stops in good order before the answer has ended: the next one answers, and it was no crash."""

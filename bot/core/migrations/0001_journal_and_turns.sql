@@ -51,6 +51,14 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_ended ON answers (ended_at);
 
+-- What an ended answer no longer needs goes with its end, in the same statement.
+CREATE TRIGGER messages_ended AFTER UPDATE OF state ON messages
+WHEN NEW.state IN ('answered', 'failed', 'cancelled', 'ignored')
+BEGIN
+    UPDATE answers SET text = NULL, note = NULL WHERE platform = NEW.platform AND event_id = NEW.event_id;
+    DELETE FROM attachments WHERE platform = NEW.platform AND event_id = NEW.event_id;
+END;
+
 -- What the model will read of a conversation. `collections` is a JSON list: the collections the turn rests on.
 CREATE TABLE turns (
     id           INTEGER PRIMARY KEY,
