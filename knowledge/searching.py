@@ -66,20 +66,22 @@ class Searcher:
         await self._questions.close()
 
     async def _find(self, text: str, collections: Collection[int]) -> _Found:
-        terms = self._lexicon.terms(text, await self._store.languages())
-        vector, (bm25, ideal) = await asyncio.gather(self._embed(text), self._match(terms, collections))
+        vector, (terms, bm25, ideal) = await asyncio.gather(self._embed(text), self._match(text, collections))
         cosines, background = dict[int, float](), 0.0
         if vector is not None:
             nearest = await self._neighbours.search(vector, collections, _CANDIDATES)
             cosines, background = nearest.cosines, nearest.background
         return _Found(terms, ideal, bm25, vector, cosines, background)
 
-    async def _match(self, terms: list[frozenset[str]], collections: Collection[int]) -> tuple[dict[int, float], float]:
+    async def _match(
+        self, text: str, collections: Collection[int]
+    ) -> tuple[list[frozenset[str]], dict[int, float], float]:
+        terms = self._lexicon.terms(text, await self._store.languages())
         frequencies, count = await asyncio.gather(self._store.frequencies(terms), self._store.count())
         # A word of most passages weighs next to nothing, and costs a look at each of them.
         telling = [term for term, n in zip(terms, frequencies, strict=True) if 2 * n <= count] or terms
         found = await self._store.matching(telling, collections, _CANDIDATES)
-        return found, fusion.ideal_bm25(frequencies, count)
+        return terms, found, fusion.ideal_bm25(frequencies, count)
 
     async def _embed(self, text: str) -> FloatArray | None:
         if not self.vectors_fit:

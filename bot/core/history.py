@@ -62,12 +62,11 @@ class History:
 
     async def set_language(self, conversation: ConversationId, language: Language) -> None:
         """Remember the language of a conversation."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO conversations (id, language) VALUES (?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET language = excluded.language",
-                (conversation, language),
-            )
+        await self._database.execute(
+            "INSERT INTO conversations (id, language) VALUES (?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET language = excluded.language",
+            (conversation, language),
+        )
 
     async def turns(self, conversation: ConversationId) -> list[PastTurn]:
         """The turns that a prompt may still hold, oldest first; answers that never ended are not among them."""
@@ -84,12 +83,11 @@ class History:
 
     async def drop_turns_before(self, conversation: ConversationId, first_turn: int) -> None:
         """Turns older than `first_turn` no longer go into prompts; they stay until they are forgotten."""
-        async with self._database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO conversations (id, first_turn) VALUES (?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET first_turn = excluded.first_turn",
-                (conversation, first_turn),
-            )
+        await self._database.execute(
+            "INSERT INTO conversations (id, first_turn) VALUES (?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET first_turn = excluded.first_turn",
+            (conversation, first_turn),
+        )
 
     async def last_sources(self, conversation: ConversationId, event_id: str = "") -> tuple[Source, ...] | None:
         """What the last answer of a conversation rests on, or the answer to one message of it; None when there was no

@@ -1,5 +1,6 @@
 """The journal: which messages were received, and how far the answer to each has come."""
 
+import asyncio
 import json
 import time
 from collections.abc import Sequence
@@ -122,21 +123,24 @@ class Journal:
             )
             if not changed.rowcount:
                 return  # forgotten meanwhile: nothing of it may come back
-            await connection.execute(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*key, closing.text, closing.note, outcome, time.time(), timings_to_json(closing.timings)),
-            )
-            await connection.executemany(
-                "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (*key, message.conversation, message.author.id, role, speaker, text, _names(collections))
-                    for role, speaker, text in kept
-                ],
-            )
-            await connection.executemany(
-                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*key, *source_row(source)) for source in closing.sources],
+            # Together: what waits in the thread's queue does not have to wake it.
+            await asyncio.gather(
+                connection.execute(
+                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*key, closing.text, closing.note, outcome, time.time(), timings_to_json(closing.timings)),
+                ),
+                connection.executemany(
+                    "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (*key, message.conversation, message.author.id, role, speaker, text, _names(collections))
+                        for role, speaker, text in kept
+                    ],
+                ),
+                connection.executemany(
+                    "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [(*key, *source_row(source)) for source in closing.sources],
+                ),
             )
 
     async def end(self, key: Key, state: Outcome | None = None) -> None:
