@@ -98,6 +98,11 @@ class Library:
         """The collections of the settings, by name."""
         return self._workshop.settings.collections
 
+    @property
+    def readers(self) -> Mapping[str, tuple[str, ...]]:
+        """Who may read each collection, by its name."""
+        return {name: collection.readers for name, collection in self.collections.items()}
+
     async def search(
         self, question: str, collections: Collection[str], *, limit: int = 6, context: str = ""
     ) -> SearchResult:

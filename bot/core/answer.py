@@ -211,8 +211,7 @@ class Answerer:
         return Answered(closing, "answered", draft.collections, keep_turns=True)
 
     def _readable(self, message: Message) -> frozenset[str]:
-        readers = {name: collection.readers for name, collection in self._library.collections.items()}
-        return readable(readers, message.audience)
+        return readable(self._library.readers, message.audience)
 
     async def _turns(self, message: Message, names: frozenset[str]) -> list[PastTurn]:
         turns = await self._history.turns(message.conversation)

@@ -106,8 +106,7 @@ class Commands:
         if sources is None:
             return Closing(say("no_answer_yet", call.language))
         # Read anew: what the audience may read can have changed since the answer. Attachments are of no collection.
-        readers = {name: collection.readers for name, collection in self._library.collections.items()}
-        allowed = readable(readers, call.message.audience) | {""}
+        allowed = readable(self._library.readers, call.message.audience) | {""}
         sources = tuple(source for source in sources if source.collection in allowed)
         if not sources:
             return Closing(say("no_sources", call.language))

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from bot.core.errors import ReplyFailed
-from bot.core.queue import TooManyWaiting
 from bot.core.texts import Language, say
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import EngineFailed, PromptTooLong
@@ -44,7 +43,6 @@ class Explained:
 
 _TEXTS: tuple[tuple[type[BaseException], str, str], ...] = (
     (PromptTooLong, "too_long", "question_too_long"),
-    (TooManyWaiting, "too_many", "too_many_waiting"),
     (Hopeless, "crashed", "crashed_twice"),
     (Undelivered, "undelivered", "unexpected"),
     (EngineFailed, "engine", "engine_failed"),
@@ -60,8 +58,6 @@ def explain(error: BaseException) -> Explained:
     values: dict[str, object] = {}
     if isinstance(error, PromptTooLong):
         values = {"size": error.prompt_tokens, "limit": error.limit_tokens}
-    elif isinstance(error, TooManyWaiting):
-        values = {"limit": error.limit}
     for kind, name, text in _TEXTS:
         if isinstance(error, kind):
             return Explained(name, text, values=values)
