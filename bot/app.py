@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.console.adapter import ConsoleAdapter
 from bot.config import Config
 from bot.core.answer import Answerer
 from bot.core.attachments import AttachmentReader
@@ -41,20 +40,19 @@ class App:
     library: Library
     engine: Engine
     history: History
-    console: ConsoleAdapter
+    figures: Figures
     http_port: int | None
 
     async def run(self, *adapters: Adapter) -> None:
         """Run the adapters until cancelled. One that dies ends all of them, loudly."""
+        self.figures.tell_of(adapters)
         async with asyncio.TaskGroup() as group:
             for adapter in adapters:
                 group.create_task(adapter.run(self.inbox), name=adapter.platform)
 
 
 @asynccontextmanager
-async def open_app(
-    config: Config, console: ConsoleAdapter, *, serve_http: bool = False, report: Report = silent
-) -> AsyncIterator[App]:
+async def open_app(config: Config, *, serve_http: bool = False, report: Report = silent) -> AsyncIterator[App]:
     """Build everything, and close it all in the opposite order.
 
     Raises FolderInUse, FolderUnusable, HttpUnavailable, WeightsUnavailable, ModelUnusable, EmbeddingFailed and the
@@ -85,6 +83,7 @@ async def open_app(
         )
         stack.push_async_callback(library.close)
         missing.clear()
+        figures = Figures(library, engine, history, queue)
         inbox = _dispatcher(
             config,
             engine=engine,
@@ -92,10 +91,11 @@ async def open_app(
             history=history,
             queue=queue,
             metrics=metrics,
+            figures=figures,
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, console, port)
+        yield App(config, inbox, library, engine, history, figures, port)
 
 
 def _dispatcher(
@@ -106,6 +106,7 @@ def _dispatcher(
     history: History,
     queue: FairQueue,
     metrics: Metrics,
+    figures: Figures,
     attachments: Reader,
 ) -> Dispatcher:
     answerer = Answerer(
@@ -117,7 +118,6 @@ def _dispatcher(
         sampling=config.model.sampling.sampling(),
         observer=metrics,
     )
-    figures = Figures(library, engine, history, queue)
     return Dispatcher(
         settings=config.core,
         history=history,

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import discord
@@ -17,6 +17,7 @@ from adapters.discord.rates import Rates
 from adapters.discord.settings import DiscordSettings
 from bot.core.events import Message
 from bot.core.ports import Inbox, Reply
+from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,10 @@ class DiscordAdapter:
         """A reply in the place that the message names; only while the adapter runs."""
         assert self._answers is not None
         return self._answers.reply_to(message)
+
+    async def health(self, language: Language) -> Sequence[str]:
+        """Nothing: who can ask on Discord sees that it works."""
+        return ()
 
     async def run(self, inbox: Inbox) -> None:
         """Listen until cancelled. Raises DiscordUnusable when Discord will not have the bot."""

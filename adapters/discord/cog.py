@@ -86,11 +86,15 @@ class HearthCog(commands.Cog, name="Hearth"):
         try:
             if not self._resumed:
                 self._resumed = True
-                await self._inbox.resume(self._answers)
+                await self._resume()
             if gap is not None:
                 await self._catch_up(gap)
         finally:
             self._caught_up.set()
+
+    async def _resume(self) -> None:
+        for resumed in await self._inbox.resume(self._answers):
+            self._follow(int(resumed.message.event_id), resumed.message, resumed.ended)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:

@@ -1,6 +1,6 @@
 """The real core on real databases, with a scripted engine and a small library."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from bot.core.figures import Figures
 from bot.core.history import History
 from bot.core.queue import FairQueue
 from bot.core.settings import CoreSettings
+from bot.core.texts import Language
 from knowledge.embedding import HashingEmbedder
 from knowledge.library import Library
 from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
@@ -35,6 +36,7 @@ class Core:
     library: Library
     engine: ScriptedEngine
     queue: FairQueue
+    figures: Figures
     observer: NotingObserver
     platform: FakePlatform
     replies: dict[str, RecordingReply]
@@ -54,12 +56,13 @@ class Core:
 
 
 class Recovery:
-    """Fills `Adapter` for a restart: replies are built from messages alone."""
+    """Fills `Adapter` for a restart: replies are built from messages alone. `state` is what its platform tells."""
 
     platform = "console"
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, *state: str) -> None:
         self._core = core
+        self._state = state
 
     async def run(self, inbox: object) -> None:
         await self._core.inbox.resume(self)
@@ -67,6 +70,9 @@ class Recovery:
     def reply_to(self, message: Message) -> RecordingReply:
         self._core.replies[message.event_id] = RecordingReply(message.event_id, self._core.platform)
         return self._core.replies[message.event_id]
+
+    async def health(self, language: Language) -> Sequence[str]:
+        return [f"{line} ({language})" for line in self._state]
 
 
 @asynccontextmanager
@@ -114,7 +120,7 @@ async def running_core(
         ),
     )
     try:
-        yield Core(inbox, history, library, engine, queue, observer, platform or FakePlatform(), {})
+        yield Core(inbox, history, library, engine, queue, figures, observer, platform or FakePlatform(), {})
     finally:
         await inbox.close()
         await library.close()

@@ -154,6 +154,21 @@ async def test_an_edited_question_is_handed_on_while_its_answer_is_made(tmp_path
         assert len(home.inbox.revised) == 1
 
 
+async def test_a_question_taken_up_after_a_restart_is_followed_as_a_new_one_is(tmp_path: Path) -> None:
+    slowly = Slowly()
+    async with house(tmp_path, inbox=FakeInbox(slowly)) as home:
+        slowly.env = home.env
+        question = await home.ana.send(home.channel, f"{home.mention} one")
+        home.inbox.left = home.inbox.handled[:]
+        await home.restart()
+        slowly.env = home.env
+        await home.ana.edit(question, f"{home.mention} one more")
+        assert [message.text for message in home.inbox.revised] == ["one more"]
+        await home.ana.delete(question)
+        assert home.inbox.withdrawn == [(f"discord:{home.channel.id}", str(question.id))]
+        await home.inbox.idle()
+
+
 async def test_an_edit_that_changes_no_word_is_none(tmp_path: Path) -> None:
     slowly = Slowly()
     async with house(tmp_path, inbox=FakeInbox(slowly)) as home:

@@ -270,8 +270,10 @@ async def test_what_was_left_open_is_answered_into_the_same_reply_after_a_restar
         await until(lambda: bool(reply.pieces))
     assert not reply.ended.is_set()
     async with running_core(house, platform=platform) as core:
-        await core.inbox.resume(Recovery(core))
+        resumed = await core.inbox.resume(Recovery(core))
+        assert [(each.message.event_id, each.ended.done()) for each in resumed] == [("1", False)]
         await core.inbox.idle()
+        assert resumed[0].ended.done()
         assert await core.inbox.resume(Recovery(core)) == []
     assert core.replies["1"].attempt == 2
     assert list(platform.parts.values()) == ["The drive is there [1]."]
@@ -431,7 +433,7 @@ async def test_what_was_said_before_is_read_for_this_answer_only(house: Path) ->
 
 async def test_a_command_of_the_platform_needs_no_prefix(house: Path) -> None:
     async with running_core(house) as core:
-        stats = await core.ask(replace(message("", "1"), command="stats"))
+        stats = await core.ask(replace(message("", "1", admin=True), command="stats"))
         asked = await core.ask(replace(message("Where is the backup drive?", "2"), command="ask"))
     assert stats.closing is not None
     assert "Model: scripted" in stats.closing.text
