@@ -115,6 +115,12 @@ class Wire(Server, Protocol):
         """The place in the timeline just before an event, for `page`."""
         ...
 
+    async def related(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
+        """The newest events that relate to one in a way (`m.replace`, `m.thread`), newest first, at most `limit`
+        (`GET /v1/rooms/{roomId}/relations/{eventId}/{relType}`).
+        """
+        ...
+
     def decrypt(self, event: Event) -> Event | None:
         """Try again to decrypt an event that could not be; None while its key is still missing."""
         ...
