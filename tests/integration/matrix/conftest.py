@@ -1,0 +1,68 @@
+"""Two homeservers for all tests of a run, started when the first test asks, and people in them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+
+from tests.homeserver import Capture, Homeserver, Person
+
+Enter = Callable[..., Awaitable[Person]]
+
+
+def _served(lifted: bool) -> Iterator[Homeserver]:
+    server = Homeserver(lifted)
+    try:
+        server.start_now()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def _lifted_server() -> Iterator[Homeserver]:
+    yield from _served(lifted=True)
+
+
+@pytest.fixture(scope="session")
+def _limited_server() -> Iterator[Homeserver]:
+    yield from _served(lifted=False)
+
+
+def _ready(server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homeserver]:
+    """The server, running again if a test left it stopped; what it logged stands with a test that failed."""
+    server.start_now()
+    yield server
+    request.node.add_report_section("teardown", "homeserver", server.log)
+
+
+@pytest.fixture
+def homeserver(_lifted_server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homeserver]:
+    """A Synapse without limits."""
+    yield from _ready(_lifted_server, request)
+
+
+@pytest.fixture
+def limited_homeserver(_limited_server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homeserver]:
+    """A Synapse with its default limit for messages: 0.2 a second after 10 at once."""
+    yield from _ready(_limited_server, request)
+
+
+@pytest.fixture
+async def enter() -> AsyncIterator[Enter]:
+    """`await enter(server, "ana")`: somebody new with a running client, closed at the end of the test."""
+    people: list[Person] = []
+
+    async def come(server: Homeserver, name: str, url: str = "") -> Person:
+        people.append(await server.person(name, url))
+        return people[-1]
+
+    yield come
+    for person in people:
+        await person.close()
+
+
+@pytest.fixture
+async def capture(homeserver: Homeserver) -> AsyncIterator[Capture]:
+    """A proxy in front of the homeserver without limits."""
+    async with Capture.before(homeserver.url) as proxy:
+        yield proxy
