@@ -1,6 +1,7 @@
 """Settings of the Matrix adapter."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +13,10 @@ class Doors(BaseModel):
 
     allow: tuple[str, ...] = Field((), description="Patterns that are let in; empty: all.")
     block: tuple[str, ...] = Field((), description="Patterns that are never let in.")
+
+    def lets_in(self, name: str) -> bool:
+        """Whether a user, server or room of this name comes in."""
+        return not matches(name, self.block) and (not self.allow or matches(name, self.allow))
 
 
 class RoomSettings(BaseModel):
@@ -58,6 +63,16 @@ class MatrixSettings(BaseModel):
     read_timeout_s: float = Field(15, gt=0, description="Longest wait for what a question refers to, in seconds.")
     request_timeout_s: float = Field(30, gt=0, description="Longest wait for the homeserver, in seconds.")
 
+    def answers(self, user_id: str) -> bool:
+        """Whether a person is answered: blocked by no list, in one of the allow lists where there are any, and none of
+        the other bots. An id names its server, so both lists are about the person.
+        """
+        users, servers, server = self.users, self.servers, user_id.partition(":")[2]
+        if matches(user_id, (*users.block, *self.bots)) or matches(server, servers.block):
+            return False
+        lists = users.allow or servers.allow
+        return not lists or matches(user_id, users.allow) or matches(server, servers.allow)
+
     def in_thread(self, room_id: str) -> bool:
         """Whether questions in a room are answered in threads of their own."""
         own = self.each_room.get(room_id)
@@ -67,3 +82,13 @@ class MatrixSettings(BaseModel):
         """How many of a room's last messages are read with a question."""
         own = self.each_room.get(room_id)
         return self.recent_messages if own is None or own.recent_messages is None else own.recent_messages
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether one of the patterns, in which `*` and `?` stand for other characters, fits a whole name."""
+    return any(re.fullmatch(_expression(pattern), name, re.DOTALL | re.IGNORECASE) for pattern in patterns)
+
+
+def _expression(pattern: str) -> str:
+    # Not fnmatch: there, brackets mean something, and names of servers may be IPv6 addresses in brackets.
+    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
