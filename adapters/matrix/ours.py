@@ -46,9 +46,10 @@ class Ours:
         self._written: dict[str, bool] = {}
         self._foreign: dict[str, None] = {}
 
-    def note(self, event: Event, ours: bool) -> None:
-        """An event of a room has come by."""
-        _keep(self._written, event.event_id, ours)
+    def note(self, event: Event) -> None:
+        """A message has come by."""
+        ours = event.sender == self._wire.user_id
+        keep(self._written, event.event_id, ours)
         if ours and (root := relation_of(event.content).thread):
             self.own(root)
 
@@ -63,7 +64,7 @@ class Ours:
             event = await patiently(lambda: self._wire.event(room_id, event_id))
             if event is None:
                 return False
-            _keep(self._written, event_id, event.sender == self._wire.user_id)
+            keep(self._written, event_id, event.sender == self._wire.user_id)
         return self._written[event_id]
 
     async def takes_part(self, room_id: str, thread_root: str, us: Us) -> bool:
@@ -76,7 +77,7 @@ class Ours:
         if found:
             self.own(thread_root)
         elif found is not None:
-            _keep(self._foreign, thread_root, None)
+            keep(self._foreign, thread_root, None)
         return bool(found)
 
     async def _look(self, room_id: str, thread_root: str, us: Us) -> bool:
@@ -103,7 +104,8 @@ async def patiently(ask: Callable[[], Awaitable[Found]]) -> Found | None:
     return None
 
 
-def _keep(kept: dict[str, Found], key: str, value: Found) -> None:
+def keep(kept: dict[str, Found], key: str, value: Found) -> None:
+    """Remember something as the newest; the oldest goes when there is too much."""
     kept.pop(key, None)
     kept[key] = value
     while len(kept) > KEPT:
