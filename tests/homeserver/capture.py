@@ -62,6 +62,7 @@ class Capture:
         self.skew_s = 0.0
         self.url = ""
         self._news = asyncio.Condition()
+        self._late: set[asyncio.Task[None]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -80,6 +81,9 @@ class Capture:
                 yield self
             finally:
                 self.faults.stop()
+                for task in self._late:
+                    task.cancel()
+                await asyncio.gather(*self._late, return_exceptions=True)
                 await runner.cleanup()
 
     def made(self, path: str, method: str = "") -> list[Request]:
@@ -122,6 +126,9 @@ class Capture:
                 return _response(fault.status, fault.body, fault.headers)
             elif fault.kind is Kind.REFUSE_CONNECTION:
                 return _broken(request)
+            elif fault.kind is Kind.POSTPONE:
+                self._late.add(asyncio.create_task(self._later(fault, request, data, note)))
+                return _response(200, fault.body, {})
         try:
             response = await self._forward(request, data, faults, note)
         except aiohttp.ClientError:
@@ -130,6 +137,11 @@ class Capture:
         if any(fault.kind is Kind.LOSE_ANSWER for fault in faults):
             return _broken(request)
         return response
+
+    async def _later(self, fault: Fault, request: web.Request, data: bytes, note: Request) -> None:
+        await fault.wait()
+        await self._forward(request, data, [], note)
+        await self._tell()
 
     async def _forward(
         self, request: web.Request, data: bytes, faults: list[Fault], note: Request

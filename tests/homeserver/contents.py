@@ -5,6 +5,8 @@ from typing import Any
 
 Content = dict[str, Any]
 
+ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
+
 
 def message(
     body: str,

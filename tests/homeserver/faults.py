@@ -1,4 +1,4 @@
-"""What goes wrong between a program and its homeserver: limits, errors, lost connections, late and altered answers."""
+"""What goes wrong between a program and its homeserver: limits, errors, lost connections, late and altered words."""
 
 import asyncio
 import re
@@ -17,6 +17,7 @@ class Kind(Enum):
     REFUSE_CONNECTION = auto()
     LOSE_ANSWER = auto()
     HOLD = auto()
+    POSTPONE = auto()
     ALTER = auto()
 
 
@@ -112,6 +113,10 @@ class Faults:
     def hold(self, path: str, **when: Any) -> Fault:
         """Keep requests back until `release`; then they reach the server."""
         return self._add(Kind.HOLD, path, when)
+
+    def postpone(self, path: str, body: Any = None, **when: Any) -> Fault:
+        """Answer as if it were done, `{}` unless told otherwise; the server hears of it after `release`."""
+        return self._add(Kind.POSTPONE, path, when, body={} if body is None else body)
 
     def alter(self, path: str, change: Change, **when: Any) -> Fault:
         """Change the server's JSON on its way back: `change` gets it and gives it."""

@@ -128,6 +128,18 @@ async def test_a_held_request_goes_on_when_it_is_released(
     assert await ana.shown(room, lambda shown: shown.body == "Wait for me")
 
 
+async def test_a_postponed_request_reaches_the_server_after_its_answer(
+    capture: Capture, homeserver: Homeserver, enter: Enter
+) -> None:
+    ana = await enter(homeserver, "ana", capture.url)
+    room = await ana.create_room("barn")
+    with capture.faults.postpone("/send/", {"event_id": "$later"}) as postponed:
+        assert await ana.say(room, "Later") == "$later"
+        await capture.until(lambda: postponed.held)
+        assert [event for event in await ana.history(room) if event["type"] == "m.room.message"] == []
+    assert await ana.shown(room, lambda shown: shown.body == "Later")
+
+
 async def test_answers_are_altered_and_clocks_moved(capture: Capture, homeserver: Homeserver, enter: Enter) -> None:
     ana, ben = await enter(homeserver, "ana", capture.url), await enter(homeserver, "ben")
     room = await ana.create_room("loft", invite=[ben.user_id])
