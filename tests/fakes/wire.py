@@ -208,6 +208,12 @@ class FakeWire:
         await self.faults.before("before")
         return f"t{self._inside(room_id).index(event_id)}"
 
+    async def related(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
+        await self.faults.before("related")
+        room = self._inside(room_id)
+        room.index(event_id)
+        return tuple(event for event in room.events()[::-1] if room.relates(event, event_id, relation))[:limit]
+
     def decrypt(self, event: Event) -> Event | None:
         if not event.session_id:
             return event

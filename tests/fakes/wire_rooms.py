@@ -79,6 +79,12 @@ class FakeRoom:
         found = events[place : place + limit]
         return Page(tuple(found), f"t{place + limit}" if place + limit < len(events) else "")
 
+    def relates(self, event: Event, event_id: str, relation: str) -> bool:
+        """Whether an event relates to another in a way. Servers see that of encrypted ones too: it stands outside."""
+        relates_to = self.plain.get(event.event_id, event).content.get("m.relates_to")
+        found = relates_to if isinstance(relates_to, Mapping) else {}
+        return (found.get("event_id"), found.get("rel_type")) == (event_id, relation)
+
     def empty(self, event_id: str) -> None:
         """What a redaction leaves of an event."""
         index = self.index(event_id)
