@@ -1,0 +1,243 @@
+"""nio's encryption machine, held to what is safe when everything it is handed may be hostile."""
+
+import json
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache
+from nio.crypto import InboundGroupSession, Olm  # type: ignore[import-untyped]
+from nio.events import OlmEvent  # type: ignore[import-untyped]
+from nio.events.common import KeyVerificationEventMixin  # type: ignore[import-untyped]
+
+from adapters.matrix.database import KeyStore
+from adapters.matrix.events import Json, ToDevice
+from adapters.matrix.parsing import mapping, parsed, text
+
+OLM = "m.olm.v1.curve25519-aes-sha2"
+MEGOLM = "m.megolm.v1.aes-sha2"
+SIGNED = "signed_curve25519"
+STRANGERS = 200
+"""Olm sessions kept with devices we do not know: anybody who has our user's name can open them."""
+SESSIONS = 5
+"""Olm sessions kept with one device: the newest; the other side uses one of them."""
+HOSTILE = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, RecursionError)
+"""What nio and vodozemac raise over what others wrote: all of vodozemac's errors are ValueErrors."""
+
+# Its lines hold pieces of what was sent.
+logging.getLogger("nio").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message of a room, decrypted."""
+
+    type: str
+    content: Json
+
+
+class Machine(Olm):  # type: ignore[misc]
+    """The keys of our device, and what is done with them. Never raises over a message of somebody else's."""
+
+    def __init__(self, user_id: str, device_id: str, store: KeyStore) -> None:
+        super().__init__(user_id, device_id, store)
+        self._rooms_sessions = {session.id: session for session in self.inbound_group_store}
+        # Which event a session's message number belongs to: a server could show one message twice.
+        self._numbers: LRUCache[tuple[str, int], str] = LRUCache(50_000)
+        self._strangers: deque[str] = deque(
+            sender_key
+            for sender_key, sessions in self.session_store.items()
+            if sessions and not self._owner(sender_key)
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """The device's Ed25519 key, base64 without padding."""
+        return str(self.account.identity_keys["ed25519"])
+
+    @property
+    def sender_key(self) -> str:
+        """The device's Curve25519 key, base64 without padding."""
+        return str(self.account.identity_keys["curve25519"])
+
+    def sign(self, data: bytes) -> str:
+        """The device's signature of these bytes, base64 without padding."""
+        return str(self.account.sign(data.decode()))
+
+    def keys_to_upload(self, fallback: bool) -> dict[str, Any]:
+        """What the server is to have: the device's keys if it has none yet, new one-time keys, a `fallback` key that
+        serves when those are used up. Empty when nothing is due. The new secrets are on disk when this returns.
+        """
+        account, held = self.account, self.uploaded_key_count or 0
+        due = not account.shared or held <= account.max_one_time_keys // 2
+        if not (due or fallback):
+            return {}
+        body: dict[str, Any] = {} if account.shared else {"device_keys": self._signed(self._device())}
+        # What an upload that failed has left is taken again.
+        if due and not account.one_time_keys["curve25519"]:
+            account.generate_one_time_keys(account.max_one_time_keys - held)
+        one_time = account.one_time_keys["curve25519"]
+        body["one_time_keys"] = {f"{SIGNED}:{name}": self._signed({"key": key}) for name, key in one_time.items()}
+        if fallback:
+            # nio knows no fallback keys; its account's own does.
+            account._account.generate_fallback_key()
+            keys = account._account.fallback_key
+            body["fallback_keys"] = {
+                f"{SIGNED}:{name}": self._signed({"key": key.to_base64(), "fallback": True})
+                for name, key in keys.items()
+            }
+        self.save_account()
+        return body
+
+    def uploaded(self, held: int) -> None:
+        """The server has taken the keys, and holds so many now."""
+        self.account.shared = True
+        self.uploaded_key_count = held
+        self.mark_keys_as_published()
+        self.save_account()
+
+    def open_to_device(self, message: ToDevice) -> ToDevice | None:
+        """What an encrypted to-device message says, None where nothing can be made of it.
+
+        Keys of rooms are kept; of them only the names come back.
+        """
+        sender_key = message.content.get("sender_key")
+        if message.content.get("algorithm") != OLM or not isinstance(sender_key, str):
+            return None
+        try:
+            return self._open_olm(message.sender, sender_key, message.content)
+        except HOSTILE:
+            # Also raised at a key that we no longer have: then a new session is due.
+            self._mark_device_for_unwedging(message.sender, sender_key)
+            return None
+        finally:
+            self._bound(message.sender, sender_key)
+
+    def open_in_room(self, room_id: str, sender: str, event_id: str, content: Json) -> Opened | None:
+        """What an encrypted event of a room says, None where its key is missing or it is not what it seems."""
+        session = self._rooms_sessions.get(text(content.get("session_id")))
+        if session is None or session.room_id != room_id or content.get("algorithm") != MEGOLM:
+            return None
+        try:
+            plain, number = session.decrypt(text(content.get("ciphertext")))
+            payload = mapping(parsed(plain))
+        except HOSTILE:
+            return None
+        kind, inner = payload.get("type"), payload.get("content")
+        if payload.get("room_id") != room_id or not isinstance(kind, str) or not isinstance(inner, dict):
+            return None
+        if not self._is_from(sender, session) or self._numbers.setdefault((session.id, number), event_id) != event_id:
+            return None
+        if "m.relates_to" in content and "m.relates_to" not in inner:
+            inner["m.relates_to"] = content["m.relates_to"]
+        return Opened(kind, inner)
+
+    def seal(self, room_id: str, kind: str, content: Json) -> dict[str, Any]:
+        """The content of an `m.room.encrypted` that says this, in the room's shared session."""
+        session = self.outbound_group_sessions[room_id]
+        # Not by nio, whose JSON writes six bytes for each letter outside of ASCII. Half a surrogate pair is no text.
+        payload = json.dumps({"type": kind, "content": dict(content), "room_id": room_id}, ensure_ascii=False)
+        return {
+            "algorithm": MEGOLM,
+            "ciphertext": session.encrypt(payload.encode(errors="replace").decode()),
+            "device_id": self.device_id,
+            "sender_key": self.sender_key,
+            "session_id": session.id,
+        }
+
+    def knows(self, session_id: str) -> bool:
+        """Whether the key of a room's session has come."""
+        return session_id in self._rooms_sessions
+
+    def handle_key_verification(self, event: KeyVerificationEventMixin) -> None:
+        """Nothing: nio's own verification answers unasked, and ends the program at a message it does not expect."""
+
+    def check_if_wedged(self, event: object) -> None:
+        """Nothing: requests for keys are answered by nobody else's device, and nio keeps each for ever."""
+
+    def create_group_session(
+        self, sender_key: str, sender_fp_key: str, room_id: str, session_id: str, session_key: str
+    ) -> None:
+        """Keep the key of a room's session. Raises ValueError where it is no such key.
+
+        One that is known stays, unless its owner gives an earlier state of it: whoever has a key can pass it on, and
+        would make what came before unreadable.
+        """
+        session = InboundGroupSession(session_key, sender_fp_key, sender_key, room_id)
+        if session.id != session_id:
+            raise ValueError("the session has another id")
+        known = self._rooms_sessions.get(session_id)
+        if known is not None and (
+            (known.sender_key, known.room_id) != (sender_key, room_id)
+            or known.first_known_index <= session.first_known_index
+        ):
+            return
+        self._rooms_sessions[session_id] = session
+        self.inbound_group_store.add(session)
+        self.save_inbound_group_session(session)
+
+    def _open_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
+        ours = mapping(mapping(content.get("ciphertext")).get(self.sender_key))
+        event = OlmEvent({}, sender, sender_key, {self.sender_key: ours})
+        opened = self.decrypt_event(event) if ours else None
+        return opened if isinstance(opened, ToDevice) else None
+
+    def _handle_olm_event(self, sender: str, sender_key: str, payload: dict[str, Any]) -> Any:
+        kind, content = payload["type"], payload["content"]
+        if kind == "m.room_key":
+            # Not by nio: it refuses the ids of rooms of version 12, which name no server.
+            names = ("algorithm", "room_id", "session_id")
+            room = {name: content[name] for name in names}
+            if room["algorithm"] != MEGOLM or not all(isinstance(value, str) for value in room.values()):
+                return None
+            self.create_group_session(
+                sender_key, payload["keys"]["ed25519"], room["room_id"], room["session_id"], content["session_key"]
+            )
+            return ToDevice(sender, kind, room, encrypted=True)
+        # Keys that were forwarded are nobody's word but the forwarder's.
+        return None if kind in {"m.dummy", "m.forwarded_room_key"} else ToDevice(sender, kind, content, encrypted=True)
+
+    def _device(self) -> dict[str, Any]:
+        keys = {f"curve25519:{self.device_id}": self.sender_key, f"ed25519:{self.device_id}": self.fingerprint}
+        return {"algorithms": [OLM, MEGOLM], "device_id": self.device_id, "user_id": self.user_id, "keys": keys}
+
+    def _signed(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {**value, "signatures": {self.user_id: {f"ed25519:{self.device_id}": self.sign_json(value)}}}
+
+    def _is_from(self, sender: str, session: InboundGroupSession) -> bool:
+        """Whether the session can be the sender's: another known user's device has not made it."""
+        if sender == self.user_id and session.sender_key == self.sender_key:
+            return True
+        device = self.device_store.device_from_sender_key(sender, session.sender_key)
+        if device is not None:
+            return bool(device.ed25519 == session.ed25519)
+        return session.sender_key != self.sender_key and self._owner(session.sender_key) in {"", sender}
+
+    def _owner(self, sender_key: str) -> str:
+        """The user whose device has this Curve25519 key, empty where that is not known."""
+        for device in self.device_store:
+            if device.curve25519 == sender_key:
+                return str(device.user_id)
+        return ""
+
+    def _bound(self, sender: str, sender_key: str) -> None:
+        """Keep what anybody can add to within bounds."""
+        sessions = self.session_store[sender_key]
+        while len(sessions) > SESSIONS:
+            self.store.forget_session(sessions.pop().id)
+        if not sessions:
+            # nio makes an entry by looking for one.
+            self.session_store._entries.pop(sender_key, None)
+        elif sender_key not in self._strangers and not self._owner(sender_key):
+            self._strangers.append(sender_key)
+        if len(self._strangers) > STRANGERS:
+            self._drop_stranger(self._strangers.popleft())
+        if not self.device_store[sender]:
+            self.device_store._entries.pop(sender, None)
+
+    def _drop_stranger(self, sender_key: str) -> None:
+        if self._owner(sender_key):
+            return
+        for session in self.session_store._entries.pop(sender_key, []):
+            self.store.forget_session(session.id)
