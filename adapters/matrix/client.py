@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,8 @@ class Client:
         """
         async with self._syncing:
             if since and not self._rooms_known:
-                await self._take_rooms(await self._ask_sync("", 0))
+                # Synapse gives its last answer again for two minutes where the same is asked, the timeout included.
+                await self._take_rooms(await self._ask_sync("", secrets.randbelow(1000) / 1000))
             answer = await self._ask_sync(since, timeout_s)
             await self._take_rooms(answer)
             news = await self._news(answer)
