@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from adapters.matrix.events import News
+from adapters.matrix.failures import unusable
 from adapters.matrix.patience import pause_s
-from adapters.matrix.wire import LoggedOut, MatrixUnusable, Refused, Unsettled, Wire
+from adapters.matrix.wire import LoggedOut, Refused, Unsettled, Wire
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +26,6 @@ IDLE_S = 1.0
 
 Take = Callable[[News, bool], Awaitable[None]]
 """What is done with news; whether we were behind says that messages in them may be old."""
-
-LOGGED_OUT = (
-    "The homeserver does not take Hearth's access token any more: the device was logged out or removed. Run"
-    " `hearth matrix login`."
-)
-LOGGED_OUT_SOFTLY = (
-    "The homeserver's login of Hearth has expired (soft logout); its device and keys are still there. Run"
-    " `hearth matrix login`, which takes up the same device again."
-)
-DEACTIVATED = "The homeserver says that Hearth's account is deactivated."
-
-
-def logged_out(error: LoggedOut) -> MatrixUnusable:
-    """The sentence for an admin whose homeserver has logged us out."""
-    return MatrixUnusable(LOGGED_OUT_SOFTLY if error.soft else LOGGED_OUT)
 
 
 @dataclass(slots=True)
@@ -63,12 +49,12 @@ class Listener:
             except (Unsettled, TimeoutError) as error:
                 await self._pause(error)
             except Refused as error:
-                if error.code == "M_USER_DEACTIVATED":
-                    raise MatrixUnusable(DEACTIVATED) from error
+                if (reason := unusable(error)) is not error:
+                    raise reason from error
                 self._begin_again(error)
                 await self._pause(error)
             except LoggedOut as error:
-                raise logged_out(error) from error
+                raise unusable(error) from error
 
     async def _ask(self) -> None:
         first = self.heard_at is None
@@ -89,7 +75,7 @@ class Listener:
     async def _pause(self, error: Exception) -> None:
         self.failures += 1
         if self.failures == 1:  # once: an outage of an hour is one thing to tell
-            said = "it did not answer in time" if isinstance(error, TimeoutError) else error
+            said = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             log.warning("The homeserver cannot be used, trying again until it can: %s", said)
         await asyncio.sleep(pause_s(self.failures, error))
 
