@@ -99,6 +99,7 @@ def expected() -> tuple[type[Exception], ...]:
     from bot.core.errors import ReplyFailed
     from bot.http import HttpUnavailable
     from bot.lock import FolderInUse, FolderUnusable
+    from bot.openai.keys import KeyMissing
     from knowledge.embedding import EmbeddingFailed
     from knowledge.sqlite import DatabaseDamaged, DatabaseTooNew, DatabaseUnusable
     from models.engine import EngineFailed, ModelUnusable
@@ -115,6 +116,7 @@ def expected() -> tuple[type[Exception], ...]:
         FolderInUse,
         FolderUnusable,
         HttpUnavailable,
+        KeyMissing,
         ModelUnusable,
         ReplyFailed,
         WeightsUnavailable,

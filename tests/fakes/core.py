@@ -81,13 +81,18 @@ async def running_core(
     *,
     engine: ScriptedEngine | None = None,
     platform: FakePlatform | None = None,
+    readers: Sequence[str] | None = None,
     **settings: object,
 ) -> AsyncIterator[Core]:
-    """A core over `folder`; its collections are the sub-folders of `folder/documents`, all read by the console."""
+    """A core over `folder`; its collections are the sub-folders of `folder/documents`, read by `readers` (none: by the
+    console).
+    """
     embedding = EmbeddingSettings(kind="hashing", dimension=DIMENSION)
+    read = {} if readers is None else {"readers": readers}
     documents = sorted(path for path in (folder / "documents").glob("*") if path.is_dir())
     knowledge = KnowledgeSettings(
-        collections={path.name: CollectionSettings(folder=path) for path in documents}, embedding=embedding
+        collections={path.name: CollectionSettings.model_validate({"folder": path, **read}) for path in documents},
+        embedding=embedding,
     )
     core_settings = CoreSettings.model_validate({"notice_after_s": 0, "drain_s": 0, **settings})
     engine = engine or ScriptedEngine()

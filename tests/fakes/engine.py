@@ -17,6 +17,7 @@ class ScriptedEngine:
         self.name = "scripted"
         self.context_tokens = 2048
         self.prompts: list[Prompt] = []
+        self.samplings: list[Sampling] = []
         self.prepared: list[Prompt] = []
         self.forgotten: list[str] = []
         self.running = 0
@@ -33,6 +34,7 @@ class ScriptedEngine:
         if tokens >= self.context_tokens:
             raise PromptTooLong(tokens, self.context_tokens)
         self.prompts.append(prompt)
+        self.samplings.append(sampling)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
