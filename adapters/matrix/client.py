@@ -5,18 +5,19 @@ import json
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adapters.matrix import files, parsing, store
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.events import Departure, Event, Json, News, Page, Room, Timeline, ToDevice
+from adapters.matrix.events import Event, Json, News, Page, Room
 from adapters.matrix.failures import UNKNOWN_ROOM
 from adapters.matrix.http import Http, path
 from adapters.matrix.limits import TYPING_S
-from adapters.matrix.parsing import items, mapping, text
+from adapters.matrix.parsing import items, text
+from adapters.matrix.reading import Reader
 from adapters.matrix.rooms import STATE_TYPES, KnownRoom
+from adapters.matrix.roster import Roster
 from adapters.matrix.sharing import Sharing
 from adapters.matrix.store import HeldStore
 from adapters.matrix.upkeep import Upkeep
@@ -30,8 +31,6 @@ FIRST_SYNC_S = 300.0
 """Longest wait for a sync that tells of all rooms: a server may collect it for minutes."""
 ANSWER_S = 15.0
 """What a sync may take beyond the time for which the server was asked to wait."""
-CHUNK = 20
-"""To-device messages or events that are decrypted without giving others a turn."""
 
 
 class Client:
@@ -46,9 +45,8 @@ class Client:
         self._machine = held.machine
         self._upkeep = Upkeep(self._machine, self)
         self._sharing = Sharing(self._machine, self, self._upkeep)
-        self._rooms: dict[str, KnownRoom] = {}
-        self._rooms_known = False
-        self._encrypted: set[str] = self._machine.store.load_encrypted_rooms()
+        self._reader = Reader(self._machine, self._upkeep)
+        self._roster = Roster(self._machine.store)
         self._syncing = asyncio.Lock()
 
     @classmethod
@@ -94,12 +92,14 @@ class Client:
         The rooms' state is asked for once in a process: a sync tells only what has changed.
         """
         async with self._syncing:
-            if since and not self._rooms_known:
+            if since and not self._roster.told:
                 # Synapse gives its last answer again for two minutes where the same is asked, the timeout included.
-                await self._take_rooms(await self._ask_sync("", secrets.randbelow(1000) / 1000))
+                self._roster.take(await self._ask_sync("", secrets.randbelow(1000) / 1000))
             answer = await self._ask_sync(since, timeout_s)
-            await self._take_rooms(answer)
-            news = await self._news(answer)
+            for room_id in self._roster.take(answer):
+                self._sharing.forget(room_id)
+            self._upkeep.told(answer)
+            news = await self._reader.news(answer)
             try:
                 await self._upkeep.run()
             except (Unsettled, Refused, LoggedOut) as error:
@@ -108,12 +108,11 @@ class Client:
 
     def room(self, room_id: str) -> Room | None:
         """A room we are in, as the last sync left it."""
-        known = self._rooms.get(room_id)
-        return known.view() if known else None
+        return self._roster.view(room_id)
 
     async def send(self, room_id: str, kind: str, content: Json, tx_id: str) -> str:
         """Send an event, encrypted where the room is; its id."""
-        room = self._rooms.get(room_id)
+        room = self._roster.get(room_id)
         if room is None:
             raise Refused(0, UNKNOWN_ROOM, {})
         # Reactions are not encrypted by any client: servers count them.
@@ -130,7 +129,7 @@ class Client:
     async def event(self, room_id: str, event_id: str) -> Event:
         """One event of a room."""
         raw = await self.call("GET", "/v3" + path("rooms", room_id, "event", event_id))
-        event = self._read(raw, room_id)
+        event = self._reader.event(raw, room_id)
         if event is None:
             raise Refused(404, "M_NOT_FOUND", {})
         return event
@@ -139,8 +138,7 @@ class Client:
         """Events from a place in a room's timeline on."""
         query = [("dir", "b" if back else "f"), ("limit", str(limit))] + ([("from", start)] if start else [])
         raw = await self.call("GET", "/v3" + path("rooms", room_id, "messages"), query=query)
-        events = await self._read_all(items(raw.get("chunk")), room_id)
-        return Page(tuple(events), text(raw.get("end")))
+        return Page(await self._reader.events(raw.get("chunk"), room_id), text(raw.get("end")))
 
     async def after(self, room_id: str, event_id: str) -> str:
         """The place in the timeline just after an event."""
@@ -152,9 +150,7 @@ class Client:
 
     def decrypt(self, event: Event) -> Event | None:
         """Try again to decrypt an event; None while its key is missing."""
-        if not event.session_id:
-            return event
-        opened = self._open(event)
+        opened = self._reader.decrypt(event)
         return None if opened.session_id else opened
 
     async def typing(self, room_id: str, shown: bool) -> None:
@@ -190,89 +186,6 @@ class Client:
         return await self.call(
             "GET", "/v3/sync", query=query + ([("since", since)] if since else []), timeout_s=longest_s
         )
-
-    async def _take_rooms(self, answer: Json) -> None:
-        """Bring what we know of rooms up to date, before anything is decrypted or told."""
-        rooms = mapping(answer.get("rooms"))
-        for room_id, told in mapping(rooms.get("join")).items():
-            room = self._rooms.setdefault(room_id, KnownRoom(room_id, encrypted=room_id in self._encrypted))
-            timeline = mapping(mapping(told).get("timeline"))
-            if timeline.get("limited") is True:
-                room.complete = False
-            for raw in items(mapping(mapping(told).get("state")).get("events")) + items(timeline.get("events")):
-                if event := parsing.event(raw, room_id):
-                    room.apply(event)
-            room.summarise(mapping(told).get("summary"))
-        for room_id in mapping(rooms.get("leave")):
-            self._rooms.pop(room_id, None)
-            self._sharing.forget(room_id)
-        self._rooms_known = True
-        self._keep_encrypted()
-
-    def _keep_encrypted(self) -> None:
-        """Remember which rooms are encrypted, whatever the server says later."""
-        new = {room_id for room_id, room in self._rooms.items() if room.encrypted} - self._encrypted
-        if new:
-            self._machine.store.save_encrypted_rooms(new)
-            self._encrypted |= new
-
-    async def _news(self, answer: Json) -> News:
-        self._upkeep.told(answer)
-        to_device = await self._open_to_device(items(mapping(answer.get("to_device")).get("events")))
-        rooms = mapping(answer.get("rooms"))
-        joined = [await self._timeline(room_id, told) for room_id, told in mapping(rooms.get("join")).items()]
-        invited = [
-            parsing.invitation(told, room_id, self.user_id) for room_id, told in mapping(rooms.get("invite")).items()
-        ]
-        left = [
-            Departure(room_id, parsing.departed_by(told, self.user_id))
-            for room_id, told in mapping(rooms.get("leave")).items()
-        ]
-        token = text(answer.get("next_batch"))
-        if not token:
-            raise Unsettled("the homeserver's answer to a sync has no token")
-        return News(
-            token,
-            tuple(timeline for timeline in joined if timeline.events or timeline.limited),
-            tuple(invitation for invitation in invited if invitation),
-            tuple(left),
-            tuple(to_device),
-        )
-
-    async def _timeline(self, room_id: str, told: object) -> Timeline:
-        timeline = mapping(mapping(told).get("timeline"))
-        events = await self._read_all(items(timeline.get("events")), room_id)
-        return Timeline(room_id, tuple(events), timeline.get("limited") is True, text(timeline.get("prev_batch")))
-
-    async def _open_to_device(self, raw: Sequence[object]) -> list[ToDevice]:
-        messages = [message for each in raw if (message := parsing.to_device(each))]
-        opened: list[ToDevice | None] = []
-        for start in range(0, len(messages), CHUNK):
-            with self._machine.store.database.atomic():
-                opened.extend(self._opened(message) for message in messages[start : start + CHUNK])
-            await asyncio.sleep(0)
-        return [message for message in opened if message]
-
-    def _opened(self, message: ToDevice) -> ToDevice | None:
-        return self._machine.open_to_device(message) if message.type == "m.room.encrypted" else message
-
-    async def _read_all(self, raw: Sequence[object], room_id: str) -> list[Event]:
-        events: list[Event] = []
-        for start in range(0, len(raw), CHUNK):
-            events.extend(event for each in raw[start : start + CHUNK] if (event := self._read(each, room_id)))
-            await asyncio.sleep(0)
-        return events
-
-    def _read(self, raw: object, room_id: str) -> Event | None:
-        event = parsing.event(raw, room_id)
-        return self._open(event) if event and event.session_id else event
-
-    def _open(self, event: Event) -> Event:
-        opened = self._machine.open_in_room(event.room_id, event.sender, event.event_id, event.content)
-        self._upkeep.wonder(event.sender)
-        if opened is None:
-            return event
-        return replace(event, type=opened.type, content=opened.content, session_id="")
 
     async def _gather(self, room: KnownRoom) -> None:
         """Know everybody in a room; syncs tell only of those who speak, and of changes."""
