@@ -9,7 +9,7 @@ from adapters.matrix.addressing import Seen, judge
 from adapters.matrix.events import Event
 from adapters.matrix.past import Past
 from adapters.matrix.relations import NOTICE, relation_of, text
-from adapters.matrix.translate import Place, is_admin, is_said
+from adapters.matrix.translate import Place, is_admin, is_said, sent_at
 from adapters.matrix.wire import Wire
 from bot.core.events import Message
 from bot.core.ports import Inbox
@@ -75,7 +75,7 @@ class Reactions:
             return None
         thread = relation_of(answer.content).thread
         message = await self._ask(question, place, event.sender, thread)
-        return replace(message, event_id=event.event_id, sent_at=event.sent_ms / 1000)
+        return replace(message, event_id=event.event_id, sent_at=sent_at(event))
 
 
 def _may_react(event: Event, place: Place) -> bool:

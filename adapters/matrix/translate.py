@@ -16,6 +16,9 @@ from bot.core.events import Audience, Message, Person
 
 SAID_BY_PEOPLE = frozenset({"m.text", "m.emote", *KINDS})
 
+LATEST_MS = 2**53
+"""The largest number in canonical JSON."""
+
 DOUBLE_PUPPET = "fi.mau.double_puppet_source"
 """What bridges of the mautrix family put into what they write in a person's own name: it was said elsewhere."""
 
@@ -114,11 +117,16 @@ def question_of(
         text=spoken,
         addressed=addressed,
         audience=_audience(room, asker),
-        sent_at=event.sent_ms / 1000,
+        sent_at=sent_at(event),
         attachments=enclosed.attachments,
         context=enclosed.context,
         platform_data={**where, "thread": root} if root else where,
     )
+
+
+def sent_at(event: Event) -> float:
+    """When an event was sent by its sender's server's clock, in seconds; a number that is no time counts as never."""
+    return event.sent_ms / 1000 if 0 <= event.sent_ms <= LATEST_MS else 0.0
 
 
 def _audience(room: Room, asker: str) -> Audience:
