@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 # The table of the specification ("SAS method: emoji"), which nio has; the rest of nio's verification is of no use.
-from nio.crypto.sas import Sas
+from nio.crypto.sas import Sas  # type: ignore[import-untyped]
 
 TABLE: Sequence[tuple[str, str]] = Sas.emoji
 
