@@ -61,13 +61,6 @@ def judge(seen: Seen, settings: MatrixSettings) -> Unheard | None:
     return Unheard.FILE if seen.is_bare_file and not seen.mentions_us else None
 
 
-def lets_in_room(settings: MatrixSettings, room_id: str, is_direct: bool = False) -> bool:
-    """Whether a room is one where Hearth answers. A direct chat need not be in the allow list, whoever writes in it is
-    the one asked about; blocked it is like any other.
-    """
-    return not matches(room_id, settings.rooms.block) if is_direct else settings.rooms.lets_in(room_id)
-
-
 def _not_for_us(seen: Seen, settings: MatrixSettings) -> Unheard | None:
     if seen.is_ours:
         return Unheard.OURS
@@ -81,4 +74,4 @@ def _not_for_us(seen: Seen, settings: MatrixSettings) -> Unheard | None:
 def _shut_place(seen: Seen, settings: MatrixSettings) -> Unheard | None:
     if seen.is_direct and not settings.direct_messages:
         return Unheard.DIRECT
-    return None if lets_in_room(settings, seen.room_id, seen.is_direct) else Unheard.ROOM
+    return None if settings.lets_in_room(seen.room_id, seen.is_direct) else Unheard.ROOM

@@ -76,7 +76,7 @@ class Delivery:
             self._invites.entered(timeline.room_id)
         await self._settle(work, news.token)
 
-    async def open_left_over(self) -> None:
+    def open_left_over(self) -> None:
         """Try what an earlier process could not decrypt."""
         for room_id, event_id in self._undecryptable.left_over():
             self._lanes.add(room_id, partial(self._front.open, room_id, event_id))

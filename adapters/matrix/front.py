@@ -5,7 +5,6 @@ from typing import Protocol
 
 from adapters.matrix.events import Event
 from adapters.matrix.invites import Invites
-from adapters.matrix.marks import Marks
 from adapters.matrix.relations import REDACTION, redacted_by
 from adapters.matrix.undecryptable import Undecryptable
 
@@ -24,14 +23,12 @@ class Front:
     def __init__(
         self,
         *,
-        marks: Marks,
         invites: Invites,
         undecryptable: Undecryptable,
         intake: Taker,
         verified: Callable[[Event], Awaitable[bool]],
     ) -> None:
         """`verified` takes events that belong to verifications, and says whether one did."""
-        self._marks = marks
         self._invites = invites
         self._undecryptable = undecryptable
         self._intake = intake

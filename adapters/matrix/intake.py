@@ -79,6 +79,12 @@ class Intake:
         self._running[message.event_id] = message
         ended.add_done_callback(lambda _: self._running.pop(message.event_id, None))
 
+    async def left(self, room_id: str) -> None:
+        """We are no longer in a room: the answers in the making there end."""
+        for message in list(self._running.values()):
+            if message.platform_data.get("room") == room_id:
+                await self._inbox.withdraw(message.conversation, message.event_id)
+
     async def question(self, event: Event) -> Message | None:
         """A message as the core takes it, with its files and what was said before; None when it is not for us."""
         place = self._place(event)

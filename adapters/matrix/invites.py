@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from adapters.matrix.addressing import lets_in_room
 from adapters.matrix.background import Background
 from adapters.matrix.events import Departure, Event, Invitation
 from adapters.matrix.marks import Marks, put
@@ -49,7 +48,7 @@ def judge(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[st
         return Unwanted.PERSON
     if invitation.direct and not settings.direct_messages:
         return Unwanted.DIRECT
-    return None if lets_in_room(settings, invitation.room_id, invitation.direct) else Unwanted.ROOM
+    return None if settings.lets_in_room(invitation.room_id, invitation.direct) else Unwanted.ROOM
 
 
 def replacement(event: Event) -> str:
@@ -140,16 +139,7 @@ class Invites:
 
     def _is_let_in(self, room_id: str) -> bool:
         room = self._wire.room(room_id)
-        return lets_in_room(self._settings, self._origin(room_id), room is not None and room.is_direct)
-
-    def _origin(self, room_id: str) -> str:
-        """The first of the rooms that a room replaces, by which the admin may know it."""
-        earlier = self._marks.kept.replaced
-        seen: set[str] = set()
-        while room_id in earlier and room_id not in seen:
-            seen.add(room_id)
-            room_id = earlier[room_id]
-        return room_id
+        return self._settings.lets_in_room(room_id, room is not None and room.is_direct)
 
     def _accept(self, room_id: str, inviter: str) -> None:
         put(self._marks.kept.invitations, room_id, inviter, INVITATIONS_KEPT)

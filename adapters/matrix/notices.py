@@ -3,6 +3,8 @@
 import hashlib
 import logging
 
+from adapters.matrix.budget import Budget
+from adapters.matrix.events import Json
 from adapters.matrix.patience import patiently
 from adapters.matrix.wire import Refused, Unsettled, Wire
 
@@ -12,8 +14,9 @@ log = logging.getLogger(__name__)
 class Notices:
     """Sends notices, as many as the account's pace allows."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, budget: Budget) -> None:
         self._wire = wire
+        self._budget = budget
 
     async def say(self, room_id: str, sentence: str, occasion: str, reply_to: str = "") -> bool:
         """Say a sentence; False when the homeserver will not take it. The same `occasion` is said once only, as far as
@@ -24,8 +27,11 @@ class Notices:
             content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
         tx_id = hashlib.sha256(f"notice {room_id} {occasion}".encode()).hexdigest()[:40]
         try:
-            await patiently(lambda: self._wire.send(room_id, "m.room.message", content, tx_id))
+            await patiently(lambda: self._budget.spend("first", lambda: self._send(room_id, content, tx_id)))
         except (Unsettled, Refused) as error:
             log.warning("Nothing can be said in %s: %s", room_id, error)
             return False
         return True
+
+    async def _send(self, room_id: str, content: Json, tx_id: str) -> str:
+        return await self._wire.send(room_id, "m.room.message", content, tx_id)

@@ -1,9 +1,9 @@
 """Settings of the Matrix adapter."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 
 class Doors(BaseModel):
@@ -62,6 +62,25 @@ class MatrixSettings(BaseModel):
     catch_up_messages: int = Field(50, ge=0, le=1000, description="Missed messages looked at in each room.")
     read_timeout_s: float = Field(15, gt=0, description="Longest wait for what a question refers to, in seconds.")
     request_timeout_s: float = Field(30, gt=0, description="Longest wait for the homeserver, in seconds.")
+    _replaced: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    def following(self, replaced: Mapping[str, str]) -> "MatrixSettings":
+        """The same settings, where a room is as the one that it replaces is configured; `replaced` may still grow.
+
+        Not so for `admin_rooms`: who may replace a room is not always who has all power in it, but has it in the new.
+        """
+        settings = self.model_copy()
+        settings._replaced = replaced
+        return settings
+
+    def lets_in_room(self, room_id: str, is_direct: bool = False) -> bool:
+        """Whether a room is one where Hearth answers. A direct chat need not be in the allow list, whoever writes in it
+        is the one asked about; blocked it is like any other.
+        """
+        names = list(self._known_as(room_id))
+        if any(matches(name, self.rooms.block) for name in names):
+            return False
+        return is_direct or any(self.rooms.lets_in(name) for name in names)
 
     def answers(self, user_id: str) -> bool:
         """Whether a person is answered: blocked by no list, in one of the allow lists where there are any, and none of
@@ -75,13 +94,25 @@ class MatrixSettings(BaseModel):
 
     def in_thread(self, room_id: str) -> bool:
         """Whether questions in a room are answered in threads of their own."""
-        own = self.each_room.get(room_id)
+        own = self._of_room(room_id)
         return self.answer_in_thread if own is None or own.answer_in_thread is None else own.answer_in_thread
 
     def recent_in(self, room_id: str) -> int:
         """How many of a room's last messages are read with a question."""
-        own = self.each_room.get(room_id)
+        own = self._of_room(room_id)
         return self.recent_messages if own is None or own.recent_messages is None else own.recent_messages
+
+    def _of_room(self, room_id: str) -> RoomSettings | None:
+        return next((self.each_room[name] for name in self._known_as(room_id) if name in self.each_room), None)
+
+    def _known_as(self, room_id: str) -> Iterator[str]:
+        """A room's id, and those of the rooms that it replaces, the latest first."""
+        seen: set[str] = set()
+        name: str | None = room_id
+        while name is not None and name not in seen:
+            yield name
+            seen.add(name)
+            name = self._replaced.get(name)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

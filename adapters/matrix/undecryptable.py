@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapters.matrix.addressing import lets_in_room
 from adapters.matrix.background import Background
 from adapters.matrix.events import Event, ToDevice
 from adapters.matrix.marks import Marks, Unread, put
@@ -151,7 +150,7 @@ class Undecryptable:
         await self._background.close()
 
     def _is_let_in(self, room_id: str) -> bool:
-        return lets_in_room(self._settings, room_id, self._is_direct(room_id))
+        return self._settings.lets_in_room(room_id, self._is_direct(room_id))
 
     def _is_direct(self, room_id: str) -> bool:
         room = self._wire.room(room_id)
