@@ -48,7 +48,7 @@ async def stay_connected(bot: AnyBot, silence_s: float) -> None:
     try:
         while True:
             await _until_silent(bot, watchdog, silence_s)
-            log.warning("Discord has been silent for %.0f s: connecting anew.", watchdog.silence_s())
+            log.warning("Discord has been silent for %.0f s: connecting anew.", silence_s)
             watchdog.hear()
     finally:
         bot.remove_listener(on_socket_event_type)

@@ -6,8 +6,8 @@ import discord
 
 from adapters.discord.addressing import Seen
 from adapters.discord.limits import THREAD_NAME_CHARACTERS
-from adapters.discord.people import Standing
-from adapters.discord.places import conversation_id, is_admin, person_id, private_audience, room_audience
+from adapters.discord.people import Standing, is_admin
+from adapters.discord.places import conversation_id, person_id, private_audience, room_audience
 from adapters.discord.plain import Names, plain
 from adapters.discord.posting import Target
 from adapters.discord.settings import DiscordSettings
@@ -47,11 +47,6 @@ def seen(message: discord.Message, us: discord.ClientUser, own_thread: bool, is_
 def role_ids(author: discord.User | discord.Member) -> frozenset[int]:
     """The roles that a message's author has on its server."""
     return frozenset(role.id for role in author.roles) if isinstance(author, discord.Member) else frozenset()
-
-
-def manages(author: discord.User | discord.Member) -> bool:
-    """Whether a message's author may manage the server it was written on."""
-    return isinstance(author, discord.Member) and author.guild_permissions.manage_guild
 
 
 def our_ids(message: discord.Message, us: discord.ClientUser) -> frozenset[int]:
@@ -109,20 +104,18 @@ def question_of(
     text = spoken(message, us)
     target = target_of(message, text, settings)
     place = target.question_id if target.thread_name else message.channel.id
-    standing = enclosed.standing
-    roles = role_ids(message.author) or standing.role_ids
     return Message(
         conversation=conversation_id(place),
         event_id=str(message.id),
         author=Person(
             person_id(message.author.id),
             message.author.display_name,
-            is_admin=manages(message.author) or is_admin(settings, message.author.id, roles),
+            is_admin=is_admin(settings, message.author.id, enclosed.standing),
             is_bot=message.author.bot,
         ),
         text=text,
         addressed=True,
-        audience=_audience(message, place, standing),
+        audience=_audience(message, place, enclosed.standing),
         sent_at=message.created_at.timestamp(),
         attachments=enclosed.attachments,
         context=enclosed.context,

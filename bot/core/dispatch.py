@@ -105,6 +105,10 @@ class Dispatcher:
         job.work.cancel()
         return True
 
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        """What was asked with a command of the platform; None when it was forgotten, or was no such question."""
+        return await self._history.question(conversation, event_id)
+
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """Stop the answer to a question that was deleted; False when there is none to stop."""
         return bool(self._stop(lambda message: message.conversation == conversation and message.event_id == event_id))

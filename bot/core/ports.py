@@ -43,7 +43,9 @@ class Reply(Protocol):
         ...
 
     async def working(self) -> None:
-        """Show that the answer is being made (typing), until text comes."""
+        """Show that the answer is being made (typing), until text comes. Only answers wait or work, and can be stopped;
+        commands do neither.
+        """
         ...
 
     async def append(self, piece: str) -> None:
@@ -86,6 +88,12 @@ class Inbox(Protocol):
     async def revise(self, message: Message) -> bool:
         """The question was edited on the platform: while its answer is being made, it starts over with the new text,
         into the same reply. False when it was not running or waiting; then nothing happens.
+        """
+        ...
+
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        """What was asked with a command of the platform (`Message.command`), which shows its text nowhere: to ask it
+        again. None when it was forgotten, or was asked in another way.
         """
         ...
 

@@ -10,8 +10,8 @@ import pytest
 
 from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
-from adapters.discord.desk import accept
-from adapters.discord.interactions import Grant, InteractionPlace
+from adapters.discord.grants import Grant, accept
+from adapters.discord.interactions import InteractionPlace
 from adapters.discord.rates import Rates
 from adapters.discord.reply import DiscordReply
 from adapters.pacing import Pace, Paces

@@ -69,6 +69,10 @@ class FakeInbox:
         self.revised.append(message)
         return any(running.message.event_id == message.event_id for running in self._running)
 
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        asked = (m for m in self.handled if (m.conversation, m.event_id) == (conversation, event_id))
+        return next((message.text for message in asked if message.command == "ask"), None)
+
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         self.withdrawn.append((conversation, event_id))
         return bool(self._cancel(lambda m: m.conversation == conversation and m.event_id == event_id))

@@ -180,6 +180,31 @@ async def test_an_edit_that_changes_no_word_is_none(tmp_path: Path) -> None:
         await home.inbox.idle()
 
 
+async def test_a_mention_that_is_edited_in_makes_a_question_once(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        said = await home.ana.send(home.channel, "where is the drive?")
+        assert home.inbox.handled == []
+        await home.ana.edit(said, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+        await home.ana.edit(said, f"{home.mention} where is the drive now?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+        await home.restart()
+        await home.ana.edit(said, f"{home.mention} where is it?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+
+
+async def test_a_mention_that_is_edited_into_an_old_message_is_none(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        said = await home.ana.send(home.channel, "where is the drive?")
+        await home.env.advance_time(6 * 60)
+        with home.env.time_context():
+            await home.ana.edit(said, f"{home.mention} where is the drive?")
+        assert home.inbox.handled == []
+
+
 async def test_a_deleted_question_stops_its_answer(tmp_path: Path) -> None:
     slowly = Slowly()
     async with house(tmp_path, inbox=FakeInbox(slowly)) as home:

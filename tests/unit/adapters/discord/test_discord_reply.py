@@ -110,12 +110,29 @@ async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> 
 async def test_buttons_and_pictures_are_under_the_last_message_only() -> None:
     place = MemoryPlace()
     reply = await begun(place)
+    await reply.working()
     await reply.append("word " * 600 + ". ")
     await settled()
     assert [part.buttons for part in place.parts.values()] == ["none", "running"]
     chart = Attachment("chart.png", "image/png", b"png")
     await reply.finish(Closing("word " * 600, timings=Timings(total_s=1.0), pictures=(chart,)))
     assert [(part.buttons, part.pictures) for part in place.parts.values()] == [("none", ()), ("ended", (chart,))]
+
+
+async def test_only_what_waits_or_works_can_be_stopped_and_tried_again() -> None:
+    command, answer = MemoryPlace(), MemoryPlace()
+    reply = await begun(command)
+    await reply.replace("Reading documents.")
+    await settled()
+    assert [part.buttons for part in command.parts.values()] == ["none"]
+    await reply.fail("The documents could not be read.")
+    assert [part.buttons for part in command.parts.values()] == ["none"]
+    reply = await begun(answer)
+    await reply.waiting(2, None, "You are number 2.")
+    await settled()
+    assert [part.buttons for part in answer.parts.values()] == ["running"]
+    await reply.fail("The model could not answer.")
+    assert [part.buttons for part in answer.parts.values()] == ["ended"]
 
 
 async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:

@@ -7,7 +7,8 @@ import pytest
 from adapters.discord.lanes import Lanes
 from adapters.discord.limits import NONCE_CHARACTERS
 from adapters.discord.nonce import nonce
-from adapters.discord.places import is_admin, private_audience, private_conversation_id, room_audience
+from adapters.discord.people import Standing, is_admin
+from adapters.discord.places import private_audience, private_conversation_id, room_audience
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.sources import footer, line
 from bot.core.events import Source
@@ -35,10 +36,12 @@ def test_only_a_private_audience_has_roles_and_people() -> None:
     assert audience.private
 
 
-def test_nobody_is_an_admin_by_default() -> None:
-    assert not is_admin(DiscordSettings(), 1, [30])
-    assert is_admin(DiscordSettings(admin_users=frozenset({1})), 1, [])
-    assert is_admin(DiscordSettings(admin_roles=frozenset({30})), 1, [30])
+def test_only_who_manages_the_server_is_an_admin_by_default() -> None:
+    cook = Standing(role_ids=frozenset({30}))
+    assert not is_admin(DiscordSettings(), 1, cook)
+    assert is_admin(DiscordSettings(admin_users=frozenset({1})), 1, Standing())
+    assert is_admin(DiscordSettings(admin_roles=frozenset({30})), 1, cook)
+    assert is_admin(DiscordSettings(), 1, Standing(manages=True))
 
 
 def source(title: str = "Disks", **place: object) -> Source:

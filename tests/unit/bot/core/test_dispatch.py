@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import Attachment, Person, Said
+from bot.core.events import NOT_FETCHED, Attachment, Person, Said
 from bot.core.texts import say
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, Recovery, running_core
@@ -334,6 +334,23 @@ async def test_an_attached_file_is_read_for_this_answer_only(house: Path) -> Non
     assert "amber seven" not in core.engine.prompts[1].tail
     assert reply.closing is not None
     assert reply.closing.sources[0].document == "note.txt"
+
+
+async def test_of_a_long_attached_file_a_part_is_read_and_the_limit_is_named(house: Path) -> None:
+    file = Attachment("note.txt", "text/plain", b"The boiler code is amber seven.\n\n" * 40)
+    async with running_core(house, passage_tokens=60) as core:
+        reply = await core.ask(message("What is the boiler code?", attachments=(file,)))
+    assert reply.closing is not None
+    assert reply.closing.note == say("attachment_cut", "en", limit=60)
+
+
+async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(house: Path) -> None:
+    file = Attachment("plan.pdf", NOT_FETCHED, b"")
+    async with running_core(house) as core:
+        reply = await core.ask(message("Who composed the opera Turandot?", attachments=(file,)))
+    assert reply.closing is not None
+    assert reply.closing.text == say("nothing_found", "en", collections="garden, handbook")
+    assert reply.closing.note == say("attachment_not_fetched", "en", name="plan.pdf")
 
 
 async def test_a_file_that_cannot_be_read_is_named_with_the_reason(house: Path) -> None:
