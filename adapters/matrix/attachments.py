@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from nio.crypto.attachments import decrypt_attachment
-from nio.exceptions import EncryptionError
+from nio.crypto.attachments import decrypt_attachment  # type: ignore[import-untyped]
+from nio.exceptions import EncryptionError  # type: ignore[import-untyped]
 
 from adapters.matrix.events import Event, Json
 from adapters.matrix.people import UNSEEN
