@@ -81,8 +81,10 @@ class Machine(Olm):  # type: ignore[misc]
         body["one_time_keys"] = {f"{SIGNED}:{name}": self._signed({"key": key}) for name, key in one_time.items()}
         if fallback:
             # nio knows no fallback keys; its account's own does.
-            account._account.generate_fallback_key()
-            keys = account._account.fallback_key
+            inner = account._account
+            if not inner.fallback_key:
+                inner.generate_fallback_key()
+            keys = inner.fallback_key
             body["fallback_keys"] = {
                 f"{SIGNED}:{name}": self._signed({"key": key.to_base64(), "fallback": True})
                 for name, key in keys.items()
