@@ -96,6 +96,7 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
 def expected() -> tuple[type[Exception], ...]:
     """The errors that say in a sentence what is wrong and how to mend it."""
     from adapters.discord.failures import DiscordUnusable
+    from adapters.matrix.wire import MatrixUnusable
     from bot.core.errors import ReplyFailed
     from bot.http import HttpUnavailable
     from bot.lock import FolderInUse, FolderUnusable
@@ -117,6 +118,7 @@ def expected() -> tuple[type[Exception], ...]:
         FolderUnusable,
         HttpUnavailable,
         KeyMissing,
+        MatrixUnusable,
         ModelUnusable,
         ReplyFailed,
         WeightsUnavailable,
