@@ -10,7 +10,7 @@ _REFUSAL_FORGOTTEN_S = 3600.0
 
 
 class Allowance(Protocol):
-    """Says when the next request of one answer may go. Times are seconds of one monotonic clock, given by the caller."""
+    """Says when the next request of one answer may go. Times are seconds of one clock, given by the caller."""
 
     def wait_s(self, now: float, *, final: bool = False) -> float:
         """Seconds until the request may go, as far as known now; 0.0 when it may go at once."""

@@ -36,7 +36,6 @@ class Bucket:
         self.lifted = False
         self.per_s = self._assumed_per_s = per_s
         self._left, self._at = float(burst), float("-inf")
-        self._lost = 0
         self._trying = False
         self._closed_until = self._careful_until = float("-inf")
         self._refusals = 0
@@ -61,14 +60,12 @@ class Bucket:
         """Whether to send one event although none is left. Taken, it shows that the limits are lifted; refused, it
         costs nothing.
         """
-        ruled_out = self.left(now) + self._lost < 1 - SURELY_LEFT
+        ruled_out = self.left(now) < 1 - SURELY_LEFT
         return ruled_out and not self._trying and self.is_hopeful(now) and now >= self._closed_until
 
     def spend(self, now: float) -> "Spent":
         """An event goes out now; use what is returned as a context around the request."""
         left = self.left(now)
-        if left >= self.burst:
-            self._lost = 0
         if self._careful_until <= now and self._refused is not None:
             self.per_s, self._refused = self._assumed_per_s, None
         self._left, self._at = left - 1, now
@@ -81,13 +78,13 @@ class Bucket:
         self._settle(spent)
         self._refusals = 0
         self._taken += 1
-        if spent.left + self._lost < 1 - SURELY_LEFT:
+        if spent.left < 1 - SURELY_LEFT:
             self.lifted = True
 
     def lost(self, spent: "Spent") -> None:
-        """Nobody knows whether an event counts."""
+        """Nobody knows whether an event counts. As none, or an outage would use up everything."""
         self._settle(spent)
-        self._lost += 1
+        self._left += 1
 
     def refused(self, spent: "Spent", retry_after_s: float) -> None:
         """The homeserver asks to wait so long."""
@@ -103,7 +100,7 @@ class Bucket:
             return
         self._before = (spent.left, spent.at, self.lifted, self._careful_until)
         self._measure(spent.at, retry_after_s)
-        self._left, self._at, self._lost = 1 - self.per_s * retry_after_s, spent.at, 0
+        self._left, self._at = 1 - self.per_s * retry_after_s, spent.at
         if not self.lifted:  # else it may still take more than was assumed at first
             self._careful_until = spent.at + FORGOTTEN_S
         self.lifted = False
