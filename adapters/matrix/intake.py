@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from adapters.matrix.addressing import Seen, Unheard, judge
 from adapters.matrix.context import Context, Enclosed
@@ -108,11 +109,11 @@ class Intake:
     async def _seen(self, event: Event, place: Place) -> Seen:
         """What counts of a message. The homeserver is asked only about what might make it ours."""
         found, relation = seen(event, place), relation_of(event.content)
-        if found.addressed or judge(seen(event, place, replies_to_us=True), self._settings) is not None:
+        if found.addressed or judge(replace(found, replies_to_us=True), self._settings) is not None:
             return found
         replies = bool(relation.reply_to) and await self._ours.wrote(event.room_id, relation.reply_to)
         own = bool(relation.thread) and await self._ours.takes_part(event.room_id, relation.thread, place.us)
-        return seen(event, place, replies_to_us=replies, own_thread=own)
+        return replace(found, replies_to_us=replies, own_thread=own)
 
     async def _translated(self, event: Event, place: Place, addressed: bool = True) -> Message:
         enclosed = Enclosed()
@@ -137,7 +138,7 @@ class Intake:
         event_id = relation_of(edit.content).replaces
         passed_at = self._passed.get(event_id)
         is_new = passed_at is not None and time.monotonic() - passed_at < ADDRESSED_LATER_S
-        if edit.sender == place.us.user_id or not (is_new or event_id in self._running):
+        if not (is_new or event_id in self._running):
             return None
         original = await patiently(lambda: self._wire.event(edit.room_id, event_id))
         event = edited(original, edit) if original else None
@@ -160,7 +161,6 @@ class Intake:
 
     async def _redacted(self, event_id: str) -> None:
         """A question is gone, or a reaction that asked it again."""
-        self._passed.pop(event_id, None)
         for message in list(self._running.values()):
             if event_id and event_id in (message.event_id, message.platform_data.get("question")):
                 await self._inbox.withdraw(message.conversation, message.event_id)

@@ -8,7 +8,7 @@ from typing import Literal
 from adapters.matrix.addressing import Seen, judge
 from adapters.matrix.events import Event
 from adapters.matrix.past import Past
-from adapters.matrix.relations import NOTICE, relation_of, text
+from adapters.matrix.relations import relation_of, text
 from adapters.matrix.translate import Place, is_admin, is_said, sent_at
 from adapters.matrix.wire import Wire
 from bot.core.events import Message
@@ -65,8 +65,8 @@ class Reactions:
                 await self._inbox.withdraw(message.conversation, message.event_id)
 
     async def _again(self, event: Event, place: Place, answer: Event, question_id: str) -> Message | None:
-        if text(answer.content, "msgtype") == NOTICE or not question_id:
-            return None  # what a command said, or nobody's answer
+        if text(answer.content, "msgtype") != "m.text" or not question_id:
+            return None  # what a command said or showed, or nobody's answer
         question = await self._past.newest(event.room_id, question_id)
         if question is None or not is_said(question):
             log.info("The question %s cannot be asked again: it is gone", question_id)

@@ -66,12 +66,12 @@ def mentioned(content: object) -> frozenset[str] | None:
 
 
 def edited(event: Event, edit: Event) -> Event | None:
-    """An event with another's new content; None when that is no edit of it by the same person. How the event relates
-    to others stays as it was.
+    """An event with another's new content; None when that is no edit of it by the same person, or the event was
+    redacted. How the event relates to others stays as it was.
     """
     new = member(edit.content, "m.new_content")
     fits = (edit.sender, edit.type) == (event.sender, event.type) and relation_of(edit.content).replaces
-    if fits != event.event_id or not new:
+    if fits != event.event_id or not new or not event.content:
         return None
     relates = member(event.content, "m.relates_to")
     kept = {key: value for key, value in new.items() if key != "m.relates_to"}

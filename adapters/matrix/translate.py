@@ -51,8 +51,8 @@ def spoken_in(event: Event, place: Place) -> str:
     return plain(event.content, text_of(event.content), place.us, Names(place.room).known)
 
 
-def seen(event: Event, place: Place, *, replies_to_us: bool = False, own_thread: bool = False) -> Seen:
-    """What counts of a message for deciding whether it is ours."""
+def seen(event: Event, place: Place) -> Seen:
+    """What counts of a message for deciding whether it is ours, as far as it says so itself."""
     content, typed, us = event.content, text_of(event.content), place.us
     return Seen(
         sender=event.sender,
@@ -64,8 +64,6 @@ def seen(event: Event, place: Place, *, replies_to_us: bool = False, own_thread:
         is_bare_file=is_bare(content),
         begins_command=bool(place.prefix) and spoken_in(event, place).startswith(place.prefix),
         mentions_us=means(content, typed, us),
-        replies_to_us=replies_to_us,
-        own_thread=own_thread,
     )
 
 

@@ -141,6 +141,19 @@ async def test_edited_later_an_answered_question_is_not_asked_again() -> None:
         assert (it.taken, it.inbox.revised) == (["where?"], [])
 
 
+async def test_an_edit_that_is_read_while_the_answer_ends_asks_nothing_anew() -> None:
+    async with scene() as it:
+        asked = await it.hear("Hearth: where?")
+        with it.wire.faults.holding("event"):
+            editing = asyncio.create_task(it.edit(asked, "Hearth: when?"))
+            while not it.wire.faults.waiting("event"):
+                await asyncio.sleep(0)
+            it.done.set()
+            await it.inbox.idle()
+        await editing
+        assert (it.taken, it.inbox.revised) == (["where?"], [])
+
+
 async def test_a_message_edited_into_a_question_is_taken_once() -> None:
     async with scene() as it:
         said = await it.hear("where is the key?")

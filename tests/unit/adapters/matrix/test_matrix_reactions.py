@@ -138,6 +138,17 @@ async def test_the_second_answer_can_be_stopped_too_and_taking_the_reaction_back
         assert it.inbox.withdrawn == [(f"matrix:{ROOM}", reaction.event_id)] * 2
 
 
+async def test_a_question_taken_back_withdraws_its_second_answer_too() -> None:
+    async with scene() as it:
+        asked = await it.hear("Hearth: where?")
+        answer = await answered(it, asked)
+        await ended(it)
+        it.done.clear()
+        reaction = await it.react(answer, AGAIN)
+        await it.redact(asked)
+        assert it.inbox.withdrawn == [(f"matrix:{ROOM}", reaction.event_id)]
+
+
 async def test_an_answer_that_began_as_a_notice_is_an_answer() -> None:
     async with scene() as it:
         asked = await it.hear("Hearth: where?")
@@ -185,3 +196,12 @@ async def test_a_thumb_costs_no_request() -> None:
         await it.react(answer, "👍")
         await it.react(answer, STOP, ME)
         assert it.wire.faults.requests == []
+
+
+async def test_a_picture_is_not_asked_again() -> None:
+    async with scene(admin_users=[ALICE]) as it:
+        asked = await it.hear("!stats")
+        chart = await answered(it, asked, "chart.png", msgtype="m.image")
+        await ended(it)
+        await it.react(chart, AGAIN)
+        assert it.taken == ["!stats"]

@@ -95,6 +95,10 @@ def test_an_edit_by_another_of_another_or_of_nothing_is_none(wrong: Event) -> No
     assert edited(event({"body": "old"}), wrong) is None
 
 
+def test_what_was_redacted_stays_redacted() -> None:
+    assert edited(event({}), edit({"msgtype": "m.text", "body": "new"})) is None
+
+
 def test_what_a_redaction_takes_back_stands_in_either_place() -> None:
     assert redacted_by(event({}, redacts="$gone")) == "$gone"
     assert redacted_by(event({"redacts": "$gone"})) == "$gone"
