@@ -148,6 +148,12 @@ class Client:
         """The place in the timeline just before an event."""
         return await self._place(room_id, event_id, "start")
 
+    async def related(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
+        """The newest events that relate to one in a way, newest first."""
+        query = [("dir", "b"), ("limit", str(limit))]
+        raw = await self.call("GET", "/v1" + path("rooms", room_id, "relations", event_id, relation), query=query)
+        return await self._reader.events(raw.get("chunk"), room_id)
+
     def decrypt(self, event: Event) -> Event | None:
         """Try again to decrypt an event; None while its key is missing."""
         opened = self._reader.decrypt(event)

@@ -55,7 +55,6 @@ class Ours:
 
     def own(self, thread_root: str) -> None:
         """From now on we take part in a thread."""
-        self._foreign.pop(thread_root, None)
         self._threads.own(thread_root)
 
     async def wrote(self, room_id: str, event_id: str) -> bool:

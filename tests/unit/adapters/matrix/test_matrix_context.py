@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.context import Context
+from adapters.matrix.context import PUT_DOWN_AMONG, Context
 from adapters.matrix.events import Event
-from adapters.matrix.past import PAGES
+from adapters.matrix.past import PAGES, Past
 from adapters.matrix.people import Names
 from adapters.matrix.pills import Us
 from adapters.matrix.settings import MatrixSettings
@@ -191,6 +191,23 @@ async def test_a_file_put_down_in_a_direct_chat_goes_with_the_next_question_alon
     second = server.say("and the weather?")
     assert await read(server, first, direct=True) == ([], ["notes.txt", "photo.jpg"])
     assert await read(server, second, direct=True) == ([], [])
+
+
+async def test_a_file_put_down_long_before_is_not_read() -> None:
+    server = wire()
+    put(server)
+    for _ in range(PUT_DOWN_AMONG):
+        server.say("Good evening.", ME)
+    assert (await read(server, server.say("what is this?"), direct=True))[1] == []
+
+
+async def test_what_was_redacted_or_cannot_be_read_is_none() -> None:
+    server = wire()
+    gone = server.say("gone", BEN)
+    server.rooms[ROOM].empty(gone.event_id)
+    locked = server.post(ROOM, BEN, "m.room.message", {"msgtype": "m.text", "body": "secret"}, session_id="locked")
+    for event_id in (gone.event_id, locked.event_id, "$nowhere"):
+        assert await Past(server).newest(ROOM, event_id) is None
 
 
 async def test_in_a_room_a_file_that_nobody_pointed_at_is_not_read() -> None:
