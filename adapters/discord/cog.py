@@ -15,7 +15,7 @@ from adapters.discord import catch_up
 from adapters.discord.addressing import Seen, Unheard, judge
 from adapters.discord.answers import Answers
 from adapters.discord.connection import AnyBot
-from adapters.discord.failures import LOST, REASONS
+from adapters.discord.failures import LOST, NO_THREAD, REASONS
 from adapters.discord.labels import language_of
 from adapters.discord.lanes import Lanes
 from adapters.discord.limits import NO_PERMISSION
@@ -24,7 +24,7 @@ from adapters.discord.people import People
 from adapters.discord.posting import NOBODY
 from adapters.discord.reading import Reading
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.translate import may_write, seen, spoken
+from adapters.discord.translate import may_open, may_write, seen, spoken, wants_thread
 from bot.core.events import Message
 from bot.core.ports import Ended, Inbox
 from bot.core.texts import say
@@ -54,6 +54,7 @@ class HearthCog(commands.Cog, name="Hearth"):
         self._lanes = Lanes()
         self._running: dict[int, Message] = {}
         self._taken: deque[int] = deque(maxlen=TAKEN_KEPT)
+        self._threadless: set[int] = set()
         self._before_gap: catch_up.Gap | None = None
         self._caught_up = asyncio.Event()
         self._resumed = False
@@ -188,10 +189,17 @@ class HearthCog(commands.Cog, name="Hearth"):
         return (await self._bot.get_context(message)).valid
 
     async def _hand_in(self, message: discord.Message) -> None:
+        if wants_thread(message, self._settings) and not may_open(message):
+            self._tell_threadless(message.channel.id)
         question = await self._reading.question(message)
         ended = await self._inbox.handle(question, self._answers.reply_to(question))
         if ended is not None:
             self._follow(message.id, question, ended)
+
+    def _tell_threadless(self, channel_id: int) -> None:
+        if channel_id not in self._threadless:
+            self._threadless.add(channel_id)
+            log.warning("Answering in channel %d without threads: %s", channel_id, NO_THREAD)
 
     def _follow(self, message_id: int, question: Message, ended: Ended) -> None:
         self._running[message_id] = question

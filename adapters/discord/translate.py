@@ -75,9 +75,21 @@ def target_of(message: discord.Message, question: str, settings: DiscordSettings
     """Where the answer goes: the channel, or a thread on the question where the admin wants that and it is allowed."""
     channel, guild = message.channel, message.guild
     guild_id = guild.id if guild else None
-    opens = isinstance(channel, discord.TextChannel) and settings.in_thread(channel.id) and _may_open(channel)
+    opens = wants_thread(message, settings) and may_open(message)
     title = " ".join(question.split())[:THREAD_NAME_CHARACTERS] or message.author.display_name
     return Target(channel.id, message.id, guild_id, title if opens else "")
+
+
+def wants_thread(message: discord.Message, settings: DiscordSettings) -> bool:
+    """Whether the admin wants the answer in a thread of its own, where that can be."""
+    return isinstance(message.channel, discord.TextChannel) and settings.in_thread(message.channel.id)
+
+
+def may_open(message: discord.Message) -> bool:
+    """Whether a thread may be opened on a message in a text channel, and be written to."""
+    assert isinstance(message.channel, discord.TextChannel)
+    rights = message.channel.permissions_for(message.channel.guild.me)
+    return rights.create_public_threads and rights.send_messages_in_threads
 
 
 def may_write(message: discord.Message) -> bool:
@@ -90,11 +102,6 @@ def may_write(message: discord.Message) -> bool:
     except discord.ClientException:  # a thread whose channel is not known
         return True
     return rights.send_messages_in_threads if isinstance(channel, discord.Thread) else rights.send_messages
-
-
-def _may_open(channel: discord.TextChannel) -> bool:
-    rights = channel.permissions_for(channel.guild.me)
-    return rights.create_public_threads and rights.send_messages_in_threads
 
 
 def question_of(

@@ -87,7 +87,7 @@ async def test_a_token_that_discord_does_not_know_is_told_without_showing_it(
 ) -> None:
     monkeypatch.setenv(TOKEN_ENV, "not-the-token")
     adapter = wire.adapter()
-    with pytest.raises(DiscordUnusable, match=rf"does not know the token in \${TOKEN_ENV}") as raised:
+    with pytest.raises(DiscordUnusable, match=f"does not know the token in {TOKEN_ENV}") as raised:
         await adapter.run(FakeInbox())
     await adapter.close()
     assert "not-the-token" not in caplog.text + str(raised.value)
@@ -113,7 +113,7 @@ async def test_a_token_that_is_withdrawn_ends_the_adapter_loudly(wire: Wire) -> 
 
 async def test_without_a_token_the_variable_is_named(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TOKEN_ENV, raising=False)
-    with pytest.raises(DiscordUnusable, match=f"{TOKEN_ENV} is to hold the bot's token"):
+    with pytest.raises(DiscordUnusable, match=f"{TOKEN_ENV} is not set"):
         await wire.adapter().run(FakeInbox())
 
 
