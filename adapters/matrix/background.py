@@ -22,6 +22,11 @@ class Background:
         task.add_done_callback(self._ended)
         return task
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._tasks)
+
     async def close(self) -> None:
         """End all of it."""
         tasks = list(self._tasks)

@@ -26,8 +26,10 @@ TOLD_KEPT = 1000
 DAY_S = 86_400.0
 KEYS = frozenset({"m.room_key", "m.forwarded_room_key"})
 WITHHELD = "m.room_key.withheld"
-CODE_CHARACTERS = 40
-CODES_KEPT = 100
+CODES = frozenset({"m.blacklisted", "m.no_olm", "m.unauthorised", "m.unavailable", "m.unverified"})
+"""Why a client gives a key to some devices and not to others (client-server API, "Reporting that decryption keys are
+withheld").
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class Undecryptable:
     def count(self) -> int:
         """How many messages could not be decrypted when they came, since the start."""
         return self._count
+
+    @property
+    def busy(self) -> bool:
+        """Whether something may still be said."""
+        return self._background.busy
 
     def hear(self, event: Event) -> None:
         """A message came that cannot be read."""
@@ -139,11 +146,12 @@ class Undecryptable:
         """
         for message in messages:
             code = message.content.get("code")
-            if message.type == WITHHELD and isinstance(code, str):
-                what = f"{message.sender} {code[:CODE_CHARACTERS]!r}"
-                if what not in self._withheld:
-                    log.warning("A client keeps keys of messages from Hearth: %s", what)
-                put(self._withheld, what, None, CODES_KEPT)
+            if message.type != WITHHELD or not isinstance(code, str) or code not in CODES:
+                continue
+            known = f"{message.sender} {code}"
+            if known not in self._withheld and self._settings.answers(message.sender):
+                log.warning("A client of %s keeps the keys of messages from Hearth: %s", message.sender, code)
+                put(self._withheld, known, None, TOLD_KEPT)
 
     async def close(self) -> None:
         """Say nothing more."""
