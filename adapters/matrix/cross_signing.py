@@ -19,6 +19,7 @@ PASSWORD_STAGE = "m.login.password"  # noqa: S105
 
 State = Literal[
     "signed",
+    "unsigned",
     "foreign_keys",
     "password_needed",
     "password_wrong",
@@ -29,6 +30,7 @@ State = Literal[
 ]
 REASONS: Mapping[State, str] = {
     "signed": "This device is signed by its owner.",
+    "unsigned": "This device is not signed yet; `hearth run` does it when it starts.",
     "foreign_keys": "The homeserver has other cross-signing keys for this account than Hearth: another program has set"
     " them up, or Hearth's own were lost. They are not replaced unasked; `hearth matrix login --again` asks.",
     "password_needed": "The homeserver wants the account's password before it takes cross-signing keys: run"
@@ -82,6 +84,20 @@ async def ensure(server: Server, keys: Keys, identity: Identity, password: str |
         return await _sign_device(server, identity, served.device)
     except Refused as error:
         return Standing("refused", str(error))
+
+
+async def look(server: Server, identity: Identity) -> Standing:
+    """How the device stands, without changing anything or knowing its own keys. Raises Unsettled and LoggedOut."""
+    try:
+        served = await _query(server)
+    except Refused as error:
+        return Standing("refused", str(error))
+    if not served.device:
+        return Standing("device_unknown")
+    if not served.has(identity):
+        return Standing("foreign_keys" if served.master else "unsigned")
+    is_chained = is_signed(served.device, server.user_id, identity.self_signing.public)
+    return Standing("signed" if is_chained else "unsigned")
 
 
 @dataclass(frozen=True, slots=True)
