@@ -57,7 +57,7 @@ class Context:
         found = [file for each in files if (file := file_of(each.content)) is not None]
         above = around.above[: settings.reply_chain]
         return Enclosed(
-            said(above, around.last[len(around.last) - recent :] if recent else (), us, names),
+            said(above, around.last[-recent:] if recent else (), us, names),
             await fetch(self._wire, found, settings.attachment_bytes, deadline),
         )
 

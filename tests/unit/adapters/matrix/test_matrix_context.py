@@ -100,6 +100,8 @@ async def test_the_rooms_last_messages_are_read_where_the_admin_allows_it() -> N
     server.say("later", BEN)
     assert (await read(server, asked))[0] == []
     assert (await read(server, asked, each_room={ROOM: {"recent_messages": 3}}))[0] == ["Ben: two", "Ben: three"]
+    assert (await read(server, asked, recent_messages=5))[0] == ["Ben: one", "Ben: two", "Ben: three"]
+    assert (await read(server, asked, direct=True, recent_messages=2))[0] == ["Ben: three"]
 
 
 async def test_nothing_is_said_twice() -> None:
@@ -177,6 +179,7 @@ async def test_files_that_go_with_a_question() -> None:
     described = put(server, BEN, filename="manual.pdf", body="the manual")
     asked = server.say("what is this?", **replying(described))
     assert await read(server, asked) == (["Ben: the manual"], ["manual.pdf"])
+    assert await read(server, asked, reply_chain=0) == ([], ["manual.pdf"])
     captioned = put(server, filename="bill.pdf", body="Hearth: what is this?", **replying(described))
     assert (await read(server, captioned))[1] == ["bill.pdf", "manual.pdf"]
     assert (await read(server, captioned, attachments=1))[1] == ["bill.pdf"]
