@@ -52,6 +52,11 @@ class Client:
         """Make any request of the client-server API, `path` from behind `v3`; raises Refused."""
         return await ask(self._session, method, V3 + path, body, self.account.access_token, **query)
 
+    @property
+    def log(self) -> str:
+        """What the client itself can tell about a test that failed."""
+        return ""
+
     async def request(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         """`ask_once` that waits limits out."""
         while True:
@@ -197,7 +202,7 @@ class Client:
         except TimeoutError:
             last = "\n".join(map(str, self.timeline.events()[-8:]))
             raise AssertionError(
-                f"{self.user_id} did not see it within {timeout_s} s; the last events:\n{last}"
+                f"{self.user_id} did not see it within {timeout_s} s; the last events:\n{last}\n{self.log}"
             ) from None
 
     async def history(self, room: str) -> list[Event]:

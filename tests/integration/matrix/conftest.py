@@ -1,12 +1,17 @@
-"""Two homeservers for all tests of a run, started when the first test asks, and people in them."""
+"""Two homeservers for all tests of a run, each started when the first test asks for it, and people in them."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
+from deploy.build import peers
+from deploy.build.progress import SetupFailed
+from tests.element import Peer
 from tests.homeserver import Capture, Homeserver, Person
 
 Enter = Callable[..., Awaitable[Person]]
+EnterEncrypted = Callable[..., Awaitable[Peer]]
 
 
 def _served(lifted: bool) -> Iterator[Homeserver]:
@@ -54,6 +59,28 @@ async def enter() -> AsyncIterator[Enter]:
 
     async def come(server: Homeserver, name: str, url: str = "") -> Person:
         people.append(await server.person(name, url))
+        return people[-1]
+
+    yield come
+    for person in people:
+        await person.close()
+
+
+@pytest.fixture(scope="session")
+def _client_library() -> None:
+    try:
+        peers.client_library(os.environ)
+    except SetupFailed as failure:
+        pytest.skip(f"Element's library is not here: {failure}")
+
+
+@pytest.fixture
+async def enter_encrypted(_client_library: None) -> AsyncIterator[EnterEncrypted]:
+    """`await enter_encrypted(server, "ana")`: somebody new whose client encrypts; closed at the end of the test."""
+    people: list[Peer] = []
+
+    async def come(server: Homeserver, name: str, url: str = "", **how: bool) -> Peer:
+        people.append(await Peer.enter(url or server.url, await server.register(name), **how))
         return people[-1]
 
     yield come
