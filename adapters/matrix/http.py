@@ -129,7 +129,7 @@ def _wait_s(header: str | None, body_ms: object) -> float:
     if header is not None and header.strip().isdecimal():
         seconds = float(header)
     elif isinstance(body_ms, int | float) and body_ms >= 0:
-        seconds = body_ms / 1000
+        seconds = min(body_ms, LONGEST_WAIT_S * 1000) / 1000
     return min(seconds, LONGEST_WAIT_S)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from adapters.matrix.events import Event, Invitation, ToDevice
 
+LARGEST = 2**53 - 1
+"""The largest whole number of Matrix (specification, "Canonical JSON")."""
+
 
 async def decoded(data: bytes) -> Any:
     """JSON as values without lone surrogates, which nothing could encode again; None where it is no JSON."""
@@ -50,11 +53,9 @@ def text(value: object) -> str:
 
 def whole(value: object) -> int | None:
     """The value where it is a whole number, also one written as text as old rooms have it, else None."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     if isinstance(value, str) and len(value) < 20 and value.removeprefix("-").isdecimal():
-        return int(value)
-    return None
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST else None
 
 
 def event(raw: object, room_id: str) -> Event | None:
