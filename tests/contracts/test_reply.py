@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import discord
@@ -12,6 +12,7 @@ from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
 from adapters.discord.grants import Grant, accept
 from adapters.discord.interactions import InteractionPlace
+from adapters.discord.posting import DiscordPlace, Target
 from adapters.discord.rates import Rates
 from adapters.discord.reply import DiscordReply
 from adapters.pacing import Pace, Paces
@@ -23,6 +24,7 @@ from tests.fakes.channel import MemoryChannel
 from tests.fakes.discord_place import MemoryPlace
 from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
 from tests.fakes.discord_server.channel import Channel
+from tests.fakes.discord_server.message import Message as DiscordMessage
 from tests.fakes.discord_server.refusals import Refused
 from tests.fakes.reply import FakePlatform, RecordingReply
 
@@ -108,15 +110,42 @@ class InteractionStage:
         self._channel = channel
 
     def reply(self) -> Reply:
-        rates = Rates()
-        rates.paces = Paces(lambda: Pace(0.0, floor_s=0.0))
-        return DiscordReply(str(self._grant.interaction_id), InteractionPlace(self._client, self._grant, rates))
+        place = InteractionPlace(self._client, self._grant, hasty())
+        return DiscordReply(str(self._grant.interaction_id), place)
 
     def shown(self) -> list[str]:
         return [message.content for message in self._channel.said_by_bot if message.content]
 
     def refuse(self) -> None:
         self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
+
+
+class ChannelStage:
+    """Discord's replies to messages, over real requests to a Discord on loopback."""
+
+    def __init__(self, client: discord.Client, server: DiscordServer, question: DiscordMessage) -> None:
+        self._client = client
+        self._server = server
+        self._question = question
+
+    def reply(self) -> Reply:
+        channel = self._question.channel
+        assert channel.guild is not None
+        target = Target(channel.id, self._question.id, channel.guild.id)
+        return DiscordReply(str(self._question.id), DiscordPlace(self._client, target, hasty()))
+
+    def shown(self) -> list[str]:
+        return [message.content for message in self._question.channel.said_by_bot]
+
+    def refuse(self) -> None:
+        self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
+
+
+def hasty() -> Rates:
+    """Paces that wait for nothing until Discord says so."""
+    rates = Rates()
+    rates.paces = Paces(lambda: Pace(0.0, floor_s=0.0))
+    return rates
 
 
 class Waiter(Listener):
@@ -143,6 +172,15 @@ async def interaction_stage() -> AsyncIterator[Stage]:
         yield InteractionStage(client, await client.granted.get(), server, kitchen)
 
 
+@asynccontextmanager
+async def channel_stage() -> AsyncIterator[Stage]:
+    """A stage on which somebody has just asked by mention."""
+    async with discord_server() as server, running(server, Listener()) as client:
+        home = server.guild("Home")
+        question = await home.channel("kitchen").say(home.member("Ana"), "<@bot> where is the drive?")
+        yield ChannelStage(client, server, question)
+
+
 STAGES: dict[str, Callable[[], Stage]] = {
     "recording": RecordingStage,
     "console": ConsoleStage,
@@ -150,12 +188,18 @@ STAGES: dict[str, Callable[[], Stage]] = {
 }
 
 
-@pytest.fixture(params=sorted([*STAGES, "interaction"]))
+REAL: dict[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
+    "discord over the wire": channel_stage,
+    "discord's interactions over the wire": interaction_stage,
+}
+
+
+@pytest.fixture(params=[*STAGES, *REAL])
 async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     if request.param in STAGES:
         yield STAGES[request.param]()
         return
-    async with interaction_stage() as built:
+    async with REAL[request.param]() as built:
         yield built
 
 

@@ -1,6 +1,6 @@
 """The real core on real databases, with a scripted engine and a small library."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,17 +81,16 @@ async def running_core(
     *,
     engine: ScriptedEngine | None = None,
     platform: FakePlatform | None = None,
-    readers: Sequence[str] | None = None,
+    readers: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     **settings: object,
 ) -> AsyncIterator[Core]:
-    """A core over `folder`; its collections are the sub-folders of `folder/documents`, read by `readers` (none: by the
-    console).
+    """A core over `folder`; its collections are the sub-folders of `folder/documents`, read by `readers`, of all or of
+    each (none: by the console).
     """
     embedding = EmbeddingSettings(kind="hashing", dimension=DIMENSION)
-    read = {} if readers is None else {"readers": readers}
     documents = sorted(path for path in (folder / "documents").glob("*") if path.is_dir())
     knowledge = KnowledgeSettings(
-        collections={path.name: CollectionSettings.model_validate({"folder": path, **read}) for path in documents},
+        collections={path.name: _collection(path, readers) for path in documents},
         embedding=embedding,
     )
     core_settings = CoreSettings.model_validate({"notice_after_s": 0, "drain_s": 0, **settings})
@@ -130,3 +129,8 @@ async def running_core(
         await inbox.close()
         await library.close()
         await history.close()
+
+
+def _collection(folder: Path, readers: Sequence[str] | Mapping[str, Sequence[str]] | None) -> CollectionSettings:
+    named = readers.get(folder.name) if isinstance(readers, Mapping) else readers
+    return CollectionSettings.model_validate({"folder": folder} | ({} if named is None else {"readers": named}))
