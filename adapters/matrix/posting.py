@@ -29,7 +29,7 @@ IMAGE = "m.image"
 
 
 class MatrixPlace:
-    """Fills `Place`."""
+    """Fills `Place`. Texts are rendered in a thread: some that are made for it take seconds."""
 
     def __init__(self, wire: Wire, target: Target, indicator: Indicator, background: Background) -> None:
         self._wire = wire
@@ -52,11 +52,11 @@ class MatrixPlace:
 
     async def send(self, part: Part, tx_id: str) -> str:
         """Post a message in reply to the question."""
-        return await self._send(contents.message(part, self._target), tx_id)
+        return await self._send(await asyncio.to_thread(contents.message, part, self._target), tx_id)
 
     async def edit(self, event_id: str, part: Part, tx_id: str) -> None:
         """Change a message of ours."""
-        await self._send(contents.edit(event_id, part, self._target), tx_id)
+        await self._send(await asyncio.to_thread(contents.edit, event_id, part, self._target), tx_id)
 
     async def redact(self, event_id: str, tx_id: str) -> None:
         """Take a message of ours back."""
