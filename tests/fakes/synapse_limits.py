@@ -13,18 +13,18 @@ TICK_S = 0.05
 
 
 class SynapseLimit:
-    """`Ratelimiter.can_do_action` for one account; `burst` None: lifted."""
+    """`Ratelimiter.can_do_action` for one account; `burst` None: lifted. While `refuses`, everything is refused."""
 
     def __init__(self, burst: int | None = 10, per_s: float = 0.2, used: int = 0) -> None:
         self.burst = burst
         self.per_s = per_s
         self._count, self._since = float(used), 0.0
         self.taken = self.refused = 0
-        self.refuses_until = float("-inf")
+        self.refuses = (0.0, 0.0)
 
     def take(self, now: float) -> None:
         """An event arrives. Raises Limited."""
-        if now < self.refuses_until:
+        if self.refuses[0] <= now < self.refuses[1]:
             self.refused += 1
             raise Limited(5.0)
         if self.burst is None:
