@@ -60,6 +60,7 @@ class Delivery:
         self._lanes = Lanes()
         self._background = Background()
         self._unsettled: list[asyncio.Task[None]] = []
+        self._cut_off = False
 
     async def take(self, news: News, behind: bool) -> None:
         """See to what a sync told; returns before all of it is done. What was missed while `behind` comes first."""
@@ -112,6 +113,7 @@ class Delivery:
             taking = self._background.start(self._front.take(event), f"Event {event.event_id}")
             await asyncio.wait({taking})
             if isinstance(taking.exception(), LoggedOut):
+                self._cut_off = True
                 taking.result()
         self._see(timeline)
 
@@ -148,6 +150,8 @@ class Delivery:
 
     def _see(self, timeline: Timeline) -> None:
         last = timeline.events[-1].event_id if timeline.events else ""
+        if self._cut_off:
+            return
         if last or timeline.room_id not in self._marks.kept.seen:
             self._marks.see(timeline.room_id, last)
 

@@ -74,12 +74,14 @@ async def missed(
     wire: Wire, timeline: Timeline, last: str | None, settings: MatrixSettings, behind: bool
 ) -> list[Event]:
     """A room's events that are to be dealt with, oldest first, paged back to the last seen where there are more."""
+    if not timeline.limited and last is not None:
+        # Nothing is missing since the token, and what was seen of it before it was noted may have holes.
+        return due(timeline.events, settings, behind) if behind else list(timeline.events)
     found, complete = unseen(timeline.events, last, wire.user_id)
     if timeline.limited and not complete and settings.catch_up_messages:
         found = await _paged(wire, timeline, last, settings.catch_up_messages)
-    if last is None:  # an invitation may have waited for long
-        return due(found, settings, behind=True)
-    return due(found, settings, behind) if behind or timeline.limited else found
+    # An invitation to a room that is new to us may have waited for long.
+    return due(found, settings, behind or last is None)
 
 
 async def _paged(wire: Wire, timeline: Timeline, last: str | None, messages: int) -> list[Event]:

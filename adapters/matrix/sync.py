@@ -20,6 +20,9 @@ POLL_S = 30.0
 FIRST_SYNC_S = 300.0
 """The longest that the first answer of a process may take: the server may have to collect much."""
 
+LIVE_S = 60.0
+"""The shortest silence after which what comes counts as missed."""
+
 AT_ONCE_S = 0.5
 IDLE_S = 1.0
 """The pause after an answer at once that told nothing new: a server that does not wait is not asked all the time."""
@@ -63,7 +66,7 @@ class Listener:
         async with asyncio.timeout(FIRST_SYNC_S if first else poll_s + self.request_timeout_s):
             news = await self.wire.sync(self.token, poll_s)
         now = self.clock()
-        behind = self.heard_at is None or now - self.heard_at > self.behind_s
+        behind = self.heard_at is None or now - self.heard_at > max(self.behind_s, LIVE_S)
         if self.failures:
             log.info("The homeserver answers again.")
         idle = not first and news.token == self.token and now - asked_at < AT_ONCE_S

@@ -51,6 +51,7 @@ class FakeWire:
         self.answers: dict[tuple[str, str], Json | Exception | Callable[[Json | None], Json]] = {}
         self.media: dict[str, bytes] = {}
         self._known: set[str] = set()
+        self._joined_at: dict[str, int] = {}
         self._transactions: dict[tuple[str, str], str] = {}
         self._asides: list[tuple[int, Invitation | Departure | ToDevice]] = []
         self._position = 0
@@ -156,7 +157,8 @@ class FakeWire:
         if start == self._position and since:
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for loses cancellations (Python 3.11)
+                    await self._news.wait()
             except TimeoutError:
                 return News(since)
         self._known = {room.room_id for room in self._joined()}
@@ -257,6 +259,7 @@ class FakeWire:
         self.rooms[room_id].members[self.user_id] = "join"
         self.joins.append(room_id)
         self.post(room_id, self.user_id, "m.room.member", {"membership": "join"}, self.user_id)
+        self._joined_at[room_id] = self._position
 
     async def leave(self, room_id: str) -> None:
         await self.faults.before("leave")
@@ -290,6 +293,8 @@ class FakeWire:
         return room
 
     def _timeline(self, room: FakeRoom, start: int) -> Timeline | None:
+        if self._joined_at.get(room.room_id, 0) > start:  # a room that is new to us is told with what was said before
+            start = 0
         indexes = [index for index, (position, _) in enumerate(room.timeline) if position > start]
         if not indexes:
             return None
