@@ -12,6 +12,7 @@ from Crypto.Cipher import AES
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 
+from adapters.matrix.credentials import Credentials
 from adapters.matrix.private_file import write_private
 from adapters.matrix.signing import SEED_BYTES, KeyPair, canonical, decoded, unpadded
 from adapters.matrix.wire import MatrixUnusable
@@ -65,6 +66,11 @@ class IdentityFile:
         key = HKDF(store_key, 32, b"", SHA256, 1, CONTEXT)
         assert isinstance(key, bytes)
         self._key = key
+
+    @classmethod
+    def beside(cls, folder: Path, credentials: Credentials) -> "IdentityFile":
+        """The file of the account with these credentials."""
+        return cls(folder, credentials.user_id, decoded(credentials.store_key))
 
     def load(self) -> Identity | None:
         """What was saved; None when nothing ever was. Raises MatrixUnusable when it cannot be read."""

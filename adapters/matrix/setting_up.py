@@ -15,7 +15,6 @@ from adapters.matrix.failures import sentence
 from adapters.matrix.identity import IdentityFile
 from adapters.matrix.login import Access, Connection, Password, Token, knows_token, log_in, log_out, renewed
 from adapters.matrix.own_keys import OwnKeys
-from adapters.matrix.signing import decoded
 from adapters.matrix.wire import LoggedOut, MatrixUnusable, Refused, Unsettled
 
 log = logging.getLogger(__name__)
@@ -53,18 +52,13 @@ async def earlier(folder: Path) -> Earlier | None:
             )
         return None
     credentials = kept.load(folder)
-    identity_file(folder, credentials).load()
+    IdentityFile.beside(folder, credentials).load()
     try:
         store.open_store(folder, credentials).close()
     except MatrixUnusable as error:
         log.warning("%s", error)
         return Earlier(credentials, usable=False)
     return Earlier(credentials, usable=await knows_token(credentials) is not False)
-
-
-def identity_file(folder: Path, credentials: Credentials) -> IdentityFile:
-    """The file with the account's own keys that lies beside these credentials."""
-    return IdentityFile(folder, credentials.user_id, decoded(credentials.store_key))
 
 
 @asynccontextmanager
@@ -89,7 +83,7 @@ async def setting_up(
     client = Client.open(folder, credentials)
     try:
         await _publish(client)
-        own = await OwnKeys.open(client, client, identity_file(folder, credentials))
+        own = await OwnKeys.open(client, client, IdentityFile.beside(folder, credentials))
         yield SetUp(access, own, is_new, put_aside)
     finally:
         await client.close()

@@ -3,23 +3,25 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from adapters.matrix.adapter import FOLDER
 from adapters.matrix.credentials import load as load_credentials
 from adapters.matrix.cross_signing import Standing, look
 from adapters.matrix.discovery import Place, discover, is_plain
-from adapters.matrix.identity import Verifier
+from adapters.matrix.identity import IdentityFile, Verifier
 from adapters.matrix.login import Connection, Password, Token
-from adapters.matrix.setting_up import Earlier, SetUp, earlier, identity_file, setting_up
+from adapters.matrix.places import PLATFORM
 from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
 from bot.cli import questions
 from bot.cli.output import console, print_json, printable, tell
 from bot.cli.running import FAILED, Failure, config_option, run
 from bot.config import Config
 from bot.lock import FolderLock
+
+if TYPE_CHECKING:
+    from adapters.matrix.setting_up import Earlier, SetUp
 
 REPLACING = (
     "This account has cross-signing keys that are not Hearth's: another program, such as Element, has made them, or"
@@ -77,11 +79,14 @@ def login(config: Config, **told: Any) -> NoReturn:
 @config_option
 def status(config: Config, as_json: bool) -> NoReturn:
     """Tell whether the device is signed, and who has verified it. Exits with 1 when something is to be done."""
-    run(_status(config.data_folder / FOLDER, as_json))
+    run(_status(config.data_folder / PLATFORM, as_json))
 
 
 async def _login(wish: Wish, config: Config) -> int:
-    folder = config.data_folder / FOLDER
+    folder = config.data_folder / PLATFORM
+    # Imported only where it is used: nio is slow to load.
+    from adapters.matrix.setting_up import earlier, setting_up
+
     lock = FolderLock(config.data_folder)
     lock.acquire()
     try:
@@ -123,7 +128,7 @@ def _from_environment(name: str) -> str:
     return value
 
 
-async def _sign(account: SetUp, wish: Wish, means: Password | Token) -> int:
+async def _sign(account: "SetUp", wish: Wish, means: Password | Token) -> int:
     """Have the device signed, and ask before keys of others are replaced."""
     try:
         standing = await _signed(account, wish, means)
@@ -135,7 +140,7 @@ async def _sign(account: SetUp, wish: Wish, means: Password | Token) -> int:
     return 0 if standing.is_signed else FAILED
 
 
-async def _signed(account: SetUp, wish: Wish, means: Password | Token) -> Standing:
+async def _signed(account: "SetUp", wish: Wish, means: Password | Token) -> Standing:
     standing = await account.own.check()
     if standing.state == "foreign_keys":
         if not wish.replace_keys:
@@ -149,7 +154,7 @@ async def _signed(account: SetUp, wish: Wish, means: Password | Token) -> Standi
     return await account.own.check(password)
 
 
-def _tell_of(account: SetUp, before: Earlier | None) -> None:
+def _tell_of(account: "SetUp", before: "Earlier | None") -> None:
     access, out = account.access, console()
     kind = "as a new device" if account.is_new_device else "as the same device as before"
     out.print(printable(f"Logged in: {access.user_id} at {access.homeserver}, {kind}, {access.device_id}."))
@@ -162,7 +167,7 @@ def _tell_of(account: SetUp, before: Earlier | None) -> None:
 async def _status(folder: Path, as_json: bool) -> int:
     try:
         credentials = load_credentials(folder)
-        identity = identity_file(folder, credentials).load()
+        identity = IdentityFile.beside(folder, credentials).load()
     except MatrixUnusable as error:
         raise Failure(str(error)) from error
     connection = Connection(credentials)

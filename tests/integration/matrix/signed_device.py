@@ -12,7 +12,6 @@ from adapters.matrix.credentials import Credentials
 from adapters.matrix.events import News
 from adapters.matrix.identity import IdentityFile
 from adapters.matrix.own_keys import OwnKeys
-from adapters.matrix.signing import decoded
 from adapters.matrix.verification_desk import VerificationDesk
 from tests.homeserver.account import Account
 
@@ -48,10 +47,6 @@ def new_credentials(url: str, account: Account, folder: Path) -> Credentials:
     return made
 
 
-def identity_file(folder: Path, made: Credentials) -> IdentityFile:
-    return IdentityFile(folder, made.user_id, decoded(made.store_key))
-
-
 async def happens(condition: Callable[[], bool]) -> None:
     """Wait until something is true of the device."""
     async with asyncio.timeout(20):
@@ -65,7 +60,7 @@ async def opened(folder: Path, made: Credentials, *admins: str, lasts_s: float =
     client = Client.open(folder, made)
     try:
         await client.publish()
-        own = await OwnKeys.open(client, client, identity_file(folder, made))
+        own = await OwnKeys.open(client, client, IdentityFile.beside(folder, made))
         desk = VerificationDesk(client, client, own, admins, lasts_s=lasts_s)
         yield SignedDevice(client, own, desk, [])
         await desk.close()

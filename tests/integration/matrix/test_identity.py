@@ -9,11 +9,12 @@ import pytest
 from adapters.matrix import credentials as kept
 from adapters.matrix import store
 from adapters.matrix.credentials import Credentials
+from adapters.matrix.identity import IdentityFile
 from adapters.matrix.signing import is_signed
 from adapters.matrix.wire import MatrixUnusable
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account, ask
-from tests.integration.matrix.signed_device import SignedDevice, identity_file, new_credentials, opened
+from tests.integration.matrix.signed_device import SignedDevice, new_credentials, opened
 
 
 async def served(homeserver: Homeserver, user_id: str) -> dict[str, Any]:
@@ -129,7 +130,7 @@ async def test_a_damaged_identity_stops_the_start_and_stays_as_it_is(homeserver:
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made) as bot:
         await bot.own.check()
-    file = identity_file(tmp_path, made).path
+    file = IdentityFile.beside(tmp_path, made).path
     file.write_bytes(file.read_bytes()[:-40])
     damaged = file.read_bytes()
     first = await served(homeserver, account.user_id)

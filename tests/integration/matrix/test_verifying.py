@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from adapters.matrix.identity import IdentityFile
 from adapters.matrix.verification_desk import VerificationDesk
 from tests.element import Peer
 from tests.element.peer import Trust
@@ -15,7 +16,6 @@ from tests.homeserver.account import ask
 from tests.integration.matrix.signed_device import (
     SignedDevice,
     happens,
-    identity_file,
     new_credentials,
     opened,
     running,
@@ -64,7 +64,7 @@ async def test_an_admin_verifies_the_bot_between_devices(
             assert len(await _verified(ada, bot, "")) == 7
             after = await _trusted(ada, bot)
             assert (after.device_verified, after.changed) == (True, False)
-    kept = identity_file(tmp_path, made).load()
+    kept = IdentityFile.beside(tmp_path, made).load()
     assert kept is not None
     assert [each.user_id for each in kept.verifiers] == [ada.user_id]
 
