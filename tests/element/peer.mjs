@@ -23,8 +23,8 @@ async function decryption(event) {
     };
 }
 
-async function report(event) {
-    const told = { ...event.event, room_id: event.getRoomId() ?? "" };
+async function report(event, room) {
+    const told = { ...event.event, room_id: room };
     if (event.isEncrypted()) {
         await client.decryptEventIfNeeded(event);
         // The relation stays outside of the ciphertext; the content as sent, not as a later edit has made it.
@@ -37,8 +37,8 @@ async function report(event) {
     tell("event", { event: told });
 }
 
-const inTurn = (event) => {
-    telling = telling.then(() => report(event)).catch((error) => console.error("an event was not told:", error));
+const inTurn = (event, room) => {
+    telling = telling.then(() => report(event, room)).catch((error) => console.error("an event was not told:", error));
 };
 
 const calls = {
@@ -49,8 +49,11 @@ const calls = {
         crypto.setDeviceIsolationMode(
             isolated ? new cryptoApi.OnlySignedDevicesIsolationMode() : new cryptoApi.AllDevicesIsolationMode(false),
         );
-        client.on("event", inTurn);
-        client.on("Event.decrypted", inTurn);
+        client.on("event", (event) => event.getRoomId() && inTurn(event, event.getRoomId()));
+        client.on("Event.decrypted", (event) => inTurn(event, event.getRoomId()));
+        // What passes has no room of its own.
+        client.on("RoomMember.typing", (event, member) => inTurn(event, member.roomId));
+        client.on("Room.receipt", (event, room) => inTurn(event, room.roomId));
         verifications = new Verifications(client, tell);
         await client.startClient({ initialSyncLimit: 200, pollTimeout: 10_000, disablePresence: true });
         await until(() => client.isInitialSyncComplete(), "the first sync");

@@ -155,6 +155,15 @@ class Client:
         path = f"/sendToDevice/{kind}/{self.account.device_id}{next(self._transactions)}"
         await self.request("PUT", path, {"messages": {user_id: {device_id: content}}})
 
+    async def set_typing(self, room: str, typing: bool = True) -> None:
+        """Show, or show no longer, that they type."""
+        path = f"/rooms/{quote(room)}/typing/{quote(self.user_id)}"
+        await self.request("PUT", path, {"typing": typing} | ({"timeout": 30_000} if typing else {}))
+
+    async def mark_read(self, room: str, event_id: str) -> None:
+        """Show that they have read up to a message."""
+        await self.request("POST", f"/rooms/{quote(room)}/receipt/m.read/{quote(event_id)}", {})
+
     async def upload(self, data: bytes, name: str, content_type: str) -> str:
         """Upload a file. Returns its `mxc` address."""
         headers = {"Authorization": f"Bearer {self.account.access_token}", "Content-Type": content_type}

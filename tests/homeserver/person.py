@@ -17,10 +17,14 @@ _FILTER = '{"room": {"timeline": {"limit": 1000}}}'
 
 
 class Person(Client):
-    """A client that syncs in the background; encrypted messages stay `m.room.encrypted` to it."""
+    """A client that syncs in the background; encrypted messages stay `m.room.encrypted` to it.
+
+    `to_device` is what came to its device past all rooms.
+    """
 
     def __init__(self, url: str, account: Account) -> None:
         super().__init__(url, account)
+        self.to_device: list[dict[str, Any]] = []
         self._since = ""
         self._syncing: asyncio.Task[None] | None = None
 
@@ -56,6 +60,10 @@ class Person(Client):
         for room, news in (rooms.get("join", {}) | rooms.get("leave", {})).items():
             for part in ("state", "timeline", "ephemeral"):
                 self._hear(room, news.get(part, {}).get("events", []), into_timeline=part == "timeline")
+        self.to_device += [
+            {name: event[name] for name in ("sender", "type", "content")}
+            for event in told.get("to_device", {}).get("events", [])
+        ]
         self._since = told["next_batch"]
         await self._tell()
 

@@ -27,6 +27,7 @@ from tests.homeserver.person import Person
 START_WITHIN_S = 90.0
 STOP_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.1
+_AT_ONCE = 8
 # Below the ports that the kernel gives to outgoing connections: free again when Synapse comes back.
 _PORTS = range(20_000, 30_000)
 _SERVE = Path(__file__).with_name("serve.py")
@@ -128,6 +129,18 @@ class Homeserver:
     async def person(self, name: str, url: str = "") -> Person:
         """Register somebody and start their client, which hears everything from now on; close it at the end."""
         return await Person.enter(url or self.url, await self.register(name))
+
+    async def crowd(self, room: str, size: int) -> None:
+        """Let so many new people join a public room; each costs the server about 0.1 s."""
+        turn = asyncio.Semaphore(_AT_ONCE)
+        async with aiohttp.ClientSession(self.url) as session:
+
+            async def come() -> None:
+                async with turn:
+                    guest = await self.register("guest")
+                    await ask(session, "POST", f"{V3}/rooms/{quote(room)}/join", {}, guest.access_token)
+
+            await asyncio.gather(*(come() for _ in range(size)))
 
     async def administer(self, method: str, path: str, body: Any = None) -> Any:
         """Make a request of the admin API, `path` from behind `/_synapse/admin`."""

@@ -48,6 +48,35 @@ async def test_rooms_are_joined_upgraded_and_left(homeserver: Homeserver, enter:
     await ben.until(lambda: ben.members[old][ben.user_id] == "leave")
 
 
+async def test_people_see_who_types_and_who_has_read(homeserver: Homeserver, enter: Enter) -> None:
+    ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
+    room = await ana.create_room("porch", invite=[ben.user_id])
+    await ben.join(room)
+    said = await ana.say(room, "Anybody there?")
+    await ben.mark_read(room, said)
+    await ben.set_typing(room)
+    await ana.until(lambda: ana.receipts.get((room, ben.user_id)) == said)
+    await ana.until(lambda: ana.typing.get(room) == {ben.user_id})
+    await ben.set_typing(room, typing=False)
+    await ana.until(lambda: not ana.typing[room])
+
+
+async def test_a_public_room_fills_with_people(homeserver: Homeserver, enter: Enter) -> None:
+    ana = await enter(homeserver, "ana")
+    room = await ana.create_room("market", preset="public_chat")
+    await homeserver.crowd(room, 12)
+    await ana.until(lambda: list(ana.members[room].values()).count("join") == 13)
+
+
+async def test_a_message_to_a_device_needs_no_room(homeserver: Homeserver, enter: Enter) -> None:
+    ana, eve = await enter(homeserver, "ana"), await enter(homeserver, "eve")
+    await eve.send_to_device(ana.user_id, "m.key.verification.cancel", {"code": "m.user"})
+    await ana.until(lambda: ana.to_device)
+    assert ana.to_device == [
+        {"sender": eve.user_id, "type": "m.key.verification.cancel", "content": {"code": "m.user"}}
+    ]
+
+
 async def test_a_stopped_server_comes_back_with_everything(enter: Enter, homeserver: Homeserver) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.create_room("attic")

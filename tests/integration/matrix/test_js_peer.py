@@ -35,6 +35,28 @@ async def test_two_peers_talk_encrypted(homeserver: Homeserver, enter_encrypted:
     assert "m.room.message" not in kinds
 
 
+async def test_a_peer_sees_who_types_and_who_has_read(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+    ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
+    room = await _together(ana, ben)
+    said = await ana.say(room, "Anybody there?")
+    await ben.mark_read(room, said)
+    await ben.set_typing(room)
+    await ana.until(lambda: ana.receipts.get((room, ben.user_id)) == said)
+    await ana.until(lambda: ana.typing.get(room) == {ben.user_id})
+    await ben.set_typing(room, typing=False)
+    await ana.until(lambda: not ana.typing[room])
+
+
+async def test_a_message_to_a_device_can_be_encrypted(
+    capture: Capture, homeserver: Homeserver, enter_encrypted: EnterEncrypted
+) -> None:
+    ana, ben = await enter_encrypted(homeserver, "ana", capture.url), await enter_encrypted(homeserver, "ben")
+    await _together(ana, ben)
+    await ana.send_encrypted_to_device(ben.user_id, ben.account.device_id, "m.dummy", {})
+    (sent,) = capture.made("/sendToDevice/m.room.encrypted")
+    assert list(sent.body["messages"]) == [ben.user_id]
+
+
 async def test_files_are_encrypted(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     room = await _together(ana, ben)
