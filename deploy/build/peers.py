@@ -33,7 +33,7 @@ def homeserver(environment: Mapping[str, str]) -> Path:
         install_locked(folder, "bootstrap", cache / "logs", environment, "Synapse for tests (1 of 2)")
         install_locked(folder, "synapse", cache / "logs", environment, "Synapse for tests (2 of 2)")
 
-    return _made(cache / "synapse" / key, make) / "bin" / "python"
+    return made(cache / "synapse" / key, make) / "bin" / "python"
 
 
 def client_library(environment: Mapping[str, str]) -> Path:
@@ -55,7 +55,7 @@ def client_library(environment: Mapping[str, str]) -> Path:
         except CommandFailed as failure:
             raise SetupFailed("\n".join(failure.tail) + f"\n\nnpm could not install {NPM_LOCK.name}.") from failure
 
-    return _made(cache / "element" / _key("", NPM_LOCK), make) / "node_modules"
+    return made(cache / "element" / _key("", NPM_LOCK), make) / "node_modules"
 
 
 def require_node(environment: Mapping[str, str]) -> None:
@@ -83,7 +83,7 @@ def _key(place: str, *locks: Path) -> str:
     return hashlib.sha256(b"\0".join([place.encode(), *(lock.read_bytes() for lock in locks)])).hexdigest()[:16]
 
 
-def _made(folder: Path, make: Callable[[Path], None]) -> Path:
+def made(folder: Path, make: Callable[[Path], None]) -> Path:
     """Give a folder that was made whole, making it first if need be; what an interrupted try left is removed."""
     stamp = folder / "made"
     if not stamp.exists():
