@@ -1,7 +1,7 @@
 """Finds the homeserver of an account: by its address, or by the name of the server (`.well-known`)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,15 @@ from yarl import URL
 from adapters.matrix.http import Http
 from adapters.matrix.wire import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
 
+TIMEOUT_S = 15.0
 WELL_KNOWN = "/.well-known/matrix/client"
 VERSIONS = "/_matrix/client/versions"
 SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 """A host name or address with an optional port (specification, appendix "Server Name")."""
 MXID = re.compile(r"@[!-9;-~]{1,200}:(?P<server>.+)")
+
+Ask = Callable[[str, str], Awaitable[dict[str, Any]]]
+"""Gives the JSON object at a path of a server, or raises the port's errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,20 @@ class Place:
     user_id: str = ""
 
 
-async def discover(named: str, timeout_s: float = 15.0) -> Place:
+async def ask(homeserver: str, path: str) -> dict[str, Any]:
+    """The JSON object at a path of a server. Raises the port's errors."""
+    http = Http(homeserver, timeout_s=TIMEOUT_S)
+    try:
+        return await http.ask("GET", path)
+    finally:
+        await http.close()
+
+
+async def discover(named: str, ask: Ask = ask) -> Place:
     """The homeserver of `@user:server`, `server` or an address with `https://`. Raises MatrixUnusable."""
     named = named.strip()
     if named.startswith(("http://", "https://")):
-        return Place(await _checked(_address(named), timeout_s))
+        return Place(await _checked(_address(named), ask))
     found = MXID.fullmatch(named)
     server = found["server"] if found else named
     if not SERVER_NAME.fullmatch(server):
@@ -37,8 +50,8 @@ async def discover(named: str, timeout_s: float = 15.0) -> Place:
             f"“{named}” names no homeserver. Give the account (@name:example.org), or the homeserver's address"
             " (https://matrix.example.org)."
         )
-    told = await _well_known(server, timeout_s)
-    return Place(await _checked(told or f"https://{server}", timeout_s), named if found else "")
+    told = await _well_known(server, ask)
+    return Place(await _checked(told or f"https://{server}", ask), named if found else "")
 
 
 def is_plain(homeserver: str) -> bool:
@@ -57,10 +70,10 @@ def _address(text: str) -> str:
     return str(address.origin()) + address.path.rstrip("/")
 
 
-async def _well_known(server: str, timeout_s: float) -> str:
+async def _well_known(server: str, ask: Ask) -> str:
     """The address that a server names for itself; empty when it names none (specification, "Server discovery")."""
     try:
-        told = await _asked(f"https://{server}", WELL_KNOWN, timeout_s)
+        told = await ask(f"https://{server}", WELL_KNOWN)
     except (Unsettled, Refused, LoggedOut):
         return ""
     homeserver = told.get("m.homeserver")
@@ -70,9 +83,9 @@ async def _well_known(server: str, timeout_s: float) -> str:
     return _address(address)
 
 
-async def _checked(homeserver: str, timeout_s: float) -> str:
+async def _checked(homeserver: str, ask: Ask) -> str:
     try:
-        told = await _asked(homeserver, VERSIONS, timeout_s)
+        told = await ask(homeserver, VERSIONS)
     except Limited as error:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
     except (Unsettled, Refused, LoggedOut) as error:
@@ -82,11 +95,3 @@ async def _checked(homeserver: str, timeout_s: float) -> str:
     if not isinstance(told.get("versions"), list):
         raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")
     return homeserver
-
-
-async def _asked(homeserver: str, path: str, timeout_s: float) -> dict[str, Any]:
-    http = Http(homeserver, timeout_s=timeout_s)
-    try:
-        return await http.ask("GET", path)
-    finally:
-        await http.close()

@@ -11,6 +11,10 @@ from adapters.matrix.wire import Limited, LoggedOut, MatrixUnusable, Refused, Un
 
 DEVICE_NAME = "Hearth"
 PASSWORD = "m.login.password"  # noqa: S105
+NO_PASSWORDS = (
+    "This homeserver takes no passwords for logging in. Get an access token for a new device there (its admin can make"
+    " one), and give it with --token-env and --device-id."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,12 @@ async def log_in(homeserver: str, means: Password | Token, device_id: str = "", 
     try:
         if isinstance(means, Token):
             told = await http.call("GET", "/v3/account/whoami")
-            return _access(homeserver, {**told, "access_token": means.access_token}, means.device_id)
-        await _check_flows(http)
-        return _access(homeserver, await http.call("POST", "/v3/login", _request(means, device_id)), device_id)
+            return access_of(homeserver, {**told, "access_token": means.access_token}, means.device_id)
+        if not takes_passwords(await http.call("GET", "/v3/login")):
+            raise MatrixUnusable(NO_PASSWORDS)
+        return access_of(homeserver, await http.call("POST", "/v3/login", _request(means, device_id)), device_id)
     except Refused as error:
-        raise MatrixUnusable(_refusal(error)) from error
+        raise MatrixUnusable(refusal(error)) from error
     except LoggedOut as error:
         raise MatrixUnusable("The homeserver does not know this access token.") from error
     except Limited as error:
@@ -107,15 +112,10 @@ def renewed(old: Credentials, access: Access) -> Credentials:
     return replace(old, homeserver=access.homeserver, access_token=access.access_token)
 
 
-async def _check_flows(http: Http) -> None:
-    told = await http.call("GET", "/v3/login")
+def takes_passwords(told: Mapping[str, Any]) -> bool:
+    """Whether a homeserver that was asked how one logs in names passwords."""
     flows = told.get("flows")
-    kinds = [flow.get("type") for flow in flows if isinstance(flow, Mapping)] if isinstance(flows, list) else []
-    if PASSWORD not in kinds:
-        raise MatrixUnusable(
-            "This homeserver takes no passwords for logging in. Get an access token for a new device there (its admin"
-            " can make one), and give it with --token-env and --device-id."
-        )
+    return isinstance(flows, list) and any(isinstance(flow, Mapping) and flow.get("type") == PASSWORD for flow in flows)
 
 
 def _request(means: Password, device_id: str) -> dict[str, Any]:
@@ -128,7 +128,8 @@ def _request(means: Password, device_id: str) -> dict[str, Any]:
     }
 
 
-def _access(homeserver: str, told: Mapping[str, Any], wanted: str) -> Access:
+def access_of(homeserver: str, told: Mapping[str, Any], wanted: str) -> Access:
+    """What a homeserver's answer gives. `wanted`: the device it must be. Raises MatrixUnusable."""
     values = [told.get(name) for name in ("user_id", "device_id", "access_token")]
     user_id, device_id, access_token = (value if isinstance(value, str) else "" for value in values)
     if not (user_id and device_id and access_token):
@@ -138,7 +139,8 @@ def _access(homeserver: str, told: Mapping[str, Any], wanted: str) -> Access:
     return Access(homeserver, user_id, device_id, access_token)
 
 
-def _refusal(error: Refused) -> str:
+def refusal(error: Refused) -> str:
+    """Why a login was refused, for the admin."""
     if error.code == "M_FORBIDDEN":
         return "The homeserver does not take this user and password."
     if error.code in ("M_UNKNOWN", "M_INVALID_USERNAME", "M_INVALID_PARAM"):
