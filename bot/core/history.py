@@ -102,9 +102,12 @@ class History:
         return await self.journal.sources((rows[0][0], rows[0][1])) if rows else None
 
     async def question(self, conversation: ConversationId, event_id: str) -> str | None:
-        """The text of an ended question that came as a command of its platform."""
+        """The text of a question that came as a command of its platform."""
         rows = await self._database.rows(
-            "SELECT question FROM messages WHERE conversation = ? AND event_id = ?", (conversation, event_id)
+            "SELECT COALESCE(question, CASE json_extract(message, '$.command')"
+            " WHEN 'ask' THEN json_extract(message, '$.text') END)"
+            " FROM messages WHERE conversation = ? AND event_id = ?",
+            (conversation, event_id),
         )
         return rows[0][0] if rows else None
 

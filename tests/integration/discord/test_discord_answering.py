@@ -7,7 +7,7 @@ import pytest
 import simcord
 from discord.ext import commands
 
-from adapters.discord.settings import DiscordSettings
+from adapters.discord.settings import ChannelSettings, DiscordSettings
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import House, house
 
@@ -123,6 +123,19 @@ async def test_where_the_admin_wants_it_an_answer_gets_a_thread_of_its_own(tmp_p
         (message,) = home.inbox.handled
         assert message.conversation == f"discord:{thread.id}" == f"discord:{question.id}"
         assert f"discord:{home.channel.id}" in message.audience.names
+
+
+async def test_a_single_channel_may_have_its_answers_in_threads(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        hall = home.guild.create_text_channel("hall")
+        home.settings = DiscordSettings(each_channel={home.channel.id: ChannelSettings(answer_in_thread=True)})
+        await home.restart()
+        for place in (home.channel, hall):
+            await home.ana.send(place, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        assert home.answers(await own_thread(home)) == ["where is the drive?"]
+        assert home.answers() == []
+        assert home.answers(hall) == ["where is the drive?"]
 
 
 async def test_every_message_in_its_own_thread_is_answered_there(tmp_path: Path) -> None:

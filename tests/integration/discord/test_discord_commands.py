@@ -207,7 +207,7 @@ async def test_a_channel_that_is_shut_gets_a_sentence(tmp_path: Path) -> None:
         assert house.inbox.handled == []
 
 
-async def test_sentences_follow_the_language_of_the_person(tmp_path: Path) -> None:
+async def test_names_of_commands_come_in_the_persons_language(tmp_path: Path) -> None:
     async with furnished_house(tmp_path) as house:
         french = {
             command["name"]: command["name_localizations"] for command in house.env.backend.commands[None].values()

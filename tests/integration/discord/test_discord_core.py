@@ -49,7 +49,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(wire: Wire, pieces: Sequence[str] = ANSWER, **settings: object) -> AsyncIterator[House]:
+async def house(
+    wire: Wire, pieces: Sequence[str] = ANSWER, *, held: bool = False, **settings: object
+) -> AsyncIterator[House]:
+    """With `held` the engine holds back from the start."""
     for name, text in DOCUMENTS.items():
         folder = wire.folder / "documents" / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +63,8 @@ async def house(wire: Wire, pieces: Sequence[str] = ANSWER, **settings: object) 
         "accounts": [f"discord:role:{home.role('Keepers').id}"],
     }
     engine = ScriptedEngine(lambda _: pieces, capacity=2)
+    if held:
+        engine.gate.clear()
     async with running_core(wire.folder, engine=engine, readers=readers, **settings) as core, wire.living(core.inbox):
         await wire.until(lambda: "ask" in wire.server.commands.names())
         yield House(wire, core)
@@ -199,3 +204,47 @@ async def test_nothing_of_a_restricted_collection_or_of_a_private_answer_shows_u
             f"{channel}#private:{keeper.id}",
         ]
         assert await hearth.states() == ["answered"] * 3
+
+
+async def test_an_answer_that_a_restart_interrupts_goes_on_in_the_same_message(wire: Wire) -> None:
+    async with house(wire) as hearth:
+        await hearth.half()
+        (message,) = wire.channel.said_by_bot
+    async with house(wire) as hearth:
+        await wire.until(lambda: "Try again" in message.buttons)
+        await hearth.ended()
+        assert await hearth.states() == ["answered"]
+    assert wire.channel.said_by_bot == [message]
+    assert message.content.startswith("".join(ANSWER))
+    assert message.content.count(ANSWER[0]) == 1
+
+
+async def test_a_question_that_is_edited_after_a_restart_starts_over(wire: Wire) -> None:
+    async with house(wire) as hearth:
+        question = await hearth.half()
+    async with house(wire, held=True) as hearth:
+        await wire.until(lambda: hearth.core.engine.prompts)
+        await wire.channel.edit(question, "<@bot> Where is the backup drive, exactly?")
+        await wire.until(lambda: len(hearth.core.engine.prompts) == 2)
+        await hearth.rest()
+        assert await hearth.states() == ["answered"]
+        assert "exactly?" in hearth.core.engine.prompts[1].tail
+    assert len(wire.shown) == 1
+
+
+async def test_a_slash_command_of_an_earlier_process_is_asked_again_until_it_is_forgotten(wire: Wire) -> None:
+    async with house(wire) as hearth:
+        asked = await wire.channel.command(wire.ana, "ask", question="Where is the backup drive?")
+        await wire.until(lambda: asked.seen and "Try again" in asked.seen[0].buttons)
+        await hearth.ended()
+    async with house(wire) as hearth:
+        again = await wire.channel.press(wire.ana, asked.seen[0], "Try again")
+        await wire.until(lambda: again.seen and "Try again" in again.seen[0].buttons)
+        await hearth.ended()
+        assert await hearth.states() == ["answered"] * 2
+        assert hearth.core.engine.prompts[0].tail.endswith("Where is the backup drive?")
+        forgotten = await wire.channel.command(wire.ana, "forget")
+        await wire.until(lambda: forgotten.texts and "Forgotten" in forgotten.texts[0])
+        gone = await wire.channel.press(wire.ana, asked.seen[0], "Try again")
+        await wire.until(lambda: gone.texts == ["I no longer have this question. Please ask it again."])
+        await hearth.ended()

@@ -192,18 +192,3 @@ async def test_an_edit_that_comes_while_the_question_is_still_read_is_followed(
         await inbox.idle()
     assert [message.text for message in inbox.handled] == ["one"]
     assert [message.text for message in inbox.revised] == ["one more"]
-
-
-async def test_links_under_a_slash_commands_answer_do_not_unfold(wire: Wire) -> None:
-    async def script(message: Message, reply: Reply) -> None:
-        await reply.finish(Closing("See https://example.org", timings=TOOK))
-
-    inbox = FakeInbox(script)
-    async with wire.living(inbox):
-        await wire.until(lambda: "ask" in wire.server.commands.names())
-        for private in (False, True):
-            asked = await wire.channel.command(wire.ana, "ask", question="where?", private=private)
-            await wire.until(lambda asked=asked: asked.texts == ["See https://example.org"])
-            assert asked.private is private
-            assert discord.MessageFlags._from_value(asked.seen[0].flags).suppress_embeds
-        await inbox.idle()
