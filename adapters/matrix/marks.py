@@ -13,7 +13,7 @@ from adapters.matrix.private_file import write_private
 
 log = logging.getLogger(__name__)
 
-FILE = "matrix-marks.json"
+FILE = "marks.json"
 SAVED_EVERY_S = 1.0
 ROOMS_KEPT = 5000
 THREADS_KEPT = 2000

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from deploy.build import peers
 from deploy.build.progress import SetupFailed
 from tests.element import Peer
+from tests.fakes.matrix_resident import Resident
 from tests.homeserver import Capture, Homeserver, Person
 
 Enter = Callable[..., Awaitable[Person]]
@@ -93,3 +95,11 @@ async def capture(homeserver: Homeserver) -> AsyncIterator[Capture]:
     """A proxy in front of the homeserver without limits."""
     async with Capture.before(homeserver.url) as proxy:
         yield proxy
+
+
+@pytest.fixture
+async def resident(homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[Resident]:
+    """Hearth with an account on the homeserver without limits, not started; stopped at the end of the test."""
+    resident = await Resident.at(homeserver, tmp_path)
+    yield resident
+    await resident.stop()
