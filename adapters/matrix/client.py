@@ -4,9 +4,12 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from peewee import PeeweeException  # type: ignore[import-untyped]
 
 from adapters.matrix import files, parsing, store
 from adapters.matrix.credentials import Credentials
@@ -29,6 +32,8 @@ TIMELINE = 50
 """Events of a room that a sync brings; what is more is paged back to."""
 FIRST_SYNC_S = 300.0
 """Longest wait for a sync that tells of all rooms: a server may collect it for minutes."""
+GATHERINGS = 5
+"""How often the members of a room are asked for while they change."""
 ANSWER_S = 15.0
 """What a sync may take beyond the time for which the server was asked to wait."""
 
@@ -92,19 +97,8 @@ class Client:
         The rooms' state is asked for once in a process: a sync tells only what has changed.
         """
         async with self._syncing:
-            if since and not self._roster.told:
-                # Synapse gives its last answer again for two minutes where the same is asked, the timeout included.
-                self._roster.take(await self._ask_sync("", secrets.randbelow(1000) / 1000))
-            answer = await self._ask_sync(since, timeout_s)
-            for room_id in self._roster.take(answer):
-                self._sharing.forget(room_id)
-            self._upkeep.told(answer)
-            news = await self._reader.news(answer)
-            try:
-                await self._upkeep.run()
-            except (Unsettled, Refused, LoggedOut) as error:
-                log.warning("Matrix: keys could not be brought up to date: %s", error)
-            return news
+            with _writing():
+                return await self._sync(since, timeout_s)
 
     def room(self, room_id: str) -> Room | None:
         """A room we are in, as the last sync left it."""
@@ -118,7 +112,8 @@ class Client:
         # Reactions are not encrypted by any client: servers count them.
         if room.encrypted and kind != "m.reaction":
             await self._gather(room)
-            kind, content = "m.room.encrypted", await self._sharing.encrypt(room, kind, content)
+            with _writing():
+                kind, content = "m.room.encrypted", await self._sharing.encrypt(room, kind, content)
         answer = await self.call("PUT", "/v3" + path("rooms", room_id, "send", kind, tx_id), content)
         return _event_id(answer)
 
@@ -186,6 +181,21 @@ class Client:
         """Leave a room, or decline an invitation to it."""
         await self.call("POST", "/v3" + path("rooms", room_id, "leave"), {})
 
+    async def _sync(self, since: str, timeout_s: float) -> News:
+        if since and not self._roster.told:
+            # Synapse gives its last answer again for two minutes where the same is asked, the timeout included.
+            self._roster.take(await self._ask_sync("", secrets.randbelow(1000) / 1000))
+        answer = await self._ask_sync(since, timeout_s)
+        for room_id in self._roster.take(answer):
+            self._sharing.forget(room_id)
+        self._upkeep.told(answer)
+        news = await self._reader.news(answer)
+        try:
+            await self._upkeep.run()
+        except (Unsettled, Refused, LoggedOut) as error:
+            log.warning("Matrix: keys could not be brought up to date: %s", error)
+        return news
+
     async def _ask_sync(self, since: str, timeout_s: float) -> dict[str, Any]:
         query = [("filter", _filter(first=not since)), ("timeout", str(int(timeout_s * 1000)))]
         longest_s = timeout_s + self._timeout_s + ANSWER_S if since else FIRST_SYNC_S
@@ -195,12 +205,18 @@ class Client:
 
     async def _gather(self, room: KnownRoom) -> None:
         """Know everybody in a room; syncs tell only of those who speak, and of changes."""
-        if room.complete:
-            return
-        raw = await self.call(
-            "GET", "/v3" + path("rooms", room.room_id, "members"), query=[("not_membership", "leave")]
-        )
-        room.gather(event for each in items(raw.get("chunk")) if (event := parsing.event(each, room.room_id)))
+        for _ in range(GATHERINGS):
+            if room.complete:
+                return
+            changes = room.changes
+            raw = await self.call(
+                "GET", "/v3" + path("rooms", room.room_id, "members"), query=[("not_membership", "leave")]
+            )
+            # Else a sync has told of somebody meanwhile, who may be missing in this list, or still in it.
+            if room.changes == changes:
+                room.gather(event for each in items(raw.get("chunk")) if (event := parsing.event(each, room.room_id)))
+        if not room.complete:
+            raise Unsettled("people come and go faster than the homeserver lists them")
 
     async def _place(self, room_id: str, event_id: str, side: str) -> str:
         raw = await self.call("GET", "/v3" + path("rooms", room_id, "context", event_id), query=[("limit", "0")])
@@ -208,6 +224,15 @@ class Client:
         if not place:
             raise Refused(404, "M_NOT_FOUND", raw)
         return place
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Raises Unsettled where the key store cannot be written, as on a full disk."""
+    try:
+        yield
+    except PeeweeException as error:
+        raise Unsettled(f"the key store could not be written: {error}") from error
 
 
 def _event_id(answer: Json) -> str:

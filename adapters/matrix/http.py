@@ -29,7 +29,11 @@ def path(*parts: str) -> str:
 
 
 class Http:
-    """One homeserver, with the token of an account (empty: none yet). Nothing is ever tried twice."""
+    """One homeserver, with the token of an account (empty: none yet).
+
+    Nothing is tried twice, except by aiohttp: a GET, PUT or DELETE, which the specification lets be repeated, when a
+    connection that was kept open turns out to be closed.
+    """
 
     def __init__(self, homeserver: str, access_token: str = "", timeout_s: float = 30.0) -> None:
         self._base = homeserver.rstrip("/")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache
-from nio.crypto import InboundGroupSession, Olm  # type: ignore[import-untyped]
+from nio.crypto import InboundGroupSession, Olm, OutboundSession  # type: ignore[import-untyped]
 from nio.events import OlmEvent  # type: ignore[import-untyped]
 from nio.events.common import KeyVerificationEventMixin  # type: ignore[import-untyped]
 
@@ -148,6 +148,21 @@ class Machine(Olm):  # type: ignore[misc]
             "session_id": session.id,
         }
 
+    def room_key(self, room_id: str) -> Json:
+        """The key of the room's shared session, from the next message on."""
+        session = self.outbound_group_sessions[room_id]
+        named = {"algorithm": MEGOLM, "room_id": room_id, "session_id": session.id}
+        return {**named, "session_key": session.session_key}
+
+    def seal_to_device(self, user_id: str, device_id: str, kind: str, content: Json) -> Json | None:
+        """The content of an `m.room.encrypted` for one device; None where there is no session with it."""
+        device = self.device_store[user_id][device_id]
+        session = self.session_store.get(device.curve25519)
+        if session is None:
+            return None
+        sealed: Json = self._olm_encrypt(session, device, kind, content)
+        return sealed
+
     def knows(self, session_id: str) -> bool:
         """Whether the key of a room's session has come."""
         return session_id in self._rooms_sessions
@@ -157,6 +172,16 @@ class Machine(Olm):  # type: ignore[misc]
 
     def check_if_wedged(self, event: object) -> None:
         """Nothing: requests for keys are answered by nobody else's device, and nio keeps each for ever."""
+
+    def create_session(self, one_time_key: str, curve_key: str) -> OutboundSession:
+        """Begin a session with a device. Raises ValueError where these are no keys.
+
+        As nio does, but the account, which this does not change, is not written for each.
+        """
+        session = OutboundSession(self.account, curve_key, one_time_key)
+        self.session_store.add(curve_key, session)
+        self.save_session(curve_key, session)
+        return session
 
     def create_group_session(
         self, sender_key: str, sender_fp_key: str, room_id: str, session_id: str, session_key: str

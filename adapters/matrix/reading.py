@@ -1,6 +1,5 @@
 """Reads what the homeserver tells, decrypting on the way; nothing in it raises, and others get a turn in between."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,9 +9,6 @@ from adapters.matrix.machine import Machine
 from adapters.matrix.parsing import items, mapping, text
 from adapters.matrix.upkeep import Upkeep
 from adapters.matrix.wire import Unsettled
-
-CHUNK = 20
-"""Events or to-device messages that are decrypted without giving others a turn."""
 
 
 class Reader:
@@ -46,12 +42,9 @@ class Reader:
 
     async def events(self, raw: object, room_id: str) -> tuple[Event, ...]:
         """Events of a room, in the order in which they came."""
-        events: list[Event] = []
-        listed = items(raw)
-        for start in range(0, len(listed), CHUNK):
-            events.extend(event for each in listed[start : start + CHUNK] if (event := self.event(each, room_id)))
-            await asyncio.sleep(0)
-        return tuple(events)
+        events: list[Event | None] = []
+        await self._machine.store.by_turns(items(raw), lambda each: events.append(self.event(each, room_id)))
+        return tuple(event for event in events if event)
 
     def event(self, raw: object, room_id: str) -> Event | None:
         """An event of a room; None where it is no event."""
@@ -75,11 +68,7 @@ class Reader:
     async def _to_device(self, raw: Sequence[object]) -> list[ToDevice]:
         messages = [message for each in raw if (message := parsing.to_device(each))]
         opened: list[ToDevice | None] = []
-        for start in range(0, len(messages), CHUNK):
-            # One wait for the disk for all of them.
-            with self._machine.store.database.atomic():
-                opened.extend(self._open(message) for message in messages[start : start + CHUNK])
-            await asyncio.sleep(0)
+        await self._machine.store.by_turns(messages, lambda message: opened.append(self._open(message)))
         return [message for message in opened if message]
 
     def _open(self, message: ToDevice) -> ToDevice | None:

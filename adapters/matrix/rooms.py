@@ -29,11 +29,15 @@ ABOVE_ALL = 2**53 - 1
 
 @dataclass
 class KnownRoom:
-    """A room, kept up to date by `apply`. `users` holds who is joined or invited; `complete`: it holds all of them."""
+    """A room, kept up to date by `apply`. `users` holds who is joined or invited; `complete`: it holds all of them.
+
+    `changes` counts what was told of members.
+    """
 
     room_id: str
     encrypted: bool = False
     complete: bool = False
+    changes: int = 0
     users: dict[str, str] = field(default_factory=dict)
     rotation_messages: int = ROTATION_MESSAGES
     rotation_s: float = ROTATION_S
@@ -105,6 +109,7 @@ class KnownRoom:
         return powers, default
 
     def _take_member(self, event: Event) -> None:
+        self.changes += 1
         user = event.state_key or ""
         membership = text(event.content.get("membership"))
         if membership in INSIDE:

@@ -44,6 +44,7 @@ class Roster:
         if mapping(told.get("timeline")).get("limited") is True:
             # Who came and went meanwhile is told of those alone who spoke.
             room.complete = False
+            room.changes += 1
         for raw in _events(told):
             if event := parsing.event(raw, room_id):
                 room.apply(event)

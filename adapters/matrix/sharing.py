@@ -12,6 +12,9 @@ from adapters.matrix.rooms import KnownRoom
 from adapters.matrix.upkeep import Upkeep, to_device_path
 from adapters.matrix.wire import Server
 
+DEVICES = 100
+"""Devices that get their key with one request: about 100 KB."""
+
 
 class Sharing:
     """The outgoing sessions of all rooms. Senders of one room take turns; who breaks off leaves nothing half done."""
@@ -60,20 +63,29 @@ class Sharing:
         return self._machine.outbound_group_sessions[room_id]
 
     async def _share(self, room_id: str, readers: set[str]) -> None:
+        """Give the key to the devices that lack it, from the next message on."""
         session = self._machine.outbound_group_sessions[room_id]
-        # nio gives the key to the devices that lack it, and makes a new session where this one counts as shared.
-        session.shared = False
-        shares = self._machine.share_group_session_parallel(room_id, list(readers), ignore_unverified_devices=True)
-        while True:
-            with self._machine.store.database.atomic():
-                share = next(shares, None)
-            if share is None:
-                break
-            devices, messages = share
-            await self._server.call("PUT", to_device_path("m.room.encrypted"), messages)
-            session.users_shared_with |= devices
+        lacking = sorted(self._devices(readers) - session.users_shared_with)
+        key = self._machine.room_key(room_id)
+        for start in range(0, len(lacking), DEVICES):
+            session.users_shared_with |= await self._give(lacking[start : start + DEVICES], key)
         session.mark_as_shared()
+
+    async def _give(self, devices: list[tuple[str, str]], key: Json) -> set[tuple[str, str]]:
+        """Send a key to devices; those with which there is a session, and which so got it."""
+        messages: dict[str, dict[str, Any]] = {}
+
+        def seal(device: tuple[str, str]) -> None:
+            sealed = self._machine.seal_to_device(*device, "m.room_key", key)
+            if sealed is not None:
+                messages.setdefault(device[0], {})[device[1]] = sealed
+
+        await self._machine.store.by_turns(devices, seal)
+        if messages:
+            await self._server.call("PUT", to_device_path("m.room.encrypted"), {"messages": messages})
+        return {(user, device) for user, theirs in messages.items() for device in theirs}
 
     def _devices(self, users: set[str]) -> set[tuple[str, str]]:
         store = self._machine.device_store
-        return {(user, device.id) for user in users for device in store.active_user_devices(user)}
+        devices = {(user, device.id) for user in users for device in store.active_user_devices(user)}
+        return devices - {(self._machine.user_id, self._machine.device_id)}

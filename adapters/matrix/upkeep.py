@@ -21,8 +21,6 @@ FEDERATION_MS = 5000
 """How long the server may ask other servers for keys (10,000 by the specification): messages wait meanwhile."""
 AGAIN_S = 600.0
 """How long devices and servers that gave no keys are left alone."""
-CHUNK = 10
-"""Users or devices whose answers are taken in at once, without giving others a turn: each writes to the disk."""
 
 
 class Upkeep:
@@ -95,11 +93,7 @@ class Upkeep:
             self._outdated |= set(asked)
             raise
         told = mapping(answer.get("device_keys"))
-        for start in range(0, len(asked), CHUNK):
-            with self._machine.store.database.atomic():
-                for user in asked[start : start + CHUNK]:
-                    self._take_devices(user, told.get(user))
-            await asyncio.sleep(0)
+        await self._machine.store.by_turns(asked, lambda user: self._take_devices(user, told.get(user)))
 
     def _take_devices(self, user: str, told: object) -> None:
         if not isinstance(told, dict):
@@ -127,20 +121,18 @@ class Upkeep:
             self._leave_alone((user, device))
         answer = await self._server.call("POST", "/v3/keys/claim", {"one_time_keys": asked, "timeout": FEDERATION_MS})
         told = mapping(answer.get("one_time_keys"))
-        for start in range(0, len(wanted), CHUNK):
-            with self._machine.store.database.atomic():
-                for user, device in wanted[start : start + CHUNK]:
-                    self._take_key(user, device, mapping(told.get(user)).get(device))
-            await asyncio.sleep(0)
+        await self._machine.store.by_turns(wanted, lambda pair: self._take_key(pair, mapping(told.get(pair[0]))))
 
-    def _take_key(self, user: str, device: str, key: object) -> None:
+    def _take_key(self, pair: tuple[str, str], keys: Json) -> None:
+        user, device = pair
+        key = keys.get(device)
         if not isinstance(key, Mapping) or not key:
             return
         try:
             self._machine.handle_response(KeysClaimResponse({user: {device: dict(key)}}, {}))
         except HOSTILE:
             return
-        self._later.pop((user, device), None)
+        self._later.pop(pair, None)
 
     async def _mend(self) -> None:
         """Begin new sessions with devices whose messages could not be opened, and tell them."""

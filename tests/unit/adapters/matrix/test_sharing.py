@@ -158,6 +158,35 @@ async def test_somebody_whose_server_is_away_holds_up_nobody(devices: list[Devic
     assert len([path for path, body in exchange.bodies if BEN in body.get("device_keys", {})]) == 1
 
 
+async def test_a_device_that_had_no_key_to_give_is_not_taken_for_told(
+    devices: list[Device], exchange: KeyExchange
+) -> None:
+    bot, ana, _ = await published(devices)
+    keys, fallback = exchange.one_time.pop((ANA, ana.device_id)), exchange.fallback.pop((ANA, ana.device_id))
+    await bot.sharing.encrypt(bot.room(ANA), "m.room.message", SAID)
+    exchange.one_time[ANA, ana.device_id], exchange.fallback[ANA, ana.device_id] = keys, fallback
+    bot.upkeep._later.clear()
+    content = await bot.sharing.encrypt(bot.room(ANA), "m.room.message", SAID)
+    await ana.receive()
+    event = ana.read(BOT, content)
+    assert event and event.content == SAID
+
+
+async def test_a_key_that_comes_late_opens_what_came_before(devices: list[Device]) -> None:
+    bot, ana, _ = await published(devices)
+    content = await ana.sharing.encrypt(ana.room(BOT), "m.room.message", SAID)
+    event = bot.read(ANA, content)
+    assert event and (event.type, event.session_id) == ("m.room.encrypted", content["session_id"])
+    news = await bot.reader.news(bot.sync())
+    [key] = news.to_device
+    assert (key.type, key.content["session_id"], "session_key" in key.content) == (
+        "m.room_key",
+        event.session_id,
+        False,
+    )
+    assert bot.reader.decrypt(event).content == SAID
+
+
 async def test_a_restarted_device_reads_what_it_read_and_is_read(devices: list[Device]) -> None:
     bot, ana, _ = await published(devices)
     content = await ana.sharing.encrypt(ana.room(BOT), "m.room.message", SAID)
