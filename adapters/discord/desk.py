@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 ADMINS_ONLY = frozenset({"reindex", "stats"})
 STOPS_KEPT = 200
-STANDING_WITHIN_S = 1.5
+STANDING_WITHIN_S = 1.0
 """Discord waits 3 seconds for the acknowledgement, and this may be asked before it."""
 
 

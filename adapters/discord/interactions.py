@@ -154,7 +154,7 @@ class InteractionPlace:
                     channel_id = (await self._bot.create_dm(discord.Object(self._grant.user_id))).id
             self._elsewhere = self._place(channel_id)
             log.info("The token of interaction %d ends, its answer goes on elsewhere.", self._grant.interaction_id)
-            if not self._is_taken:
+            if self._grant.original_id and not self._is_taken:
                 await self._clear(self._grant.original_id)
         return self._elsewhere
 
