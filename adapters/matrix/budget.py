@@ -195,7 +195,7 @@ class Turns:
         self._final = False
 
     def wait_s(self, now: float, *, final: bool = False) -> float:
-        """Seconds until such an event may go."""
+        """Seconds until such an event may go; asked right before it does, so that it counts as what it is."""
         self._final = final
         return self._budget.wait_s(self._share, "final" if final else self._kind, now)
 

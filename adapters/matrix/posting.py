@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from nio.crypto.attachments import encrypt_attachment
+from nio.crypto.attachments import encrypt_attachment  # type: ignore[import-untyped]
 
 from adapters.matrix import contents
 from adapters.matrix.background import Background

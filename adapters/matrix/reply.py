@@ -129,8 +129,12 @@ class MatrixReply:
         self._text, self._below, self._ended = text, below, True
         try:
             await self._showing.finish(text)
-        finally:
-            self._close()
+        except ReplyFailed:
+            self._opened.discard(self)
+            raise
+        finally:  # cancelled, its text is still on the way, and stays among the open ones for `abandon`
+            self._let_go()
+        self._opened.discard(self)
 
     def _show(self, text: str, *, at_once: bool = False) -> None:
         try:
@@ -140,9 +144,12 @@ class MatrixReply:
             raise
 
     def _close(self) -> None:
+        self._let_go()
+        self._opened.discard(self)
+
+    def _let_go(self) -> None:
         self._place.rest()
         self._share.close()
-        self._opened.discard(self)
 
     def due(self, text: str) -> Allowance | None:
         """What the next request on the way to showing a text has to wait for."""

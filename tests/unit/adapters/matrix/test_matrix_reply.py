@@ -275,3 +275,18 @@ async def test_an_abandoned_reply_shows_no_more_and_leaves_what_is_there() -> No
     await settled()
     assert room.texts() == ["The first. "]
     assert opened == set()
+
+
+async def test_a_cancelled_finish_types_no_longer_and_its_text_still_arrives() -> None:
+    room, opened = MemoryRoom(), set[MatrixReply]()
+    reply = MatrixReply(QUESTION, room, lifted(), opened)
+    await reply.open(1, (), Notes().record)
+    finishing = asyncio.create_task(reply.finish(Closing("The end.")))
+    await asyncio.sleep(0)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    await settled()
+    assert room.texts() == ["The end."]
+    assert room.rests == 1
+    assert opened == {reply}
