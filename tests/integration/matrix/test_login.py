@@ -1,5 +1,6 @@
 """A login and what it sets up on disk and on a real Synapse: the first one, later ones, and those that fail."""
 
+import asyncio
 import contextlib
 import stat
 from collections.abc import AsyncIterator
@@ -10,9 +11,9 @@ import pytest
 from adapters.matrix import credentials as kept
 from adapters.matrix.discovery import discover
 from adapters.matrix.identity import IdentityFile
-from adapters.matrix.login import Password, Token
+from adapters.matrix.login import Connection, Password, Token
 from adapters.matrix.setting_up import SetUp, earlier, setting_up
-from adapters.matrix.wire import MatrixUnusable
+from adapters.matrix.wire import LoggedOut, MatrixUnusable
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened
@@ -199,6 +200,27 @@ async def test_a_login_that_the_server_limits_tells_how_long(tmp_path: Path) -> 
         with pytest.raises(MatrixUnusable, match=r"no more logins for now: try again in \d+ (minutes|seconds)"):
             await house.log_in()
         assert not house.folder.exists()
+    finally:
+        server.close()
+
+
+async def test_a_soft_logout_is_followed_by_a_login_into_the_same_device(tmp_path: Path) -> None:
+    server = Homeserver(settings={"session_lifetime": "15s"})
+    try:
+        await server.start()
+        house = House(tmp_path / "matrix", server, await server.register("hearth"))
+        await house.log_in()
+        first = house.kept
+        connection = Connection(first)
+        with pytest.raises(LoggedOut) as logged_out:
+            async with asyncio.timeout(60):
+                while await connection.call("GET", "/v3/account/whoami"):
+                    await asyncio.sleep(0.5)
+        await connection.close()
+        assert logged_out.value.soft
+        account = await house.log_in()
+        assert not account.is_new_device
+        assert (house.kept.device_id, house.kept.store_key) == (first.device_id, first.store_key)
     finally:
         server.close()
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapters.matrix import verification_post
 from adapters.matrix.cross_signing import Standing
@@ -393,3 +395,40 @@ async def test_closing_in_the_middle_leaves_nothing_behind(house: House) -> None
         await house.desk.close()
     assert house.desk.open == 0
     assert house.wire.posts == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+KINDS = st.sampled_from(["request", "ready", "start", "accept", "key", "mac", "done", "cancel", "", "x"])
+FIELDS = st.sampled_from(
+    ["transaction_id", "from_device", "methods", "key", "mac", "keys", "method", "to", "m.relates_to"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.lists(st.tuples(KINDS, st.dictionaries(FIELDS, JSON), st.booleans(), st.booleans()), max_size=12))
+async def test_whatever_an_admin_or_a_stranger_sends_the_desk_goes_on_and_stays_bounded(
+    house: House, steps: list[tuple[str, dict[str, Any], bool, bool]]
+) -> None:
+    valid = house.ada("t").request()
+    relation = {"m.relates_to": {"rel_type": "m.reference", "event_id": "$e"}}
+    for number, (kind, content, is_admin, is_whole) in enumerate(steps):
+        sender = ADA if is_admin else "@eve:elsewhere"
+        whole = {**START, **valid, **relation, **content} if is_whole else content
+        await house.desk.to_device(ToDevice(sender, PREFIX + kind, whole))
+        await house.desk.room_event(Event(ROOM, f"$e{number}", sender, PREFIX + kind, whole))
+        await house.desk.room_event(
+            Event(ROOM, "$e", sender, "m.room.message", {**whole, "msgtype": f"{PREFIX}request"})
+        )
+    await house.desk.settled()
+    assert house.desk.open <= OPEN_EACH
+    assert house.verifiers == []
+    assert [kind for kind, _ in await house.tell("request", house.ada("after all").request())] in (
+        ["ready"],
+        ["cancel", "ready"],  # the oldest of her own makes room
+    )
+    await house.tell("cancel", {"transaction_id": "after all"})
+    house.desk._verifications._over.clear()
