@@ -192,6 +192,14 @@ async def test_a_question_taken_back_is_withdrawn() -> None:
         assert it.inbox.withdrawn == [(f"matrix:{ROOM}", asked.event_id)]
 
 
+async def test_in_a_room_that_we_are_put_out_of_answers_end() -> None:
+    async with scene() as it:
+        asked = await it.hear("Hearth: where?")
+        await it.hear("where?", room_id=CHAT)
+        await it.intake.left(ROOM)
+        assert it.inbox.withdrawn == [(f"matrix:{ROOM}", asked.event_id)]
+
+
 async def test_what_an_earlier_process_left_is_followed() -> None:
     async with scene() as it:
         asked = it.wire.say("Hearth: where?")
