@@ -67,7 +67,11 @@ class Peer(Client):
         self._node = await NodeProcess.start(self._heard)
         who = {"user": account.user_id, "token": account.access_token, "device": account.device_id}
         how = {"password": account.password, "isolated": isolated, "signed": signed}
-        await self._node.call("start", url=url, **who, **how)
+        try:
+            await self._node.call("start", url=url, **who, **how)
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     @property

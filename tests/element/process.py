@@ -53,6 +53,8 @@ class NodeProcess:
 
     async def call(self, name: str, **about: Any) -> Any:
         """Call one of the script's functions; raises CallFailed with the library's words, or if Node is gone."""
+        if self._reading[0].done():
+            raise CallFailed(f"Node is gone:\n{self._told()}")
         number = next(self._ids)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         assert self._process.stdin is not None

@@ -48,6 +48,8 @@ class Homeserver:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._config, self._secret = configuration.write(self.folder, self.port, lifted, settings or {})
+        # Asked once: a test may change the environment later.
+        self._python = peers.homeserver(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: Account | None = None
         self._accounts = 0
@@ -78,7 +80,7 @@ class Homeserver:
             return
         with (self.folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [peers.homeserver(os.environ), "-P", _SERVE, "--config-path", self._config],
+                [self._python, "-P", _SERVE, "--config-path", self._config],
                 cwd=self.folder,
                 stdin=subprocess.PIPE,
                 stdout=output,

@@ -1,7 +1,10 @@
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from tests.element import Peer
-from tests.homeserver import Capture, Homeserver
+from tests.element.process import CallFailed
+from tests.homeserver import Capture, Homeserver, contents
 
 EnterEncrypted = Callable[..., Awaitable[Peer]]
 
@@ -53,8 +56,24 @@ async def test_a_message_to_a_device_can_be_encrypted(
     ana, ben = await enter_encrypted(homeserver, "ana", capture.url), await enter_encrypted(homeserver, "ben")
     await _together(ana, ben)
     await ana.send_encrypted_to_device(ben.user_id, ben.account.device_id, "m.dummy", {})
+    await capture.until(lambda: capture.made("/sendToDevice/m.room.encrypted"))
     (sent,) = capture.made("/sendToDevice/m.room.encrypted")
     assert list(sent.body["messages"]) == [ben.user_id]
+
+
+async def test_what_the_library_refuses_is_told_in_its_words(
+    homeserver: Homeserver, enter_encrypted: EnterEncrypted
+) -> None:
+    ana = await enter_encrypted(homeserver, "ana", signed=False)
+    with pytest.raises(CallFailed, match="the file's hash differs"):
+        await ana.read_encrypted_file(await _broken_file(ana))
+
+
+async def _broken_file(ana: Peer) -> contents.Content:
+    """The content of an encrypted file whose bytes are others than those that were sent."""
+    url = await ana.upload(b"other bytes", "note.txt", "application/octet-stream")
+    key = {"kty": "oct", "alg": "A256CTR", "ext": True, "k": "A" * 43, "key_ops": ["decrypt"]}
+    return {"file": {"v": "v2", "url": url, "key": key, "iv": "A" * 22, "hashes": {"sha256": "A" * 43}}}
 
 
 async def test_files_are_encrypted(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
