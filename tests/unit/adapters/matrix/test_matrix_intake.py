@@ -1,6 +1,7 @@
 """What people write, edit and take back reaches the core once, and nothing else does."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,9 +113,8 @@ async def test_being_logged_out_is_passed_on() -> None:
 
 async def test_a_room_that_we_are_not_in_is_left_alone() -> None:
     async with scene() as it:
-        event = it.wire.say("Hearth: hi")
-        it.wire.kick(ROOM)
-        assert await it.intake.take(event) is None
+        elsewhere = replace(it.wire.say("Hearth: hi"), room_id="!elsewhere:home.example")
+        assert await it.intake.take(elsewhere) is None
         assert it.taken == []
 
 
