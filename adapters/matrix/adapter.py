@@ -1,7 +1,6 @@
 """The Matrix adapter: the account as `hearth matrix login` left it, connected for as long as it runs."""
 
 import asyncio
-import base64
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +23,7 @@ from adapters.matrix.presence import Manners, Presence
 from adapters.matrix.profile import name_account
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.verification_desk import VerificationDesk
-from adapters.matrix.wire import LoggedOut, Refused, Unsettled
+from adapters.matrix.wire import LoggedOut, Refused, Unsettled, Wire
 from bot.core.events import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
@@ -70,8 +69,7 @@ class MatrixAdapter:
         credentials = await asyncio.to_thread(load, self._folder)
         client = self._client = Client.open(self._folder, credentials, self._settings.request_timeout_s)
         self._answers = Answers(client, self._budget)
-        file = IdentityFile(self._folder, credentials.user_id, base64.b64decode(credentials.store_key))
-        self._own = await OwnKeys.open(client, client, file)
+        self._own = await OwnKeys.open(client, client, IdentityFile.beside(self._folder, credentials))
         marks = Marks(self._folder)
         await marks.load()
         background = Background()
@@ -136,10 +134,10 @@ class MatrixAdapter:
         raise AssertionError  # counting never ends
 
 
-def direct_room(client: Client, marks: Marks, user_id: str) -> str:
+def direct_room(wire: Wire, marks: Marks, user_id: str) -> str:
     """The room of our direct chat with a user, where we last heard something first; empty when there is none."""
     for room_id in reversed(marks.kept.seen):
-        room = client.room(room_id)
+        room = wire.room(room_id)
         if room is not None and room.is_direct and user_id in room.names:
             return room_id
     return ""

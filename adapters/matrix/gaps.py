@@ -47,14 +47,14 @@ def _invitation(events: Sequence[Event], join: int, us: str) -> int:
     return join
 
 
-def due(events: Sequence[Event], settings: MatrixSettings, behind: bool) -> list[Event]:
+def due(events: Sequence[Event], us: str, settings: MatrixSettings, behind: bool) -> list[Event]:
     """What is still to be dealt with: the newest messages, none too old, and whatever changes the room.
 
     Age is what our homeserver says, and never decides alone: what follows something young enough is younger than that.
     Only who was `behind` has missed what is old.
     """
     off = behind and not settings.catch_up_s
-    begin = len(events) if off else _newest(events, settings.catch_up_messages)
+    begin = len(events) if off else _newest(events, us, settings.catch_up_messages)
     if behind:
         limit_ms = settings.catch_up_s * 1000
         young = (index for index, event in enumerate(events) if event.age_ms is None or event.age_ms <= limit_ms)
@@ -62,9 +62,9 @@ def due(events: Sequence[Event], settings: MatrixSettings, behind: bool) -> list
     return [*(event for event in events[:begin] if event.state_key is not None), *events[begin:]]
 
 
-def _newest(events: Sequence[Event], messages: int) -> int:
-    """Where the last so many messages begin."""
-    places = [index for index, event in enumerate(events) if event.type in MESSAGES]
+def _newest(events: Sequence[Event], us: str, messages: int) -> int:
+    """Where the last so many messages of others begin; an answer of ours may be twenty of them."""
+    places = [index for index, event in enumerate(events) if event.type in MESSAGES and event.sender != us]
     if len(places) <= messages:
         return 0
     return places[-messages] if messages else len(events)
@@ -76,12 +76,12 @@ async def missed(
     """A room's events that are to be dealt with, oldest first, paged back to the last seen where there are more."""
     if not timeline.limited and last is not None:
         # Nothing is missing since the token, and what was seen of it before it was noted may have holes.
-        return due(timeline.events, settings, behind) if behind else list(timeline.events)
+        return due(timeline.events, wire.user_id, settings, behind) if behind else list(timeline.events)
     found, complete = unseen(timeline.events, last, wire.user_id)
     if timeline.limited and not complete and settings.catch_up_messages:
         found = await _paged(wire, timeline, last, settings.catch_up_messages)
     # An invitation to a room that is new to us may have waited for long.
-    return due(found, settings, behind or last is None)
+    return due(found, wire.user_id, settings, behind or last is None)
 
 
 async def _paged(wire: Wire, timeline: Timeline, last: str | None, messages: int) -> list[Event]:
@@ -93,7 +93,7 @@ async def _paged(wire: Wire, timeline: Timeline, last: str | None, messages: int
                 page = await _page(wire, timeline.room_id, place)
                 events, place = [*reversed(page.events), *events], page.end
                 found, complete = unseen(events, last, wire.user_id)
-                if complete or not place or _newest(found, messages):
+                if complete or not place or _newest(found, wire.user_id, messages):
                     break
     except (TimeoutError, Unsettled, Refused) as error:
         log.warning("Missed messages of %s cannot all be read: %s", timeline.room_id, error or "it took too long")

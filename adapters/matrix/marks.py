@@ -81,8 +81,9 @@ class Marks:
 
     def advance(self, token: str) -> None:
         """Everything that a sync told up to here has been dealt with."""
-        self.kept.token = token
-        self.save_soon()
+        if token != self.kept.token:
+            self.kept.token = token
+            self.save_soon()
 
     def see(self, room_id: str, event_id: str) -> None:
         """An event of a room has been dealt with, and all before it; empty when a room has shown none yet."""

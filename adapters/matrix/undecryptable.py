@@ -158,7 +158,9 @@ class Undecryptable:
         await self._background.close()
 
     def _is_let_in(self, room_id: str) -> bool:
-        return self._settings.lets_in_room(room_id, self._is_direct(room_id))
+        direct = self._is_direct(room_id)
+        shut = direct and not self._settings.direct_messages
+        return not shut and self._settings.lets_in_room(room_id, direct)
 
     def _is_direct(self, room_id: str) -> bool:
         room = self._wire.room(room_id)

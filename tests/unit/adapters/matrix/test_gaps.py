@@ -55,28 +55,33 @@ def test_a_membership_that_is_no_text_is_none() -> None:
 
 def test_what_is_too_old_is_left_out_only_by_who_was_behind() -> None:
     events = [said(1, 2 * HOUR_MS), said(2, HOUR_MS // 2)]
-    assert ids(due(events, SETTINGS, behind=True)) == ["$2"]
-    assert ids(due(events, SETTINGS, behind=False)) == ["$1", "$2"]
+    assert ids(due(events, ME, SETTINGS, behind=True)) == ["$2"]
+    assert ids(due(events, ME, SETTINGS, behind=False)) == ["$1", "$2"]
 
 
 def test_what_follows_something_young_enough_is_not_too_old_whatever_a_clock_says() -> None:
     events = [said(1, 9 * HOUR_MS), said(2, 1000), said(3, 99 * HOUR_MS), said(4, -600_000), said(5, None)]
-    assert ids(due(events, SETTINGS, behind=True)) == ["$2", "$3", "$4", "$5"]
+    assert ids(due(events, ME, SETTINGS, behind=True)) == ["$2", "$3", "$4", "$5"]
 
 
 def test_an_event_whose_age_nobody_knows_is_not_too_old() -> None:
-    assert ids(due([said(1, None)], SETTINGS, behind=True)) == ["$1"]
+    assert ids(due([said(1, None)], ME, SETTINGS, behind=True)) == ["$1"]
 
 
 def test_of_too_many_the_newest_are_taken_and_what_changes_the_room_always() -> None:
     events = [member(0, "join", ALICE), *(said(number) for number in range(1, 9))]
-    assert ids(due(events, SETTINGS, behind=True)) == ["$0", "$4", "$5", "$6", "$7", "$8"]
+    assert ids(due(events, ME, SETTINGS, behind=True)) == ["$0", "$4", "$5", "$6", "$7", "$8"]
+
+
+def test_our_own_messages_are_not_among_those_that_are_counted() -> None:
+    ours = [replace(said(number), sender=ME) for number in range(10, 40)]
+    assert ids(due([said(1), *ours, said(2)], ME, SETTINGS, behind=True))[:1] == ["$1"]
 
 
 @pytest.mark.parametrize("off", [{"catch_up_messages": 0}, {"catch_up_s": 0}])
 def test_with_catching_up_switched_off_nothing_that_was_said_is_looked_at(off: dict[str, Any]) -> None:
     events = [member(0, "join", ALICE), said(1)]
-    assert ids(due(events, SETTINGS.model_copy(update=off), behind=True)) == ["$0"]
+    assert ids(due(events, ME, SETTINGS.model_copy(update=off), behind=True)) == ["$0"]
 
 
 class Gap:

@@ -192,9 +192,9 @@ async def test_messages_of_ours_and_of_people_who_are_not_let_in_are_nobody_s_bu
     assert await house.told() == []
 
 
-async def test_a_room_that_is_not_let_in_is_nobody_s_business(house: House) -> None:
-    house.crowd()
-    house.waiting = house.process(MatrixSettings(rooms=Doors(block=("*",))))
+@pytest.mark.parametrize("settings", [{"rooms": {"block": ["*"]}}, {"direct_messages": False}])
+async def test_a_room_that_is_not_let_in_is_nobody_s_business(house: House, settings: dict[str, object]) -> None:
+    house.waiting = house.process(MatrixSettings.model_validate(settings))
     house.locked()
     assert await house.told() == []
 
