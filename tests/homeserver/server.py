@@ -28,6 +28,7 @@ START_WITHIN_S = 90.0
 STOP_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.1
 _AT_ONCE = 8
+_LOG_BYTES = 64 * 1024
 # Below the ports that the kernel gives to outgoing connections: free again when Synapse comes back.
 _PORTS = range(20_000, 30_000)
 _SERVE = Path(__file__).with_name("serve.py")
@@ -62,9 +63,8 @@ class Homeserver:
     @property
     def log(self) -> str:
         """The last lines it wrote, syncs left out, which are most of them."""
-        files = (self.folder / "output.log", self.folder / "homeserver.log")
-        lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
-        return "\n".join([line for line in lines if "/v3/sync" not in line][-40:])
+        told = _end(self.folder / "output.log") + _end(self.folder / "homeserver.log")
+        return "\n".join([line for line in told if "/v3/sync" not in line][-40:])
 
     async def start(self) -> None:
         """Start, on the data and port it had before, and wait until it answers; AssertionError with its log if not."""
@@ -176,6 +176,15 @@ class Homeserver:
             return False
         finally:
             connection.close()
+
+
+def _end(log: Path) -> list[str]:
+    """The lines in the last part of a log that may be long."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        return file.read().decode(errors="replace").splitlines()
 
 
 def _free_port() -> int:

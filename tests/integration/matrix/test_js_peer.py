@@ -126,6 +126,19 @@ async def test_a_key_that_comes_late_opens_the_message(
     assert not capture.sent(room, "m.room.message")
 
 
+async def test_a_room_key_can_be_replaced(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+    ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
+    room = await _together(ana, ben)
+    await ana.say(room, "One")
+    await ana.say(room, "Two")
+    await ana.rotate_room_key(room)
+    await ana.say(room, "Three")
+    await ben.shown(room, lambda shown: shown.body == "Three")
+    encrypted = [event["content"] for event in await ana.history(room) if event["type"] == "m.room.encrypted"]
+    one, two, three = (content["session_id"] for content in encrypted)
+    assert one == two != three
+
+
 async def _compare(ana: Peer, ben: Peer, room: str = "") -> None:
     asked = await ana.verify(ben.user_id, ben.account.device_id, room)
     await ben.until(lambda: ben.verifications)
