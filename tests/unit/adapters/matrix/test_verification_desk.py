@@ -285,6 +285,7 @@ async def test_a_repeated_request_is_answered_once_also_when_all_is_over(house: 
     assert await house.say(f"{PREFIX}cancel", {"code": "m.user", **ada.mark}) == []
     assert house.desk.open == 0
     assert await house.asked_in_room(event) == []
+    assert house.desk.open == 0
 
 
 async def test_a_verification_ends_by_itself_after_its_time(house: House, tmp_path: Path) -> None:
