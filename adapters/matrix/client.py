@@ -52,6 +52,7 @@ class Client:
         self._sharing = Sharing(self._machine, self, self._upkeep)
         self._reader = Reader(self._machine, self._upkeep)
         self._roster = Roster(self._machine.store)
+        self._machine.knows_room = lambda room_id: self._roster.get(room_id) is not None
         self._syncing = asyncio.Lock()
 
     @classmethod

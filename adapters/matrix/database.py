@@ -66,6 +66,10 @@ class KeyStore(MatrixStore):  # type: ignore[misc]
         """Remove an Olm session."""
         self.database.execute_sql("DELETE FROM olmsessions WHERE session_id = ?", (session_id,))
 
+    def forget_key(self, session_id: str) -> None:
+        """Remove the key of a room's session."""
+        self.database.execute_sql("DELETE FROM megolminboundsessions WHERE session_id = ?", (session_id,))
+
     def save_device_keys(self, device_keys: Mapping[str, Mapping[str, OlmDevice]]) -> None:
         """Keep what is known of devices, by user and device id."""
         with self.database.atomic():

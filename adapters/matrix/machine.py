@@ -1,32 +1,28 @@
 """nio's encryption machine, held to what is safe when everything it is handed may be hostile."""
 
 import json
-import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache
-from nio.crypto import InboundGroupSession, Olm, OutboundSession  # type: ignore[import-untyped]
+from nio.crypto import InboundGroupSession, OutboundSession  # type: ignore[import-untyped]
 from nio.events import OlmEvent  # type: ignore[import-untyped]
-from nio.events.common import KeyVerificationEventMixin  # type: ignore[import-untyped]
 
 from adapters.matrix.database import KeyStore
 from adapters.matrix.events import Json, ToDevice
+from adapters.matrix.own_device import MEGOLM, OLM, OwnDevice
 from adapters.matrix.parsing import mapping, parsed, text
 
-OLM = "m.olm.v1.curve25519-aes-sha2"
-MEGOLM = "m.megolm.v1.aes-sha2"
-SIGNED = "signed_curve25519"
+ROOMLESS = 1000
+"""Keys kept for rooms that we are not in: they may come before the room does, and anybody can send them."""
 STRANGERS = 200
 """Olm sessions kept with devices we do not know: anybody who has our user's name can open them."""
 SESSIONS = 5
 """Olm sessions kept with one device: the newest; the other side uses one of them."""
 HOSTILE = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, RecursionError)
 """What nio and vodozemac raise over what others wrote: all of vodozemac's errors are ValueErrors."""
-
-# Its lines hold pieces of what was sent.
-logging.getLogger("nio").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +33,14 @@ class Opened:
     content: Json
 
 
-class Machine(Olm):  # type: ignore[misc]
+class Machine(OwnDevice):
     """The keys of our device, and what is done with them. Never raises over a message of somebody else's."""
 
     def __init__(self, user_id: str, device_id: str, store: KeyStore) -> None:
         super().__init__(user_id, device_id, store)
+        self.knows_room: Callable[[str], bool] = lambda _: True
+        self._roomless: deque[InboundGroupSession] = deque()
+        # By their ids alone: who sent an event need not say by which device (specification 1.3).
         self._rooms_sessions = {session.id: session for session in self.inbound_group_store}
         # Which event a session's message number belongs to: a server could show one message twice.
         self._numbers: LRUCache[tuple[str, int], str] = LRUCache(50_000)
@@ -50,54 +49,6 @@ class Machine(Olm):  # type: ignore[misc]
             for sender_key, sessions in self.session_store.items()
             if sessions and not self._owner(sender_key)
         )
-
-    @property
-    def fingerprint(self) -> str:
-        """The device's Ed25519 key, base64 without padding."""
-        return str(self.account.identity_keys["ed25519"])
-
-    @property
-    def sender_key(self) -> str:
-        """The device's Curve25519 key, base64 without padding."""
-        return str(self.account.identity_keys["curve25519"])
-
-    def sign(self, data: bytes) -> str:
-        """The device's signature of these bytes, base64 without padding."""
-        return str(self.account.sign(data.decode()))
-
-    def keys_to_upload(self, fallback: bool) -> dict[str, Any]:
-        """What the server is to have: the device's keys if it has none yet, new one-time keys, a `fallback` key that
-        serves when those are used up. Empty when nothing is due. The new secrets are on disk when this returns.
-        """
-        account, held = self.account, self.uploaded_key_count or 0
-        due = not account.shared or held <= account.max_one_time_keys // 2
-        if not (due or fallback):
-            return {}
-        body: dict[str, Any] = {} if account.shared else {"device_keys": self._signed(self._device())}
-        # What an upload that failed has left is taken again.
-        if due and not account.one_time_keys["curve25519"]:
-            account.generate_one_time_keys(account.max_one_time_keys - held)
-        one_time = account.one_time_keys["curve25519"]
-        body["one_time_keys"] = {f"{SIGNED}:{name}": self._signed({"key": key}) for name, key in one_time.items()}
-        if fallback:
-            # nio knows no fallback keys; its account's own does.
-            inner = account._account
-            if not inner.fallback_key:
-                inner.generate_fallback_key()
-            keys = inner.fallback_key
-            body["fallback_keys"] = {
-                f"{SIGNED}:{name}": self._signed({"key": key.to_base64(), "fallback": True})
-                for name, key in keys.items()
-            }
-        self.save_account()
-        return body
-
-    def uploaded(self, held: int) -> None:
-        """The server has taken the keys, and holds so many now."""
-        self.account.shared = True
-        self.uploaded_key_count = held
-        self.mark_keys_as_published()
-        self.save_account()
 
     def open_to_device(self, message: ToDevice) -> ToDevice | None:
         """What an encrypted to-device message says, None where nothing can be made of it.
@@ -167,12 +118,6 @@ class Machine(Olm):  # type: ignore[misc]
         """Whether the key of a room's session has come."""
         return session_id in self._rooms_sessions
 
-    def handle_key_verification(self, event: KeyVerificationEventMixin) -> None:
-        """Nothing: nio's own verification answers unasked, and ends the program at a message it does not expect."""
-
-    def check_if_wedged(self, event: object) -> None:
-        """Nothing: requests for keys are answered by nobody else's device, and nio keeps each for ever."""
-
     def create_session(self, one_time_key: str, curve_key: str) -> OutboundSession:
         """Begin a session with a device. Raises ValueError where these are no keys.
 
@@ -201,8 +146,11 @@ class Machine(Olm):  # type: ignore[misc]
         ):
             return
         self._rooms_sessions[session_id] = session
-        self.inbound_group_store.add(session)
         self.save_inbound_group_session(session)
+        if not self.knows_room(room_id):
+            self._roomless.append(session)
+        if len(self._roomless) > ROOMLESS:
+            self._drop_key(self._roomless.popleft())
 
     def _open_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
         ours = mapping(mapping(content.get("ciphertext")).get(self.sender_key))
@@ -224,13 +172,6 @@ class Machine(Olm):  # type: ignore[misc]
             return ToDevice(sender, kind, room, encrypted=True)
         # Keys that were forwarded are nobody's word but the forwarder's.
         return None if kind in {"m.dummy", "m.forwarded_room_key"} else ToDevice(sender, kind, content, encrypted=True)
-
-    def _device(self) -> dict[str, Any]:
-        keys = {f"curve25519:{self.device_id}": self.sender_key, f"ed25519:{self.device_id}": self.fingerprint}
-        return {"algorithms": [OLM, MEGOLM], "device_id": self.device_id, "user_id": self.user_id, "keys": keys}
-
-    def _signed(self, value: dict[str, Any]) -> dict[str, Any]:
-        return {**value, "signatures": {self.user_id: {f"ed25519:{self.device_id}": self.sign_json(value)}}}
 
     def _is_from(self, sender: str, session: InboundGroupSession) -> bool:
         """Whether the session can be the sender's: another known user's device has not made it."""
@@ -262,6 +203,11 @@ class Machine(Olm):  # type: ignore[misc]
             self._drop_stranger(self._strangers.popleft())
         if not self.device_store[sender]:
             self.device_store._entries.pop(sender, None)
+
+    def _drop_key(self, session: InboundGroupSession) -> None:
+        if not self.knows_room(session.room_id):
+            self._rooms_sessions.pop(session.id, None)
+            self.store.forget_key(session.id)
 
     def _drop_stranger(self, sender_key: str) -> None:
         if self._owner(sender_key):

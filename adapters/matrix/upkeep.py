@@ -11,7 +11,8 @@ from vodozemac import Curve25519PublicKey, Ed25519PublicKey, Ed25519Signature
 
 from adapters.matrix.events import Json
 from adapters.matrix.http import path
-from adapters.matrix.machine import HOSTILE, SIGNED, Machine
+from adapters.matrix.machine import HOSTILE, Machine
+from adapters.matrix.own_device import SIGNED
 from adapters.matrix.parsing import mapping, whole
 from adapters.matrix.wire import Server
 

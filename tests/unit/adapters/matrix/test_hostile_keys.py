@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.matrix import machine as machine_module
 from adapters.matrix.machine import SESSIONS, STRANGERS
 from tests.fakes.key_exchange import ROOM, Device, KeyExchange
 
@@ -158,6 +159,22 @@ async def test_strangers_keep_few_sessions_open(bot: Device, exchange: KeyExchan
     await bot.receive()
     assert len(bot.machine._strangers) == STRANGERS
     stranger.held.close()
+
+
+async def test_keys_of_rooms_that_we_are_not_in_are_kept_up_to_a_number(
+    bot: Device, eve: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_module, "ROOMLESS", 3)
+    bot.machine.knows_room = lambda room_id: room_id == ROOM
+    for device in (bot, eve):
+        await device.upkeep.upload()
+    rooms = [ROOM, *(f"!{number}" for number in range(6))]
+    contents = [await eve.sharing.encrypt(eve.room(BOT, room_id=room), "m.room.message", SAID) for room in rooms]
+    await bot.receive()
+    expected = [True, False, False, False, True, True, True]
+    assert [bot.machine.knows(content["session_id"]) for content in contents] == expected
+    bot.restart()
+    assert [bot.machine.knows(content["session_id"]) for content in contents] == expected
 
 
 async def test_a_member_cannot_write_under_another_name(bot: Device, ana: Device, eve: Device) -> None:
