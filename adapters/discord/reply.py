@@ -75,6 +75,7 @@ class DiscordReply:
         self._attempt = 1
         self._prepared = False
         self._complained = False
+        self._refused: ReplyFailed | None = None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Begin, typing at once. Later attempts take over what is posted, also what no journal knows of."""
@@ -140,11 +141,10 @@ class DiscordReply:
         self._close()
 
     def _show(self, text: str, *, at_once: bool = False) -> None:
-        try:
-            self._showing.show(text, at_once=at_once)
-        except ReplyFailed:
+        if self._refused is not None:
             self._close()
-            raise
+            raise self._refused
+        self._showing.show(text, at_once=at_once)
 
     def _close(self) -> None:
         self._typing.stop()
@@ -152,7 +152,7 @@ class DiscordReply:
 
     def due(self, text: str) -> Pace | None:
         """The pace of the next request on the way to showing a text."""
-        step = self._next(text)
+        step = None if self._refused and not self._ended else self._next(text)
         return self._channel.pace(step.kind) if step else None
 
     async def step(self, text: str, final: bool) -> None:
@@ -164,6 +164,10 @@ class DiscordReply:
         except Unsettled as error:
             self._complain(error)
             await asyncio.sleep(AGAIN_AFTER_S)
+        except ReplyFailed as error:
+            if final:
+                raise
+            self._refused = error  # for the next call: were it raised here, the log would have it twice
 
     def _next(self, text: str) -> Step | None:
         parts = self._parts(text)
