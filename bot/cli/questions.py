@@ -2,8 +2,6 @@
 
 import sys
 
-from prompt_toolkit import PromptSession
-
 from bot.cli.running import Failure
 
 
@@ -36,6 +34,9 @@ async def _answer(question: str, option: str, *, hidden: bool) -> str:
 
 
 async def _line(prompt: str, *, hidden: bool) -> str:
+    # Imported only where it is used: most runs ask nothing.
+    from prompt_toolkit import PromptSession
+
     session: PromptSession[str] = PromptSession(is_password=hidden)
     try:
         return await session.prompt_async(prompt)
