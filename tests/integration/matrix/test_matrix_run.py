@@ -18,7 +18,7 @@ from adapters.matrix.wire import MatrixUnusable
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import Resident, log_in
 from tests.fakes.until import until
-from tests.homeserver import Capture, Homeserver, Person
+from tests.homeserver import Capture, Homeserver, Person, Shown
 from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
@@ -82,6 +82,32 @@ async def test_run_answers_and_ends_in_good_order(homeserver: Homeserver, enter:
     assert "Traceback" not in said
     assert account.access_token not in said
     assert "What is the word" not in said
+
+
+async def test_a_killed_process_is_followed_by_one_that_ends_the_answer_in_the_same_message(
+    homeserver: Homeserver, enter: Enter, tmp_path: Path
+) -> None:
+    account = await homeserver.register("hearth")
+    log_in(tmp_path / "data", homeserver.url, account)
+    ana = await enter(homeserver, "ana")
+    question = "What is the word? " * 20 + "The end."
+
+    def answers() -> list[Shown]:
+        return [shown for shown in ana.timeline.shown(room, account.user_id) if shown.kind == "m.text"]
+
+    async with hearth_run(tmp_path) as process:
+        room = await ana.direct(account.user_id)
+        await ana.say(room, question)
+        await ana.until(answers)
+        process.kill()
+        await process.communicate()
+    (begun,) = answers()
+    assert "The end." not in begun.body
+    await ana.say(room, "And another one?")
+    async with hearth_run(tmp_path):
+        await ana.until(lambda: "The end." in answers()[0].body and "another" in answers()[-1].body)
+    ended, _ = answers()
+    assert ended.event_id == begun.event_id
 
 
 async def test_an_account_that_is_logged_out_ends_it_with_what_to_do(
