@@ -191,6 +191,17 @@ def test_an_edit_waits_while_a_first_text_does() -> None:
     assert budget.wait_s(begun, "edit", 20.0) == 0
 
 
+@pytest.mark.parametrize(("budget", "waits"), [(Budget(), False), (careful(), True)])
+def test_where_nothing_is_left_a_text_that_is_wanted_now_is_tried_while_that_may_help(
+    budget: Budget, waits: bool
+) -> None:
+    share = budget.share()
+    share.open()
+    for _ in range(10):
+        budget.sent("final", 1.0)
+    assert [budget.wait_s(share, kind, 1.0) > 0 for kind in ("final", "first")] == [waits, waits]
+
+
 def test_first_texts_keep_their_order() -> None:
     budget = careful()
     one, two = budget.share(), budget.share()

@@ -116,8 +116,9 @@ def test_texts_that_grow_on_their_way_are_split_early_enough(text: str, messages
         assert_fits(part)
 
 
-def test_a_text_that_html_makes_huge_is_sent_without() -> None:
-    text = "[x]: http://example.org/" + "a" * 500 + "\n\n" + "[x] " * 1200
+@pytest.mark.parametrize("words", [100, 1200])
+def test_a_text_that_html_makes_huge_is_sent_without(words: int) -> None:
+    text = "[x]: http://example.org/" + "a" * 500 + "\n\n" + "[x] " * words
     (page,) = Layout().pages(text)
     (part,) = parts([page])
     assert "formatted_body" not in message(part, TARGET)

@@ -10,7 +10,11 @@ from nio.crypto.attachments import decrypt_attachment
 
 from adapters.matrix import reply as reply_module
 from adapters.matrix.answers import Answers
+from adapters.matrix.background import Background
 from adapters.matrix.budget import Budget
+from adapters.matrix.contents import Target
+from adapters.matrix.indicator import Indicator
+from adapters.matrix.posting import MatrixPlace
 from adapters.matrix.reply import MatrixReply
 from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
 from bot.core.errors import ReplyFailed
@@ -136,8 +140,12 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
     build: Callable[..., House], encrypted: bool
 ) -> None:
     house = build(encrypted=encrypted)
-    house.wire.faults.lose("send", Unsettled(), times=3)
-    await (await house.reply()).finish(Closing("Up for a day.", pictures=(CHART,)))
+    target = Target(ROOM, house.question, house.question)
+    place = MatrixPlace(house.wire, target, Indicator(house.wire), Background())
+    house.wire.faults.lose("send", Unsettled())
+    with pytest.raises(Unsettled):
+        await place.show(CHART, "picture")
+    await place.show(CHART, "picture")
     (shown,) = [sent for sent in house.wire.sent if sent.content["msgtype"] == "m.image"]
     assert shown.content["m.relates_to"] == {"m.in_reply_to": {"event_id": house.question}}
     assert len(house.wire.media) == 1

@@ -1,6 +1,7 @@
 """An answer on Matrix, over a room in memory."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -53,6 +54,12 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
 async def test_the_question_is_read_and_typing_shown_at_once_and_until_the_end() -> None:
     room = MemoryRoom()
     reply = await begun(room)
@@ -78,24 +85,30 @@ async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
 async def test_a_reply_has_no_more_edits_than_a_room_can_bear() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    for number in range(100):
-        await reply.append(f"Line {number} is here. ")
-        await settled()
+    await reply.append("It is here. ")
+    await until(lambda: room.requests == ["send"])
+    for number in range(EDITS - budget_module.KEPT_EDITS):
+        await reply.append(f"Line {number}. ")
+        await until(lambda: room.requests.count("edit") == number + 1)  # noqa: B023 - awaited within the round
+    await reply.append("One more. ")
+    await asyncio.sleep(0.05)
     await reply.finish(Closing("All said."))
     assert room.texts() == ["All said."]
-    assert 3 < room.requests.count("edit") <= EDITS
+    assert room.requests.count("edit") == EDITS - budget_module.KEPT_EDITS + 1
 
 
 async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    for place in range(12, 0, -1):
-        await reply.waiting(place, 20.0, f"You are number {place}.")
-        await settled()
-    assert room.requests.count("edit") == reply_module.PLACES_TOLD
+    for told in range(reply_module.PLACES_TOLD + 1):
+        await reply.waiting(12 - told, 20.0, f"You are number {12 - told}.")
+        await until(lambda: len(room.history) == told + 1)  # noqa: B023 - awaited within the round
+    await reply.waiting(2, 20.0, "You are number 2.")
+    await asyncio.sleep(0.02)
+    assert room.texts() == ["You are number 8."]
     assert [part.notice for part in room.parts.values()] == [True]
     await reply.append("Shelf Heron. ")
-    await settled()
+    await until(lambda: room.texts() == ["Shelf Heron. "])
     assert [part.notice for part in room.parts.values()] == [False]
     await reply.finish(Closing("Shelf Heron.", timings=TOOK_TIME))
     assert room.texts() == ["Shelf Heron."]
@@ -161,7 +174,7 @@ async def test_a_post_whose_outcome_is_unknown_shows_the_newest_text_in_the_end(
     reply = await begun(room)
     room.losses = [Unsettled()]
     await reply.append("The key is here. ")
-    await settled()
+    await until(lambda: not room.losses)
     await reply.finish(Closing("The key hangs by the door."))
     assert room.texts() == ["The key hangs by the door."]
     assert len(room.parts) == 1
