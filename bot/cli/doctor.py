@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bot.cli import checks
 from bot.cli.checks import Check, OnProgress
+from bot.cli.matrix_checks import matrix
 from bot.cli.output import console, print_json, printable
 from bot.cli.reaching import Event, reaching
 from bot.cli.running import FAILED, Failure, expected, run, sentences
@@ -61,7 +62,9 @@ async def _looked_at(config: Config, offline: bool) -> list[Check]:
             bars.update(task, description=progress.file, completed=progress.done_bytes, total=total)
 
         found = list(_still(config, on_progress))
-    return [*found, await checks.discord(config, offline=offline), await _index(config)]
+    found.append(await checks.discord(config, offline=offline))
+    found += [check async for check in matrix(config, offline=offline)]
+    return [*found, await _index(config)]
 
 
 def _still(config: Config, on_progress: OnProgress) -> Iterator[Check]:
