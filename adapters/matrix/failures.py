@@ -48,13 +48,13 @@ def unusable(error: Exception) -> Exception:
     if isinstance(error, LoggedOut) and error.soft:
         return MatrixUnusable(
             "The homeserver asks Hearth to log in again (soft logout): its access token has run out. Run `hearth matrix"
-            " login`; the device and its keys stay."
+            " login --again`; the device and its keys stay."
         )
     if isinstance(error, LoggedOut):
         return MatrixUnusable(
-            "The homeserver does not know Hearth's access token any more: the device was logged out. Move the folder"
-            " `matrix` in the data folder away and run `hearth matrix login`, which makes a new device. What was sent"
-            " to the old one stays unreadable."
+            "The homeserver does not know Hearth's access token any more: the device was logged out. Run"
+            " `hearth matrix login --again`: it makes a new device, which keeps the account's identity. What was sent to"
+            " the old device alone stays unreadable."
         )
     if isinstance(error, Refused) and error.code in GONE:
         return MatrixUnusable(f"{sentence(error)} Ask an admin of the homeserver.")

@@ -41,7 +41,9 @@ class OwnDevice(Olm):  # type: ignore[misc]
         serves when those are used up. Empty when nothing is due. The new secrets are on disk when this returns.
         """
         account, held = self.account, self.uploaded_key_count or 0
-        due = not account.shared or held <= account.max_one_time_keys // 2
+        # Until the server has told how many it has, none are due: servers refuse what is over 500 of them.
+        known = self.uploaded_key_count is not None
+        due = not account.shared or (known and held <= account.max_one_time_keys // 2)
         if not (due or fallback):
             return {}
         body: dict[str, Any] = {} if account.shared else {"device_keys": self._signed(self._device())}

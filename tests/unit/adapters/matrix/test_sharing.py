@@ -43,6 +43,20 @@ async def test_what_is_encrypted_is_read_by_everybody_in_the_room(devices: list[
         assert event and (event.type, event.content, event.encrypted) == ("m.room.message", SAID, True)
 
 
+async def test_a_device_that_starts_again_uploads_no_more_keys_until_the_server_asks_for_them(
+    exchange: KeyExchange, devices: list[Device]
+) -> None:
+    bot, _, _ = await published(devices)
+    held = exchange.one_time[BOT, bot.device_id]
+    for _ in range(12):
+        bot.restart()
+        await bot.upkeep.upload()
+    assert len(held) == 50
+    bot.upkeep.told({"device_one_time_keys_count": {"signed_curve25519": 20}})
+    await bot.upkeep.upload()
+    assert len(held) == 80
+
+
 async def test_letters_outside_of_ascii_do_not_swell(devices: list[Device]) -> None:
     bot, _, _ = await published(devices)
     body = {"body": "é" * 3000}
