@@ -53,8 +53,8 @@ def unusable(error: Exception) -> Exception:
     if isinstance(error, LoggedOut):
         return MatrixUnusable(
             "The homeserver does not know Hearth's access token any more: the device was logged out. Run"
-            " `hearth matrix login --again`: it makes a new device, which keeps the account's identity. What was sent to"
-            " the old device alone stays unreadable."
+            " `hearth matrix login --again`: it makes a new device, which keeps the account's identity. What was sent"
+            " to the old device alone stays unreadable."
         )
     if isinstance(error, Refused) and error.code in GONE:
         return MatrixUnusable(f"{sentence(error)} Ask an admin of the homeserver.")
