@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 GRACE_S = 10.0
 """A key often comes a moment after its message; nothing is said for so long."""
 
+WAITED_FOR_MS = 7 * 86_400_000
+"""After a week nobody waits for an answer; a key that has not come by then does not come."""
+
 UNREAD_KEPT = 200
 TOLD_KEPT = 1000
 DAY_S = 86_400.0
@@ -130,7 +133,7 @@ class Undecryptable:
             self.drop(event_id)
             return None
         plain = self._wire.decrypt(event) if event.session_id else event
-        if plain is not None:
+        if plain is not None or (event.age_ms or 0) > WAITED_FOR_MS:
             self.drop(event_id)
         return plain
 

@@ -184,7 +184,7 @@ async def test_a_message_that_breaks_something_breaks_nothing_else(
 async def test_what_a_logged_out_device_could_not_deal_with_comes_again(station: Station) -> None:
     inbox = station.inbox
     assert isinstance(inbox, Troubled)
-    before = station.marks.kept.token
+    before, seen = station.marks.kept.token, dict(station.marks.kept.seen)
     inbox.fails["lost"] = LoggedOut(soft=False)
     station.wire.say("lost")
     await rounds(50)
@@ -194,6 +194,9 @@ async def test_what_a_logged_out_device_could_not_deal_with_comes_again(station:
     assert station.task is not None
     with pytest.raises(MatrixUnusable):
         await station.task
+    await until(lambda: "wake up" in station.asked)
+    await rounds()
+    assert station.marks.kept.seen == seen
     station.task = asyncio.create_task(asyncio.sleep(0))
     await stopped(station)
     inbox.fails.clear()

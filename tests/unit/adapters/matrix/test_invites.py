@@ -1,6 +1,7 @@
 """Who is followed into which rooms, and what is said there."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,32 @@ async def test_an_invitation_is_followed_and_answered_with_one_line(house: House
     assert not house.marks.kept.welcomes
 
 
+async def test_it_is_answered_also_where_a_sync_tells_of_the_room_before_the_join_is_answered(house: House) -> None:
+    class TellsFirst(FakeWire):
+        async def join(self, room_id: str, via: Sequence[str] = ()) -> None:
+            await super().join(room_id, via)
+            await house.sync()
+
+    house.wire = TellsFirst()
+    await house.restart()
+    house.wire.invite(NEW, ALICE)
+    await house.sync()
+    await until(house.said)
+
+
+async def test_the_line_is_not_said_again_while_it_is_being_said(house: House) -> None:
+    house.wire.invite(NEW, ALICE)
+    with house.wire.faults.holding("send"):
+        await house.sync()
+        await house.joined()
+        await until(lambda: house.wire.faults.waiting("send"))
+        house.wire.say("hello", room_id=NEW)
+        await house.sync()
+        await rounds()
+        assert house.wire.faults.requests.count("send") == 1
+    await until(house.said)
+
+
 async def test_a_stranger_s_invitation_is_declined(house: House) -> None:
     house.wire.invite(NEW, STRANGER)
     await house.sync()
@@ -172,7 +199,7 @@ async def test_an_invitation_that_was_taken_back_is_not_followed_for_ever(house:
     house.marks.forget(NEW)
     await rounds()
     tries = house.wire.faults.requests.count("join")
-    await rounds(50)
+    await asyncio.sleep(0.02)
     assert house.wire.faults.requests.count("join") == tries
     assert not house.marks.kept.invitations
 
@@ -209,11 +236,14 @@ async def test_a_storm_of_strangers_costs_a_bounded_number_of_requests(
     assert len(caplog.records) == 1
 
 
-async def test_a_storm_of_people_who_are_let_in_is_bounded_too(house: House) -> None:
+async def test_a_storm_of_people_who_are_let_in_is_bounded_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", (60.0,))
     house.wire.faults.always("join", Unsettled("502"))
     for number in range(1000):
         house.invites.hear(Invitation(f"!{number}:home.example", ALICE))
     assert len(house.marks.kept.invitations) == module.INVITATIONS_KEPT
+    await rounds()
+    assert house.wire.faults.requests.count("join") == module.INVITATIONS_KEPT
 
 
 async def test_a_room_with_nobody_else_is_left(house: House) -> None:

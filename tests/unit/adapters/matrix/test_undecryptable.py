@@ -112,6 +112,21 @@ async def test_in_a_direct_chat_each_session_is_told_of_once(house: House) -> No
     assert house.waiting.count == 3
 
 
+async def test_an_event_that_comes_again_is_the_same_one(house: House) -> None:
+    event = house.locked()
+    house.waiting.hear(event)
+    assert house.waiting.count == 1
+
+
+async def test_nobody_is_told_of_an_edit_that_cannot_be_read(house: House) -> None:
+    house.wire.post(ROOM, ALICE, "m.room.message", text("hello"), session_id="S")
+    event = house.room.events()[-1]
+    relates = {"rel_type": "m.replace", "event_id": "$question"}
+    house.waiting.hear(replace(event, content={"m.relates_to": relates}))
+    assert await house.told() == []
+    assert event.event_id in house.marks.kept.unread
+
+
 async def test_in_a_room_its_people_are_told_once_a_day(house: House) -> None:
     house.crowd()
     for session in ("S", "T", "U"):
@@ -182,6 +197,14 @@ async def test_what_the_server_no_longer_has_waits_no_longer(house: House) -> No
     house.wire.faults.fail("event", Refused(404, "M_NOT_FOUND", {}))
     assert await house.waiting.open(ROOM, "$gone") is None
     assert not house.marks.kept.unread
+
+
+async def test_after_a_week_nothing_is_waited_for(house: House) -> None:
+    for event_id, age_ms in (("$young", module.WAITED_FOR_MS - 1), ("$old", module.WAITED_FOR_MS + 1)):
+        event = house.wire.post(ROOM, ALICE, "m.room.message", text("hello"), session_id="S", age_ms=age_ms)
+        house.marks.kept.unread[event.event_id] = Unread(room_id=ROOM, session_id=event_id)
+        await house.waiting.open(ROOM, event.event_id)
+    assert [unread.session_id for unread in house.marks.kept.unread.values()] == ["$young"]
 
 
 async def test_messages_of_ours_and_of_people_who_are_not_let_in_are_nobody_s_business(house: House) -> None:
