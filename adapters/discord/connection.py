@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import threading
 from itertools import chain, repeat
 
 import discord
 from discord.ext import commands
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from adapters.discord.failures import LOST, passes
 from adapters.discord.watchdog import Watchdog
@@ -97,5 +99,15 @@ async def _hang_up(bot: AnyBot) -> None:
                 await shard.disconnect()
             if not shards and bot.ws is not None:
                 await bot.ws.close(code=GONE_SILENT)
+            for begun in _half_begun(bot):
+                await begun.close(code=GONE_SILENT)
     except LOST as error:
         log.debug("The old connection is gone already: %s", type(error).__name__)
+
+
+def _half_begun(bot: AnyBot) -> list[DiscordWebSocket]:
+    """Connections that were cancelled while they were made: the library knows of them no more, but the threads that
+    keep them alive do.
+    """
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, KeepAliveHandler)]
+    return [thread.ws for thread in threads if thread.ws._connection is bot._connection]

@@ -1,8 +1,10 @@
 """How the adapter comes, stays and comes back: restarts, gaps, silent and refused connections, tokens and intents."""
 
 import asyncio
+import threading
 
 import pytest
+from discord.gateway import KeepAliveHandler
 
 from adapters.discord import watchdog
 from adapters.discord.failures import DiscordUnusable
@@ -151,6 +153,8 @@ async def test_a_gateway_that_refuses_for_a_minute_is_found_again_and_nothing_is
         await wire.ask("three")
         await wire.until(lambda: wire.shown == ["one", "two", "three"])
         await inbox.idle()
+    # Connections that were given up while they were made are not kept alive.
+    await wire.until(lambda: not [one for one in threading.enumerate() if isinstance(one, KeepAliveHandler)])
     assert texts(inbox) == ["one", "two", "three"]
 
 
