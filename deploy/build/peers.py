@@ -30,8 +30,8 @@ def homeserver(environment: Mapping[str, str]) -> Path:
 
     def make(folder: Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install_locked(folder, "bootstrap", cache / "logs", environment, "Synapse for tests (1 of 2)")
-        install_locked(folder, "synapse", cache / "logs", environment, "Synapse for tests (2 of 2)")
+        install_locked(folder, "bootstrap", cache / "logs", environment, "Synapse (1 of 2)")
+        install_locked(folder, "synapse", cache / "logs", environment, "Synapse (2 of 2)")
 
     return made(cache / "synapse" / key, make) / "bin" / "python"
 
@@ -51,7 +51,7 @@ def client_library(environment: Mapping[str, str]) -> Path:
         log = cache / "logs" / "npm.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            run(["npm", *NPM_INSTALL, "--prefix", folder], "Matrix client for tests", lambda _: None, log, environment)
+            run(["npm", *NPM_INSTALL, "--prefix", folder], "Matrix client library", lambda _: None, log, environment)
         except CommandFailed as failure:
             raise SetupFailed("\n".join(failure.tail) + f"\n\nnpm could not install {NPM_LOCK.name}.") from failure
 
