@@ -35,7 +35,10 @@ BEGINNING = (
     " temporary folder and gone afterwards."
 )
 WITH_LIBRARY = "Ana writes with matrix-js-sdk, on which Element is built; it only deals with devices that are signed."
-WITHOUT_LIBRARY = "Ana writes with Hearth's own encryption, on a device of hers; Element's library, the better witness, is not here: {}"
+WITHOUT_LIBRARY = (
+    "Ana writes with Hearth's own encryption, on a device of hers; Element's library, the better witness, is not here:"
+    " {}"
+)
 UNLIMITED = (
     "Both accounts may send as fast as they like (the admin API's override_ratelimit); by default Synapse takes 0.2"
     " messages a second."
