@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from adapters.matrix import store
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
@@ -26,13 +27,16 @@ def log_in(folder: Path, homeserver: str, account: Account) -> None:
 
 @dataclass
 class Resident:
-    """Hearth with an account and a data folder; it can be stopped and started again."""
+    """Hearth with an account and a data folder; it can be stopped and started again. `core_settings` are those of
+    `running_core`.
+    """
 
     folder: Path
     account: Account
     settings: MatrixSettings = field(default_factory=MatrixSettings)
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
     drain_s: float = 0
+    core_settings: dict[str, Any] = field(default_factory=dict)
     core: Core = field(init=False)
     adapter: MatrixAdapter = field(init=False)
     running: asyncio.Task[None] | None = None
@@ -52,12 +56,13 @@ class Resident:
 
     async def start(self) -> None:
         """Start a process, so to speak; it answers once it has heard of the rooms."""
-        self.engine = ScriptedEngine(self.engine.script)
+        self.engine = self.engine.anew()
         self.adapter = MatrixAdapter(self.settings, self.folder, Manners())
         self._stack.push_async_callback(self.adapter.close)
         self.core = await self._stack.enter_async_context(
-            running_core(self.folder, engine=self.engine, drain_s=self.drain_s)
+            running_core(self.folder, engine=self.engine, drain_s=self.drain_s, **self.core_settings)
         )
+        self.core.figures.tell_of([self.adapter])
         self.running = asyncio.create_task(self.adapter.run(self.core.inbox))
 
     async def stop(self) -> None:

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from deploy.build import peers
 from deploy.build.progress import SetupFailed
 from tests.element import Peer
 from tests.fakes.matrix_resident import Resident
 from tests.homeserver import Capture, Homeserver, Person
+from tests.integration.matrix.home import Home, opened
 
 Enter = Callable[..., Awaitable[Person]]
 EnterEncrypted = Callable[..., Awaitable[Peer]]
@@ -103,3 +105,13 @@ async def resident(homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[Resi
     resident = await Resident.at(homeserver, tmp_path)
     yield resident
     await resident.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(
+    _lifted_server: Homeserver, _client_library: None, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Home]:
+    """Hearth at work in a home with two people, for all tests of a module, which run in its loop."""
+    _lifted_server.start_now()
+    async with opened(_lifted_server, tmp_path_factory.mktemp("home")) as home:
+        yield home
