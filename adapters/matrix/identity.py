@@ -13,9 +13,9 @@ from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.private_file import write_private
 from adapters.matrix.signing import SEED_BYTES, KeyPair, canonical, decoded, unpadded
 from adapters.matrix.wire import MatrixUnusable
+from adapters.private_file import write_private
 
 FILE_NAME = "identity.json"
 VERSION = 1

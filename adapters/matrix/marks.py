@@ -1,20 +1,13 @@
 """Remembers, over restarts, how far Matrix was read and what is still to be done about it; no texts."""
 
-import asyncio
-import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from adapters.matrix.private_file import write_private
-
-log = logging.getLogger(__name__)
+from adapters.notebook import Notebook
 
 FILE = "marks.json"
-SAVED_EVERY_S = 1.0
 ROOMS_KEPT = 5000
 THREADS_KEPT = 2000
 
@@ -65,14 +58,11 @@ class Marks:
 
     def __init__(self, folder: Path) -> None:
         self.kept = Kept()
-        self._file = folder / FILE
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="matrix-marks")
-        self._saving: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._notebook = Notebook(folder / FILE, Kept, lambda: self.kept)
 
     async def load(self) -> None:
         """Read what an earlier process left; a damaged file counts as none."""
-        self.kept = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+        self.kept = await self._notebook.load()
 
     @property
     def is_new(self) -> bool:
@@ -110,37 +100,8 @@ class Marks:
 
     def save_soon(self) -> None:
         """Something has changed."""
-        if self._saving is None and not self._closed:
-            self._saving = asyncio.get_running_loop().call_later(SAVED_EVERY_S, self._save)
+        self._notebook.save_soon()
 
     async def close(self) -> None:
-        """Save, and end what saving needed; what changes after this is not kept."""
-        self._closed = True
-        if self._saving is not None:
-            self._saving.cancel()
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
-        self._thread.shutdown(wait=False)
-
-    def _save(self) -> None:
-        self._saving = None
-        asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
-
-    def _writer(self) -> Callable[[], None]:
-        kept = self.kept.model_dump_json().encode()
-
-        def write() -> None:
-            try:
-                write_private(self._file, kept)
-            except OSError as error:
-                log.warning("What was read on Matrix cannot be noted in %s: %s", self._file, error.strerror)
-
-        return write
-
-    def _read(self) -> Kept:
-        try:
-            return Kept.model_validate_json(self._file.read_bytes())
-        except FileNotFoundError:
-            return Kept()
-        except (OSError, ValidationError) as error:
-            log.warning("What was read on Matrix is unknown, %s cannot be read: %s", self._file, type(error).__name__)
-            return Kept()
+        """Save; what changes after this is not kept."""
+        await self._notebook.close()

@@ -12,10 +12,10 @@ from adapters.matrix.budget import Budget
 from adapters.matrix.layout import Layout
 from adapters.matrix.limits import EDITS
 from adapters.matrix.place import Part, Place
-from adapters.matrix.sources import footer
 from adapters.matrix.wire import Limited, Unsettled
 from adapters.pacing import Allowance
 from adapters.showing import Showing
+from adapters.sources import footer
 from bot.core.errors import ReplyFailed
 from bot.core.events import Attachment, Closing, PostedPart, Timings
 from bot.core.ports import RecordPart

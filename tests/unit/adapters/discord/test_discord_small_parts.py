@@ -10,7 +10,7 @@ from adapters.discord.nonce import nonce
 from adapters.discord.people import Standing, is_admin
 from adapters.discord.places import private_audience, private_conversation_id, room_audience
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.sources import footer, line
+from adapters.discord.sources import footer
 from bot.core.events import Source
 from knowledge.passages import Place
 
@@ -50,9 +50,9 @@ def source(title: str = "Disks", **place: object) -> Source:
 
 
 def test_a_source_is_one_line_that_marks_cannot_break() -> None:
-    assert line(source(page=3)) == "[2] Disks › Backup › p. 3 (handbook)"
-    assert line(source("a_b\n*c*")) == r"[2] a\_b \*c\* › Backup (handbook)"
-    assert len(line(source("x" * 500))) < 200
+    assert footer("", [source(page=3)]) == "-# [2] Disks › Backup › p. 3 (handbook)"
+    assert footer("", [source("a_b\n*c*")]) == r"-# [2] a\_b \*c\* › Backup (handbook)"
+    assert len(footer("", [source("x" * 500)])) < 200
 
 
 def test_note_and_sources_are_small_lines() -> None:

@@ -4,8 +4,8 @@ import struct
 
 from adapters.matrix.contents import PNG, Target, edit, message, picture
 from adapters.matrix.place import Part
-from adapters.matrix.sources import TITLE_CHARACTERS, footer
 from adapters.matrix.transactions import editing, picturing, redacting, sending
+from adapters.sources import TITLE_CHARACTERS, footer
 from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Source
 from knowledge.passages import Place
 
