@@ -73,6 +73,8 @@ class MatrixAdapter:
         self._own = await OwnKeys.open(client, client, IdentityFile.beside(self._folder, credentials))
         marks = Marks(self._folder)
         await marks.load()
+        # If that is no longer so, the first refusal tells.
+        self._budget.bucket.lifted = marks.kept.lifted
         background = Background()
         try:
             await self._introduce(client, self._own)
@@ -82,6 +84,7 @@ class MatrixAdapter:
             raise unusable(error) from None
         finally:
             await background.close()
+            marks.note_limits(self._budget.bucket.lifted)
             await marks.close()
 
     async def close(self) -> None:
