@@ -35,14 +35,14 @@ class Sampler:
         for link in ([grammar] if grammar else []) + _links(model, sampling):
             self._library.llama_sampler_chain_add(self._chain, link)
 
-    def choose(self, context: Context) -> int:
-        """The next token after what was decoded last. Raises EngineFailed when the grammar allows none."""
-        return self._choose_by_grammar(context) if self._has_grammar else context.sample(self._chain)
+    def choose(self, context: Context, index: int) -> int:
+        """The next token behind the `index`-th decoded last. Raises EngineFailed when the grammar allows none."""
+        return self._choose_by_grammar(context, index) if self._has_grammar else context.sample(self._chain, index)
 
-    def _choose_by_grammar(self, context: Context) -> int:
+    def _choose_by_grammar(self, context: Context, index: int) -> int:
         """As `Context.sample`, step by step: accepting a token that the grammar forbids would abort the process."""
         llama_cpp = self._library
-        logits = numpy.ctypeslib.as_array(context.logits())
+        logits = numpy.ctypeslib.as_array(context.logits(index))
         candidates = (llama_cpp.llama_token_data * len(logits))()
         rows = numpy.frombuffer(candidates, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
         rows["id"] = numpy.arange(len(logits), dtype=numpy.int32)
