@@ -2,6 +2,7 @@
 
 from models.llama.context import MOST_GUESSED, Context, Run
 from models.llama.guessing import Guesser
+from models.llama.library import library
 from models.llama.slots import Slot
 
 _NEWEST = 0.1
@@ -64,10 +65,12 @@ class Speculation:
 def proven_guesses(context: Context, vocabulary: int) -> int:
     """How many tokens behind the newest one can be computed together with it without changing any of their logits.
 
-    Kernels may round in another way when a batch is larger, and then a guess could change the answer. SmolLM2-135M on
-    AVX-512: two are equal bit by bit, the third differs. 0 for models that cannot go back.
+    Kernels may round in another way when a batch is larger, and then a guess could change the answer. Two are known to
+    do so, and a short prompt might pass the test by luck: llamafile's, compiled in by default, which multiply matrices
+    only from two tokens on, and flash attention, which splits a long cache for a single token. 0 with them, and for
+    models that cannot go back.
     """
-    if not context.rewinds:
+    if not context.rewinds or context.flash_attention or b"LLAMAFILE = 1" in library().llama_print_system_info():
         return 0
     slot = Slot(context, 0)
     # Any tokens will do; these are spread over the vocabulary.
