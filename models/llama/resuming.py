@@ -67,8 +67,9 @@ class Resuming:
         `state` is that of the source's entry. When llama.cpp refuses it, it is dropped and the slot is empty.
         """
         slot = source.slot or self._least_missed()
+        if source.slot is None or not owner.lasting:
+            self.park(slot)  # what is cut off now may be the beginning of a later call
         if source.slot is None:
-            self.park(slot)
             slot.clear()
             if source.entry and state is not None and not slot.restore(source.entry.label.tokens, state):
                 self._parked.drop(source.entry)
@@ -99,7 +100,7 @@ class Resuming:
 
     def park(self, slot: Slot) -> None:
         """Keep what a slot holds also outside of it."""
-        if slot.unsaved and len(slot) >= _LEAST_WORTH_TOKENS:
+        if slot.unsaved and len(slot) >= _LEAST_WORTH_TOKENS and not self._is_parked(slot, slot.owner):
             self._keep(slot, slot.owner)
         slot.unsaved = False
 
@@ -113,10 +114,11 @@ class Resuming:
             self.park(slot)
 
     def _share(self, slot: Slot) -> None:
-        tokens = slot.tokens
-        known = any(entry.label.tokens == tokens for entry in self._parked.candidates((EVERYBODY,)))
-        if len(slot) >= _LEAST_WORTH_TOKENS and not known:
+        if len(slot) >= _LEAST_WORTH_TOKENS and not self._is_parked(slot, EVERYBODY):
             self._keep(slot, EVERYBODY)
+
+    def _is_parked(self, slot: Slot, owner: Owner) -> bool:
+        return any(entry.label.tokens == slot.tokens for entry in self._parked.candidates((owner,)))
 
     def _keep(self, slot: Slot, owner: Owner) -> None:
         state = slot.save()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Kind = Literal["attention", "window", "recurrent"]
 
-_EMBEDDING, _LAYERS, _HEADS, _INNER, _STATE, _KERNEL, _RANK = 64, 2, 4, 128, 8, 4, 4
+_EMBEDDING, _LAYERS, _HEADS, _INNER, _STATE, _KERNEL, _RANK = 64, 2, 2, 128, 8, 4, 4
 _CONTEXT = 1024
 _WINDOW = 32
 _MARKS = ("<|im_start|>", "<|im_end|>")
@@ -39,7 +39,10 @@ def write_tiny_model(path: Path, kind: Kind, seed: int = 1) -> Path:
     random = numpy.random.default_rng(seed)
     tokens = [*_byte_letters(), *_MARKS]
     tensors = _recurrent(random) if kind == "recurrent" else _attention(random, _NORMS[kind])
-    tensors["token_embd.weight"] = _weights(random, len(tokens), _EMBEDDING)
+    # Gemma adds its tokens with eight times the weight: here the layers must decide, not the last token.
+    tensors["token_embd.weight"] = _weights(random, len(tokens), _EMBEDDING) * numpy.float32(
+        0.05 if kind == "window" else 1.0
+    )
     if kind != "window":  # Gemma has one matrix for both ends
         tensors["output.weight"] = _weights(random, len(tokens), _EMBEDDING)
     tensors["output_norm.weight"] = numpy.ones(_EMBEDDING, numpy.float32)
