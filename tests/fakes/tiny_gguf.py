@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 Kind = Literal["attention", "window", "recurrent"]
 
 _EMBEDDING, _LAYERS, _HEADS, _INNER, _STATE, _KERNEL, _RANK = 64, 2, 2, 128, 8, 4, 4
-_CONTEXT = 1024
 _WINDOW = 32
 _MARKS = ("<|im_start|>", "<|im_end|>")
 _CHATML = (
@@ -34,7 +33,7 @@ _Value = int | float | str | Sequence[str] | Sequence[int]
 _Tensors = dict[str, NDArray[numpy.float32]]
 
 
-def write_tiny_model(path: Path, kind: Kind, seed: int = 1) -> Path:
+def write_tiny_model(path: Path, kind: Kind, seed: int = 1, context_tokens: int = 1024) -> Path:
     """Write a model; the same seed gives the same file."""
     random = numpy.random.default_rng(seed)
     tokens = [*_byte_letters(), *_MARKS]
@@ -46,14 +45,14 @@ def write_tiny_model(path: Path, kind: Kind, seed: int = 1) -> Path:
     if kind != "window":  # Gemma has one matrix for both ends
         tensors["output.weight"] = _weights(random, len(tokens), _EMBEDDING)
     tensors["output_norm.weight"] = numpy.ones(_EMBEDDING, numpy.float32)
-    path.write_bytes(_file(_header(kind, tokens), tensors))
+    path.write_bytes(_file(_header(kind, tokens, context_tokens), tensors))
     return path
 
 
-def _header(kind: Kind, tokens: Sequence[str]) -> dict[str, _Value]:
+def _header(kind: Kind, tokens: Sequence[str], context_tokens: int) -> dict[str, _Value]:
     architecture = {"attention": "llama", "window": "gemma2", "recurrent": "mamba"}[kind]
     shape: dict[str, _Value] = {
-        "context_length": _CONTEXT,
+        "context_length": context_tokens,
         "embedding_length": _EMBEDDING,
         "block_count": _LAYERS,
         "feed_forward_length": _INNER,
