@@ -115,7 +115,7 @@ class JobQueue:
         """Which preparation runs now, if any."""
         with self._changed:
             self._preparing = job
-            if job is not None and any(not self._may_go_on(job, new) for new in self._new):
+            if job is not None and (self.closed or any(not self._may_go_on(job, new) for new in self._new)):
                 job.flag.set()
 
     def over(self, job: Job) -> None:
@@ -143,6 +143,9 @@ class JobQueue:
             if self._refusal is None:
                 self._refusal = EngineFailed(reason)
             self.closing.set()
+            if self._preparing is not None:
+                # One that was interrupted and taken up again has nobody who waits, and so is not among the open ones.
+                self._preparing.flag.set()
             jobs, self._open, self._new = self._open, set(), []
             self._changed.notify()
         for job in jobs:

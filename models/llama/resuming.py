@@ -118,7 +118,11 @@ class Resuming:
             self._keep(slot, EVERYBODY)
 
     def _is_parked(self, slot: Slot, owner: Owner) -> bool:
-        return any(entry.label.tokens == slot.tokens for entry in self._parked.candidates((owner,)))
+        """Whether a state that is parked holds all of it, and can be cut to it where it holds more."""
+        parked = [entry.label.tokens for entry in self._parked.candidates((owner,))]
+        if not self._context.restored_rewinds:
+            return slot.tokens in parked
+        return any(common_prefix(tokens, slot.tokens) == len(slot) for tokens in parked)
 
     def _keep(self, slot: Slot, owner: Owner) -> None:
         state = slot.save()

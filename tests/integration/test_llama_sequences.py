@@ -122,6 +122,21 @@ async def test_conversations_that_take_turns_in_one_sequence_are_answered_as_alo
 
 
 @pytest.mark.parametrize("kind", _KINDS)
+async def test_a_restored_conversation_whose_history_changed_goes_on_from_what_is_still_right(
+    tiny: Callable[[Kind], Path], kind: Kind
+) -> None:
+    said = [Turn("user", "The ladder is behind the shed. " * 4), Turn("assistant", "I see."), Turn("user", "And?")]
+    whole = Prompt(_SYSTEM, (*said, Turn("assistant", "The paint is in the cellar. " * 4)), "What else?")
+    changed = Prompt(_SYSTEM, (*said, Turn("assistant", "Nothing.")), "What else?")
+    async with _engine(tiny(kind), replies=1) as engine:
+        for key in ("kitchen", "cellar", "kitchen"):
+            await _ask(engine, whole, key)
+        restored, _ = await _ask(engine, changed, "kitchen")
+    async with _engine(tiny(kind), replies=1) as engine:
+        assert (await _ask(engine, changed, "kitchen"))[0] == restored
+
+
+@pytest.mark.parametrize("kind", _KINDS)
 async def test_a_prepared_turn_is_not_computed_again(tiny: Callable[[Kind], Path], kind: Kind) -> None:
     async with _engine(tiny(kind), replies=1) as engine:
         talk = _Talk("kitchen")

@@ -78,6 +78,16 @@ def test_closing_stops_what_runs_tells_who_waits_and_refuses_the_rest() -> None:
         jobs.add(Forgetting("c"))
 
 
+def test_closing_stops_a_preparation_that_nobody_waits_for() -> None:
+    jobs = JobQueue()
+    running, next_one = Preparation("a", _PROMPT), Preparation("b", _PROMPT)
+    jobs.preparing(running)
+    jobs.close("It is over.")
+    assert running.flag.is_set
+    jobs.preparing(next_one)
+    assert next_one.flag.is_set
+
+
 @pytest.mark.parametrize("end", [JobQueue.wake, lambda jobs: jobs.close("It is over.")])
 def test_a_waiting_taker_is_woken(end: Callable[[JobQueue], None]) -> None:
     jobs = JobQueue()
