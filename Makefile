@@ -10,15 +10,19 @@ SETUP  = deploy/build/python -m deploy.build.setup
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check bench bench-engine lock clean environment
+.PHONY: help demo demo-matrix test soak check bench bench-engine lock clean environment
 
 help: ## Show these commands
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 	@sed -n 's/^#   /  /p' $(MAKEFILE_LIST)
 
 demo: ## Set up, fetch two small models, index the demo documents and chat (QUESTION="..." asks once)
 	@$(SETUP)
 	@.venv/bin/python -m bot demo
+
+demo-matrix: ## The same in an encrypted Matrix chat, on a homeserver of its own that is gone afterwards
+	@$(SETUP)
+	@.venv/bin/python -m deploy.demo.matrix
 
 environment: ## Only set up .venv with what Hearth runs on
 	@$(SETUP)

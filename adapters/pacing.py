@@ -1,6 +1,7 @@
 """How often a platform may be written to: learnt from what it says about its limits, never from a clock for all."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 # Servers round the times they tell, and the way there varies.
 _MARGIN_S = 0.05
@@ -8,10 +9,30 @@ _MARGIN_S = 0.05
 _REFUSAL_FORGOTTEN_S = 3600.0
 
 
-class Pace:
-    """When one rate limit (a channel's edits, a room's events) lets the next text through.
+class Allowance(Protocol):
+    """Says when the next request of one answer may go. Times are seconds of one clock, given by the caller."""
 
-    Times are seconds of one monotonic clock, given by the caller. Until the platform has said anything, texts are
+    def wait_s(self, now: float, *, final: bool = False) -> float:
+        """Seconds until the request may go, as far as known now; 0.0 when it may go at once."""
+        ...
+
+    def stand(self, who: object) -> bool:
+        """Stand in line for the next request that is not final; whether it is one's turn."""
+        ...
+
+    def leave(self, who: object) -> None:
+        """Stand in line no longer."""
+        ...
+
+    def sent(self, now: float) -> None:
+        """The request goes out now."""
+        ...
+
+
+class Pace:
+    """Fills `Allowance`: when one rate limit (a channel's edits, a room's events) lets the next text through.
+
+    Until the platform has said anything, texts are
     `assumed_s` apart. What it says of its window spreads the texts over it, one kept in reserve for the last text.
     """
 

@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Protocol
 
-from adapters.pacing import Overall, Pace
+from adapters.pacing import Allowance, Overall
 from adapters.sentences import has_sentence
 
 log = logging.getLogger(__name__)
@@ -19,13 +19,13 @@ BEHIND_OTHERS_S = 0.05
 class Screen(Protocol):
     """What an adapter's reply gives to `Showing`: its messages on the platform, written one request at a time."""
 
-    def due(self, text: str) -> Pace | None:
+    def due(self, text: str) -> Allowance | None:
         """The pace of the next request on the way to showing `text`; None when all of it is shown."""
         ...
 
     async def step(self, text: str, *, final: bool) -> None:
         """Make that next request. What it raises ends the showing and reaches the reply's next call; what may pass
-        by itself is told to the pace instead (`Pace.refused`), and the step comes again with the newest text.
+        by itself is told to what paces it instead (`Pace.refused`), and the step comes again with the newest text.
         """
         ...
 
@@ -47,7 +47,7 @@ class Showing:
         self._begun = self._stopped = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._line: Pace | None = None
+        self._line: Allowance | None = None
 
     def show(self, text: str, *, at_once: bool = False) -> None:
         """Show this text when the pace allows; returns at once. Raises what an earlier text ran into.
@@ -108,7 +108,7 @@ class Showing:
             if await self._turn(pace, final=True):
                 await self._screen.step(text, final=True)
 
-    async def _turn(self, pace: Pace, *, final: bool) -> bool:
+    async def _turn(self, pace: Allowance, *, final: bool) -> bool:
         """Wait for the pace, then for a slot; whether the request may go now. If not, all is to be looked at anew."""
         wait_s = pace.wait_s(_now(), final=final)
         # Answers that share a pace show their first texts in the order they came; a final text waits for none of them.
@@ -125,7 +125,7 @@ class Showing:
         self._stand_in(None)
         return True
 
-    def _stand_in(self, line: Pace | None) -> bool:
+    def _stand_in(self, line: Allowance | None) -> bool:
         """Stand in line for this pace and for no other; whether it is this answer's turn."""
         if self._line is not None and self._line is not line:
             self._line.leave(self)

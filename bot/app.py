@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.console.adapter import ConsoleAdapter
 from bot.config import Config
 from bot.core.answer import Answerer
 from bot.core.attachments import AttachmentReader
 from bot.core.commands import Commands
+from bot.core.completing import Completer
+from bot.core.consulting import Consultant
 from bot.core.dispatch import Dispatcher
 from bot.core.figures import Figures
 from bot.core.history import History
@@ -21,6 +23,8 @@ from bot.engines import open_engine
 from bot.http import HttpServer
 from bot.lock import FolderLock
 from bot.metrics import Metrics, sample_lag
+from bot.openai.endpoint import OpenAiEndpoint
+from bot.openai.keys import ApiKeys
 from bot.progress import Report, StartProgress, silent
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
@@ -41,24 +45,23 @@ class App:
     library: Library
     engine: Engine
     history: History
-    console: ConsoleAdapter
+    figures: Figures
     http_port: int | None
 
     async def run(self, *adapters: Adapter) -> None:
         """Run the adapters until cancelled. One that dies ends all of them, loudly."""
+        self.figures.tell_of(adapters)
         async with asyncio.TaskGroup() as group:
             for adapter in adapters:
                 group.create_task(adapter.run(self.inbox), name=adapter.platform)
 
 
 @asynccontextmanager
-async def open_app(
-    config: Config, console: ConsoleAdapter, *, serve_http: bool = False, report: Report = silent
-) -> AsyncIterator[App]:
+async def open_app(config: Config, *, serve_http: bool = False, report: Report = silent) -> AsyncIterator[App]:
     """Build everything, and close it all in the opposite order.
 
-    Raises FolderInUse, FolderUnusable, HttpUnavailable, WeightsUnavailable, ModelUnusable, EmbeddingFailed and the
-    database errors of `knowledge.sqlite`, each with a sentence for the admin.
+    Raises FolderInUse, FolderUnusable, HttpUnavailable, KeyMissing, WeightsUnavailable, ModelUnusable, EmbeddingFailed
+    and the database errors of `knowledge.sqlite`, each with a sentence for the admin.
     """
     async with AsyncExitStack() as stack:
         lock = FolderLock(config.data_folder)
@@ -66,7 +69,9 @@ async def open_app(
         stack.callback(lock.release)
         metrics = Metrics()
         missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
-        port = await _http(stack, config, metrics, missing) if serve_http and config.http.enabled else None
+        served = serve_http and config.http.enabled
+        endpoint = _endpoint(config) if served else None
+        port = await _http(stack, config, metrics, missing, endpoint) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
         engine = await open_engine(config, report)
@@ -85,6 +90,10 @@ async def open_app(
         )
         stack.push_async_callback(library.close)
         missing.clear()
+        if endpoint is not None:
+            endpoint.open(_completer(config, engine, library, queue, metrics), config.model.sampling.sampling())
+            stack.callback(endpoint.shut)
+        figures = Figures(library, engine, history, queue)
         inbox = _dispatcher(
             config,
             engine=engine,
@@ -92,10 +101,11 @@ async def open_app(
             history=history,
             queue=queue,
             metrics=metrics,
+            figures=figures,
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, console, port)
+        yield App(config, inbox, library, engine, history, figures, port)
 
 
 def _dispatcher(
@@ -106,6 +116,7 @@ def _dispatcher(
     history: History,
     queue: FairQueue,
     metrics: Metrics,
+    figures: Figures,
     attachments: Reader,
 ) -> Dispatcher:
     answerer = Answerer(
@@ -117,7 +128,6 @@ def _dispatcher(
         sampling=config.model.sampling.sampling(),
         observer=metrics,
     )
-    figures = Figures(library, engine, history, queue)
     return Dispatcher(
         settings=config.core,
         history=history,
@@ -136,11 +146,27 @@ def _dispatcher(
     )
 
 
-async def _http(stack: AsyncExitStack, config: Config, metrics: Metrics, missing: Sequence[str]) -> int:
+def _endpoint(config: Config) -> OpenAiEndpoint | None:
+    settings = config.http.openai
+    return OpenAiEndpoint(settings, ApiKeys.from_environment(settings.keys, os.environ)) if settings.enabled else None
+
+
+def _completer(config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics) -> Completer:
+    consultant = Consultant(engine, library, config.core, metrics)
+    return Completer(engine, queue, consultant, metrics, config.core.token_timeout_s)
+
+
+async def _http(
+    stack: AsyncExitStack,
+    config: Config,
+    metrics: Metrics,
+    missing: Sequence[str],
+    endpoint: OpenAiEndpoint | None,
+) -> int:
     async def readiness() -> Sequence[str]:
         return missing
 
-    server = HttpServer(config.http, metrics, readiness)
+    server = HttpServer(config.http, metrics, readiness, endpoint)
     await server.start()
     stack.push_async_callback(server.close)
     sampling = asyncio.create_task(sample_lag(metrics))

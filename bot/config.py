@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.console.settings import ConsoleSettings
 from adapters.discord.settings import DiscordSettings
+from adapters.matrix.settings import MatrixSettings
 from bot.core.settings import CoreSettings
 from bot.faults import faults_of
 from bot.http_settings import HttpSettings
@@ -62,6 +63,9 @@ class Config(BaseModel):
     )
     discord: DiscordSettings = Field(
         default_factory=DiscordSettings, description="Where and whom Hearth answers on Discord."
+    )
+    matrix: MatrixSettings = Field(
+        default_factory=MatrixSettings, description="Where and whom Hearth answers on Matrix."
     )
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
 

@@ -45,7 +45,7 @@ async def hosting(
         server = LocalServer(config.data_folder, config.console.line_bytes)
         stack.push_async_callback(server.close)
         used = config if with_model else _without_model(config)
-        app = await stack.enter_async_context(open_app(used, console, serve_http=serve_http, report=report))
+        app = await stack.enter_async_context(open_app(used, serve_http=serve_http, report=report))
         await server.listen(Requests(console if with_model else None, app.library).commands())
         stack.push_async_callback(server.stop)
         async with asyncio.TaskGroup() as group:

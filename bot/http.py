@@ -1,4 +1,4 @@
-"""The HTTP endpoints: /healthz, /readyz and /metrics."""
+"""The HTTP endpoints: /healthz, /readyz, /metrics, and /v1 for other programs."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from bot.http_settings import HttpSettings
 from bot.metrics import Metrics
+from bot.openai.endpoint import OpenAiEndpoint
 
 Readiness = Callable[[], Awaitable[Sequence[str]]]
 """What still stands in the way of answering, as sentences; empty when nothing does."""
@@ -32,17 +33,27 @@ class HttpUnavailable(Exception):
 class HttpServer:
     """Serves the endpoints between `start` and `close`."""
 
-    def __init__(self, settings: HttpSettings, metrics: Metrics, readiness: Readiness) -> None:
+    def __init__(
+        self, settings: HttpSettings, metrics: Metrics, readiness: Readiness, endpoint: OpenAiEndpoint | None = None
+    ) -> None:
+        """`endpoint` is for other programs, where the admin wants that."""
         self._settings = settings
         self._metrics = metrics
         self._readiness = readiness
+        self._endpoint = endpoint
         self._runner: web.AppRunner | None = None
         self.port = settings.port
         """The port listened on, once started."""
 
     async def start(self) -> None:
         """Listen. Raises HttpUnavailable when the port is taken or the address is not this machine's."""
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(
+            # Who hangs up wants no answer any more: the handler is cancelled, and with it the model.
+            self._application(),
+            access_log=None,
+            shutdown_timeout=1.0,
+            handler_cancellation=True,
+        )
         await runner.setup()
         site = web.TCPSite(runner, self._settings.host, self._settings.port)
         try:
@@ -61,10 +72,13 @@ class HttpServer:
             self._runner = None
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[_host_check(self._settings)])
+        size = self._endpoint.body_bytes if self._endpoint else 1024
+        application = web.Application(middlewares=[_host_check(self._settings)], client_max_size=size)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._serve_metrics)
+        if self._endpoint is not None:
+            self._endpoint.add_to(application.router)
         return application
 
     async def _healthz(self, request: web.Request) -> web.Response:

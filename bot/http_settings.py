@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from bot.openai.settings import OpenAiSettings
+
 
 def _is_address(host: str) -> str:
     try:
@@ -27,4 +29,7 @@ class HttpSettings(BaseModel):
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
         description="Names by which clients may call, besides the address itself; empty on an open address: any name.",
+    )
+    openai: OpenAiSettings = Field(
+        default_factory=OpenAiSettings, description="The model for other programs, as OpenAI's clients speak it."
     )

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
 from bot.core.events import Attachment, Audience, ConversationId, Message, Person
 from bot.core.ports import Ended, Inbox
+from bot.core.texts import Language
 
 PLATFORM = "console"
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class ConsoleAdapter:
         if resumed:
             logger.info("Answering %d console messages that an earlier process left.", len(resumed))
         if self._home:
-            self._home.open.update(resumed)
+            self._home.open.update(each.ended for each in resumed)
             await self._serve(self._home, inbox)
             self.home_ended.set()
         await asyncio.Event().wait()
@@ -80,6 +81,10 @@ class ConsoleAdapter:
     def reply_to(self, message: Message) -> ConsoleReply:
         """A reply on the home channel; without one, opening it raises ReplyFailed."""
         return self._reply(message, self._home)
+
+    async def health(self, language: Language) -> Sequence[str]:
+        """Nothing: a terminal that reads this is well."""
+        return ()
 
     async def _serve(self, client: Client, inbox: Inbox) -> None:
         number = 0

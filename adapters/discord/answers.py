@@ -1,7 +1,7 @@
 """Builds the replies to messages, and ends those that are open when Hearth stops."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import discord
 
@@ -12,6 +12,7 @@ from adapters.discord.rates import Rates
 from adapters.discord.reply import DiscordReply
 from bot.core.events import Message
 from bot.core.ports import Inbox
+from bot.core.texts import Language
 
 Place = Callable[[Message], Channel]
 """Where the answer to a message goes."""
@@ -50,6 +51,10 @@ class Answers:
     def reply_to(self, message: Message) -> DiscordReply:
         """A reply in the place that the message names."""
         return DiscordReply(message.event_id, self._place_of(message), self._rates.overall, self._open)
+
+    async def health(self, language: Language) -> Sequence[str]:
+        """Nothing: who can ask on Discord sees that it works."""
+        return ()
 
     def channel_of(self, message: Message) -> Channel:
         """The channel, thread or direct message of the question."""

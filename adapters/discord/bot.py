@@ -1,22 +1,23 @@
 """The smallest bot that Hearth's cog lives in, and the adapter that runs it."""
 
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import discord
 from discord.ext import commands
 
+from adapters.discord.account import token_of
 from adapters.discord.answers import Answers
 from adapters.discord.cog import HearthCog
 from adapters.discord.connection import AnyBot, log_in, stay_connected
-from adapters.discord.failures import DiscordUnusable, unusable
+from adapters.discord.failures import unusable
 from adapters.discord.places import PLATFORM
 from adapters.discord.rates import Rates
 from adapters.discord.settings import DiscordSettings
 from bot.core.events import Message
 from bot.core.ports import Inbox, Reply
+from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 
@@ -85,16 +86,17 @@ class DiscordAdapter:
         assert self._answers is not None
         return self._answers.reply_to(message)
 
+    async def health(self, language: Language) -> Sequence[str]:
+        """Nothing: who can ask on Discord sees that it works."""
+        return ()
+
     async def run(self, inbox: Inbox) -> None:
         """Listen until cancelled. Raises DiscordUnusable when Discord will not have the bot."""
-        variable = self._settings.token_env
-        token = os.environ.get(variable, "").strip()
-        if not token:
-            raise DiscordUnusable(f"The environment variable {variable} is to hold the bot's token, and is not set.")
+        token = token_of(self._settings)
         try:
             await self._serve(await self._logged_in(token), inbox)
         except (discord.LoginFailure, discord.PrivilegedIntentsRequired, discord.ConnectionClosed) as error:
-            raise unusable(error, variable) from None  # the library's error may quote what it was given
+            raise unusable(error, self._settings.token_env) from None  # the library's error may quote what it was given
 
     async def close(self) -> None:
         """Leave Discord."""

@@ -3,25 +3,28 @@
 import asyncio
 import dataclasses
 import logging
+from collections import deque
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import discord
 from discord.ext import commands
 
-from adapters.discord import attachments, catch_up, context
-from adapters.discord.addressing import judge
+from adapters.discord import catch_up
+from adapters.discord.addressing import Seen, Unheard, judge
 from adapters.discord.answers import Answers
 from adapters.discord.connection import AnyBot
-from adapters.discord.failures import LOST, REASONS
+from adapters.discord.failures import LOST, NO_THREAD, REASONS
 from adapters.discord.labels import language_of
 from adapters.discord.lanes import Lanes
 from adapters.discord.limits import NO_PERMISSION
 from adapters.discord.marks import Marks
-from adapters.discord.people import People, Standing
+from adapters.discord.people import People
 from adapters.discord.posting import NOBODY
+from adapters.discord.reading import Reading
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.translate import Enclosed, may_write, question_of, seen, spoken
+from adapters.discord.translate import may_open, may_write, seen, spoken, wants_thread
 from bot.core.events import Message
 from bot.core.ports import Ended, Inbox
 from bot.core.texts import say
@@ -29,6 +32,11 @@ from bot.core.texts import say
 log = logging.getLogger(__name__)
 
 MARKS_FILE = "discord-marks.json"
+TAKEN_KEPT = 1000
+"""Messages that edits make no new questions of."""
+
+ADDRESSED_LATER = timedelta(minutes=5)
+"""Up to this age a message becomes a question by an edit that addresses us: people forget the mention and add it."""
 
 
 class HearthCog(commands.Cog, name="Hearth"):
@@ -42,8 +50,11 @@ class HearthCog(commands.Cog, name="Hearth"):
         self._answers = answers
         self._marks = Marks(folder / MARKS_FILE)
         self._people = People(bot)
+        self._reading = Reading(bot, settings, self._people)
         self._lanes = Lanes()
         self._running: dict[int, Message] = {}
+        self._taken: deque[int] = deque(maxlen=TAKEN_KEPT)
+        self._threadless: set[int] = set()
         self._before_gap: catch_up.Gap | None = None
         self._caught_up = asyncio.Event()
         self._resumed = False
@@ -86,11 +97,15 @@ class HearthCog(commands.Cog, name="Hearth"):
         try:
             if not self._resumed:
                 self._resumed = True
-                await self._inbox.resume(self._answers)
+                await self._resume()
             if gap is not None:
                 await self._catch_up(gap)
         finally:
             self._caught_up.set()
+
+    async def _resume(self) -> None:
+        for resumed in await self._inbox.resume(self._answers):
+            self._follow(int(resumed.message.event_id), resumed.message, resumed.ended)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -101,14 +116,23 @@ class HearthCog(commands.Cog, name="Hearth"):
 
     @commands.Cog.listener()
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
-        """A question was edited; Discord also sends this when it only unfolds a link."""
-        running = self._running.get(payload.message_id)
-        us = self._bot.user
-        if running is None or us is None or spoken(payload.message, us) == running.text:
+        """A message was edited; Discord also sends this when it only unfolds a link, and for each edit of ours."""
+        message, us = payload.message, self._bot.user
+        if us is None or message.author.id == us.id:
             return
-        edited = await self._question(payload.message, us)
-        if payload.message_id in self._running:
-            self._running[payload.message_id] = edited
+        async with self._lanes.turn(message.channel.id):
+            await self._caught_up.wait()
+            if running := self._running.get(message.id):
+                await self._revise(message, running, us)
+            elif message.id not in self._taken and discord.utils.utcnow() - message.created_at < ADDRESSED_LATER:
+                await self._take(message)
+
+    async def _revise(self, message: discord.Message, running: Message, us: discord.ClientUser) -> None:
+        if spoken(message, us) == running.text:
+            return
+        edited = await self._reading.question(message)
+        if message.id in self._running:
+            self._running[message.id] = edited
             await self._inbox.revise(edited)
 
     @commands.Cog.listener()
@@ -131,8 +155,9 @@ class HearthCog(commands.Cog, name="Hearth"):
         if us is None or self._closed:
             return
         if await self._is_ours(message, us):
+            self._taken.append(message.id)
             if may_write(message):
-                await self._hand_in(message, us)
+                await self._hand_in(message)
             else:
                 await _tell_mute(message)
         self._marks.see(message.channel.id, message.id, direct=message.guild is None)
@@ -141,50 +166,44 @@ class HearthCog(commands.Cog, name="Hearth"):
         if message.author.id == us.id:
             return False
         found = seen(message, us, self._marks.owns(message.channel.id), await self._is_host_command(message))
-        if found.guild_id is None and (self._settings.roles.allow or self._settings.roles.block):
-            standing = await self._people.standing(found.author_id)
-            found = dataclasses.replace(found, role_ids=standing.role_ids)
-        if (reason := judge(found, self._settings)) is not None:
+        reason = judge(found, self._settings)
+        if reason in (None, Unheard.PERSON) and not isinstance(message.author, discord.Member):
+            reason = await self._judge_by_roles(message, found)
+        if reason is not None:
             log.debug("Message %d is left alone: %s.", message.id, reason)
             return False
         if isinstance(message.channel, discord.Thread) and found.mentions_us:
             self._marks.own(message.channel.id)
         return True
 
+    async def _judge_by_roles(self, message: discord.Message, found: Seen) -> Unheard | None:
+        """Direct messages and messages read later come without their author's roles."""
+        if self._settings.roles.allow or self._settings.roles.block:
+            standing = await self._people.standing(message.author, self._settings.read_timeout_s)
+            found = dataclasses.replace(found, role_ids=standing.role_ids)
+        return judge(found, self._settings)
+
     async def _is_host_command(self, message: discord.Message) -> bool:
         if not self._bot.commands:
             return False
         return (await self._bot.get_context(message)).valid
 
-    async def _hand_in(self, message: discord.Message, us: discord.ClientUser) -> None:
-        question = await self._question(message, us)
+    async def _hand_in(self, message: discord.Message) -> None:
+        if wants_thread(message, self._settings) and not may_open(message):
+            self._tell_threadless(message.channel.id)
+        question = await self._reading.question(message)
         ended = await self._inbox.handle(question, self._answers.reply_to(question))
         if ended is not None:
             self._follow(message.id, question, ended)
 
+    def _tell_threadless(self, channel_id: int) -> None:
+        if channel_id not in self._threadless:
+            self._threadless.add(channel_id)
+            log.warning("Answering in channel %d without threads: %s", channel_id, NO_THREAD)
+
     def _follow(self, message_id: int, question: Message, ended: Ended) -> None:
         self._running[message_id] = question
         ended.add_done_callback(lambda _: self._running.pop(message_id, None))
-
-    async def _question(self, message: discord.Message, us: discord.ClientUser) -> Message:
-        enclosed = Enclosed()
-        try:
-            async with asyncio.timeout(self._settings.read_timeout_s):
-                enclosed = await self._enclosed(message, us)
-        except TimeoutError:
-            log.warning("What message %d refers to could not be read in time.", message.id)
-        return question_of(message, us, self._settings, enclosed)
-
-    async def _enclosed(self, message: discord.Message, us: discord.ClientUser) -> Enclosed:
-        settings = self._settings
-        standing = await self._people.standing(message.author.id) if message.guild is None else Standing()
-        said = await context.before(
-            message, settings.reply_chain, settings.recent_in(message.channel.id), lambda each: spoken(each, us)
-        )
-        above = await context.replied_to(message)
-        files = [*message.attachments, *(above.attachments if above else ())]
-        fetched = await attachments.fetch(files, settings.attachments, settings.attachment_bytes)
-        return Enclosed(said, fetched, standing)
 
     async def _catch_up(self, gap: catch_up.Gap) -> None:
         missed = await catch_up.missed(self._bot, gap, self._settings)

@@ -7,7 +7,8 @@ import discord
 from discord import app_commands
 
 from adapters.discord.connection import AnyBot
-from adapters.discord.desk import Desk, Interaction
+from adapters.discord.desk import Desk
+from adapters.discord.grants import Interaction
 from adapters.discord.labels import label
 from adapters.discord.views import Press
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import threading
 from itertools import chain, repeat
 
 import discord
 from discord.ext import commands
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from adapters.discord.failures import LOST, passes
 from adapters.discord.watchdog import Watchdog
@@ -20,6 +22,9 @@ CANCELLED_AGAIN_S = 0.5
 LOGIN_AGAIN_S = (5.0, 15.0, 60.0)
 """Pauses between tries to log in, the last one again and again: a house may start before its network does."""
 
+UNREACHED = (discord.HTTPException, discord.GatewayNotFound, *LOST)
+"""What a Discord raises that cannot be asked now; of the first only some."""
+
 AnyBot = commands.Bot | commands.AutoShardedBot
 
 
@@ -29,12 +34,17 @@ async def log_in(bot: AnyBot, token: str) -> int:
         try:
             await bot.login(token)
             return (await bot.http.get_bot_gateway())[0]
-        except (discord.HTTPException, discord.GatewayNotFound, *LOST) as error:
-            if isinstance(error, discord.HTTPException) and not passes(error):
-                raise
-            log.warning("Discord cannot be reached, trying again in %.0f s: %s", pause_s, type(error).__name__)
-            await asyncio.sleep(pause_s)
+        except UNREACHED as error:
+            await _pause(error, pause_s)
     raise AssertionError  # the pauses never end
+
+
+async def _pause(error: Exception, pause_s: float) -> None:
+    """Wait where Discord may be there again later; raises what stays as it is."""
+    if isinstance(error, discord.HTTPException) and not passes(error):
+        raise error
+    log.warning("Discord cannot be reached, trying again in %.0f s: %s", pause_s, type(error).__name__)
+    await asyncio.sleep(pause_s)
 
 
 async def stay_connected(bot: AnyBot, silence_s: float) -> None:
@@ -47,8 +57,11 @@ async def stay_connected(bot: AnyBot, silence_s: float) -> None:
     bot.add_listener(on_socket_event_type)
     try:
         while True:
-            await _until_silent(bot, watchdog, silence_s)
-            log.warning("Discord has been silent for %.0f s: connecting anew.", watchdog.silence_s())
+            try:
+                await _until_silent(bot, watchdog, silence_s)
+                log.warning("Discord has been silent for %.0f s: connecting anew.", silence_s)
+            except UNREACHED as error:  # a sharded bot asks for the gateway's address, and does not ask twice
+                await _pause(error, LOGIN_AGAIN_S[0])
             watchdog.hear()
     finally:
         bot.remove_listener(on_socket_event_type)
@@ -86,5 +99,15 @@ async def _hang_up(bot: AnyBot) -> None:
                 await shard.disconnect()
             if not shards and bot.ws is not None:
                 await bot.ws.close(code=GONE_SILENT)
+            for begun in _half_begun(bot):
+                await begun.close(code=GONE_SILENT)
     except LOST as error:
         log.debug("The old connection is gone already: %s", type(error).__name__)
+
+
+def _half_begun(bot: AnyBot) -> list[DiscordWebSocket]:
+    """Connections that were cancelled while they were made: the library knows of them no more, but the threads that
+    keep them alive do.
+    """
+    threads = [thread for thread in threading.enumerate() if isinstance(thread, KeepAliveHandler)]
+    return [thread.ws for thread in threads if thread.ws._connection is bot._connection]

@@ -20,10 +20,13 @@ REASONS = {
     50007: "The person takes no direct messages from the bot.",
     NO_PERMISSION: "The bot may not do this in the channel: give it the permissions “Send Messages”, “Send Messages in"
     " Threads” and “Read Message History”.",
-    50083: "The thread is closed.",
-    200000: "The server's AutoMod lets the answer not pass.",
+    50083: "The thread is closed, and the bot may not open it again.",
+    200000: "The server's AutoMod does not let the answer pass.",
 }
 """What error codes mean (`topics/opcodes-and-status-codes.mdx`)."""
+
+NO_THREAD = "the bot may not open threads in it: give it “Create Public Threads” and “Send Messages in Threads”"
+NO_PICTURE = "the bot may not attach files in it: give it the permission “Attach Files”"
 
 LOST = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 """What a broken connection raises."""
@@ -64,18 +67,31 @@ def answering() -> Iterator[None]:
         raise Unsettled(f"Discord was not reached: {type(error).__name__}") from error
 
 
+def no_token(token_env: str) -> str:
+    """What an admin reads who has given no token."""
+    return (
+        f"The environment variable {token_env} is not set. It is to hold the bot's token, which is at"
+        " https://discord.com/developers/applications: your application, Bot, “Reset Token”."
+    )
+
+
+def no_message_content() -> str:
+    """What an admin reads who has not switched the intent on (close code 4014)."""
+    return (
+        "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”: Developer"
+        " Portal, your application, Bot, Privileged Gateway Intents; or set discord.message_content to false in the"
+        " config, and only mentions, replies and direct messages are read."
+    )
+
+
 def unusable(error: Exception, token_env: str) -> Exception:
     """The error as a sentence for the admin where it is one of those that an admin can mend."""
     code = error.code if isinstance(error, discord.ConnectionClosed) else None
     if isinstance(error, discord.LoginFailure) or code == AUTHENTICATION_FAILED:
         return DiscordUnusable(
-            f"Discord does not know the token in ${token_env}. Copy it anew: Developer Portal, your application, Bot,"
-            f" “Reset Token”."
+            f"Discord does not know the token in {token_env}: it was reset, or not copied whole. Make a new one and put"
+            " it there: Developer Portal, your application, Bot, “Reset Token”."
         )
     if isinstance(error, discord.PrivilegedIntentsRequired) or code == DISALLOWED_INTENTS:
-        return DiscordUnusable(
-            "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”:"
-            " Developer Portal, your application, Bot, Privileged Gateway Intents; or set discord.message_content to"
-            " false, and only mentions, replies and direct messages are read."
-        )
+        return DiscordUnusable(no_message_content())
     return error

@@ -35,7 +35,13 @@ class Typing:
         try:
             async with asyncio.timeout(LONGEST_S):
                 while True:
-                    await self._channel.typing()
+                    await self._once()
                     await asyncio.sleep(RENEWED_S)
-        except (ReplyFailed, Unsettled, TimeoutError) as error:
+        except (ReplyFailed, TimeoutError) as error:
             log.debug("Typing is shown no longer: %s", error)
+
+    async def _once(self) -> None:
+        try:
+            await self._channel.typing()
+        except Unsettled as error:
+            log.debug("Typing is not shown this time: %s", error)

@@ -3,83 +3,28 @@
 import asyncio
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import discord
+from discord.http import handle_message_parameters
+from discord.webhook.async_ import async_context
 
 from adapters.discord.channel import Channel, Part, Posted, Request, Unsettled
 from adapters.discord.failures import answering
+from adapters.discord.grants import SPARED_S, Grant
 from adapters.discord.labels import language_of
-from adapters.discord.limits import INTERACTION_LASTS_S, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION, UNKNOWN_WEBHOOK
+from adapters.discord.limits import INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION, UNKNOWN_WEBHOOK
 from adapters.discord.posting import NOBODY, DiscordPlace, Target, Views
 from adapters.discord.rates import METHODS, Rates
-from adapters.discord.views import LOCALE
 from adapters.pacing import Pace
 from bot.core.errors import ReplyFailed
 from bot.core.texts import say
 
 log = logging.getLogger(__name__)
 
-SPARED_S = 20.0
-"""The token is not used in its last seconds: a request may be on its way that long."""
-
 ENDED = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION})
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What an interaction allows: answers with its token for a while. `original_id` is the message that is waiting for
-    the answer, 0 when Discord would not have it; `private` says that only the person sees it.
-    """
-
-    interaction_id: int
-    application_id: int
-    token: str = field(repr=False)
-    channel_id: int
-    user_id: int
-    guild_id: int | None = None
-    original_id: int = 0
-    private: bool = False
-    locale: str = ""
-
-    def platform_data(self) -> dict[str, str]:
-        """What a message keeps, so that its answer finds here again after a restart."""
-        return {
-            "interaction": str(self.interaction_id),
-            "application": str(self.application_id),
-            "token": self.token,
-            "channel": str(self.channel_id),
-            "user": str(self.user_id),
-            "guild": str(self.guild_id or ""),
-            "original": str(self.original_id),
-            "private": "yes" if self.private else "",
-            LOCALE: self.locale,
-        }
-
-    @classmethod
-    def of(cls, data: Mapping[str, str]) -> Self | None:
-        """The grant that a message came with; None when it was no interaction."""
-        if "interaction" not in data:
-            return None
-        return cls(
-            interaction_id=int(data["interaction"]),
-            application_id=int(data["application"]),
-            token=data["token"],
-            channel_id=int(data["channel"]),
-            user_id=int(data["user"]),
-            guild_id=int(data["guild"]) if data["guild"] else None,
-            original_id=int(data["original"]),
-            private=bool(data["private"]),
-            locale=data[LOCALE],
-        )
-
-    def is_good(self) -> bool:
-        """Whether the token can still be used."""
-        age = discord.utils.utcnow() - discord.utils.snowflake_time(self.interaction_id)
-        return bool(self.original_id) and age.total_seconds() < INTERACTION_LASTS_S - SPARED_S
 
 
 class TokenEnded(Exception):
@@ -89,8 +34,8 @@ class TokenEnded(Exception):
 class InteractionPlace:
     """Fills `Channel`. The first message takes the place of "is thinking", the others follow it.
 
-    After the token's end a public answer goes on in the channel, a private one in direct messages; where those are
-    shut, the channel only learns that the person should ask again.
+    Shortly before the token's end a public answer goes on in the channel, a private one in direct messages; where
+    those are shut, the channel only learns that the person should ask again. What stood here says so, or goes.
     """
 
     def __init__(self, bot: discord.Client, grant: Grant, rates: Rates, views: Views | None = None) -> None:
@@ -122,8 +67,7 @@ class InteractionPlace:
     async def edit(self, platform_id: str, part: Part) -> None:
         """Change a message of ours; one that can no longer be changed is posted anew where it still can."""
         try:
-            with self._granted() as webhook:
-                await webhook.edit_message(int(platform_id), content=part.text, **self._shown(part, "attachments"))
+            await self._edit_here(int(platform_id), part)
         except TokenEnded:
             await self._edit_elsewhere(platform_id, part)
 
@@ -138,8 +82,10 @@ class InteractionPlace:
 
     async def typing(self) -> None:
         """Discord itself says that the answer is being made, for as long as the token is good."""
-        if not self._grant.is_good() and not self._grant.private:
-            await (await self._other_place()).typing()
+        if not self._grant.is_good():
+            place = await self._other_place()
+            if not self._grant.private:
+                await place.typing()
 
     async def answers(self) -> Sequence[Posted]:
         """The first message, where it has text already."""
@@ -152,22 +98,40 @@ class InteractionPlace:
         return [Posted(str(original.id), original.content)] if original.content else []
 
     async def _send_here(self, part: Part) -> Posted:
+        if not self._is_taken:
+            await self._edit_here(self._grant.original_id, part)
+            self._is_taken = True
+            return Posted(str(self._grant.original_id), part.text)
+        shown = self._shown(part, "files")
         with self._granted() as webhook:
-            if not self._is_taken:
-                original = self._grant.original_id
-                await webhook.edit_message(original, content=part.text, **self._shown(part, "attachments"))
-                self._is_taken = True
-                return Posted(str(original), part.text)
-            shown = self._shown(part, "files")
             sent = await webhook.send(
                 part.text, wait=True, ephemeral=self._grant.private, suppress_embeds=True, **shown
             )
             return Posted(str(sent.id), sent.content)
 
+    async def _edit_here(self, message_id: int, part: Part, spared_s: float = SPARED_S) -> None:
+        # Not `webhook.edit_message`: it cannot keep links from unfolding, which Discord lets an edit do.
+        flags = discord.MessageFlags(suppress_embeds=True, ephemeral=self._grant.private)
+        shown = self._shown(part, "attachments")
+        with (
+            self._granted(spared_s) as webhook,
+            handle_message_parameters(part.text, flags=flags, **shown) as parameters,
+        ):
+            await async_context.get().edit_webhook_message(
+                webhook.id,
+                self._grant.token,
+                message_id,
+                session=webhook.session,
+                proxy=webhook.proxy,
+                proxy_auth=webhook.proxy_auth,
+                payload=parameters.payload,
+                multipart=parameters.multipart,
+                files=parameters.files,
+            )
+
     async def _send_elsewhere(self, part: Part, nonce: str) -> Posted:
-        place = await self._other_place()
         try:
-            return await place.send(part, nonce)
+            return await (await self._other_place()).send(part, nonce)
         except ReplyFailed:
             if self._grant.private:
                 await self._ask_again()
@@ -180,6 +144,7 @@ class InteractionPlace:
         # What is shown cannot be changed any more, so the newest text is posted, whole, where it can.
         posted = await self._send_elsewhere(part, f"{self._grant.interaction_id}m{len(self._moved)}")
         self._moved[platform_id] = posted.platform_id
+        await self._clear(int(platform_id))
 
     async def _other_place(self) -> Channel:
         if self._elsewhere is None:
@@ -188,8 +153,21 @@ class InteractionPlace:
                 with answering():
                     channel_id = (await self._bot.create_dm(discord.Object(self._grant.user_id))).id
             self._elsewhere = self._place(channel_id)
-            log.info("The token of interaction %d has ended, its answer goes on elsewhere.", self._grant.interaction_id)
+            log.info("The token of interaction %d ends, its answer goes on elsewhere.", self._grant.interaction_id)
+            if self._grant.original_id and not self._is_taken:
+                await self._clear(self._grant.original_id)
         return self._elsewhere
+
+    async def _clear(self, message_id: int) -> None:
+        """Nothing may stand here for ever as if more came: what everybody sees goes, to one person a sentence says
+        where the answer is.
+        """
+        with suppress(ReplyFailed, Unsettled, TokenEnded):
+            if not self._grant.private:
+                await self._place(self._grant.channel_id).delete(str(message_id))
+            else:
+                goes_on = say("private_goes_on", language_of(self._grant.locale))
+                await self._edit_here(message_id, Part(goes_on), spared_s=0.0)
 
     def _place(self, channel_id: int) -> DiscordPlace:
         # With the channel itself as the question nothing is referred to: there is no message to reply to.
@@ -202,8 +180,8 @@ class InteractionPlace:
             await self._place(self._grant.channel_id).send(Part(sentence), nonce)
 
     @contextmanager
-    def _granted(self) -> Iterator[discord.Webhook]:
-        if not self._grant.is_good():
+    def _granted(self, spared_s: float = SPARED_S) -> Iterator[discord.Webhook]:
+        if not self._grant.is_good(spared_s):
             raise TokenEnded
         with answering():
             try:

@@ -1,16 +1,11 @@
 """Remembers, over restarts, how far each channel was read and which threads are Hearth's own; no texts."""
 
-import asyncio
-import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-log = logging.getLogger(__name__)
+from adapters.notebook import Notebook
 
-SAVED_EVERY_S = 1.0
 THREADS_KEPT = 2000
 CHANNELS_KEPT = 5000
 
@@ -32,17 +27,14 @@ class Marks:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self._notebook = Notebook(file, Kept, self._kept)
         self._seen: dict[int, int] = {}
         self._direct: set[int] = set()
         self._threads: dict[int, None] = {}
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="discord-marks")
-        self._saving: asyncio.TimerHandle | None = None
-        self._closed = False
 
     async def load(self) -> None:
         """Read what an earlier process left; a damaged file counts as none."""
-        kept = await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+        kept = await self._notebook.load()
         self._seen, self._direct = dict(kept.seen), set(kept.direct)
         self._threads = dict.fromkeys(kept.threads)
 
@@ -68,54 +60,23 @@ class Marks:
             self._seen.pop(next(iter(self._seen)))
         if direct:
             self._direct.add(channel_id)
-        self._save_soon()
+        self._notebook.save_soon()
 
     def own(self, thread_id: int) -> None:
         """From now on a thread is Hearth's own."""
         self._threads[thread_id] = None
         while len(self._threads) > THREADS_KEPT:
             del self._threads[next(iter(self._threads))]
-        self._save_soon()
+        self._notebook.save_soon()
 
     def owns(self, thread_id: int) -> bool:
         """Whether a thread is Hearth's own."""
         return thread_id in self._threads
 
     async def close(self) -> None:
-        """Save, and end what saving needed; what is seen after this is not kept."""
-        self._closed = True
-        if self._saving is not None:
-            self._saving.cancel()
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
-        self._thread.shutdown(wait=False)
+        """Save; what is seen after this is not kept."""
+        await self._notebook.close()
 
-    def _save_soon(self) -> None:
-        if self._saving is None and not self._closed:
-            self._saving = asyncio.get_running_loop().call_later(SAVED_EVERY_S, self._save)
-
-    def _save(self) -> None:
-        self._saving = None
-        asyncio.get_running_loop().run_in_executor(self._thread, self._writer())
-
-    def _writer(self) -> Callable[[], None]:
+    def _kept(self) -> Kept:
         direct = self._direct & self._seen.keys()
-        kept = Kept(seen=self._seen, direct=sorted(direct), threads=list(self._threads)).model_dump_json()
-
-        def write() -> None:
-            temporary = self._file.with_suffix(".new")
-            try:
-                temporary.write_text(kept, encoding="utf-8")
-                temporary.replace(self._file)
-            except OSError as error:
-                log.warning("What was read on Discord cannot be noted in %s: %s", self._file, error.strerror)
-
-        return write
-
-    def _read(self) -> Kept:
-        try:
-            return Kept.model_validate_json(self._file.read_bytes())
-        except FileNotFoundError:
-            return Kept()
-        except (OSError, ValidationError) as error:
-            log.warning("What was read on Discord is unknown, %s cannot be read: %s", self._file, type(error).__name__)
-            return Kept()
+        return Kept(seen=self._seen, direct=sorted(direct), threads=list(self._threads))

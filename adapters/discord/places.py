@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from adapters.discord.settings import DiscordSettings
 from bot.core.events import Audience, ConversationId
 
 PLATFORM = "discord"
@@ -21,11 +20,6 @@ def private_conversation_id(channel_id: int, user_id: int) -> ConversationId:
 def person_id(user_id: int) -> str:
     """A person's id in the core."""
     return f"{PLATFORM}:{user_id}"
-
-
-def is_admin(settings: DiscordSettings, user_id: int, role_ids: Iterable[int]) -> bool:
-    """Whether a person may use the admins' commands."""
-    return user_id in settings.admin_users or not settings.admin_roles.isdisjoint(role_ids)
 
 
 def room_audience(channel_id: int, parent_id: int | None, guild_id: int) -> Audience:

@@ -9,8 +9,14 @@ from typing import Any
 import discord
 
 from adapters.discord.channel import Buttons, Part, Posted, Request
-from adapters.discord.failures import answering, passes
-from adapters.discord.limits import HISTORY_PAGE, NO_HISTORY_TO_REPLY, THREAD_EXISTS, THREAD_NAME_CHARACTERS
+from adapters.discord.failures import NO_PICTURE, NO_THREAD, answering, passes, sentence
+from adapters.discord.limits import (
+    HISTORY_PAGE,
+    NO_HISTORY_TO_REPLY,
+    NO_PERMISSION,
+    THREAD_EXISTS,
+    THREAD_NAME_CHARACTERS,
+)
 from adapters.discord.rates import Rates
 from adapters.pacing import Pace
 from bot.core.events import Attachment, Message
@@ -79,7 +85,8 @@ class DiscordPlace:
                 if passes(error):
                     raise
                 if error.code != THREAD_EXISTS:
-                    log.warning("No thread in channel %d, answering in the channel: %s", self._channel_id, error.text)
+                    why = NO_THREAD if error.code == NO_PERMISSION else sentence(error)
+                    log.warning("Answering in channel %d without a thread: %s", self._channel_id, why)
                     self._ready = True
                     return
         self._channel_id = self._target.question_id  # a thread has the id of the message it was opened on
@@ -101,6 +108,7 @@ class DiscordPlace:
             return await self._messageable().send(part.text, **(settings | pictures))
         except discord.HTTPException as error:
             if pictures and error.status == 403:
+                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE)
                 return await self._sent(replace(part, pictures=()), settings)
             if error.code != NO_HISTORY_TO_REPLY or settings.pop("reference", None) is None:
                 raise
@@ -116,6 +124,7 @@ class DiscordPlace:
             except discord.Forbidden:
                 if not part.pictures:
                     raise
+                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE)
                 await message.edit(content=part.text, **settings)
 
     async def delete(self, platform_id: str) -> None:

@@ -71,10 +71,11 @@ class DiscordReply:
         self._below = ""
         self._pictures: tuple[Attachment, ...] = ()
         self._ended = False
-        self._is_answer = True
+        self._is_answer = False
         self._attempt = 1
         self._prepared = False
         self._complained = False
+        self._refused: ReplyFailed | None = None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Begin, typing at once. Later attempts take over what is posted, also what no journal knows of."""
@@ -93,11 +94,13 @@ class DiscordReply:
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Show the place in the queue where the answer will be."""
+        self._is_answer = True
         if not self._text:
             self._show(sentence, at_once=True)
 
     async def working(self) -> None:
         """Typing has been shown since `open`, and is until text comes."""
+        self._is_answer = True
         self._typing.start()
 
     async def append(self, piece: str) -> None:
@@ -113,7 +116,8 @@ class DiscordReply:
     async def finish(self, closing: Closing) -> None:
         """Show the closing text with its note and sources; returns when Discord has all of it."""
         below = footer(closing.note, closing.sources) if closing.text.strip() else closing.note
-        # Only an answer of the model took time; a command's text cannot be tried again and rests on nothing.
+        # An answer that was written before a restart comes without working on it. What a command says, or an answer
+        # that was edited into none, took no time, cannot be tried again and rests on nothing.
         self._is_answer = closing.timings != Timings()
         await self._end(closing.text, below, closing.pictures)
 
@@ -137,11 +141,10 @@ class DiscordReply:
         self._close()
 
     def _show(self, text: str, *, at_once: bool = False) -> None:
-        try:
-            self._showing.show(text, at_once=at_once)
-        except ReplyFailed:
+        if self._refused is not None:
             self._close()
-            raise
+            raise self._refused
+        self._showing.show(text, at_once=at_once)
 
     def _close(self) -> None:
         self._typing.stop()
@@ -149,7 +152,7 @@ class DiscordReply:
 
     def due(self, text: str) -> Pace | None:
         """The pace of the next request on the way to showing a text."""
-        step = self._next(text)
+        step = None if self._refused and not self._ended else self._next(text)
         return self._channel.pace(step.kind) if step else None
 
     async def step(self, text: str, final: bool) -> None:
@@ -161,6 +164,10 @@ class DiscordReply:
         except Unsettled as error:
             self._complain(error)
             await asyncio.sleep(AGAIN_AFTER_S)
+        except ReplyFailed as error:
+            if final:
+                raise
+            self._refused = error  # for the next call: were it raised here, the log would have it twice
 
     def _next(self, text: str) -> Step | None:
         parts = self._parts(text)
@@ -176,8 +183,8 @@ class DiscordReply:
     def _parts(self, text: str) -> list[Part]:
         texts = self._layout.pages(text, self._below if self._ended else "")
         last = len(texts) - 1
-        ended: Buttons = "ended" if self._is_answer else "none"
-        under: Buttons = ended if self._ended else "running"
+        answering: Buttons = "ended" if self._ended else "running"
+        under: Buttons = answering if self._is_answer else "none"
         return [
             Part(page, under, self._pictures) if number == last else Part(page) for number, page in enumerate(texts)
         ]

@@ -6,8 +6,8 @@ import discord
 
 from adapters.discord.addressing import Seen
 from adapters.discord.limits import THREAD_NAME_CHARACTERS
-from adapters.discord.people import Standing
-from adapters.discord.places import conversation_id, is_admin, person_id, private_audience, room_audience
+from adapters.discord.people import Standing, is_admin
+from adapters.discord.places import conversation_id, person_id, private_audience, room_audience
 from adapters.discord.plain import Names, plain
 from adapters.discord.posting import Target
 from adapters.discord.settings import DiscordSettings
@@ -49,11 +49,6 @@ def role_ids(author: discord.User | discord.Member) -> frozenset[int]:
     return frozenset(role.id for role in author.roles) if isinstance(author, discord.Member) else frozenset()
 
 
-def manages(author: discord.User | discord.Member) -> bool:
-    """Whether a message's author may manage the server it was written on."""
-    return isinstance(author, discord.Member) and author.guild_permissions.manage_guild
-
-
 def our_ids(message: discord.Message, us: discord.ClientUser) -> frozenset[int]:
     """What a mention of us may name: the bot, or the role that Discord made for it, which people pick by mistake."""
     role = message.guild.self_role if message.guild else None
@@ -80,9 +75,21 @@ def target_of(message: discord.Message, question: str, settings: DiscordSettings
     """Where the answer goes: the channel, or a thread on the question where the admin wants that and it is allowed."""
     channel, guild = message.channel, message.guild
     guild_id = guild.id if guild else None
-    opens = isinstance(channel, discord.TextChannel) and settings.in_thread(channel.id) and _may_open(channel)
+    opens = wants_thread(message, settings) and may_open(message)
     title = " ".join(question.split())[:THREAD_NAME_CHARACTERS] or message.author.display_name
     return Target(channel.id, message.id, guild_id, title if opens else "")
+
+
+def wants_thread(message: discord.Message, settings: DiscordSettings) -> bool:
+    """Whether the admin wants the answer in a thread of its own, where that can be."""
+    return isinstance(message.channel, discord.TextChannel) and settings.in_thread(message.channel.id)
+
+
+def may_open(message: discord.Message) -> bool:
+    """Whether a thread may be opened on a message in a text channel, and be written to."""
+    assert isinstance(message.channel, discord.TextChannel)
+    rights = message.channel.permissions_for(message.channel.guild.me)
+    return rights.create_public_threads and rights.send_messages_in_threads
 
 
 def may_write(message: discord.Message) -> bool:
@@ -97,11 +104,6 @@ def may_write(message: discord.Message) -> bool:
     return rights.send_messages_in_threads if isinstance(channel, discord.Thread) else rights.send_messages
 
 
-def _may_open(channel: discord.TextChannel) -> bool:
-    rights = channel.permissions_for(channel.guild.me)
-    return rights.create_public_threads and rights.send_messages_in_threads
-
-
 def question_of(
     message: discord.Message, us: discord.ClientUser, settings: DiscordSettings, enclosed: Enclosed
 ) -> Message:
@@ -109,20 +111,18 @@ def question_of(
     text = spoken(message, us)
     target = target_of(message, text, settings)
     place = target.question_id if target.thread_name else message.channel.id
-    standing = enclosed.standing
-    roles = role_ids(message.author) or standing.role_ids
     return Message(
         conversation=conversation_id(place),
         event_id=str(message.id),
         author=Person(
             person_id(message.author.id),
             message.author.display_name,
-            is_admin=manages(message.author) or is_admin(settings, message.author.id, roles),
+            is_admin=is_admin(settings, message.author.id, enclosed.standing),
             is_bot=message.author.bot,
         ),
         text=text,
         addressed=True,
-        audience=_audience(message, place, standing),
+        audience=_audience(message, place, enclosed.standing),
         sent_at=message.created_at.timestamp(),
         attachments=enclosed.attachments,
         context=enclosed.context,

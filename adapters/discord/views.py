@@ -18,20 +18,32 @@ SIGNS: dict[Action, str] = {"stop": "⏹️", "again": "🔁", "sources": "📚"
 
 ID = re.compile(
     r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<place>\d{1,20})(?P<private>p?)"
+    r"(?::(?P<about>\d{1,20}))?"
 )
 LOCALE = "locale"
 """Where a message's platform data keep the locale that its buttons are labelled in."""
 
+ABOUT = "about"
+"""Where they keep the id of the message that a person pointed at, which asks instead of a text of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """What a button is for: the answer to `event_id`, which `asker_id` asked for in `conversation`."""
+    """What a button is for: the answer to `event_id`, which `asker_id` asked for in `conversation`; `about` is the
+    message that they pointed at.
+    """
 
     action: Action
     event_id: str
     asker_id: int
     place_id: int
     private: bool
+    about: str = ""
+
+    @property
+    def message_id(self) -> int:
+        """The message that asks."""
+        return int(self.about or self.event_id)
 
     @property
     def conversation(self) -> ConversationId:
@@ -43,7 +55,8 @@ class Press:
     def custom_id(self) -> str:
         """All of it, as the id of a button."""
         private = "p" if self.private else ""
-        return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.place_id}{private}"
+        about = f":{self.about}" if self.about else ""
+        return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.place_id}{private}{about}"
 
     @classmethod
     def read(cls, custom_id: str) -> Self | None:
@@ -52,17 +65,19 @@ class Press:
         if found is None:
             return None
         action: Action = found["action"]  # type: ignore[assignment]
-        return cls(action, found["event"], int(found["asker"]), int(found["place"]), bool(found["private"]))
+        about = found["about"] or ""
+        return cls(action, found["event"], int(found["asker"]), int(found["place"]), bool(found["private"]), about)
 
 
 def views_of(message: Message) -> Views:
     """Makes the buttons under the answer to a message; built from the message alone."""
     place, _, private = message.conversation.removeprefix("discord:").partition("#")
     asker = int(message.author.id.removeprefix("discord:"))
-    language = language_of(message.platform_data.get(LOCALE))
+    language, about = language_of(message.platform_data.get(LOCALE)), message.platform_data.get(ABOUT, "")
 
     def view(buttons: Buttons) -> discord.ui.View:
-        presses = [Press(action, message.event_id, asker, int(place), bool(private)) for action in SHOWN[buttons]]
+        shown = SHOWN[buttons]
+        presses = [Press(action, message.event_id, asker, int(place), bool(private), about) for action in shown]
         return _view(presses, language)
 
     return view

@@ -138,6 +138,28 @@ def _taken(config: Config, error: OSError) -> Check:
     return Check("http", "problem", sentence)
 
 
+async def discord(config: Config, *, offline: bool) -> Check:
+    """Whether the bot's token is there and, unless `offline`, whether Discord takes it; never shows it."""
+    if not config.discord.enabled:
+        return Check("discord", "ok", "Discord is switched off.")
+    # Imported only where it is used: the library of a platform is slow to load.
+    from adapters.discord.account import name_of_account, token_of
+    from adapters.discord.channel import Unsettled
+    from adapters.discord.failures import DiscordUnusable
+
+    try:
+        if offline:
+            token_of(config.discord)
+            told = f"The token in {config.discord.token_env} is set; Discord was not asked about it."
+            return Check("discord", "ok", told)
+        name = await name_of_account(config.discord)
+    except DiscordUnusable as error:
+        return Check("discord", "problem", str(error))
+    except Unsettled as error:
+        return Check("discord", "warning", f"{error}, so the token could not be tried.")
+    return Check("discord", "ok", f"Discord knows the bot as {name}.")
+
+
 def is_indexed(folder: Path) -> bool:
     """Whether there is an index to ask about."""
     return (folder / "knowledge.sqlite3").exists()

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bot.cli import checks
 from bot.cli.checks import Check, OnProgress
+from bot.cli.matrix_checks import matrix
 from bot.cli.output import console, print_json, printable
 from bot.cli.reaching import Event, reaching
 from bot.cli.running import FAILED, Failure, expected, run, sentences
@@ -29,17 +30,18 @@ MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", 
 @click.command()
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file to check with.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all checks.")
-def doctor(config_file: Path | None, as_json: bool) -> NoReturn:
-    """Check config, models, memory, documents and ports. Exits with 1 when there is a problem."""
-    run(_doctor(config_file, as_json))
+@click.option("--offline", is_flag=True, help="Ask no chat platform whether it takes the bot's credentials.")
+def doctor(config_file: Path | None, as_json: bool, offline: bool) -> NoReturn:
+    """Check config, models, memory, documents, ports and platforms. Exits with 1 when there is a problem."""
+    run(_doctor(config_file, as_json, offline))
 
 
-async def _doctor(config_file: Path | None, as_json: bool) -> int:
+async def _doctor(config_file: Path | None, as_json: bool, offline: bool) -> int:
     file = find_config(config_file, os.environ)
     try:
         config = load_config(file)
         told = f"{file} is in order." if file else "No config file; the defaults are used."
-        found = [Check("config", "ok", told), *await _looked_at(config)]
+        found = [Check("config", "ok", told), *await _looked_at(config, offline)]
     except ConfigFaulty as faulty:
         found = [Check("config", "problem", line) for line in faulty.lines()]
     healthy = all(check.status != "problem" for check in found)
@@ -50,7 +52,7 @@ async def _doctor(config_file: Path | None, as_json: bool) -> int:
     return 0 if healthy else FAILED
 
 
-async def _looked_at(config: Config) -> list[Check]:
+async def _looked_at(config: Config, offline: bool) -> list[Check]:
     columns = (TextColumn("Checking {task.description}"), BarColumn())
     with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         task = bars.add_task("", total=None)
@@ -60,6 +62,8 @@ async def _looked_at(config: Config) -> list[Check]:
             bars.update(task, description=progress.file, completed=progress.done_bytes, total=total)
 
         found = list(_still(config, on_progress))
+    found.append(await checks.discord(config, offline=offline))
+    found += [check async for check in matrix(config, offline=offline)]
     return [*found, await _index(config)]
 
 

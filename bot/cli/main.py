@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Entry] = {
     "models": Entry("bot.cli.models", "models", "List and fetch the models of the config."),
     "config": Entry("bot.cli.config", "config", "Check the config file."),
     "doctor": Entry("bot.cli.doctor", "doctor", "Check that everything needed is there and fits."),
+    "matrix": Entry("bot.cli.matrix", "matrix", "Log in to Matrix once, and see how the account stands."),
     "demo": Entry("bot.cli.demo", "demo", "Try Hearth on the handbook of an invented home."),
 }
 

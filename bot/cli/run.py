@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import NoReturn
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,6 +13,10 @@ from bot.cli.starting import StartView
 from bot.config import Config
 from bot.core.ports import Adapter
 from bot.hosting import hosting
+
+if TYPE_CHECKING:
+    from adapters.discord.bot import DiscordAdapter
+    from adapters.matrix.adapter import MatrixAdapter
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +44,33 @@ async def _run(config: Config) -> None:
 @asynccontextmanager
 async def _platforms(config: Config) -> AsyncIterator[list[Adapter]]:
     """The platforms that the config switches on; they are left after the core, which may still have things to say."""
-    if not config.discord.enabled:
-        yield []
-        return
-    # Imported only where it is used: the library of a platform is slow to load.
+    async with AsyncExitStack() as stack:
+        adapters: list[Adapter] = []
+        if config.discord.enabled:
+            discord = _discord(config)
+            stack.push_async_callback(discord.close)
+            adapters.append(discord)
+        if config.matrix.enabled:
+            matrix = _matrix(config)
+            stack.push_async_callback(matrix.close)
+            adapters.append(matrix)
+        yield adapters
+
+
+# Imported only where they are used: the libraries of platforms are slow to load.
+
+
+def _discord(config: Config) -> "DiscordAdapter":
     from adapters.discord.bot import DiscordAdapter
     from adapters.discord.front import furnishing
 
-    discord = DiscordAdapter(config.discord, config.data_folder, furnishing(config.discord, config.data_folder))
-    try:
-        yield [discord]
-    finally:
-        await discord.close()
+    return DiscordAdapter(config.discord, config.data_folder, furnishing(config.discord, config.data_folder))
+
+
+def _matrix(config: Config) -> "MatrixAdapter":
+    from adapters.matrix.adapter import MatrixAdapter
+    from adapters.matrix.presence import Manners
+
+    core = config.core
+    language = "en" if core.language == "auto" else core.language
+    return MatrixAdapter(config.matrix, config.data_folder, Manners(core.name, core.command_prefix, language))

@@ -96,9 +96,11 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
 def expected() -> tuple[type[Exception], ...]:
     """The errors that say in a sentence what is wrong and how to mend it."""
     from adapters.discord.failures import DiscordUnusable
+    from adapters.matrix.wire import MatrixUnusable
     from bot.core.errors import ReplyFailed
     from bot.http import HttpUnavailable
     from bot.lock import FolderInUse, FolderUnusable
+    from bot.openai.keys import KeyMissing
     from knowledge.embedding import EmbeddingFailed
     from knowledge.sqlite import DatabaseDamaged, DatabaseTooNew, DatabaseUnusable
     from models.engine import EngineFailed, ModelUnusable
@@ -115,6 +117,8 @@ def expected() -> tuple[type[Exception], ...]:
         FolderInUse,
         FolderUnusable,
         HttpUnavailable,
+        KeyMissing,
+        MatrixUnusable,
         ModelUnusable,
         ReplyFailed,
         WeightsUnavailable,

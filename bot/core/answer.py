@@ -17,6 +17,7 @@ from bot.core.conversation import (
     cited,
     drop_halves,
     fitting,
+    numbered,
     quoted,
     said,
     spoken,
@@ -166,14 +167,15 @@ class Answerer:
         text = say("nothing_found", draft.language, collections=", ".join(sorted(material.readable)))
         timings = replace(draft.timings, total_s=draft.since_arrival())
         # Not kept as a turn: small models repeat a refusal that stands in their history.
-        return Answered(Closing(text, timings=timings), "unsupported", frozenset(), keep_turns=False)
+        closing = Closing(text, note=" ".join(draft.notes), timings=timings)
+        return Answered(closing, "unsupported", frozenset(), keep_turns=False)
 
     async def _generate(self, draft: Draft, material: Material) -> Answered:
         message, share = draft.message, self._budget(draft.message, draft.language)
         question = said(message.author.name, draft.question, message.audience.private)
         passages = self._passages(draft, material, share, question)
         turns = await self._trim(message, material.turns, share)
-        draft.sources = _sources(passages, material.found)
+        draft.sources = numbered(passages, material.found)
         draft.collections = frozenset(source.collection for source in draft.sources if source.collection)
         before = quoted(message.context, self._engine.count, share.passages // 2)
         body = tail(question, passages, before) if passages or before or material.readable else question
@@ -238,7 +240,7 @@ class Answerer:
         room = min(share.passages, share.tail - asked) - said_before
         attached = fitting(draft.attached, self._engine.count, room)
         if len(attached) < len(draft.attached):
-            draft.notes.append(say("attachment_cut", draft.language))
+            draft.notes.append(say("attachment_cut", draft.language, limit=max(room, 0)))
         used = sum(self._engine.count(passage.text) + TURN_OVERHEAD_TOKENS for passage in attached)
         return [*attached, *fitting(found, self._engine.count, room - used)]
 
@@ -260,22 +262,6 @@ class Answerer:
             speakers="" if message.audience.private else prompts.render("speakers"),
             instructions=self._settings.instructions,
         )
-
-
-def _sources(passages: Sequence[Passage], found: SearchResult) -> tuple[Source, ...]:
-    scores = {hit.passage.id: hit.score for hit in found.hits}
-    return tuple(
-        Source(
-            number,
-            passage.collection,
-            passage.document,
-            passage.title,
-            passage.place,
-            passage.text,
-            scores.get(passage.id, 1.0),
-        )
-        for number, passage in enumerate(passages, 1)
-    )
 
 
 def _timings(draft: Draft, usage: Usage | None) -> Timings:

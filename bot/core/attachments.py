@@ -1,6 +1,6 @@
 """Reads the files sent with a question, as passages for this one answer."""
 
-from bot.core.events import TOO_LARGE, Attachment, Message
+from bot.core.events import NOT_FETCHED, TOO_LARGE, Attachment, Message
 from bot.core.texts import Language, say
 from knowledge.passages import Passage
 from knowledge.reader import Reader, Unreadable
@@ -39,6 +39,8 @@ def _unseen(file: Attachment, language: Language) -> str | None:
     if file.media_type.startswith(TOO_LARGE):
         megabytes = int(file.media_type.removeprefix(TOO_LARGE)) / 1_000_000
         return say("attachment_too_large", language, name=file.name, megabytes=f"{megabytes:g}")
+    if file.media_type == NOT_FETCHED:
+        return say("attachment_not_fetched", language, name=file.name)
     if file.media_type.startswith("image/"):
         return say("attachment_picture", language, name=file.name)
     return None

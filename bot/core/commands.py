@@ -71,7 +71,7 @@ class Commands:
             Command("help", ("help", "aide"), self._help),
             Command("sources", ("sources",), self._sources),
             Command("stop", ("stop", "arrête"), self._stop),
-            Command("stats", ("stats",), self._stats),
+            Command("stats", ("stats",), self._stats, admins_only=True),
             Command("forget", ("forget", "oublie"), self._forget),
             Command("reindex", ("reindex", "réindexe"), self._reindex, admins_only=True),
         )
@@ -114,8 +114,8 @@ class Commands:
         return Closing("\n\n".join(lines))
 
     async def _stats(self, call: Call) -> Closing:
-        figures = self._figures
-        return Closing(await figures.text(call.language), pictures=await figures.pictures(call.language))
+        figures, platform = self._figures, call.message.platform
+        return Closing(await figures.text(call.language, platform), pictures=await figures.pictures(call.language))
 
     async def _forget(self, call: Call) -> Closing:
         message, everything = call.message, call.argument.casefold() in ("conversation", "all", "tout")

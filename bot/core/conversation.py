@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bot.core import prompts
 from bot.core.events import Said, Source
-from knowledge.passages import Passage, Place
+from knowledge.passages import Passage, Place, SearchResult
 from models.engine import Role, Turn
 
 TURN_OVERHEAD_TOKENS = 10
@@ -103,6 +103,23 @@ def tail(question: str, passages: Sequence[Passage], before: str = "") -> str:
     if not material:
         return prompts.render("question_unsupported", question=question)
     return prompts.render("question", passages="\n\n".join(material), question=question)
+
+
+def numbered(passages: Sequence[Passage], found: SearchResult) -> tuple[Source, ...]:
+    """The passages of a prompt as sources, numbered as there; files that came with the question score 1."""
+    scores = {hit.passage.id: hit.score for hit in found.hits}
+    return tuple(
+        Source(
+            number,
+            passage.collection,
+            passage.document,
+            passage.title,
+            passage.place,
+            passage.text,
+            scores.get(passage.id, 1.0),
+        )
+        for number, passage in enumerate(passages, 1)
+    )
 
 
 def quoted(context: Sequence[Said], count: Count, limit: int) -> str:

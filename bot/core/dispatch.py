@@ -15,7 +15,7 @@ from bot.core.journal import Key, key_of
 from bot.core.language import Languages
 from bot.core.observe import Observer
 from bot.core.pace import Pace
-from bot.core.ports import Adapter, Ended, Reply
+from bot.core.ports import Adapter, Ended, Reply, Resumed
 from bot.core.queue import FairQueue, TooManyWaiting
 from bot.core.settings import CoreSettings
 from bot.core.worker import Job, Worker
@@ -76,9 +76,9 @@ class Dispatcher:
         except (DatabaseDamaged, DatabaseUnusable) as error:
             return self._keep(self._worker.refuse(job, error))
 
-    async def resume(self, adapter: Adapter) -> list[Ended]:
+    async def resume(self, adapter: Adapter) -> list[Resumed]:
         """Answer what an earlier process left unanswered on the adapter's platform, oldest first."""
-        resumed: list[Ended] = []
+        resumed: list[Resumed] = []
         for message in await self._history.journal.open_messages(adapter.platform):
             if key_of(message) in self._jobs:
                 continue
@@ -86,7 +86,8 @@ class Dispatcher:
             if isinstance(decision, triage.Ignore):  # blocked since
                 await self._history.journal.end(key_of(message), "cancelled")
                 continue
-            resumed.append(self._start(Job(message, decision, adapter.reply_to(message), left_open=True)))
+            job = Job(message, decision, adapter.reply_to(message), left_open=True)
+            resumed.append(Resumed(message, self._start(job)))
         return resumed
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
@@ -103,6 +104,10 @@ class Dispatcher:
         job.revised = message
         job.work.cancel()
         return True
+
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        """What was asked with a command of the platform; None when it was forgotten, or was no such question."""
+        return await self._history.question(conversation, event_id)
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """Stop the answer to a question that was deleted; False when there is none to stop."""

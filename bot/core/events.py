@@ -38,12 +38,16 @@ class Audience:
 TOO_LARGE = "application/vnd.hearth.too-large; limit="
 """How the media type begins of an attachment over the adapter's limit; the limit in bytes follows."""
 
+NOT_FETCHED = "application/vnd.hearth.not-fetched"
+"""The media type of an attachment that the platform has and the adapter could not fetch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file sent with a message, already fetched by the adapter.
 
-    Of pictures and of files over the limit (`TOO_LARGE`) only the name may come, with no data.
+    Of pictures, of files over the limit (`TOO_LARGE`) and of those that did not come (`NOT_FETCHED`) there may be only
+    the name, with no data.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The figures that `stats` tells: queue, speed, index, memory, time up."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from statistics import median
 
@@ -10,6 +10,7 @@ import psutil
 from bot.core import chart
 from bot.core.events import Attachment
 from bot.core.history import History
+from bot.core.ports import Adapter
 from bot.core.queue import FairQueue
 from bot.core.texts import Language, say
 from knowledge.library import Library
@@ -24,10 +25,20 @@ class Figures:
         self._engine = engine
         self._history = history
         self._queue = queue
+        self._adapters: dict[str, Adapter] = {}
         self._started = time.monotonic()
 
-    async def text(self, language: Language) -> str:
-        """All figures as a short text."""
+    def tell_of(self, adapters: Iterable[Adapter]) -> None:
+        """These platforms are running; what they say of themselves is told from now on."""
+        self._adapters = {adapter.platform: adapter for adapter in adapters}
+
+    async def text(self, language: Language, platform: str) -> str:
+        """All figures as a short text, and the state of the platform on which it is read."""
+        adapter = self._adapters.get(platform)
+        health = await adapter.health(language) if adapter else ()
+        return "\n".join([await self._house(language), *health])
+
+    async def _house(self, language: Language) -> str:
         answers = await self._history.figures()
         answered = [answer.timings for answer in answers if answer.outcome == "answered"]
         return say(

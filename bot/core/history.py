@@ -101,6 +101,16 @@ class History:
         )
         return await self.journal.sources((rows[0][0], rows[0][1])) if rows else None
 
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        """The text of a question that came as a command of its platform."""
+        rows = await self._database.rows(
+            "SELECT COALESCE(question, CASE json_extract(message, '$.command')"
+            " WHEN 'ask' THEN json_extract(message, '$.text') END)"
+            " FROM messages WHERE conversation = ? AND event_id = ?",
+            (conversation, event_id),
+        )
+        return rows[0][0] if rows else None
+
     async def figures(self, seconds: float = DAY_S) -> list[AnswerFigures]:
         """Answers that ended in the last `seconds`, oldest first."""
         rows = await self._database.rows(
@@ -129,7 +139,7 @@ class History:
             await connection.execute(f"UPDATE answers SET text = NULL, note = NULL WHERE {chosen}", (value,))  # noqa: S608
             # The ids alone stay, so that a platform that repeats the message gets no second answer.
             cursor = await connection.execute(
-                "UPDATE messages SET conversation = '', person = '', message = NULL,"  # noqa: S608
+                "UPDATE messages SET conversation = '', person = '', message = NULL, question = NULL,"  # noqa: S608
                 f" state = CASE WHEN state IN ('received', 'answering', 'written') THEN 'cancelled' ELSE state END"
                 f" WHERE {which}",
                 (value,),

@@ -144,13 +144,16 @@ class Journal:
             )
 
     async def end(self, key: Key, state: Outcome | None = None) -> None:
-        """The answer has ended and the person has been told; the message's text is no longer needed.
+        """The answer has ended and the person has been told; the message is no longer needed, but for the text of a
+        command of the platform, which nobody else keeps.
 
         `state` defaults to answered, or to what `write` was told.
         """
         final = state if state in ("failed", "cancelled") else None
         await self._database.execute(
-            "UPDATE messages SET message = NULL, state = COALESCE(?,"
+            "UPDATE messages SET message = NULL,"
+            " question = CASE json_extract(message, '$.command') WHEN 'ask' THEN json_extract(message, '$.text') END,"
+            " state = COALESCE(?,"
             " (SELECT outcome FROM answers WHERE outcome = 'cancelled'"
             "   AND answers.platform = messages.platform AND answers.event_id = messages.event_id), 'answered')"
             " WHERE platform = ? AND event_id = ? AND state IN ('received', 'answering', 'written')",

@@ -27,15 +27,19 @@ class Languages:
             return self._configured
         if (known := await self._history.language(message.conversation)) is not None:
             return known
-        guessed = guess_language(message.text[:500], among=LANGUAGES)
-        for language in LANGUAGES:
-            if language == guessed:
-                await self._remember(message, language)
-                return language
-        return DEFAULT
+        if (guessed := language_of(message.text)) is None:
+            return DEFAULT
+        await self._remember(message, guessed)
+        return guessed
 
     async def _remember(self, message: Message, language: Language) -> None:
         try:
             await self._history.set_language(message.conversation, language)
         except (DatabaseDamaged, DatabaseUnusable) as error:  # a full disk must not silence the sentence that says so
             log.warning("The language of %s is not remembered: %s", message.conversation, error)
+
+
+def language_of(text: str) -> Language | None:
+    """The language of a text, among those that Hearth speaks; None when it is not clear."""
+    guessed = guess_language(text[:500], among=LANGUAGES)
+    return next((language for language in LANGUAGES if language == guessed), None)

@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.events import Closing, ConversationId, Message, PostedPart
+from bot.core.texts import Language
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]
 """Stores the platform's id of a posted part in the journal; await it before the next send."""
 
 Ended = asyncio.Future[None]
 """Done when a message has been seen to: its reply has ended, or the platform has refused it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A message of an earlier process whose answer is being made, or delivered, again."""
+
+    message: Message
+    ended: Ended
 
 
 class Reply(Protocol):
@@ -33,7 +43,9 @@ class Reply(Protocol):
         ...
 
     async def working(self) -> None:
-        """Show that the answer is being made (typing), until text comes."""
+        """Show that the answer is being made (typing), until text comes. Only answers wait or work, and can be stopped;
+        commands do neither.
+        """
         ...
 
     async def append(self, piece: str) -> None:
@@ -62,9 +74,10 @@ class Inbox(Protocol):
         """
         ...
 
-    async def resume(self, adapter: "Adapter") -> list[Ended]:
+    async def resume(self, adapter: "Adapter") -> list[Resumed]:
         """Answer what a crash or a stop left unanswered on the adapter's platform, oldest first.
         Call it once the platform can be written to, before or after the messages missed meanwhile are handled.
+        Edits and deletions of these questions are to be followed as those of new ones.
         """
         ...
 
@@ -75,6 +88,12 @@ class Inbox(Protocol):
     async def revise(self, message: Message) -> bool:
         """The question was edited on the platform: while its answer is being made, it starts over with the new text,
         into the same reply. False when it was not running or waiting; then nothing happens.
+        """
+        ...
+
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        """What was asked with a command of the platform (`Message.command`), which shows its text nowhere: to ask it
+        again. None when it was forgotten, or was asked in another way.
         """
         ...
 
@@ -97,4 +116,10 @@ class Adapter(Protocol):
 
     def reply_to(self, message: Message) -> Reply:
         """A reply for a message that a previous process received, built from the message alone."""
+        ...
+
+    async def health(self, language: Language) -> Sequence[str]:
+        """Lines about the state of the platform that an admin may want to know, empty where there is nothing to tell.
+        Answers at once, from what is known.
+        """
         ...

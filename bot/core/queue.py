@@ -93,10 +93,11 @@ class FairQueue:
         """How many tickets are using the engine."""
         return len(self._running)
 
-    def enter(self, person: str, conversation: ConversationId, behind: int = 0) -> Ticket:
-        """Take a ticket. Raises TooManyWaiting when the person has `per_person` open already."""
-        if self._open[person] >= self._per_person:
-            raise TooManyWaiting(self._per_person)
+    def enter(self, person: str, conversation: ConversationId, behind: int = 0, limit: int | None = None) -> Ticket:
+        """Take a ticket. Raises TooManyWaiting when the person has `limit` (none: `per_person`) open already."""
+        limit = self._per_person if limit is None else limit
+        if self._open[person] >= limit:
+            raise TooManyWaiting(limit)
         self._count += 1
         ticket = Ticket(self._count, person, conversation, behind)
         self._open[person] += 1

@@ -26,6 +26,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "build": ("--group", "pyproject.toml:build"),
     "lock": ("--group", "pyproject.toml:lock"),
     "engine": ("--group", "pyproject.toml:engine", "--no-deps"),
+    "synapse": ("--group", "pyproject.toml:synapse"),
 }
 
 

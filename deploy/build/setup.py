@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.build import llama, machine
+from deploy.build import llama, machine, peers
 from deploy.build.packages import LOCKS, install_locked
 from deploy.build.progress import CommandFailed, SetupFailed, run
 
@@ -162,6 +162,8 @@ def main() -> int:
             with machine.locked(ROOT / "build" / "setup.lock", "setting this checkout up"):
                 have = present()
                 perform(steps(have, want), have, want, environment)
+        if dev:
+            peers.prepare(environment)
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
         return failure.status

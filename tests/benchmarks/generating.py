@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-from adapters.console.adapter import ConsoleAdapter
 from bot.app import App, open_app
 from bot.config import load_config
 from tests.benchmarks import houses
@@ -32,7 +31,7 @@ async def _measure(folder: Path) -> Samples:
     file = houses.write_config(folder, houses.HANDBOOK)
     await asyncio.to_thread(houses.index, file)
     config = load_config(file)
-    async with open_app(config, ConsoleAdapter(config.console)) as app:
+    async with open_app(config) as app:
         idle = await idle_p99_ms(3)
         lags = [await _answer(app, number, question) for number, question in enumerate(QUESTIONS)]
     return {"lag_p99_generating_ms": lags, "lag_p99_idle_before_generating_ms": [idle]}

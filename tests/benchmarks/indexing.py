@@ -4,7 +4,6 @@ import asyncio
 import time
 from pathlib import Path
 
-from adapters.console.adapter import ConsoleAdapter
 from bot.app import App, open_app
 from bot.config import Config, load_config
 from tests.benchmarks import houses
@@ -26,7 +25,7 @@ def measure(folder: Path) -> Samples:
 
 
 async def _indexed(config: Config) -> dict[str, list[float]]:
-    async with open_app(config, ConsoleAdapter(config.console)) as app:
+    async with open_app(config) as app:
         idle = await idle_p99_ms(3)
         async with sampled() as lag:
             report = await app.library.reindex()
@@ -47,7 +46,7 @@ def _windows(lag: Lag) -> list[float]:
 
 
 async def _unchanged(config: Config) -> dict[str, list[float]]:
-    async with open_app(config, ConsoleAdapter(config.console)) as app:
+    async with open_app(config) as app:
         return {"reindex_unchanged_2000_files_s": [await _again(app) for _ in range(ROUNDS)]}
 
 

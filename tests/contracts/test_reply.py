@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import discord
@@ -10,21 +10,28 @@ import pytest
 
 from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
-from adapters.discord.desk import accept
-from adapters.discord.interactions import Grant, InteractionPlace
+from adapters.discord.grants import Grant, accept
+from adapters.discord.interactions import InteractionPlace
+from adapters.discord.posting import DiscordPlace, Target
 from adapters.discord.rates import Rates
 from adapters.discord.reply import DiscordReply
+from adapters.matrix.answers import Answers
+from adapters.matrix.budget import Budget
+from adapters.matrix.events import Event
+from adapters.matrix.wire import Refused as RefusedByHomeserver
 from adapters.pacing import Pace, Paces
 from bot.core.errors import ReplyFailed
-from bot.core.events import Closing, PostedPart, Source
+from bot.core.events import Audience, Closing, ConversationId, Message, Person, PostedPart, Source
 from bot.core.ports import Reply
 from knowledge.passages import Place
 from tests.fakes.channel import MemoryChannel
 from tests.fakes.discord_place import MemoryPlace
 from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
 from tests.fakes.discord_server.channel import Channel
+from tests.fakes.discord_server.message import Message as DiscordMessage
 from tests.fakes.discord_server.refusals import Refused
 from tests.fakes.reply import FakePlatform, RecordingReply
+from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 
 SOURCE = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "The drive is on shelf Heron.", 0.9)
 
@@ -108,15 +115,95 @@ class InteractionStage:
         self._channel = channel
 
     def reply(self) -> Reply:
-        rates = Rates()
-        rates.paces = Paces(lambda: Pace(0.0, floor_s=0.0))
-        return DiscordReply(str(self._grant.interaction_id), InteractionPlace(self._client, self._grant, rates))
+        place = InteractionPlace(self._client, self._grant, hasty())
+        return DiscordReply(str(self._grant.interaction_id), place)
 
     def shown(self) -> list[str]:
         return [message.content for message in self._channel.said_by_bot if message.content]
 
     def refuse(self) -> None:
         self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
+
+
+class ChannelStage:
+    """Discord's replies to messages, over real requests to a Discord on loopback."""
+
+    def __init__(self, client: discord.Client, server: DiscordServer, question: DiscordMessage) -> None:
+        self._client = client
+        self._server = server
+        self._question = question
+
+    def reply(self) -> Reply:
+        channel = self._question.channel
+        assert channel.guild is not None
+        target = Target(channel.id, self._question.id, channel.guild.id)
+        return DiscordReply(str(self._question.id), DiscordPlace(self._client, target, hasty()))
+
+    def shown(self) -> list[str]:
+        return [message.content for message in self._question.channel.said_by_bot]
+
+    def refuse(self) -> None:
+        self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
+
+
+def hasty() -> Rates:
+    """Paces that wait for nothing until Discord says so."""
+    rates = Rates()
+    rates.paces = Paces(lambda: Pace(0.0, floor_s=0.0))
+    return rates
+
+
+class MatrixStage:
+    """Matrix's replies in a room of a homeserver in memory."""
+
+    def __init__(self) -> None:
+        self._wire = FakeWire()
+        self._wire.add_room()
+        question = self._wire.say("Where is the drive?").event_id
+        self._question = Message(
+            conversation=ConversationId(f"matrix:{ROOM}"),
+            event_id=question,
+            author=Person(f"matrix:{ALICE}", "Alice"),
+            text="Where is the drive?",
+            addressed=True,
+            audience=Audience(frozenset()),
+            sent_at=0.0,
+            platform_data={"room": ROOM, "question": question, "author": ALICE},
+        )
+        self._runs: list[Answers] = []
+
+    def reply(self) -> Reply:
+        self._runs.append(Answers(self._wire, Budget()))
+        return self._runs[-1].reply_to(self._question)
+
+    def shown(self) -> list[str]:
+        shown: dict[str, str] = {}
+        for event in self._wire.rooms[ROOM].events():
+            if _is_shown(event):
+                relation = event.content["m.relates_to"]
+                said = event.content.get("m.new_content", event.content)
+                shown[relation.get("event_id", event.event_id)] = said["body"]
+        return [body for event_id, body in shown.items() if event_id not in self._wire.redacted]
+
+    def refuse(self) -> None:
+        self._wire.faults.always("send", RefusedByHomeserver(403, "M_FORBIDDEN", {}))
+
+    async def close(self) -> None:
+        for run in self._runs:
+            await run.close()
+
+
+def _is_shown(event: Event) -> bool:
+    """Whether an event is a message of ours, or an edit of one."""
+    return event.sender == ME and event.type == "m.room.message" and "body" in event.content
+
+
+@asynccontextmanager
+async def matrix_stage() -> AsyncIterator[Stage]:
+    """A stage whose requests under way are ended with it."""
+    stage = MatrixStage()
+    yield stage
+    await stage.close()
 
 
 class Waiter(Listener):
@@ -143,6 +230,15 @@ async def interaction_stage() -> AsyncIterator[Stage]:
         yield InteractionStage(client, await client.granted.get(), server, kitchen)
 
 
+@asynccontextmanager
+async def channel_stage() -> AsyncIterator[Stage]:
+    """A stage on which somebody has just asked by mention."""
+    async with discord_server() as server, running(server, Listener()) as client:
+        home = server.guild("Home")
+        question = await home.channel("kitchen").say(home.member("Ana"), "<@bot> where is the drive?")
+        yield ChannelStage(client, server, question)
+
+
 STAGES: dict[str, Callable[[], Stage]] = {
     "recording": RecordingStage,
     "console": ConsoleStage,
@@ -150,12 +246,19 @@ STAGES: dict[str, Callable[[], Stage]] = {
 }
 
 
-@pytest.fixture(params=sorted([*STAGES, "interaction"]))
+ENDED: dict[str, Callable[[], AbstractAsyncContextManager[Stage]]] = {
+    "discord over the wire": channel_stage,
+    "discord's interactions over the wire": interaction_stage,
+    "matrix": matrix_stage,
+}
+
+
+@pytest.fixture(params=[*STAGES, *ENDED])
 async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     if request.param in STAGES:
         yield STAGES[request.param]()
         return
-    async with interaction_stage() as built:
+    async with ENDED[request.param]() as built:
         yield built
 
 

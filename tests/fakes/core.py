@@ -1,6 +1,6 @@
 """The real core on real databases, with a scripted engine and a small library."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from bot.core.figures import Figures
 from bot.core.history import History
 from bot.core.queue import FairQueue
 from bot.core.settings import CoreSettings
+from bot.core.texts import Language
 from knowledge.embedding import HashingEmbedder
 from knowledge.library import Library
 from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
@@ -35,6 +36,7 @@ class Core:
     library: Library
     engine: ScriptedEngine
     queue: FairQueue
+    figures: Figures
     observer: NotingObserver
     platform: FakePlatform
     replies: dict[str, RecordingReply]
@@ -54,12 +56,13 @@ class Core:
 
 
 class Recovery:
-    """Fills `Adapter` for a restart: replies are built from messages alone."""
+    """Fills `Adapter` for a restart: replies are built from messages alone. `state` is what its platform tells."""
 
     platform = "console"
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, *state: str) -> None:
         self._core = core
+        self._state = state
 
     async def run(self, inbox: object) -> None:
         await self._core.inbox.resume(self)
@@ -68,6 +71,9 @@ class Recovery:
         self._core.replies[message.event_id] = RecordingReply(message.event_id, self._core.platform)
         return self._core.replies[message.event_id]
 
+    async def health(self, language: Language) -> Sequence[str]:
+        return [f"{line} ({language})" for line in self._state]
+
 
 @asynccontextmanager
 async def running_core(
@@ -75,13 +81,17 @@ async def running_core(
     *,
     engine: ScriptedEngine | None = None,
     platform: FakePlatform | None = None,
+    readers: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     **settings: object,
 ) -> AsyncIterator[Core]:
-    """A core over `folder`; its collections are the sub-folders of `folder/documents`, all read by the console."""
+    """A core over `folder`; its collections are the sub-folders of `folder/documents`, read by `readers`, of all or of
+    each (none: by the console).
+    """
     embedding = EmbeddingSettings(kind="hashing", dimension=DIMENSION)
     documents = sorted(path for path in (folder / "documents").glob("*") if path.is_dir())
     knowledge = KnowledgeSettings(
-        collections={path.name: CollectionSettings(folder=path) for path in documents}, embedding=embedding
+        collections={path.name: _collection(path, readers) for path in documents},
+        embedding=embedding,
     )
     core_settings = CoreSettings.model_validate({"notice_after_s": 0, "drain_s": 0, **settings})
     engine = engine or ScriptedEngine()
@@ -114,8 +124,13 @@ async def running_core(
         ),
     )
     try:
-        yield Core(inbox, history, library, engine, queue, observer, platform or FakePlatform(), {})
+        yield Core(inbox, history, library, engine, queue, figures, observer, platform or FakePlatform(), {})
     finally:
         await inbox.close()
         await library.close()
         await history.close()
+
+
+def _collection(folder: Path, readers: Sequence[str] | Mapping[str, Sequence[str]] | None) -> CollectionSettings:
+    named = readers.get(folder.name) if isinstance(readers, Mapping) else readers
+    return CollectionSettings.model_validate({"folder": folder} | ({} if named is None else {"readers": named}))

@@ -9,14 +9,20 @@ Script = Callable[[Prompt], Sequence[str]]
 
 
 class ScriptedEngine:
-    """Fills `Engine`. `script` makes the pieces; `prompts` keeps what was asked; clear `gate` to hold answers back."""
+    """Fills `Engine`. `script` makes the pieces, one each `piece_s`; `prompts` keeps what was asked; clear `gate` to
+    hold answers back.
+    """
 
-    def __init__(self, script: Script = lambda _: ["The drive ", "is there [1]."], capacity: int = 1) -> None:
+    def __init__(
+        self, script: Script = lambda _: ["The drive ", "is there [1]."], capacity: int = 1, piece_s: float = 0
+    ) -> None:
         self.script = script
         self.capacity = capacity
+        self.piece_s = piece_s
         self.name = "scripted"
         self.context_tokens = 2048
         self.prompts: list[Prompt] = []
+        self.samplings: list[Sampling] = []
         self.prepared: list[Prompt] = []
         self.forgotten: list[str] = []
         self.running = 0
@@ -26,6 +32,10 @@ class ScriptedEngine:
         self.gate.set()
         self._closed = False
 
+    def anew(self) -> "ScriptedEngine":
+        """The same engine in another process, so to speak."""
+        return ScriptedEngine(self.script, self.capacity, self.piece_s)
+
     async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         if self._closed:
             raise EngineFailed("The engine is closed.")
@@ -33,12 +43,13 @@ class ScriptedEngine:
         if tokens >= self.context_tokens:
             raise PromptTooLong(tokens, self.context_tokens)
         self.prompts.append(prompt)
+        self.samplings.append(sampling)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:
             pieces = self.script(prompt)
             for piece in pieces:
-                await asyncio.sleep(0)
+                await asyncio.sleep(self.piece_s)
                 yield piece
                 await self.gate.wait()
                 if self.fails_with is not None:

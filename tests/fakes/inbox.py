@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bot.core.events import Closing, ConversationId, Message, PostedPart, Timings
-from bot.core.ports import Adapter, Ended, Reply
+from bot.core.ports import Adapter, Ended, Reply, Resumed
 
 TOOK = Timings(total_s=0.1)
 """What an answer takes, at least; a command's reply takes nothing."""
@@ -54,10 +54,10 @@ class FakeInbox:
         self._seen.add(message.event_id)
         return self._start(message, reply, attempt=1)
 
-    async def resume(self, adapter: Adapter) -> list[Ended]:
+    async def resume(self, adapter: Adapter) -> list[Resumed]:
         left, self.left = self.left, []
         self._seen.update(message.event_id for message in left)
-        return [self._start(message, adapter.reply_to(message), attempt=2) for message in left]
+        return [Resumed(message, self._start(message, adapter.reply_to(message), attempt=2)) for message in left]
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
         self.stopped.append((conversation, person_id))
@@ -68,6 +68,10 @@ class FakeInbox:
     async def revise(self, message: Message) -> bool:
         self.revised.append(message)
         return any(running.message.event_id == message.event_id for running in self._running)
+
+    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+        asked = (m for m in self.handled if (m.conversation, m.event_id) == (conversation, event_id))
+        return next((message.text for message in asked if message.command == "ask"), None)
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         self.withdrawn.append((conversation, event_id))

@@ -34,7 +34,7 @@ class Gateway:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._refusals: tuple[int, float, int] = (0, 0.0, 0)
+        self._refusals: tuple[int | None, float, int] = (0, 0.0, 0)
         self.connections: list[Connection] = []
         self.sessions: dict[str, Session] = {}
         self.identifies: list[Mapping[str, Any]] = []
@@ -104,8 +104,8 @@ class Gateway:
         for connection in self.connections:
             connection.session = None
 
-    def refuse(self, *, status: int = 503, times: int = 1_000_000, for_s: float = 3600.0) -> None:
-        """Answer new connections with a 5xx, so many times or seconds."""
+    def refuse(self, *, status: int | None = 503, times: int = 1_000_000, for_s: float = 3600.0) -> None:
+        """Answer new connections with a 5xx, so many times or seconds; without a status they are cut off unanswered."""
         self._refusals = status, self._world.clock.now() + for_s, times
 
     # One socket.
@@ -116,7 +116,9 @@ class Gateway:
         status, until, times = self._refusals
         if times > 0 and self._world.clock.now() < until:
             self._refusals = status, until, times - 1
-            return web.Response(status=status)
+            if status is None and request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=status or 503)
         socket = web.WebSocketResponse(autoclose=False, timeout=1.0)
         await socket.prepare(request)
         connection = Connection(socket, request)

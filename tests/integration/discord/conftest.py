@@ -1,11 +1,14 @@
-"""What all tests on the simulated Discord share: requests are checked against Discord's description of its API."""
+"""What the tests on Discord share: the simulated one checks every request, and the loopback one is furnished."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from tests.discord_openapi import checked_requests
+from tests.fakes.discord_server import discord_server
+from tests.fakes.discord_wire import TOKEN_ENV, Wire
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,11 @@ def requests_as_discord_describes_them() -> Iterator[None]:
     """The test fails where a request breaks a rule. The loopback fake checks its own."""
     with checked_requests(FakeHTTPClient, FakeWebhookAdapter):
         yield
+
+
+@pytest.fixture
+async def wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wire]:
+    """A loopback Discord for real discord.py."""
+    async with discord_server() as server:
+        monkeypatch.setenv(TOKEN_ENV, server.token)
+        yield Wire(server, tmp_path)

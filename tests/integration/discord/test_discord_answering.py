@@ -7,7 +7,7 @@ import pytest
 import simcord
 from discord.ext import commands
 
-from adapters.discord.settings import DiscordSettings
+from adapters.discord.settings import ChannelSettings, DiscordSettings
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import House, house
 
@@ -125,6 +125,19 @@ async def test_where_the_admin_wants_it_an_answer_gets_a_thread_of_its_own(tmp_p
         assert f"discord:{home.channel.id}" in message.audience.names
 
 
+async def test_a_single_channel_may_have_its_answers_in_threads(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        hall = home.guild.create_text_channel("hall")
+        home.settings = DiscordSettings(each_channel={home.channel.id: ChannelSettings(answer_in_thread=True)})
+        await home.restart()
+        for place in (home.channel, hall):
+            await home.ana.send(place, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        assert home.answers(await own_thread(home)) == ["where is the drive?"]
+        assert home.answers() == []
+        assert home.answers(hall) == ["where is the drive?"]
+
+
 async def test_every_message_in_its_own_thread_is_answered_there(tmp_path: Path) -> None:
     async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
         await home.ana.send(home.channel, f"{home.mention} where is the drive?")
@@ -136,22 +149,30 @@ async def test_every_message_in_its_own_thread_is_answered_there(tmp_path: Path)
         assert len({message.conversation for message in home.inbox.handled}) == 1
 
 
-async def test_without_the_right_to_open_threads_the_channel_gets_the_answer(tmp_path: Path) -> None:
+async def test_without_the_right_to_open_threads_the_channel_gets_the_answer_and_the_log_says_why_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
         shut = discord.PermissionOverwrite(create_public_threads=False)
         hall = home.guild.create_text_channel("hall", overwrites={home.guild.default_role: shut})
         await home.ana.send(hall, f"{home.mention} where is the drive?")
         await home.inbox.idle()
-        assert home.answers(hall) == ["where is the drive?"]
+        await home.ana.send(hall, f"{home.mention} and the key?")
+        await home.inbox.idle()
+        assert home.answers(hall) == ["where is the drive?", "and the key?"]
         assert home.inbox.handled[0].conversation == f"discord:{hall.id}"
+    assert caplog.text.count("give it “Create Public Threads”") == 1
 
 
-async def test_a_thread_that_cannot_be_opened_after_all_is_done_without(tmp_path: Path) -> None:
+async def test_a_thread_that_cannot_be_opened_after_all_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with house(tmp_path, DiscordSettings(answer_in_thread=True)) as home:
         home.env.inject_error("POST", "/channels/*/messages/*/threads", status=403, code=50013)
         await home.ana.send(home.channel, f"{home.mention} where is the drive?")
         await home.inbox.idle()
         assert home.answers() == ["where is the drive?"]
+    assert caplog.text.count("give it “Create Public Threads”") == 1
 
 
 async def test_a_question_without_words_is_handed_in_as_an_empty_one(tmp_path: Path) -> None:

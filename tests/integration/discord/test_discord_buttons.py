@@ -22,6 +22,7 @@ class Endless:
 
     async def __call__(self, message: Message, reply: Reply) -> None:
         assert self.house is not None
+        await reply.working()
         await reply.append("The drive is on the shelf. ")
         try:
             await self.house.env.external_wait(asyncio.Event().wait(), reason="the model writes and writes")
@@ -156,13 +157,55 @@ async def test_buttons_work_after_a_restart(tmp_path: Path) -> None:
         assert result.response.content == "Where is the drive?"
 
 
-async def test_a_command_by_mention_has_no_buttons_in_the_end(tmp_path: Path) -> None:
-    async def script(message: Message, reply: Reply) -> None:
-        await reply.replace("Reading documents.")
-        await reply.finish(Closing("Read the documents."))
+async def test_what_a_slash_command_asked_can_be_tried_again_after_a_restart(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        shown = await house.ana.slash(house.channel, "ask", question="Where is the key?")
+        await house.inbox.idle()
+        await house.restart()
+        assert shown.response is not None
+        result = await house.ana.click(shown.response.message, label="Try again")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Where is the key?"
+        again = await house.ana.click(result.response.message, label="Try again")
+        await house.inbox.idle()
+        assert again.response is not None
+        assert again.response.content == "Where is the key?"
 
-    async with furnished_house(tmp_path, inbox=FakeInbox(script)) as house:
+
+async def test_a_message_that_was_pointed_at_is_read_anew_when_it_is_tried_again(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        target = await house.ben.send(house.channel, "Does it fit?", attachments=[("plan.md", b"# Plan")])
+        shown = await house.ana.context_menu(house.channel, "Ask Hearth about this", target)
+        await house.inbox.idle()
+        await house.ben.edit(target, "Does it fit the hall?")
+        await house.restart()
+        assert shown.response is not None
+        result = await house.ana.click(shown.response.message, label="Try again")
+        await house.inbox.idle()
+        assert result.response is not None
+        assert result.response.content == "Does it fit the hall?"
+        assert [file.name for file in house.inbox.handled[-1].attachments] == ["plan.md"]
+        await house.ben.delete(target)
+        gone = await house.ana.click(result.response.message, label="Try again")
+        assert gone.response is not None
+        assert gone.response.content == "I no longer have this question. Please ask it again."
+
+
+async def test_a_command_by_mention_has_no_buttons_neither_while_it_runs_nor_in_the_end(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        while_running: list[list[str | None]] = []
+
+        async def script(message: Message, reply: Reply) -> None:
+            await reply.replace("Reading documents.")
+            while not house.answers():
+                await asyncio.sleep(0)
+            while_running.append(labels(answer_in(house)))
+            await reply.finish(Closing("Read the documents."))
+
+        house.inbox.script = script
         assert labels(await asked(house, "reindex")) == []
+        assert while_running == [[]]
 
 
 async def test_the_answer_to_a_command_has_no_buttons(tmp_path: Path) -> None:
@@ -174,9 +217,10 @@ async def test_the_answer_to_a_command_has_no_buttons(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_a_button_says_all_there_is_to_know_in_its_id(private: bool) -> None:
+@pytest.mark.parametrize("about", ["", str(2**64 - 1)])
+def test_a_button_says_all_there_is_to_know_in_its_id(private: bool, about: str) -> None:
     longest = 2**64 - 1
-    press = Press("sources", str(longest), longest, longest, private)
+    press = Press("sources", str(longest), longest, longest, private, about)
     assert len(press.custom_id) <= 100
     assert Press.read(press.custom_id) == press
 

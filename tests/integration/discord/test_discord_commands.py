@@ -7,6 +7,7 @@ from pathlib import Path
 
 import discord
 import pytest
+import simcord
 from discord.ext import commands
 
 from adapters.discord.settings import DiscordSettings, Doors
@@ -114,6 +115,44 @@ async def test_a_command_for_admins_is_refused_to_others_with_a_sentence(tmp_pat
         assert house.inbox.handled == []
 
 
+@pytest.mark.parametrize("direct", [False, True], ids=["on a server", "in direct messages"])
+async def test_slash_commands_and_mentions_agree_on_who_is_an_admin(tmp_path: Path, direct: bool) -> None:
+    async with furnished_house(tmp_path) as house:
+        cooks = house.guild.create_role("Cooks")
+        users = {name: house.env.create_user(name) for name in ("by-id", "by-role", "by-right", "nobody")}
+        manager = house.guild.create_role("Managers", permissions=discord.Permissions(administrator=True))
+        roles = {"by-role": [cooks], "by-right": [manager]}
+        members = {name: house.guild.add_member(user, roles=roles.get(name, [])) for name, user in users.items()}
+        house.settings = DiscordSettings(admin_users=frozenset({users["by-id"].id}), admin_roles=frozenset({cooks.id}))
+        await house.restart()
+        for name, user in users.items():
+            if direct:
+                await user.slash("ask", question=name)
+                await members[name].send_dm(name)
+            else:
+                await members[name].slash(house.channel, "ask", question=name)
+                await members[name].send(house.channel, f"{house.mention} {name}")
+        await house.inbox.idle()
+        found = [(message.text, message.author.is_admin) for message in house.inbox.handled]
+        expected = {"by-id": True, "by-role": True, "by-right": True, "nobody": False}
+        assert found == [pair for pair in expected.items() for _ in range(2)]
+
+
+async def test_who_is_let_in_by_role_may_use_commands_in_direct_messages_too(tmp_path: Path) -> None:
+    async with furnished_house(tmp_path) as house:
+        cooks = house.guild.create_role("Cooks")
+        cara = house.env.create_user("cara")
+        house.guild.add_member(cara, roles=[cooks])
+        house.settings = DiscordSettings(roles=Doors(allow=frozenset({cooks.id})))
+        await house.restart()
+        await cara.slash("ask", question="Where is the key?")
+        refused = await house.ana_user.slash("ask", question="Where is the key?")
+        await house.inbox.idle()
+        assert [message.author.id for message in house.inbox.handled] == [f"discord:{cara.id}"]
+        assert refused.response is not None
+        assert refused.response.content == "I do not answer here."
+
+
 async def test_reindex_shows_progress_and_result_to_the_admin_alone(tmp_path: Path) -> None:
     async def script(message: Message, reply: Reply) -> None:
         await reply.replace("Reading documents: 1 of 2.")
@@ -168,7 +207,7 @@ async def test_a_channel_that_is_shut_gets_a_sentence(tmp_path: Path) -> None:
         assert house.inbox.handled == []
 
 
-async def test_sentences_follow_the_language_of_the_person(tmp_path: Path) -> None:
+async def test_names_of_commands_come_in_the_persons_language(tmp_path: Path) -> None:
     async with furnished_house(tmp_path) as house:
         french = {
             command["name"]: command["name_localizations"] for command in house.env.backend.commands[None].values()
@@ -234,7 +273,7 @@ async def test_commands_of_the_host_stay_as_they_are(tmp_path: Path) -> None:
 @pytest.fixture
 def short_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute is enough: the simulation plays each typing notice of the time."""
-    monkeypatch.setattr("adapters.discord.interactions.INTERACTION_LASTS_S", 60.0)
+    monkeypatch.setattr("adapters.discord.grants.INTERACTION_LASTS_S", 60.0)
 
 
 class SlowModel:
@@ -249,14 +288,15 @@ class SlowModel:
         await self.house.env.external_wait(self.ready.wait(), reason="the model is slow")
         await reply.finish(Closing("Under the mat."))
 
-    async def outlast(self, house: FurnishedHouse, seconds: float, private: bool) -> None:
+    async def outlast(self, house: FurnishedHouse, seconds: float, private: bool) -> simcord.InteractionResult:
         """Ana asks, and the answer comes so much later."""
         self.house = house
-        await house.ana.slash(house.channel, "ask", question="Where is the key?", private=private)
+        asked = await house.ana.slash(house.channel, "ask", question="Where is the key?", private=private)
         await house.env.advance_time(seconds)
         self.ready.set()
         with suppress(ReplyFailed):
             await house.inbox.idle()
+        return asked
 
 
 async def test_a_private_answer_that_outlasts_its_token_comes_as_a_direct_message(
@@ -264,9 +304,13 @@ async def test_a_private_answer_that_outlasts_its_token_comes_as_a_direct_messag
 ) -> None:
     model = SlowModel()
     async with furnished_house(tmp_path, inbox=FakeInbox(model)) as house:
-        await model.outlast(house, 2 * 60, private=True)
+        shown = await model.outlast(house, 2 * 60, private=True)
         assert [message.content for message in house.ana_direct()] == ["Under the mat."]
         assert house.channel.history(viewer=house.ben) == []
+        assert shown.response is not None
+        assert shown.response.content == (
+            "This takes longer than Discord waits. If I may write to you, my answer comes as a direct message."
+        )
 
 
 async def test_a_private_answer_never_comes_to_the_channel(tmp_path: Path, short_tokens: None) -> None:
@@ -287,7 +331,8 @@ async def test_a_public_answer_that_outlasts_its_token_comes_as_a_message_of_the
     model = SlowModel()
     async with furnished_house(tmp_path, inbox=FakeInbox(model)) as house:
         await model.outlast(house, 2 * 60, private=False)
-        assert house.channel.history()[-1].content == "Under the mat."
+        # Nothing is left that says it was still thinking.
+        assert [message.content for message in house.channel.history()] == ["Under the mat."]
 
 
 async def test_a_token_that_discord_ends_early_is_given_up(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ import simcord
 from discord.ext import commands
 from simcord import Env
 
+from adapters.discord.guest import GuestCog
+from adapters.discord.settings import DiscordSettings
 from tests.fakes.discord_server import discord_server, running
+from tests.fakes.inbox import FakeInbox
 
 EXTENSION = "adapters.discord.extension"
 CONFIG = """
@@ -127,6 +130,37 @@ async def test_a_house_that_cannot_open_is_told_and_the_bot_goes_on(
         assert "gone.gguf" in caplog.text
         assert bot.get_cog("Hearth menus") is None
         assert not bot.is_closed()
+
+
+async def test_a_house_that_falls_down_later_moves_out_and_the_bot_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    falls = asyncio.Event()
+
+    async def fall() -> None:
+        await falls.wait()
+        raise RuntimeError("The roof is gone.")
+
+    @asynccontextmanager
+    async def open_house() -> AsyncIterator[FakeInbox]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fall())
+            yield FakeInbox()
+
+    bot = host_bot()
+    async with hosted(bot) as env:
+        channel = env.create_guild().create_text_channel("kitchen")
+        ana = env.guild.add_member(env.create_user("ana"))
+        await bot.add_cog(GuestCog(bot, DiscordSettings(), tmp_path, open_house))
+        await moved_in(bot)
+        falls.set()
+        async with asyncio.timeout(30):
+            while set(bot.cogs) != {"Hearth guest"}:
+                await asyncio.sleep(0.05)
+        assert "goes on without it: The roof is gone." in caplog.text
+        await ana.send(channel, "?ping")
+        assert channel.last_message is not None
+        assert channel.last_message.content == "pong"
 
 
 @pytest.mark.parametrize("name", ["bot", "models"])

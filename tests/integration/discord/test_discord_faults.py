@@ -128,7 +128,7 @@ async def test_an_answer_that_is_deleted_in_the_making_is_not_posted_again(tmp_p
         assert home.answers() == []
 
 
-async def test_a_picture_that_may_not_be_attached_is_left_out(tmp_path: Path) -> None:
+async def test_a_picture_that_may_not_be_attached_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     chart = Attachment("chart.png", "image/png", b"png")
     script = Telling(closing=Closing("Up for 3 days.", pictures=(chart,)))
     async with house(tmp_path, inbox=FakeInbox(script)) as home:
@@ -143,6 +143,7 @@ async def test_a_picture_that_may_not_be_attached_is_left_out(tmp_path: Path) ->
         assert last is not None
         assert [file.filename for file in last.attachments] == ["chart.png"]
     assert script.failures == []
+    assert caplog.text.count("give it the permission “Attach Files”") == 1
 
 
 async def test_nothing_of_the_question_or_the_answer_is_logged(

@@ -154,6 +154,21 @@ async def test_an_edited_question_is_handed_on_while_its_answer_is_made(tmp_path
         assert len(home.inbox.revised) == 1
 
 
+async def test_a_question_taken_up_after_a_restart_is_followed_as_a_new_one_is(tmp_path: Path) -> None:
+    slowly = Slowly()
+    async with house(tmp_path, inbox=FakeInbox(slowly)) as home:
+        slowly.env = home.env
+        question = await home.ana.send(home.channel, f"{home.mention} one")
+        home.inbox.left = home.inbox.handled[:]
+        await home.restart()
+        slowly.env = home.env
+        await home.ana.edit(question, f"{home.mention} one more")
+        assert [message.text for message in home.inbox.revised] == ["one more"]
+        await home.ana.delete(question)
+        assert home.inbox.withdrawn == [(f"discord:{home.channel.id}", str(question.id))]
+        await home.inbox.idle()
+
+
 async def test_an_edit_that_changes_no_word_is_none(tmp_path: Path) -> None:
     slowly = Slowly()
     async with house(tmp_path, inbox=FakeInbox(slowly)) as home:
@@ -163,6 +178,31 @@ async def test_an_edit_that_changes_no_word_is_none(tmp_path: Path) -> None:
         assert home.inbox.revised == []
         slowly.go.set()
         await home.inbox.idle()
+
+
+async def test_a_mention_that_is_edited_in_makes_a_question_once(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        said = await home.ana.send(home.channel, "where is the drive?")
+        assert home.inbox.handled == []
+        await home.ana.edit(said, f"{home.mention} where is the drive?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+        await home.ana.edit(said, f"{home.mention} where is the drive now?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+        await home.restart()
+        await home.ana.edit(said, f"{home.mention} where is it?")
+        await home.inbox.idle()
+        assert home.answers() == ["where is the drive?"]
+
+
+async def test_a_mention_that_is_edited_into_an_old_message_is_none(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        said = await home.ana.send(home.channel, "where is the drive?")
+        await home.env.advance_time(6 * 60)
+        with home.env.time_context():
+            await home.ana.edit(said, f"{home.mention} where is the drive?")
+        assert home.inbox.handled == []
 
 
 async def test_a_deleted_question_stops_its_answer(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
 """What is read to go with a question: reply chains, the channel's last messages, files."""
 
+import asyncio
 from pathlib import Path
 
+import aiohttp
+import discord
+import pytest
+
 from adapters.discord.settings import ChannelSettings, DiscordSettings
-from bot.core.events import Said
+from bot.core.events import NOT_FETCHED, Said
 from tests.fakes.simulated_discord import house
 
 
@@ -76,6 +81,27 @@ async def test_of_pictures_and_large_files_only_the_name_comes(tmp_path: Path) -
         assert (cat.media_type, cat.data) == ("image/png", b"")
         assert (long.media_type, long.data) == ("application/vnd.hearth.too-large; limit=10", b"")
         assert short.data == b"x" * 10
+
+
+async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_that_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def read(file: discord.Attachment, *, use_cached: bool = False) -> bytes:
+        if file.filename == "gone.txt":
+            raise aiohttp.ClientPayloadError("cut off")
+        if file.filename == "slow.txt":
+            await asyncio.sleep(60)
+        return b"here"
+
+    monkeypatch.setattr(discord.Attachment, "read", read)
+    async with house(tmp_path, DiscordSettings(read_timeout_s=0.05)) as home:
+        files = [("gone.txt", b"1"), ("slow.txt", b"2"), ("here.txt", b"3")]
+        await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
+        gone, slow, here = home.inbox.handled[0].attachments
+        assert (gone.name, gone.media_type) == ("gone.txt", NOT_FETCHED)
+        assert (slow.name, slow.media_type) == ("slow.txt", NOT_FETCHED)
+        assert here.data == b"here"
+    assert caplog.text.count("could not be fetched") == 2
 
 
 async def test_no_more_files_than_allowed_are_fetched(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ log_level: loud
         ),
         (
             "http: {tls: true}",
-            "1: http.tls: is not a key that Hearth knows; known here: allowed_hosts, enabled, host, port.",
+            "1: http.tls: is not a key that Hearth knows; known here: allowed_hosts, enabled, host, openai, port.",
         ),
         (
             "http:\n  port: 1\n  host: 127.0.0.1\n  port: 2",

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from adapters.discord.settings import ChannelSettings
+from adapters.matrix.settings import RoomSettings
 from bot.config import Config, load_config
 from bot.yaml_source import parse_yaml
 from models.sources import HubSource, PathSource, WeightsSource, WheelSource
@@ -68,14 +69,16 @@ def test_the_walk_sees_settings_at_every_depth() -> None:
     assert {"LlamaSettings", "CollectionSettings", "WheelPart", "HubSource", "HttpSettings"} <= found
 
 
-def test_the_example_is_the_defaults_but_for_its_collection_and_its_channel() -> None:
+def test_the_example_is_the_defaults_but_for_its_collection_its_channel_and_its_room() -> None:
     example, default = load_config(EXAMPLE), load_config(None)
     collection = example.knowledge.collections[EXAMPLE_COLLECTION]
     assert collection == type(collection)(folder=collection.folder)
     knowledge = example.knowledge.model_copy(update={"collections": {}})
     assert set(example.discord.each_channel.values()) == {ChannelSettings()}
     discord = example.discord.model_copy(update={"each_channel": {}})
-    assert example.model_copy(update={"knowledge": knowledge, "discord": discord}) == default
+    assert set(example.matrix.each_room.values()) == {RoomSettings()}
+    matrix = example.matrix.model_copy(update={"each_room": {}})
+    assert example.model_copy(update={"knowledge": knowledge, "discord": discord, "matrix": matrix}) == default
 
 
 def test_the_alternatives_are_the_other_kinds_of_source() -> None:

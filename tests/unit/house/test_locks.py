@@ -30,7 +30,7 @@ def _locked(name: str) -> set[str]:
 
 
 def test_every_lock_is_there() -> None:
-    names = {"bootstrap", "build", "engine", "lock", "requirements", "requirements-dev"}
+    names = {"bootstrap", "build", "engine", "lock", "requirements", "requirements-dev", "synapse"}
     assert {lock.stem for lock in LOCKS} == names
 
 
@@ -52,6 +52,7 @@ def test_the_locks_hold_everything_that_pyproject_asks() -> None:
     assert engine == _locked("engine")
     assert _names(groups["build"]) <= _locked("build")
     assert _names(groups["bootstrap"]) <= _locked("bootstrap")
+    assert _names(groups["synapse"]) <= _locked("synapse")
 
 
 def test_running_and_development_agree_on_every_version() -> None:

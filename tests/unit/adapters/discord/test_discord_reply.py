@@ -1,17 +1,22 @@
 """An answer on Discord, over a channel in memory."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 import pytest
 
 from adapters.discord import reply as reply_module
+from adapters.discord.channel import Part, Posted
+from adapters.discord.limits import CONTENT_CHARACTERS
 from adapters.discord.reply import DiscordReply
 from bot.core.errors import ReplyFailed
 from bot.core.events import Attachment, Closing, PostedPart, Timings
 from tests.fakes.discord_place import MemoryPlace
 
 QUESTION = "1234567890123456789"
+LINK = re.compile(r"\[the page about shelf (\d+)\]\(https://example\.org/shelves/\1/what-lies-on-it\)")
+ITEM_LINE = re.compile(rf"- See {LINK.pattern}, and `label \1`\.")
 
 
 class Notes:
@@ -107,15 +112,75 @@ async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> 
     assert place.texts() == ["Short."]
 
 
+class Watched(MemoryPlace):
+    """Keeps what was shown after each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[list[str]] = []
+
+    async def send(self, part: Part, nonce: str) -> Posted:
+        posted = await super().send(part, nonce)
+        self.seen.append(self.texts())
+        return posted
+
+    async def edit(self, platform_id: str, part: Part) -> None:
+        await super().edit(platform_id, part)
+        self.seen.append(self.texts())
+
+
+ITEM = "- See [the page about shelf {0}](https://example.org/shelves/{0}/what-lies-on-it), and `label {0}`.\n"
+CODE = "\n```python\n" + "".join(f"print('shelf {number}')\n" for number in range(120)) + "```\n\n"
+LONG = "".join(ITEM.format(number) for number in range(45)) + CODE + "".join(ITEM.format(n) for n in range(45, 90))
+
+
+async def test_lists_links_and_code_are_whole_on_both_sides_of_every_split_also_while_streaming() -> None:
+    place = Watched()
+    reply = await begun(place)
+    for start in range(0, len(LONG), 37):
+        await reply.append(LONG[start : start + 37])
+        await settled()
+    await reply.finish(Closing(LONG))
+    assert len(place.seen) > 50
+    assert len(place.texts()) >= 5
+    for pages in place.seen:
+        for page in pages:
+            assert len(page) <= CONTENT_CHARACTERS
+            assert page.count("```") % 2 == 0
+        for page in pages[:-1]:  # the last one still grows
+            for line in page.splitlines():
+                assert not line.startswith("- ") or ITEM_LINE.fullmatch(line), line
+            assert page.count("[the page") == len(LINK.findall(page))
+    shown = "".join("".join(place.texts()).replace("```python", "").replace("```", "").split())
+    assert shown == "".join(LONG.replace("```python", "").replace("```", "").split())
+
+
 async def test_buttons_and_pictures_are_under_the_last_message_only() -> None:
     place = MemoryPlace()
     reply = await begun(place)
+    await reply.working()
     await reply.append("word " * 600 + ". ")
     await settled()
     assert [part.buttons for part in place.parts.values()] == ["none", "running"]
     chart = Attachment("chart.png", "image/png", b"png")
     await reply.finish(Closing("word " * 600, timings=Timings(total_s=1.0), pictures=(chart,)))
     assert [(part.buttons, part.pictures) for part in place.parts.values()] == [("none", ()), ("ended", (chart,))]
+
+
+async def test_only_what_waits_or_works_can_be_stopped_and_tried_again() -> None:
+    command, answer = MemoryPlace(), MemoryPlace()
+    reply = await begun(command)
+    await reply.replace("Reading documents.")
+    await settled()
+    assert [part.buttons for part in command.parts.values()] == ["none"]
+    await reply.fail("The documents could not be read.")
+    assert [part.buttons for part in command.parts.values()] == ["none"]
+    reply = await begun(answer)
+    await reply.waiting(2, None, "You are number 2.")
+    await settled()
+    assert [part.buttons for part in answer.parts.values()] == ["running"]
+    await reply.fail("The model could not answer.")
+    assert [part.buttons for part in answer.parts.values()] == ["ended"]
 
 
 async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:

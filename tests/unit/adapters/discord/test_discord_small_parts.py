@@ -7,9 +7,10 @@ import pytest
 from adapters.discord.lanes import Lanes
 from adapters.discord.limits import NONCE_CHARACTERS
 from adapters.discord.nonce import nonce
-from adapters.discord.places import is_admin, private_audience, private_conversation_id, room_audience
+from adapters.discord.people import Standing, is_admin
+from adapters.discord.places import private_audience, private_conversation_id, room_audience
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.sources import footer, line
+from adapters.discord.sources import footer
 from bot.core.events import Source
 from knowledge.passages import Place
 
@@ -35,10 +36,12 @@ def test_only_a_private_audience_has_roles_and_people() -> None:
     assert audience.private
 
 
-def test_nobody_is_an_admin_by_default() -> None:
-    assert not is_admin(DiscordSettings(), 1, [30])
-    assert is_admin(DiscordSettings(admin_users=frozenset({1})), 1, [])
-    assert is_admin(DiscordSettings(admin_roles=frozenset({30})), 1, [30])
+def test_only_who_manages_the_server_is_an_admin_by_default() -> None:
+    cook = Standing(role_ids=frozenset({30}))
+    assert not is_admin(DiscordSettings(), 1, cook)
+    assert is_admin(DiscordSettings(admin_users=frozenset({1})), 1, Standing())
+    assert is_admin(DiscordSettings(admin_roles=frozenset({30})), 1, cook)
+    assert is_admin(DiscordSettings(), 1, Standing(manages=True))
 
 
 def source(title: str = "Disks", **place: object) -> Source:
@@ -47,9 +50,9 @@ def source(title: str = "Disks", **place: object) -> Source:
 
 
 def test_a_source_is_one_line_that_marks_cannot_break() -> None:
-    assert line(source(page=3)) == "[2] Disks › Backup › p. 3 (handbook)"
-    assert line(source("a_b\n*c*")) == r"[2] a\_b \*c\* › Backup (handbook)"
-    assert len(line(source("x" * 500))) < 200
+    assert footer("", [source(page=3)]) == "-# [2] Disks › Backup › p. 3 (handbook)"
+    assert footer("", [source("a_b\n*c*")]) == r"-# [2] a\_b \*c\* › Backup (handbook)"
+    assert len(footer("", [source("x" * 500)])) < 200
 
 
 def test_note_and_sources_are_small_lines() -> None:

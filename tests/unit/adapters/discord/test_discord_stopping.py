@@ -2,6 +2,10 @@
 
 import asyncio
 
+import discord
+import pytest
+
+from adapters.discord import connection
 from adapters.discord.bot import SmallBot, build_bot
 from adapters.discord.connection import stay_connected
 from adapters.discord.rates import Rates
@@ -28,3 +32,35 @@ async def test_a_stop_that_comes_as_the_connection_breaks_still_stops() -> None:
     done, _ = await asyncio.wait({staying}, timeout=10)
     assert done
     assert staying.cancelled()
+
+
+async def test_a_gateway_whose_address_cannot_be_asked_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LOGIN_AGAIN_S", (0.0,))
+    bot = build_bot(DiscordSettings(), Rates())
+    tries, connected = list[int](), asyncio.Event()
+
+    async def connect(*, reconnect: bool = True) -> None:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise discord.GatewayNotFound
+        connected.set()
+        await asyncio.sleep(60)
+
+    bot.connect = connect
+    staying = asyncio.create_task(stay_connected(bot, silence_s=180))
+    await asyncio.wait_for(connected.wait(), 10)
+    staying.cancel()
+    await asyncio.wait({staying}, timeout=10)
+    assert staying.cancelled()
+    assert len(tries) == 3
+
+
+async def test_what_ends_a_connection_for_good_is_raised() -> None:
+    bot = build_bot(DiscordSettings(), Rates())
+
+    async def connect(*, reconnect: bool = True) -> None:
+        raise discord.PrivilegedIntentsRequired(None)
+
+    bot.connect = connect
+    with pytest.raises(discord.PrivilegedIntentsRequired):
+        await stay_connected(bot, silence_s=180)

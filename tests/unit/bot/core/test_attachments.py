@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.attachments import AttachmentReader
-from bot.core.events import TOO_LARGE, Attachment
+from bot.core.events import NOT_FETCHED, TOO_LARGE, Attachment
 from tests.fakes.messages import message
 from tests.fakes.paragraph_reader import ParagraphReader
 
@@ -15,6 +15,10 @@ from tests.fakes.paragraph_reader import ParagraphReader
         (
             Attachment("film.txt", f"{TOO_LARGE}2500000", b""),
             "film.txt is larger than the 2.5 MB that I read with a question.",
+        ),
+        (
+            Attachment("plan.pdf", NOT_FETCHED, b""),
+            "plan.pdf could not be fetched, so it is left out. Please attach it again.",
         ),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.texts import say
-from tests.fakes.core import Core, running_core
+from tests.fakes.core import Core, Recovery, running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
 
@@ -54,15 +54,27 @@ async def test_sources_of_an_answer_without_documents_says_so(house: Path) -> No
 async def test_stats_tells_queue_speed_and_index(house: Path) -> None:
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1"))
-        text = await told(core, "!stats", "2")
+        text = await told(core, "!stats", "2", admin=True)
     assert "Model: scripted" in text
     assert "1 answered, 0 failed" in text
     assert "handbook: 1 documents, 1 passages, 0 unreadable" in text
 
 
-async def test_only_admins_reindex(house: Path) -> None:
+async def test_stats_ends_with_what_the_platform_says_of_itself_in_the_conversations_language(house: Path) -> None:
     async with running_core(house) as core:
-        assert await told(core, "!reindex") == say("not_admin", "en", command="!reindex")
+        before = await told(core, "!stats", "1", admin=True)
+        core.figures.tell_of([Recovery(core, "All is well.")])
+        here = await told(core, "!stats", "2", admin=True)
+        elsewhere = await told(core, "!stats", "3", admin=True, conversation="matrix:!room")
+    assert here.splitlines()[-1] == "All is well. (en)"
+    assert "All is well." not in before + elsewhere
+
+
+@pytest.mark.parametrize("command", ["reindex", "stats"])
+async def test_what_is_for_admins_is_refused_to_others_however_they_write_it(house: Path, command: str) -> None:
+    async with running_core(house) as core:
+        assert await told(core, f"!{command}", "1") == say("not_admin", "en", command=f"!{command}")
+        assert await told(core, command, "2", private=True) == say("not_admin", "en", command=f"!{command}")
 
 
 async def test_reindex_reports_what_changed_and_what_failed(house: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import Attachment, Person, Said
+from bot.core.events import NOT_FETCHED, Attachment, Person, Said
 from bot.core.texts import say
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, Recovery, running_core
@@ -270,8 +270,10 @@ async def test_what_was_left_open_is_answered_into_the_same_reply_after_a_restar
         await until(lambda: bool(reply.pieces))
     assert not reply.ended.is_set()
     async with running_core(house, platform=platform) as core:
-        await core.inbox.resume(Recovery(core))
+        resumed = await core.inbox.resume(Recovery(core))
+        assert [(each.message.event_id, each.ended.done()) for each in resumed] == [("1", False)]
         await core.inbox.idle()
+        assert resumed[0].ended.done()
         assert await core.inbox.resume(Recovery(core)) == []
     assert core.replies["1"].attempt == 2
     assert list(platform.parts.values()) == ["The drive is there [1]."]
@@ -332,6 +334,23 @@ async def test_an_attached_file_is_read_for_this_answer_only(house: Path) -> Non
     assert "amber seven" not in core.engine.prompts[1].tail
     assert reply.closing is not None
     assert reply.closing.sources[0].document == "note.txt"
+
+
+async def test_of_a_long_attached_file_a_part_is_read_and_the_limit_is_named(house: Path) -> None:
+    file = Attachment("note.txt", "text/plain", b"The boiler code is amber seven.\n\n" * 40)
+    async with running_core(house, passage_tokens=60) as core:
+        reply = await core.ask(message("What is the boiler code?", attachments=(file,)))
+    assert reply.closing is not None
+    assert reply.closing.note == say("attachment_cut", "en", limit=60)
+
+
+async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(house: Path) -> None:
+    file = Attachment("plan.pdf", NOT_FETCHED, b"")
+    async with running_core(house) as core:
+        reply = await core.ask(message("Who composed the opera Turandot?", attachments=(file,)))
+    assert reply.closing is not None
+    assert reply.closing.text == say("nothing_found", "en", collections="garden, handbook")
+    assert reply.closing.note == say("attachment_not_fetched", "en", name="plan.pdf")
 
 
 async def test_a_file_that_cannot_be_read_is_named_with_the_reason(house: Path) -> None:
@@ -431,7 +450,7 @@ async def test_what_was_said_before_is_read_for_this_answer_only(house: Path) ->
 
 async def test_a_command_of_the_platform_needs_no_prefix(house: Path) -> None:
     async with running_core(house) as core:
-        stats = await core.ask(replace(message("", "1"), command="stats"))
+        stats = await core.ask(replace(message("", "1", admin=True), command="stats"))
         asked = await core.ask(replace(message("Where is the backup drive?", "2"), command="ask"))
     assert stats.closing is not None
     assert "Model: scripted" in stats.closing.text

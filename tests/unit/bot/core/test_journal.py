@@ -1,14 +1,16 @@
 """The journal keeps every message until its answer has ended, and its id for ever."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.core.events import Attachment, Closing, PostedPart, Source, Timings
-from bot.core.history import History
-from bot.core.journal import key_of
+from bot.core.events import Attachment, Closing, ConversationId, PostedPart, Said, Source, Timings
+from bot.core.history import MIGRATIONS, History
+from bot.core.journal import Journal, key_of
 from knowledge.passages import Place
+from knowledge.sqlite import Database
 from tests.fakes.messages import message
 
 SOURCE = Source(1, "handbook", "a.md", "A", Place(heading=("B", "C"), page=2, start=3, end=9), "text", 0.5)
@@ -83,6 +85,42 @@ async def test_turns_of_an_answer_that_never_ended_are_not_read(history: History
     await history.journal.end(key_of(first))
     await history.journal.end(key_of(second), "failed")
     assert [turn.text for turn in await history.turns(first.conversation)] == ["Where?", "On the shelf."]
+
+
+async def test_what_a_command_of_the_platform_asked_stays_until_it_is_forgotten(
+    history: History, tmp_path: Path
+) -> None:
+    by_command = replace(message("the zanzibar account", "1"), command="ask", context=(Said("Ben", "mozambique"),))
+    for sent in (by_command, message("Where?", "2"), replace(message("", "3"), command="stats")):
+        await history.journal.receive(sent)
+    assert await history.question(by_command.conversation, "1") == "the zanzibar account"
+    assert await history.question(by_command.conversation, "2") is None
+    for event_id in ("1", "2", "3"):
+        await history.journal.end(("console", event_id), "failed")
+    assert await history.question(by_command.conversation, "1") == "the zanzibar account"
+    assert await history.question(ConversationId("console:other"), "1") is None
+    assert await history.question(by_command.conversation, "2") is None
+    assert await history.question(by_command.conversation, "3") is None
+    await history.forget_person("ana")
+    assert await history.question(by_command.conversation, "1") is None
+    for file in tmp_path.iterdir():
+        assert b"zanzibar" not in file.read_bytes()
+        assert b"mozambique" not in file.read_bytes()
+
+
+async def test_a_history_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
+    first = tmp_path / "migrations"
+    first.mkdir()
+    (first / "0001_first.sql").write_bytes((MIGRATIONS / "0001_journal_and_turns.sql").read_bytes())
+    old = await Database.open(tmp_path / "history.sqlite3", first)
+    sent = replace(message("Where?"), command="ask")
+    await Journal(old).receive(sent)
+    await old.close()
+    opened = await History.open(tmp_path / "history.sqlite3")
+    assert await opened.journal.open_messages("console") == [sent]
+    await opened.journal.end(key_of(sent))
+    assert await opened.question(sent.conversation, "1") == "Where?"
+    await opened.close()
 
 
 async def test_forgetting_leaves_ids_only_and_says_how_much_went(history: History, tmp_path: Path) -> None:

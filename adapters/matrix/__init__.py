@@ -1,0 +1,1 @@
+"""Matrix as a chat platform: messages in, replies out, encrypted where the room is."""

@@ -1,0 +1,80 @@
+"""Our device's own keys: what is signed with them, and what of them the server is to have."""
+
+import logging
+from typing import Any
+
+from nio.crypto import Olm  # type: ignore[import-untyped]
+
+OLM = "m.olm.v1.curve25519-aes-sha2"
+MEGOLM = "m.megolm.v1.aes-sha2"
+SIGNED = "signed_curve25519"
+
+# Its lines hold pieces of what was sent.
+logging.getLogger("nio").setLevel(logging.CRITICAL)
+
+
+class OwnDevice(Olm):  # type: ignore[misc]
+    """nio's machine without what it does by itself at the word of others."""
+
+    def handle_key_verification(self, event: object) -> None:
+        """Nothing: nio's own verification answers unasked, and ends the program at a message it does not expect."""
+
+    def check_if_wedged(self, event: object) -> None:
+        """Nothing: requests for keys are answered by nobody else's device, and nio keeps each for ever."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The device's Ed25519 key, base64 without padding."""
+        return str(self.account.identity_keys["ed25519"])
+
+    @property
+    def sender_key(self) -> str:
+        """The device's Curve25519 key, base64 without padding."""
+        return str(self.account.identity_keys["curve25519"])
+
+    def sign(self, data: bytes) -> str:
+        """The device's signature of these bytes, base64 without padding."""
+        return str(self.account.sign(data.decode()))
+
+    def keys_to_upload(self, fallback: bool) -> dict[str, Any]:
+        """What the server is to have: the device's keys if it has none yet, new one-time keys, a `fallback` key that
+        serves when those are used up. Empty when nothing is due. The new secrets are on disk when this returns.
+        """
+        account, held = self.account, self.uploaded_key_count or 0
+        # Until the server has told how many it has, none are due: servers refuse what is over 500 of them.
+        known = self.uploaded_key_count is not None
+        due = not account.shared or (known and held <= account.max_one_time_keys // 2)
+        if not (due or fallback):
+            return {}
+        body: dict[str, Any] = {} if account.shared else {"device_keys": self._signed(self._device())}
+        # What an upload that failed has left is taken again.
+        if due and not account.one_time_keys["curve25519"]:
+            account.generate_one_time_keys(account.max_one_time_keys - held)
+        one_time = account.one_time_keys["curve25519"]
+        body["one_time_keys"] = {f"{SIGNED}:{name}": self._signed({"key": key}) for name, key in one_time.items()}
+        if fallback:
+            # nio knows no fallback keys; its account's own does.
+            inner = account._account
+            if not inner.fallback_key:
+                inner.generate_fallback_key()
+            keys = inner.fallback_key
+            body["fallback_keys"] = {
+                f"{SIGNED}:{name}": self._signed({"key": key.to_base64(), "fallback": True})
+                for name, key in keys.items()
+            }
+        self.save_account()
+        return body
+
+    def uploaded(self, held: int) -> None:
+        """The server has taken the keys, and holds so many now."""
+        self.account.shared = True
+        self.uploaded_key_count = held
+        self.mark_keys_as_published()
+        self.save_account()
+
+    def _device(self) -> dict[str, Any]:
+        keys = {f"curve25519:{self.device_id}": self.sender_key, f"ed25519:{self.device_id}": self.fingerprint}
+        return {"algorithms": [OLM, MEGOLM], "device_id": self.device_id, "user_id": self.user_id, "keys": keys}
+
+    def _signed(self, value: dict[str, Any]) -> dict[str, Any]:
+        return {**value, "signatures": {self.user_id: {f"ed25519:{self.device_id}": self.sign_json(value)}}}

@@ -1,0 +1,49 @@
+"""What people are called: their names in a room, without signs that would mislead who reads them."""
+
+import re
+from collections import Counter
+from functools import cached_property
+
+from adapters.matrix.events import Room
+
+NAME_CHARACTERS = 80
+"""As much of a name as a prompt takes."""
+
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff]"
+)
+"""Signs that show nothing, or turn the direction of what follows: text that only a model would read. Joiners stay:
+scripts and emoji need them.
+"""
+
+
+class Names:
+    """What people are called in a room, as now known."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    def of(self, user_id: str) -> str:
+        """A user's name; with the id where others have the same name, as clients show it. Never empty."""
+        name = clean(self._room.names.get(user_id, ""))
+        if not name:
+            return clean(user_id.removeprefix("@").partition(":")[0]) or "somebody"
+        if self._bearers[name.casefold()] < 2:
+            return name
+        return f"{name[: NAME_CHARACTERS // 2]} ({user_id})"
+
+    def known(self, user_id: str) -> str:
+        """A user's name; empty for whom the room does not know."""
+        return self.of(user_id) if self._room.names.get(user_id) else ""
+
+    @cached_property
+    def _bearers(self) -> Counter[str]:
+        return Counter(clean(name).casefold() for name in self._room.names.values())
+
+
+def clean(name: str) -> str:
+    """A name in one line. Names stand before what people say, as in `Name: words`: a colon in one could make up
+    another speaker.
+    """
+    return " ".join(UNSEEN.sub("", name).replace(":", " ").split())[:NAME_CHARACTERS].strip()

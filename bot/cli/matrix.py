@@ -1,0 +1,194 @@
+"""`hearth matrix`: logs in to the account once, and tells how it stands."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from adapters.matrix.credentials import load as load_credentials
+from adapters.matrix.cross_signing import Standing, look
+from adapters.matrix.discovery import Place, discover, is_plain
+from adapters.matrix.identity import IdentityFile, Verifier
+from adapters.matrix.login import Connection, Password, Token
+from adapters.matrix.places import PLATFORM
+from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
+from bot.cli import questions
+from bot.cli.output import console, print_json, printable, tell
+from bot.cli.running import FAILED, Failure, config_option, run
+from bot.config import Config
+from bot.lock import FolderLock
+
+if TYPE_CHECKING:
+    from adapters.matrix.setting_up import Earlier, SetUp
+
+REPLACING = (
+    "This account has cross-signing keys that are not Hearth's: another program, such as Element, has made them, or"
+    " Hearth's own were lost. Without keys of its own Hearth cannot sign its device, and many clients do not talk to"
+    " unsigned devices. If Hearth replaces them, the account's other devices count as unsigned, and whoever has"
+    " verified the account is warned and has to verify it again. Nothing else is lost."
+)
+NEXT = """
+What comes next:
+  1. In the config:  matrix: {{enabled: true, admin_users: ["@you:example.org"]}}
+  2. `hearth run`
+  3. Invite {user_id} to a chat. To verify it, open its profile there and choose “Verify”: the admins named in
+     the config are answered, and the emoji to compare come into the chat and into the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What `hearth matrix login` was told; empty where it was not."""
+
+    homeserver: str
+    user: str
+    password_env: str
+    token_env: str
+    device_id: str
+    again: bool
+    replace_keys: bool
+
+
+@click.group()
+def matrix() -> None:
+    """The Matrix account: log in once, and see how it stands."""
+
+
+@matrix.command()
+@click.option("--homeserver", default="", help="The account (@name:example.org), its server, or an https:// address.")
+@click.option("--user", default="", help="The account, where --homeserver does not say it.")
+@click.option("--password-env", default="", metavar="NAME", help="Environment variable with the password.")
+@click.option("--token-env", default="", metavar="NAME", help="Environment variable with an access token instead.")
+@click.option("--device-id", default="", help="The device that the access token is for.")
+@click.option("--again", is_flag=True, help="Log in although that was done before.")
+@click.option("--replace-keys", is_flag=True, help="Replace cross-signing keys that are not Hearth's, unasked.")
+@config_option
+def login(config: Config, **told: Any) -> NoReturn:
+    """Log in once: what is not given is asked for. The token is kept, the password is not."""
+    wish = Wish(**told)
+    if bool(wish.token_env) != bool(wish.device_id):
+        raise click.UsageError("--token-env and --device-id belong together.")
+    if wish.token_env and wish.password_env and not wish.replace_keys:
+        raise click.UsageError("With --token-env a password is only needed for --replace-keys.")
+    run(_login(wish, config))
+
+
+@matrix.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@config_option
+def status(config: Config, as_json: bool) -> NoReturn:
+    """Tell whether the device is signed, and who has verified it. Exits with 1 when something is to be done."""
+    run(_status(config.data_folder / PLATFORM, as_json))
+
+
+async def _login(wish: Wish, config: Config) -> int:
+    folder = config.data_folder / PLATFORM
+    # Imported only where it is used: nio is slow to load.
+    from adapters.matrix.setting_up import earlier, setting_up
+
+    lock = FolderLock(config.data_folder)
+    lock.acquire()
+    try:
+        before = await earlier(folder)
+        if before is not None and not wish.again:
+            tell(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
+            if not await questions.agrees("Log in anew?"):
+                return FAILED
+        place = await discover(wish.homeserver or await questions.text("Account or homeserver", "--homeserver"))
+        means = await _means(wish, place)
+        async with setting_up(folder, place.homeserver, means, before) as account:
+            _tell_of(account, before)
+            return await _sign(account, wish, means)
+    except MatrixUnusable as error:
+        raise Failure(str(error)) from error
+    finally:
+        lock.release()
+
+
+async def _means(wish: Wish, place: Place) -> Password | Token:
+    if is_plain(place.homeserver):
+        tell(f"Beware: {place.homeserver} is not encrypted; whoever listens on the way can read what is sent there.")
+    if wish.token_env:
+        return Token(_from_environment(wish.token_env), wish.device_id)
+    user = wish.user or place.user_id or await questions.text("User", "--user")
+    return Password(user, await _password(wish, user))
+
+
+async def _password(wish: Wish, user: str) -> str:
+    if wish.password_env:
+        return _from_environment(wish.password_env)
+    return await questions.secret(f"Password of {user}", "--password-env")
+
+
+def _from_environment(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise Failure(f"The environment variable {name} is not set.")
+    return value
+
+
+async def _sign(account: "SetUp", wish: Wish, means: Password | Token) -> int:
+    """Have the device signed, and ask before keys of others are replaced."""
+    try:
+        standing = await _signed(account, wish, means)
+    except (Unsettled, LoggedOut) as error:
+        raise Failure(f"Logged in, but the device is not signed yet: {error}. `hearth run` goes on with it.") from error
+    out = console()
+    out.print(str(standing))
+    out.print(NEXT.format(user_id=account.access.user_id))
+    return 0 if standing.is_signed else FAILED
+
+
+async def _signed(account: "SetUp", wish: Wish, means: Password | Token) -> Standing:
+    standing = await account.own.check()
+    if standing.state == "foreign_keys":
+        if not wish.replace_keys:
+            tell(REPLACING)
+            if not await questions.agrees("Replace them?"):
+                return standing
+        await account.own.replace()
+    elif standing.state != "password_needed":
+        return standing
+    password = means.password if isinstance(means, Password) else await _password(wish, account.access.user_id)
+    return await account.own.check(password)
+
+
+def _tell_of(account: "SetUp", before: "Earlier | None") -> None:
+    access, out = account.access, console()
+    kind = "as a new device" if account.is_new_device else "as the same device as before"
+    out.print(printable(f"Logged in: {access.user_id} at {access.homeserver}, {kind}, {access.device_id}."))
+    if account.put_aside is not None:
+        out.print(f"The keys of the device before it are in {account.put_aside}; they are not used any more.")
+    if before is not None and account.is_new_device:
+        out.print("What was sent to the old device and not answered yet cannot be read by the new one.")
+
+
+async def _status(folder: Path, as_json: bool) -> int:
+    try:
+        credentials = load_credentials(folder)
+        identity = IdentityFile.beside(folder, credentials).load()
+    except MatrixUnusable as error:
+        raise Failure(str(error)) from error
+    connection = Connection(credentials)
+    try:
+        standing = await look(connection, identity) if identity is not None else Standing("unsigned")
+    except (Unsettled, LoggedOut) as error:
+        raise Failure(f"{credentials.user_id}, device {credentials.device_id}: {error}.") from error
+    finally:
+        await connection.close()
+    who = {"user_id": credentials.user_id, "device_id": credentials.device_id, "homeserver": credentials.homeserver}
+    _show(who, standing, identity.verifiers if identity is not None else (), as_json=as_json)
+    return 0 if standing.is_signed else FAILED
+
+
+def _show(who: dict[str, str], standing: Standing, verifiers: tuple[Verifier, ...], *, as_json: bool) -> None:
+    if as_json:
+        verified_by = [{"user_id": each.user_id, "at": each.at.isoformat()} for each in verifiers]
+        print_json({**who, "signed": standing.is_signed, "state": standing.state, "verified_by": verified_by})
+        return
+    out = console()
+    out.print(printable(f"{who['user_id']} at {who['homeserver']}, device {who['device_id']}"))
+    out.print(str(standing))
+    people = ", ".join(f"{each.user_id} ({each.at:%Y-%m-%d})" for each in verifiers)
+    out.print(printable(f"Verified by {people}." if people else "Nobody has verified it yet."))

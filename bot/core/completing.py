@@ -1,0 +1,160 @@
+"""Answers other programs: through the same queue and engine as people; nothing of it is stored."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from bot.core.consulting import Consultant, Consulted, Inquiry
+from bot.core.conversation import cited
+from bot.core.events import Audience, ConversationId, Source, Timings
+from bot.core.observe import Observer, Outcome
+from bot.core.queue import FairQueue, Ticket
+from models.engine import Engine, Prompt, Sampling, Turn, Usage
+
+PLATFORM = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What another program asks. `turns` ends with a user's; `documents`: answer from what the caller may read.
+
+    `behind` puts it behind people in the queue; `open_limit` is how many the caller may have open at once.
+    """
+
+    caller: str
+    turns: tuple[Turn, ...]
+    documents: bool
+    sampling: Sampling
+    behind: int = 1
+    open_limit: int = 4
+
+    @property
+    def reader(self) -> str:
+        """The caller as a reader of collections, as a person of the queue, and as owner of the model's kept state."""
+        return f"{PLATFORM}:{self.caller}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How it ended: what the answer rests on, a sentence about it, and what it cost (None: no model was asked)."""
+
+    sources: tuple[Source, ...] = ()
+    note: str = ""
+    usage: Usage | None = None
+
+
+@dataclass
+class Progress:
+    """How far an answer is. Times are monotonic seconds."""
+
+    began: float = field(default_factory=time.monotonic)
+    text: str = ""
+    outcome: Outcome = "cancelled"
+    timings: Timings = field(default_factory=Timings)
+
+    def note(self, **times: float) -> None:
+        """Remember figures of `Timings`."""
+        self.timings = replace(self.timings, **times)  # type: ignore[arg-type]
+
+    def elapsed_s(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.began
+
+
+class Completer:
+    """Makes the answers."""
+
+    def __init__(
+        self, engine: Engine, queue: FairQueue, consultant: Consultant, observer: Observer, token_timeout_s: float
+    ) -> None:
+        """`token_timeout_s` is how long the model may stay silent."""
+        self._engine = engine
+        self._queue = queue
+        self._consultant = consultant
+        self._observer = observer
+        self._token_timeout_s = token_timeout_s
+        self._numbers = count(1)
+
+    @property
+    def model(self) -> str:
+        """The model's own name."""
+        return self._engine.name
+
+    def wait_s(self) -> float:
+        """Seconds that a call now would wait for its first token, as far as the engine can tell."""
+        return self._engine.estimate() * (self._queue.waiting + 1)
+
+    def enter(self, completion: Completion) -> Ticket:
+        """Take a place in the queue; hand it to `stream`, which gives it back. Raises TooManyWaiting."""
+        # Calls know nothing of each other: each is a conversation of its own and waits for no other's end.
+        conversation = ConversationId(f"{completion.reader}/{next(self._numbers)}")
+        return self._queue.enter(completion.reader, conversation, completion.behind, completion.open_limit)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Give a place back that was never handed to `stream`."""
+        self._queue.leave(ticket)
+
+    async def stream(self, completion: Completion, ticket: Ticket) -> AsyncGenerator[str | Completed, None]:
+        """Pieces of the answer as they come, then exactly one `Completed`. Closing it stops the model within a step.
+
+        Raises PromptTooLong before anything is made, EngineFailed and TimeoutError when the model does not answer.
+        """
+        progress = Progress()
+        try:
+            consulted = await self._consulted(completion)
+            await ticket.admitted.wait()
+            progress.note(queued_s=progress.elapsed_s())
+            async with aclosing(self._answer(completion, consulted, progress)) as answer:
+                async for item in answer:
+                    yield item
+            progress.outcome = "answered" if consulted.prompt else "unsupported"
+        finally:
+            self._queue.leave(ticket)
+            progress.note(total_s=progress.elapsed_s())
+            self._observer.ended(progress.outcome, progress.timings)
+            self._observer.queued(self._queue.waiting, self._queue.running)
+
+    async def _consulted(self, completion: Completion) -> Consulted:
+        system = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
+        said = tuple(turn for turn in completion.turns if turn.role != "system")
+        if not completion.documents:
+            return Consulted(Prompt(system, said[:-1], said[-1].text))
+        audience = Audience(frozenset({completion.reader}), private=True)
+        return await self._consultant.consult(
+            Inquiry(said[-1].text, said[:-1], system, audience, completion.sampling.max_tokens)
+        )
+
+    async def _answer(
+        self, completion: Completion, consulted: Consulted, progress: Progress
+    ) -> AsyncGenerator[str | Completed, None]:
+        if consulted.prompt is None:
+            yield consulted.note
+            yield Completed()
+            return
+        async with aclosing(self._engine.stream(consulted.prompt, completion.reader, completion.sampling)) as pieces:
+            while True:
+                async with asyncio.timeout(self._token_timeout_s):
+                    item = await anext(pieces, None)
+                if item is None:
+                    return
+                if isinstance(item, Usage):
+                    progress.note(**_costs(item))
+                    yield Completed(cited(progress.text, consulted.sources), consulted.note, item)
+                    continue
+                if not progress.text:
+                    progress.note(first_token_s=progress.elapsed_s())
+                progress.text += item
+                yield item
+
+
+def _costs(usage: Usage) -> dict[str, float]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "prefilled_tokens": usage.prefilled_tokens,
+        "reused_tokens": usage.reused_tokens,
+        "generated_tokens": usage.generated_tokens,
+        "tokens_per_s": usage.tokens_per_s,
+    }

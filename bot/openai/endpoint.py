@@ -1,0 +1,233 @@
+"""Serves /v1/models and /v1/chat/completions."""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from aiohttp import web
+
+from bot.core.completing import Completed, Completer, Completion
+from bot.core.queue import Ticket, TooManyWaiting
+from bot.openai import shapes
+from bot.openai.faults import RequestFault
+from bot.openai.keys import ApiKeys
+from bot.openai.requests import ChatRequest, parse
+from bot.openai.settings import OpenAiSettings
+from models.engine import EngineFailed, PromptTooLong, Sampling
+
+log = logging.getLogger(__name__)
+
+HEARTH = "hearth"
+"""The model that answers from the documents; the bare model's own name answers without."""
+
+KEEP_ALIVE_S = 10.0
+"""A stream that waits says so this often: clients and proxies give up on silence."""
+
+Items = AsyncGenerator[str | Completed, None]
+
+
+class OpenAiEndpoint:
+    """The handlers."""
+
+    def __init__(self, settings: OpenAiSettings, keys: ApiKeys) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._house: tuple[Completer, Sampling] | None = None
+
+    def open(self, completer: Completer, sampling: Sampling) -> None:
+        """From now on requests are answered; `sampling` is the house's own way, for what a request leaves open."""
+        self._house = (completer, sampling)
+
+    def shut(self) -> None:
+        """From now on no request is answered: what answers is about to be closed."""
+        self._house = None
+
+    @property
+    def body_bytes(self) -> int:
+        """The largest request that is taken."""
+        return self._settings.body_bytes
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Add the routes."""
+        router.add_get("/v1/models", self._models)
+        router.add_get("/v1/models/{name:.+}", self._model)
+        router.add_post("/v1/chat/completions", self._complete)
+
+    async def _models(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._caller(request)
+            completer, _ = self._opened()
+            return web.json_response(shapes.models([HEARTH, completer.model]))
+        except RequestFault as fault:
+            return fault.response()
+
+    async def _model(self, request: web.Request) -> web.StreamResponse:
+        try:
+            self._caller(request)
+            return web.json_response(shapes.model(self._known(request.match_info["name"])))
+        except RequestFault as fault:
+            return fault.response()
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        try:
+            caller = self._caller(request)
+            completer, _ = self._opened()
+            asked = parse(await self._body(request))
+            completion = self._completion(caller, asked)
+            ticket = self._enter(completion)
+        except RequestFault as fault:
+            return fault.response()
+        try:
+            return await self._answer(request, asked, completion, ticket)
+        except RequestFault as fault:
+            return fault.response()
+        finally:
+            completer.leave(ticket)  # a cancelled request may not even have begun to stream
+
+    async def _answer(
+        self, request: web.Request, asked: ChatRequest, completion: Completion, ticket: Ticket
+    ) -> web.StreamResponse:
+        answer = shapes.Answer(self._known(asked.model))
+        async with aclosing(self._opened()[0].stream(completion, ticket)) as items:
+            if asked.stream:
+                return await _Streaming(request, asked, answer).send(items)
+            text, completed = "", Completed()
+            try:
+                async for item in items:
+                    if isinstance(item, Completed):
+                        completed = item
+                    else:
+                        text += item
+            except (PromptTooLong, EngineFailed, TimeoutError) as error:
+                raise fault_of(error) from error
+        text += shapes.footer(completed) if _wants_footer(asked) else ""
+        return web.json_response(answer.whole(text, completed))
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            return await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            sentence = f"The request is larger than the {self.body_bytes} bytes that are taken."
+            raise RequestFault(413, sentence) from error
+
+    def _caller(self, request: web.Request) -> str:
+        return self._keys.caller(request.headers.get("Authorization", ""))
+
+    def _known(self, name: str) -> str:
+        completer, _ = self._opened()
+        if name not in (HEARTH, completer.model):
+            names = f"{HEARTH!r} and {completer.model!r}"
+            raise RequestFault(404, f"There is no model {name[:80]!r} here, only {names}.", "model", "model_not_found")
+        return name
+
+    def _opened(self) -> tuple[Completer, Sampling]:
+        if self._house is None:
+            raise RequestFault(503, "The model is not loaded yet.", code="starting", headers={"Retry-After": "5"})
+        return self._house
+
+    def _completion(self, caller: str, asked: ChatRequest) -> Completion:
+        asked.refuse_what_is_not_done()
+        return Completion(
+            caller,
+            asked.turns(),
+            self._known(asked.model) == HEARTH,
+            asked.sampling(self._opened()[1], self._settings.max_tokens),
+            behind=1 if self._settings.behind_people else 0,
+            open_limit=self._settings.open_requests,
+        )
+
+    def _enter(self, completion: Completion) -> Ticket:
+        completer, _ = self._opened()
+        try:
+            return completer.enter(completion)
+        except TooManyWaiting as error:
+            wait_s = max(1, math.ceil(completer.wait_s()))
+            raise RequestFault(
+                429,
+                f"This key has {error.limit} requests open, and may have no more. Try again in {wait_s} s.",
+                code="rate_limit_exceeded",
+                headers={"Retry-After": str(wait_s)},
+            ) from error
+
+
+class _Streaming:
+    """One answer as server-sent events."""
+
+    def __init__(self, request: web.Request, asked: ChatRequest, answer: shapes.Answer) -> None:
+        self._request = request
+        self._asked = asked
+        self._answer = answer
+        self._response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        )
+
+    async def send(self, items: Items) -> web.StreamResponse:
+        """Send all of it. Raises RequestFault for what goes wrong before anything was sent."""
+        try:
+            async for item in _waiting_for(items):
+                await self._begin()
+                await self._response.write(shapes.KEEP_ALIVE if item is None else self._events(item))
+            await self._response.write(shapes.DONE)
+        except ConnectionResetError:
+            log.debug("A program went away before its answer had ended.")
+        except (PromptTooLong, EngineFailed, TimeoutError) as error:
+            fault = fault_of(error)
+            if not self._response.prepared:
+                raise fault from error
+            await self._response.write(shapes.event(fault.body()))
+        return self._response
+
+    async def _begin(self) -> None:
+        if not self._response.prepared:
+            await self._response.prepare(self._request)
+            await self._response.write(shapes.event(self._answer.piece({"role": "assistant", "content": ""})))
+
+    def _events(self, item: str | Completed) -> bytes:
+        if isinstance(item, str):
+            return shapes.event(self._answer.piece({"content": item}))
+        below = shapes.footer(item) if _wants_footer(self._asked) else ""
+        events = [self._answer.piece({"content": below})] if below else []
+        events.append(self._answer.last(item))
+        if self._asked.include_usage:
+            events.append(self._answer.costs(item))
+        return b"".join(map(shapes.event, events))
+
+
+async def _waiting_for(items: Items) -> AsyncGenerator[str | Completed | None, None]:
+    """The items, and None each time that a while has passed without one."""
+    coming: asyncio.Task[str | Completed | None] = asyncio.create_task(_next(items))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
+            if not coming.done():
+                yield None
+                continue
+            if (item := coming.result()) is None:
+                return
+            yield item
+            coming = asyncio.create_task(_next(items))
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
+async def _next(items: Items) -> str | Completed | None:
+    return await anext(items, None)
+
+
+def _wants_footer(asked: ChatRequest) -> bool:
+    """People read sources below the text; below JSON they would break it."""
+    return asked.response_format is None or asked.response_format.type == "text"
+
+
+def fault_of(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestFault:
+    """What a program is told of an error of the engine."""
+    if isinstance(error, PromptTooLong):
+        sentence = f"The messages have {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
+        return RequestFault(400, sentence, "messages", "context_length_exceeded")
+    log.warning("A program's request was not answered: %s", error or type(error).__name__)
+    if isinstance(error, EngineFailed):
+        return RequestFault(500, str(error), code="engine_failed")
+    return RequestFault(504, "The model fell silent, and this answer was given up.", code="engine_silent")

@@ -1,0 +1,53 @@
+"""Who is calling: the keys of other programs."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+
+from bot.openai.faults import RequestFault
+
+
+class KeyMissing(Exception):
+    """An environment variable that should hold a key does not."""
+
+
+class ApiKeys:
+    """The keys, of which only digests stay in memory."""
+
+    def __init__(self, digests: Mapping[str, bytes]) -> None:
+        self._digests = digests
+
+    @classmethod
+    def from_environment(cls, names: Mapping[str, str], environment: Mapping[str, str]) -> "ApiKeys":
+        """The keys of the named programs. Raises KeyMissing for a variable that is unset, empty or held twice."""
+        digests: dict[str, bytes] = {}
+        for name, variable in names.items():
+            key = environment.get(variable, "").strip()
+            if not key:
+                raise KeyMissing(f"The environment variable {variable} is to hold the key of {name!r}, and is not set.")
+            digest = _digest(key)
+            if digest in digests.values():
+                raise KeyMissing(f"The key in {variable} is also another program's: give {name!r} one of its own.")
+            digests[name] = digest
+        return cls(digests)
+
+    def caller(self, authorization: str) -> str:
+        """The program whose key a header holds. Raises RequestFault (401). Takes the same time for any wrong key."""
+        scheme, _, key = authorization.partition(" ")
+        given = _digest(key.strip())
+        found = ""
+        for name, digest in self._digests.items():
+            if hmac.compare_digest(given, digest):
+                found = name
+        if scheme.casefold() != "bearer" or not found:
+            raise RequestFault(
+                401,
+                "This key is not known here. Send `Authorization: Bearer KEY`; the admin has the keys.",
+                code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        return found
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

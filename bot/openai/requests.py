@@ -1,0 +1,151 @@
+"""What a chat completion request may say, and what it means to the engine."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.openai.faults import RequestFault
+from models.engine import Role, Sampling, Turn
+
+ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+MOST_STOPS = 16
+
+
+class TextPart(BaseModel):
+    """A part of a message."""
+
+    type: str
+    text: str | None = None
+
+
+class ChatMessage(BaseModel):
+    """A message of the conversation, which the program sends whole each time."""
+
+    role: str
+    content: str | list[TextPart] | None = None
+
+
+class JsonSchema(BaseModel):
+    """A schema that the answer is to follow."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    json_schema: dict[str, Any] = Field(alias="schema", default_factory=dict)
+
+
+class ResponseFormat(BaseModel):
+    """What the answer is to be: text, any JSON object, or JSON after a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StreamOptions(BaseModel):
+    """How a stream ends."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """A request. Fields that are not named here are ignored, except those that would change the answer."""
+
+    model: str
+    messages: list[ChatMessage] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    response_format: ResponseFormat | None = None
+    n: int | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    logprobs: bool | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, Any] | None = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with its usage."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
+    def turns(self) -> tuple[Turn, ...]:
+        """The conversation as turns, the last one a user's. Raises RequestFault for what is none."""
+        turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
+        spoken = [turn for turn in turns if turn.role != "system"]
+        if not spoken or spoken[-1].role != "user":
+            raise RequestFault(400, "The last message must be a user's: it is what is answered.", "messages")
+        return turns
+
+    def sampling(self, defaults: Sampling, most_tokens: int) -> Sampling:
+        """How the answer is sampled: the house's own way where the request says nothing. Raises RequestFault."""
+        wanted = self.max_completion_tokens or self.max_tokens or defaults.max_tokens
+        return Sampling(
+            temperature=defaults.temperature if self.temperature is None else self.temperature,
+            top_p=defaults.top_p if self.top_p is None else self.top_p,
+            top_k=defaults.top_k,
+            min_p=defaults.min_p,
+            repeat_penalty=defaults.repeat_penalty,
+            seed=self.seed,
+            max_tokens=min(wanted, most_tokens),
+            stop=self._stops(),
+            json_schema=self._schema(),
+        )
+
+    def refuse_what_is_not_done(self) -> None:
+        """Raise RequestFault for fields that would change the answer and that Hearth does not know."""
+        unknown: Sequence[tuple[str, bool, str]] = (
+            ("n", self.n not in (None, 1), "One answer is made for each request: leave n out."),
+            ("tools", bool(self.tools or self.functions), "Tools are not called here: leave them out."),
+            ("logprobs", bool(self.logprobs), "Probabilities are not told: leave logprobs out."),
+            ("frequency_penalty", bool(self.frequency_penalty), "frequency_penalty is not applied: leave it out."),
+            ("presence_penalty", bool(self.presence_penalty), "presence_penalty is not applied: leave it out."),
+            ("logit_bias", bool(self.logit_bias), "logit_bias is not applied: leave it out."),
+        )
+        for param, is_asked, sentence in unknown:
+            if is_asked:
+                raise RequestFault(400, sentence, param, "unsupported_parameter")
+
+    def _stops(self) -> tuple[str, ...]:
+        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        if len(stops) > MOST_STOPS:
+            raise RequestFault(400, f"{len(stops)} stop strings are too many; {MOST_STOPS} are taken.", "stop")
+        return tuple(stop for stop in stops if stop)
+
+    def _schema(self) -> Mapping[str, Any] | None:
+        wanted = self.response_format
+        if wanted is None or wanted.type == "text":
+            return None
+        if wanted.type == "json_object":
+            return ANY_OBJECT
+        if wanted.json_schema is None or not wanted.json_schema.json_schema:
+            raise RequestFault(400, "A schema is missing: json_schema.schema.", "response_format.json_schema.schema")
+        return wanted.json_schema.json_schema
+
+
+def parse(body: bytes) -> ChatRequest:
+    """A request from its JSON. Raises RequestFault, naming the first faulty field."""
+    try:
+        return ChatRequest.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        raise RequestFault(400, f"{param or 'The request'}: {first['msg']}.", param or None) from None
+
+
+def _turn(message: ChatMessage, param: str) -> Turn:
+    role = ROLES.get(message.role)
+    if role is None:
+        raise RequestFault(400, f"The role {message.role[:40]!r} is not known here.", f"{param}.role")
+    if isinstance(message.content, str) or message.content is None:
+        return Turn(role, message.content or "")
+    other = next((part.type for part in message.content if part.type != "text"), None)
+    if other is not None:
+        raise RequestFault(400, f"This model reads text only, no {other[:40]!r}.", f"{param}.content")
+    return Turn(role, "\n".join(part.text or "" for part in message.content))

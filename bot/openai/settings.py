@@ -1,0 +1,28 @@
+"""Settings of the endpoint for other programs."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class OpenAiSettings(BaseModel):
+    """An OpenAI-compatible endpoint: other programs of the house share the one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(False, description="Whether `hearth run` serves /v1/models and /v1/chat/completions.")
+    keys: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="Who may call: a name for each program, and the environment variable that holds its key."
+        " The name is a reader of collections, as `api:NAME`.",
+    )
+    open_requests: int = Field(4, ge=1, description="Requests that one key may have open at the same time.")
+    behind_people: bool = Field(True, description="Whether requests wait until nobody in a chat waits any more.")
+    max_tokens: int = Field(2048, ge=1, description="Longest answer, in tokens, whatever a request asks for.")
+    body_bytes: int = Field(4_000_000, ge=1000, description="Larger requests are refused, in bytes.")
+
+    @model_validator(mode="after")
+    def _somebody_may_call(self) -> "OpenAiSettings":
+        if self.enabled and not self.keys:
+            raise ValueError("keys must name at least one program, such as `editor: HEARTH_KEY_EDITOR`")
+        return self

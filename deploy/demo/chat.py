@@ -1,0 +1,76 @@
+"""One chat of the demo on the screen: what the person says, and Hearth's answer while it is edited in place."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from bot.cli.answer_view import AnswerView, view_on
+from deploy.demo.home import DemoFailed
+from tests.homeserver import Shown
+from tests.homeserver.client import Client
+
+ANSWER_WITHIN_S = 300.0
+LOOK_EVERY_S = 0.1
+QUIET_S = 1.5
+"""An answer has ended when Hearth types no longer, and has changed nothing for so long ..."""
+UNTYPED_QUIET_S = 8.0
+"""... or for so long, where the person's client does not tell who types."""
+
+
+class Chat:
+    """A room with Hearth in it."""
+
+    def __init__(self, person: Client, hearth: str, room: str, out: Console) -> None:
+        self.person, self.hearth, self.room = person, hearth, room
+        self._out = out
+
+    def replies(self, event_id: str) -> list[Shown]:
+        """Hearth's messages in reply to one, edits applied."""
+        everything = self.person.timeline.shown(self.room, self.hearth)
+        return [shown for shown in everything if shown.reply_to == event_id]
+
+    async def say(self, text: str, *, shown: bool = True) -> list[Shown]:
+        """Say something and show the answer as it comes. `shown`: the words are not on the screen yet."""
+        if shown:
+            self._out.print(Text(f"> {text}", style="bold"))
+        view, began = view_on(self._out), time.monotonic()
+        view.status("Sending ...")
+        try:
+            event_id = await self.person.say(self.room, text)
+            first_s = await self._followed(event_id, view, began)
+        finally:
+            view.close()
+        answer = self.replies(event_id)
+        self._out.print(Text("".join(_figures(answer, first_s)), style="dim"))
+        return answer
+
+    async def _followed(self, event_id: str, view: AnswerView, began: float) -> float:
+        """Show an answer to its end; the seconds until its first words. Raises DemoFailed when it does not come."""
+        first_s, last, changed = 0.0, "", began
+        while not (last and self._is_quiet(changed)):
+            now = time.monotonic()
+            whole = "\n\n".join(shown.body for shown in self.replies(event_id))
+            if whole != last:
+                view.text(whole)
+                first_s, last, changed = first_s or now - began, whole, now
+            elif not last and self.hearth in self.person.typing.get(self.room, ()):
+                view.status("Hearth is typing ...")
+            if now - changed > ANSWER_WITHIN_S:
+                raise DemoFailed(f"Nothing came from Hearth for {ANSWER_WITHIN_S:.0f} seconds.")
+            await asyncio.sleep(LOOK_EVERY_S)
+        return first_s
+
+    def _is_quiet(self, changed: float) -> bool:
+        typing = self.person.typing.get(self.room)
+        quiet_s = UNTYPED_QUIET_S if typing is None else QUIET_S
+        return self.hearth not in (typing or ()) and time.monotonic() - changed > quiet_s
+
+
+def _figures(answer: list[Shown], first_s: float) -> Iterator[str]:
+    edits = sum(len(shown.bodies) - 1 for shown in answer)
+    yield f"({first_s:.1f} s to the first words; "
+    yield "one message" if len(answer) == 1 else f"{len(answer)} messages"
+    yield ", never edited)" if not edits else ", edited once)" if edits == 1 else f", edited {edits} times)"

@@ -1,0 +1,179 @@
+"""`make demo-matrix`: an encrypted chat with Hearth on a homeserver of its own, all of it gone afterwards."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from adapters.matrix.wire import MatrixUnusable, Refused
+from bot.cli.advice import next_step
+from bot.cli.output import console
+from bot.cli.terminal import typed_lines
+from deploy.build import peers
+from deploy.build.progress import SetupFailed
+from deploy.demo.chat import Chat
+from deploy.demo.evidence import Evidence, evidence
+from deploy.demo.home import DemoFailed, Home
+from deploy.demo.stand_in import StandIn
+from deploy.demo.verifying import look, verify
+from tests.element import Peer
+from tests.element.process import CallFailed
+from tests.homeserver import Account, Homeserver
+from tests.homeserver import account as accounts
+
+QUESTIONS = ("On which shelf is the backup drive?", "And what colour is the band around it?")
+JOINED_WITHIN_S = 60.0
+BEGINNING = (
+    "A homeserver of its own on this machine, Hearth with an account there, and Ana, who asks. Everything is in a"
+    " temporary folder and gone afterwards."
+)
+WITH_LIBRARY = "Ana writes with matrix-js-sdk, on which Element is built; it only deals with devices that are signed."
+WITHOUT_LIBRARY = (
+    "Ana writes with Hearth's own encryption, on a device of hers; Element's library, the better witness, is not here:"
+    " {}"
+)
+UNLIMITED = (
+    "Both accounts may send as fast as they like (the admin API's override_ratelimit); by default Synapse takes 0.2"
+    " messages a second."
+)
+EXPECTED = (SetupFailed, DemoFailed, CallFailed, MatrixUnusable, Refused, accounts.Refused, AssertionError)
+
+
+async def demo(question: str, out: Console) -> None:
+    """Play the whole demo; with a question ask only that. Raises what is in EXPECTED."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hearth-demo-")))
+        home, server = Home(folder, out), await stack.enter_async_context(_homeserver(out))
+        hearth, ana = await _accounts(server)
+        out.print(UNLIMITED)
+        home.configure(ana.user_id)
+        _step(out, f"Hearth's account is {hearth.user_id}. It logs in once, signs its device, and reads the documents.")
+        await _set_up(home, server, hearth)
+        await stack.enter_async_context(home.running())
+        person = await stack.enter_async_context(_ana(server, ana, folder / "ana", out))
+        chat = await _opened(person, hearth.user_id, out)
+        device = (await home.ask("matrix", "status"))["device_id"]
+        await (verify(chat, person, device, out) if isinstance(person, Peer) else look(chat, person, device, out))
+        await _asked(chat, question, out)
+        _show(await evidence(chat, server.folder), out)
+        _step(out, "Stopping, and removing everything ...")
+
+
+async def _accounts(server: Homeserver) -> tuple[Account, Account]:
+    hearth, ana = await server.register("hearth"), await server.register("ana")
+    for account in (hearth, ana):
+        await server.lift_limits(account.user_id)
+    # Registering logged it in, and `hearth matrix login` does so itself.
+    await server.log_out(hearth)
+    return hearth, ana
+
+
+async def _set_up(home: Home, server: Homeserver, hearth: Account) -> None:
+    where = ("--homeserver", server.url, "--user", hearth.user_id)
+    await home.show("matrix", "login", *where, "--password-env", "PASSWORD", PASSWORD=hearth.password)
+    await home.show("models", "get")
+    await home.show("index")
+
+
+@asynccontextmanager
+async def _homeserver(out: Console) -> AsyncIterator[Homeserver]:
+    _step(out, "Starting Synapse ...")
+    server = Homeserver(lifted=False)
+    try:
+        await server.start()
+        out.print(f"It answers at {server.url}.")
+        yield server
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+@asynccontextmanager
+async def _ana(server: Homeserver, account: Account, folder: Path, out: Console) -> AsyncIterator[Peer | StandIn]:
+    """Ana's client: Element's library where it is or can be had."""
+    try:
+        await asyncio.to_thread(peers.client_library, os.environ)
+    except SetupFailed as failure:
+        _step(out, WITHOUT_LIBRARY.format(failure))
+        person: Peer | StandIn = await StandIn.enter(server.url, account, folder)
+    else:
+        _step(out, WITH_LIBRARY)
+        person = await Peer.enter(server.url, account)
+    try:
+        yield person
+    finally:
+        await person.close()
+
+
+async def _opened(person: Peer | StandIn, hearth: str, out: Console) -> Chat:
+    room = await person.direct(hearth, encrypted=True)
+    await person.until(lambda: person.members.get(room, {}).get(hearth) == "join", JOINED_WITHIN_S)
+    algorithm = (await person.state(room, "m.room.encryption"))["algorithm"]
+    out.print(f"She opens a direct chat, encrypted with {algorithm}. Hearth comes in:")
+    welcome = await person.shown(room, lambda shown: shown.sender == hearth)
+    out.print(Text(f"  {welcome.body}", style="italic"))
+    return Chat(person, hearth, room, out)
+
+
+async def _asked(chat: Chat, question: str, out: Console) -> None:
+    _step(out, "Ana asks.")
+    for text in (question,) if question else QUESTIONS:
+        await chat.say(text)
+    if question or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    out.print(Text("\nNow you are Ana. !help lists the commands, Ctrl-D leaves.", style="dim"))
+    async for line in typed_lines():
+        if line:
+            await chat.say(line, shown=False)
+
+
+def _show(found: Evidence, out: Console) -> None:
+    _step(out, f"The server has kept {found.stored} messages and edits, {found.encrypted} of them encrypted, such as")
+    out.print(Text(f"  {found.example} ...", style="dim"))
+    if found.plain_types:
+        out.print(f"and, as by every client, not encrypted: {', '.join(found.plain_types)}.")
+    if found.readable:
+        raise DemoFailed(f"The server's files hold in plain: {found.readable}")
+    out.print(f"None of the {found.lines} lines that Ana reads in the chat is in any of the server's files.")
+    if found.warnings:
+        raise DemoFailed(f"Ana's client warned of messages of Hearth: {', '.join(found.warnings)}")
+
+
+def _step(out: Console, text: str) -> None:
+    """Begin a part of the demo."""
+    out.print(Text(f"\n{text}", style="cyan"))
+
+
+def main() -> int:
+    """Play the demo; returns the exit status."""
+    out = console()
+    out.print(BEGINNING)
+    try:
+        peers.homeserver(os.environ)
+        asyncio.run(_until_stopped(os.environ.get("QUESTION", ""), out))
+    except EXPECTED as failure:
+        console(stderr=True).print(f"\n{failure}")
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        out.print("\nStopped; everything is removed.")
+        return 130
+    out.print(f"\n{next_step()}", end="")
+    return 0
+
+
+async def _until_stopped(question: str, out: Console) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await demo(question, out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Hearth on a real homeserver: the Matrix adapter over the real core, with a scripted engine."""
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters.matrix import store
+from adapters.matrix.adapter import FOLDER, MatrixAdapter
+from adapters.matrix.credentials import Credentials, new_store_key, save
+from adapters.matrix.presence import Manners
+from adapters.matrix.settings import MatrixSettings
+from tests.fakes.core import Core, running_core
+from tests.fakes.engine import ScriptedEngine
+from tests.homeserver import Account, Homeserver
+
+DRAIN_S = 10.0
+
+
+def log_in(folder: Path, homeserver: str, account: Account) -> None:
+    """What a login leaves on the disk."""
+    credentials = Credentials(homeserver, account.user_id, account.device_id, account.access_token, new_store_key())
+    store.create(folder / FOLDER, credentials).close()
+    save(folder / FOLDER, credentials)
+
+
+@dataclass
+class Resident:
+    """Hearth with an account and a data folder; it can be stopped and started again. `core_settings` are those of
+    `running_core`.
+    """
+
+    folder: Path
+    account: Account
+    settings: MatrixSettings = field(default_factory=MatrixSettings)
+    engine: ScriptedEngine = field(default_factory=ScriptedEngine)
+    drain_s: float = 0
+    core_settings: dict[str, Any] = field(default_factory=dict)
+    core: Core = field(init=False)
+    adapter: MatrixAdapter = field(init=False)
+    running: asyncio.Task[None] | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @classmethod
+    async def at(cls, homeserver: Homeserver, folder: Path, url: str = "", **settings: object) -> "Resident":
+        """An account on a homeserver, logged in; not started."""
+        account = await homeserver.register("hearth")
+        log_in(folder, url or homeserver.url, account)
+        return cls(folder, account, MatrixSettings.model_validate(settings))
+
+    @property
+    def user_id(self) -> str:
+        """Who Hearth is there."""
+        return self.account.user_id
+
+    async def start(self) -> None:
+        """Start a process, so to speak; it answers once it has heard of the rooms."""
+        self.engine = self.engine.anew()
+        self.adapter = MatrixAdapter(self.settings, self.folder, Manners())
+        self._stack.push_async_callback(self.adapter.close)
+        self.core = await self._stack.enter_async_context(
+            running_core(self.folder, engine=self.engine, drain_s=self.drain_s, **self.core_settings)
+        )
+        self.core.figures.tell_of([self.adapter])
+        self.running = asyncio.create_task(self.adapter.run(self.core.inbox))
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        if self.running is not None:
+            self.running.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.running
+            self.running = None
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()

@@ -1,0 +1,97 @@
+"""The rooms of the homeserver in memory: timelines that can be paged, and who is in them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adapters.matrix.events import Event, Page, Room
+from adapters.matrix.wire import Refused
+
+
+@dataclass
+class FakeRoom:
+    """A room. `members` maps users to `join` or `invite`; `timeline` holds every event with its place in the stream.
+
+    `locked` are ids of sessions whose key has not come: their events cannot be read.
+    """
+
+    room_id: str
+    members: dict[str, str]
+    encrypted: bool = False
+    name: str = ""
+    powers: dict[str, int] = field(default_factory=dict)
+    default_power: int = 0
+    names: dict[str, str] = field(default_factory=dict)
+    open_history: bool = False
+    timeline: list[tuple[int, Event]] = field(default_factory=list)
+    locked: set[str] = field(default_factory=set)
+    plain: dict[str, Event] = field(default_factory=dict)
+
+    def view(self) -> Room:
+        """The room as a client knows it."""
+        return Room(
+            self.room_id,
+            encrypted=self.encrypted,
+            members=len(self.members),
+            name=self.name,
+            powers=dict(self.powers),
+            default_power=self.default_power,
+            names=dict(self.names),
+            open_history=self.open_history,
+        )
+
+    def lock(self, event: Event, session_id: str) -> Event:
+        """The event as it looks to a device without the key of its session."""
+        self.locked.add(session_id)
+        self.plain[event.event_id] = replace(event, encrypted=True)
+        return replace(
+            event,
+            type="m.room.encrypted",
+            content={"algorithm": "m.megolm.v1.aes-sha2", "session_id": session_id},
+            encrypted=True,
+            session_id=session_id,
+        )
+
+    def seen(self, event: Event) -> Event:
+        """An event, readable where its key has come."""
+        if event.session_id and event.session_id not in self.locked:
+            return self.plain[event.event_id]
+        return event
+
+    def events(self) -> list[Event]:
+        """All events, oldest first."""
+        return [self.seen(event) for _, event in self.timeline]
+
+    def index(self, event_id: str) -> int:
+        """Where an event stands in the timeline."""
+        for index, (_, event) in enumerate(self.timeline):
+            if event.event_id == event_id:
+                return index
+        raise Refused(404, "M_NOT_FOUND", {"errcode": "M_NOT_FOUND"})
+
+    def page(self, start: str, back: bool, limit: int) -> Page:
+        """Events from a place on, as `Wire.page` gives them; places are numbers of events from the oldest one."""
+        place = int(start.removeprefix("t")) if start else len(self.timeline)
+        events = self.events()
+        if back:
+            found = events[max(0, place - limit) : place][::-1]
+            return Page(tuple(found), f"t{place - limit}" if place > limit else "")
+        found = events[place : place + limit]
+        return Page(tuple(found), f"t{place + limit}" if place + limit < len(events) else "")
+
+    def relates(self, event: Event, event_id: str, relation: str) -> bool:
+        """Whether an event relates to another in a way. Servers see that of encrypted ones too: it stands outside."""
+        relates_to = self.plain.get(event.event_id, event).content.get("m.relates_to")
+        found = relates_to if isinstance(relates_to, Mapping) else {}
+        return (found.get("event_id"), found.get("rel_type")) == (event_id, relation)
+
+    def empty(self, event_id: str) -> None:
+        """What a redaction leaves of an event."""
+        index = self.index(event_id)
+        position, event = self.timeline[index]
+        self.timeline[index] = (position, replace(event, content={}, session_id=""))
+
+
+def text(body: str, **more: Any) -> Mapping[str, Any]:
+    """The content of a text message; `more` is put beside it."""
+    return {"msgtype": "m.text", "body": body, **more}

@@ -1,0 +1,75 @@
+"""The configuration of a small Synapse: loopback, SQLite, no federation, and limits as the test wants them."""
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SERVER_NAME = "house.test"
+
+_FREE = {"per_second": 10_000, "burst_count": 10_000}
+# What would trip over the tests themselves: everybody comes from one address and logs in at once.
+_ALWAYS_LIFTED = {
+    "rc_registration": _FREE,
+    "rc_login": {"address": _FREE, "account": _FREE, "failed_attempts": _FREE},
+    "rc_joins": {"local": _FREE, "remote": _FREE},
+    "rc_joins_per_room": _FREE,
+    "rc_invites": {"per_room": _FREE, "per_user": _FREE, "per_issuer": _FREE},
+    "rc_key_requests": _FREE,
+    "rc_room_creation": _FREE,
+    "rc_admin_redaction": _FREE,
+}
+# Synapse's own default for messages is 0.2 a second after a burst of 10 (synapse/config/ratelimiting.py).
+_LIFTED = {"rc_message": _FREE}
+
+
+def write(folder: Path, port: int, lifted: bool, settings: Mapping[str, Any]) -> tuple[Path, str]:
+    """Write the files Synapse starts from; gives the main one and the secret with which accounts are made.
+
+    JSON is YAML too, and needs no library.
+    """
+    secret = secrets.token_hex(16)
+    logging, main = folder / "logging.yaml", folder / "homeserver.yaml"
+    logging.write_text(json.dumps(_logging(folder / "homeserver.log")), encoding="utf-8")
+    limits = _ALWAYS_LIFTED | (_LIFTED if lifted else {})
+    content = _settings(folder, port, secret) | {"log_config": str(logging)} | limits | settings
+    main.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return main, secret
+
+
+def _settings(folder: Path, port: int, secret: str) -> dict[str, Any]:
+    seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    return {
+        "server_name": SERVER_NAME,
+        "listeners": [
+            {"port": port, "bind_addresses": ["127.0.0.1"], "type": "http", "resources": [{"names": ["client"]}]}
+        ],
+        "database": {"name": "sqlite3", "args": {"database": str(folder / "homeserver.db")}},
+        "media_store_path": str(folder / "media"),
+        "pid_file": str(folder / "pid"),
+        "registration_shared_secret": secret,
+        "macaroon_secret_key": secrets.token_hex(16),
+        "form_secret": secrets.token_hex(16),
+        "signing_key": f"ed25519 a_test {seed}",
+        "trusted_key_servers": [],
+        "federation_domain_whitelist": [],
+        "report_stats": False,
+        "stats": {"enabled": False},
+        "presence": {"enabled": False},
+        "user_directory": {"enabled": False},
+        # bcrypt at its cheapest: accounts are made by the hundred.
+        "bcrypt_rounds": 4,
+    }
+
+
+def _logging(file: Path) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"file": {"class": "logging.FileHandler", "filename": str(file), "formatter": "line"}},
+        "loggers": {"synapse.access": {"level": "INFO"}},
+        "root": {"level": "WARNING", "handlers": ["file"]},
+        "disable_existing_loggers": False,
+    }

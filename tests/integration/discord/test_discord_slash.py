@@ -1,0 +1,151 @@
+"""Slash commands and buttons over the wire: deadlines, ended tokens, who sees what, and in which language."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import discord
+import pytest
+
+from adapters.discord.settings import Doors
+from bot.core.events import Closing, Message
+from bot.core.ports import Reply
+from bot.core.texts import say
+from tests.fakes.discord_server.channel import Channel
+from tests.fakes.discord_server.interactions import FIRST_RESPONSE_S, TOKEN_LIFE_S, Interaction
+from tests.fakes.discord_wire import Wire
+from tests.fakes.inbox import TOOK, FakeInbox
+
+pytestmark = pytest.mark.timeout(60)
+MEMBER = "/guilds/{guild_id}/members/{user_id}"
+CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
+
+
+@asynccontextmanager
+async def serving(wire: Wire, inbox: FakeInbox, **more: object) -> AsyncIterator[None]:
+    async with wire.living(inbox, **more):
+        await wire.until(lambda: "ask" in wire.server.commands.names())
+        yield
+
+
+class Waits:
+    """A script whose answer waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def __call__(self, message: Message, reply: Reply) -> None:
+        await reply.working()
+        await self.go.wait()
+        await reply.finish(Closing("Under the mat.", timings=TOOK))
+
+
+async def test_an_answer_unfolds_no_link_and_pings_nobody(wire: Wire) -> None:
+    text = f"See https://example.org, @everyone and {wire.root.mention}"
+
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.append("See this first. ")
+        await reply.finish(Closing(text, timings=TOOK))
+
+    inbox = FakeInbox(script)
+    async with serving(wire, inbox):
+        for private in (False, True):
+            asked = await wire.channel.command(wire.ana, "ask", question="where?", private=private)
+            await wire.until(lambda asked=asked: asked.texts == [text])
+            assert asked.private is private
+            assert discord.MessageFlags._from_value(asked.seen[0].flags).suppress_embeds
+            assert not asked.seen[0].pings
+        await inbox.idle()
+
+
+@pytest.mark.parametrize("name", ["help", "sources", "stop", "forget", "stats", "reindex"])
+async def test_what_a_command_says_is_seen_by_the_person_alone(wire: Wire, name: str) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.finish(Closing(f"This is {message.command}."))
+
+    inbox = FakeInbox(script)
+    async with serving(wire, inbox):
+        given = await wire.channel.command(wire.root, name)
+        await wire.until(lambda: given.texts == [f"This is {name}."])
+        await inbox.idle()
+    assert given.deferred
+    assert given.private
+    assert not given.seen[0].buttons
+
+
+async def test_a_command_is_acknowledged_in_time_though_discord_is_slow_to_tell_the_persons_roles(wire: Wire) -> None:
+    inbox, direct = FakeInbox(), wire.server.direct(wire.ana)
+    async with serving(wire, inbox, roles=Doors(block=frozenset({1}))):
+        wire.server.faults.delay(4.0, "GET", MEMBER)
+        asked = await direct.command(wire.ana, "ask", question="where?")
+        await wire.until(lambda: asked.texts == ["where?"])
+        await inbox.idle()
+    assert asked.answered_after_s is not None
+    assert asked.answered_after_s < FIRST_RESPONSE_S
+
+
+async def test_a_private_question_acknowledged_too_late_is_answered_directly_and_never_in_the_channel(
+    wire: Wire,
+) -> None:
+    inbox = FakeInbox()
+    async with serving(wire, inbox):
+        wire.server.faults.delay(FIRST_RESPONSE_S + 0.2, "POST", CALLBACK, times=1)
+        await wire.channel.command(wire.ana, "ask", question="where?", private=True)
+        direct = wire.server.direct(wire.ana)
+        await wire.until(lambda: [message.content for message in direct.said_by_bot] == ["where?"])
+        await inbox.idle()
+    assert wire.shown == []
+
+
+async def test_a_token_that_ended_leaves_nobody_thinking_in_the_channel(wire: Wire) -> None:
+    script = Waits()
+    inbox = FakeInbox(script)
+    async with serving(wire, inbox):
+        asked = await wire.channel.command(wire.ana, "ask", question="where?")
+        await wire.until(lambda: inbox.handled)
+        wire.server.clock.advance(TOKEN_LIFE_S + 1)
+        script.go.set()
+        await wire.until(lambda: wire.shown == ["Under the mat."])
+        await inbox.idle()
+    assert asked.seen[0].deleted
+    assert wire.channel.said_by_bot[0].interaction is None
+
+
+async def test_an_answer_that_was_begun_with_a_token_that_ended_stands_there_once(wire: Wire) -> None:
+    go = asyncio.Event()
+
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.working()
+        await reply.append("Under the mat. ")
+        await go.wait()
+        await reply.finish(Closing("Under the mat. And in the drawer.", timings=TOOK))
+
+    inbox = FakeInbox(script)
+    async with serving(wire, inbox):
+        await wire.channel.command(wire.ana, "ask", question="where?")
+        await wire.until(lambda: wire.shown and wire.shown[0].strip() == "Under the mat.")
+        wire.server.clock.advance(TOKEN_LIFE_S + 1)
+        go.set()
+        await wire.until(lambda: wire.shown == ["Under the mat. And in the drawer."])
+        await inbox.idle()
+    assert "Try again" in wire.channel.said_by_bot[0].buttons
+
+
+async def french(wire: Wire, channel: Channel, inbox: FakeInbox) -> Interaction:
+    zoe = wire.server.guild("Rook Lane").member("Zoé", locale="fr")
+    asked = await channel.command(zoe, "ask", question="Où est la clé ?")
+    await wire.until(lambda: asked.seen and asked.seen[0].buttons)
+    await inbox.idle()
+    return asked
+
+
+async def test_buttons_and_sentences_come_in_the_persons_language(wire: Wire) -> None:
+    inbox = FakeInbox()
+    async with serving(wire, inbox):
+        asked = await french(wire, wire.channel, inbox)
+        assert set(asked.seen[0].buttons) == {say("button_again", "fr"), say("button_sources", "fr")}
+        paul = wire.server.guild("Rook Lane").member("Paul", locale="fr")
+        pressed = await wire.channel.press(paul, asked.seen[0], say("button_again", "fr"))
+        await wire.until(lambda: pressed.texts == [say("button_not_yours", "fr")])
+        refused = await wire.channel.command(paul, "stats", unchecked=True)
+        await wire.until(lambda: refused.texts == [say("not_admin", "fr", command="/stats")])

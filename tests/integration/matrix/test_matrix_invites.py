@@ -1,0 +1,98 @@
+"""Whom Hearth follows into which rooms on a real homeserver, and when it leaves them."""
+
+from collections.abc import Awaitable, Callable
+
+from adapters.matrix.settings import MatrixSettings
+from tests.fakes.matrix_resident import Resident
+from tests.homeserver import Homeserver, Person
+
+Enter = Callable[..., Awaitable[Person]]
+ANSWER = "The drive is there [1]."
+
+
+def with_settings(resident: Resident, **settings: object) -> None:
+    """Hearth with other settings, before it starts."""
+    resident.settings = MatrixSettings.model_validate(settings)
+
+
+async def membership(person: Person, resident: Resident, room: str, wanted: str) -> None:
+    """Wait until Hearth is in a room, or out of it."""
+    await person.until(lambda: person.members[room].get(resident.user_id) == wanted)
+
+
+async def answered(person: Person, resident: Resident, room: str) -> None:
+    """Ask and wait for the answer."""
+    await person.say(room, "Where is the drive?", mentions=[resident.user_id])
+    await person.shown(room, lambda shown: (shown.sender, shown.body) == (resident.user_id, ANSWER))
+
+
+async def test_who_is_let_in_is_followed_and_others_are_declined(
+    homeserver: Homeserver, resident: Resident, enter: Enter
+) -> None:
+    with_settings(resident, users={"allow": ["@ana-*"]})
+    await resident.start()
+    ana, eve = await enter(homeserver, "ana"), await enter(homeserver, "eve")
+    theirs, hers = await eve.direct(resident.user_id), await ana.create_room("kitchen", [resident.user_id])
+    await membership(eve, resident, theirs, "leave")
+    await membership(ana, resident, hers, "join")
+    await answered(ana, resident, hers)
+    notices = [shown.body for shown in ana.timeline.shown(hers, resident.user_id) if shown.kind == "m.notice"]
+    assert len(notices) == 1
+    assert not eve.timeline.shown(theirs, resident.user_id)
+
+
+async def test_an_invitation_that_came_while_hearth_was_down_is_followed_and_what_was_asked_there_answered(
+    homeserver: Homeserver, resident: Resident, enter: Enter
+) -> None:
+    await resident.start()
+    ana = await enter(homeserver, "ana")
+    await resident.stop()
+    room = await ana.create_room("kitchen", [resident.user_id])
+    await ana.say(room, "Where is the drive?", mentions=[resident.user_id])
+    await resident.start()
+    await ana.shown(room, lambda shown: shown.body == ANSWER)
+
+
+async def test_a_room_in_which_nobody_else_is_left_is_left(
+    homeserver: Homeserver, resident: Resident, enter: Enter
+) -> None:
+    await resident.start()
+    ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
+    room = await ana.create_room("kitchen", [resident.user_id, ben.user_id])
+    await membership(ana, resident, room, "join")
+    await ben.join(room)
+    await ana.leave(room)
+    await answered(ben, resident, room)
+    await ben.leave(room)
+    joined = f"/v1/rooms/{room}/members"
+    members = [resident.user_id]
+    while members:
+        members = (await homeserver.administer("GET", joined))["members"]
+
+
+async def test_a_room_that_was_replaced_is_followed_also_where_only_the_old_one_is_let_in(
+    homeserver: Homeserver, resident: Resident, enter: Enter
+) -> None:
+    ana = await enter(homeserver, "ana")
+    room = await ana.create_room("kitchen", [resident.user_id], preset="public_chat", room_version="10")
+    with_settings(resident, rooms={"allow": [room]})
+    await resident.start()
+    await answered(ana, resident, room)
+    new = await ana.upgrade(room)
+    await membership(ana, resident, new, "join")
+    await answered(ana, resident, new)
+    assert not [shown for shown in ana.timeline.shown(new, resident.user_id) if shown.kind == "m.notice"]
+
+
+async def test_into_a_closed_room_that_replaces_another_anybody_there_may_let_hearth(
+    homeserver: Homeserver, resident: Resident, enter: Enter
+) -> None:
+    ana = await enter(homeserver, "ana")
+    room = await ana.create_room("kitchen", [resident.user_id])
+    with_settings(resident, rooms={"allow": [room]})
+    await resident.start()
+    await answered(ana, resident, room)
+    new = await ana.upgrade(room)
+    await ana.invite(new, resident.user_id)
+    await membership(ana, resident, new, "join")
+    await answered(ana, resident, new)

@@ -1,0 +1,160 @@
+"""What an event's content says, whatever stands in it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.matrix.attachments import caption_of, file_of, is_bare
+from adapters.matrix.context import Enclosed
+from adapters.matrix.events import Event, Room
+from adapters.matrix.pills import Us, means, pills
+from adapters.matrix.plain import plain, written
+from adapters.matrix.relations import Relation, edited, mentioned, redacted_by, relation_of, text, whole
+from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.translate import Place, question_of, seen
+
+REPLY = {"m.in_reply_to": {"event_id": "$up"}}
+THREAD = {"rel_type": "m.thread", "event_id": "$root"}
+
+
+def event(content: Any, **more: Any) -> Event:
+    return Event("!r:x", "$e", "@ana:x", "m.room.message", content, **more)
+
+
+@pytest.mark.parametrize(
+    ("relates_to", "expected"),
+    [
+        (None, Relation()),
+        ({}, Relation()),
+        (REPLY, Relation(reply_to="$up", points_at="$up")),
+        (THREAD, Relation(thread="$root")),
+        ({**THREAD, **REPLY}, Relation(reply_to="$up", points_at="$up", thread="$root")),
+        ({**THREAD, **REPLY, "is_falling_back": True}, Relation(points_at="$up", thread="$root")),
+        ({**THREAD, **REPLY, "is_falling_back": "yes"}, Relation(reply_to="$up", points_at="$up", thread="$root")),
+        ({"rel_type": "m.replace", "event_id": "$old", **REPLY}, Relation(replaces="$old")),
+        ({"rel_type": "m.annotation", "event_id": "$a", "key": "👍"}, Relation(reacts_to="$a", reaction="👍")),
+        ({"rel_type": "m.annotation", "event_id": "$a", "key": 5}, Relation(reacts_to="$a")),
+        ({"rel_type": "m.reference", "event_id": "$a"}, Relation()),
+        ({"rel_type": ["m.thread"], "event_id": "$a"}, Relation()),
+        ({"rel_type": "m.thread", "event_id": {"$": "a"}}, Relation()),
+        ({"rel_type": "m.thread", "event_id": "no id"}, Relation()),
+        ({"m.in_reply_to": "$up"}, Relation()),
+        ({"m.in_reply_to": {"event_id": ["$up"]}}, Relation()),
+        ("$up", Relation()),
+    ],
+)
+def test_how_an_event_relates_to_others(relates_to: object, expected: Relation) -> None:
+    assert relation_of({"m.relates_to": relates_to}) == expected
+
+
+@pytest.mark.parametrize(
+    ("mentions", "expected"),
+    [
+        ({}, frozenset()),
+        ({"user_ids": ["@a:x", 5, None, "@b:x"]}, frozenset({"@a:x", "@b:x"})),
+        ({"user_ids": "@a:x"}, frozenset()),
+        ({"room": True}, frozenset()),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_whom_a_message_means_to_mention(mentions: object, expected: frozenset[str] | None) -> None:
+    assert mentioned({"m.mentions": mentions}) == expected
+
+
+@pytest.mark.parametrize("value", ["", "event", "$a b", "$a\n", "$\ud800", "$" + "a" * 255, 5, None, ["$a"]])
+def test_what_cannot_be_an_events_id_is_none(value: object) -> None:
+    assert whole(value) == ""
+
+
+def test_half_characters_never_leave() -> None:
+    assert text({"body": "a\ud83d\ude00b\ud800c"}, "body") == "a😀b�c"
+
+
+def edit(new: object, sender: str = "@ana:x", target: str = "$e", kind: str = "m.room.message") -> Event:
+    relates = {"rel_type": "m.replace", "event_id": target}
+    return Event("!r:x", "$later", sender, kind, {"body": "* new", "m.new_content": new, "m.relates_to": relates})
+
+
+def test_an_edit_changes_the_text_and_keeps_the_relation() -> None:
+    original = event({"msgtype": "m.text", "body": "old", "m.relates_to": REPLY})
+    new = {"msgtype": "m.text", "body": "new", "m.relates_to": THREAD}
+    read = edited(original, edit(new))
+    assert read is not None
+    assert read.event_id == "$e"
+    assert read.content == {"msgtype": "m.text", "body": "new", "m.relates_to": REPLY}
+
+
+@pytest.mark.parametrize(
+    "wrong", [edit({"body": "x"}, sender="@eve:x"), edit({"body": "x"}, target="$f"), edit("x"), edit({})]
+)
+def test_an_edit_by_another_of_another_or_of_nothing_is_none(wrong: Event) -> None:
+    assert edited(event({"body": "old"}), wrong) is None
+
+
+def test_what_was_redacted_stays_redacted() -> None:
+    assert edited(event({}), edit({"msgtype": "m.text", "body": "new"})) is None
+
+
+def test_what_a_redaction_takes_back_stands_in_either_place() -> None:
+    assert redacted_by(event({}, redacts="$gone")) == "$gone"
+    assert redacted_by(event({"redacts": "$gone"})) == "$gone"
+    assert redacted_by(event({"redacts": {"a": 1}})) == ""
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.text("$@:.x<>/\\\ud800", max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+KNOWN = st.fixed_dictionaries(
+    {},
+    optional={
+        "msgtype": st.sampled_from(["m.text", "m.file", "m.image", "m.notice"]) | VALUES,
+        "body": VALUES,
+        "format": st.just("org.matrix.custom.html"),
+        "formatted_body": VALUES,
+        "filename": VALUES,
+        "url": VALUES,
+        "info": VALUES | st.dictionaries(st.sampled_from(["size", "mimetype"]), VALUES),
+        "file": VALUES | st.dictionaries(st.sampled_from(["url", "key", "iv", "hashes"]), VALUES),
+        "m.mentions": VALUES | st.dictionaries(st.sampled_from(["user_ids", "room"]), VALUES),
+        "m.new_content": VALUES,
+        "m.relates_to": VALUES
+        | st.dictionaries(
+            st.sampled_from(["rel_type", "event_id", "key", "m.in_reply_to", "is_falling_back"]),
+            VALUES | st.sampled_from(["m.replace", "m.thread", "m.annotation"]),
+        ),
+    },
+)
+
+
+@given(KNOWN | st.dictionaries(st.text(max_size=12), VALUES), VALUES, st.integers())
+def test_nothing_that_stands_in_a_content_raises_or_cannot_be_written_down(
+    content: dict[str, Any], redacts: Any, sent_ms: int
+) -> None:
+    us, said = Us("@hearth:x", "Hearth"), event(content, sent_ms=sent_ms)
+    place = Place(Room("!r:x", names={"@ana:x": "Ana"}), us, MatrixSettings(), "!")
+    message = question_of(said, place, Enclosed())
+    typed = written(content)
+    found = [relation_of(content), mentioned(content), pills(content), file_of(content), caption_of(content), message]
+    found += [
+        typed,
+        plain(content, typed, us, lambda _: ""),
+        seen(said, place),
+        redacted_by(event({"redacts": redacts})),
+    ]
+    json.dumps([message.text, message.conversation, dict(message.platform_data)], ensure_ascii=False).encode()
+    if (file := file_of(content)) is not None:
+        f"{file.name} {file.media_type} {file.uri}".encode()
+    assert isinstance(means(content, typed, us), bool)
+    assert isinstance(is_bare(content), bool)
+    edited(said, said)
