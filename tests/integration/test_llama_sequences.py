@@ -1,6 +1,7 @@
 """Many conversations on one engine: together, parked, restored and cancelled they answer as each would alone."""
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
@@ -304,6 +305,58 @@ async def test_a_hundred_questions_at_once_are_all_answered_by_two_sequences(tin
         answers = await asyncio.wait_for(asyncio.gather(*asked), 60)
     by_room = {number % 60: text for number, (text, _) in enumerate(answers)}
     assert [text for text, _ in answers] == [by_room[number % 60] for number in range(100)]
+
+
+async def test_each_of_several_replies_has_its_own_schema_sampling_and_stop_strings(
+    tiny: Callable[[Kind], Path],
+) -> None:
+    prompts = [_Talk(name).next() for name in ("a", "b", "c", "d")]
+    async with _engine(tiny("attention"), replies=4) as engine:
+        whole = (await _ask(engine, prompts[2]))[0]
+        samplings = [
+            Sampling(temperature=0.0, max_tokens=60, json_schema={"const": "the cellar"}),
+            Sampling(temperature=1.5, seed=7, max_tokens=12),
+            Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12, stop=(whole[4:6],)),
+            Sampling(temperature=0.0, max_tokens=60, json_schema={"enum": ["shed", "attic"]}),
+        ]
+        asked = list(zip(prompts, "abcd", samplings, strict=True))
+        serial = [(await _ask(engine, *each))[0] for each in asked]
+        together = await asyncio.gather(*(_ask(engine, *each) for each in asked))
+    assert [text for text, _ in together] == serial
+    assert json.loads(serial[0]) == "the cellar"
+    assert serial[2] == whole[: whole.index(whole[4:6])]
+    assert json.loads(serial[3]) in ("shed", "attic")
+
+
+async def test_a_schema_that_is_no_grammar_fails_its_own_reply_alone(tiny: Callable[[Kind], Path]) -> None:
+    async with _engine(tiny("attention"), replies=2) as engine:
+        expected = (await _ask(engine, _Talk("a").next()))[0]
+        broken = _ask(engine, _Talk("b").next(), "b", Sampling(json_schema={"type": "no such type"}))
+        kept, failed = await asyncio.gather(_ask(engine, _Talk("a").next()), broken, return_exceptions=True)
+    assert isinstance(failed, EngineFailed)
+    assert isinstance(kept, tuple)
+    assert kept[0] == expected
+
+
+async def test_a_running_reply_goes_on_while_a_long_prompt_is_read(tiny: Callable[[Kind], Path]) -> None:
+    long = Prompt("", (), "shelf " * 140)
+    async with _engine(tiny("attention"), replies=2, longest_gap_s=0.0001, context_tokens=1024) as engine:
+        written = 0
+        between: list[int] = []
+
+        async def read() -> None:
+            before = written
+            between.extend([written - before async for _ in engine.stream(long, "long", _GREEDY)])
+
+        reading: asyncio.Task[None] | None = None
+        async for _ in engine.stream(_Talk("a").next(), "a", Sampling(temperature=0.0, max_tokens=400)):
+            written += 1
+            if written == 5:
+                reading = asyncio.create_task(read())
+        assert reading is not None
+        await reading
+    # With chunks of 8 tokens there are a hundred of them, and a token after each.
+    assert between[0] > 20
 
 
 async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_moment(
