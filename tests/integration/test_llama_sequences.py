@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -388,6 +389,8 @@ async def test_cancels_in_every_phase_change_no_answer(tiny: Callable[[Kind], Pa
 
 
 _CONVERSATIONS = 50
+# Each is a whole evening of a house: a few at every run, many in the long form.
+_EXAMPLES = 40 if os.environ.get("HEARTH_SOAK") else 3
 _PLANS = st.lists(
     st.tuples(st.integers(0, _CONVERSATIONS - 1), st.floats(0, 0.02), st.booleans(), st.booleans()),
     min_size=20,
@@ -408,7 +411,7 @@ def lonely_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str, l
     return answers
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", _KINDS)
 def test_fifty_interleaved_conversations_are_answered_as_each_alone(
     tiny: Callable[[Kind], Path],
@@ -418,7 +421,7 @@ def test_fifty_interleaved_conversations_are_answered_as_each_alone(
 ) -> None:
     expected = lonely_answers(kind)
 
-    @settings(max_examples=3)
+    @settings(max_examples=_EXAMPLES)
     @given(_PLANS)
     def interleave(plan: list[tuple[int, float, bool, bool]]) -> None:
         answers = asyncio.run(_interleaved(tiny(kind), tmp_path_factory.mktemp("parked"), plan))
