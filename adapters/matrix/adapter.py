@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from adapters.matrix.answers import Answers
+from adapters.matrix.aside import aside
 from adapters.matrix.background import Background
 from adapters.matrix.budget import Budget
 from adapters.matrix.client import Client
@@ -66,12 +67,14 @@ class MatrixAdapter:
 
     async def run(self, inbox: Inbox) -> None:
         """Answer until cancelled. Raises MatrixUnusable when the account cannot be used, with what to do."""
-        credentials = await asyncio.to_thread(load, self._folder)
+        credentials = await aside(load, self._folder)
         client = self._client = Client.open(self._folder, credentials, self._settings.request_timeout_s)
         self._answers = Answers(client, self._budget)
         self._own = await OwnKeys.open(client, client, IdentityFile.beside(self._folder, credentials))
         marks = Marks(self._folder)
         await marks.load()
+        # If that is no longer so, the first refusal tells.
+        self._budget.bucket.lifted = marks.kept.lifted
         background = Background()
         try:
             await self._introduce(client, self._own)
@@ -81,6 +84,7 @@ class MatrixAdapter:
             raise unusable(error) from None
         finally:
             await background.close()
+            marks.note_limits(self._budget.bucket.lifted)
             await marks.close()
 
     async def close(self) -> None:

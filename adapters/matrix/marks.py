@@ -30,6 +30,7 @@ class Kept(BaseModel):
     `threads`: roots of the threads in which Hearth takes part. `invitations`: rooms to be joined, and who invited.
     `welcomes`: rooms in which nothing was said yet, and who invited. `replaced`: by room the one that it replaces.
     `unread`: by event what could not be decrypted. `told`: by session or room when its people were told of that.
+    `lifted`: whether the homeserver was found to take more of this account than others.
     """
 
     token: str = ""
@@ -40,6 +41,7 @@ class Kept(BaseModel):
     replaced: dict[str, str] = {}
     unread: dict[str, Unread] = {}
     told: dict[str, float] = {}
+    lifted: bool = False
 
 
 def put(mapping: dict[str, Value], key: str, value: Value, most: int) -> None:
@@ -88,6 +90,12 @@ class Marks:
     def owns(self, thread_root: str) -> bool:
         """Whether Hearth takes part in a thread."""
         return thread_root in self.kept.threads
+
+    def note_limits(self, lifted: bool) -> None:
+        """What was learnt of the homeserver's limits, so that the next start need not learn it anew."""
+        if lifted != self.kept.lifted:
+            self.kept.lifted = lifted
+            self.save_soon()
 
     def forget(self, room_id: str) -> None:
         """We are no longer in a room."""

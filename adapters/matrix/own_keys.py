@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from adapters.matrix.aside import aside
 from adapters.matrix.cross_signing import Standing, ensure
 from adapters.matrix.identity import Identity, IdentityFile, Verifier, new_identity
 from adapters.matrix.wire import Keys, Server, Unsettled
@@ -28,7 +29,7 @@ class OwnKeys:
     @classmethod
     async def open(cls, server: Server, keys: Keys, file: IdentityFile) -> "OwnKeys":
         """Load the keys, or make them where there are none yet. Raises MatrixUnusable when the file is damaged."""
-        identity = await asyncio.to_thread(_loaded, file, server.user_id)
+        identity = await aside(_loaded, file, server.user_id)
         return cls(server, keys, file, identity)
 
     @property
@@ -58,12 +59,12 @@ class OwnKeys:
         """Make new keys in place of the old. Whoever has verified the old ones is warned by their client."""
         self.identity = new_identity(self._server.user_id)
         self.standing = None
-        await asyncio.to_thread(self._file.save, self.identity)
+        await aside(self._file.save, self.identity)
 
     async def verified_by(self, user_id: str) -> None:
         """Remember that somebody has verified us."""
         self.identity = self.identity.verified_by(user_id, datetime.now(UTC).replace(microsecond=0))
-        await asyncio.to_thread(self._file.save, self.identity)
+        await aside(self._file.save, self.identity)
 
 
 def _loaded(file: IdentityFile, user_id: str) -> Identity:

@@ -1,9 +1,9 @@
 """Reads a homeserver's JSON, in which anything may stand anywhere, into plain values."""
 
-import asyncio
 import json
 from typing import Any
 
+from adapters.matrix.aside import aside
 from adapters.matrix.events import Event, Invitation, ToDevice
 
 LARGEST = 2**53 - 1
@@ -16,7 +16,7 @@ async def decoded(data: bytes) -> Any:
         return parsed(data)
     except RecursionError:
         # Nested so deep that the stack here does not suffice; in a thread there is as much of it as the server had.
-        return await asyncio.to_thread(_parsed_or_none, data)
+        return await aside(_parsed_or_none, data)
 
 
 def parsed(data: bytes | str) -> Any:

@@ -1,6 +1,5 @@
 """A room or a thread on Matrix as the place of one answer."""
 
-import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 from nio.crypto.attachments import encrypt_attachment  # type: ignore[import-untyped]
 
 from adapters.matrix import contents
+from adapters.matrix.aside import aside
 from adapters.matrix.background import Background
 from adapters.matrix.contents import Target
 from adapters.matrix.events import Event
@@ -52,11 +52,11 @@ class MatrixPlace:
 
     async def send(self, part: Part, tx_id: str) -> str:
         """Post a message in reply to the question."""
-        return await self._send(await asyncio.to_thread(contents.message, part, self._target), tx_id)
+        return await self._send(await aside(contents.message, part, self._target), tx_id)
 
     async def edit(self, event_id: str, part: Part, tx_id: str) -> None:
         """Change a message of ours."""
-        await self._send(await asyncio.to_thread(contents.edit, event_id, part, self._target), tx_id)
+        await self._send(await aside(contents.edit, event_id, part, self._target), tx_id)
 
     async def redact(self, event_id: str, tx_id: str) -> None:
         """Take a message of ours back."""
@@ -102,7 +102,7 @@ class MatrixPlace:
         with asking():
             if room is None or not room.encrypted:
                 return {"url": await self._wire.upload(picture.data, picture.name, picture.media_type)}
-            data, keys = await asyncio.to_thread(encrypt_attachment, picture.data)
+            data, keys = await aside(encrypt_attachment, picture.data)
             return {"file": {**keys, "url": await self._wire.upload(data, "", "application/octet-stream")}}
 
     async def _send(self, content: dict[str, Any], tx_id: str) -> str:

@@ -16,8 +16,8 @@ from adapters.matrix.wire import MatrixUnusable
 FILE_NAME = "keys.sqlite3"
 LOCK_NAME = "keys.lock"
 MEND = (
-    "Put a backup of the folder {folder} back. Without one, move the folder away and run `hearth matrix login`: that"
-    " makes a new device, which cannot read what was sent to the old one."
+    "Put a backup of the folder {folder} back. Without one, run `hearth matrix login --again`: it makes a new device,"
+    " which keeps the account's identity and cannot read what was sent to the old one."
 )
 
 

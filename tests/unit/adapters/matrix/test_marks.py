@@ -18,6 +18,7 @@ async def test_everything_outlives_the_process_in_a_private_file(tmp_path: Path)
     marks.advance("s7")
     marks.see("!a:x", "$1")
     marks.own("$root")
+    marks.note_limits(lifted=True)
     marks.kept.invitations["!b:x"] = "@ana:x"
     marks.kept.unread["$2"] = Unread(room_id="!a:x", session_id="S")
     marks.save_soon()
@@ -25,6 +26,7 @@ async def test_everything_outlives_the_process_in_a_private_file(tmp_path: Path)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
     again = await opened(tmp_path)
     assert again.kept == marks.kept
+    assert again.kept.lifted
     assert again.owns("$root")
     assert not again.owns("$other")
     assert not again.is_new
