@@ -10,7 +10,7 @@ SETUP  = deploy/build/python -m deploy.build.setup
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-matrix test soak check bench lock clean environment
+.PHONY: help demo demo-matrix test soak check bench bench-engine lock clean environment
 
 help: ## Show these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -46,6 +46,10 @@ check: ## Formatting, lint, types, layers and unit tests, in seconds
 bench: ## Measure against the bar: one JSON object, non-zero below it
 	@$(SETUP) --dev
 	@.venv/bin/python -m tests.benchmarks
+
+bench-engine: ## Measure the engine against its bar: one JSON object, non-zero below it
+	@$(SETUP) --dev
+	@.venv/bin/python -m tests.benchmarks.engine
 
 lock: ## Resolve the locks anew after pyproject.toml changed (UPGRADE=1 takes the newest versions)
 	@deploy/build/python -m deploy.build.lock

@@ -22,4 +22,4 @@ async def open_engine(config: Config, report: Report) -> Engine:
         report(StartProgress("loading", path.name, round(part * PERCENT), PERCENT))
 
     path = await fetch(config.weights.chat, config.cache, fetching)
-    return await LlamaEngine.load(path, config.model.llama, loading)
+    return await LlamaEngine.load(path, config.model.llama, loading, config.data_folder / "parked")

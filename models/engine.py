@@ -7,6 +7,10 @@ from typing import Any, Literal, Protocol
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 
+STATELESS = "stateless:"
+"""Keys that begin so belong to a caller, not to a conversation: each call brings its whole history, and an engine may
+keep the state of many, of which it uses the one that a prompt begins with; never for a caller with another key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

@@ -20,7 +20,7 @@ _LONGEST_REMEMBERED_CHARACTERS = 4096
 
 
 class LlamaEngine:
-    """An Engine on a GGUF model; answers one prompt at a time, further ones wait their turn."""
+    """An Engine on a GGUF model; further prompts than it answers together wait their turn."""
 
     def __init__(self, worker: Worker, loaded: Loaded) -> None:
         """Use `load`."""
@@ -30,9 +30,15 @@ class LlamaEngine:
 
     @classmethod
     async def load(
-        cls, path: Path, settings: LlamaSettings | None = None, on_progress: Callable[[float], None] | None = None
+        cls,
+        path: Path,
+        settings: LlamaSettings | None = None,
+        on_progress: Callable[[float], None] | None = None,
+        parked_folder: Path | None = None,
     ) -> "LlamaEngine":
         """Load a model on a thread of its own. `on_progress` is called on the event loop with the part loaded, 0 to 1.
+
+        The state of conversations that rest is kept in `parked_folder` over restarts; without one in memory alone.
 
         Cancelling stops the loading. Raises ModelUnusable with a sentence when the model cannot be used.
         """
@@ -42,7 +48,7 @@ class LlamaEngine:
             if on_progress is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(on_progress, part)
 
-        worker = Worker(path, settings or LlamaSettings(), tell)
+        worker = Worker(path, settings or LlamaSettings(), parked_folder, tell)
         worker.start()
         try:
             loaded = await asyncio.wrap_future(worker.loaded)
@@ -59,7 +65,7 @@ class LlamaEngine:
     @property
     def capacity(self) -> int:
         """Answers at the same time."""
-        return 1
+        return self._loaded.fit.replies
 
     @property
     def context_tokens(self) -> int:
@@ -75,8 +81,12 @@ class LlamaEngine:
         """Answer a prompt, as the port says; waits its turn when another answer is being made."""
         flag = CancelFlag()
         outbox = Outbox()
-        self._worker.jobs.add(Question(prompt, Ask(key, sampling, outbox, flag)))
         self._worker.pace.asked()
+        try:
+            self._worker.jobs.add(Question(prompt, Ask(key, sampling, outbox, flag)))
+        except EngineFailed:
+            self._worker.pace.left()
+            raise
         try:
             async for item in outbox.items():
                 yield item
@@ -102,10 +112,8 @@ class LlamaEngine:
             job.flag.set()
 
     async def forget(self, key: str) -> int:
-        """Drop what the context holds of a conversation; the number of bytes."""
+        """Drop what is kept of a conversation, in the context, in memory and on disk; the number of bytes."""
         job = Forgetting(key)
-        if not self._worker.holds(key):
-            return 0
         self._worker.jobs.add(job)
         return await asyncio.wrap_future(job.done)
 

@@ -1,17 +1,19 @@
 """One answer being made: its prompt computed in chunks, then token by token, until something ends it."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from models.detokenize import Utf8Pieces
 from models.engine import FinishReason, PromptTooLong, Sampling, Usage
 from models.llama.cancelling import CancelFlag
 from models.llama.context import Context
+from models.llama.guessing import Guesser
 from models.llama.model import Model
 from models.llama.outbox import Outbox
+from models.llama.prompting import ReadPrompt
 from models.llama.sampling import Sampler
-from models.llama.sequence import CachedSequence, chunks
-from models.llama.template import Rendered
+from models.llama.slots import Slot
 from models.stop import StopStrings
 from models.thinking import Thinking
 
@@ -27,52 +29,103 @@ class Ask:
     sampling: Sampling
     outbox: Outbox
     flag: CancelFlag
+    asked_at: float = field(default_factory=time.monotonic)
 
 
 class Generation:
-    """Advances by `step`, each one call of llama_decode, so that a worker can look around in between."""
+    """An answer in a slot. Somebody else decides when it goes on; `usage` is set when it is complete."""
 
-    def __init__(self, ask: Ask, rendered: Rendered, model: Model, context: Context, sequence: CachedSequence) -> None:
-        """Raises PromptTooLong or EngineFailed; nothing is computed then."""
-        prompt = rendered.tokens
-        self._ask = ask
+    def __init__(
+        self,
+        ask: Ask,
+        prompt: ReadPrompt,
+        slot: Slot,
+        *,
+        model: Model,
+        chunks: Iterator[tuple[int, int]],
+        room_tokens: int,
+    ) -> None:
+        """`slot` holds the part of the prompt before the first chunk; the answer may have `room_tokens`.
+
+        Raises EngineFailed for a schema no grammar can express; nothing is computed then.
+        """
+        self.ask = ask
+        self.prompt = prompt
+        self.slot = slot
         self._model = model
-        self._context = context
-        self._sequence = sequence
-        self._room = _room(len(prompt), context.size_tokens, ask.sampling.max_tokens)
-        self._text = _Text(rendered.text, ask.sampling)
+        self._text = _Text(prompt.ending, ask.sampling)
         self._sampler = Sampler(model, ask.sampling)
+        self._chunks = chunks
+        self._chunk = next(chunks, None)
+        self._reused = len(slot)
         self._started = time.monotonic()
-        self._prompt_tokens = len(prompt)
-        self._reused = sequence.take_over(ask.key, prompt)
-        self._chunks = chunks(prompt, self._reused, context.batch_tokens)
-        self._last: int | None = None
-        self._generated = 0
         self._prefilled_at = self._started
+        self._last = -1
+        self._generated = 0
+        self._room = room_tokens
+        self.guesser: Guesser | None = None
         self.usage: Usage | None = None
 
-    def step(self) -> None:
-        """Compute the next chunk of the prompt, or the next token; `usage` is set when the answer is complete.
+    @property
+    def prefilling(self) -> bool:
+        """Whether part of the prompt is still to be computed."""
+        return self._chunk is not None
 
-        Raises Cancelled, DecodeFailed, or EngineFailed.
+    @property
+    def left_to_read(self) -> int:
+        """Tokens of the prompt still to be computed."""
+        return len(self.prompt.tokens) - len(self.slot)
+
+    @property
+    def next_chunk(self) -> tuple[int, int]:
+        """Where the next chunk of the prompt starts and ends."""
+        assert self._chunk is not None
+        return self._chunk
+
+    def read_chunk(self, context: Context) -> None:
+        """Compute the next chunk; behind the last one the first token is chosen.
+
+        Raises Cancelled, DecodeFailed, EngineFailed.
         """
-        if self._last is not None:
-            self._sequence.extend([self._last])
-            self._choose()
-            return
-        if (chunk := next(self._chunks, None)) is not None:
-            self._sequence.extend(chunk)
-        if len(self._sequence) >= self._prompt_tokens:
+        start, end = self.next_chunk
+        self.slot.prefill(self.prompt.tokens[start:end])
+        self._chunk = next(self._chunks, None)
+        if self._chunk is None:
             self._prefilled_at = time.monotonic()
-            self._choose()
+            self._accept(self._sampler.choose(context, -1))
 
-    def _choose(self) -> None:
-        token = self._sampler.choose(self._context)
+    def to_decode(self, most_guessed: int) -> list[int]:
+        """The tokens to compute next: the one chosen last, and up to `most_guessed` that may follow it."""
+        most = min(most_guessed, self._room - self._generated - 1)
+        guess = self.guesser.guess(most) if self.guesser and most > 0 else []
+        return [self._last, *guess]
+
+    def read_decoded(self, context: Context, decoded: list[int], first: int) -> int:
+        """Choose what follows the decoded tokens, whose logits begin at `first`, as far as the guesses among them are
+        right; the number of tokens chosen. Raises EngineFailed.
+        """
+        held = 0
+        for offset, token in enumerate(decoded):
+            if offset > 0 and token != self._last:
+                break
+            held += 1
+            self._accept(self._sampler.choose(context, first + offset))
+            if self.usage is not None:
+                break
+        self.slot.extend(decoded[:held])
+        if held < len(decoded):
+            self.slot.repair()
+        return held
+
+    def _accept(self, token: int) -> None:
+        """Take a token as the next one."""
         if self._model.is_end(token):
             self._finish("stop")
             return
         self._last = token
         self._generated += 1
+        if self.guesser:
+            self.guesser.saw(token)
         self._show(self._text.push(self._model.piece(token)))
         if self._text.stopped:
             self._finish("stop")
@@ -81,13 +134,13 @@ class Generation:
 
     def _show(self, piece: str) -> None:
         if piece:
-            self._ask.outbox.put(piece)
+            self.ask.outbox.put(piece)
 
     def _finish(self, reason: FinishReason) -> None:
         self._show(self._text.finish())
         self.usage = Usage(
-            prompt_tokens=self._prompt_tokens,
-            prefilled_tokens=self._prompt_tokens - self._reused,
+            prompt_tokens=len(self.prompt.tokens),
+            prefilled_tokens=len(self.prompt.tokens) - self._reused,
             reused_tokens=self._reused,
             generated_tokens=self._generated,
             prefill_s=self._prefilled_at - self._started,
@@ -103,9 +156,9 @@ class Generation:
 class _Text:
     """From the bytes of tokens to the text people see: whole characters, no thinking, nothing from a stop string on."""
 
-    def __init__(self, prompt: str, sampling: Sampling) -> None:
+    def __init__(self, prompt_end: str, sampling: Sampling) -> None:
         self._utf8 = Utf8Pieces()
-        self._thinking = Thinking(prompt[-64:])
+        self._thinking = Thinking(prompt_end)
         self._stops = StopStrings(sampling.stop)
 
     @property
@@ -120,7 +173,7 @@ class _Text:
         return text + self._stops.finish()
 
 
-def _room(prompt_tokens: int, context_tokens: int, max_tokens: int) -> int:
+def room(prompt_tokens: int, context_tokens: int, max_tokens: int) -> int:
     """How many tokens the answer may have; PromptTooLong when that is too few to be of use."""
     limit = context_tokens - min(LEAST_ANSWER_TOKENS, max_tokens)
     if prompt_tokens > limit:

@@ -1,7 +1,6 @@
-"""What is asked of the `llama` thread, and the queue in front of it: what people wait for goes first."""
+"""What is asked of the `llama` thread, and the way there from any other thread."""
 
 import threading
-from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -60,7 +59,7 @@ class Forgetting:
     done: "Future[int]" = field(default_factory=Future)
 
     def fail(self, error: EngineFailed) -> None:
-        """With the thread everything it kept is gone."""
+        """With the thread everything it kept in memory is gone."""
         del error
         _settle(self.done, 0)
 
@@ -80,15 +79,16 @@ def _settle(future: "Future[T]", result: T) -> None:
 
 
 class JobQueue:
-    """Filled from any thread, emptied by one."""
+    """Filled from any thread, emptied by one. It knows all jobs that are not over, so that closing ends them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._forgettings: deque[Forgetting] = deque()
-        self._questions: deque[Question] = deque()
-        self._preparations: deque[Preparation] = deque()
-        self._current: Job | None = None
+        self._new: list[Job] = []
+        self._open: set[Job] = set()
+        self._preparing: Preparation | None = None
+        self._woken = False
         self._refusal: EngineFailed | None = None
+        self.closing = CancelFlag()
 
     @property
     def closed(self) -> bool:
@@ -96,55 +96,58 @@ class JobQueue:
         return self._refusal is not None
 
     def add(self, job: Job) -> None:
-        """Queue a job. A question makes a running preparation give up. Raises EngineFailed when closed."""
+        """Hand over a job. A question makes a running preparation give up. Raises EngineFailed when closed."""
         with self._changed:
             if self._refusal is not None:
                 raise EngineFailed(self._refusal.reason)
-            match job:
-                case Question():
-                    self._questions.append(job)
-                    if isinstance(self._current, Preparation):
-                        self._current.flag.set()
-                case Preparation():
-                    self._drop_preparations(job.key)
-                    self._preparations.append(job)
-                case Forgetting():
-                    self._drop_preparations(job.key)
-                    self._forgettings.append(job)
+            self._new.append(job)
+            self._open.add(job)
+            if self._preparing is not None and not self._may_go_on(self._preparing, job):
+                self._preparing.flag.set()
             self._changed.notify()
 
-    def _drop_preparations(self, key: str) -> None:
-        """The newest prompt of a conversation is the only one worth preparing."""
-        dropped = [job for job in self._preparations if job.key == key]
-        for job in dropped:
-            self._preparations.remove(job)
-            job.finish()
-        if isinstance(self._current, Preparation) and self._current.key == key:
-            self._current.flag.set()
+    @staticmethod
+    def _may_go_on(running: Preparation, job: Job) -> bool:
+        """Only another conversation's preparation can wait for it."""
+        return isinstance(job, Preparation) and job.key != running.key
 
-    def take(self) -> Job | None:
-        """The next job, waited for; None when closed."""
+    def preparing(self, job: Preparation | None) -> None:
+        """Which preparation runs now, if any."""
         with self._changed:
-            self._current = None
-            self._changed.wait_for(lambda: self.closed or self._forgettings or self._questions or self._preparations)
-            if self.closed:
-                return None
-            waiting: deque[Forgetting] | deque[Question] | deque[Preparation]
-            waiting = self._forgettings or self._questions or self._preparations
-            self._current = waiting.popleft()
-            return self._current
+            self._preparing = job
+            if job is not None and (self.closed or any(not self._may_go_on(job, new) for new in self._new)):
+                job.flag.set()
+
+    def over(self, job: Job) -> None:
+        """The job has ended, in whatever way."""
+        with self._changed:
+            self._open.discard(job)
+
+    def wake(self) -> None:
+        """Make `take` return, because something that a job waited for has happened."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    def take(self, wait_s: float | None) -> list[Job]:
+        """The new jobs. Waits for the first of them, or a `wake`, for at most `wait_s`; None: as long as it takes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._new or self._woken, wait_s)
+            self._woken = False
+            jobs, self._new = self._new, []
+            return jobs
 
     def close(self, reason: str) -> None:
-        """Refuse new jobs, stop the running one, and tell everybody who waits; `reason` is a sentence."""
+        """Refuse new jobs, stop the running ones, and tell everybody who waits; `reason` is a sentence."""
         with self._changed:
             if self._refusal is None:
                 self._refusal = EngineFailed(reason)
-            jobs: list[Job] = [*self._forgettings, *self._questions, *self._preparations]
-            if self._current is not None:
-                self._current.flag.set()
-                jobs.append(self._current)
-            for waiting in (self._forgettings, self._questions, self._preparations):
-                waiting.clear()
+            self.closing.set()
+            if self._preparing is not None:
+                # One that was interrupted and taken up again has nobody who waits, and so is not among the open ones.
+                self._preparing.flag.set()
+            jobs, self._open, self._new = self._open, set(), []
             self._changed.notify()
         for job in jobs:
+            job.flag.set()
             job.fail(EngineFailed(self._refusal.reason))

@@ -3,19 +3,25 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from models.engine import ModelUnusable
 from models.gguf_header import GgufHeader
-from models.llama.context import Context
+from models.llama.chunking import LEAST_CHUNK_TOKENS, Grid, grid_for_processor
+from models.llama.context import Context, threads
 from models.llama.fit import Fit, inspect, plan, require_memory
 from models.llama.library import errors_noted, ggml_library, library
 from models.llama.machine import free_memory_bytes, gpu_memory
 from models.llama.model import Model
 from models.llama.settings import LlamaSettings
+from models.llama.speculation import proven_guesses
 
 _log = logging.getLogger(__name__)
+_CHUNK_BYTES = 1 << 22
 _LOAD_MODE_NONE, _LOAD_MODE_MMAP = 0, 1
 
 
@@ -25,12 +31,17 @@ class LoadCancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to answer."""
+    """A model ready to answer. `grid` cuts its prompts; `guesses` is how many tokens may be guessed at once;
+    `fingerprint` names the model and what else shapes a parked state.
+    """
 
     header: GgufHeader
     fit: Fit
     model: Model
     context: Context
+    grid: Grid
+    guesses: int
+    fingerprint: bytes
 
 
 def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) -> Loaded:
@@ -41,7 +52,10 @@ def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) ->
     header = inspect(path)
     gpu = gpu_memory(ggml_library())
     fit = plan(header, settings, gpu)
-    require_memory(path, fit, free_memory_bytes())
+    free_bytes = free_memory_bytes()
+    if fit.needed_bytes > free_bytes and settings.replies == "auto":
+        fit = plan(header, settings.model_copy(update={"replies": 1}), gpu)
+    require_memory(path, fit, free_bytes)
     if fit.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, fit.context_tokens)
     model = _load_model(path, settings, fit, go_on)
@@ -50,7 +64,29 @@ def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) ->
     except ModelUnusable:
         model.free()
         raise
-    return Loaded(header, fit, model, context)
+    guesses = proven_guesses(context, model.vocabulary) if settings.speculation else 0
+    return Loaded(
+        header, fit, model, context, _grid(header, settings, fit, model), guesses, _fingerprint(context, path)
+    )
+
+
+def _grid(header: GgufHeader, settings: LlamaSettings, fit: Fit, model: Model) -> Grid:
+    most = min(settings.batch_tokens, fit.context_tokens) - 2 * LEAST_CHUNK_TOKENS
+    if fit.gpu_layers > header.layers:
+        # A GPU computes a whole batch well within any gap that people notice.
+        return Grid(most, float("inf"))
+    return grid_for_processor(
+        settings.longest_gap_s, threads(settings), model.parameters, header.layers * header.embedding, most
+    )
+
+
+def _fingerprint(context: Context, path: Path) -> bytes:
+    """16 bytes that differ when the weights, the program that computes, or the form of its states differ."""
+    digest = xxhash.xxh3_128(repr((version("llama-cpp-python"), context.form)).encode())
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.digest()
 
 
 def _load_model(path: Path, settings: LlamaSettings, fit: Fit, go_on: Callable[[float], bool]) -> Model:

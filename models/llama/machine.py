@@ -50,6 +50,15 @@ def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
     return max(0, min(available, limit - used))
 
 
+def total_memory_bytes(cgroup: Path = _CGROUP) -> int:
+    """Memory of the machine, or of the container where that is less."""
+    total = psutil.virtual_memory().total
+    try:
+        return min(total, int((cgroup / "memory.max").read_text("ascii")))
+    except (OSError, ValueError):
+        return total
+
+
 def _reclaimable_bytes(cgroup: Path) -> int:
     """File pages that count as used in a container but are given back under pressure."""
     for line in (cgroup / "memory.stat").read_text("ascii").splitlines():

@@ -23,6 +23,8 @@ class Model:
         self.path = path
         self.vocabulary = int(library.llama_vocab_n_tokens(self._vocab))
         self.bos = int(library.llama_vocab_bos(self._vocab))
+        self.parameters = int(library.llama_model_n_params(handle))
+        self._file = _identity(path)
         self.adds_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
 
     @property
@@ -51,6 +53,16 @@ class Model:
         control = self._library.llama_vocab_is_control
         texts = (self.token_text(token) for token in range(self.vocabulary) if control(self._vocab, token))
         return [text for text in texts if text]
+
+    def require_unchanged(self) -> None:
+        """Raise EngineFailed when the file was overwritten in place: its pages are mapped, so the weights have changed
+        under the program. A file that was replaced or removed lives on until it is unmapped.
+        """
+        now = _identity(self.path)
+        if now is not None and self._file is not None and now[0] == self._file[0] and now != self._file:
+            raise EngineFailed(
+                f"The model file {self.path} was overwritten while it is in use. Start the program again."
+            )
 
     def tokenize(self, text: str, parse_control: bool) -> list[int]:
         """The tokens of a text; with `parse_control` the texts of control tokens become those tokens.
@@ -91,3 +103,12 @@ class Model:
             handle, self.handle = self.handle, None
         if handle is not None:
             self._library.llama_model_free(handle)
+
+
+def _identity(path: Path) -> tuple[tuple[int, int], int, int] | None:
+    """Which file it is, its size and its time."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns

@@ -5,15 +5,19 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
+from numpy.typing import NDArray
 
 from models.engine import EngineFailed, Sampling
 from models.llama.context import Context
 from models.llama.library import library
 from models.llama.model import Model
+
+FloatArray = NDArray[numpy.float32]
+IntArray = NDArray[numpy.int64]
 
 _PENALTY_WINDOW_TOKENS = 64
 _MOST_GRAMMAR_CHARACTERS = 1 << 18
@@ -29,39 +33,57 @@ class Sampler:
         self._library = library()
         self._model = model
         # Made before the chain: it may fail, and then there is nothing to free.
-        grammar = _grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
-        self._has_grammar = grammar is not None
+        self._grammar = _grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
         self._chain = self._library.llama_sampler_chain_init(self._library.llama_sampler_chain_default_params())
-        for link in ([grammar] if grammar else []) + _links(model, sampling):
+        for link in _links(model, sampling):
             self._library.llama_sampler_chain_add(self._chain, link)
 
-    def choose(self, context: Context) -> int:
-        """The next token after what was decoded last. Raises EngineFailed when the grammar allows none."""
-        return self._choose_by_grammar(context) if self._has_grammar else context.sample(self._chain)
+    def choose(self, context: Context, index: int) -> int:
+        """The next token behind the `index`-th decoded last. Raises EngineFailed when the grammar allows none."""
+        if self._grammar is None:
+            return context.sample(self._chain, index)
+        return self._choose_by_grammar(numpy.ctypeslib.as_array(context.logits(index)))
 
-    def _choose_by_grammar(self, context: Context) -> int:
-        """As `Context.sample`, step by step: accepting a token that the grammar forbids would abort the process."""
-        llama_cpp = self._library
-        logits = numpy.ctypeslib.as_array(context.logits())
-        candidates = (llama_cpp.llama_token_data * len(logits))()
-        rows = numpy.frombuffer(candidates, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
-        rows["id"] = numpy.arange(len(logits), dtype=numpy.int32)
-        rows["logit"] = logits
-        array = llama_cpp.llama_token_data_array(
-            ctypes.cast(candidates, ctypes.POINTER(llama_cpp.llama_token_data)), len(logits), -1, False
-        )
-        llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(array))
-        if array.selected < 0 or not math.isfinite(array.data[array.selected].logit):
+    def _choose_by_grammar(self, logits: FloatArray) -> int:
+        """Choose freely first: asking the grammar about one token takes 0.1 ms, about all of them 10 ms, and it mostly
+        agrees. Accepting a token that the grammar forbids would abort the process.
+        """
+        token = self._selected(_Candidates(self._library, numpy.arange(len(logits)), logits), self._chain)
+        if token is None or self._selected(_Candidates(self._library, [token], [0.0]), self._grammar) is None:
+            everything = _Candidates(self._library, numpy.arange(len(logits)), logits)
+            self._library.llama_sampler_apply(self._grammar, everything.address)
+            token = self._selected(everything, self._chain)
+        if token is None:
             raise EngineFailed("The JSON schema allows no text that this model can write.")
-        token = int(array.data[array.selected].id)
-        llama_cpp.llama_sampler_accept(self._chain, token)
+        for sampler in (self._grammar, self._chain):
+            self._library.llama_sampler_accept(sampler, token)
         return token
 
+    def _selected(self, candidates: "_Candidates", sampler: Any) -> int | None:
+        """The token that a sampler selects, the only one where it selects none itself; None when all are forbidden."""
+        self._library.llama_sampler_apply(sampler, candidates.address)
+        chosen = candidates.array.data[max(0, candidates.array.selected)]
+        return int(chosen.id) if math.isfinite(chosen.logit) else None
+
     def free(self) -> None:
-        """Give the chain back, with its links."""
-        if self._chain is not None:
-            self._library.llama_sampler_free(self._chain)
-            self._chain = None
+        """Give the samplers back."""
+        for sampler in (self._chain, self._grammar):
+            if sampler is not None:
+                self._library.llama_sampler_free(sampler)
+        self._chain = self._grammar = None
+
+
+class _Candidates:
+    """Tokens with their logits, as llama.cpp's samplers take them."""
+
+    def __init__(self, llama_cpp: Any, tokens: Sequence[int] | IntArray, logits: Sequence[float] | FloatArray) -> None:
+        self._data = (llama_cpp.llama_token_data * len(tokens))()
+        rows = numpy.frombuffer(self._data, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
+        rows["id"] = tokens
+        rows["logit"] = logits
+        pointer = ctypes.cast(self._data, ctypes.POINTER(llama_cpp.llama_token_data))
+        self.array = llama_cpp.llama_token_data_array(pointer, len(tokens), -1, False)
+        self.address = ctypes.byref(self.array)
 
 
 def _links(model: Model, sampling: Sampling) -> list[Any]:

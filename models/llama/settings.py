@@ -2,9 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from models.gguf_header import KvType
+
+# llama.cpp has room for 256 sequences; a home needs fewer.
+_MOST = {"replies": 64, "parked_memory_bytes": 1 << 50}
 
 
 class LlamaSettings(BaseModel):
@@ -31,9 +34,32 @@ class LlamaSettings(BaseModel):
     batch_tokens: int = Field(
         default=256, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
     )
+    replies: Literal["auto"] | int = Field(
+        default="auto", description="Answers written at the same time; auto: as many as memory and hardware suit."
+    )
+    longest_gap_s: float = Field(
+        default=0.25, gt=0, le=60, description="Seconds that running answers may pause while a new question is read."
+    )
+    parked_memory_bytes: Literal["auto"] | int = Field(
+        default="auto", description="Memory for the state of conversations that rest; auto: a tenth of what is free."
+    )
+    parked_disk_bytes: int = Field(
+        default=4_000_000_000, ge=0, description="Disk space for the same, kept over restarts; 0: none."
+    )
+    speculation: bool = Field(
+        default=True, description="Guess the words of answers that quote their passages; the answers stay the same."
+    )
     thinking: bool = Field(
         default=False, description="Let models that can think do so before they answer; the thinking is never shown."
     )
+
+    @field_validator("replies", "parked_memory_bytes")
+    @classmethod
+    def _not_below_the_least(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
+        least = 1 if info.field_name == "replies" else 0
+        if value != "auto" and not least <= value <= _MOST[str(info.field_name)]:
+            raise ValueError(f"must be auto, or from {least} to {_MOST[str(info.field_name)]}")
+        return value
 
     @model_validator(mode="after")
     def _quantised_values_need_flash_attention(self) -> "LlamaSettings":

@@ -7,25 +7,35 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from models.engine import EngineFailed, ModelUnusable
-from models.llama.jobs import Forgetting, JobQueue, Preparation, Question
+from models.llama.jobs import JobQueue
 from models.llama.loading import LoadCancelled, Loaded, load
+from models.llama.machine import free_memory_bytes
 from models.llama.pace import Pace
+from models.llama.parked import Parked
 from models.llama.serving import Server
 from models.llama.settings import LlamaSettings
+from models.llama.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 _CLOSED = "The engine was closed."
 _CRASHED = "The model's thread ended by an error, which is in the log. Start the program again."
+# A conversation that goes on at once need not be parked in between.
+_QUIET_S = 0.5
+# Closing takes a second at most; the rest of it is for the step that is being computed.
+_PARKING_S = 0.6
+_PARKED_SHARE = 0.1
 
 
 class Worker:
     """One model and its thread. Everything but `start` may be called from any thread."""
 
-    def __init__(self, path: Path, settings: LlamaSettings, on_progress: Callable[[float], None]) -> None:
+    def __init__(
+        self, path: Path, settings: LlamaSettings, parked_folder: Path | None, on_progress: Callable[[float], None]
+    ) -> None:
         self._path = path
         self._settings = settings
+        self._parked_folder = parked_folder
         self._on_progress = on_progress
-        self._server: Server | None = None
         self.jobs = JobQueue()
         self.pace = Pace()
         self.loaded: Future[Loaded] = Future()
@@ -42,11 +52,6 @@ class Worker:
     def close(self) -> None:
         """Stop loading or answering and end the thread; `ended` tells when."""
         self.jobs.close(_CLOSED)
-
-    def holds(self, key: str) -> bool:
-        """Whether tokens of this conversation are in the context."""
-        server = self._server
-        return server is not None and server.holder == key
 
     def _run(self) -> None:
         try:
@@ -75,18 +80,40 @@ class Worker:
         return not self.jobs.closed
 
     def _serve(self, loaded: Loaded) -> None:
+        parked = self._open_parked(loaded)
         try:
-            self._server = server = Server(loaded, self._settings, self.pace)
+            self.pace.serves(loaded.fit.replies)
+            loaded.context.watch(self.jobs.closing)
+            server = Server(loaded, self._settings, self.pace, parked, self.jobs)
             self.loaded.set_result(loaded)
-            while (job := self.jobs.take()) is not None:
-                match job:
-                    case Question():
-                        server.answer(job)
-                    case Preparation():
-                        server.prepare(job)
-                    case Forgetting():
-                        server.forget(job)
+            while not self.jobs.closed:
+                self._turn(server)
+            server.close()
         finally:
-            self._server = None
             loaded.context.free()
             loaded.model.free()
+            parked.close(_PARKING_S)
+
+    def _turn(self, server: Server) -> None:
+        """Take what is new, and compute once; in a quiet moment park instead."""
+        idle_s = _QUIET_S if server.unsaved else None
+        jobs = self.jobs.take(0.0 if server.busy else idle_s)
+        for job in jobs:
+            server.accept(job)
+        if server.busy:
+            server.step()
+        elif not jobs:
+            server.park_one()
+
+    def _open_parked(self, loaded: Loaded) -> Parked:
+        settings = self._settings
+        memory_bytes = settings.parked_memory_bytes
+        if memory_bytes == "auto":
+            memory_bytes = int(free_memory_bytes() * _PARKED_SHARE)
+        if self._parked_folder is None or settings.parked_disk_bytes == 0:
+            return Parked(memory_bytes, None)
+        try:
+            return Parked(memory_bytes, Shelf(self._parked_folder, loaded.fingerprint, settings.parked_disk_bytes))
+        except OSError as error:
+            _log.warning("Conversations cannot be parked in %s: %s.", self._parked_folder, error.strerror)
+            return Parked(memory_bytes, None)

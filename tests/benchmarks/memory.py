@@ -56,7 +56,8 @@ def resident_bytes(smaps: str, suffix: str = "") -> int:
 
 def _kv_bytes(config: Path, model: Path) -> int:
     settings, header = load_config(config).model.llama, inspect(model)
-    return header.kv_bytes(plan(header, settings, GpuMemory()).context_tokens, settings.kv_type)
+    fit = plan(header, settings, GpuMemory())
+    return fit.replies * header.kv_bytes(fit.context_tokens, settings.kv_type)
 
 
 def _resident(config: Path, model: Path) -> tuple[int, int]:

@@ -142,7 +142,7 @@ async def test_forgetting_an_unknown_conversation_drops_nothing(engine: Engine) 
 async def test_the_estimate_grows_with_those_who_wait(engine: Engine) -> None:
     await _answer(engine)
     idle = engine.estimate()
-    waiting = [asyncio.create_task(_answer(engine, key=str(number))) for number in range(3)]
+    waiting = [asyncio.create_task(_answer(engine, key=str(number))) for number in range(engine.capacity + 2)]
     await asyncio.sleep(0.05)
     assert engine.estimate() > idle >= 0
     for task in waiting:

@@ -76,7 +76,8 @@ async def test_an_answer_with_a_reused_prefix_is_the_answer_from_an_empty_cache(
     assert usage.prefilled_tokens < 40
     assert await engine.forget("room") > 0
     fresh, usage = await _answer(engine, _QUESTION)
-    assert usage.reused_tokens == 0
+    # The system prompt is everybody's.
+    assert usage.reused_tokens < 40
     assert fresh == reused
 
 

@@ -25,7 +25,7 @@ def arm(*figures: Figure, module: str = "bench_of_the_test") -> Arm:
 
 
 def whole(monkeypatch: pytest.MonkeyPatch, measured: Samples, *figures: Figure) -> dict[str, object]:
-    monkeypatch.setattr(harness, "_run", lambda _: measured)
+    monkeypatch.setattr(harness, "_run", lambda *_: measured)
     return harness.report([arm(*figures)])
 
 

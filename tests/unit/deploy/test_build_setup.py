@@ -119,5 +119,5 @@ def test_the_help_of_make_names_every_command(tmp_path: Path) -> None:
     shown = subprocess.run(
         [make, "help"], cwd=setup.ROOT, env=dict(os.environ), capture_output=True, text=True, check=True
     )
-    commands = ("demo", "test", "soak", "check", "bench", "lock", "help", "clean")
+    commands = ("demo", "test", "soak", "check", "bench", "bench-engine", "lock", "help", "clean")
     assert [name for name in commands if f"make {name} " not in shown.stdout] == []

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from threading import Thread
 
 import pytest
@@ -5,7 +6,6 @@ import pytest
 from models.engine import EngineFailed, Prompt
 from models.llama.cancelling import CancelFlag, abort_callback
 from models.llama.jobs import Forgetting, JobQueue, Preparation
-from models.llama.pace import Pace
 
 _PROMPT = Prompt("", (), "x")
 
@@ -22,58 +22,78 @@ def test_the_flag_tells_llama_cpp_to_stop_only_once_it_is_set() -> None:
     assert callback(flag.address) is True
 
 
-def test_forgetting_goes_first_and_drops_what_was_to_be_prepared() -> None:
+def _taken(jobs: JobQueue) -> list[object]:
+    return list(jobs.take(0))
+
+
+def test_jobs_are_taken_in_the_order_in_which_they_came() -> None:
     jobs = JobQueue()
-    dropped, kept, forgetting = Preparation("a", _PROMPT), Preparation("b", _PROMPT), Forgetting("a")
-    for job in (dropped, kept, forgetting):
+    added = [Preparation("a", _PROMPT), Forgetting("b"), Preparation("c", _PROMPT)]
+    for job in added:
         jobs.add(job)
-    assert jobs.take() is forgetting
-    assert jobs.take() is kept
-    assert dropped.done.result(0) is None
+    assert _taken(jobs) == added
+    assert _taken(jobs) == []
 
 
-def test_a_newer_preparation_of_a_conversation_replaces_the_older() -> None:
+def test_a_running_preparation_gives_way_to_all_but_another_preparation() -> None:
     jobs = JobQueue()
-    older, newer = Preparation("a", _PROMPT), Preparation("a", _PROMPT)
-    jobs.add(older)
-    jobs.add(newer)
-    assert jobs.take() is newer
-    assert older.done.done()
+    running = Preparation("a", _PROMPT)
+    jobs.preparing(running)
+    jobs.add(Preparation("b", _PROMPT))
+    assert not running.flag.is_set
+    jobs.add(Forgetting("b"))
+    assert running.flag.is_set
 
 
-def test_closing_wakes_who_waits_stops_what_runs_and_refuses_the_rest() -> None:
+def test_a_newer_prompt_of_the_same_conversation_stops_a_preparation() -> None:
     jobs = JobQueue()
-    running, waiting = Preparation("a", _PROMPT), Forgetting("b")
-    jobs.add(running)
-    assert jobs.take() is running
-    jobs.add(waiting)
+    running = Preparation("a", _PROMPT)
+    jobs.preparing(running)
+    jobs.add(Preparation("a", _PROMPT))
+    assert running.flag.is_set
+
+
+def test_what_came_while_a_preparation_was_chosen_stops_it_too() -> None:
+    jobs = JobQueue()
+    running = Preparation("a", _PROMPT)
+    jobs.add(Forgetting("b"))
+    jobs.preparing(running)
+    assert running.flag.is_set
+
+
+def test_closing_stops_what_runs_tells_who_waits_and_refuses_the_rest() -> None:
+    jobs = JobQueue()
+    running, waiting, over = Preparation("a", _PROMPT), Forgetting("b"), Preparation("c", _PROMPT)
+    for job in (running, waiting, over):
+        jobs.add(job)
+    jobs.take(0)
+    jobs.over(over)
     jobs.close("It is over.")
+    assert jobs.closing.is_set
     assert running.flag.is_set
     assert waiting.done.result(0) == 0
-    assert jobs.take() is None
+    assert not over.flag.is_set
+    assert _taken(jobs) == []
     with pytest.raises(EngineFailed, match="It is over"):
         jobs.add(Forgetting("c"))
 
 
-def test_a_waiting_taker_is_woken_by_a_close() -> None:
+def test_closing_stops_a_preparation_that_nobody_waits_for() -> None:
+    jobs = JobQueue()
+    running, next_one = Preparation("a", _PROMPT), Preparation("b", _PROMPT)
+    jobs.preparing(running)
+    jobs.close("It is over.")
+    assert running.flag.is_set
+    jobs.preparing(next_one)
+    assert next_one.flag.is_set
+
+
+@pytest.mark.parametrize("end", [JobQueue.wake, lambda jobs: jobs.close("It is over.")])
+def test_a_waiting_taker_is_woken(end: Callable[[JobQueue], None]) -> None:
     jobs = JobQueue()
     taken: list[object] = []
-    taker = Thread(target=lambda: taken.append(jobs.take()))
+    taker = Thread(target=lambda: taken.append(jobs.take(None)))
     taker.start()
-    jobs.close("It is over.")
+    end(jobs)
     taker.join(5)
-    assert taken == [None]
-
-
-def test_the_estimate_is_zero_before_the_first_answer_and_grows_with_the_queue() -> None:
-    from models.engine import Usage
-
-    pace = Pace()
-    assert pace.estimate() == 0
-    pace.asked()
-    pace.began()
-    pace.ended(Usage(10, 10, 0, 20, prefill_s=1.0, decode_s=4.0, finish="stop"))
-    assert pace.estimate() == 1.0
-    pace.asked()
-    pace.asked()
-    assert pace.estimate() == 11.0
+    assert taken == [[]]

@@ -1,0 +1,44 @@
+"""Guessing what an answer that quotes its passages says next: the words that followed the same words there."""
+
+from collections.abc import Sequence
+
+# So many equal tokens before a place make it likely that the next ones are equal too.
+_MATCHED_TOKENS = 3
+_RIGHT_AT_FIRST = 1.3
+
+
+class Guesser:
+    """Looks up the newest tokens of one answer in its passages."""
+
+    def __init__(self, passages: Sequence[int]) -> None:
+        self._passages = list(passages)
+        self._newest: list[int] = []
+        # The last place wins: the best passage stands last.
+        self._places = {
+            tuple(self._passages[end - _MATCHED_TOKENS : end]): end
+            for end in range(_MATCHED_TOKENS, len(self._passages))
+        }
+        # Where the quotation that is going on continues.
+        self._quoting: int | None = None
+        # Right guesses in a try, lately; hopeful at first. And how many chances were let pass since the last try.
+        self.usually_right = _RIGHT_AT_FIRST
+        self.passed = 0
+
+    @property
+    def quoting(self) -> bool:
+        """Whether there is anything to guess."""
+        return self._quoting is not None
+
+    def saw(self, token: int) -> None:
+        """Take note of the answer's next token."""
+        if self._quoting is not None and self._quoting < len(self._passages):
+            self._quoting = self._quoting + 1 if self._passages[self._quoting] == token else None
+        else:
+            self._quoting = None
+        self._newest = [*self._newest[1 - _MATCHED_TOKENS :], token]
+        if self._quoting is None:
+            self._quoting = self._places.get(tuple(self._newest))
+
+    def guess(self, most: int) -> list[int]:
+        """Up to `most` tokens that may come next; none when nothing is being quoted."""
+        return [] if self._quoting is None else self._passages[self._quoting : self._quoting + most]

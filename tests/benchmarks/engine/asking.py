@@ -1,0 +1,66 @@
+"""Asking the engine, and text to ask it with."""
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.engine import Prompt, Sampling, Usage
+from models.llama.engine import LlamaEngine
+from models.llama.settings import LlamaSettings
+from tests.benchmarks import houses
+
+SYSTEM = "You are the assistant of a house. You answer from the passages you are given."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An answer, with seconds from the question to its first piece and to its end."""
+
+    text: str
+    usage: Usage
+    first_s: float
+    total_s: float
+
+
+@asynccontextmanager
+async def demo_engine(
+    settings: LlamaSettings | None = None, parked_folder: Path | None = None
+) -> AsyncIterator[LlamaEngine]:
+    """An engine on the default model."""
+    engine = await LlamaEngine.load(await houses.chat_model(), settings, parked_folder=parked_folder)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def ask(engine: LlamaEngine, prompt: Prompt, key: str, tokens: int) -> Asked:
+    """Ask for a greedy answer of `tokens` tokens at most."""
+    began = time.perf_counter()
+    first, text, usage = 0.0, "", None
+    async for item in engine.stream(prompt, key, greedy(tokens)):
+        first = first or time.perf_counter() - began
+        if isinstance(item, Usage):
+            usage = item
+        else:
+            text += item
+    assert usage is not None
+    return Asked(text, usage, first, time.perf_counter() - began)
+
+
+def greedy(tokens: int) -> Sampling:
+    """The likeliest tokens."""
+    return Sampling(temperature=0, repeat_penalty=1.0, max_tokens=tokens)
+
+
+def text_of(engine: LlamaEngine, tokens: int, seed: int) -> str:
+    """Sentences of about so many tokens, other ones for each seed."""
+    chosen = random.Random(seed)
+    words = houses.WORDS.split()
+    text = ""
+    while engine.count(text) < tokens - 5:
+        text += " ".join(chosen.choices(words, k=8)).capitalize() + f" {chosen.randrange(100)}. "
+    return text.strip()

@@ -1,0 +1,81 @@
+"""All figures of `make bench-engine`, with their bars."""
+
+from tests.benchmarks.figures import Arm, Figure
+
+_HERE = "tests.benchmarks.engine"
+
+ARMS = (
+    Arm(
+        "returning",
+        f"{_HERE}.returning",
+        (
+            Figure("cold_over_warm_first_token", "ratio", ">=", bar=30, aim=50),
+            Figure("disk_over_memory_first_token", "ratio", "<=", bar=2, aim=1.3),
+            Figure("cold_first_token_s", "s", "<="),
+            Figure("warm_first_token_s", "s", "<="),
+            Figure("disk_first_token_s", "s", "<="),
+        ),
+        timeout_s=1200,
+    ),
+    Arm(
+        "turns",
+        f"{_HERE}.turns",
+        (Figure("prefilled_over_new_tokens", "ratio", "<=", bar=1.10, aim=1.02), Figure("new_tokens", "tokens")),
+        timeout_s=600,
+    ),
+    Arm(
+        "together",
+        f"{_HERE}.together",
+        (
+            Figure("four_together_over_one_tokens_per_s", "ratio", ">=", bar=1.35, aim=1.5),
+            Figure("four_at_once_over_serial_first_token", "ratio", "<=", bar=0.75, aim=0.6),
+            Figure("one_tokens_per_s", "tokens/s"),
+            Figure("four_tokens_per_s", "tokens/s"),
+        ),
+        timeout_s=900,
+    ),
+    Arm(
+        "streaming",
+        "tests.benchmarks.streaming",
+        (
+            Figure("streamed_over_bare_tokens_per_s", "ratio", ">=", bar=0.95, aim=0.98),
+            Figure("streamed_tokens_per_s", "tokens/s"),
+            Figure("bare_tokens_per_s", "tokens/s"),
+        ),
+        timeout_s=600,
+    ),
+    Arm(
+        "neighbour",
+        f"{_HERE}.neighbour",
+        (
+            Figure("busy_over_idle_step", "ratio", "<=", bar=3, aim=2),
+            Figure("idle_step_ms", "ms", "<="),
+            Figure("busy_step_ms", "ms", "<="),
+        ),
+        timeout_s=600,
+    ),
+    Arm(
+        "cancelling",
+        f"{_HERE}.cancelling",
+        (Figure("cancelled_prefill_ms", "ms", "<=", bar=100, aim=15),),
+        timeout_s=300,
+    ),
+    Arm(
+        "quoting",
+        f"{_HERE}.quoting",
+        (
+            Figure("guessing_over_plain_quoting", "ratio", ">=", bar=1.15, aim=1.4),
+            Figure("guessing_over_plain_other", "ratio", ">=", bar=0.97, aim=1.0),
+        ),
+        timeout_s=900,
+    ),
+    Arm(
+        "lag",
+        f"{_HERE}.lag_of_four",
+        (
+            Figure("lag_p99_four_replies_ms", "ms", "<=", bar=20, aim=10),
+            Figure("lag_p99_idle_ms", "ms", "<="),
+        ),
+        timeout_s=300,
+    ),
+)

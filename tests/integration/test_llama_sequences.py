@@ -1,0 +1,464 @@
+"""Many conversations on one engine: together, parked, restored and cancelled they answer as each would alone."""
+
+import asyncio
+import json
+import logging
+import os
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.engine import STATELESS, EngineFailed, Prompt, Sampling, Turn, Usage
+from models.llama.engine import LlamaEngine
+from models.llama.settings import LlamaSettings
+from tests.fakes.tiny_gguf import Kind, write_tiny_model
+
+_SYSTEM = "You are the assistant of a house and know where everything is."
+_GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12)
+_KINDS: tuple[Kind, ...] = ("attention", "window", "recurrent")
+
+Answer = tuple[str, Usage]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
+    folder = tmp_path_factory.mktemp("tiny")
+    paths = {kind: write_tiny_model(folder / f"{kind}.gguf", kind) for kind in _KINDS}
+    return paths.__getitem__
+
+
+@asynccontextmanager
+async def _engine(path: Path, folder: Path | None = None, **changes: object) -> AsyncIterator[LlamaEngine]:
+    settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, **changes})
+    engine = await LlamaEngine.load(path, settings, parked_folder=folder)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def _ask(engine: LlamaEngine, prompt: Prompt, key: str = "room", sampling: Sampling = _GREEDY) -> Answer:
+    *pieces, usage = [item async for item in engine.stream(prompt, key, sampling)]
+    assert isinstance(usage, Usage)
+    return "".join(map(str, pieces)), usage
+
+
+class _Talk:
+    """A conversation: its history, and what is asked with passages that change."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.history: tuple[Turn, ...] = ()
+        self._random = random.Random(name)
+
+    def next(self) -> Prompt:
+        passages = " ".join(f"{self._random.randrange(999)} is in {self.name}." for _ in range(4))
+        return Prompt(_SYSTEM, self.history, f"{passages}\n\nQuestion {len(self.history)} of {self.name}?")
+
+    def answered(self, text: str) -> None:
+        question = Turn("user", f"Question {len(self.history)} of {self.name}?")
+        self.history = (*self.history, question, Turn("assistant", text or "…"))
+
+    async def turn(self, engine: LlamaEngine) -> Answer:
+        answer = await _ask(engine, self.next(), self.name)
+        self.answered(answer[0])
+        return answer
+
+
+async def _alone(path: Path, name: str, turns: int) -> list[str]:
+    """What a conversation is answered on an engine of its own that keeps nothing."""
+    answers = []
+    async with _engine(path, replies=1, parked_memory_bytes=0) as engine:
+        talk = _Talk(name)
+        for _ in range(turns):
+            await engine.forget(name)
+            answers.append((await talk.turn(engine))[0])
+    return answers
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_answers_made_together_are_those_made_one_after_the_other(
+    tiny: Callable[[Kind], Path], kind: Kind
+) -> None:
+    async with _engine(tiny(kind), replies=4) as engine:
+        prompts = {name: _Talk(name).next() for name in ("a", "bb", "ccc", "dddd")}
+        serial = [await _ask(engine, prompt, name) for name, prompt in prompts.items()]
+        for name in prompts:
+            await engine.forget(name)
+        together = await asyncio.gather(*(_ask(engine, prompt, name) for name, prompt in prompts.items()))
+    assert [text for text, _ in together] == [text for text, _ in serial]
+
+
+async def test_the_default_model_answers_together_what_it_answers_one_after_the_other(chat_model_path: Path) -> None:
+    prompts = [Prompt(_SYSTEM, (), f"Where would you look for a {thing}?") for thing in ("brush", "cup", "bike")]
+    prompts.append(Prompt(_SYSTEM, (Turn("user", "Hello!"), Turn("assistant", "Hello.")), "Who are you, and where?"))
+    settings = LlamaSettings(context_tokens=512, replies=4)
+    engine = await LlamaEngine.load(chat_model_path, settings)
+    sampling = Sampling(temperature=0.0, max_tokens=16)
+    serial = [await _ask(engine, prompt, str(number), sampling) for number, prompt in enumerate(prompts)]
+    together = await asyncio.gather(
+        *(_ask(engine, prompt, f"again {number}", sampling) for number, prompt in enumerate(prompts))
+    )
+    await engine.close()
+    assert [text for text, _ in together] == [text for text, _ in serial]
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_conversations_that_take_turns_in_one_sequence_are_answered_as_alone(
+    tiny: Callable[[Kind], Path], kind: Kind
+) -> None:
+    names = ("kitchen", "cellar", "garden")
+    async with _engine(tiny(kind), replies=1) as engine:
+        talks = [_Talk(name) for name in names]
+        rounds = [[await talk.turn(engine) for talk in talks] for _ in range(3)]
+    for index, name in enumerate(names):
+        assert [each[index][0] for each in rounds] == await _alone(tiny(kind), name, 3)
+    for _, usage in rounds[-1]:
+        # System and the older history come back; the newest question and answer, and the passages, are new.
+        assert usage.reused_tokens > 100
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_a_restored_conversation_whose_history_changed_goes_on_from_what_is_still_right(
+    tiny: Callable[[Kind], Path], kind: Kind
+) -> None:
+    said = [Turn("user", "The ladder is behind the shed. " * 4), Turn("assistant", "I see."), Turn("user", "And?")]
+    whole = Prompt(_SYSTEM, (*said, Turn("assistant", "The paint is in the cellar. " * 4)), "What else?")
+    changed = Prompt(_SYSTEM, (*said, Turn("assistant", "Nothing.")), "What else?")
+    async with _engine(tiny(kind), replies=1) as engine:
+        for key in ("kitchen", "cellar", "kitchen"):
+            await _ask(engine, whole, key)
+        restored, _ = await _ask(engine, changed, "kitchen")
+    async with _engine(tiny(kind), replies=1) as engine:
+        assert (await _ask(engine, changed, "kitchen"))[0] == restored
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_a_prepared_turn_is_not_computed_again(tiny: Callable[[Kind], Path], kind: Kind) -> None:
+    async with _engine(tiny(kind), replies=1) as engine:
+        talk = _Talk("kitchen")
+        await talk.turn(engine)
+        prompt = talk.next()
+        await engine.prepare(talk.name, prompt)
+        _, usage = await _ask(engine, prompt, talk.name)
+    assert usage.prefilled_tokens < len(prompt.tail) + 40
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_after_a_restart_conversations_go_on_from_the_disk(
+    tiny: Callable[[Kind], Path], kind: Kind, tmp_path: Path
+) -> None:
+    names = ("kitchen", "cellar", "garden")
+    talks = [_Talk(name) for name in names]
+    async with _engine(tiny(kind), tmp_path, replies=2) as engine:
+        for talk in talks:
+            await talk.turn(engine)
+    async with _engine(tiny(kind), tmp_path, replies=2) as engine:
+        answers = [await talk.turn(engine) for talk in talks]
+    for name, (text, usage) in zip(names, answers, strict=True):
+        assert usage.reused_tokens > 60
+        assert text == (await _alone(tiny(kind), name, 2))[1]
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+def _flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+def _make_unreadable(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, _make_unreadable])
+async def test_damaged_files_are_computed_again_with_a_line_in_the_log(
+    tiny: Callable[[Kind], Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], None],
+) -> None:
+    talk = _Talk("kitchen")
+    async with _engine(tiny("attention"), tmp_path) as engine:
+        await talk.turn(engine)
+    for file in tmp_path.glob("*.kv"):
+        damage(file)
+    with caplog.at_level(logging.INFO, "models.llama"):
+        async with _engine(tiny("attention"), tmp_path) as engine:
+            text, usage = await talk.turn(engine)
+    assert text == (await _alone(tiny("attention"), "kitchen", 2))[1]
+    assert usage.reused_tokens == 0
+    assert any("computed again" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize("changes", [{"kv_type": "q8_0"}, {"replies": 3}, {"flash_attention": "on"}])
+async def test_states_of_other_settings_are_dropped(
+    tiny: Callable[[Kind], Path], tmp_path: Path, changes: dict[str, object]
+) -> None:
+    talk = _Talk("kitchen")
+    async with _engine(tiny("attention"), tmp_path, replies=2) as engine:
+        await talk.turn(engine)
+    async with _engine(tiny("attention"), tmp_path, **{"replies": 2, **changes}) as engine:
+        _, usage = await talk.turn(engine)
+    assert usage.reused_tokens == 0
+
+
+async def test_states_of_another_model_are_dropped(tiny: Callable[[Kind], Path], tmp_path: Path) -> None:
+    talk = _Talk("kitchen")
+    async with _engine(tiny("attention"), tmp_path / "parked") as engine:
+        await talk.turn(engine)
+    other = write_tiny_model(tmp_path / "other.gguf", "attention", seed=2)
+    async with _engine(other, tmp_path / "parked") as engine:
+        _, usage = await talk.turn(engine)
+    assert usage.reused_tokens == 0
+
+
+async def test_a_model_file_overwritten_under_the_program_is_noticed(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(tiny("attention").read_bytes())
+    async with _engine(path, mmap=False) as engine:
+        before, _ = await _ask(engine, _Talk("a").next())
+        replaced = write_tiny_model(tmp_path / "new.gguf", "attention", seed=2)
+        replaced.replace(path)
+        assert (await _ask(engine, _Talk("a").next(), "b"))[0] == before
+    async with _engine(path, mmap=False) as engine:
+        with path.open("r+b") as file:
+            file.write(b"GGUF")
+        with pytest.raises(EngineFailed, match="overwritten"):
+            await _ask(engine, _Talk("a").next())
+
+
+async def test_nothing_of_a_conversation_serves_another_but_the_system_prompt(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    prompt = Prompt(_SYSTEM, (Turn("user", "My secret is 4711."), Turn("assistant", "Fine.")), "What is my secret?")
+    async with _engine(tiny("attention"), tmp_path, replies=2) as engine:
+        _, first = await _ask(engine, prompt, "discord:1")
+        _, other = await _ask(engine, prompt, "discord:2")
+        _, again = await _ask(engine, prompt, "discord:1")
+        _, stranger = await _ask(engine, prompt, STATELESS + "key 1")
+        system = engine.count(_SYSTEM)
+    assert first.reused_tokens == 0
+    assert system <= other.reused_tokens <= system + 40
+    assert again.reused_tokens > other.reused_tokens + 30
+    assert stranger.reused_tokens == 0
+
+
+async def test_callers_without_conversations_go_on_from_their_own_longest_beginning(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    def prompt(turns: int) -> Prompt:
+        pairs = [(Turn("user", f"Say {number}."), Turn("assistant", f"I say {number}.")) for number in range(turns)]
+        return Prompt(_SYSTEM, tuple(turn for pair in pairs for turn in pair), f"Say {turns}.")
+
+    async with _engine(tiny("attention"), tmp_path, replies=1) as engine:
+        mine, yours = STATELESS + "my key", STATELESS + "your key"
+        for turns in range(3):
+            await _ask(engine, prompt(turns), mine)
+        await _ask(engine, Prompt("Another system.", (), "Something else."), mine)
+        _, back = await _ask(engine, prompt(3), mine)
+        _, theirs = await _ask(engine, prompt(3), yours)
+        assert await engine.forget(mine) > 0
+        _, forgotten = await _ask(engine, prompt(3), mine)
+    assert back.prefilled_tokens < 60
+    assert theirs.reused_tokens == 0
+    assert forgotten.reused_tokens == 0
+
+
+async def test_forgetting_reaches_the_disk(tiny: Callable[[Kind], Path], tmp_path: Path) -> None:
+    talk = _Talk("kitchen")
+    async with _engine(tiny("attention"), tmp_path) as engine:
+        await talk.turn(engine)
+    async with _engine(tiny("attention"), tmp_path) as engine:
+        assert await engine.forget("kitchen") > 0
+        left = list(tmp_path.glob("*.kv"))
+        assert len(left) == 1  # the system prompt's
+        assert await engine.forget("kitchen") == 0
+    async with _engine(tiny("attention"), tmp_path) as engine:
+        _, usage = await talk.turn(engine)
+    assert usage.reused_tokens <= 90
+
+
+async def test_a_conversation_forgotten_while_it_is_answered_leaves_nothing(tiny: Callable[[Kind], Path]) -> None:
+    async with _engine(tiny("attention")) as engine:
+        long = Sampling(temperature=0.0, max_tokens=300, stop=("never",))
+        answering = asyncio.create_task(_ask(engine, _Talk("kitchen").next(), "kitchen", long))
+        await asyncio.sleep(0.05)
+        await engine.forget("kitchen")
+        await answering
+        assert await engine.forget("kitchen") == 0
+
+
+async def test_a_hundred_questions_at_once_are_all_answered_by_two_sequences(tiny: Callable[[Kind], Path]) -> None:
+    async with _engine(tiny("attention"), replies=2) as engine:
+        asked = [_ask(engine, _Talk(f"room {number % 60}").next(), f"room {number % 60}") for number in range(100)]
+        answers = await asyncio.wait_for(asyncio.gather(*asked), 60)
+    by_room = {number % 60: text for number, (text, _) in enumerate(answers)}
+    assert [text for text, _ in answers] == [by_room[number % 60] for number in range(100)]
+
+
+async def test_each_of_several_replies_has_its_own_schema_sampling_and_stop_strings(
+    tiny: Callable[[Kind], Path],
+) -> None:
+    prompts = [_Talk(name).next() for name in ("a", "b", "c", "d")]
+    async with _engine(tiny("attention"), replies=4) as engine:
+        whole = (await _ask(engine, prompts[2]))[0]
+        samplings = [
+            Sampling(temperature=0.0, max_tokens=60, json_schema={"const": "the cellar"}),
+            Sampling(temperature=1.5, seed=7, max_tokens=12),
+            Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12, stop=(whole[4:6],)),
+            Sampling(temperature=0.0, max_tokens=60, json_schema={"enum": ["shed", "attic"]}),
+        ]
+        asked = list(zip(prompts, "abcd", samplings, strict=True))
+        serial = [(await _ask(engine, *each))[0] for each in asked]
+        together = await asyncio.gather(*(_ask(engine, *each) for each in asked))
+    assert [text for text, _ in together] == serial
+    assert json.loads(serial[0]) == "the cellar"
+    assert serial[2] == whole[: whole.index(whole[4:6])]
+    assert json.loads(serial[3]) in ("shed", "attic")
+
+
+async def test_a_schema_that_is_no_grammar_fails_its_own_reply_alone(tiny: Callable[[Kind], Path]) -> None:
+    async with _engine(tiny("attention"), replies=2) as engine:
+        expected = (await _ask(engine, _Talk("a").next()))[0]
+        broken = _ask(engine, _Talk("b").next(), "b", Sampling(json_schema={"type": "no such type"}))
+        kept, failed = await asyncio.gather(_ask(engine, _Talk("a").next()), broken, return_exceptions=True)
+    assert isinstance(failed, EngineFailed)
+    assert isinstance(kept, tuple)
+    assert kept[0] == expected
+
+
+async def test_a_running_reply_goes_on_while_a_long_prompt_is_read(tiny: Callable[[Kind], Path]) -> None:
+    long = Prompt("", (), "shelf " * 140)
+    async with _engine(tiny("attention"), replies=2, longest_gap_s=0.0001, context_tokens=1024) as engine:
+        written = 0
+        between: list[int] = []
+
+        async def read() -> None:
+            before = written
+            between.extend([written - before async for _ in engine.stream(long, "long", _GREEDY)])
+
+        reading: asyncio.Task[None] | None = None
+        async for _ in engine.stream(_Talk("a").next(), "a", Sampling(temperature=0.0, max_tokens=400)):
+            written += 1
+            if written == 5:
+                reading = asyncio.create_task(read())
+        assert reading is not None
+        await reading
+    # With chunks of 8 tokens there are a hundred of them, and a token after each.
+    assert between[0] > 20
+
+
+async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_moment(
+    tiny: Callable[[Kind], Path],
+) -> None:
+    long = Prompt(_SYSTEM, (Turn("user", "shelf " * 100), Turn("assistant", "Yes.")), "And now?")
+    async with _engine(tiny("attention")) as engine:
+        preparing = asyncio.create_task(engine.prepare("kitchen", long))
+        await asyncio.sleep(0.005)
+        await _ask(engine, _Talk("cellar").next(), "cellar")
+        await asyncio.wait_for(preparing, 5)
+        await asyncio.sleep(0.5)
+        _, usage = await _ask(engine, long, "kitchen")
+    assert usage.reused_tokens > 600
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_cancels_in_every_phase_change_no_answer(tiny: Callable[[Kind], Path], kind: Kind) -> None:
+    async with _engine(tiny(kind), replies=2) as engine:
+        chosen = random.Random(5)
+        for number in range(30):
+            talk = _Talk(f"room {number % 3}")
+            asking = asyncio.create_task(_ask(engine, talk.next(), talk.name))
+            await asyncio.sleep(chosen.random() * 0.03)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        texts = [(await _ask(engine, _Talk(f"room {number}").next(), f"room {number}"))[0] for number in range(3)]
+    assert texts == [(await _alone(tiny(kind), f"room {number}", 1))[0] for number in range(3)]
+
+
+_CONVERSATIONS = 50
+# Each is a whole evening of a house: a few at every run, many in the long form.
+_EXAMPLES = 40 if os.environ.get("HEARTH_SOAK") else 3
+_PLANS = st.lists(
+    st.tuples(st.integers(0, _CONVERSATIONS - 1), st.floats(0, 0.02), st.booleans(), st.booleans()),
+    min_size=20,
+    max_size=80,
+)
+
+
+@pytest.fixture(scope="session")
+def lonely_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str, list[str]]]:
+    known: dict[Kind, dict[str, list[str]]] = {}
+
+    def answers(kind: Kind) -> dict[str, list[str]]:
+        if kind not in known:
+            names = [f"room {number}" for number in range(_CONVERSATIONS)]
+            known[kind] = {name: asyncio.run(_alone(tiny(kind), name, 4)) for name in names}
+        return known[kind]
+
+    return answers
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", _KINDS)
+def test_fifty_interleaved_conversations_are_answered_as_each_alone(
+    tiny: Callable[[Kind], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    lonely_answers: Callable[[Kind], dict[str, list[str]]],
+    kind: Kind,
+) -> None:
+    expected = lonely_answers(kind)
+
+    @settings(max_examples=_EXAMPLES)
+    @given(_PLANS)
+    def interleave(plan: list[tuple[int, float, bool, bool]]) -> None:
+        answers = asyncio.run(_interleaved(tiny(kind), tmp_path_factory.mktemp("parked"), plan))
+        for name, texts in answers.items():
+            assert texts == expected[name][: len(texts)]
+
+    interleave()
+
+
+async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bool, bool]]) -> dict[str, list[str]]:
+    """Run the plan: who asks, how long until the next asks, who cancels first, and who prepares afterwards."""
+    talks = [_Talk(f"room {number}") for number in range(_CONVERSATIONS)]
+    turns = [asyncio.Lock() for _ in talks]
+    answers: dict[str, list[str]] = {talk.name: [] for talk in talks}
+
+    async def ask(engine: LlamaEngine, number: int, pause_s: float, cancels: bool, prepares: bool) -> None:
+        talk = talks[number]
+        async with turns[number]:
+            if len(answers[talk.name]) == 4:
+                return
+            prompt = talk.next()
+            if cancels:
+                asking = asyncio.create_task(_ask(engine, prompt, talk.name))
+                await asyncio.sleep(pause_s)
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            text, _ = await _ask(engine, prompt, talk.name)
+            answers[talk.name].append(text)
+            talk.answered(text)
+            if prepares:
+                await engine.prepare(talk.name, Prompt(_SYSTEM, talk.history, ""))
+
+    # Room for a few states in memory alone, so that most of them take the way over the disk.
+    async with _engine(path, folder, replies=3, parked_memory_bytes=600_000) as engine:
+        asked = []
+        for number, pause_s, cancels, prepares in plan:
+            asked.append(asyncio.create_task(ask(engine, number, pause_s, cancels, prepares)))
+            await asyncio.sleep(pause_s)
+        await asyncio.gather(*asked)
+    return answers

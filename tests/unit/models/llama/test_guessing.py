@@ -1,0 +1,73 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.llama.guessing import Guesser
+from models.llama.speculation import Speculation
+
+_PASSAGES = [1, 2, 3, 4, 5, 6, 7, 1, 2, 9]
+
+
+def _after(*answer: int, passages: list[int] = _PASSAGES) -> Guesser:
+    guesser = Guesser(passages)
+    for token in answer:
+        guesser.saw(token)
+    return guesser
+
+
+def test_three_words_of_a_passage_are_continued_as_there() -> None:
+    assert _after(8, 2, 3, 4).guess(2) == [5, 6]
+
+
+def test_two_words_are_not_enough() -> None:
+    assert not _after(3, 4).quoting
+
+
+def test_a_quotation_goes_on_where_it_was_and_ends_with_the_passage_or_another_word() -> None:
+    assert _after(2, 3, 4, 5).guess(2) == [6, 7]
+    assert not _after(2, 3, 4, 8).quoting
+    assert _after(6, 7, 1, 2).guess(5) == [9]
+    assert _after(6, 7, 1, 2, 9).guess(5) == []
+
+
+def test_of_equal_places_the_last_counts() -> None:
+    assert _after(1, 2, 3, passages=[1, 2, 3, 4, 1, 2, 3, 5]).guess(1) == [5]
+
+
+@given(st.lists(st.integers(0, 3), max_size=30), st.lists(st.integers(0, 3), max_size=30))
+def test_what_is_guessed_always_follows_the_same_words_in_the_passages(passages: list[int], answer: list[int]) -> None:
+    guesser = _after(*answer, passages=passages)
+    if guess := guesser.guess(2):
+        seen = [*answer[-3:], *guess]
+        assert any(passages[place : place + len(seen)] == seen for place in range(len(passages)))
+
+
+def test_guessing_is_tried_only_where_it_was_proven_and_something_is_quoted() -> None:
+    assert Speculation(0).most(_after(2, 3, 4)) == 0
+    assert Speculation(2).most(None) == 0
+    assert Speculation(2).most(_after(3, 4)) == 0
+    assert Speculation(2).most(_after(2, 3, 4)) == 2
+
+
+def test_guesses_that_are_wrong_are_given_up_but_for_a_rare_try() -> None:
+    speculation, guesser = Speculation(2), _after(2, 3, 4)
+    for _ in range(10):
+        speculation.wrote(guesser, guessed=0, chosen=1, seconds=0.01)
+        speculation.wrote(guesser, guessed=2, chosen=1, seconds=0.02)
+    tried = [speculation.most(guesser) for _ in range(100)]
+    assert 2 <= sum(most > 0 for most in tried) <= 10
+
+
+def test_guesses_that_cost_more_than_they_bring_are_given_up() -> None:
+    speculation, guesser = Speculation(2), _after(2, 3, 4)
+    for _ in range(30):
+        speculation.wrote(guesser, guessed=0, chosen=1, seconds=0.01)
+        speculation.wrote(guesser, guessed=2, chosen=3, seconds=0.04)
+    assert speculation.most(guesser) == 0
+
+
+def test_guesses_that_are_right_and_cheap_go_on() -> None:
+    speculation, guesser = Speculation(2), _after(2, 3, 4)
+    for _ in range(30):
+        speculation.wrote(guesser, guessed=0, chosen=1, seconds=0.01)
+        speculation.wrote(guesser, guessed=2, chosen=3, seconds=0.02)
+        assert speculation.most(guesser) == 2
