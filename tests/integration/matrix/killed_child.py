@@ -110,6 +110,8 @@ class Child:
                 await ask()
                 await self._capture.until(lambda: held.held)
                 await self._lost(held)
+            case "first send taken":
+                await self._over(SEND, ask)
             case "edit on its way" | "edit taken":
                 before = len(self.answers(asker, room))
                 question, text = await ask()
@@ -121,11 +123,13 @@ class Child:
                 if taken:
                     await asyncio.sleep(0.2)
                 await self._lost(struck)
-            case _:
+            case "whole":
                 question, text = await ask()
                 await asker.until(lambda: self.has_answered(asker, room, question, text))
                 await asyncio.sleep(self.random.choice([0, self.random.uniform(0, 1.2)]))
                 self.kill()
+            case _:
+                raise AssertionError(moment)
         await self.died()
         self._capture.faults.stop()
 
