@@ -81,7 +81,7 @@ async def full_room(homeserver: Homeserver, resident: Resident, ana: Client, siz
 
 
 async def test_in_a_full_room_it_answers(homeserver: Homeserver, resident: Resident, enter: Enter) -> None:
-    await full_room(homeserver, resident, await enter(homeserver, "ana"), 50, encrypted=False)
+    await full_room(homeserver, resident, await enter(homeserver, "ana"), 40, encrypted=False)
 
 
 @pytest.mark.soak
