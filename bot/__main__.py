@@ -2,9 +2,10 @@
 
 import os
 
-# Nothing leaves the house unasked: the hub's library would send a description of the machine along. It reads this
-# once, when it is first imported, perhaps by another library.
+# Nothing leaves the house unasked: the hub's library would send a description of the machine along, and onnxruntime
+# 1.31 reports to its makers. They read this once, when they are first imported, perhaps by another library.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from bot.cli.main import hearth
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -193,6 +194,8 @@ class FastembedEmbedder:
             return self._model
 
     def _load(self) -> "TextEmbedding":
+        # onnxruntime, which fastembed imports, reports to its makers from then on, unless this is set before.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         from fastembed import TextEmbedding  # its import takes most of a second
 
         name = self._settings.model

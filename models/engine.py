@@ -95,7 +95,7 @@ class Engine(Protocol):
         `key` names the conversation whose state may be kept; it is opaque. Closing the iterator or cancelling the
         task that reads it stops the model within one step. Thinking text and stop strings are never part of the pieces.
 
-        Raises PromptTooLong before anything is generated, EngineFailed when the model cannot answer.
+        Raises PromptTooLong and SchemaRefused before anything is generated, EngineFailed when the model cannot answer.
         """
         ...
 
@@ -128,6 +128,10 @@ class EngineFailed(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class SchemaRefused(EngineFailed):
+    """The JSON schema of a `Sampling` cannot be followed; `reason` says why."""
 
 
 @dataclass(eq=False)

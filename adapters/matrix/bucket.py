@@ -1,5 +1,7 @@
 """What the homeserver takes of this account, as far as is known: assumed at first, then learnt from what it answers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from adapters.matrix.limits import BURST, PER_S
@@ -81,6 +83,10 @@ class Bucket:
         if spent.left < 1 - SURELY_LEFT:
             self.lifted = True
 
+    def counted(self, spent: "Spent") -> None:
+        """The homeserver took something that may count elsewhere too: it counts here, and teaches nothing."""
+        self._settle(spent)
+
     def lost(self, spent: "Spent") -> None:
         """Nobody knows whether an event counts. As none, or an outage would use up everything."""
         self._settle(spent)
@@ -128,6 +134,18 @@ class Spent:
         self.at = at
         self.left = left
         self.tries = tries
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """The context for joining or leaving a room: Synapse counts that among the events, and has other limits for it
+        too (`rc_joins`), so a refusal says nothing about events.
+        """
+        try:
+            yield
+        except BaseException:
+            self._bucket.lost(self)
+            raise
+        self._bucket.counted(self)
 
     def __enter__(self) -> None:
         return None

@@ -51,8 +51,11 @@ class Budget:
         return Share(self)
 
     async def turn(self, kind: Kind) -> Spent:
-        """Wait until a single event may go: `with await budget.turn("first"): await wire.send(...)`."""
-        share = Share(self)
+        """Wait until a single event may go: `with await budget.turn("first"): await wire.send(...)`.
+
+        As an `edit` it goes behind those of all replies.
+        """
+        share = Share(self, sent_at=float("inf"))
         try:
             while (wait_s := self._line_wait_s(share, kind, now := _now())) > 0:  # noqa: ASYNC110 - time tells, no event
                 await asyncio.sleep(wait_s)
@@ -122,7 +125,7 @@ class Budget:
         wait_s = share.next_edit_at - now
         if self.bucket.lifted:
             return max(wait_s, self.bucket.wait_s(now))
-        if self.is_eager(now):
+        if share in self._open and self.is_eager(now):
             return wait_s if self.bucket.may_try(now) else max(wait_s, self.bucket.wait_s(now, EAGER_LEFT))
         if any(other.is_before(share, now) for other in self._edits):
             wait_s = max(wait_s, BEHIND_OTHERS_S)
@@ -136,12 +139,12 @@ class Budget:
 
 
 class Share:
-    """What one reply has of the budget, from `open` to `close`."""
+    """What one reply has of the budget, from `open` to `close`. Whose last event is the oldest edits next."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, sent_at: float = float("-inf")) -> None:
         self._budget = budget
         self._spent: Spent | None = None
-        self._begun_at = self._sent_at = float("-inf")
+        self._begun_at, self._sent_at = float("-inf"), sent_at
         self.next_edit_at = float("-inf")
         self.edits = 0
         self.first = Turns(budget, self, "first")

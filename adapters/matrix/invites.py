@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 
 from adapters.matrix.background import Background
+from adapters.matrix.budget import Budget
 from adapters.matrix.events import Departure, Event, Invitation
 from adapters.matrix.marks import Marks, put
 from adapters.matrix.notices import Notices
@@ -70,15 +72,18 @@ class Invites:
         settings: MatrixSettings,
         marks: Marks,
         notices: Notices,
+        budget: Budget,
         language: Language,
         prefix: str,
     ) -> None:
         self._wire = wire
+        self._budget = budget
         self._settings = settings
         self._marks = marks
         self._notices = notices
         self._language = language
         self._prefix = prefix
+        self._doorway = asyncio.Lock()
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._declined: dict[str, None] = {}
         self._background = Background()
@@ -171,7 +176,10 @@ class Invites:
     async def _joined(self, room_id: str, via: Sequence[str]) -> bool:
         for attempt in range(TRIES):
             try:
-                await self._wire.join(room_id, via)
+                async with self._doorway:  # of many rooms, one stands in line with the answers' first texts
+                    spent = await self._budget.turn("first")
+                with spent.aside():
+                    await self._wire.join(room_id, via)
             except Unsettled as error:
                 log.info("%s could not be joined this time: %s", room_id, error)
                 await asyncio.sleep(max(AGAIN_S[min(attempt, len(AGAIN_S) - 1)], pause_s(1, error)))
@@ -203,7 +211,7 @@ class Invites:
             self._greeting.discard(room_id)
 
     async def _decline(self) -> None:
-        """One after another: what strangers send does not make us haste."""
+        """One after another: what strangers send does not make us haste, nor does it cost what answers need."""
         while self._declined:
             room_id = next(iter(self._declined))
             await self._leave(room_id)
@@ -212,6 +220,11 @@ class Invites:
 
     async def _leave(self, room_id: str) -> None:
         try:
-            await patiently(lambda: self._wire.leave(room_id), LEAVE_TRIES)
+            await patiently(partial(self._leave_behind_all, room_id), LEAVE_TRIES)
         except (Unsettled, Refused) as error:
             log.debug("%s cannot be left: %s", room_id, error)
+
+    async def _leave_behind_all(self, room_id: str) -> None:
+        spent = await self._budget.turn("edit")
+        with spent.aside():
+            await self._wire.leave(room_id)

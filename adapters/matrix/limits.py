@@ -12,7 +12,8 @@ TYPING_S = 30.0
 BURST = 10
 PER_S = 0.2
 """Synapse's default `rc_message` (`synapse/config/ratelimiting.py`): so many events at once, then so many a second,
-for each account over all of its rooms. Edits, reactions and redactions count; typing notices and receipts do not."""
+for each account over all of its rooms. Edits, reactions and redactions count, joining and leaving rooms too; typing
+notices and receipts do not."""
 
 CONTENT_BYTES = 45_000
 """The JSON of a message's content that certainly fits into an encrypted event: base64 makes four bytes of three, and

@@ -69,6 +69,7 @@ class Presence:
             settings=settings,
             marks=marks,
             notices=notices,
+            budget=budget,
             language=manners.language,
             prefix=manners.prefix,
         )

@@ -12,7 +12,7 @@ from bot.core.conversation import cited
 from bot.core.events import Audience, ConversationId, Source, Timings
 from bot.core.observe import Observer, Outcome
 from bot.core.queue import FairQueue, Ticket
-from models.engine import Engine, Prompt, Sampling, Turn, Usage
+from models.engine import STATELESS, Engine, Prompt, Sampling, Turn, Usage
 
 PLATFORM = "api"
 
@@ -33,7 +33,7 @@ class Completion:
 
     @property
     def reader(self) -> str:
-        """The caller as a reader of collections, as a person of the queue, and as owner of the model's kept state."""
+        """The caller as a reader of collections and as a person of the queue."""
         return f"{PLATFORM}:{self.caller}"
 
 
@@ -134,7 +134,8 @@ class Completer:
             yield consulted.note
             yield Completed()
             return
-        async with aclosing(self._engine.stream(consulted.prompt, completion.reader, completion.sampling)) as pieces:
+        key = STATELESS + completion.reader
+        async with aclosing(self._engine.stream(consulted.prompt, key, completion.sampling)) as pieces:
             while True:
                 async with asyncio.timeout(self._token_timeout_s):
                     item = await anext(pieces, None)

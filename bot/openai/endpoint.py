@@ -15,7 +15,7 @@ from bot.openai.faults import RequestFault
 from bot.openai.keys import ApiKeys
 from bot.openai.requests import ChatRequest, parse
 from bot.openai.settings import OpenAiSettings
-from models.engine import EngineFailed, PromptTooLong, Sampling
+from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused
 
 log = logging.getLogger(__name__)
 
@@ -227,6 +227,8 @@ def fault_of(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestFault
     if isinstance(error, PromptTooLong):
         sentence = f"The messages have {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
         return RequestFault(400, sentence, "messages", "context_length_exceeded")
+    if isinstance(error, SchemaRefused):
+        return RequestFault(400, str(error), "response_format", "invalid_schema")
     log.warning("A program's request was not answered: %s", error or type(error).__name__)
     if isinstance(error, EngineFailed):
         return RequestFault(500, str(error), code="engine_failed")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from models.engine import EngineFailed, Sampling
+from models.engine import Sampling, SchemaRefused
 from models.llama.context import Context
 from models.llama.library import library
 from models.llama.model import Model
@@ -29,7 +29,7 @@ class Sampler:
     """The sampler of one answer. Every call belongs to the `llama` thread."""
 
     def __init__(self, model: Model, sampling: Sampling) -> None:
-        """Raises EngineFailed when the schema cannot become a grammar."""
+        """Raises SchemaRefused when the schema cannot become a grammar."""
         self._library = library()
         self._model = model
         # Made before the chain: it may fail, and then there is nothing to free.
@@ -39,7 +39,7 @@ class Sampler:
             self._library.llama_sampler_chain_add(self._chain, link)
 
     def choose(self, context: Context, index: int) -> int:
-        """The next token behind the `index`-th decoded last. Raises EngineFailed when the grammar allows none."""
+        """The next token behind the `index`-th decoded last. Raises SchemaRefused when the grammar allows none."""
         if self._grammar is None:
             return context.sample(self._chain, index)
         return self._choose_by_grammar(numpy.ctypeslib.as_array(context.logits(index)))
@@ -54,7 +54,7 @@ class Sampler:
             self._library.llama_sampler_apply(self._grammar, everything.address)
             token = self._selected(everything, self._chain)
         if token is None:
-            raise EngineFailed("The JSON schema allows no text that this model can write.")
+            raise SchemaRefused("The JSON schema allows no text that this model can write.")
         for sampler in (self._grammar, self._chain):
             self._library.llama_sampler_accept(sampler, token)
         return token
@@ -112,7 +112,7 @@ def _grammar(model: Model, schema: Mapping[str, Any]) -> Any:
     text = _grammar_text(schema)
     grammar = library().llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
     if not grammar:
-        raise EngineFailed("The JSON schema cannot be turned into a grammar: llama.cpp refuses it.")
+        raise SchemaRefused("The JSON schema cannot be turned into a grammar: llama.cpp refuses it.")
     return grammar
 
 
@@ -124,9 +124,9 @@ def _grammar_text(schema: Mapping[str, Any]) -> str:
         text = str(json_schema_to_gbnf(json.dumps(schema)))
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
         # The converter checks little: a faulty schema surfaces as whatever its code meets first.
-        raise EngineFailed(f"The JSON schema cannot be turned into a grammar: {error}") from error
+        raise SchemaRefused(f"The JSON schema cannot be turned into a grammar: {error}") from error
     if len(text) > _MOST_GRAMMAR_CHARACTERS:
-        raise EngineFailed(f"The JSON schema is too large: its grammar has {len(text)} characters.")
+        raise SchemaRefused(f"The JSON schema is too large: its grammar has {len(text)} characters.")
     return _SURROGATES.sub(_joined, text)
 
 

@@ -23,6 +23,7 @@ class ScriptedEngine:
         self.context_tokens = 2048
         self.prompts: list[Prompt] = []
         self.samplings: list[Sampling] = []
+        self.keys: list[str] = []
         self.prepared: list[Prompt] = []
         self.forgotten: list[str] = []
         self.running = 0
@@ -44,6 +45,7 @@ class ScriptedEngine:
             raise PromptTooLong(tokens, self.context_tokens)
         self.prompts.append(prompt)
         self.samplings.append(sampling)
+        self.keys.append(key)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
         try:

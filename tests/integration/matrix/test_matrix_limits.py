@@ -133,7 +133,9 @@ async def test_everything_works_with_the_default_limits_and_with_lifted_ones(
     await room.answered(mention)
     assert (await secret.answered(threaded)).thread == root.event_id
     streamed = await plain.answered(first)
-    print(figures(streamed, spoken(resident, "Where is the drive? Talk for 4 s").ended_ms))
+    ended_ms = spoken(resident, "Where is the drive? Talk for 4 s").ended_ms
+    print(figures(streamed, ended_ms))
+    assert streamed.edited_ms[-1] - ended_ms < LATE_MS
     assert 1 <= len(streamed.edited_ms) <= EDITS
     await room.command("Hearth, help", "Commands", mentions=[bot])
     assert len(room.answers()) == 1

@@ -1,12 +1,8 @@
 """`hearth run` with Matrix switched on, and what an admin is told when the account is lost."""
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,44 +16,9 @@ from tests.fakes.matrix_resident import Resident, log_in
 from tests.fakes.until import until
 from tests.homeserver import Capture, Homeserver, Person, Shown
 from tests.homeserver.client import WAIT_S
+from tests.integration.matrix.program import hearth_run, told
 
 Enter = Callable[..., Awaitable[Person]]
-ROOT = Path(__file__).parents[3]
-CONFIG = """
-data_folder: data
-http: {enabled: false}
-model: {engine: echo}
-knowledge: {embedding: {kind: hashing}}
-core: {when_unsupported: answer}
-matrix: {enabled: true}
-"""
-
-
-@asynccontextmanager
-async def hearth_run(folder: Path) -> AsyncIterator[Process]:
-    """The whole program; killed if it does not end by itself."""
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    environment = {key: value for key, value in os.environ.items() if key != "HEARTH_CONFIG"}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "run"),
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-async def told(process: Process) -> str:
-    """Everything it said until its end."""
-    async with asyncio.timeout(60):
-        _, errors = await process.communicate()
-    return errors.decode()
 
 
 async def test_without_a_login_run_ends_with_a_sentence(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import openai
 import pytest
 
-from models.engine import EngineFailed
+from models.engine import EngineFailed, SchemaRefused
 from tests.fakes.core import running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
@@ -111,6 +111,23 @@ async def test_what_a_request_says_of_sampling_reaches_the_engine(served: Servin
     assert (sampling.seed, sampling.temperature, sampling.top_p, sampling.max_tokens) == (7, 0, 0.5, 9)
     assert sampling.stop == ("END", "\n\n")
     assert sampling.json_schema == {"type": "string"}
+
+
+async def test_a_schema_that_cannot_be_followed_is_the_requests_own_fault(served: Serving) -> None:
+    served.core.engine.fails_with = SchemaRefused("The JSON schema cannot be turned into a grammar: odd.")
+    with pytest.raises(openai.BadRequestError) as refused:
+        await served.client().chat.completions.create(
+            model="scripted", messages=QUESTION, response_format={"type": "json_object"}
+        )
+    assert refused.value.param == "response_format"
+
+
+async def test_no_programs_state_is_another_programs(served: Serving) -> None:
+    for program in ("editor", "phone"):
+        await served.client(program).chat.completions.create(model="scripted", messages=QUESTION)
+    first, second = served.core.engine.keys
+    assert first != second
+    assert {key.partition(":")[0] for key in (first, second)} == {"stateless"}
 
 
 async def test_an_answer_in_json_has_no_sources_below_it(served: Serving) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from adapters.matrix import invites as module
 from adapters.matrix import patience
+from adapters.matrix.bucket import Bucket
 from adapters.matrix.budget import Budget
 from adapters.matrix.events import Departure, Event, Invitation
 from adapters.matrix.invites import Invites, Unwanted, judge, replacement
@@ -38,12 +39,18 @@ class House:
         self.marks = marks
         self.settings = settings.following(marks.kept.replaced)
         self.token = ""
+        self.budget = Budget(Bucket(burst=10_000))
         self.invites = self._invites()
 
     def _invites(self) -> Invites:
-        notices = Notices(self.wire, Budget())
         return Invites(
-            wire=self.wire, settings=self.settings, marks=self.marks, notices=notices, language="en", prefix="!"
+            wire=self.wire,
+            settings=self.settings,
+            marks=self.marks,
+            notices=Notices(self.wire, self.budget),
+            budget=self.budget,
+            language="en",
+            prefix="!",
         )
 
     async def sync(self) -> None:
@@ -236,6 +243,28 @@ async def test_a_storm_of_strangers_costs_a_bounded_number_of_requests(
     assert len(caplog.records) == 1
 
 
+async def test_a_storm_of_strangers_leaves_the_account_enough_for_an_answer(house: House) -> None:
+    house.budget.bucket = Bucket()
+    for number in range(100):
+        house.invites.hear(Invitation(f"!{number}:evil.example", STRANGER))
+    await until(lambda: house.wire.faults.requests.count("leave") > 3)
+    await rounds(200)
+    now = asyncio.get_running_loop().time()
+    assert 2 < house.budget.bucket.left(now) < 7
+
+
+async def test_joining_counts_as_an_event_and_what_it_is_refused_for_teaches_nothing_about_events(house: House) -> None:
+    house.budget.bucket = Bucket()
+    house.wire.faults.fail("join", Limited(0.001))
+    house.wire.invite(NEW, ALICE)
+    await house.sync()
+    await until(lambda: house.wire.joins == [NEW])
+    now = asyncio.get_running_loop().time()
+    assert 9 <= house.budget.bucket.left(now) < 9.1
+    assert house.budget.bucket.wait_s(now) == 0
+    assert house.budget.bucket.is_hopeful(now)
+
+
 async def test_a_storm_of_people_who_are_let_in_is_bounded_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", (60.0,))
     house.wire.faults.always("join", Unsettled("502"))
@@ -305,7 +334,8 @@ async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
         wire=house.wire,
         settings=MatrixSettings(rooms=Doors(block=(ROOM,))),
         marks=house.marks,
-        notices=Notices(house.wire, Budget()),
+        notices=Notices(house.wire, house.budget),
+        budget=house.budget,
         language="en",
         prefix="!",
     )

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.matrix.bucket import FORGOTTEN_S, Bucket
-from adapters.matrix.budget import Budget
+from adapters.matrix.budget import Budget, Share
 from adapters.matrix.limits import EDITS
 from adapters.matrix.wire import Limited, Refused, Unsettled
 from tests.fakes.synapse_limits import TICK_S, SynapseLimit, Writer, simulate
@@ -254,3 +254,25 @@ async def test_who_stops_waiting_holds_nobody_up() -> None:
         await waiting
     share = budget.share()
     assert share.first.stand(share)
+
+
+def test_a_single_event_that_can_wait_goes_behind_the_edits_of_all_replies() -> None:
+    budget = careful()
+    now = 0.0
+    reply, single = budget.share(), Share(budget, sent_at=float("inf"))
+    reply.open()
+    for share in (reply, single):
+        budget.stand(share, "edit")
+    assert budget.wait_s(reply, "edit", now) == 0
+    assert budget.wait_s(single, "edit", now) > 0
+    reply.sent("edit", now, edits=True)
+    assert budget.wait_s(single, "edit", now + 0.9) < 60
+
+
+def test_what_is_no_reply_does_not_spend_all_to_find_out_about_the_limits() -> None:
+    budget = Budget()
+    single = Share(budget, sent_at=float("inf"))
+    for _ in range(6):
+        budget.sent("edit", 0.0)
+    assert budget.is_eager(0.0)
+    assert budget.wait_s(single, "edit", 0.0) > 0
