@@ -22,6 +22,9 @@ hypothesis.settings.register_profile("house", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("soak" if os.environ.get("HEARTH_SOAK") else "house")
 
+# Some tests import onnxruntime by themselves, which would report to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 Fetch = Callable[[Path, Callable[["FetchProgress"], None]], Coroutine[Any, Any, Path]]
 
 

@@ -29,6 +29,8 @@ DECLINED_AT_ONCE = 200
 """Further invitations stand unanswered; that hurts nobody, and a storm of them costs us nothing."""
 
 LEAVE_TRIES = 5
+GREETED_AFTER_S = 2.0
+"""In an encrypted room: what comes before a client has our keys, Element (matrix-js-sdk) drops for good."""
 ROOM_ID_CHARACTERS = 255
 
 
@@ -130,7 +132,8 @@ class Invites:
             self._background.start(self._leave(room_id), f"Leaving {room_id}")
         elif room is not None and room_id in kept.welcomes and room_id not in self._greeting:
             self._greeting.add(room_id)
-            self._background.start(self._greet(room_id, room.is_direct), f"Greeting {room_id}")
+            after_s = GREETED_AFTER_S if room.encrypted else 0.0
+            self._background.start(self._greet(room_id, room.is_direct, after_s), f"Greeting {room_id}")
 
     def departed(self, departure: Departure) -> None:
         """We are no longer in a room, or no longer invited to it."""
@@ -201,9 +204,10 @@ class Invites:
         predecessor = created.get("predecessor")
         return isinstance(predecessor, Mapping) and predecessor.get("room_id") == earlier
 
-    async def _greet(self, room_id: str, direct: bool) -> None:
+    async def _greet(self, room_id: str, direct: bool, after_s: float) -> None:
         key = "matrix_welcome_direct" if direct else "matrix_welcome_room"
         try:
+            await asyncio.sleep(after_s)
             await self._notices.say(room_id, say(key, self._language, prefix=self._prefix), "welcome")
             self._marks.kept.welcomes.pop(room_id, None)
             self._marks.save_soon()

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +30,7 @@ class Client:
         self.user_id = account.user_id
         self.timeline = Timeline()
         self.invites: dict[str, str] = {}
-        self.members: dict[str, dict[str, str]] = {}
+        self.members: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.typing: dict[str, set[str]] = {}
         self.receipts: dict[tuple[str, str], str] = {}
         self._session = aiohttp.ClientSession(url)

@@ -51,7 +51,7 @@ class Home:
     """`await home.come("eve")`: somebody else with a client that encrypts, for the rest of the module."""
 
     async def direct(self, person: Client, resident: Resident | None = None) -> "Chat":
-        """An encrypted direct chat in which Hearth has said hello."""
+        """An encrypted direct chat in which Hearth is."""
         resident = resident or self.resident
         return await Chat(person, resident, await person.direct(resident.user_id, encrypted=True)).begun()
 
@@ -125,8 +125,11 @@ class Chat:
     room: str
 
     async def begun(self) -> "Chat":
-        """The same, once Hearth is in and has said hello."""
-        await self.person.shown(self.room, lambda shown: self.is_ours(shown) and "!help" in shown.body)
+        """The same, once Hearth is in and the person's client has its keys: what came earlier it would never show."""
+        person, bot = self.person, self.resident
+        await person.until(lambda: person.members[self.room].get(bot.user_id) == "join")
+        if isinstance(person, Peer):
+            await person.know(bot.user_id, bot.account.device_id)
         return self
 
     def seen_by(self, person: Client) -> "Chat":

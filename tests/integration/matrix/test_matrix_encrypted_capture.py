@@ -21,15 +21,16 @@ NAMES = ("last-day", "kitchen")
 SAID: tuple[str, ...] = (
     "Where is the drive",
     "Quokka",
-    "Heron",
+    "shelf Heron",
     "ladder",
-    "shelf",
     "household",
-    "Hello!",
+    "Hello! ",
     "Commands",
     "That is all",
 )
-SAID += ("Stopped", "Queue:", "could not answer", "Only admins", "Pangolin", "To verify me", *NAMES)
+SAID = (*SAID, "Stopped", "Queue: ", "could not answer", "Only admins", "Pangolin", "To verify me", *NAMES)
+"""Words of all kinds of messages, and names of files and rooms: none so short that a ciphertext has it by chance."""
+
 STOP, AGAIN = "\N{OCTAGONAL SIGN}", "\N{BLACK UNIVERSAL RECYCLING SYMBOL}"
 
 
@@ -73,6 +74,7 @@ def bodies(requests: list[Request]) -> Iterator[tuple[str, str]]:
 
 async def test_nothing_that_was_said_in_an_encrypted_room_leaves_in_plain(home: Home) -> None:
     chat = await home.room(home.ana, home.ben)
+    await chat.hears("Hello! ")
     await everything(home, chat)
     sent = home.capture.sent(chat.room)
     assert {request.event[1] for request in sent if request.event} == {"m.room.encrypted"}
@@ -81,11 +83,11 @@ async def test_nothing_that_was_said_in_an_encrypted_room_leaves_in_plain(home: 
     assert {key for request in sent for key in request.body.get("m.relates_to", {})} <= RELATION
     assert set(touched(home, chat)) <= ASKED
     for path, text in bodies(home.capture.requests):
-        found = [word for word in SAID if word.casefold() in f"{path} {text}".casefold()]
+        found = [word for word in SAID if word in f"{path} {text}"]
         assert not found, path
     # What was looked for was there to be told.
-    whole = " ".join([DOCUMENT, *(body for shown in chat.said() for body in shown.bodies)]).casefold()
-    assert all(word.casefold() in whole for word in SAID if word not in NAMES)
+    whole = " ".join([DOCUMENT, *(body for shown in chat.said() for body in shown.bodies)])
+    assert all(word in whole for word in SAID if word not in NAMES)
 
 
 def touched(home: Home, chat: Chat) -> Iterator[str]:

@@ -175,6 +175,7 @@ async def test_five_answers_at_once_begin_early_and_no_edit_of_one_holds_up_the_
     people: People, resident: Resident
 ) -> None:
     chat = await kitchen(people, resident)
+    await chat.hears("Hello!")
     await asyncio.sleep(1 / PER_S)  # what the welcome took has come back
     roots = [await chat.say(f"About drive {number}") for number in range(5)]
     questions = [f"On which shelf lies the backup drive {number} for {6 + number} s" for number in range(5)]

@@ -360,3 +360,15 @@ async def test_a_welcome_that_is_refused_is_not_tried_for_ever(house: House) -> 
     await house.joined()
     await until(lambda: not house.marks.kept.welcomes)
     assert not house.said()
+
+
+async def test_in_an_encrypted_room_clients_get_our_keys_before_the_welcome(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GREETED_AFTER_S", 0.2)
+    house.wire.invite(NEW, ALICE, direct=True, encrypted=True)
+    await house.sync()
+    await house.joined()
+    assert not house.said()
+    await until(house.said)
+    assert len(house.said()) == 1
