@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy
 import xxhash
 
 from models.llama.owners import Owner
@@ -71,7 +72,7 @@ def read_snapshot(path: Path, fingerprint: bytes) -> tuple[Label, memoryview]:
     """A snapshot, checked. Raises SnapshotUnusable when it is of another model, cut off or damaged; OSError."""
     with path.open("rb") as file:
         label, checksum = _read_label(file, fingerprint, path.stat().st_size)
-        state = memoryview(bytearray(label.state_bytes))
+        state = numpy.empty(label.state_bytes, numpy.uint8).data
         if file.readinto(state) != label.state_bytes:
             raise SnapshotUnusable("is cut off")
     start = _header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
