@@ -13,7 +13,7 @@ from tests.homeserver import Capture, Homeserver, Person
 from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
-PEOPLE = ("ana", "ben", "eve")
+PEOPLE = ("ana", "ben")
 EVENTS = r"/(send|redact)/"
 
 
