@@ -7,23 +7,23 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from adapters.matrix.answers import Answers
+from adapters.matrix.account.health import health_lines
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.account.profile import name_account
+from adapters.matrix.answering.answers import Answers
+from adapters.matrix.answering.budget import Budget
 from adapters.matrix.aside import aside
 from adapters.matrix.background import Background
-from adapters.matrix.budget import Budget
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import load
-from adapters.matrix.failures import unusable
-from adapters.matrix.health import health_lines
-from adapters.matrix.identity import IdentityFile
-from adapters.matrix.marks import Marks
-from adapters.matrix.own_keys import OwnKeys
+from adapters.matrix.following.marks import Marks
+from adapters.matrix.following.presence import Manners, Presence
 from adapters.matrix.patience import pause_s
 from adapters.matrix.places import PLATFORM
-from adapters.matrix.presence import Manners, Presence
-from adapters.matrix.profile import name_account
+from adapters.matrix.server.failures import unusable
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.verification_desk import VerificationDesk
+from adapters.matrix.verifying.desk import VerificationDesk
 from adapters.matrix.wire import LoggedOut, Refused, Unsettled, Wire
 from bot.core.events import Message
 from bot.core.ports import Inbox, Reply

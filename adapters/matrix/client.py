@@ -11,19 +11,20 @@ from typing import Any
 
 from peewee import PeeweeException  # type: ignore[import-untyped]
 
-from adapters.matrix import files, parsing, store
 from adapters.matrix.credentials import Credentials
+from adapters.matrix.device import store
+from adapters.matrix.device.reading import Reader
+from adapters.matrix.device.rooms import STATE_TYPES, KnownRoom
+from adapters.matrix.device.roster import Roster
+from adapters.matrix.device.sharing import Sharing
+from adapters.matrix.device.store import HeldStore
+from adapters.matrix.device.upkeep import Upkeep
 from adapters.matrix.events import Event, Json, News, Page, Room
-from adapters.matrix.failures import UNKNOWN_ROOM
-from adapters.matrix.http import Http, path
 from adapters.matrix.limits import TYPING_S
-from adapters.matrix.parsing import items, text
-from adapters.matrix.reading import Reader
-from adapters.matrix.rooms import STATE_TYPES, KnownRoom
-from adapters.matrix.roster import Roster
-from adapters.matrix.sharing import Sharing
-from adapters.matrix.store import HeldStore
-from adapters.matrix.upkeep import Upkeep
+from adapters.matrix.server import files, parsing
+from adapters.matrix.server.failures import UNKNOWN_ROOM
+from adapters.matrix.server.http import Http, path
+from adapters.matrix.server.parsing import items, text
 from adapters.matrix.wire import LoggedOut, Refused, Unsettled
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from adapters.matrix.account.cross_signing import Standing, look
+from adapters.matrix.account.identity import IdentityFile, Verifier
+from adapters.matrix.account.login import Connection, Password, Token
 from adapters.matrix.credentials import load as load_credentials
-from adapters.matrix.cross_signing import Standing, look
-from adapters.matrix.discovery import Place, discover, is_plain
-from adapters.matrix.identity import IdentityFile, Verifier
-from adapters.matrix.login import Connection, Password, Token
 from adapters.matrix.places import PLATFORM
+from adapters.matrix.server.discovery import Place, discover, is_plain
 from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
 from bot.cli import questions
 from bot.cli.output import console, print_json, printable, tell
@@ -21,7 +21,7 @@ from bot.config import Config
 from bot.lock import FolderLock
 
 if TYPE_CHECKING:
-    from adapters.matrix.setting_up import Earlier, SetUp
+    from adapters.matrix.account.setting_up import Earlier, SetUp
 
 REPLACING = (
     "This account has cross-signing keys that are not Hearth's: another program, such as Element, has made them, or"
@@ -85,7 +85,7 @@ def status(config: Config, as_json: bool) -> NoReturn:
 async def _login(wish: Wish, config: Config) -> int:
     folder = config.data_folder / PLATFORM
     # Imported only where it is used: nio is slow to load.
-    from adapters.matrix.setting_up import earlier, setting_up
+    from adapters.matrix.account.setting_up import earlier, setting_up
 
     lock = FolderLock(config.data_folder)
     lock.acquire()

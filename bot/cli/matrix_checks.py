@@ -8,8 +8,8 @@ from bot.config import Config
 from bot.lock import owner_of
 
 if TYPE_CHECKING:
+    from adapters.matrix.account.identity import Identity
     from adapters.matrix.credentials import Credentials
-    from adapters.matrix.identity import Identity
 
 # Imported only where they are used: the library of a platform is slow to load.
 
@@ -40,10 +40,10 @@ async def matrix(config: Config, *, offline: bool) -> AsyncIterator[Check]:
 
 def _kept(config: Config) -> "tuple[Credentials, Identity | None]":
     """What lies on the disk. Raises MatrixUnusable. The key store is opened too, unless a running Hearth has it."""
+    from adapters.matrix.account.identity import IdentityFile
     from adapters.matrix.credentials import load
-    from adapters.matrix.identity import IdentityFile
+    from adapters.matrix.device.store import open_store
     from adapters.matrix.places import PLATFORM
-    from adapters.matrix.store import open_store
 
     folder = config.data_folder / PLATFORM
     credentials = load(folder)
@@ -55,8 +55,8 @@ def _kept(config: Config) -> "tuple[Credentials, Identity | None]":
 
 async def _account(credentials: "Credentials", timeout_s: float) -> Check | None:
     """What is wrong with the login; None when nothing is."""
-    from adapters.matrix.failures import sentence, unusable
-    from adapters.matrix.login import Connection
+    from adapters.matrix.account.login import Connection
+    from adapters.matrix.server.failures import sentence, unusable
     from adapters.matrix.wire import LoggedOut, Refused, Unsettled
 
     connection = Connection(credentials, timeout_s)
@@ -78,8 +78,8 @@ async def _account(credentials: "Credentials", timeout_s: float) -> Check | None
 
 
 async def _device(credentials: "Credentials", identity: "Identity | None", timeout_s: float) -> Check:
-    from adapters.matrix.cross_signing import Standing, look
-    from adapters.matrix.login import Connection
+    from adapters.matrix.account.cross_signing import Standing, look
+    from adapters.matrix.account.login import Connection
     from adapters.matrix.wire import LoggedOut, Unsettled
 
     connection = Connection(credentials, timeout_s)

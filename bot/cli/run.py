@@ -69,7 +69,7 @@ def _discord(config: Config) -> "DiscordAdapter":
 
 def _matrix(config: Config) -> "MatrixAdapter":
     from adapters.matrix.adapter import MatrixAdapter
-    from adapters.matrix.presence import Manners
+    from adapters.matrix.following.presence import Manners
 
     core = config.core
     language = "en" if core.language == "auto" else core.language

@@ -6,13 +6,14 @@ import itertools
 from pathlib import Path
 from typing import Any, Self
 
-from adapters.matrix import client, credentials, store
+from adapters.matrix import client, credentials
+from adapters.matrix.account.cross_signing import QUERY, inner, public_of
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.account.signing import is_signed
 from adapters.matrix.credentials import Credentials, new_store_key
-from adapters.matrix.cross_signing import QUERY, inner, public_of
+from adapters.matrix.device import store
 from adapters.matrix.events import Event, News
-from adapters.matrix.identity import IdentityFile
-from adapters.matrix.own_keys import OwnKeys
-from adapters.matrix.signing import is_signed
 from adapters.matrix.wire import Unsettled
 from tests.homeserver import Account
 from tests.homeserver.client import Client

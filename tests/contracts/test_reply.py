@@ -15,8 +15,8 @@ from adapters.discord.interactions import InteractionPlace
 from adapters.discord.posting import DiscordPlace, Target
 from adapters.discord.rates import Rates
 from adapters.discord.reply import DiscordReply
-from adapters.matrix.answers import Answers
-from adapters.matrix.budget import Budget
+from adapters.matrix.answering.answers import Answers
+from adapters.matrix.answering.budget import Budget
 from adapters.matrix.events import Event
 from adapters.matrix.wire import Refused as RefusedByHomeserver
 from adapters.pacing import Pace, Paces

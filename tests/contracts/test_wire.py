@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from adapters.matrix import store
 from adapters.matrix.client import TIMELINE, Client
 from adapters.matrix.credentials import Credentials, new_store_key
+from adapters.matrix.device import store
 from adapters.matrix.events import Event, News
 from adapters.matrix.wire import Refused, TooLarge, Wire
 from tests.fakes.wire import ALICE, ROOM, FakeWire

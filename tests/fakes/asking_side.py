@@ -7,7 +7,7 @@ from typing import Any
 
 import vodozemac
 
-from adapters.matrix.signing import KeyPair, canonical
+from adapters.matrix.account.signing import KeyPair, canonical
 
 ADA, DEVICE = "@ada:home", "ADASPHONE"
 START = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.matrix.events import Event
-from adapters.matrix.intake import Intake
+from adapters.matrix.hearing.intake import Intake
 from adapters.matrix.settings import MatrixSettings
 from bot.core.events import Closing, Message
 from bot.core.ports import Reply

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from adapters.matrix import store
 from adapters.matrix.credentials import Credentials, new_store_key
+from adapters.matrix.device import store
+from adapters.matrix.device.machine import Machine
+from adapters.matrix.device.reading import Reader
+from adapters.matrix.device.rooms import KnownRoom
+from adapters.matrix.device.sharing import Sharing
+from adapters.matrix.device.upkeep import Upkeep
 from adapters.matrix.events import Event, Json
-from adapters.matrix.machine import Machine
-from adapters.matrix.reading import Reader
-from adapters.matrix.rooms import KnownRoom
-from adapters.matrix.sharing import Sharing
-from adapters.matrix.upkeep import Upkeep
 from adapters.matrix.wire import Refused
 from tests.fakes.wire_faults import Faults
 

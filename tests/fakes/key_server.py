@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.matrix.account.signing import KeyPair, bare, is_signed, signed
 from adapters.matrix.events import Json
-from adapters.matrix.signing import KeyPair, bare, is_signed, signed
 from adapters.matrix.wire import Refused, Unsettled
 
 BOT = "@hearth:home"

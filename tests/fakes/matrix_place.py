@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adapters.matrix.place import Part
+from adapters.matrix.answering.place import Part
 from adapters.matrix.wire import Unsettled
 from bot.core.errors import ReplyFailed
 from bot.core.events import Attachment

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.matrix import store
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.credentials import Credentials, new_store_key, save
-from adapters.matrix.presence import Manners
+from adapters.matrix.device import store
+from adapters.matrix.following.presence import Manners
 from adapters.matrix.settings import MatrixSettings
 from tests.fakes.core import Core, running_core
 from tests.fakes.engine import ScriptedEngine

@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.matrix.answers import Answers
-from adapters.matrix.budget import Budget
+from adapters.matrix.answering.answers import Answers
+from adapters.matrix.answering.budget import Budget
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.marks import FILE, Marks
+from adapters.matrix.following.marks import FILE, Marks
+from adapters.matrix.following.presence import Manners, Presence
 from adapters.matrix.places import PLATFORM
-from adapters.matrix.presence import Manners, Presence
 from adapters.matrix.settings import MatrixSettings
 from bot.core.events import Message
 from bot.core.ports import Inbox, Reply

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from adapters.matrix.bucket import Spent
-from adapters.matrix.budget import Budget, Share
+from adapters.matrix.answering.bucket import Spent
+from adapters.matrix.answering.budget import Budget, Share
 from adapters.matrix.wire import Limited
 
 PAUSE_S = 0.5

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.matrix import credentials, store
+from adapters.matrix import credentials
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.own_keys import OwnKeys
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import Credentials
+from adapters.matrix.device import store
 from adapters.matrix.events import News
-from adapters.matrix.identity import IdentityFile
-from adapters.matrix.own_keys import OwnKeys
-from adapters.matrix.verification_desk import VerificationDesk
+from adapters.matrix.verifying.desk import VerificationDesk
 from tests.homeserver.account import Account
 
 

@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 
 from adapters.matrix import credentials as kept
-from adapters.matrix import store
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.signing import is_signed
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.identity import IdentityFile
-from adapters.matrix.signing import is_signed
+from adapters.matrix.device import store
 from adapters.matrix.wire import MatrixUnusable
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account, ask

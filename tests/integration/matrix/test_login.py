@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix import credentials as kept
-from adapters.matrix.discovery import discover
-from adapters.matrix.identity import IdentityFile
-from adapters.matrix.login import Connection, Password, Token
-from adapters.matrix.setting_up import SetUp, earlier, setting_up
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.login import Connection, Password, Token
+from adapters.matrix.account.setting_up import SetUp, earlier, setting_up
+from adapters.matrix.server.discovery import discover
 from adapters.matrix.wire import LoggedOut, MatrixUnusable
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account

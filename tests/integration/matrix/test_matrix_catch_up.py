@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import TIMELINE
-from adapters.matrix.marks import FILE
+from adapters.matrix.following.marks import FILE
 from adapters.matrix.settings import MatrixSettings
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix import store
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import Credentials, new_store_key
+from adapters.matrix.device import store
 from adapters.matrix.events import Event
 from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
 from tests.fakes.wire_rooms import text

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix import credentials, store
+from adapters.matrix import credentials
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
+from adapters.matrix.device import store
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.wire import MatrixUnusable
 from tests.fakes.inbox import FakeInbox

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix import credentials as kept
-from adapters.matrix import store
 from adapters.matrix.adapter import FOLDER
+from adapters.matrix.device import store
 from bot.cli.matrix_checks import matrix
 from bot.config import Config
 from bot.lock import FolderLock

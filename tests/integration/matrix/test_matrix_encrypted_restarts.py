@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix import credentials, store, undecryptable
+from adapters.matrix import credentials
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.credentials import Credentials
+from adapters.matrix.device import store
+from adapters.matrix.following import undecryptable
 from tests.element import Peer
 from tests.element.peer import Trust
 from tests.fakes.matrix_resident import Resident

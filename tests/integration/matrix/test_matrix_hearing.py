@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.own_keys import OwnKeys
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import load
-from adapters.matrix.identity import IdentityFile
-from adapters.matrix.intake import Intake
-from adapters.matrix.marks import Marks
-from adapters.matrix.own_keys import OwnKeys
+from adapters.matrix.following.marks import Marks
+from adapters.matrix.hearing.intake import Intake
 from adapters.matrix.settings import MatrixSettings
 from bot.core.events import Closing, Message
 from bot.core.ports import Reply

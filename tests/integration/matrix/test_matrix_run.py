@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
-from adapters.matrix.marks import FILE
+from adapters.matrix.following.marks import FILE
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.wire import MatrixUnusable
 from tests.fakes.inbox import FakeInbox

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix import reply as reply_module
 from adapters.matrix.adapter import FOLDER
-from adapters.matrix.answers import Answers
-from adapters.matrix.budget import Budget
+from adapters.matrix.answering import reply as reply_module
+from adapters.matrix.answering.answers import Answers
+from adapters.matrix.answering.budget import Budget
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import load
 from adapters.matrix.limits import EDITS

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.matrix.account.profile import name_account
 from adapters.matrix.adapter import FOLDER, MatrixAdapter, direct_room
 from adapters.matrix.credentials import Credentials, new_store_key, save
-from adapters.matrix.marks import Marks
-from adapters.matrix.profile import name_account
+from adapters.matrix.following.marks import Marks
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.wire import LoggedOut, MatrixUnusable, Refused, Unsettled
 from tests.fakes.inbox import FakeInbox

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.matrix.attachments import caption_of, file_of, is_bare
-from adapters.matrix.context import Enclosed
 from adapters.matrix.events import Event, Room
-from adapters.matrix.pills import Us, means, pills
-from adapters.matrix.plain import plain, written
+from adapters.matrix.hearing.attachments import caption_of, file_of, is_bare
+from adapters.matrix.hearing.context import Enclosed
+from adapters.matrix.hearing.pills import Us, means, pills
+from adapters.matrix.hearing.plain import plain, written
+from adapters.matrix.hearing.translate import Place, question_of, seen
 from adapters.matrix.relations import Relation, edited, mentioned, redacted_by, relation_of, text, whole
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.translate import Place, question_of, seen
 
 REPLY = {"m.in_reply_to": {"event_id": "$up"}}
 THREAD = {"rel_type": "m.thread", "event_id": "$root"}

@@ -1,0 +1,218 @@
+"""Has this device signed by its owner: asks the homeserver what it knows, and uploads only what is missing."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from adapters.matrix.account.identity import Identity
+from adapters.matrix.account.signing import KeyPair, bare, is_signed, key_id, signed
+from adapters.matrix.events import Json
+from adapters.matrix.wire import Keys, Refused, Server
+
+log = logging.getLogger(__name__)
+
+QUERY = "/v3/keys/query"
+UPLOAD_KEYS = "/v3/keys/device_signing/upload"
+UPLOAD_SIGNATURES = "/v3/keys/signatures/upload"
+PASSWORD_STAGE = "m.login.password"  # noqa: S105
+
+State = Literal[
+    "signed",
+    "unsigned",
+    "foreign_keys",
+    "password_needed",
+    "password_wrong",
+    "password_not_taken",
+    "device_unknown",
+    "device_differs",
+    "refused",
+]
+REASONS: Mapping[State, str] = {
+    "signed": "This device is signed by its owner.",
+    "unsigned": "This device is not signed yet; `hearth run` does it when it starts.",
+    "foreign_keys": "The homeserver has other cross-signing keys for this account than Hearth: another program has set"
+    " them up, or Hearth's own were lost. They are not replaced unasked; `hearth matrix login --again` asks.",
+    "password_needed": "The homeserver wants the account's password before it takes cross-signing keys: run"
+    " `hearth matrix login --again`.",
+    "password_wrong": "The homeserver does not take this password for cross-signing keys.",
+    "password_not_taken": "The homeserver takes new cross-signing keys, but not by password. Allow it in the account's"
+    " settings in a browser (often called “reset identity”), then run `hearth matrix login --again`.",
+    "device_unknown": "The homeserver does not know this device's keys. If it stays so, run"
+    " `hearth matrix login --again`.",
+    "device_differs": "The homeserver has other keys for this device than its store: the store is another one, or"
+    " somebody has tampered with it. Nothing was signed; run `hearth matrix login --again` for a new device.",
+    "refused": "The homeserver did not take the signature of this device.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How this device stands with the homeserver. `detail` is what the homeserver said, where it said something."""
+
+    state: State
+    detail: str = ""
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether clients that deal with signed devices only deal with this one."""
+        return self.state == "signed"
+
+    def __str__(self) -> str:
+        return f"{REASONS[self.state]} ({self.detail})" if self.detail else REASONS[self.state]
+
+
+async def ensure(server: Server, keys: Keys, identity: Identity, password: str | None = None) -> Standing:
+    """See to it that the homeserver shows device -> self-signing key -> master key, ours all of them.
+
+    The device's own keys must have been uploaded, and `identity` saved. Keys of somebody else are replaced only with a
+    `password`. In order nothing but one query is sent. Raises Unsettled and LoggedOut.
+    """
+    try:
+        served = await _query(server)
+        fault = _device_fault(served.device, server, keys)
+        if fault is not None:
+            return Standing(fault)
+        if not served.has(identity):
+            if served.master and password is None:
+                return Standing("foreign_keys")
+            uploaded = await _upload_keys(server, identity, password)
+            if not uploaded.is_signed:
+                return uploaded
+        if is_signed(served.device, server.user_id, identity.self_signing.public):
+            return Standing("signed")
+        return await _sign_device(server, identity, served.device)
+    except Refused as error:
+        return Standing("refused", str(error))
+
+
+async def look(server: Server, identity: Identity) -> Standing:
+    """How the device stands, without changing anything or knowing its own keys. Raises Unsettled and LoggedOut."""
+    try:
+        served = await _query(server)
+    except Refused as error:
+        return Standing("refused", str(error))
+    if not served.device:
+        return Standing("device_unknown")
+    if not served.has(identity):
+        return Standing("foreign_keys" if served.master else "unsigned")
+    is_chained = is_signed(served.device, server.user_id, identity.self_signing.public)
+    return Standing("signed" if is_chained else "unsigned")
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What the homeserver has of our account; empty where it has nothing, or nonsense."""
+
+    device: Json
+    master: str
+    self_signing: Json
+    user_signing: Json
+
+    def has(self, identity: Identity) -> bool:
+        """Whether the keys are ours, and the master key vouches for the other two."""
+        user_id, master = identity.user_id, identity.master.public
+        ours = ((self.self_signing, identity.self_signing), (self.user_signing, identity.user_signing))
+        return self.master == master and all(
+            public_of(key) == pair.public and is_signed(key, user_id, master) for key, pair in ours
+        )
+
+
+async def _query(server: Server) -> _Served:
+    answer = await server.call("POST", QUERY, {"device_keys": {server.user_id: []}})
+    kinds = ("master_keys", "self_signing_keys", "user_signing_keys")
+    master, self_signing, user_signing = (inner(answer, kind, server.user_id) for kind in kinds)
+    device = inner(answer, "device_keys", server.user_id, server.device_id)
+    return _Served(device, public_of(master), self_signing, user_signing)
+
+
+def inner(value: Any, *path: str) -> Json:
+    """The object at a path, empty where there is none."""
+    for step in path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def public_of(key: Json) -> str:
+    """The public key in a cross-signing key as it is served; empty where there is none."""
+    return next((public for name, public in inner(key, "keys").items() if name == key_id(str(public))), "")
+
+
+def _device_fault(device: Json, server: Server, keys: Keys) -> State | None:
+    if not device:
+        return "device_unknown"
+    fingerprint = inner(device, "keys").get(f"ed25519:{server.device_id}")
+    named = (device.get("user_id"), device.get("device_id")) == (server.user_id, server.device_id)
+    return None if named and fingerprint == keys.fingerprint else "device_differs"
+
+
+def _key_objects(identity: Identity) -> dict[str, Any]:
+    """The three keys as they are uploaded, always in one form: Synapse does not take a master key in a second one."""
+    user_id = identity.user_id
+
+    def key(pair: KeyPair, usage: str) -> dict[str, Any]:
+        return {"user_id": user_id, "usage": [usage], "keys": {pair.key_id: pair.public}}
+
+    return {
+        "master_key": key(identity.master, "master"),
+        "self_signing_key": signed(key(identity.self_signing, "self_signing"), user_id, identity.master),
+        "user_signing_key": signed(key(identity.user_signing, "user_signing"), user_id, identity.master),
+    }
+
+
+async def _upload_keys(server: Server, identity: Identity, password: str | None) -> Standing:
+    body = _key_objects(identity)
+    try:
+        await server.call("POST", UPLOAD_KEYS, body)
+    except Refused as error:
+        if error.status != 401:
+            raise
+        if not _takes_password(error.body):
+            return Standing("password_not_taken")
+        if password is None:
+            return Standing("password_needed")
+        return await _upload_with_password(server, body, password, error.body.get("session"))
+    log.info("The cross-signing keys of %s are uploaded.", identity.user_id)
+    return Standing("signed")
+
+
+async def _upload_with_password(server: Server, body: Json, password: str, session: Any) -> Standing:
+    auth = {
+        "type": PASSWORD_STAGE,
+        "identifier": {"type": "m.id.user", "user": server.user_id},
+        "password": password,
+        **({"session": session} if isinstance(session, str) else {}),
+    }
+    try:
+        await server.call("POST", UPLOAD_KEYS, {**body, "auth": auth})
+    except Refused as error:
+        if error.status == 401 or error.code == "M_FORBIDDEN":
+            return Standing("password_wrong")
+        raise
+    log.info("The cross-signing keys of %s were replaced by Hearth's own.", server.user_id)
+    return Standing("signed")
+
+
+def _takes_password(body: Json) -> bool:
+    """Whether one of the ways that the homeserver offers (user-interactive authentication) is the password alone."""
+    flows = body.get("flows")
+    return isinstance(flows, list) and any(
+        isinstance(flow, Mapping) and flow.get("stages") == [PASSWORD_STAGE] for flow in flows
+    )
+
+
+async def _sign_device(server: Server, identity: Identity, device: Json) -> Standing:
+    """The answer is 200 even when nothing was accepted, and a signature in place of a bad one is skipped in silence:
+    success is that no failures are named, and that the signature is there.
+    """
+    user_id, device_id = server.user_id, server.device_id
+    body = {user_id: {device_id: signed(bare(device), user_id, identity.self_signing)}}
+    answer = await server.call("POST", UPLOAD_SIGNATURES, body)
+    failures = answer.get("failures")
+    if failures:
+        failure = inner(failures, user_id, device_id)
+        return Standing("refused", f"code {failure.get('errcode')}")
+    if not is_signed((await _query(server)).device, user_id, identity.self_signing.public):
+        return Standing("refused", "the signature did not arrive")
+    log.info("Device %s of %s is signed.", device_id, user_id)
+    return Standing("signed")

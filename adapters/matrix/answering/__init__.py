@@ -1,0 +1,1 @@
+"""Answers in rooms, at the pace that the homeserver allows."""

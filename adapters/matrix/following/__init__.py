@@ -1,0 +1,1 @@
+"""Follows what happens in rooms, over gaps and restarts."""

@@ -1,0 +1,1 @@
+"""Asks the homeserver, over HTTP."""

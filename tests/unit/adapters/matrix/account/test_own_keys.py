@@ -1,0 +1,103 @@
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from adapters.matrix.account import own_keys
+from adapters.matrix.account.identity import IdentityFile, new_identity
+from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
+from tests.fakes.key_server import BOT, PASSWORD, DeviceKeys, KeyServer
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> IdentityFile:
+    return IdentityFile(tmp_path, BOT, bytes(32))
+
+
+@pytest.fixture
+def server() -> KeyServer:
+    server = KeyServer()
+    server.add_device(DeviceKeys())
+    return server
+
+
+async def test_keys_are_on_the_disk_before_they_are_uploaded(server: KeyServer, file: IdentityFile) -> None:
+    own = await OwnKeys.open(server, DeviceKeys(), file)
+    assert file.load() == own.identity
+    assert server.calls == []
+    assert own.standing is None
+
+
+async def test_the_next_process_has_the_same_keys_and_uploads_nothing(server: KeyServer, file: IdentityFile) -> None:
+    first = await OwnKeys.open(server, DeviceKeys(), file)
+    assert (await first.check()).is_signed
+    server.calls.clear()
+    second = await OwnKeys.open(server, DeviceKeys(), file)
+    assert (await second.check()).is_signed
+    assert second.identity == first.identity
+    assert server.calls == ["query"]
+
+
+async def test_a_damaged_file_is_not_replaced(server: KeyServer, file: IdentityFile) -> None:
+    file.path.write_bytes(b"{}")
+    with pytest.raises(MatrixUnusable):
+        await OwnKeys.open(server, DeviceKeys(), file)
+    assert file.path.read_bytes() == b"{}"
+
+
+async def test_replaced_keys_are_saved_first_and_then_uploaded_with_the_password(
+    server: KeyServer, file: IdentityFile
+) -> None:
+    own = await OwnKeys.open(server, DeviceKeys(), file)
+    await own.check()
+    await own.verified_by("@ada:home")
+    old = own.identity
+    await own.replace()
+    assert file.load() == own.identity != old
+    assert own.verifiers == ()
+    assert (await own.check()).state == "foreign_keys"
+    assert (await own.check(PASSWORD)).is_signed
+
+
+async def test_who_has_verified_us_is_known_after_a_restart(server: KeyServer, file: IdentityFile) -> None:
+    own = await OwnKeys.open(server, DeviceKeys(), file)
+    await own.verified_by("@ada:home")
+    again = await OwnKeys.open(server, DeviceKeys(), file)
+    assert [each.user_id for each in again.verifiers] == ["@ada:home"]
+    assert again.verifiers[0].at.tzinfo is not None
+
+
+async def test_what_changed_is_logged_once(
+    server: KeyServer, file: IdentityFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.save(new_identity(BOT))
+    own = await OwnKeys.open(server, DeviceKeys(), file)
+    await own.check()
+    caplog.clear()
+    server.keys = {}
+    await own.replace()
+    await (await OwnKeys.open(server, DeviceKeys(2), file)).check()
+    levels = {record.levelno for record in caplog.records}
+    assert levels == {logging.WARNING}
+    await own.check()
+    caplog.clear()
+    await own.check()
+    assert caplog.records == []
+
+
+async def test_checks_go_on_while_the_server_is_away_and_end_when_it_logs_us_out(
+    server: KeyServer, file: IdentityFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_keys, "CHECKED_EVERY_S", 0.0)
+    monkeypatch.setattr(own_keys, "TRIED_AGAIN_S", 0.0)
+    own = await OwnKeys.open(server, DeviceKeys(), file)
+    server.refusing["query"] = Unsettled("status 502")
+    keeping = asyncio.create_task(own.keep())
+    async with asyncio.timeout(5):
+        while own.standing is None or not own.standing.is_signed:
+            await asyncio.sleep(0)
+        server.refusing["query"] = LoggedOut(soft=False)
+        with pytest.raises(LoggedOut):
+            await keeping

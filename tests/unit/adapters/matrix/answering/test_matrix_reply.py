@@ -1,0 +1,305 @@
+"""An answer on Matrix, over a room in memory."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from adapters.matrix.answering import budget as budget_module
+from adapters.matrix.answering import reply as reply_module
+from adapters.matrix.answering.bucket import Bucket
+from adapters.matrix.answering.budget import Budget
+from adapters.matrix.answering.reply import MatrixReply
+from adapters.matrix.limits import EDITS
+from adapters.matrix.wire import Limited, Unsettled
+from bot.core.errors import ReplyFailed
+from bot.core.events import Attachment, Closing, PostedPart, Source, Timings
+from knowledge.passages import Place
+from tests.fakes.matrix_place import MemoryRoom
+
+QUESTION = "$question"
+TOOK_TIME = Timings(total_s=1.0)
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.parts: list[PostedPart] = []
+
+    async def record(self, part: PostedPart) -> None:
+        self.parts.append(part)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(budget_module, "FLUENT_S", 1e-9)
+    monkeypatch.setattr(budget_module, "LONG_ANSWER_S", 1e-9)
+
+
+def lifted() -> Budget:
+    bucket = Bucket()
+    bucket.lifted = True
+    return Budget(bucket)
+
+
+async def begun(room: MemoryRoom, notes: Notes | None = None, attempt: int = 1) -> MatrixReply:
+    notes = notes or Notes()
+    reply = MatrixReply(QUESTION, room, lifted())
+    await reply.open(attempt, tuple(notes.parts), notes.record)
+    return reply
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_the_question_is_read_and_typing_shown_at_once_and_until_the_end() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    assert (room.begins, room.rests) == (1, 0)
+    await reply.append("The key is here. And")
+    await settled()
+    assert room.texts() == ["The key is here. And"]
+    assert room.rests == 0
+    await reply.finish(Closing("The key is here."))
+    assert room.rests == 1
+
+
+async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    for number in range(500):
+        await reply.append(f"Line {number}.\n")
+    await reply.finish(Closing("All said."))
+    assert room.texts() == ["All said."]
+    assert room.requests.count("edit") <= 2
+
+
+async def test_a_reply_has_no_more_edits_than_a_room_can_bear() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.append("It is here. ")
+    await until(lambda: room.requests == ["send"])
+    for number in range(EDITS - budget_module.KEPT_EDITS):
+        await reply.append(f"Line {number}. ")
+        await until(lambda: room.requests.count("edit") == number + 1)  # noqa: B023 - awaited within the round
+    await reply.append("One more. ")
+    await asyncio.sleep(0.05)
+    await reply.finish(Closing("All said."))
+    assert room.texts() == ["All said."]
+    assert room.requests.count("edit") == EDITS - budget_module.KEPT_EDITS + 1
+
+
+async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    for told in range(reply_module.PLACES_TOLD + 1):
+        await reply.waiting(12 - told, 20.0, f"You are number {12 - told}.")
+        await until(lambda: len(room.history) == told + 1)  # noqa: B023 - awaited within the round
+    await reply.waiting(2, 20.0, "You are number 2.")
+    await asyncio.sleep(0.02)
+    assert room.texts() == ["You are number 8."]
+    assert [part.notice for part in room.parts.values()] == [True]
+    await reply.append("Shelf Heron. ")
+    await until(lambda: room.texts() == ["Shelf Heron. "])
+    assert [part.notice for part in room.parts.values()] == [False]
+    await reply.finish(Closing("Shelf Heron.", timings=TOOK_TIME))
+    assert room.texts() == ["Shelf Heron."]
+    assert room.requests.count("send") == 1
+
+
+@pytest.mark.parametrize(("timings", "notice"), [(Timings(), True), (TOOK_TIME, False)])
+async def test_answers_are_messages_and_what_commands_say_are_notices(timings: Timings, notice: bool) -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.finish(Closing("Shelf Heron.", timings=timings))
+    assert [part.notice for part in room.parts.values()] == [notice]
+
+
+async def test_a_failure_without_text_is_a_notice_and_below_an_answer_it_is_part_of_it() -> None:
+    room = MemoryRoom()
+    await (await begun(room)).fail("The model stopped.")
+    (told,) = room.parts.values()
+    assert (told.below, told.notice, told.small) == ("The model stopped.", True, False)
+    other = MemoryRoom()
+    reply = await begun(other)
+    await reply.append("The drive is")
+    await reply.fail("The model stopped.")
+    (told,) = other.parts.values()
+    assert (told.text, told.below, told.notice, told.small) == ("The drive is", "The model stopped.", False, False)
+
+
+async def test_sources_and_note_are_small_lines_below() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    source = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",), page=3), "text", 0.9)
+    await reply.finish(Closing("On shelf Heron [1].", (source,), "Cut short.", TOOK_TIME))
+    (part,) = room.parts.values()
+    assert part.below == "Cut short.\n[1] Disks › Backup › p. 3 (handbook)"
+    assert part.small
+
+
+async def test_pictures_come_once_after_the_text() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    chart = Attachment("chart.png", "image/png", b"png")
+    room.losses = [Unsettled(), Unsettled(), Unsettled()]
+    await reply.finish(Closing("Up for a day.", pictures=(chart, chart)))
+    assert room.texts() == ["Up for a day."]
+    assert list(room.pictures.values()) == [chart, chart]
+    again = await begun(room, attempt=2)
+    await again.finish(Closing("Up for a day.", pictures=(chart, chart)))
+    assert len(room.pictures) == 2
+
+
+async def test_what_does_not_reach_the_homeserver_for_a_while_is_sent_in_the_end() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    room.failures = [Unsettled() for _ in range(5)]
+    await reply.append("The key is here. ")
+    await settled()
+    await reply.finish(Closing("The key is here."))
+    assert room.texts() == ["The key is here."]
+
+
+async def test_a_post_whose_outcome_is_unknown_shows_the_newest_text_in_the_end() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    room.losses = [Unsettled()]
+    await reply.append("The key is here. ")
+    await until(lambda: not room.losses)
+    await reply.finish(Closing("The key hangs by the door."))
+    assert room.texts() == ["The key hangs by the door."]
+    assert len(room.parts) == 1
+
+
+async def test_edits_whose_outcome_is_unknown_never_hide_a_newer_text() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.append("One. ")
+    await settled()
+    for word in ("Two. ", "Three. ", "Four. "):
+        room.losses = [Unsettled()]
+        await reply.append(word)
+        await settled()
+    await reply.finish(Closing("One. Two."))
+    assert room.texts() == ["One. Two."]
+
+
+async def test_a_refusal_by_the_limit_is_waited_out_and_the_newest_text_posted() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    room.failures = [Limited(0.01)]
+    await reply.append("The key is here. ")
+    await settled()
+    await reply.append("By the door. ")
+    await reply.finish(Closing("The key is here. By the door."))
+    assert room.history == ["The key is here. By the door."]
+
+
+async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> None:
+    room, notes = MemoryRoom(), Notes()
+    reply = await begun(room, notes)
+    long = "word " * 9000
+    await reply.finish(Closing(long))
+    assert "".join(room.texts()).split() == long.split()
+    assert len(room.parts) == len(notes.parts) == 4
+    assert [part.first for part in room.parts.values()] == [True, False, False, False]
+    again = await begun(room, notes, attempt=2)
+    await again.finish(Closing("Short."))
+    assert room.texts() == ["Short."]
+
+
+async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once() -> None:
+    room = MemoryRoom()
+    first = await begun(room)
+    await first.finish(Closing("The first."))
+    room.transactions.clear()
+    room.failures = [Unsettled(), Unsettled()]
+    again = await begun(room, Notes(), attempt=2)
+    await again.finish(Closing("The second."))
+    assert room.texts() == ["The second."]
+
+
+async def test_a_post_that_is_known_already_is_edited_into_the_newest_text() -> None:
+    room = MemoryRoom()
+    first = await begun(room)
+    await first.finish(Closing("The first."))
+    hidden, room.parts = room.parts, {}
+    again = await begun(room, Notes(), attempt=2)
+    room.parts = hidden
+    await again.finish(Closing("The second."))
+    assert room.texts() == ["The second."]
+
+
+async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
+    room, opened, budget = MemoryRoom(), set[MatrixReply](), lifted()
+    reply = MatrixReply(QUESTION, room, budget, opened)
+    await reply.open(1, (), Notes().record)
+    assert opened == {reply}
+    room.refuses_with = "The room does not exist any more."
+    with pytest.raises(ReplyFailed):
+        await reply.finish(Closing("Shelf Heron."))
+    assert opened == set()
+    assert room.rests == 1
+
+
+async def test_being_thrown_out_in_the_middle_stops_the_making_of_the_answer() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.append("The key is here. ")
+    await settled()
+    room.refuses_with = "Hearth was removed."
+    await reply.append("It hangs on a hook. ")
+    await settled()
+    with pytest.raises(ReplyFailed, match="removed"):
+        await reply.append("By the door.")
+    assert room.rests == 1
+
+
+async def test_starting_over_keeps_the_message() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.append("The first. ")
+    await settled()
+    await reply.replace("")
+    await reply.working()
+    await settled()
+    await reply.append("The second.")
+    await reply.finish(Closing("The second."))
+    assert room.texts() == ["The second."]
+    assert room.requests.count("send") == 1
+
+
+async def test_an_abandoned_reply_shows_no_more_and_leaves_what_is_there() -> None:
+    room, opened = MemoryRoom(), set[MatrixReply]()
+    reply = MatrixReply(QUESTION, room, lifted(), opened)
+    await reply.open(1, (), Notes().record)
+    await reply.append("The first. ")
+    await settled()
+    await reply.abandon()
+    await settled()
+    assert room.texts() == ["The first. "]
+    assert opened == set()
+
+
+async def test_a_cancelled_finish_types_no_longer_and_its_text_still_arrives() -> None:
+    room, opened = MemoryRoom(), set[MatrixReply]()
+    reply = MatrixReply(QUESTION, room, lifted(), opened)
+    await reply.open(1, (), Notes().record)
+    finishing = asyncio.create_task(reply.finish(Closing("The end.")))
+    await asyncio.sleep(0)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+    await settled()
+    assert room.texts() == ["The end."]
+    assert room.rests == 1
+    assert opened == {reply}

@@ -1,0 +1,128 @@
+"""What a room's state says of it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.matrix.device.rooms import ABOVE_ALL, STATE_TYPES, KnownRoom
+from adapters.matrix.events import Event
+
+ROOM, ANA, BEN = "!room", "@ana:home", "@ben:home"
+
+
+def state(kind: str, content: Any, key: str = "", sender: str = ANA) -> Event:
+    return Event(ROOM, "$1", sender, kind, content, state_key=key)
+
+
+def room(*events: Event) -> KnownRoom:
+    known = KnownRoom(ROOM)
+    for event in events:
+        known.apply(event)
+    return known
+
+
+def member(user: str, membership: str, name: str = "") -> Event:
+    return state("m.room.member", {"membership": membership, "displayname": name}, user, user)
+
+
+def test_counts_come_from_the_summary_until_everybody_is_known() -> None:
+    known = room(member(ANA, "join"))
+    assert known.view().members is None
+    known.summarise({"m.joined_member_count": 4, "m.invited_member_count": 1})
+    assert known.view().members == 5
+    known.summarise({"m.joined_member_count": 3})
+    assert known.view().members == 4
+    known.gather([member(ANA, "join"), member(BEN, "invite"), member("@gone:home", "ban")])
+    assert known.view().members == 2 and known.view().is_direct
+    known.apply(member(BEN, "leave"))
+    assert known.view().members == 1
+
+
+def test_encryption_once_on_stays_on() -> None:
+    known = room(state("m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"}))
+    known.apply(state("m.room.encryption", {}))
+    assert known.view().encrypted
+    assert room(state("m.room.encryption", {"algorithm": 7})).view().encrypted
+
+
+def test_how_long_a_session_serves_is_the_rooms_choice_within_reason() -> None:
+    known = room(state("m.room.encryption", {"rotation_period_msgs": 3, "rotation_period_ms": 7_200_000}))
+    assert (known.rotation_messages, known.rotation_s) == (3, 7200)
+    known = room(state("m.room.encryption", {"rotation_period_msgs": -1, "rotation_period_ms": 1}))
+    assert (known.rotation_messages, known.rotation_s) == (1, 3600)
+    known = room(state("m.room.encryption", {"rotation_period_msgs": 10**9, "rotation_period_ms": 10**15}))
+    assert (known.rotation_messages, known.rotation_s) == (10_000, 7 * 24 * 3600)
+
+
+def test_only_events_with_an_empty_key_are_the_rooms_state() -> None:
+    known = room(
+        state("m.room.name", {"name": "Kitchen"}),
+        state("m.room.name", {"name": "Forged"}, key="x"),
+        Event(ROOM, "$2", BEN, "m.room.name", {"name": "Message"}),
+    )
+    assert known.view().name == "Kitchen"
+
+
+def test_without_a_name_it_is_called_by_its_alias() -> None:
+    known = room(state("m.room.canonical_alias", {"alias": "#kitchen:home"}))
+    assert known.view().name == "#kitchen:home"
+
+
+@pytest.mark.parametrize(("version", "power"), [("11", 50), ("12", ABOVE_ALL), (None, 50)])
+def test_creators_stand_above_all_in_new_rooms(version: str | None, power: int) -> None:
+    create = {"room_version": version, "additional_creators": [BEN, 7]}
+    view = room(
+        state("m.room.create", create), state("m.room.power_levels", {"users": {ANA: 50}, "users_default": 5})
+    ).view()
+    assert view.power_of(ANA) == power
+    assert view.power_of(BEN) == (ABOVE_ALL if version == "12" else 5)
+    assert view.power_of("@carol:home") == 5
+
+
+def test_without_power_levels_the_creator_alone_has_power() -> None:
+    view = room(state("m.room.create", {"room_version": "10"})).view()
+    assert (view.power_of(ANA), view.power_of(BEN)) == (100, 0)
+
+
+def test_power_levels_of_odd_types_give_no_power() -> None:
+    levels = {"users": {ANA: "100", BEN: True, "@x:home": [1]}, "users_default": {}}
+    view = room(state("m.room.power_levels", levels)).view()
+    assert (view.power_of(ANA), view.power_of(BEN), view.power_of("@x:home")) == (100, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("visibility", "readers"), [("joined", {ANA}), ("invited", {ANA, BEN}), ("shared", {ANA, BEN})]
+)
+def test_the_invited_get_keys_where_they_may_read(visibility: str, readers: set[str]) -> None:
+    known = room(
+        member(ANA, "join"),
+        member(BEN, "invite"),
+        state("m.room.history_visibility", {"history_visibility": visibility}),
+    )
+    assert known.readers() == readers
+
+
+def test_an_open_history_is_told() -> None:
+    known = room(state("m.room.history_visibility", {"history_visibility": "world_readable"}))
+    assert known.view().open_history
+
+
+@given(
+    st.sampled_from(STATE_TYPES),
+    st.dictionaries(
+        st.sampled_from(["membership", "users", "name", "alias", "room_version", "displayname", "users_default"]),
+        st.none()
+        | st.integers()
+        | st.text(max_size=3)
+        | st.lists(st.integers())
+        | st.dictionaries(st.text(), st.floats()),
+    ),
+)
+def test_nothing_in_it_raises(kind: str, content: dict[str, Any]) -> None:
+    known = room(state(kind, content))
+    known.summarise(content)
+    known.summarise([content])
+    known.readers()
+    known.view()

@@ -1,0 +1,73 @@
+"""What was read on Matrix is known after a restart."""
+
+import stat
+from pathlib import Path
+
+from adapters.matrix.following.marks import FILE, ROOMS_KEPT, Marks, Unread, put
+
+
+async def opened(folder: Path) -> Marks:
+    marks = Marks(folder)
+    await marks.load()
+    return marks
+
+
+async def test_everything_outlives_the_process_in_a_private_file(tmp_path: Path) -> None:
+    marks = await opened(tmp_path)
+    assert marks.is_new
+    marks.advance("s7")
+    marks.see("!a:x", "$1")
+    marks.own("$root")
+    marks.note_limits(lifted=True)
+    marks.kept.invitations["!b:x"] = "@ana:x"
+    marks.kept.unread["$2"] = Unread(room_id="!a:x", session_id="S")
+    marks.save_soon()
+    await marks.close()
+    assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
+    again = await opened(tmp_path)
+    assert again.kept == marks.kept
+    assert again.kept.lifted
+    assert again.owns("$root")
+    assert not again.owns("$other")
+    assert not again.is_new
+    await again.close()
+
+
+async def test_a_room_that_was_left_is_forgotten_with_what_waited_in_it(tmp_path: Path) -> None:
+    marks = await opened(tmp_path)
+    for room_id in ("!a:x", "!b:x"):
+        marks.see(room_id, "$1")
+        marks.kept.welcomes[room_id] = "@ana:x"
+        marks.kept.unread[f"$in {room_id}"] = Unread(room_id=room_id, session_id="S")
+    marks.forget("!a:x")
+    assert list(marks.kept.seen) == list(marks.kept.welcomes) == ["!b:x"]
+    assert list(marks.kept.unread) == ["$in !b:x"]
+    await marks.close()
+
+
+async def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
+    for content in ("{", "[]", '{"seen": 7}', '{"token": null}', '{"unread": {"$1": 2}}', "\udcff"):
+        (tmp_path / FILE).write_bytes(content.encode("utf-8", "surrogateescape"))
+        marks = await opened(tmp_path)
+        assert marks.is_new
+        await marks.close()
+
+
+async def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    marks = await opened(tmp_path / "file")
+    marks.advance("s1")
+    await marks.close()
+    assert marks.kept.token == "s1"
+
+
+async def test_the_oldest_goes_when_there_are_too_many(tmp_path: Path) -> None:
+    kept = {"a": 1, "b": 2}
+    put(kept, "a", 3, 2)
+    put(kept, "c", 4, 2)
+    assert kept == {"a": 3, "c": 4}
+    marks = await opened(tmp_path)
+    for number in range(ROOMS_KEPT + 1):
+        marks.see(f"!{number}:x", "$1")
+    assert len(marks.kept.seen) == ROOMS_KEPT
+    await marks.close()

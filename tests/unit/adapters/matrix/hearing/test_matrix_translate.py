@@ -1,0 +1,158 @@
+"""A message of Matrix as the core takes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from adapters.matrix.events import Event, Room
+from adapters.matrix.hearing.context import Enclosed
+from adapters.matrix.hearing.translate import Place, is_admin, question_of, seen, text_of, us_in
+from adapters.matrix.settings import MatrixSettings
+from bot.core.events import Message
+
+HEARTH, ANA, EVE, ROOM = "@hearth:home.example", "@ana:home.example", "@eve:far.example", "!kitchen:home.example"
+KITCHEN = Room(ROOM, members=5, names={ANA: "Ana", HEARTH: "Hearth"})
+DIRECT = Room(ROOM, members=2, names={ANA: "Ana"})
+THREAD = {"m.relates_to": {"rel_type": "m.thread", "event_id": "$root"}}
+
+
+def event(body: str = "Hearth: where?", sender: str = ANA, **content: Any) -> Event:
+    return Event(ROOM, "$asked", sender, "m.room.message", {"msgtype": "m.text", "body": body, **content}, 1_500)
+
+
+def place(room: Room = KITCHEN, **settings: Any) -> Place:
+    return Place(room, us_in(room, HEARTH), MatrixSettings.model_validate(settings), "!")
+
+
+def asked(said: Event, where: Place, **more: Any) -> Message:
+    return question_of(said, where, Enclosed(), **more)
+
+
+def test_a_question_in_a_room() -> None:
+    message = asked(event(), place())
+    assert (message.conversation, message.event_id, message.text) == (f"matrix:{ROOM}", "$asked", "where?")
+    assert (message.author.id, message.author.name, message.author.is_admin) == (f"matrix:{ANA}", "Ana", False)
+    assert message.audience.names == {f"matrix:{ROOM}"}
+    assert not message.audience.private
+    assert message.sent_at == 1.5
+    assert message.platform_data == {"room": ROOM, "question": "$asked", "author": ANA}
+
+
+def test_only_in_a_direct_chat_that_nobody_else_can_read_is_an_answer_private() -> None:
+    private = asked(event(), place(DIRECT)).audience
+    assert private.private
+    assert private.names == {f"matrix:{ROOM}", f"matrix:user:{ANA}", "matrix:server:home.example"}
+    for room in (
+        KITCHEN,
+        Room(ROOM, members=None),
+        Room(ROOM, members=1),
+        Room(ROOM, members=3),
+        Room(ROOM, members=2, open_history=True),
+    ):
+        assert asked(event(), place(room)).audience.names == {f"matrix:{ROOM}"}
+        assert not asked(event(), place(room)).audience.private
+
+
+def test_a_thread_is_a_conversation_of_its_own() -> None:
+    message = asked(event(**THREAD), place(answer_in_thread=True))
+    assert message.conversation == f"matrix:{ROOM}#$root"
+    assert message.platform_data["thread"] == "$root"
+
+
+@pytest.mark.parametrize(
+    ("body", "room", "opens"),
+    [
+        ("Hearth: where?", KITCHEN, True),
+        ("!ask where?", KITCHEN, True),
+        ("!ASK where?", KITCHEN, True),
+        ("!stop", KITCHEN, False),
+        ("Hearth: !sources", KITCHEN, False),
+        ("where?", DIRECT, False),
+    ],
+)
+def test_a_question_opens_a_thread_where_the_admin_wants_that(body: str, room: Room, opens: bool) -> None:
+    message = asked(event(body), place(room, answer_in_thread=True))
+    assert message.platform_data.get("thread", "") == ("$asked" if opens else "")
+    assert message.conversation == (f"matrix:{ROOM}#$asked" if opens else f"matrix:{ROOM}")
+
+
+def test_commands_reach_the_core_as_they_were_written() -> None:
+    assert asked(event("Hearth: stats"), place()).text == "stats"
+    assert asked(event("!forget conversation"), place()).text == "!forget conversation"
+    assert seen(event("\u200b!stats"), place()).begins_command
+    assert not seen(event("stats!"), place()).begins_command
+    assert not seen(event("x"), Place(KITCHEN, us_in(KITCHEN, HEARTH), MatrixSettings(), "")).begins_command
+
+
+@pytest.mark.parametrize(
+    ("user", "room", "settings", "admin"),
+    [
+        (ANA, KITCHEN, {"admin_users": [ANA]}, True),
+        (EVE, KITCHEN, {"admin_users": [ANA]}, False),
+        (ANA, Room(ROOM, powers={ANA: 100}), {"admin_rooms": [ROOM]}, True),
+        (ANA, Room(ROOM, powers={ANA: 99}), {"admin_rooms": [ROOM]}, False),
+        (ANA, Room(ROOM, powers={ANA: 50}), {"admin_rooms": [ROOM], "admin_power": 50}, True),
+        (EVE, Room(ROOM, powers={EVE: 100}), {}, False),
+        (EVE, Room(ROOM, powers={EVE: 100}), {"admin_rooms": ["!other:home.example"]}, False),
+        (EVE, Room(ROOM, powers={ANA: 100}), {"admin_rooms": [ROOM]}, False),
+    ],
+)
+def test_power_makes_an_admin_only_in_rooms_that_the_admin_named(
+    user: str, room: Room, settings: Mapping[str, Any], admin: bool
+) -> None:
+    assert is_admin(MatrixSettings.model_validate(settings), room, user) is admin
+    assert asked(event(sender=user), place(room, **settings)).author.is_admin is admin
+
+
+def test_asked_again_it_is_the_question_of_who_points_at_it() -> None:
+    message = asked(event(), place(DIRECT, admin_users=[EVE]), asker=EVE, thread="$t")
+    assert (message.author.id, message.author.is_admin) == (f"matrix:{EVE}", True)
+    assert f"matrix:user:{EVE}" in message.audience.names
+    assert message.platform_data == {"room": ROOM, "question": "$asked", "author": EVE, "thread": "$t"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"msgtype": "m.text", "body": "hi"}, True),
+        ({"msgtype": "m.emote", "body": "wonders"}, True),
+        ({"msgtype": "m.file", "body": "a.pdf"}, True),
+        ({"msgtype": "m.notice", "body": "hi"}, False),
+        ({"msgtype": "m.server_notice", "body": "hi"}, False),
+        ({"msgtype": "m.location", "body": "here"}, False),
+        ({"msgtype": "m.key.verification.request", "body": "hi"}, False),
+        ({"msgtype": "m.text", "body": " \u200b\n"}, False),
+        ({"msgtype": "m.text"}, False),
+        ({"msgtype": ["m.text"], "body": "hi"}, False),
+        ({"body": "hi"}, False),
+        ({}, False),
+        ({"msgtype": "m.text", "body": "hi", "m.relates_to": {"rel_type": "m.replace", "event_id": "$x"}}, False),
+    ],
+)
+def test_what_people_say(content: dict[str, Any], said: bool) -> None:
+    assert seen(Event(ROOM, "$e", ANA, "m.room.message", content), place()).is_said is said
+
+
+def test_state_and_other_kinds_are_not_said() -> None:
+    content = {"msgtype": "m.text", "body": "hi"}
+    assert not seen(Event(ROOM, "$e", ANA, "m.room.message", content, state_key=""), place()).is_said
+    assert not seen(Event(ROOM, "$e", ANA, "m.sticker", content), place()).is_said
+
+
+def test_what_a_bridge_copies_is_an_echo_and_we_are_known() -> None:
+    assert seen(event(**{"fi.mau.double_puppet_source": "mautrix-discord"}), place()).is_echo
+    assert not seen(event(), place()).is_echo
+    assert seen(event(sender=HEARTH), place()).is_ours
+
+
+def test_of_a_file_the_caption_is_said() -> None:
+    named = {"msgtype": "m.file", "filename": "a.pdf", "url": "mxc://x/y"}
+    assert text_of({**named, "body": "Hearth: what is this?"}) == "Hearth: what is this?"
+    assert text_of({**named, "body": "a.pdf"}) == ""
+    assert text_of({"msgtype": "m.file", "body": "!stats.pdf"}) == ""
+
+
+@pytest.mark.parametrize("sent_ms", [-1, 10**400])
+def test_a_time_that_is_none_counts_as_never(sent_ms: int) -> None:
+    assert asked(Event(ROOM, "$e", ANA, "m.room.message", {}, sent_ms), place()).sent_at == 0
