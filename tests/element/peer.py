@@ -146,7 +146,7 @@ class Peer(Client):
 
     async def verify(self, user_id: str, device_id: str = "", room: str = "") -> Verification:
         """Ask somebody to verify each other: in a room, or one of their devices. It goes on as they answer."""
-        number = await self._node.call("verify", user=user_id, device=device_id, room=room)
+        number: int = await self._node.call("verify", user=user_id, device=device_id, room=room)
         return self.verifications[number]
 
     async def reaches(self, verification: Verification, phase: str, timeout_s: float = WAIT_S) -> None:

@@ -63,6 +63,7 @@ class Capture:
         self.url = ""
         self._news = asyncio.Condition()
         self._late: set[asyncio.Task[None]] = set()
+        self._session: aiohttp.ClientSession
 
     @classmethod
     @asynccontextmanager

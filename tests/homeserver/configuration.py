@@ -34,7 +34,7 @@ def write(folder: Path, port: int, lifted: bool, settings: Mapping[str, Any]) ->
     logging, main = folder / "logging.yaml", folder / "homeserver.yaml"
     logging.write_text(json.dumps(_logging(folder / "homeserver.log")), encoding="utf-8")
     limits = _ALWAYS_LIFTED | (_LIFTED if lifted else {})
-    content = _settings(folder, port, secret) | {"log_config": str(logging)} | limits | settings
+    content = _settings(folder, port, secret) | {"log_config": str(logging)} | limits | dict(settings)
     main.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return main, secret
 
