@@ -9,7 +9,7 @@ from typing import TypeVar
 from adapters.matrix.wire import Limited, Unsettled
 
 FIRST_S = 1.0
-LONGEST_S = 60.0
+LONGEST_S = 30.0
 TRIES = 20
 """With pauses of up to a minute: a server may be away for a quarter of an hour."""
 
