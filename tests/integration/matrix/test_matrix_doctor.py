@@ -101,7 +101,7 @@ async def test_a_device_that_was_logged_out_is_a_problem_with_what_to_do(house: 
     await homeserver.log_out(house.account)
     ((name, status, sentence),) = await house.told()
     assert (name, status) == ("matrix", "problem")
-    assert "run `hearth matrix login`" in sentence
+    assert "`hearth matrix login --again`" in sentence
 
 
 async def test_a_token_of_another_device_is_a_problem(house: House) -> None:
