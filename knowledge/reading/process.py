@@ -91,7 +91,11 @@ class ReadingProcess:
         """Kill the process and wait for its end; its exit status, negative for a signal, None when it will not die."""
         with suppress(ProcessLookupError):
             self._process.kill()
-        return await self._ended()
+        status = await self._ended()
+        # What it wrote and nobody read would keep its pipe open; asyncio has no public way to close that.
+        transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]
+        transport.close()
+        return status
 
     async def close(self) -> None:
         """Let the process end by itself, or else kill it."""
