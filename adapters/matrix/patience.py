@@ -11,14 +11,15 @@ from adapters.matrix.wire import Limited, Unsettled
 FIRST_S = 1.0
 LONGEST_S = 30.0
 TRIES = 20
-"""With pauses of up to a minute: a server may be away for a quarter of an hour."""
+"""With pauses of up to half a minute: a server may be away for some minutes."""
 
 Value = TypeVar("Value")
 
 
 def pause_s(failures: int, error: Exception | None = None) -> float:
-    """Seconds to wait after so many failures in a row (1 or more): doubled each time up to a minute, and up to half of
-    it left to chance, so that many do not come back at once. What the homeserver asks for counts, where it is longer.
+    """Seconds to wait after so many failures in a row (1 or more): doubled each time up to `LONGEST_S`, and up to
+    half of it left to chance, so that many do not come back at once. What the homeserver asks for counts, where it is
+    longer.
     """
     doubled = min(LONGEST_S, FIRST_S * 2.0 ** min(failures - 1, 10))
     paused = doubled * random.uniform(0.5, 1.0)  # noqa: S311 - spread, nothing secret

@@ -9,8 +9,9 @@ from functools import partial
 from adapters.matrix.answering.budget import Budget
 from adapters.matrix.background import Background
 from adapters.matrix.events import Departure, Event, Invitation
-from adapters.matrix.following.marks import Marks, put
+from adapters.matrix.following.marks import Marks
 from adapters.matrix.following.notices import Notices
+from adapters.matrix.newest import put
 from adapters.matrix.patience import patiently, pause_s
 from adapters.matrix.places import server_of
 from adapters.matrix.settings import MatrixSettings

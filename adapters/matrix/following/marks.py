@@ -1,17 +1,15 @@
 """Remembers, over restarts, how far Matrix was read and what is still to be done about it; no texts."""
 
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from adapters.matrix.newest import put
 from adapters.notebook import Notebook
 
 FILE = "marks.json"
 ROOMS_KEPT = 5000
 THREADS_KEPT = 2000
-
-Value = TypeVar("Value")
 
 
 class Unread(BaseModel):
@@ -42,14 +40,6 @@ class Kept(BaseModel):
     unread: dict[str, Unread] = {}
     told: dict[str, float] = {}
     lifted: bool = False
-
-
-def put(mapping: dict[str, Value], key: str, value: Value, most: int) -> None:
-    """Add an entry as the newest; the oldest goes when there are too many."""
-    mapping.pop(key, None)
-    mapping[key] = value
-    while len(mapping) > most:
-        del mapping[next(iter(mapping))]
 
 
 class Marks:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from adapters.matrix.background import Background
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.following.marks import Marks, Unread, put
+from adapters.matrix.following.marks import Marks, Unread
 from adapters.matrix.following.notices import Notices
+from adapters.matrix.newest import put
 from adapters.matrix.patience import patiently
 from adapters.matrix.relations import relation_of
 from adapters.matrix.settings import MatrixSettings

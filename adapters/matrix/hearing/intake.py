@@ -8,10 +8,11 @@ from dataclasses import replace
 from adapters.matrix.events import Event
 from adapters.matrix.hearing.addressing import Seen, Unheard, judge
 from adapters.matrix.hearing.context import Context, Enclosed
-from adapters.matrix.hearing.ours import Ours, Threads, keep, patiently
+from adapters.matrix.hearing.ours import KEPT, Ours, Threads, patiently
 from adapters.matrix.hearing.people import Names
 from adapters.matrix.hearing.reactions import Reactions
 from adapters.matrix.hearing.translate import Place, question_of, seen, spoken_in, us_in, wants_context
+from adapters.matrix.newest import put
 from adapters.matrix.relations import MESSAGE, REACTION, REDACTION, edited, redacted_by, relation_of
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.wire import Wire
@@ -95,7 +96,7 @@ class Intake:
         if (reason := judge(found, self._settings)) is not None:
             log.debug("Event %s is left alone: %s.", event.event_id, reason)
             if reason is Unheard.NOT_ADDRESSED:
-                keep(self._passed, event.event_id, time.monotonic())
+                put(self._passed, event.event_id, time.monotonic(), KEPT)
             return None
         thread = relation_of(event.content).thread
         if thread and found.mentions_us:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from adapters.matrix.events import Event
 from adapters.matrix.hearing.pills import Us, means
 from adapters.matrix.hearing.plain import written
+from adapters.matrix.newest import put
 from adapters.matrix.patience import pause_s
 from adapters.matrix.relations import MESSAGE, THREAD, relation_of
 from adapters.matrix.wire import Refused, Unsettled, Wire
@@ -49,7 +50,7 @@ class Ours:
     def note(self, event: Event) -> None:
         """A message has come by."""
         ours = event.sender == self._wire.user_id
-        keep(self._written, event.event_id, ours)
+        put(self._written, event.event_id, ours, KEPT)
         if ours and (root := relation_of(event.content).thread):
             self.own(root)
 
@@ -63,7 +64,7 @@ class Ours:
             event = await patiently(lambda: self._wire.event(room_id, event_id))
             if event is None:
                 return False
-            keep(self._written, event_id, event.sender == self._wire.user_id)
+            put(self._written, event_id, event.sender == self._wire.user_id, KEPT)
         return self._written[event_id]
 
     async def takes_part(self, room_id: str, thread_root: str, us: Us) -> bool:
@@ -76,7 +77,7 @@ class Ours:
         if found:
             self.own(thread_root)
         elif found is not None:
-            keep(self._foreign, thread_root, None)
+            put(self._foreign, thread_root, None, KEPT)
         return bool(found)
 
     async def _look(self, room_id: str, thread_root: str, us: Us) -> bool:
@@ -101,11 +102,3 @@ async def patiently(ask: Callable[[], Awaitable[Found]]) -> Found | None:
     except Refused as error:
         log.debug("What a message refers to is out of reach: %s", error)
     return None
-
-
-def keep(kept: dict[str, Found], key: str, value: Found) -> None:
-    """Remember something as the newest; the oldest goes when there is too much."""
-    kept.pop(key, None)
-    kept[key] = value
-    while len(kept) > KEPT:
-        del kept[next(iter(kept))]

@@ -3,7 +3,8 @@
 import stat
 from pathlib import Path
 
-from adapters.matrix.following.marks import FILE, ROOMS_KEPT, Marks, Unread, put
+from adapters.matrix.following.marks import FILE, ROOMS_KEPT, Marks, Unread
+from adapters.matrix.newest import put
 
 
 async def opened(folder: Path) -> Marks:
