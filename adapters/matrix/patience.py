@@ -26,13 +26,13 @@ def pause_s(failures: int, error: Exception | None = None) -> float:
     return max(paused, error.retry_after_s) if isinstance(error, Limited) else paused
 
 
-async def patiently(request: Callable[[], Awaitable[Value]], tries: int = TRIES) -> Value:
-    """Ask until there is an answer. Raises Unsettled when so many tries had none."""
+async def patiently(request: Callable[[], Awaitable[Value]], tries: int | None = TRIES) -> Value:
+    """Ask until there is an answer. Raises Unsettled when so many tries had none; None: never."""
     for failures in count(1):
         try:
             return await request()
         except Unsettled as error:
-            if failures >= tries:
+            if tries is not None and failures >= tries:
                 raise
             await asyncio.sleep(pause_s(failures, error))
     raise AssertionError  # counting never ends

@@ -3,16 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Protocol, TypeVar
 
+from adapters.matrix import patience
 from adapters.matrix.events import Event
 from adapters.matrix.hearing.pills import Us, means
 from adapters.matrix.hearing.plain import written
 from adapters.matrix.newest import put
-from adapters.matrix.patience import pause_s
 from adapters.matrix.relations import MESSAGE, THREAD, relation_of
-from adapters.matrix.wire import Refused, Unsettled, Wire
+from adapters.matrix.wire import Refused, Wire
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +91,7 @@ async def patiently(ask: Callable[[], Awaitable[Found]]) -> Found | None:
     """What the homeserver says, asked again while it does not settle it; None when it refuses, or never settles."""
     try:
         async with asyncio.timeout(ASKED_FOR_S):
-            for failures in count(1):
-                try:
-                    return await ask()
-                except Unsettled as error:
-                    await asyncio.sleep(pause_s(failures, error))
+            return await patience.patiently(ask, tries=None)
     except TimeoutError:
         log.warning("The homeserver did not say in time whether a message is for us; it is left alone.")
     except Refused as error:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.matrix import patience
 from adapters.matrix.hearing import ours
 from adapters.matrix.wire import LoggedOut, Refused, Unsettled
 from tests.fakes.intake_scene import BEN, CHAT, EVE, in_thread, replying, scene
@@ -86,7 +87,7 @@ async def test_a_thread_is_looked_at_once_and_becomes_ours_when_we_write_in_it()
 
 
 async def test_while_the_homeserver_does_not_say_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours, "pause_s", lambda failures, error: 0.0)
+    monkeypatch.setattr(patience, "pause_s", lambda failures, error: 0.0)
     async with scene() as it:
         answer = it.wire.say("The key is here.", ME)
         it.wire.faults.fail("event", Unsettled(), times=3)
