@@ -1,15 +1,20 @@
 """The HTTP endpoints: /healthz, /readyz, /metrics, and /v1 for other programs."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.http_settings import HttpSettings
 from bot.metrics import Metrics
 from bot.openai.endpoint import OpenAiEndpoint
+from bot.openai.faults import tell_faults
+
+log = logging.getLogger(__name__)
 
 Readiness = Callable[[], Awaitable[Sequence[str]]]
 """What still stands in the way of answering, as sentences; empty when nothing does."""
@@ -51,6 +56,7 @@ class HttpServer:
             # Who hangs up wants no answer any more: the handler is cancelled, and with it the model.
             self._application(),
             access_log=None,
+            logger=_server_log(),
             shutdown_timeout=1.0,
             handler_cancellation=True,
         )
@@ -73,7 +79,8 @@ class HttpServer:
 
     def _application(self) -> web.Application:
         size = self._endpoint.body_bytes if self._endpoint else 1024
-        application = web.Application(middlewares=[_host_check(self._settings)], client_max_size=size)
+        outer = [tell_faults] if self._endpoint else []
+        application = web.Application(middlewares=[*outer, _host_check(self._settings)], client_max_size=size)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._serve_metrics)
@@ -90,6 +97,22 @@ class HttpServer:
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": self._metrics.content_type})
+
+
+def _server_log() -> logging.Logger:
+    """Where aiohttp tells what went wrong."""
+    server_log = logging.getLogger(f"{__name__}.server")
+    server_log.addFilter(_holds_no_request)
+    return server_log
+
+
+def _holds_no_request(record: logging.LogRecord) -> bool:
+    """Keep what a request says out of the log: aiohttp quotes the line that is no HTTP, which may hold a key."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
+        return True
+    log.info("A request was refused that is no valid HTTP: %s.", type(error).__name__)
+    return False
 
 
 def _host_check(settings: HttpSettings) -> Middleware:

@@ -23,6 +23,7 @@ from bot.core.conversation import (
     spoken,
     tail,
 )
+from bot.core.costs import with_costs
 from bot.core.events import Closing, Message, Source, Timings
 from bot.core.history import History
 from bot.core.journal import key_of
@@ -265,14 +266,4 @@ class Answerer:
 
 
 def _timings(draft: Draft, usage: Usage | None) -> Timings:
-    timings = replace(draft.timings, total_s=draft.since_arrival())
-    if usage is None:
-        return timings
-    return replace(
-        timings,
-        prompt_tokens=usage.prompt_tokens,
-        prefilled_tokens=usage.prefilled_tokens,
-        reused_tokens=usage.reused_tokens,
-        generated_tokens=usage.generated_tokens,
-        tokens_per_s=usage.tokens_per_s,
-    )
+    return with_costs(replace(draft.timings, total_s=draft.since_arrival()), usage)

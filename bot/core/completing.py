@@ -7,12 +7,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from bot.core.consulting import Consultant, Consulted, Inquiry
+from bot.core.consulting import Consultant, Consulted, Inquiry, least_tokens
 from bot.core.conversation import cited
+from bot.core.costs import with_costs
 from bot.core.events import Audience, ConversationId, Source, Timings
+from bot.core.failures import explain
 from bot.core.observe import Observer, Outcome
 from bot.core.queue import FairQueue, Ticket
-from models.engine import STATELESS, Engine, Prompt, Sampling, Turn, Usage
+from models.engine import STATELESS, Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
 
 PLATFORM = "api"
 
@@ -111,6 +113,10 @@ class Completer:
                 async for item in answer:
                     yield item
             progress.outcome = "answered" if consulted.prompt else "unsupported"
+        except (PromptTooLong, EngineFailed, TimeoutError) as error:
+            progress.outcome = "failed"
+            self._observer.failed(explain(error).kind)
+            raise
         finally:
             self._queue.leave(ticket)
             progress.note(total_s=progress.elapsed_s())
@@ -120,12 +126,21 @@ class Completer:
     async def _consulted(self, completion: Completion) -> Consulted:
         system = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
         said = tuple(turn for turn in completion.turns if turn.role != "system")
+        question = said[-1].text
         if not completion.documents:
-            return Consulted(Prompt(system, said[:-1], said[-1].text))
+            self._refuse_what_cannot_fit(Turn("system", system), *said)
+            return Consulted(Prompt(system, said[:-1], question))
+        self._refuse_what_cannot_fit(Turn("system", system), said[-1])  # the history may be cut
         audience = Audience(frozenset({completion.reader}), private=True)
+        # A sentence of ours is no JSON: there the model answers, whatever was found.
+        must_ask = completion.sampling.json_schema is not None
         return await self._consultant.consult(
-            Inquiry(said[-1].text, said[:-1], system, audience, completion.sampling.max_tokens)
+            Inquiry(question, said[:-1], system, audience, completion.sampling.max_tokens, must_ask=must_ask)
         )
+
+    def _refuse_what_cannot_fit(self, *turns: Turn) -> None:
+        if (tokens := sum(map(least_tokens, turns))) > self._engine.context_tokens:
+            raise PromptTooLong(tokens, self._engine.context_tokens)
 
     async def _answer(
         self, completion: Completion, consulted: Consulted, progress: Progress
@@ -142,20 +157,10 @@ class Completer:
                 if item is None:
                     return
                 if isinstance(item, Usage):
-                    progress.note(**_costs(item))
+                    progress.timings = with_costs(progress.timings, item)
                     yield Completed(cited(progress.text, consulted.sources), consulted.note, item)
                     continue
                 if not progress.text:
                     progress.note(first_token_s=progress.elapsed_s())
                 progress.text += item
                 yield item
-
-
-def _costs(usage: Usage) -> dict[str, float]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "prefilled_tokens": usage.prefilled_tokens,
-        "reused_tokens": usage.reused_tokens,
-        "generated_tokens": usage.generated_tokens,
-        "tokens_per_s": usage.tokens_per_s,
-    }

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from bot.core import prompts
 from bot.core.access import readable
@@ -18,7 +20,7 @@ from bot.core.events import Audience, Source
 from bot.core.language import DEFAULT, language_of
 from bot.core.observe import Observer
 from bot.core.settings import CoreSettings
-from bot.core.texts import NAMES, Language, say
+from bot.core.texts import LANGUAGES, NAMES, Language, say
 from knowledge.library import Library
 from knowledge.passages import Passage, SearchResult
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -26,16 +28,26 @@ from models.engine import Engine, Prompt, PromptTooLong, Turn
 
 log = logging.getLogger(__name__)
 
+MOST_CHARACTERS_PER_TOKEN = 16
+"""More than any text has that means something: English has 4 to 5, indented code up to 8."""
+
+LEAST_OVERHEAD_TOKENS = 4
+"""The least that chat templates put around a turn; see `TURN_OVERHEAD_TOKENS`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """A question with the turns before it, what the program wants the model to be told, and who reads the answer."""
+    """A question with the turns before it, what the program wants the model to be told, and who reads the answer.
+
+    `must_ask`: no sentence may stand in for the model's answer.
+    """
 
     question: str
     history: tuple[Turn, ...]
     instructions: str
     audience: Audience
     answer_tokens: int
+    must_ask: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +74,18 @@ class Consultant:
         """The prompt for an inquiry. Raises PromptTooLong for a question that cannot fit."""
         language = self._language(inquiry)
         names = readable(self._library.readers, inquiry.audience)
-        found, note = await self._search(inquiry, names, language)
         where = ", ".join(sorted(names))
+        inquiry = replace(inquiry, history=remembered(inquiry.history, where))
+        found, note = await self._search(inquiry, names, language)
         unsupported = names and not (found.supported or note)
-        if unsupported and not inquiry.history and self._settings.when_unsupported == "say_so":
+        say_so = self._settings.when_unsupported == "say_so" and not (inquiry.history or inquiry.must_ask)
+        if unsupported and say_so:
             return Consulted(None, note=say("nothing_found", language, collections=where))
         if unsupported:
             note = say("unsupported_note", language, collections=where)
-        return self._shape(inquiry, found, note, self._system(inquiry, language, bool(names)))
+        return self._shape(inquiry, found, note, self._system(inquiry, language, bool(names)), bool(names))
 
-    def _shape(self, inquiry: Inquiry, found: SearchResult, note: str, system: str) -> Consulted:
+    def _shape(self, inquiry: Inquiry, found: SearchResult, note: str, system: str, documents: bool) -> Consulted:
         count, question = self._engine.count, inquiry.question
         context = self._engine.context_tokens
         share = budget(
@@ -85,9 +99,11 @@ class Consultant:
             raise PromptTooLong(asked, share.tail)
         hits: list[Passage] = [hit.passage for hit in found.hits] if found.supported else []
         passages = fitting(hits, count, min(share.passages, share.tail - asked))
-        sizes = [count(turn.text) + TURN_OVERHEAD_TOKENS for turn in inquiry.history]
-        kept = inquiry.history[drop_halves(sizes, share.history) :]
-        return Consulted(Prompt(system, kept, tail(question, passages)), numbered(passages, found), note)
+        # Counting what is far too long takes seconds, in which nothing else would run.
+        recent = newest(inquiry.history, least_tokens, share.history)
+        kept = newest(recent, lambda turn: count(turn.text) + TURN_OVERHEAD_TOKENS, share.history)
+        body = tail(question, passages) if documents else question
+        return Consulted(Prompt(system, kept, body), numbered(passages, found), note)
 
     async def _search(self, inquiry: Inquiry, names: frozenset[str], language: Language) -> tuple[SearchResult, str]:
         earlier = next((turn.text for turn in reversed(inquiry.history) if turn.role == "user"), "")
@@ -117,3 +133,44 @@ class Consultant:
             speakers="",
             instructions="\n\n".join(text for text in (self._settings.instructions, inquiry.instructions) if text),
         )
+
+
+def least_tokens(turn: Turn) -> int:
+    """Tokens that a turn takes at least in a prompt, without counting them."""
+    return LEAST_OVERHEAD_TOKENS + len(turn.text) // MOST_CHARACTERS_PER_TOKEN
+
+
+def newest(history: Sequence[Turn], size: Callable[[Turn], int], limit: int) -> tuple[Turn, ...]:
+    """What is left of a history that was cut by halves whenever it had grown over `limit` tokens.
+
+    So the cut stays for many turns, and with it the prompt's prefix, although the program sends the whole history.
+    """
+    kept: list[Turn] = []
+    sizes: list[int] = []
+    for pair in zip_longest(history[::2], history[1::2]):
+        kept.extend(turn for turn in pair if turn)
+        sizes.extend(size(turn) for turn in pair if turn)
+        dropped = drop_halves(sizes, limit)
+        del kept[:dropped], sizes[:dropped]
+    return tuple(kept)
+
+
+def remembered(history: Iterable[Turn], where: str) -> tuple[Turn, ...]:
+    """A history as Hearth keeps its own: without what stood below the answers, and without questions on which nothing
+    was found. Small models repeat both.
+    """
+    kept: list[Turn] = []
+    for turn in history:
+        if turn.role != "assistant":
+            kept.append(turn)
+        elif turn.text not in _said("nothing_found", where):
+            notes = _said("unsupported_note", where) | _said("search_failed_note", where)
+            below = next((note for note in notes if turn.text.endswith(f"\n\n{note}")), "")
+            kept.append(Turn(turn.role, turn.text.removesuffix(below).rstrip()))
+        elif kept and kept[-1].role == "user":
+            kept.pop()
+    return tuple(kept)
+
+
+def _said(text: str, where: str) -> set[str]:
+    return {say(text, language, collections=where) for language in LANGUAGES}

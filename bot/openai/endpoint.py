@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -24,6 +25,9 @@ HEARTH = "hearth"
 
 KEEP_ALIVE_S = 10.0
 """A stream that waits says so this often: clients and proxies give up on silence."""
+
+BODY_TIMEOUT_S = 60.0
+"""How long a request may take to arrive: 4 MB take that long over 0.5 Mbit/s."""
 
 Items = AsyncGenerator[str | Completed, None]
 
@@ -51,38 +55,28 @@ class OpenAiEndpoint:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
-        router.add_get("/v1/models", self._models)
-        router.add_get("/v1/models/{name:.+}", self._model)
-        router.add_post("/v1/chat/completions", self._complete)
+        # Some clients end every address in a slash.
+        router.add_get("/v1/models{_:/?}", self._models)
+        router.add_get("/v1/models/{name:.+?}{_:/?}", self._model)
+        router.add_post("/v1/chat/completions{_:/?}", self._complete)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
-        try:
-            self._caller(request)
-            completer, _ = self._opened()
-            return web.json_response(shapes.models([HEARTH, completer.model]))
-        except RequestFault as fault:
-            return fault.response()
+        self._caller(request)
+        completer, _ = self._opened()
+        return web.json_response(shapes.models([HEARTH, completer.model]))
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
-        try:
-            self._caller(request)
-            return web.json_response(shapes.model(self._known(request.match_info["name"])))
-        except RequestFault as fault:
-            return fault.response()
+        self._caller(request)
+        return web.json_response(shapes.model(self._known(request.match_info["name"])))
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
-        try:
-            caller = self._caller(request)
-            completer, _ = self._opened()
-            asked = parse(await self._body(request))
-            completion = self._completion(caller, asked)
-            ticket = self._enter(completion)
-        except RequestFault as fault:
-            return fault.response()
+        caller = self._caller(request)
+        completer, _ = self._opened()
+        asked = parse(await self._body(request))
+        completion = self._completion(caller, asked)
+        ticket = self._enter(completion)
         try:
             return await self._answer(request, asked, completion, ticket)
-        except RequestFault as fault:
-            return fault.response()
         finally:
             completer.leave(ticket)  # a cancelled request may not even have begun to stream
 
@@ -107,10 +101,16 @@ class OpenAiEndpoint:
 
     async def _body(self, request: web.Request) -> bytes:
         try:
-            return await request.read()
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await request.read()
         except web.HTTPRequestEntityTooLarge as error:
             sentence = f"The request is larger than the {self.body_bytes} bytes that are taken."
             raise RequestFault(413, sentence) from error
+        except web.RequestPayloadError as error:
+            raise RequestFault(400, "The request's body is not encoded as its headers say.") from error
+        except TimeoutError as error:
+            sentence = f"The request's body did not arrive within {BODY_TIMEOUT_S:g} s."
+            raise RequestFault(408, sentence, headers={"Connection": "close"}) from error
 
     def _caller(self, request: web.Request) -> str:
         return self._keys.caller(request.headers.get("Authorization", ""))
@@ -129,10 +129,12 @@ class OpenAiEndpoint:
 
     def _completion(self, caller: str, asked: ChatRequest) -> Completion:
         asked.refuse_what_is_not_done()
+        documents = self._known(asked.model) == HEARTH
+        turns = asked.turns()
         return Completion(
             caller,
-            asked.turns(),
-            self._known(asked.model) == HEARTH,
+            tuple(replace(turn, text=shapes.without_sources(turn.text)) for turn in turns) if documents else turns,
+            documents,
             asked.sampling(self._opened()[1], self._settings.max_tokens),
             behind=1 if self._settings.behind_people else 0,
             open_limit=self._settings.open_requests,
@@ -166,9 +168,10 @@ class _Streaming:
     async def send(self, items: Items) -> web.StreamResponse:
         """Send all of it. Raises RequestFault for what goes wrong before anything was sent."""
         try:
-            async for item in _waiting_for(items):
-                await self._begin()
-                await self._response.write(shapes.KEEP_ALIVE if item is None else self._events(item))
+            async with aclosing(_waiting_for(items)) as coming:
+                async for item in coming:
+                    await self._begin()
+                    await self._response.write(shapes.KEEP_ALIVE if item is None else self._events(item))
             await self._response.write(shapes.DONE)
         except ConnectionResetError:
             log.debug("A program went away before its answer had ended.")
@@ -225,7 +228,7 @@ def _wants_footer(asked: ChatRequest) -> bool:
 def fault_of(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestFault:
     """What a program is told of an error of the engine."""
     if isinstance(error, PromptTooLong):
-        sentence = f"The messages have {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
+        sentence = f"The messages have at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
         return RequestFault(400, sentence, "messages", "context_length_exceeded")
     if isinstance(error, SchemaRefused):
         return RequestFault(400, str(error), "response_format", "invalid_schema")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 
 @dataclass(eq=False)
@@ -30,3 +31,26 @@ class RequestFault(Exception):
 
 
 KINDS = {401: "authentication_error", 429: "rate_limit_error"}
+
+
+@web.middleware
+async def tell_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer what is not answered in the words of OpenAI's clients, which show nothing of other errors."""
+    try:
+        return await handler(request)
+    except RequestFault as fault:
+        return fault.response()
+    except web.HTTPError as error:
+        return _fault_of(error, request).response()
+
+
+def _fault_of(error: web.HTTPError, request: web.Request) -> RequestFault:
+    path = request.path[:80]
+    if isinstance(error, web.HTTPNotFound):
+        sentence = f"There is nothing at {path!r}, only /v1/models and /v1/chat/completions: a client's base address"
+        return RequestFault(404, f"{sentence} ends in /v1.", code="unknown_url")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = " and ".join(sorted(error.allowed_methods))
+        sentence = f"{request.method[:20]} is not answered at {path!r}, only {allowed}."
+        return RequestFault(405, sentence, code="method_not_allowed", headers={"Allow": error.headers["Allow"]})
+    return RequestFault(error.status, (error.text or error.reason).strip())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.openai.faults import RequestFault
 from models.engine import Role, Sampling, Turn
@@ -11,6 +11,17 @@ from models.engine import Role, Sampling, Turn
 ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 MOST_STOPS = 16
+
+
+class Lenient(BaseModel):
+    """Where null means the same as nothing, as OpenAI's clients have it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, fields: Any) -> Any:
+        return (
+            {name: value for name, value in fields.items() if value is not None} if isinstance(fields, dict) else fields
+        )
 
 
 class TextPart(BaseModel):
@@ -42,13 +53,13 @@ class ResponseFormat(BaseModel):
     json_schema: JsonSchema | None = None
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Lenient):
     """How a stream ends."""
 
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Lenient):
     """A request. Fields that are not named here are ignored, except those that would change the answer."""
 
     model: str
@@ -58,7 +69,7 @@ class ChatRequest(BaseModel):
     stop: str | list[str] | None = None
     seed: int | None = None
     temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
+    top_p: float | None = Field(None, ge=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     response_format: ResponseFormat | None = None
@@ -130,13 +141,22 @@ class ChatRequest(BaseModel):
 
 
 def parse(body: bytes) -> ChatRequest:
-    """A request from its JSON. Raises RequestFault, naming the first faulty field."""
+    """A request from its JSON. Raises RequestFault, naming a faulty field."""
     try:
         return ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-        raise RequestFault(400, f"{param or 'The request'}: {first['msg']}.", param or None) from None
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        # A field that may be of several types has a fault for each of them: the deepest says most.
+        fault = max(faults, key=lambda fault: len(fault["loc"]))
+        param = "".join(map(_step, fault["loc"])).lstrip(".")
+        raise RequestFault(400, f"{param or 'The request'}: {fault['msg']}.", param or None) from None
+
+
+def _step(part: int | str) -> str:
+    """A step of the path to a field; the names that pydantic gives to the types it tried are none."""
+    if isinstance(part, int):
+        return f"[{part}]"
+    return "" if part == "str" or part.startswith("list[") else f".{part}"
 
 
 def _turn(message: ChatMessage, param: str) -> Turn:

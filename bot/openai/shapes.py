@@ -1,6 +1,7 @@
 """The objects that OpenAI's clients expect, made from an answer."""
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -101,6 +102,9 @@ def _source(source: Source) -> Json:
     }
 
 
+_SOURCES = re.compile(r"\n\n(?:\[\d+\] [^\n]+(?:\n|\Z))+\Z")
+
+
 def footer(completed: Completed) -> str:
     """What stands below the text for people: the note, and the sources in compact numbered lines."""
     lines = [
@@ -108,3 +112,8 @@ def footer(completed: Completed) -> str:
     ]
     below = "\n".join(part for part in (completed.note, *lines) if part)
     return f"\n\n{below}" if below else ""
+
+
+def without_sources(text: str) -> str:
+    """An answer that a program sends back, without the sources that `footer` put below it."""
+    return _SOURCES.sub("", text)

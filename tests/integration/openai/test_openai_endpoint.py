@@ -96,6 +96,31 @@ async def test_nothing_found_is_said_without_asking_the_model(served: Serving) -
     assert served.core.engine.prompts == []
 
 
+async def test_a_program_that_reads_only_json_gets_the_models_answer_whatever_was_found(served: Serving) -> None:
+    served.core.engine.script = lambda _: ['{"composer": null}']
+    answer = await served.client().chat.completions.create(
+        model="hearth",
+        messages=[{"role": "user", "content": "Who composed the opera Turandot?"}],
+        response_format={"type": "json_object"},
+    )
+    assert answer.choices[0].message.content == '{"composer": null}'
+
+
+async def test_a_conversation_goes_on_without_what_stood_below_its_answers(served: Serving) -> None:
+    said = [*QUESTION]
+    for question in ("Who composed the opera Turandot?", "And what stands next to the backup drive?"):
+        answer = await served.client().chat.completions.create(model="hearth", messages=said)
+        said += [{"role": "assistant", "content": answer.choices[0].message.content}]
+        said += [{"role": "user", "content": question}]
+    await served.client().chat.completions.create(model="hearth", messages=said)
+    assert [turn.text for turn in served.core.engine.prompts[-1].history] == [
+        QUESTION[0]["content"],
+        "The drive is there [1].",
+        "Who composed the opera Turandot?",
+        "The drive is there [1].",
+    ]
+
+
 async def test_what_a_request_says_of_sampling_reaches_the_engine(served: Serving) -> None:
     await served.client().chat.completions.create(
         model="scripted",
@@ -154,7 +179,7 @@ async def test_a_key_reads_only_what_its_readers_allow(house: Path) -> None:
         await served.client("editor").chat.completions.create(model="hearth", messages=QUESTION)
     phone, editor = core.engine.prompts
     assert SHELF in phone.tail
-    assert SHELF not in editor.tail
+    assert editor.tail == QUESTION[0]["content"]
 
 
 async def test_a_key_with_its_share_open_is_told_to_come_again_and_others_are_not(served: Serving) -> None:
@@ -226,6 +251,33 @@ async def test_too_long_a_conversation_is_refused_before_anything_is_made(served
         assert refused.value.code == "context_length_exceeded"
 
 
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ([{"role": "user", "content": "x" * 40_000}], "hearth"),
+        ([{"role": "system", "content": "x" * 40_000}, *QUESTION], "hearth"),
+        ([{"role": "user", "content": "x" * 40_000}, {"role": "assistant", "content": "x"}, *QUESTION], "scripted"),
+        ([{"role": "user", "content": ""}, {"role": "assistant", "content": ""}] * 600 + QUESTION, "scripted"),
+    ],
+    ids=["question", "instructions", "text", "turns"],
+)
+async def test_what_cannot_fit_is_refused_without_being_counted(
+    served: Serving, said: list[dict[str, str]], model: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        await served.client().chat.completions.create(model=model, messages=said)
+    assert refused.value.code == "context_length_exceeded"
+    assert served.core.engine.prompts == []
+
+
+async def test_a_long_history_is_cut_where_a_conversation_would_be(served: Serving) -> None:
+    said = [{"role": role, "content": "word " * 40} for _ in range(40) for role in ("user", "assistant")]
+    await served.client().chat.completions.create(model="hearth", messages=[*said, *QUESTION])
+    history = served.core.engine.prompts[-1].history
+    assert 0 < len(history) < len(said)
+    assert history[0].role == "user"
+
+
 async def test_an_engine_that_fails_in_the_middle_ends_the_stream_with_an_error(served: Serving) -> None:
     served.core.engine.fails_with = EngineFailed("The engine is gone.")
     stream = await served.client().chat.completions.create(model="scripted", messages=QUESTION, stream=True)
@@ -233,6 +285,7 @@ async def test_an_engine_that_fails_in_the_middle_ends_the_stream_with_an_error(
         async for _ in stream:
             pass
     assert served.core.queue.running == 0
+    assert (served.core.observer.outcomes, served.core.observer.failures) == (["failed"], ["engine"])
 
 
 async def test_a_model_that_is_not_loaded_yet_asks_to_wait(house: Path) -> None:

@@ -1,0 +1,35 @@
+"""A faulty request is told which field is wrong, and null says nothing."""
+
+import pytest
+
+from bot.openai.faults import RequestFault
+from bot.openai.requests import parse
+
+HEAD = '{"model": "hearth", "messages": '
+
+
+@pytest.mark.parametrize(
+    ("rest", "param"),
+    [
+        ('[{"role": "user", "content": {"text": "x"}}]', "messages[0].content"),
+        ('[{"role": "user", "content": [{"text": "x"}]}]', "messages[0].content[0].type"),
+        ('[{"role": "user", "content": "x"}], "stop": 7', "stop"),
+        ('[{"role": "user", "content": "x"}], "stop": ["a", null]', "stop[1]"),
+        (
+            '[{"role": "user", "content": "x"}], "stream_options": {"include_usage": "x"}',
+            "stream_options.include_usage",
+        ),
+        ('[{"role": "user", "content": "x"}], "temperature": NaN', "temperature"),
+        ('"x"', "messages"),
+    ],
+)
+def test_the_faulty_field_is_named_as_the_program_wrote_it(rest: str, param: str) -> None:
+    with pytest.raises(RequestFault) as refused:
+        parse(f"{HEAD}{rest}}}".encode())
+    assert refused.value.param == param
+
+
+def test_null_means_the_same_as_nothing() -> None:
+    said = '[{"role": "user", "content": "x"}]'
+    nulls = ', "stream": null, "stream_options": {"include_usage": null}, "n": null, "tools": null, "stop": null'
+    assert parse(f"{HEAD}{said}{nulls}}}".encode()) == parse(f'{HEAD}{said}, "stream_options": {{}}}}'.encode())

@@ -1,0 +1,16 @@
+"""Sources stand below an answer for people, and are taken off when a program sends the answer back."""
+
+import pytest
+
+from bot.core.completing import Completed
+from bot.core.events import Source
+from bot.openai.shapes import footer, without_sources
+from knowledge.passages import Place
+
+SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", Place(), "text", 1.0) for number in (1, 2))
+
+
+@pytest.mark.parametrize("text", ["On Quince [1].", "A list:\n\n[1] no source\n\nand so on", "", "[1] x"])
+def test_sources_are_taken_off_again(text: str) -> None:
+    assert without_sources(text + footer(Completed(SOURCES))) == text
+    assert without_sources(text) == text
