@@ -1,0 +1,120 @@
+"""Compiles llama.cpp's own server from llama-cpp-python's pinned source package, for `make bench-engine` alone.
+
+It runs on the libraries of Hearth's environment, so that what is measured beside it computes with the same code. Like
+the engine's wheel it is made once and kept in the cache folder; the product and its tests never need it.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.build import machine, setup
+from deploy.build.packages import LOCKS, install_locked
+from deploy.build.peers import made
+from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
+
+PROJECT = Path(__file__).with_name("llama-server")
+PROGRAM = "llama-server"
+
+
+def program(environment: Mapping[str, str]) -> Path:
+    """Give the server, compiled first if it is not there. Start it with `variables`.
+
+    Raises SetupFailed with the end of the log.
+    """
+    cache = machine.cache_folder(environment)
+
+    def make(folder: Path) -> None:
+        machine.require_compiler(environment)
+        print("Compiling llama.cpp's own server to measure beside it: 5 to 15 minutes, once.", file=sys.stderr)
+        making = folder / "making"
+        making.mkdir(parents=True)
+        _compile_in(making, cache / "logs", environment)
+        (making / "build" / "bin" / PROGRAM).rename(folder / PROGRAM)
+        shutil.rmtree(making)
+
+    return made(cache / PROGRAM / key(), make) / PROGRAM
+
+
+def key() -> str:
+    """Give a name that differs whenever the server may: by its sources, the libraries below it, and the machine."""
+    present = setup.present()
+    parts = [
+        (LOCKS / "engine.lock").read_text(encoding="utf-8"),
+        (PROJECT / "CMakeLists.txt").read_text(encoding="utf-8"),
+        present.engine if present else "",
+        machine.libraries(),
+        machine.processor(),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment to start the server in: it finds its libraries where Hearth's engine has them."""
+    paths = [str(libraries()), environment.get("LD_LIBRARY_PATH", "")]
+    return {**environment, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
+
+
+def libraries() -> Path:
+    """Give the folder of libllama and libggml in this environment. Raises SetupFailed when the engine is missing."""
+    found = importlib.util.find_spec("llama_cpp")
+    if found is None or found.origin is None:
+        raise SetupFailed("The language model's engine is not installed here; `make environment` does it.")
+    return Path(found.origin).with_name("lib")
+
+
+def _compile_in(making: Path, logs: Path, environment: Mapping[str, str]) -> None:
+    tools = making / "tools"
+    subprocess.run([sys.executable, "-m", "venv", tools], check=True)
+    install_locked(tools, "bootstrap", logs, environment, "Build tools (1 of 2)")
+    install_locked(tools, "build", logs, environment, "Build tools (2 of 2)")
+    around = {**environment, "PATH": f"{tools / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"}
+    _run(_download(tools, making), "Sources", logs, around)
+    (archive,) = making.glob("llama_cpp_python-*.tar.gz")
+    _run(["tar", "-xzf", archive, "-C", making], "Unpacking", logs, around)
+    (source,) = making.glob("llama_cpp_python-*/vendor/llama.cpp")
+    build = making / "build"
+    _run(["cmake", "-G", "Ninja", "-S", PROJECT, "-B", build, *_definitions(source)], "Configuring", logs, around)
+    jobs = environment.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(machine.compile_jobs())
+    _run(["ninja", "-C", build, "-j", jobs, PROGRAM], "Server", logs, around)
+
+
+def _download(tools: Path, folder: Path) -> list[str | Path]:
+    command: list[str | Path] = [tools / "bin" / "python", "-m", "pip", "download", "--progress-bar", "raw"]
+    # Even a download asks the package for its name, with the tools that build it: the locked ones.
+    command += ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
+    return [*command, "--dest", folder, "--requirement", LOCKS / "engine.lock"]
+
+
+def _definitions(source: Path) -> list[str]:
+    return ["-DCMAKE_BUILD_TYPE=Release", f"-DLLAMA_SOURCE={source}", f"-DLLAMA_LIBRARIES={libraries()}"]
+
+
+def _run(command: list[str | Path], label: str, logs: Path, environment: Mapping[str, str]) -> None:
+    log = logs / f"llama-server-{label.lower()}.log"
+    try:
+        run(command, label, compile_measure, log, environment)
+    except CommandFailed as failure:
+        raise SetupFailed(
+            "\n".join(failure.tail)
+            + f"\n\nllama.cpp's own server could not be made, and nothing can be measured beside it. Log: {log}"
+        ) from failure
+
+
+def main() -> int:
+    """Compile the server if it is not there; returns the exit status."""
+    try:
+        program(dict(os.environ))
+    except SetupFailed as failure:
+        print(failure, file=sys.stderr)
+        return failure.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.build import llama_server, machine
+from deploy.build.progress import SetupFailed
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {"HEARTH_CACHE": str(folder), "PATH": str(folder / "nothing")}
+
+
+def test_a_server_that_was_made_is_found_without_a_compiler(tmp_path: Path) -> None:
+    folder = tmp_path / "llama-server" / llama_server.key()
+    folder.mkdir(parents=True)
+    (folder / "made").touch()
+    assert llama_server.program(_environment(tmp_path)) == folder / "llama-server"
+
+
+def test_without_a_compiler_it_is_told_which_package_brings_one(tmp_path: Path) -> None:
+    with pytest.raises(SetupFailed, match=r"No C compiler was found .* sudo apt install build-essential"):
+        llama_server.program(_environment(tmp_path))
+    assert not list(tmp_path.rglob("llama-server/*/made"))
+
+
+def test_another_engine_or_machine_is_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {llama_server.key()}
+    monkeypatch.setattr(machine, "libraries", lambda: "another C library")
+    keys.add(llama_server.key())
+    monkeypatch.setattr(llama_server.setup, "present", lambda: None)
+    keys.add(llama_server.key())
+    monkeypatch.setattr(machine, "processor", lambda: "another processor")
+    keys.add(llama_server.key())
+    assert len(keys) == 4
+
+
+def test_it_runs_on_the_libraries_of_this_environment_before_any_other() -> None:
+    found = llama_server.libraries()
+    assert found.is_relative_to(sys.prefix)
+    assert list(found.glob("libllama.*"))
+    assert llama_server.variables({"A": "b"}) == {"A": "b", "LD_LIBRARY_PATH": str(found)}
+    assert llama_server.variables({"LD_LIBRARY_PATH": "/x"})["LD_LIBRARY_PATH"] == f"{found}{os.pathsep}/x"
+
+
+def test_a_step_that_fails_is_told_with_its_last_lines_and_where_all_of_them_are(tmp_path: Path) -> None:
+    command: list[str | Path] = [sys.executable, "-c", "print('no such target'); raise SystemExit(1)"]
+    with pytest.raises(SetupFailed, match=r"no such target\n\nllama\.cpp's own server could not be made.*server\.log"):
+        llama_server._run(command, "Server", tmp_path, os.environ)
