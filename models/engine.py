@@ -55,7 +55,9 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`."""
+    """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`, and of the generated
+    tokens `guessed_tokens` were guessed before they were computed.
+    """
 
     prompt_tokens: int
     prefilled_tokens: int
@@ -64,6 +66,7 @@ class Usage:
     prefill_s: float
     decode_s: float
     finish: FinishReason
+    guessed_tokens: int = 0
 
     @property
     def tokens_per_s(self) -> float:

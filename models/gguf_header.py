@@ -43,7 +43,9 @@ class NotGguf(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF says of itself. `kv_width` is the number of values that K and V of one token hold in all layers."""
+    """What a GGUF says of itself. `kv_width` is the number of values that K and V of one token hold in all layers;
+    `weight_types` are ggml's numbers for the formats of its tensors.
+    """
 
     architecture: str
     name: str
@@ -55,6 +57,7 @@ class GgufHeader:
     vocabulary: int
     trained_context: int
     kv_width: int
+    weight_types: frozenset[int] = frozenset()
 
     def kv_bytes(self, context_tokens: int, kv_type: KvType) -> int:
         """Bytes of the KV cache for a context; an upper bound for models with sliding windows or recurrent layers."""
@@ -85,11 +88,11 @@ def read_header(path: Path) -> GgufHeader:
         try:
             tensor_count, entry_count = _read_start(reader)
             entries = dict(_read_entry(reader) for _ in range(entry_count))
-            ends = [_read_tensor_end(reader) for _ in range(tensor_count)]
+            tensors = [_read_tensor(reader) for _ in range(tensor_count)]
         except (struct.error, UnicodeDecodeError, RecursionError) as error:
             raise NotGguf("has a damaged header") from error
-        weights_bytes = _check_complete(entries, ends, file.tell(), size)
-    return _summary(entries, size, weights_bytes)
+        weights_bytes = _check_complete(entries, [end for end, _ in tensors], file.tell(), size)
+    return _summary(entries, size, weights_bytes, frozenset(kind for _, kind in tensors))
 
 
 class _Reader:
@@ -179,8 +182,10 @@ def _read_array(reader: _Reader) -> object:
     return count
 
 
-def _read_tensor_end(reader: _Reader) -> int:
-    """Where the tensor ends, in bytes from the start of the data; its start when its type is not known here."""
+def _read_tensor(reader: _Reader) -> tuple[int, int]:
+    """Where the tensor ends, in bytes from the start of the data (its start when its type is not known here), and its
+    type.
+    """
     reader.skip(reader.count(1 << 10))
     dimensions = reader.number("I")
     if not 0 <= dimensions <= _MOST_DIMENSIONS:
@@ -189,7 +194,7 @@ def _read_tensor_end(reader: _Reader) -> int:
     kind = reader.number("I")
     offset = reader.number("Q")
     block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
-    return offset + elements * block_bytes // block_elements
+    return offset + elements * block_bytes // block_elements, kind
 
 
 def _check_complete(entries: Mapping[str, object], ends: list[int], header_bytes: int, size: int) -> int:
@@ -206,7 +211,7 @@ def _check_complete(entries: Mapping[str, object], ends: list[int], header_bytes
     return weights
 
 
-def _summary(entries: Mapping[str, object], size: int, weights_bytes: int) -> GgufHeader:
+def _summary(entries: Mapping[str, object], size: int, weights_bytes: int, types: frozenset[int]) -> GgufHeader:
     architecture = entries.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise NotGguf("does not name its architecture")
@@ -222,6 +227,7 @@ def _summary(entries: Mapping[str, object], size: int, weights_bytes: int) -> Gg
         vocabulary=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
         kv_width=_kv_width(entries, architecture),
+        weight_types=types,
     )
 
 

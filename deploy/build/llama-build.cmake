@@ -14,3 +14,20 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x8
             "<CMAKE_${language}_COMPILER> <DEFINES> <INCLUDES> <FLAGS> -mno-amx-tile -mno-amx-int8 -mno-amx-bf16 -o <OBJECT> -c <SOURCE>")
     endforeach()
 endif()
+
+# llamafile's kernels multiply matrices from 2 tokens on, and round in another way than the kernels for one token do. A
+# guess that is computed together with the token before it could so change an answer. From 8 on, where they pay, is
+# what llama.cpp itself asks of them on ARM and of its other large kernels everywhere: then fewer tokens, those of
+# replies and of guesses, are computed alike however many they are, and prompts keep the fast way.
+set(kernels "${CMAKE_CURRENT_SOURCE_DIR}/vendor/llama.cpp/ggml/src/ggml-cpu/llamafile/sgemm.cpp")
+set(from_two "#if !defined(__MMA__)\n    if (n < 2)\n")
+set(from_eight "#if !defined(__MMA__)\n    if (n < 8)\n")
+file(READ "${kernels}" text)
+string(FIND "${text}" "${from_two}" found)
+string(FIND "${text}" "${from_eight}" done)
+if(found GREATER -1)
+    string(REPLACE "${from_two}" "${from_eight}" text "${text}")
+    file(WRITE "${kernels}" "${text}")
+elseif(done EQUAL -1)
+    message(FATAL_ERROR "${kernels} is not the one that llama-build.cmake was written for: look at what it does there.")
+endif()

@@ -20,8 +20,10 @@ _KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # ggml_type
 _FLASH_AUTO, _FLASH_OFF, _FLASH_ON = -1, 0, 1
 _ABORTED = 2
 
-MOST_GUESSED = 3
-"""Tokens that may be guessed at once; the logits of all of them and of the one before are read."""
+MOST_GUESSED = 6
+"""Tokens that may be guessed at once; the logits of all of them and of the one before are read. From 8 tokens on
+llama.cpp computes in another way.
+"""
 
 
 @dataclass(eq=False)

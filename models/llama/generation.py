@@ -62,6 +62,7 @@ class Generation:
         self._prefilled_at = self._started
         self._last = -1
         self._generated = 0
+        self._guessed = 0
         self._room = room_tokens
         self.guesser: Guesser | None = None
         self.usage: Usage | None = None
@@ -109,6 +110,7 @@ class Generation:
             if offset > 0 and token != self._last:
                 break
             held += 1
+            self._guessed += offset > 0
             self._accept(self._sampler.choose(context, first + offset))
             if self.usage is not None:
                 break
@@ -143,6 +145,7 @@ class Generation:
             prefilled_tokens=len(self.prompt.tokens) - self._reused,
             reused_tokens=self._reused,
             generated_tokens=self._generated,
+            guessed_tokens=self._guessed,
             prefill_s=self._prefilled_at - self._started,
             decode_s=time.monotonic() - self._prefilled_at,
             finish=reason,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 # So many equal tokens before a place make it likely that the next ones are equal too.
 _MATCHED_TOKENS = 3
-_RIGHT_AT_FIRST = 1.3
+# Guesses counted at the start of each answer, as if they had been made: hopeful. What is older counts less.
+_RIGHT_AT_FIRST, _WRONG_AT_FIRST = 4.0, 1.0
+_KEPT = 0.9
 
 
 class Guesser:
@@ -20,14 +22,24 @@ class Guesser:
         }
         # Where the quotation that is going on continues.
         self._quoting: int | None = None
-        # Right guesses in a try, lately; hopeful at first. And how many chances were let pass since the last try.
-        self.usually_right = _RIGHT_AT_FIRST
+        self._right, self._wrong = _RIGHT_AT_FIRST, _WRONG_AT_FIRST
         self.passed = 0
+        """Chances let pass since the last try."""
 
     @property
     def quoting(self) -> bool:
         """Whether there is anything to guess."""
         return self._quoting is not None
+
+    @property
+    def likely_right(self) -> float:
+        """The part of the guesses, each behind right ones, that were right lately."""
+        return self._right / (self._right + self._wrong)
+
+    def learn(self, right: int, wrong: bool) -> None:
+        """Take note of a try: so many right guesses, and whether a wrong one ended them."""
+        self._right = _KEPT * self._right + right
+        self._wrong = _KEPT * self._wrong + wrong
 
     def saw(self, token: int) -> None:
         """Take note of the answer's next token."""

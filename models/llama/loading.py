@@ -64,7 +64,8 @@ def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) ->
     except ModelUnusable:
         model.free()
         raise
-    guesses = proven_guesses(context, model.vocabulary) if settings.speculation else 0
+    may_guess = settings.speculation and fit.gpu_layers == 0
+    guesses = proven_guesses(context, header, model.vocabulary) if may_guess else 0
     return Loaded(
         header, fit, model, context, _grid(header, settings, fit, model), guesses, _fingerprint(context, path)
     )

@@ -1,0 +1,71 @@
+"""Guessing what an answer quotes makes it faster and never another one."""
+
+from pathlib import Path
+
+import pytest
+
+from models.engine import Prompt, Sampling, Usage
+from models.llama.engine import LlamaEngine
+from models.llama.kernels import computed_alike
+from models.llama.library import library
+from models.llama.settings import LlamaSettings
+
+_SYSTEM = "You are the assistant of a house."
+_PASSAGE = (
+    "To bleed a radiator, turn the heating off and wait until the radiator is cold. Hold a cloth under the valve and "
+    "open it half a turn with the key. Air hisses out first, then water drips. Close the valve at once when only water "
+    "comes. Check the pressure of the boiler afterwards: it should stand between one and one and a half bar."
+)
+_QUESTIONS = (
+    f'Copy the following text exactly, without changing anything:\n\n"{_PASSAGE}"',
+    f"Repeat this text word by word.\n\n{_PASSAGE}",
+    f"{_PASSAGE}\n\nHow is a radiator bled?",
+    f"{_PASSAGE}\n\nTell a story about a dragon.",
+)
+_SAMPLINGS = (
+    Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=96),
+    Sampling(temperature=0.0, max_tokens=96),
+    Sampling(temperature=0.7, seed=11, max_tokens=96),
+    Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=96, stop=("valve at once",)),
+)
+
+
+async def _answer(engine: LlamaEngine, question: str, sampling: Sampling) -> tuple[str, Usage]:
+    *pieces, usage = [item async for item in engine.stream(Prompt(_SYSTEM, (), question), "room", sampling)]
+    assert isinstance(usage, Usage)
+    return "".join(map(str, pieces)), usage
+
+
+async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_are_guessed(
+    chat_model_path: Path,
+) -> None:
+    plain = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, replies=1, speculation=False))
+    guessing = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, replies=1))
+    try:
+        assert guessing._loaded.guesses >= 2
+        guessed = []
+        for question in _QUESTIONS:
+            for sampling in _SAMPLINGS:
+                expected, without = await _answer(plain, question, sampling)
+                text, usage = await _answer(guessing, question, sampling)
+                assert (text, usage.generated_tokens, usage.finish) == (
+                    expected,
+                    without.generated_tokens,
+                    without.finish,
+                )
+                assert without.guessed_tokens == 0
+                guessed.append(usage.guessed_tokens / usage.generated_tokens)
+        assert guessed[0] > 0.5
+    finally:
+        await plain.close()
+        await guessing.close()
+
+
+@pytest.mark.parametrize("kind", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0
+def test_this_build_computes_a_few_tokens_as_it_computes_one(kind: int) -> None:
+    library()
+    assert computed_alike({kind}, 4) >= 3
+
+
+def test_types_that_were_never_tried_are_taken_for_different() -> None:
+    assert computed_alike({24}, 4) == 1
