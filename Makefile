@@ -47,8 +47,9 @@ bench: ## Measure against the bar: one JSON object, non-zero below it
 	@$(SETUP) --dev
 	@.venv/bin/python -m tests.benchmarks
 
-bench-engine: ## Measure the engine against its bar: one JSON object, non-zero below it
+bench-engine: ## Measure the engine against its bar, and beside llama.cpp's own server (compiled once): one JSON object
 	@$(SETUP) --dev
+	@.venv/bin/python -m deploy.build.llama_server
 	@.venv/bin/python -m tests.benchmarks.engine
 
 lock: ## Resolve the locks anew after pyproject.toml changed (UPGRADE=1 takes the newest versions)

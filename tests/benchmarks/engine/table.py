@@ -1,8 +1,19 @@
 """All figures of `make bench-engine`, with their bars."""
 
+from typing import Literal
+
 from tests.benchmarks.figures import Arm, Figure
 
 _HERE = "tests.benchmarks.engine"
+
+
+def _beside(
+    name: str, unit: str, sense: Literal[">=", "<="], bar: float | None = None, aim: float | None = None
+) -> tuple[Figure, ...]:
+    """A figure of Hearth and of llama.cpp's own server; with a bar, ours over theirs is judged."""
+    ratio = (Figure(f"ours_over_theirs_{name}", "ratio", sense, bar, aim),) if bar is not None else ()
+    return (*ratio, Figure(f"ours_{name}", unit, sense), Figure(f"theirs_{name}", unit, sense))
+
 
 ARMS = (
     Arm(
@@ -77,5 +88,42 @@ ARMS = (
             Figure("lag_p99_idle_ms", "ms", "<="),
         ),
         timeout_s=300,
+    ),
+    Arm(
+        "beside_returning",
+        f"{_HERE}.beside.returning",
+        (
+            *_beside("warm_first_token_s", "s", "<=", bar=0.8, aim=0.5),
+            *_beside("restarted_first_token_s", "s", "<=", bar=0.1, aim=0.05),
+        ),
+        timeout_s=1800,
+    ),
+    Arm(
+        "beside_replaying",
+        f"{_HERE}.beside.replaying",
+        (
+            *_beside("replay_s", "s", "<=", bar=1.0, aim=0.9),
+            *_beside("replay_prefilled_over_new", "ratio", "<="),
+        ),
+        timeout_s=1800,
+    ),
+    Arm(
+        "beside_together",
+        f"{_HERE}.beside.together",
+        (
+            *_beside("stream_tokens_per_s", "tokens/s", ">=", bar=0.95, aim=1.0),
+            *_beside("four_at_once_tokens_per_s", "tokens/s", ">=", bar=0.95, aim=1.1),
+            *_beside("eight_at_once_first_token_s", "s", "<=", bar=0.8, aim=0.5),
+        ),
+        timeout_s=900,
+    ),
+    Arm(
+        "beside_interrupting",
+        f"{_HERE}.beside.interrupting",
+        (
+            *_beside("longest_gap_s", "s", "<=", bar=0.4, aim=0.2),
+            *_beside("first_token_after_cancel_s", "s", "<=", bar=0.1, aim=0.03),
+        ),
+        timeout_s=900,
     ),
 )
