@@ -15,13 +15,13 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_SYSTEM_PROCESSOR MATCHES "^(x8
     endforeach()
 endif()
 
-# llamafile's kernels multiply matrices from 2 tokens on, and round in another way than the kernels for one token do. A
-# guess that is computed together with the token before it could so change an answer. From 8 on, where they pay, is
-# what llama.cpp itself asks of them on ARM and of its other large kernels everywhere: then fewer tokens, those of
-# replies and of guesses, are computed alike however many they are, and prompts keep the fast way.
+# llamafile's kernels multiply matrices from 2 tokens on. Those for floats add in another order than the kernels for one
+# token, so that a guess computed together with the token before it could change an answer. From 8 on is what llama.cpp
+# itself asks of them on ARM, and of its other large kernels everywhere: then fewer tokens are computed alike however
+# many they are, and prompts keep the fast way. Those for quantised weights add in the same order and stay as they are.
 set(kernels "${CMAKE_CURRENT_SOURCE_DIR}/vendor/llama.cpp/ggml/src/ggml-cpu/llamafile/sgemm.cpp")
 set(from_two "#if !defined(__MMA__)\n    if (n < 2)\n")
-set(from_eight "#if !defined(__MMA__)\n    if (n < 8)\n")
+set(from_eight "#if !defined(__MMA__)\n    if (n < (ggml_is_quantized((enum ggml_type) Atype) ? 2 : 8))\n")
 file(READ "${kernels}" text)
 string(FIND "${text}" "${from_two}" found)
 string(FIND "${text}" "${from_eight}" done)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.build import machine, setup
+from deploy.build import machine
 from deploy.build.packages import LOCKS, install_locked
 from deploy.build.peers import made
 from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
@@ -42,12 +42,12 @@ def program(environment: Mapping[str, str]) -> Path:
 
 
 def key() -> str:
-    """Give a name that differs whenever the server may: by its sources, the libraries below it, and the machine."""
-    present = setup.present()
+    """Give a name that differs whenever the server may: by its sources and the machine. The libraries below it are those
+    of the same sources, found when it starts.
+    """
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
         (PROJECT / "CMakeLists.txt").read_text(encoding="utf-8"),
-        present.engine if present else "",
         machine.libraries(),
         machine.processor(),
     ]

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +17,13 @@ SYSTEM = "You are the assistant of a house. You answer from the passages you are
 
 @dataclass(frozen=True)
 class Asked:
-    """An answer, with seconds from the question to its first piece and to its end."""
+    """An answer, with seconds from the question to its first piece and to its end, and when each piece came."""
 
     text: str
     usage: Usage
     first_s: float
     total_s: float
+    came: Sequence[float]
 
 
 @asynccontextmanager
@@ -40,15 +41,16 @@ async def demo_engine(
 async def ask(engine: LlamaEngine, prompt: Prompt, key: str, tokens: int) -> Asked:
     """Ask for a greedy answer of `tokens` tokens at most."""
     began = time.perf_counter()
-    first, text, usage = 0.0, "", None
+    came: list[float] = []
+    text, usage = "", None
     async for item in engine.stream(prompt, key, greedy(tokens)):
-        first = first or time.perf_counter() - began
+        came.append(time.perf_counter())
         if isinstance(item, Usage):
             usage = item
         else:
             text += item
     assert usage is not None
-    return Asked(text, usage, first, time.perf_counter() - began)
+    return Asked(text, usage, came[0] - began, came[-1] - began, came[:-1])
 
 
 def greedy(tokens: int) -> Sampling:

@@ -25,15 +25,13 @@ def test_without_a_compiler_it_is_told_which_package_brings_one(tmp_path: Path) 
     assert not list(tmp_path.rglob("llama-server/*/made"))
 
 
-def test_another_engine_or_machine_is_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_machine_has_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {llama_server.key()}
     monkeypatch.setattr(machine, "libraries", lambda: "another C library")
     keys.add(llama_server.key())
-    monkeypatch.setattr(llama_server.setup, "present", lambda: None)
-    keys.add(llama_server.key())
     monkeypatch.setattr(machine, "processor", lambda: "another processor")
     keys.add(llama_server.key())
-    assert len(keys) == 4
+    assert len(keys) == 3
 
 
 def test_it_runs_on_the_libraries_of_this_environment_before_any_other() -> None:
