@@ -41,10 +41,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """How it ended: what the answer rests on, a sentence about it, and what it cost (None: no model was asked)."""
+    """How it ended: what the answer rests on, sentences about it, and what it cost (None: no model was asked)."""
 
     sources: tuple[Source, ...] = ()
-    note: str = ""
+    notes: tuple[str, ...] = ()
     usage: Usage | None = None
 
 
@@ -93,11 +93,14 @@ class Completer:
         """Take a place in the queue; hand it to `stream`, which gives it back. Raises TooManyWaiting."""
         # Calls know nothing of each other: each is a conversation of its own and waits for no other's end.
         conversation = ConversationId(f"{completion.reader}/{next(self._numbers)}")
-        return self._queue.enter(completion.reader, conversation, completion.behind, completion.open_limit)
+        ticket = self._queue.enter(completion.reader, conversation, completion.behind, completion.open_limit)
+        self._observer.queued(self._queue.waiting, self._queue.running)
+        return ticket
 
     def leave(self, ticket: Ticket) -> None:
-        """Give a place back that was never handed to `stream`."""
+        """Give a place back, whether `stream` has done so or not."""
         self._queue.leave(ticket)
+        self._observer.queued(self._queue.waiting, self._queue.running)
 
     async def stream(self, completion: Completion, ticket: Ticket) -> AsyncGenerator[str | Completed, None]:
         """Pieces of the answer as they come, then exactly one `Completed`. Closing it stops the model within a step.
@@ -108,6 +111,7 @@ class Completer:
         try:
             consulted = await self._consulted(completion)
             await ticket.admitted.wait()
+            self._observer.queued(self._queue.waiting, self._queue.running)
             progress.note(queued_s=progress.elapsed_s())
             async with aclosing(self._answer(completion, consulted, progress)) as answer:
                 async for item in answer:
@@ -118,10 +122,9 @@ class Completer:
             self._observer.failed(explain(error).kind)
             raise
         finally:
-            self._queue.leave(ticket)
+            self.leave(ticket)
             progress.note(total_s=progress.elapsed_s())
             self._observer.ended(progress.outcome, progress.timings)
-            self._observer.queued(self._queue.waiting, self._queue.running)
 
     async def _consulted(self, completion: Completion) -> Consulted:
         system = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
@@ -158,7 +161,8 @@ class Completer:
                     return
                 if isinstance(item, Usage):
                     progress.timings = with_costs(progress.timings, item)
-                    yield Completed(cited(progress.text, consulted.sources), consulted.note, item)
+                    notes = (consulted.note, consulted.if_cut if item.finish == "length" else "")
+                    yield Completed(cited(progress.text, consulted.sources), tuple(filter(None, notes)), item)
                     continue
                 if not progress.text:
                     progress.note(first_token_s=progress.elapsed_s())

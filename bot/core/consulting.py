@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 from bot.core import prompts
 from bot.core.access import readable
@@ -31,8 +30,8 @@ log = logging.getLogger(__name__)
 MOST_CHARACTERS_PER_TOKEN = 16
 """More than any text has that means something: English has 4 to 5, indented code up to 8."""
 
-LEAST_OVERHEAD_TOKENS = 4
-"""The least that chat templates put around a turn; see `TURN_OVERHEAD_TOKENS`."""
+MOST_CONTEXT_CHARACTERS = 4000
+"""Of the question before this one; what is longer was pasted, and searching for 1.7 MB of it takes half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,13 @@ class Inquiry:
 @dataclass(frozen=True, slots=True)
 class Consulted:
     """The prompt, what it holds of the documents, and a sentence below the answer; without a prompt the sentence is
-    the answer.
+    the answer. `if_cut` is what to say below an answer that was too long.
     """
 
     prompt: Prompt | None
     sources: tuple[Source, ...] = ()
     note: str = ""
+    if_cut: str = ""
 
 
 class Consultant:
@@ -83,9 +83,10 @@ class Consultant:
             return Consulted(None, note=say("nothing_found", language, collections=where))
         if unsupported:
             note = say("unsupported_note", language, collections=where)
-        return self._shape(inquiry, found, note, self._system(inquiry, language, bool(names)), bool(names))
+        shaped = self._shape(inquiry, found, self._system(inquiry, language, bool(names)), bool(names))
+        return replace(shaped, note=note, if_cut=say("cut_short", language))
 
-    def _shape(self, inquiry: Inquiry, found: SearchResult, note: str, system: str, documents: bool) -> Consulted:
+    def _shape(self, inquiry: Inquiry, found: SearchResult, system: str, documents: bool) -> Consulted:
         count, question = self._engine.count, inquiry.question
         context = self._engine.context_tokens
         share = budget(
@@ -103,10 +104,11 @@ class Consultant:
         recent = newest(inquiry.history, least_tokens, share.history)
         kept = newest(recent, lambda turn: count(turn.text) + TURN_OVERHEAD_TOKENS, share.history)
         body = tail(question, passages) if documents else question
-        return Consulted(Prompt(system, kept, body), numbered(passages, found), note)
+        return Consulted(Prompt(system, kept, body), numbered(passages, found))
 
     async def _search(self, inquiry: Inquiry, names: frozenset[str], language: Language) -> tuple[SearchResult, str]:
-        earlier = next((turn.text for turn in reversed(inquiry.history) if turn.role == "user"), "")
+        asked = next((turn.text for turn in reversed(inquiry.history) if turn.role == "user"), "")
+        earlier = asked[:MOST_CONTEXT_CHARACTERS]
         limit = self._settings.passages
         try:
             async with asyncio.timeout(self._settings.search_timeout_s):
@@ -137,7 +139,7 @@ class Consultant:
 
 def least_tokens(turn: Turn) -> int:
     """Tokens that a turn takes at least in a prompt, without counting them."""
-    return LEAST_OVERHEAD_TOKENS + len(turn.text) // MOST_CHARACTERS_PER_TOKEN
+    return 1 + len(turn.text) // MOST_CHARACTERS_PER_TOKEN
 
 
 def newest(history: Sequence[Turn], size: Callable[[Turn], int], limit: int) -> tuple[Turn, ...]:
@@ -145,32 +147,36 @@ def newest(history: Sequence[Turn], size: Callable[[Turn], int], limit: int) -> 
 
     So the cut stays for many turns, and with it the prompt's prefix, although the program sends the whole history.
     """
-    kept: list[Turn] = []
-    sizes: list[int] = []
-    for pair in zip_longest(history[::2], history[1::2]):
-        kept.extend(turn for turn in pair if turn)
-        sizes.extend(size(turn) for turn in pair if turn)
-        dropped = drop_halves(sizes, limit)
-        del kept[:dropped], sizes[:dropped]
-    return tuple(kept)
+    sizes = [size(turn) for turn in history]
+    begin = total = 0
+    for end in range(2, len(sizes) + 2, 2):
+        total += sum(sizes[end - 2 : end])
+        if total > limit:
+            dropped = drop_halves(sizes[begin:end], limit)
+            total -= sum(sizes[begin : begin + dropped])
+            begin += dropped
+    return tuple(history[begin:])
 
 
 def remembered(history: Iterable[Turn], where: str) -> tuple[Turn, ...]:
     """A history as Hearth keeps its own: without what stood below the answers, and without questions on which nothing
     was found. Small models repeat both.
     """
+    found_nothing = _said("nothing_found", where)
+    notes = [*_said("cut_short", where), *_said("unsupported_note", where), *_said("search_failed_note", where)]
     kept: list[Turn] = []
     for turn in history:
+        text = turn.text.rstrip()
         if turn.role != "assistant":
             kept.append(turn)
-        elif turn.text not in _said("nothing_found", where):
-            notes = _said("unsupported_note", where) | _said("search_failed_note", where)
-            below = next((note for note in notes if turn.text.endswith(f"\n\n{note}")), "")
-            kept.append(Turn(turn.role, turn.text.removesuffix(below).rstrip()))
+        elif text not in found_nothing:
+            for note in notes:
+                text = text.removesuffix(f"\n\n{note}")
+            kept.append(Turn(turn.role, text))
         elif kept and kept[-1].role == "user":
             kept.pop()
     return tuple(kept)
 
 
-def _said(text: str, where: str) -> set[str]:
-    return {say(text, language, collections=where) for language in LANGUAGES}
+def _said(text: str, where: str) -> list[str]:
+    return [say(text, language, collections=where) for language in LANGUAGES]

@@ -10,7 +10,10 @@ from models.engine import Role, Sampling, Turn
 
 ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
+MAY_ANSWER = (None, "none", "auto")
 MOST_STOPS = 16
+MOST_MESSAGES = 4096
+"""More than fit into any context that a home has; reading 60,000 takes a second, in which nothing else would run."""
 
 
 class Lenient(BaseModel):
@@ -63,7 +66,7 @@ class ChatRequest(Lenient):
     """A request. Fields that are not named here are ignored, except those that would change the answer."""
 
     model: str
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
@@ -74,8 +77,8 @@ class ChatRequest(Lenient):
     max_completion_tokens: int | None = Field(None, ge=1)
     response_format: ResponseFormat | None = None
     n: int | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
+    tool_choice: Any = None
+    function_call: Any = None
     logprobs: bool | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -113,7 +116,9 @@ class ChatRequest(Lenient):
         """Raise RequestFault for fields that would change the answer and that Hearth does not know."""
         unknown: Sequence[tuple[str, bool, str]] = (
             ("n", self.n not in (None, 1), "One answer is made for each request: leave n out."),
-            ("tools", bool(self.tools or self.functions), "Tools are not called here: leave them out."),
+            # Front ends offer tools with every question; only who insists on a call cannot be answered.
+            ("tool_choice", self.tool_choice not in MAY_ANSWER, "Tools are not called here: leave tool_choice out."),
+            ("function_call", self.function_call not in MAY_ANSWER, "Functions are not called here: leave it out."),
             ("logprobs", bool(self.logprobs), "Probabilities are not told: leave logprobs out."),
             ("frequency_penalty", bool(self.frequency_penalty), "frequency_penalty is not applied: leave it out."),
             ("presence_penalty", bool(self.presence_penalty), "presence_penalty is not applied: leave it out."),

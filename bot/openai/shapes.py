@@ -106,12 +106,11 @@ _SOURCES = re.compile(r"\n\n(?:\[\d+\] [^\n]+(?:\n|\Z))+\Z")
 
 
 def footer(completed: Completed) -> str:
-    """What stands below the text for people: the note, and the sources in compact numbered lines."""
+    """What stands below the text for people: notes, and the sources in compact numbered lines."""
     lines = [
         f"[{source.number}] {' › '.join((source.document, *source.place.heading))}" for source in completed.sources
     ]
-    below = "\n".join(part for part in (completed.note, *lines) if part)
-    return f"\n\n{below}" if below else ""
+    return "".join(f"\n\n{part}" for part in (*completed.notes, "\n".join(lines)) if part)
 
 
 def without_sources(text: str) -> str:

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import openai
 import pytest
 
-from models.engine import EngineFailed, SchemaRefused
+from models.engine import EngineFailed, Prompt, Sampling, SchemaRefused, Usage
 from tests.fakes.core import running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
@@ -104,6 +105,23 @@ async def test_a_program_that_reads_only_json_gets_the_models_answer_whatever_wa
         response_format={"type": "json_object"},
     )
     assert answer.choices[0].message.content == '{"composer": null}'
+
+
+class CutShort(ScriptedEngine):
+    """Reaches the length limit in every answer."""
+
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+        async for item in super().stream(prompt, key, sampling):
+            yield replace(item, finish="length") if isinstance(item, Usage) else item
+
+
+async def test_an_answer_from_the_documents_that_was_too_long_says_so(house: Path) -> None:
+    async with running_core(house, engine=CutShort(), readers=("everyone",)) as core, serving(core) as served:
+        cut = await served.client().chat.completions.create(model="hearth", messages=QUESTION)
+        bare = await served.client().chat.completions.create(model="scripted", messages=QUESTION)
+    assert cut.choices[0].finish_reason == bare.choices[0].finish_reason == "length"
+    assert "is there [1].\n\nThe answer was cut short" in (cut.choices[0].message.content or "")
+    assert bare.choices[0].message.content == "The drive is there [1]."
 
 
 async def test_a_conversation_goes_on_without_what_stood_below_its_answers(served: Serving) -> None:
@@ -239,6 +257,7 @@ async def test_who_hangs_up_while_waiting_leaves_the_queue(served: Serving) -> N
     await until(lambda: served.core.queue.waiting == 1)
     second.cancel()
     await until(lambda: served.core.queue.waiting == 0)
+    assert (1, 1) in served.core.observer.lengths
     served.core.engine.gate.set()
     await first
 
@@ -257,7 +276,7 @@ async def test_too_long_a_conversation_is_refused_before_anything_is_made(served
         ([{"role": "user", "content": "x" * 40_000}], "hearth"),
         ([{"role": "system", "content": "x" * 40_000}, *QUESTION], "hearth"),
         ([{"role": "user", "content": "x" * 40_000}, {"role": "assistant", "content": "x"}, *QUESTION], "scripted"),
-        ([{"role": "user", "content": ""}, {"role": "assistant", "content": ""}] * 600 + QUESTION, "scripted"),
+        ([{"role": "user", "content": ""}, {"role": "assistant", "content": ""}] * 1030 + QUESTION, "scripted"),
     ],
     ids=["question", "instructions", "text", "turns"],
 )
@@ -311,7 +330,14 @@ async def test_a_model_that_is_not_loaded_yet_asks_to_wait(house: Path) -> None:
             "messages[0].content",
         ),
         (b'{"model": "hearth", "messages": [{"role": "user", "content": "x"}], "n": 2}', "n"),
-        (b'{"model": "hearth", "messages": [{"role": "user", "content": "x"}], "tools": [{}]}', "tools"),
+        (
+            b'{"model": "hearth", "messages": [{"role": "user", "content": "x"}], "tool_choice": "required"}',
+            "tool_choice",
+        ),
+        (
+            b'{"model": "hearth", "messages": [{"role": "user", "content": "x"}], "function_call": {"name": "f"}}',
+            "function_call",
+        ),
         (b'{"model": "hearth", "messages": [{"role": "user", "content": "x"}], "temperature": 9}', "temperature"),
         (
             b'{"model": "hearth", "messages": [{"role": "user", "content": "x"}], "stop": ["a"' + b', "b"' * 20 + b"]}",

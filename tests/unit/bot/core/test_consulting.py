@@ -4,6 +4,7 @@ from bot.core.consulting import newest, remembered
 from models.engine import Turn
 
 FOUND_NOTHING = "I found nothing about this in the documents. I looked in: handbook."
+CUT = "The answer was cut short: it reached the length limit."
 UNSUPPORTED = "Aucun document n’appuie cette réponse. J’ai cherché dans : handbook."
 
 
@@ -35,7 +36,11 @@ def test_a_cut_history_fits_and_begins_with_a_question() -> None:
 
 
 def test_what_stood_below_an_answer_is_no_part_of_it() -> None:
-    said = (Turn("user", "What?"), Turn("assistant", f"Perhaps so.\n\n{UNSUPPORTED}"), Turn("user", UNSUPPORTED))
+    said = (
+        Turn("user", "What?"),
+        Turn("assistant", f"Perhaps so.\n\n{UNSUPPORTED}\n\n{CUT}"),
+        Turn("user", UNSUPPORTED),
+    )
     assert remembered(said, "handbook") == (said[0], Turn("assistant", "Perhaps so."), said[2])
 
 

@@ -21,6 +21,7 @@ HEAD = '{"model": "hearth", "messages": '
         ),
         ('[{"role": "user", "content": "x"}], "temperature": NaN', "temperature"),
         ('"x"', "messages"),
+        (f"[{', '.join(['{}'] * 5000)}]", "messages"),
     ],
 )
 def test_the_faulty_field_is_named_as_the_program_wrote_it(rest: str, param: str) -> None:

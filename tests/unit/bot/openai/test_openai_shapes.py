@@ -14,3 +14,9 @@ SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", Place(), "text
 def test_sources_are_taken_off_again(text: str) -> None:
     assert without_sources(text + footer(Completed(SOURCES))) == text
     assert without_sources(text) == text
+
+
+def test_notes_stand_between_an_answer_and_its_sources() -> None:
+    below = footer(Completed(SOURCES, ("No document says so.", "It was cut.")))
+    assert below == "\n\nNo document says so.\n\nIt was cut.\n\n[1] backup.md\n[2] backup.md"
+    assert without_sources(below) == "\n\nNo document says so.\n\nIt was cut."
