@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 # So many equal tokens before a place make it likely that the next ones are equal too.
 _MATCHED_TOKENS = 3
-# Guesses counted at the start of each answer, as if they had been made: hopeful. What is older counts less.
-_RIGHT_AT_FIRST, _WRONG_AT_FIRST = 4.0, 1.0
+# Guesses counted at the start of each answer, as if they had been made: hopeful enough for a try with a single guess,
+# because three equal words are often chance. What is older counts less.
+_RIGHT_AT_FIRST, _WRONG_AT_FIRST = 2.0, 1.0
 _KEPT = 0.9
 
 
