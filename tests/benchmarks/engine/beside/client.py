@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 KEY = "bench"
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=180)
+SILENCE_S = 180
 
 Message = dict[str, str]
 
@@ -47,6 +47,14 @@ class Heard:
     def tokens_per_s(self) -> float:
         """Tokens a second from the first to the last."""
         return (self.written_tokens - 1) / (self.at[-1] - self.at[0])
+
+
+def client_session() -> aiohttp.ClientSession:
+    """What requests to both go through. Each has a connection of its own: one that rested while its server stood still
+    may be closed by it in the moment when it is used again.
+    """
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=SILENCE_S)
+    return aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True))
 
 
 class Client:

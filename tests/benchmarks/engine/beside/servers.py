@@ -20,7 +20,7 @@ from models.llama.fit import inspect, plan
 from models.llama.machine import GpuMemory
 from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
-from tests.benchmarks.engine.beside.client import KEY, TIMEOUT, Client, Heard, Message
+from tests.benchmarks.engine.beside.client import KEY, Client, Heard, Message, client_session
 from tests.benchmarks.machine import ROOT
 
 KEY_VARIABLE = "HEARTH_BENCH_KEY"
@@ -124,7 +124,7 @@ async def both(folder: Path) -> AsyncIterator[Both]:
     model = await houses.chat_model()
     context = plan(inspect(model), SETTINGS, GpuMemory()).context_tokens
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=TIMEOUT))
+        session = await stack.enter_async_context(client_session())
         pair = Both(_ours(folder, model, session), _theirs(folder, model, context, session))
         for server in (pair.ours, pair.theirs):
             stack.push_async_callback(server.stop)

@@ -10,7 +10,7 @@ from tests.benchmarks.engine.beside.prompts import system, text, user
 from tests.benchmarks.engine.beside.servers import both
 from tests.benchmarks.figures import Samples
 
-ROUNDS = 5
+ROUNDS = 3
 WRITTEN_TOKENS = 96
 READ_TOKENS, ANSWER_TOKENS = 100, 32
 STORIES = [[system(), user(f"Tell a long story about the number {number}.")] for number in range(4)]
