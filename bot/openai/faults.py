@@ -47,8 +47,8 @@ async def tell_faults(request: web.Request, handler: Handler) -> web.StreamRespo
 def _fault_of(error: web.HTTPError, request: web.Request) -> RequestFault:
     path = request.path[:80]
     if isinstance(error, web.HTTPNotFound):
-        sentence = f"There is nothing at {path!r}, only /v1/models and /v1/chat/completions: a client's base address"
-        return RequestFault(404, f"{sentence} ends in /v1.", code="unknown_url")
+        sentence = "The model answers at /v1/models and /v1/chat/completions: a client's base address ends in /v1."
+        return RequestFault(404, f"There is nothing at {path!r}. {sentence}", code="unknown_url")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = " and ".join(sorted(error.allowed_methods))
         sentence = f"{request.method[:20]} is not answered at {path!r}, only {allowed}."

@@ -217,27 +217,30 @@ async def test_a_key_with_its_share_open_is_told_to_come_again_and_others_are_no
     assert {answer.choices[0].message.content for answer in answers} == {"The drive is there [1]."}
 
 
-async def test_people_go_before_programs_that_wait(house: Path) -> None:
+@pytest.mark.parametrize("behind_people", [True, False])
+async def test_people_go_before_programs_that_wait_unless_the_admin_says_otherwise(
+    house: Path, behind_people: bool
+) -> None:
     engine = ScriptedEngine()
     engine.gate.clear()
-    async with running_core(house, engine=engine) as core, serving(core) as served:
-        client = served.client()
-        programs = [
-            asyncio.create_task(
-                client.chat.completions.create(model="scripted", messages=[{"role": "user", "content": f"program {n}"}])
+    async with running_core(house, engine=engine) as core, serving(core, behind_people=behind_people) as served:
+        running, waiting = (
+            served.client(program).chat.completions.create(
+                model="scripted", messages=[{"role": "user", "content": f"from {program}"}]
             )
-            for n in range(2)
-        ]
-        await until(lambda: core.queue.running == 1 and core.queue.waiting == 1)
+            for program in ("editor", "phone")
+        )
+        first = asyncio.create_task(running)
+        await until(lambda: core.queue.running == 1)
+        second = asyncio.create_task(waiting)  # neither it nor ana was served before, and it came first
+        await until(lambda: core.queue.waiting == 1)
         await core.send(message("On which shelf is the backup drive?"))
         await until(lambda: core.queue.waiting == 2)
         engine.gate.set()
-        await asyncio.gather(*programs)
-    assert [prompt.tail[:9] == "program 0" or prompt.tail[:9] == "program 1" for prompt in engine.prompts] == [
-        True,
-        False,
-        True,
-    ]
+        await asyncio.gather(first, second)
+        await core.inbox.idle()
+    order = [next((who for who in ("editor", "phone") if who in prompt.tail), "ana") for prompt in engine.prompts]
+    assert order == (["editor", "ana", "phone"] if behind_people else ["editor", "phone", "ana"])
 
 
 async def test_who_hangs_up_stops_the_model_and_frees_the_place(served: Serving) -> None:
