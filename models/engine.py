@@ -55,8 +55,9 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`, and of the generated
-    tokens `guessed_tokens` were guessed before they were computed.
+    """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`.
+
+    Of the generated tokens `guessed_tokens` were guessed before they were computed.
     """
 
     prompt_tokens: int

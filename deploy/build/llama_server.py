@@ -42,8 +42,9 @@ def program(environment: Mapping[str, str]) -> Path:
 
 
 def key() -> str:
-    """Give a name that differs whenever the server may: by its sources and the machine. The libraries below it are those
-    of the same sources, found when it starts.
+    """Give a name that differs whenever the server may: by its sources and the machine.
+
+    The libraries below it are those of the same sources, found when it starts.
     """
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
