@@ -109,7 +109,11 @@ class Server:
         self._read_next()
         self._admit()
         reading = [each for each in self._running if each.generation.prefilling]
-        writing = [each for each in self._running if not each.generation.prefilling]
+        # In the order of their sequences: llama.cpp computes others in several goes.
+        writing = sorted(
+            (each for each in self._running if not each.generation.prefilling),
+            key=lambda each: each.generation.slot.sequence,
+        )
         if reading and may_read(self._moment(reading, writing), self._settings.longest_gap_s):
             self._read_chunk(reading[first_of([self._reading_of(each) for each in reading])])
         elif writing:
