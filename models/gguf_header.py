@@ -57,7 +57,7 @@ class GgufHeader:
     vocabulary: int
     trained_context: int
     kv_width: int
-    weight_types: frozenset[int] = frozenset()
+    weight_types: frozenset[int]
 
     def kv_bytes(self, context_tokens: int, kv_type: KvType) -> int:
         """Bytes of the KV cache for a context; an upper bound for models with sliding windows or recurrent layers."""

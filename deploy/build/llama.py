@@ -9,7 +9,6 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.build import machine
-from deploy.build.packages import LOCKS, install_locked
+from deploy.build.packages import LOCKS, install_build_tools
 from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
 
 INCLUDE = Path(__file__).with_name("llama-build.cmake")
@@ -140,10 +139,7 @@ def compile_wheel(build: Build, cache: Path, environment: Mapping[str, str]) -> 
 def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str, str]) -> None:
     log = cache / "logs" / f"llama-{build.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    tools = made / "tools"
-    subprocess.run([sys.executable, "-m", "venv", tools], check=True)
-    install_locked(tools, "bootstrap", made, environment, "Build tools (1 of 2)")
-    install_locked(tools, "build", made, environment, "Build tools (2 of 2)")
+    tools = install_build_tools(made, made, environment)
     command: list[str | Path] = [
         tools / "bin" / "python",
         "-m",

@@ -8,13 +8,12 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.build import machine
-from deploy.build.packages import LOCKS, install_locked
+from deploy.build.packages import LOCKS, install_build_tools
 from deploy.build.peers import made
 from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
 
@@ -70,10 +69,7 @@ def libraries() -> Path:
 
 
 def _compile_in(making: Path, logs: Path, environment: Mapping[str, str]) -> None:
-    tools = making / "tools"
-    subprocess.run([sys.executable, "-m", "venv", tools], check=True)
-    install_locked(tools, "bootstrap", logs, environment, "Build tools (1 of 2)")
-    install_locked(tools, "build", logs, environment, "Build tools (2 of 2)")
+    tools = install_build_tools(making, logs, environment)
     around = {**environment, "PATH": f"{tools / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"}
     _run(_download(tools, making), "Sources", logs, around)
     (archive,) = making.glob("llama_cpp_python-*.tar.gz")

@@ -1,5 +1,7 @@
 """Installs a lock into an environment: wheels only, every hash checked, no index but the one pip is configured with."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,3 +31,12 @@ def install_locked(venv: Path, lock: str, logs: Path, environment: Mapping[str, 
             "\n".join(failure.tail) + f"\n\npip could not install {requirements.name}. Behind a mirror of your "
             "own, tell pip so (pip config). A hash that differs means that the file is not the one that was locked."
         ) from failure
+
+
+def install_build_tools(folder: Path, logs: Path, environment: Mapping[str, str]) -> Path:
+    """Make an environment with what compiles llama.cpp in `folder`/tools, and give it; raises SetupFailed."""
+    tools = folder / "tools"
+    subprocess.run([sys.executable, "-m", "venv", tools], check=True)
+    install_locked(tools, "bootstrap", logs, environment, "Build tools (1 of 2)")
+    install_locked(tools, "build", logs, environment, "Build tools (2 of 2)")
+    return tools

@@ -4,6 +4,7 @@ import ctypes
 import platform
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy
@@ -46,19 +47,19 @@ def _may_be_laid_out_anew(types: Collection[int]) -> bool:
 
 
 def _alike(kind: int, most: int) -> int:
-    ggml = _typed(ggml_library())
     chance = numpy.random.default_rng(7)
     weights = chance.standard_normal((_ROWS, _LENGTH), numpy.float32)
     tokens = chance.standard_normal((most, _LENGTH), numpy.float32)
-    alone = numpy.concatenate([_product(ggml, kind, weights, tokens[n : n + 1]) for n in range(most)])
+    alone = numpy.concatenate([_product(kind, weights, tokens[n : n + 1]) for n in range(most)])
     for count in range(2, most + 1):
-        if _product(ggml, kind, weights, tokens[:count]).tobytes() != alone[:count].tobytes():
+        if _product(kind, weights, tokens[:count]).tobytes() != alone[:count].tobytes():
             return count - 1
     return most
 
 
-def _product(ggml: Any, kind: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:
+def _product(kind: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:
     """The product as llama.cpp computes it, shape (tokens, rows)."""
+    ggml = _ggml()
     with _space(ggml) as space:
         matrix = ggml.ggml_new_tensor_2d(space, kind, _LENGTH, _ROWS)
         ggml.ggml_quantize_chunk(kind, weights.ctypes.data, ggml.ggml_get_data(matrix), 0, _ROWS, _LENGTH, None)
@@ -88,8 +89,10 @@ def _space(ggml: Any) -> Iterator[int]:
         ggml.ggml_free(space)
 
 
-def _typed(ggml: Any) -> Any:
+@cache
+def _ggml() -> Any:
     """The library with the types of its functions; the Python face of llama.cpp does not name them."""
+    ggml = ggml_library()
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     for name, result, arguments in (
         ("ggml_init", pointer, [_Memory]),

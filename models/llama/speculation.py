@@ -57,12 +57,10 @@ class Speculation:
 
     def wrote(self, guesser: Guesser | None, guessed: int, chosen: int, seconds: float) -> None:
         """A step of one reply alone took so long, with so many guesses, and chose so many tokens."""
-        if guessed < len(self._step_s):
-            self._step_s[guessed] = _blend(self._step_s[guessed], seconds)
+        self._step_s[guessed] = _blend(self._step_s[guessed], seconds)
         if guesser is None or guessed == 0:
             return
-        right = chosen - 1
-        guesser.learn(right, wrong=right < guessed)
+        guesser.learn(chosen - 1, wrong=chosen <= guessed)
 
 
 def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int:
@@ -89,7 +87,6 @@ def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int
     slot.repair()
     context.decode([Run(0, _PROOF_PREFIX_TOKENS, tested)])
     together = [bytes(context.logits(number)) for number in range(len(tested))]
-    slot.repair()
     slot.clear()
     return most if together == alone else 0
 

@@ -21,6 +21,7 @@ _HEADER = GgufHeader(
     vocabulary=150_000,
     trained_context=32_768,
     kv_width=36 * 8 * 256,
+    weight_types=frozenset(),
 )
 
 
