@@ -104,6 +104,7 @@ class Completer:
 
     async def stream(self, completion: Completion, ticket: Ticket) -> AsyncGenerator[str | Completed, None]:
         """Pieces of the answer as they come, then exactly one `Completed`. Closing it stops the model within a step.
+        It is for one task to read: when the model falls silent, the task that asked first is woken.
 
         Raises PromptTooLong before anything is made, EngineFailed and TimeoutError when the model does not answer.
         """
@@ -153,18 +154,25 @@ class Completer:
             yield Completed()
             return
         key = STATELESS + completion.reader
-        async with aclosing(self._engine.stream(consulted.prompt, key, completion.sampling)) as pieces:
-            while True:
-                async with asyncio.timeout(self._token_timeout_s):
-                    item = await anext(pieces, None)
-                if item is None:
-                    return
-                if isinstance(item, Usage):
-                    progress.timings = with_costs(progress.timings, item)
-                    notes = (consulted.note, consulted.if_cut if item.finish == "length" else "")
-                    yield Completed(cited(progress.text, consulted.sources), tuple(filter(None, notes)), item)
-                    continue
-                if not progress.text:
-                    progress.note(first_token_s=progress.elapsed_s())
-                progress.text += item
-                yield item
+        clock = asyncio.get_running_loop().time
+        async with (
+            aclosing(self._engine.stream(consulted.prompt, key, completion.sampling)) as pieces,
+            asyncio.timeout(self._token_timeout_s) as silence,
+        ):
+            async for item in pieces:
+                silence.reschedule(None)  # the time that the reader takes is not the model's
+                yield _completed(consulted, progress, item) if isinstance(item, Usage) else _grown(progress, item)
+                silence.reschedule(clock() + self._token_timeout_s)
+
+
+def _grown(progress: Progress, piece: str) -> str:
+    if not progress.text:
+        progress.note(first_token_s=progress.elapsed_s())
+    progress.text += piece
+    return piece
+
+
+def _completed(consulted: Consulted, progress: Progress, usage: Usage) -> Completed:
+    progress.timings = with_costs(progress.timings, usage)
+    notes = (consulted.note, consulted.if_cut if usage.finish == "length" else "")
+    return Completed(cited(progress.text, consulted.sources), tuple(filter(None, notes)), usage)

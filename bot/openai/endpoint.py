@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -161,6 +162,9 @@ class _Streaming:
         self._request = request
         self._asked = asked
         self._answer = answer
+        self._pieces = shapes.Pieces(answer)
+        self._writing = asyncio.Lock()
+        self._written_s = time.monotonic()
         self._response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         )
@@ -168,11 +172,7 @@ class _Streaming:
     async def send(self, items: Items) -> web.StreamResponse:
         """Send all of it. Raises RequestFault for what goes wrong before anything was sent."""
         try:
-            async with aclosing(_waiting_for(items)) as coming:
-                async for item in coming:
-                    await self._begin()
-                    await self._response.write(shapes.KEEP_ALIVE if item is None else self._events(item))
-            await self._response.write(shapes.DONE)
+            await self._attend(items)
         except ConnectionResetError:
             log.debug("A program went away before its answer had ended.")
         except (PromptTooLong, EngineFailed, TimeoutError) as error:
@@ -182,42 +182,47 @@ class _Streaming:
             await self._response.write(shapes.event(fault.body()))
         return self._response
 
-    async def _begin(self) -> None:
-        if not self._response.prepared:
-            await self._response.prepare(self._request)
-            await self._response.write(shapes.event(self._answer.piece({"role": "assistant", "content": ""})))
+    async def _attend(self, items: Items) -> None:
+        """Send the items, and say so each time that a while has passed without one."""
+        # One task for all items: one for each was most of what a token cost the cores that also compute the model.
+        sending = asyncio.create_task(self._send_all(items))
+        try:
+            while not sending.done():
+                if (left_s := KEEP_ALIVE_S - self._quiet_s()) > 0:
+                    await asyncio.wait({sending}, timeout=left_s)
+                else:
+                    await self._write(shapes.KEEP_ALIVE)
+            sending.result()
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send_all(self, items: Items) -> None:
+        async for item in items:
+            await self._write(self._events(item))
+        await self._write(shapes.DONE)
+
+    def _quiet_s(self) -> float:
+        # A write that waits for a slow reader is no silence: nothing more is written behind it.
+        return 0.0 if self._writing.locked() else time.monotonic() - self._written_s
+
+    async def _write(self, data: bytes) -> None:
+        async with self._writing:
+            if not self._response.prepared:
+                await self._response.prepare(self._request)
+                await self._response.write(shapes.event(self._answer.piece({"role": "assistant", "content": ""})))
+            await self._response.write(data)
+            self._written_s = time.monotonic()
 
     def _events(self, item: str | Completed) -> bytes:
         if isinstance(item, str):
-            return shapes.event(self._answer.piece({"content": item}))
+            return self._pieces.event(item)
         below = shapes.footer(item) if _wants_footer(self._asked) else ""
-        events = [self._answer.piece({"content": below})] if below else []
-        events.append(self._answer.last(item))
+        events = [self._pieces.event(below)] if below else []
+        events.append(shapes.event(self._answer.last(item)))
         if self._asked.include_usage:
-            events.append(self._answer.costs(item))
-        return b"".join(map(shapes.event, events))
-
-
-async def _waiting_for(items: Items) -> AsyncGenerator[str | Completed | None, None]:
-    """The items, and None each time that a while has passed without one."""
-    coming: asyncio.Task[str | Completed | None] = asyncio.create_task(_next(items))
-    try:
-        while True:
-            await asyncio.wait({coming}, timeout=KEEP_ALIVE_S)
-            if not coming.done():
-                yield None
-                continue
-            if (item := coming.result()) is None:
-                return
-            yield item
-            coming = asyncio.create_task(_next(items))
-    finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
-
-
-async def _next(items: Items) -> str | Completed | None:
-    return await anext(items, None)
+            events.append(shapes.event(self._answer.costs(item)))
+        return b"".join(events)
 
 
 def _wants_footer(asked: ChatRequest) -> bool:

@@ -15,6 +15,7 @@ from models.engine import Usage
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": waiting\n\n"
+_in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,20 @@ class Answer:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model, "choices": list(choices)}
 
 
+class Pieces:
+    """The events of an answer's text: all but the text itself is made once, for they come with every token."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._before, _, self._behind = event(answer.piece({"content": ""})).rpartition(b'""')
+
+    def event(self, text: str) -> bytes:
+        """A piece of the text as it comes."""
+        return self._before + _in_json(text).encode() + self._behind
+
+
 def event(data: Json) -> bytes:
     """One server-sent event."""
-    return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _in_json(data).encode() + b"\n\n"
 
 
 def models(names: Sequence[str]) -> Json:

@@ -1,10 +1,10 @@
-"""Sources stand below an answer for people, and are taken off when a program sends the answer back."""
+"""Sources below an answer are taken off when a program sends it back; pieces of text are events like all others."""
 
 import pytest
 
 from bot.core.completing import Completed
 from bot.core.events import Source
-from bot.openai.shapes import footer, without_sources
+from bot.openai.shapes import Answer, Pieces, event, footer, without_sources
 from knowledge.passages import Place
 
 SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", Place(), "text", 1.0) for number in (1, 2))
@@ -20,3 +20,9 @@ def test_notes_stand_between_an_answer_and_its_sources() -> None:
     below = footer(Completed(SOURCES, ("No document says so.", "It was cut.")))
     assert below == "\n\nNo document says so.\n\nIt was cut.\n\n[1] backup.md\n[2] backup.md"
     assert without_sources(below) == "\n\nNo document says so.\n\nIt was cut."
+
+
+@pytest.mark.parametrize("text", ["", " word", 'a "quoted"\n\\ line', '""', "\x00\u2028é🦢", "{}"])
+def test_a_piece_of_text_is_the_event_that_it_would_be_if_made_as_a_whole(text: str) -> None:
+    answer = Answer('a "model" ""')
+    assert Pieces(answer).event(text) == event(answer.piece({"content": text}))

@@ -1,0 +1,66 @@
+"""A program's answer is given up when the model falls silent, and not when the program reads slowly."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from bot.core.completing import Completed, Completer, Completion
+from bot.core.consulting import Consultant
+from bot.core.settings import CoreSettings
+from models.engine import Sampling, Turn
+from tests.fakes.core import Core, running_core
+
+SILENCE_S = 0.2
+ASKED = Completion("editor", (Turn("user", "Hello"),), False, Sampling())
+
+
+@pytest.fixture
+async def core(tmp_path: Path) -> AsyncIterator[Core]:
+    async with running_core(tmp_path) as at_work:
+        yield at_work
+
+
+def completer(core: Core) -> Completer:
+    consultant = Consultant(core.engine, core.library, CoreSettings(), core.observer)
+    return Completer(core.engine, core.queue, consultant, core.observer, SILENCE_S)
+
+
+async def test_a_model_that_falls_silent_in_the_middle_is_given_up_and_stopped(core: Core) -> None:
+    core.engine.gate.clear()
+    answers = completer(core)
+    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+        assert await anext(answer) == "The drive "
+        with pytest.raises(TimeoutError):
+            await anext(answer)
+    assert (core.engine.most_running, core.engine.running) == (1, 0)
+    assert (core.queue.running, core.observer.outcomes) == (0, ["failed"])
+
+
+async def test_a_model_that_never_begins_is_given_up(core: Core) -> None:
+    core.engine.piece_s = 60
+    answers = completer(core)
+    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+        with pytest.raises(TimeoutError):
+            await anext(answer)
+
+
+async def test_the_time_that_a_program_takes_to_read_is_no_silence_of_the_model(core: Core) -> None:
+    answers, read = completer(core), []
+    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+        async for item in answer:
+            await asyncio.sleep(1.5 * SILENCE_S)
+            read.append(item)
+    assert read[:-1] == ["The drive ", "is there [1]."]
+    assert isinstance(read[-1], Completed)
+    assert core.observer.outcomes == ["answered"]
+
+
+async def test_an_answer_may_take_longer_than_the_model_may_be_silent(core: Core) -> None:
+    core.engine.script = lambda _: ["word "] * 8
+    core.engine.piece_s = SILENCE_S / 4
+    answers = completer(core)
+    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+        assert len([item async for item in answer]) == 9
