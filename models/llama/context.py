@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from models.engine import ModelUnusable
 from models.llama.cancelling import CancelFlag, abort_callback
 from models.llama.fit import Fit
-from models.llama.library import errors_noted, library
+from models.llama.library import errors_noted, ggml_library, library
 from models.llama.machine import usable_cores
 from models.llama.model import Model
 from models.llama.settings import LlamaSettings
+from models.llama.spinning import Spinning
 
 _KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # ggml_type
 _FLASH_AUTO, _FLASH_OFF, _FLASH_ON = -1, 0, 1
@@ -74,6 +75,7 @@ class Context:
             )
         self._memory = self._library.llama_get_memory(self._handle)
         self._batch = self._library.llama_batch_init(self.batch_tokens + self._most_outputs, 0, 1)
+        self._spinning = Spinning(ggml_library(), 1 if fit.gpu_layers else threads(settings))
         self._idle = CancelFlag()
         self.watch(self._idle)
         # Recurrent layers keep one state, which cannot go back to an earlier token.
@@ -154,7 +156,8 @@ class Context:
         batch.n_tokens = first + count
 
     def _decode(self) -> None:
-        code = self._library.llama_decode(self._handle, self._batch)
+        with self._spinning.watched():
+            code = self._library.llama_decode(self._handle, self._batch)
         if code == _ABORTED:
             raise Cancelled
         if code != 0:
@@ -194,6 +197,7 @@ class Context:
 
     def free(self) -> None:
         """Give the memory back; nobody may use the context afterwards."""
+        self._spinning.close()
         if self._handle is not None:
             self._library.llama_batch_free(self._batch)
             self._library.llama_free(self._handle)

@@ -1,4 +1,4 @@
-"""The llama.cpp library: imported late, with its threads told not to spin and its log sent to ours."""
+"""The llama.cpp library: imported late, with its threads told how long to spin and its log sent to ours."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ _recent_errors: deque[str] = deque(maxlen=8)
 @cache
 def library() -> Any:
     """The module `llama_cpp`, ready to use; the first call takes about a second, so keep it off the event loop."""
-    _calm_threads()
+    _set_spinning()
     import llama_cpp
 
     llama_cpp.llama_log_set(_log_callback(llama_cpp), None)
@@ -34,16 +34,15 @@ def ggml_library() -> Any:
     return _ggml.libggml
 
 
-def _calm_threads() -> None:
-    """Let OpenMP's threads spin only briefly at barriers, then sleep; the library reads this once, when it is loaded.
+def _set_spinning() -> None:
+    """Let OpenMP's threads spin for about half a millisecond at barriers before they sleep; the library reads this
+    once, when it is loaded.
 
-    A spinning thread keeps its core from the one it waits for as soon as anything else runs; a sleeping one takes long
-    to wake up. Milliseconds for a token of SmolLM2-135M on 2 cores, median, machine to itself / beside a busy process:
-    passive 22-30 / 21, 200 spins 22 / 22, 1,000 spins 12.5 / 32, 2,000 spins 11-12 / 42-52, 5,000 spins 12 / 61, active
-    11 / 36-260. A house is mostly quiet, so: fast there, and a third of the speed beside a busy neighbour.
+    That outlasts what the event loop does for a token, and a thread that sleeps takes long to wake up. Beside a busy
+    process a spinning thread keeps its core from the one that it waits for; for that case see `spinning.py`.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 @cache

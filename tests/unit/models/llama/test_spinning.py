@@ -1,0 +1,96 @@
+import threading
+from typing import Any
+
+import pytest
+
+from models.llama.spinning import Spinning
+
+THREADS = 2
+ALL_S, HALF_S = 0.02 * THREADS, 0.01 * THREADS
+
+
+class OpenMp:
+    """Counts the teams that were started."""
+
+    def __init__(self) -> None:
+        self.started = threading.Semaphore(0)
+        self.sizes: list[int] = []
+
+    def GOMP_parallel(self, function: Any, data: Any, threads: Any, flags: Any) -> None:  # noqa: N802
+        self.sizes.append(threads.value)
+        self.started.release()
+
+
+def steps(spinning: Spinning, used_s: float, count: int = 20) -> None:
+    for _ in range(count):
+        spinning.computed(0.02, used_s)
+
+
+@pytest.fixture
+def openmp() -> OpenMp:
+    return OpenMp()
+
+
+def holders() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "llama-surplus"]
+
+
+def test_threads_with_their_cores_to_themselves_spin_long(openmp: OpenMp) -> None:
+    spinning = Spinning(openmp, THREADS)
+    steps(spinning, ALL_S)
+    assert not spinning.brief
+    assert not openmp.sizes
+
+
+def test_displaced_threads_spin_briefly_until_they_are_undisturbed_again(openmp: OpenMp) -> None:
+    spinning = Spinning(openmp, THREADS)
+    steps(spinning, HALF_S)
+    assert spinning.brief
+    assert openmp.started.acquire(timeout=10)
+    assert len(openmp.sizes) == 1  # however many steps are slow
+    assert len(holders()) == 1
+    steps(spinning, ALL_S)
+    assert not spinning.brief
+    for thread in holders():
+        thread.join(10)
+    assert not holders()
+
+
+def test_one_slow_step_changes_nothing(openmp: OpenMp) -> None:
+    spinning = Spinning(openmp, THREADS)
+    spinning.computed(0.2, 0.2)
+    assert not spinning.brief
+
+
+def test_what_is_too_short_to_be_judged_is_not(openmp: OpenMp) -> None:
+    spinning = Spinning(openmp, THREADS)
+    for _ in range(100):
+        spinning.computed(0.001, 0.0)
+    assert not spinning.brief
+
+
+@pytest.mark.parametrize(("library", "threads"), [(OpenMp(), 1), (object(), THREADS)])
+def test_without_openmp_or_with_one_thread_there_is_nothing_to_do(library: object, threads: int) -> None:
+    spinning = Spinning(library, threads)
+    with spinning.watched():
+        pass
+    steps(spinning, 0.0)
+    assert not spinning.brief
+
+
+def test_closing_gives_the_threads_back(openmp: OpenMp) -> None:
+    spinning = Spinning(openmp, THREADS)
+    steps(spinning, HALF_S)
+    spinning.close()
+    spinning.close()
+    for thread in holders():
+        thread.join(10)
+    assert not holders()
+    assert not spinning.brief
+
+
+def test_a_computation_that_fails_is_not_noted(openmp: OpenMp) -> None:
+    spinning = Spinning(openmp, THREADS)
+    with pytest.raises(ValueError, match="refused"), spinning.watched():
+        raise ValueError("refused")
+    assert not spinning.brief
