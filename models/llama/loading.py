@@ -17,8 +17,8 @@ from models.llama.fit import Fit, inspect, plan, require_memory
 from models.llama.library import errors_noted, ggml_library, library
 from models.llama.machine import free_memory_bytes, gpu_memory
 from models.llama.model import Model
+from models.llama.proofs import proven_guesses, proven_least_chunk
 from models.llama.settings import LlamaSettings
-from models.llama.speculation import proven_guesses
 
 _log = logging.getLogger(__name__)
 _CHUNK_BYTES = 1 << 22
@@ -31,8 +31,9 @@ class LoadCancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to answer. `grid` cuts its prompts; `guesses` is how many tokens may be guessed at once;
-    `fingerprint` names the model and what else shapes a parked state.
+    """A model ready to answer. `grid` cuts its prompts, and no fewer than `least_chunk` tokens may be left of one;
+    `guesses` is how many tokens may be guessed at once; `fingerprint` names the model and what else shapes a parked
+    state.
     """
 
     header: GgufHeader
@@ -41,6 +42,7 @@ class Loaded:
     context: Context
     grid: Grid
     guesses: int
+    least_chunk: int
     fingerprint: bytes
 
 
@@ -64,10 +66,16 @@ def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) ->
     except ModelUnusable:
         model.free()
         raise
-    may_guess = settings.speculation and fit.gpu_layers == 0
-    guesses = proven_guesses(context, header, model.vocabulary) if may_guess else 0
+    on_processor = fit.gpu_layers == 0
     return Loaded(
-        header, fit, model, context, _grid(header, settings, fit, model), guesses, _fingerprint(context, path)
+        header,
+        fit,
+        model,
+        context,
+        _grid(header, settings, fit, model),
+        proven_guesses(context, header, model.vocabulary) if settings.speculation and on_processor else 0,
+        proven_least_chunk(context, header, model.vocabulary, on_processor),
+        _fingerprint(context, path),
     )
 
 

@@ -28,8 +28,10 @@ class Source:
 class Resuming:
     """The slots of the context and what is parked beside them. Every call belongs to the `llama` thread."""
 
-    def __init__(self, context: Context, parked: Parked) -> None:
+    def __init__(self, context: Context, parked: Parked, least_left: int) -> None:
+        """`least_left`: tokens of a prompt that are computed again even where all of them are known."""
         self._context = context
+        self._least_left = least_left
         self._parked = parked
         self._slots = [Slot(context, sequence) for sequence in range(context.sequences)]
 
@@ -45,20 +47,19 @@ class Resuming:
 
     def source(self, prompt: Sequence[int], owner: Owner) -> Source:
         """The best state that the owner may use: its own, or that of a system prompt."""
-        least_left = LEAST_CHUNK_TOKENS if self._context.rewinds else 1
         best = Source()
         for slot in self._slots:
             if not slot.in_use and slot.owner == owner:
-                best = max(best, Source(slot.usable(prompt, least_left), slot=slot), key=_tokens)
+                best = max(best, Source(slot.usable(prompt, self._least_left), slot=slot), key=_tokens)
         readable = (owner, EVERYBODY) if owner.lasting else (owner,)
         for entry in self._parked.candidates(readable):
-            usable = self._usable(entry.label.tokens, prompt, least_left)
+            usable = self._usable(entry.label.tokens, prompt)
             if usable >= best.tokens + LEAST_CHUNK_TOKENS:
                 best = Source(usable, entry=entry)
         return best
 
-    def _usable(self, held: Sequence[int], prompt: Sequence[int], least_left: int) -> int:
-        shared = min(common_prefix(held, prompt), max(0, len(prompt) - least_left))
+    def _usable(self, held: Sequence[int], prompt: Sequence[int]) -> int:
+        shared = min(common_prefix(held, prompt), max(0, len(prompt) - self._least_left))
         return shared if shared == len(held) or self._context.restored_rewinds else 0
 
     def take(self, source: Source, owner: Owner, state: memoryview | None) -> Slot:

@@ -69,7 +69,7 @@ class Server:
         self._parked = parked
         self._jobs = jobs
         self._reader = PromptReader(ChatTemplate(loaded.model, settings.thinking))
-        self._resuming = Resuming(loaded.context, parked)
+        self._resuming = Resuming(loaded.context, parked, loaded.least_chunk)
         self._preparations = Preparations(loaded, self._reader, self._resuming, jobs)
         self._speculation = Speculation(loaded.guesses if settings.speculation else 0)
         self._waiting: list[_Waiting] = []

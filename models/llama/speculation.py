@@ -1,10 +1,6 @@
 """Whether guessing pays: how many guesses may be tried at once, and what trying them has cost and brought so far."""
 
-from models.gguf_header import GgufHeader
-from models.llama.context import MOST_GUESSED, Context, Run
 from models.llama.guessing import Guesser
-from models.llama.kernels import computed_alike
-from models.llama.slots import Slot
 
 _NEWEST = 0.1
 # Until it is measured: what each token more adds to a step, in steps of one token. SmolLM2-135M Q4_1, two cores.
@@ -13,7 +9,6 @@ _COST_OF_ONE_MORE = 0.5
 _MARGIN = 1.05
 # Chances that a reply lets pass before it tries again.
 _PASSED_BY = 24
-_PROOF_PREFIX_TOKENS = 16
 
 
 class Speculation:
@@ -61,34 +56,6 @@ class Speculation:
         if guesser is None or guessed == 0:
             return
         guesser.learn(chosen - 1, wrong=chosen <= guessed)
-
-
-def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int:
-    """How many tokens behind the newest one can be computed together with it without changing any of their logits.
-
-    Kernels may round in another way when a batch is larger, and then a guess could change the answer. Flash attention
-    does, which splits a long cache for a single token; the products of matrices are tried, each type by itself and then
-    all in the model. 0 for models that cannot go back. Only for processors: kernels of GPUs cannot be tried apart.
-    """
-    if not context.rewinds or context.flash_attention:
-        return 0
-    most = computed_alike(header.weight_types, 1 + MOST_GUESSED) - 1
-    if most == 0:
-        return 0
-    slot = Slot(context, 0)
-    # Any tokens will do; these are spread over the vocabulary.
-    tokens = [(7919 * number + 13) % vocabulary for number in range(_PROOF_PREFIX_TOKENS + 1 + most)]
-    slot.prefill(tokens[:_PROOF_PREFIX_TOKENS])
-    tested = tokens[_PROOF_PREFIX_TOKENS:]
-    alone = []
-    for number, token in enumerate(tested):
-        context.decode([Run(0, _PROOF_PREFIX_TOKENS + number, [token])])
-        alone.append(bytes(context.logits(0)))
-    slot.repair()
-    context.decode([Run(0, _PROOF_PREFIX_TOKENS, tested)])
-    together = [bytes(context.logits(number)) for number in range(len(tested))]
-    slot.clear()
-    return most if together == alone else 0
 
 
 def _blend(mean: float, newest: float) -> float:

@@ -1,0 +1,64 @@
+"""What is tried when a model is loaded: how many tokens can be computed together exactly as one by one."""
+
+from models.gguf_header import GgufHeader
+from models.llama.chunking import LEAST_CHUNK_TOKENS
+from models.llama.context import MOST_GUESSED, Context, Run
+from models.llama.kernels import computed_alike
+from models.llama.slots import Slot
+
+_PREFIX_TOKENS = 16
+# More than the smallest chunk: from 8 tokens on llama.cpp may compute in another way.
+_MANY_TOKENS = 2 * LEAST_CHUNK_TOKENS
+
+
+def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int:
+    """How many tokens behind the newest one can be computed together with it without changing any of their logits.
+
+    Kernels may round in another way when a batch is larger, and then a guess could change the answer. Flash attention
+    does, which splits a long cache for a single token; the products of matrices are tried, each type by itself and then
+    all in the model. 0 for models that cannot go back. Only for processors: kernels of GPUs cannot be tried apart.
+    """
+    if not context.rewinds or context.flash_attention:
+        return 0
+    most = computed_alike(header.weight_types, 1 + MOST_GUESSED) - 1
+    if most == 0:
+        return 0
+    slot = Slot(context, 0)
+    tokens = _any_tokens(_PREFIX_TOKENS + 1 + most, vocabulary)
+    slot.prefill(tokens[:_PREFIX_TOKENS])
+    tested = tokens[_PREFIX_TOKENS:]
+    alone = []
+    for number, token in enumerate(tested):
+        context.decode([Run(0, _PREFIX_TOKENS + number, [token])])
+        alone.append(bytes(context.logits(0)))
+    slot.repair()
+    context.decode([Run(0, _PREFIX_TOKENS, tested)])
+    together = [bytes(context.logits(number)) for number in range(len(tested))]
+    slot.clear()
+    return most if together == alone else 0
+
+
+def proven_least_chunk(context: Context, header: GgufHeader, vocabulary: int, on_processor: bool) -> int:
+    """The fewest tokens of a prompt that may be computed by themselves: 1 where that was found to give the logits that
+    they have within a longer chunk, elsewhere LEAST_CHUNK_TOKENS. Tried as `proven_guesses` is.
+    """
+    if not context.rewinds:
+        return 1  # such models go on exactly where a state was kept, however little is left
+    if not on_processor or context.flash_attention:
+        return LEAST_CHUNK_TOKENS
+    if computed_alike(header.weight_types, _MANY_TOKENS) < _MANY_TOKENS:
+        return LEAST_CHUNK_TOKENS
+    slot = Slot(context, 0)
+    tokens = _any_tokens(_PREFIX_TOKENS + _MANY_TOKENS, vocabulary)
+    found = []
+    for length in (_PREFIX_TOKENS, len(tokens) - 1):
+        slot.prefill(tokens[:length])
+        slot.prefill(tokens[length:])
+        found.append(bytes(context.logits(-1)))
+        slot.clear()
+    return 1 if len(set(found)) == 1 else LEAST_CHUNK_TOKENS
+
+
+def _any_tokens(count: int, vocabulary: int) -> list[int]:
+    """Any will do; these are spread over the vocabulary."""
+    return [(7919 * number + 13) % vocabulary for number in range(count)]
