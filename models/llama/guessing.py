@@ -1,9 +1,12 @@
-"""Guessing what an answer that quotes its passages says next: the words that followed the same words there."""
+"""Guessing what an answer says next when it quotes its passages or itself: what followed the same words there."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 # So many equal tokens before a place make it likely that the next ones are equal too.
 _MATCHED_TOKENS = 3
+# Stands between the passages and the answer: what one ends with is not continued by the other.
+_BORDER = -1
 # Guesses counted at the start of each answer, as if they had been made: hopeful enough for a try with a single guess,
 # because three equal words are often chance. What is older counts less.
 _RIGHT_AT_FIRST, _WRONG_AT_FIRST = 2.0, 1.0
@@ -11,15 +14,16 @@ _KEPT = 0.9
 
 
 class Guesser:
-    """Looks up the newest tokens of one answer in its passages."""
+    """Looks up the newest tokens of one answer in its passages, and in what it said before: lists, code and tables
+    repeat themselves.
+    """
 
     def __init__(self, passages: Sequence[int]) -> None:
-        self._passages = list(passages)
+        self._known = [*passages, _BORDER]
         self._newest: list[int] = []
         # The last place wins: the best passage stands last.
         self._places = {
-            tuple(self._passages[end - _MATCHED_TOKENS : end]): end
-            for end in range(_MATCHED_TOKENS, len(self._passages))
+            tuple(self._known[end - _MATCHED_TOKENS : end]): end for end in range(_MATCHED_TOKENS, len(passages))
         }
         # Where the quotation that is going on continues.
         self._quoting: int | None = None
@@ -44,14 +48,20 @@ class Guesser:
 
     def saw(self, token: int) -> None:
         """Take note of the answer's next token."""
-        if self._quoting is not None and self._quoting < len(self._passages):
-            self._quoting = self._quoting + 1 if self._passages[self._quoting] == token else None
+        if self._quoting is not None and self._quoting < len(self._known) and self._known[self._quoting] == token:
+            self._quoting += 1
         else:
             self._quoting = None
+        self._known.append(token)
         self._newest = [*self._newest[1 - _MATCHED_TOKENS :], token]
+        words = tuple(self._newest)
         if self._quoting is None:
-            self._quoting = self._places.get(tuple(self._newest))
+            self._quoting = self._places.get(words)
+        if len(words) == _MATCHED_TOKENS:
+            self._places[words] = len(self._known)
 
     def guess(self, most: int) -> list[int]:
         """Up to `most` tokens that may come next; none when nothing is being quoted."""
-        return [] if self._quoting is None else self._passages[self._quoting : self._quoting + most]
+        if self._quoting is None:
+            return []
+        return list(takewhile(_BORDER.__ne__, self._known[self._quoting : self._quoting + most]))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # Below this share of their cores' time, the threads are being displaced by somebody else; above it nobody does.
-_DISPLACED, _UNDISTURBED = 0.7, 0.85
+_DISPLACED, _UNDISTURBED = 0.7, 0.78
 _NEWEST = 0.2
 # In short steps the clock of the process says little.
 _LEAST_S = 0.002

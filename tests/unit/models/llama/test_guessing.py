@@ -29,16 +29,26 @@ def test_a_quotation_goes_on_where_it_was_and_ends_with_the_passage_or_another_w
     assert _after(6, 7, 1, 2, 9).guess(5) == []
 
 
+def test_an_answer_that_repeats_itself_is_continued_as_before() -> None:
+    assert _after(11, 12, 13, 14, 15, 11, 12, 13).guess(2) == [14, 15]
+    assert _after(11, 12, 13, 11, 12, 13, 11).guess(4) == [12, 13, 11]  # as far as it has come
+
+
+def test_what_it_said_itself_counts_more_than_a_passage() -> None:
+    assert _after(2, 3, 4, 8, 2, 3, 4).guess(1) == [8]
+
+
 def test_of_equal_places_the_last_counts() -> None:
     assert _after(1, 2, 3, passages=[1, 2, 3, 4, 1, 2, 3, 5]).guess(1) == [5]
 
 
 @given(st.lists(st.integers(0, 3), max_size=30), st.lists(st.integers(0, 3), max_size=30))
-def test_what_is_guessed_always_follows_the_same_words_in_the_passages(passages: list[int], answer: list[int]) -> None:
+def test_what_is_guessed_always_followed_the_same_words_before(passages: list[int], answer: list[int]) -> None:
     guesser = _after(*answer, passages=passages)
     if guess := guesser.guess(2):
         seen = [*answer[-3:], *guess]
-        assert any(passages[place : place + len(seen)] == seen for place in range(len(passages)))
+        known = [*passages, -1, *answer]
+        assert any(known[place : place + len(seen)] == seen for place in range(len(known)))
 
 
 def test_guessing_is_tried_only_where_it_was_proven_and_something_is_quoted() -> None:
