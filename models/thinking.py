@@ -20,6 +20,8 @@ _SPANS = {
 MARKS = frozenset(_SPANS) | frozenset(_SPANS.values())
 """The texts that open or close thinking."""
 
+_BEGINNINGS = frozenset(mark[0] for mark in MARKS)
+
 MARK_TOKENS = MARKS | {"<|channel|>", "<|message|>"}
 """Control tokens that a decoder must show to `Thinking` as text, although people never see them."""
 
@@ -67,6 +69,8 @@ def _first(text: str, marks: Iterable[str]) -> tuple[int, str]:
 
     A mark counts only when nothing before it could still become one, so that pieces do not change the outcome.
     """
+    if _BEGINNINGS.isdisjoint(text):  # as in almost every piece
+        return len(text), ""
     places = [(place, -len(mark), mark) for mark in marks if (place := text.find(mark)) >= 0]
     place, _, mark = min(places, default=(len(text), 0, ""))
     return (place, mark) if mark else (_possible_start(text, marks), "")
