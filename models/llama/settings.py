@@ -38,7 +38,7 @@ class LlamaSettings(BaseModel):
         default="auto", description="Answers written at the same time; auto: as many as memory and hardware suit."
     )
     longest_gap_s: float = Field(
-        default=0.25, gt=0, le=60, description="Seconds that running answers may pause while a new question is read."
+        default=0.5, gt=0, le=60, description="Seconds that running answers may pause while a new question is read."
     )
     parked_memory_bytes: Literal["auto"] | int = Field(
         default="auto", description="Memory for the state of conversations that rest; auto: a tenth of what is free."
