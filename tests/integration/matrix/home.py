@@ -87,9 +87,12 @@ class Home:
 
 
 def furnish(resident: Resident) -> None:
-    """Answers that repeat their questions, from documents that everybody may read."""
+    """Answers that repeat their questions, from documents that everybody may read.
+
+    Nobody is told that they wait: on a busy machine that may come before the answer in front, and tests judge order.
+    """
     resident.engine = ScriptedEngine(script, piece_s=PIECE_S)
-    resident.core_settings = {"readers": ["everyone"], "answers_per_minute": 1000}
+    resident.core_settings = {"readers": ["everyone"], "answers_per_minute": 1000, "notice_after_s": 60}
 
 
 @asynccontextmanager

@@ -21,12 +21,6 @@ from tests.integration.matrix.test_identity import assert_chained, served
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def told_nothing_of_the_queue(resident: Resident) -> Resident:
-    """Who waits is told so at once in tests, and on a busy machine before the question in front has its answer."""
-    resident.core_settings["notice_after_s"] = 60
-    return resident
-
-
 async def in_order(chat: Chat, *questions: str) -> None:
     """Wait for whole answers to these questions; there are no others, and they came in this order."""
     for question in questions:
@@ -39,7 +33,7 @@ async def test_after_a_restart_in_the_middle_of_an_answer_it_ends_in_the_same_me
     home: Home, tmp_path: Path
 ) -> None:
     async with home.another(tmp_path) as resident:
-        await told_nothing_of_the_queue(resident).start()
+        await resident.start()
         chat = await home.direct(home.ana, resident)
         asked = [await chat.say("Where is the drive?")]
         await chat.answered(asked[0])
@@ -64,7 +58,7 @@ async def test_what_was_asked_in_a_chat_begun_while_hearth_was_down_is_answered_
     home: Home, tmp_path: Path
 ) -> None:
     async with home.another(tmp_path) as resident:
-        await told_nothing_of_the_queue(resident).start()
+        await resident.start()
         await home.direct(home.ben, resident)
         await resident.stop()
         room = await home.ana.direct(resident.user_id, encrypted=True)
@@ -121,7 +115,7 @@ async def test_keys_that_come_late_are_told_of_once_each_and_their_messages_answ
 ) -> None:
     monkeypatch.setattr(undecryptable, "GRACE_S", 0.3)
     async with home.another(tmp_path) as resident, Capture.before(home.server.url) as late:
-        await told_nothing_of_the_queue(resident).start()
+        await resident.start()
         eve = await home.come("eve", late.url)
         chat = await home.direct(eve, resident)
         keys = late.faults.postpone("/sendToDevice/m.room.encrypted")
