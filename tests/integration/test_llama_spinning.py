@@ -1,0 +1,32 @@
+"""The surplus threads of the real OpenMP."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from models.llama.library import ggml_library
+from models.llama.spinning import Spinning
+
+_TASKS = Path("/proc/self/task")
+_WITHIN_S = 10.0
+
+
+def _threads_become(wanted: int) -> bool:
+    deadline = time.monotonic() + _WITHIN_S
+    while len(list(_TASKS.iterdir())) != wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(list(_TASKS.iterdir())) == wanted
+
+
+@pytest.mark.skipif(not _TASKS.is_dir(), reason="threads are counted in /proc")
+def test_there_are_more_openmp_threads_than_processors_while_steps_are_displaced() -> None:
+    spinning = Spinning(ggml_library(), threads=2)
+    before = len(list(_TASKS.iterdir()))
+    for _ in range(20):
+        spinning.computed(took_s=0.02, used_s=0.02)
+    assert _threads_become(before + len(os.sched_getaffinity(0)) + 1)
+    for _ in range(20):
+        spinning.computed(took_s=0.02, used_s=0.04)
+    assert _threads_become(before)
