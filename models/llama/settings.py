@@ -47,7 +47,8 @@ class LlamaSettings(BaseModel):
         default=4_000_000_000, ge=0, description="Disk space for the same, kept over restarts; 0: none."
     )
     speculation: bool = Field(
-        default=True, description="Guess the words of answers that quote their passages or themselves; the answers stay the same."
+        default=True,
+        description="Guess the words of answers that quote their passages or themselves; the answers stay the same.",
     )
     thinking: bool = Field(
         default=False, description="Let models that can think do so before they answer; the thinking is never shown."

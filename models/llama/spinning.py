@@ -1,12 +1,13 @@
 """How long llama.cpp's threads spin at barriers before they sleep: long on a quiet machine, else briefly."""
 
 import ctypes
-import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from models.llama.machine import processors
 
 # Below this share of their cores' time, the threads are being displaced by somebody else; above it nobody does.
 _DISPLACED, _UNDISTURBED = 0.7, 0.78
@@ -70,14 +71,9 @@ class _Surplus:
 
     def _hold(self) -> None:
         nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
-        self._openmp.GOMP_parallel(nothing, None, ctypes.c_uint(1 + _processors()), ctypes.c_uint(0))
+        self._openmp.GOMP_parallel(nothing, None, ctypes.c_uint(1 + processors()), ctypes.c_uint(0))
         self._over.wait()
 
     def end(self) -> None:
         """Let them go."""
         self._over.set()
-
-
-def _processors() -> int:
-    """As many as OpenMP counts."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
