@@ -17,7 +17,7 @@ endif()
 
 # Puts `new` in the place of `old` in a file of llama.cpp, once; stops when neither stands there.
 function(hearth_replace file old new)
-    set(path "${CMAKE_CURRENT_SOURCE_DIR}/vendor/llama.cpp/ggml/src/ggml-cpu/${file}")
+    set(path "${CMAKE_CURRENT_SOURCE_DIR}/vendor/llama.cpp/${file}")
     file(READ "${path}" text)
     string(FIND "${text}" "${new}" done)
     if(done GREATER -1)
@@ -37,7 +37,7 @@ endfunction()
 # together with the token before it could change an answer. With AVX-512 they take every number of tokens here, and then
 # all are computed alike. Elsewhere they begin at 8, as llama.cpp itself asks of them on ARM: then fewer tokens are
 # computed alike however many they are. Those for quantised weights add in the same order and stay as they are.
-hearth_replace(llamafile/sgemm.cpp
+hearth_replace(ggml/src/ggml-cpu/llamafile/sgemm.cpp
 [=[
 #if !defined(__MMA__)
     if (n < 2)
@@ -51,7 +51,7 @@ hearth_replace(llamafile/sgemm.cpp
 
 # The heads that share one head of the KV cache stand one behind the other: one product instead of one for each reads the
 # cache once for all of them, with fewer barriers.
-hearth_replace(ggml-cpu.c
+hearth_replace(ggml/src/ggml-cpu/ggml-cpu.c
 [=[
             for (int64_t i12 = 0; i12 < ne12; i12++)
                 if (!llamafile_sgemm(params,
@@ -65,7 +65,7 @@ hearth_replace(ggml-cpu.c
                                      (const char *)src0->data + i12/r2*nb02 + i13/r3*nb03,
                                      nb01/ggml_type_size(src0->type),
                                      (const char *)wdata +]=])
-hearth_replace(ggml-cpu.c
+hearth_replace(ggml/src/ggml-cpu/ggml-cpu.c
 [=[
         const void* wdata = (src1->type == vec_dot_type) ? src1->data : params->wdata;
         const size_t row_size = ggml_row_size(vec_dot_type, ne10);
@@ -86,7 +86,7 @@ hearth_replace(ggml-cpu.c
 ]=])
 
 # Heads are short, so that adding up the lanes of each sum costs more than the products: four sums at once.
-hearth_replace(llamafile/sgemm.cpp
+hearth_replace(ggml/src/ggml-cpu/llamafile/sgemm.cpp
 [=[
 // FLOATING POINT MATRIX MULTIPLICATION
 
@@ -107,28 +107,181 @@ static inline __m128 hsum_of_four(__m512 a, __m512 b, __m512 c, __m512 d) {
 
 template <int M>
 ]=])
-hearth_replace(llamafile/sgemm.cpp
+
+# Here they are added. And GCC 12 keeps a tile's sums in memory around the loop over the numbers of a head: as many stores
+# as products. Unrolled where they stand, the loops over the tile leave them in registers.
+hearth_replace(ggml/src/ggml-cpu/llamafile/sgemm.cpp
 [=[
+    inline void gemm_bloc(int64_t ii, int64_t jj) {
+        D Cv[RN][RM] = {};
+        for (int64_t l = 0; l < k; l += KN) {
+            // help compiler for op order.
+            if constexpr (RM <= RN) {
+                V Av[RM];
+                for (int64_t i = 0; i < RM; ++i) {
+                    Av[i] = load<V>(A + lda * (ii + i) + l);
+                }
+                for (int64_t j = 0; j < RN; ++j) {
+                    V Bv = load<V>(B + ldb * (jj + j) + l);
+                    for (int64_t i = 0; i < RM; ++i) {
+                        Cv[j][i] = madd(Av[i], Bv, Cv[j][i]);
+                    }
+                }
+            } else {
+                V Bv[RN];
+                for (int64_t j = 0; j < RN; ++j) {
+                    Bv[j] = load<V>(B + ldb * (jj + j) + l);
+                }
+                for (int64_t i = 0; i < RM; ++i) {
+                    V Av = load<V>(A + lda * (ii + i) + l);
+                    for (int64_t j = 0; j < RN; ++j) {
+                        Cv[j][i] = madd(Av, Bv[j], Cv[j][i]);
+                    }
+                }
+            }
+        }
         for (int64_t j = 0; j < RN; ++j)
             for (int64_t i = 0; i < RM; ++i)
                 C[ldc * (jj + j) + (ii + i)] = hsum(Cv[j][i]);
     }
-
-    template <int RM, int RN, int BM>
-    NOINLINE void gemm(int64_t m, int64_t n, int64_t BN) {
 ]=] [=[
+    inline void gemm_bloc(int64_t ii, int64_t jj) {
+        D Cv[RN][RM];
+#pragma GCC unroll 6
+        for (int64_t j = 0; j < RN; ++j)
+#pragma GCC unroll 6
+            for (int64_t i = 0; i < RM; ++i)
+                Cv[j][i] = D{};
+        for (int64_t l = 0; l < k; l += KN) {
+            // help compiler for op order.
+            if constexpr (RM <= RN) {
+                V Av[RM];
+#pragma GCC unroll 6
+                for (int64_t i = 0; i < RM; ++i) {
+                    Av[i] = load<V>(A + lda * (ii + i) + l);
+                }
+#pragma GCC unroll 6
+                for (int64_t j = 0; j < RN; ++j) {
+                    V Bv = load<V>(B + ldb * (jj + j) + l);
+#pragma GCC unroll 6
+                    for (int64_t i = 0; i < RM; ++i) {
+                        Cv[j][i] = madd(Av[i], Bv, Cv[j][i]);
+                    }
+                }
+            } else {
+                V Bv[RN];
+#pragma GCC unroll 6
+                for (int64_t j = 0; j < RN; ++j) {
+                    Bv[j] = load<V>(B + ldb * (jj + j) + l);
+                }
+#pragma GCC unroll 6
+                for (int64_t i = 0; i < RM; ++i) {
+                    V Av = load<V>(A + lda * (ii + i) + l);
+#pragma GCC unroll 6
+                    for (int64_t j = 0; j < RN; ++j) {
+                        Cv[j][i] = madd(Av, Bv[j], Cv[j][i]);
+                    }
+                }
+            }
+        }
 #if defined(__AVX512F__)
         if constexpr (RM == 4 && std::is_same_v<D, __m512> && std::is_same_v<TC, float>) {
+#pragma GCC unroll 6
             for (int64_t j = 0; j < RN; ++j)
                 _mm_storeu_ps(C + ldc * (jj + j) + ii, hsum_of_four(Cv[j][0], Cv[j][1], Cv[j][2], Cv[j][3]));
             return;
         }
 #endif
+#pragma GCC unroll 6
         for (int64_t j = 0; j < RN; ++j)
+#pragma GCC unroll 6
             for (int64_t i = 0; i < RM; ++i)
                 C[ldc * (jj + j) + (ii + i)] = hsum(Cv[j][i]);
     }
+]=])
 
-    template <int RM, int RN, int BM>
-    NOINLINE void gemm(int64_t m, int64_t n, int64_t BN) {
+# Attention reads the cells of the cache up to the last one in use, rounded up: by 256, so that the graph of a step stays
+# the same for long. Without flash attention the empty cells are computed like all others: by 64 that is 96 fewer on
+# average. On x86 kernels take at most 64 at a time, so that empty cells more or less leave the order of the sums as it
+# is; on ARM's SVE they may take 256.
+hearth_replace(src/llama-kv-cache.cpp
+[=[
+    const uint32_t n_pad_cur = std::max(n_pad, 256u);
+]=] [=[
+#if defined(__x86_64__)
+    const uint32_t n_pad_cur = std::max(n_pad, v_trans ? 64u : 256u);
+#else
+    const uint32_t n_pad_cur = std::max(n_pad, 256u);
+#endif
+]=])
+
+# Weights and caches in pages of 2 MB where the system has them for who asks: a value cache without flash attention is
+# read and written across thousands of small pages for each token.
+hearth_replace(ggml/src/ggml.c
+[=[
+#include "ggml-backend.h"
+#include "ggml-impl.h"
+]=] [=[
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+#include "ggml-backend.h"
+#include "ggml-impl.h"
+]=])
+hearth_replace(ggml/src/ggml.c
+[=[
+    int result = posix_memalign(&aligned_memory, alignment, size);
+  #endif
+    if (result != 0) {
+]=] [=[
+    const size_t large_page = (size_t) 2 << 20;
+    int result = posix_memalign(&aligned_memory, size < 16*large_page ? (size_t) alignment : large_page, size);
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (result == 0 && size >= 16*large_page) {
+        (void) madvise(aligned_memory, size, MADV_HUGEPAGE); // only a wish
+    }
+#endif
+  #endif
+    if (result != 0) {
+]=])
+
+# The value cache without flash attention is written number by number: without a call for each.
+hearth_replace(ggml/src/ggml-cpu/ops.cpp
+[=[
+                if constexpr (std::is_same_v<src_t, float>) {
+                    from_float(
+]=] [=[
+                if constexpr (std::is_same_v<src_t, float>) {
+                    if (nc == 1 && dst->type == GGML_TYPE_F16) {
+                        *(ggml_fp16_t *) ((char *) dst->data + i1*nb1 + i02*nb2 + i03*nb3) =
+                            GGML_CPU_FP32_TO_FP16(*(const float *) ((char *) src0->data + i*nb01 + i02*nb02 + i03*nb03));
+                        continue;
+                    }
+                    from_float(
+]=])
+
+# The largest number of a row, of which each softmax begins: 16 at a time.
+hearth_replace(ggml/src/ggml-cpu/vec.h
+[=[
+#ifndef GGML_USE_ACCELERATE
+    float max = -INFINITY;
+    for (int i = 0; i < n; ++i) {
+        max = MAX(max, x[i]);
+    }
+    *s = max;
+]=] [=[
+#ifndef GGML_USE_ACCELERATE
+    float max = -INFINITY;
+    int i = 0;
+#if defined(__AVX512F__)
+    __m512 lanes = _mm512_set1_ps(-INFINITY);
+    for (; i + 15 < n; i += 16) {
+        lanes = _mm512_max_ps(lanes, _mm512_loadu_ps(x + i));
+    }
+    max = _mm512_reduce_max_ps(lanes);
+#endif
+    for (; i < n; ++i) {
+        max = MAX(max, x[i]);
+    }
+    *s = max;
 ]=])

@@ -1,4 +1,6 @@
-"""How a prompt is cut into chunks: at places that follow from the conversation alone, never from the load."""
+"""How a prompt is cut into chunks: at places that follow from the conversation alone, never from the load; or anywhere,
+where that was proven to change nothing.
+"""
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
@@ -37,6 +39,10 @@ class Grid:
         """What computing the tokens from `start` to `end` costs, in tokens that stand at the very beginning."""
         return max(0, end - start) * (1 + (start + end) / 2 / self.doubles_at)
 
+    def tokens(self, start: int, weight: float) -> int:
+        """About how many tokens from `start` on cost that much."""
+        return int(weight / (1 + start / self.doubles_at))
+
 
 def grid_for_processor(gap_s: float, threads: int, parameters: int, attention_width: int, most_tokens: int) -> Grid:
     """Chunks that take about `gap_s` on a CPU. `attention_width`: length of all heads in all layers together."""
@@ -62,6 +68,15 @@ def chunks(
         end = stop if stop - end < LEAST_CHUNK_TOKENS else end
         yield start, end
         start = end
+
+
+def free_end(start: int, length: int, stops: Collection[int], most: int) -> int:
+    """Where a chunk that may end anywhere ends: `most` tokens on, or at the next of the `stops`. A rest that would be
+    shorter than LEAST_CHUNK_TOKENS goes along.
+    """
+    stop = min((stop for stop in stops if start < stop), default=length)
+    end = start + max(most, LEAST_CHUNK_TOKENS)
+    return stop if stop - end < LEAST_CHUNK_TOKENS else end
 
 
 def _grid_end(start: int, ends: list[int]) -> int:

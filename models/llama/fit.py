@@ -10,11 +10,11 @@ from models.llama.settings import LlamaSettings
 
 # Left free on the GPU for the desktop and for what the driver takes as the context grows.
 _GPU_RESERVE_BYTES = 512 << 20
-# On two cores four replies together write 1.5 times the text of one, eight hardly more; a GPU gains longer.
-_MOST_ON_A_PROCESSOR = 4
-_MOST_ON_A_GPU = 8
-# The KV cache of all replies takes no more of the memory than this: the house needs the rest.
-_KV_SHARE = 0.2
+# More people hardly ask at once. On two cores four replies together write 1.5 times the text of one, eight hardly more,
+# but none of eight waits for another's end.
+_MOST = 8
+# The KV cache of all replies takes no more of the memory than this, for so many of them: the house needs the rest.
+_FEW, _KV_SHARE_OF_FEW, _KV_SHARE = 4, 0.2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def plan(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, memory_byt
     if settings.replies != "auto":
         return _fit(header, settings, gpu, context, settings.replies)
     memory = total_memory_bytes() if memory_bytes is None else memory_bytes
-    fits = [_fit(header, settings, gpu, context, count) for count in range(_MOST_ON_A_GPU, 0, -1)]
+    fits = [_fit(header, settings, gpu, context, count) for count in range(_MOST, 0, -1)]
     return next((fit for fit in fits if _suits(fit, header, settings, memory)), fits[-1])
 
 
@@ -63,7 +63,7 @@ def _suits(fit: Fit, header: GgufHeader, settings: LlamaSettings, memory_bytes: 
     if fit.gpu_layers > header.layers:
         return True  # wholly on the GPU
     kv_bytes = fit.replies * header.kv_bytes(fit.context_tokens, settings.kv_type)
-    return fit.replies <= _MOST_ON_A_PROCESSOR and kv_bytes <= memory_bytes * _KV_SHARE
+    return kv_bytes <= memory_bytes * (_KV_SHARE_OF_FEW if fit.replies <= _FEW else _KV_SHARE)
 
 
 def _fit(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, context: int, replies: int) -> Fit:

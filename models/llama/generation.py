@@ -1,7 +1,6 @@
 """One answer being made: its prompt computed in chunks, then token by token, until something ends it."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models.detokenize import Utf8Pieces
@@ -42,10 +41,9 @@ class Generation:
         slot: Slot,
         *,
         model: Model,
-        chunks: Iterator[tuple[int, int]],
         room_tokens: int,
     ) -> None:
-        """`slot` holds the part of the prompt before the first chunk; the answer may have `room_tokens`.
+        """`slot` holds the part of the prompt that is known; the answer may have `room_tokens`.
 
         Raises EngineFailed for a schema no grammar can express; nothing is computed then.
         """
@@ -55,8 +53,6 @@ class Generation:
         self._model = model
         self._text = _Text(prompt.ending, ask.sampling)
         self._sampler = Sampler(model, ask.sampling)
-        self._chunks = chunks
-        self._chunk = next(chunks, None)
         self._reused = len(slot)
         self._started = time.monotonic()
         self._prefilled_at = self._started
@@ -70,28 +66,20 @@ class Generation:
     @property
     def prefilling(self) -> bool:
         """Whether part of the prompt is still to be computed."""
-        return self._chunk is not None
+        return len(self.slot) < len(self.prompt.tokens)
 
     @property
     def left_to_read(self) -> int:
         """Tokens of the prompt still to be computed."""
         return len(self.prompt.tokens) - len(self.slot)
 
-    @property
-    def next_chunk(self) -> tuple[int, int]:
-        """Where the next chunk of the prompt starts and ends."""
-        assert self._chunk is not None
-        return self._chunk
-
-    def read_chunk(self, context: Context) -> None:
-        """Compute the next chunk; behind the last one the first token is chosen.
+    def read(self, context: Context, end: int) -> None:
+        """Compute the prompt up to `end`; behind all of it the first token is chosen.
 
         Raises Cancelled, DecodeFailed, EngineFailed.
         """
-        start, end = self.next_chunk
-        self.slot.prefill(self.prompt.tokens[start:end])
-        self._chunk = next(self._chunks, None)
-        if self._chunk is None:
+        self.slot.prefill(self.prompt.tokens[len(self.slot) : end])
+        if not self.prefilling:
             self._prefilled_at = time.monotonic()
             self._accept(self._sampler.choose(context, -1))
 

@@ -4,6 +4,7 @@ import ctypes
 import platform
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -46,15 +47,39 @@ def _may_be_laid_out_anew(types: Collection[int]) -> bool:
     return b"REPACK = 1" in library().llama_print_system_info() and not stay.issuperset(types)
 
 
+def any_count_alike(types: Collection[int], counts: Collection[int]) -> bool:
+    """Whether so many tokens at once, for each of the `counts`, come out as alone; as `computed_alike` tries it."""
+    if not _TRIED.issuperset(types) or _may_be_laid_out_anew(types):
+        return False
+    trials = (_trial(kind, max(counts)) for kind in {*types, _F16})
+    return all(trial.alike(count) for trial in trials for count in counts)
+
+
 def _alike(kind: int, most: int) -> int:
+    trial = _trial(kind, most)
+    return next((count - 1 for count in range(2, most + 1) if not trial.alike(count)), most)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A matrix of chance of one type, tokens, and their products one by one."""
+
+    kind: int
+    weights: NDArray[numpy.float32]
+    tokens: NDArray[numpy.float32]
+    alone: NDArray[numpy.float32]
+
+    def alike(self, count: int) -> bool:
+        """Whether the first tokens together have the products that they have one by one."""
+        return bool(_product(self.kind, self.weights, self.tokens[:count]).tobytes() == self.alone[:count].tobytes())
+
+
+def _trial(kind: int, most: int) -> _Trial:
     chance = numpy.random.default_rng(7)
     weights = chance.standard_normal((_ROWS, _LENGTH), numpy.float32)
     tokens = chance.standard_normal((most, _LENGTH), numpy.float32)
     alone = numpy.concatenate([_product(kind, weights, tokens[n : n + 1]) for n in range(most)])
-    for count in range(2, most + 1):
-        if _product(kind, weights, tokens[:count]).tobytes() != alone[:count].tobytes():
-            return count - 1
-    return most
+    return _Trial(kind, weights, tokens, alone)
 
 
 def _product(kind: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:

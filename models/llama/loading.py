@@ -17,7 +17,7 @@ from models.llama.fit import Fit, inspect, plan, require_memory
 from models.llama.library import errors_noted, ggml_library, library
 from models.llama.machine import free_memory_bytes, gpu_memory
 from models.llama.model import Model
-from models.llama.proofs import proven_guesses, proven_least_chunk
+from models.llama.proofs import proven_cuts, proven_guesses, proven_together
 from models.llama.settings import LlamaSettings
 
 _log = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ class LoadCancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to answer. `grid` cuts its prompts, and no fewer than `least_chunk` tokens may be left of one;
-    `guesses` is how many tokens may be guessed at once; `fingerprint` names the model and what else shapes a parked
-    state.
+    """A model ready to answer. `grid` cuts its prompts, unless they may be `cut_anywhere`;
+    `guesses` is how many tokens may be guessed at once, `together` for how many replies one may be computed;
+    `fingerprint` names the model and what else shapes a parked state.
     """
 
     header: GgufHeader
@@ -42,7 +42,8 @@ class Loaded:
     context: Context
     grid: Grid
     guesses: int
-    least_chunk: int
+    cut_anywhere: bool
+    together: int
     fingerprint: bytes
 
 
@@ -74,7 +75,8 @@ def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) ->
         context,
         _grid(header, settings, fit, model),
         proven_guesses(context, header, model.vocabulary) if settings.speculation and on_processor else 0,
-        proven_least_chunk(context, header, model.vocabulary, on_processor),
+        on_processor and proven_cuts(context, header, model.vocabulary),
+        proven_together(context, header) if on_processor else context.sequences,
         _fingerprint(context, path),
     )
 
@@ -119,7 +121,7 @@ def _load_model(path: Path, settings: LlamaSettings, fit: Fit, go_on: Callable[[
     if not handle:
         reason = errors[0] if errors else "it gave no reason"
         raise ModelUnusable(f"The model file {path} cannot be loaded; llama.cpp says: {reason}", str(path))
-    return Model(llama_cpp, handle, path)
+    return Model(llama_cpp, handle, path, settings.mmap)
 
 
 def _has_amx(llama_cpp: Any) -> bool:

@@ -14,7 +14,7 @@ _LONGEST_PIECE_BYTES = 256
 class Model:
     """Weights and vocabulary. `tokenize` is callable from any thread, everything else from the `llama` thread."""
 
-    def __init__(self, library: Any, handle: Any, path: Path) -> None:
+    def __init__(self, library: Any, handle: Any, path: Path, mapped: bool) -> None:
         self._library = library
         self._vocab = library.llama_model_get_vocab(handle)
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class Model:
         self.vocabulary = int(library.llama_vocab_n_tokens(self._vocab))
         self.bos = int(library.llama_vocab_bos(self._vocab))
         self.parameters = int(library.llama_model_n_params(handle))
-        self._file = _identity(path)
+        self._mapped_file = _identity(path) if mapped else None
         self.adds_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
 
     @property
@@ -55,11 +55,13 @@ class Model:
         return [text for text in texts if text]
 
     def require_unchanged(self) -> None:
-        """Raise EngineFailed when the file was overwritten in place: its pages are mapped, so the weights have changed
-        under the program. A file that was replaced or removed lives on until it is unmapped.
+        """Raise EngineFailed when the file is mapped and was overwritten in place: then the weights have changed under
+        the program. A file that was replaced or removed lives on until it is unmapped.
         """
-        now = _identity(self.path)
-        if now is not None and self._file is not None and now[0] == self._file[0] and now != self._file:
+        known = self._mapped_file
+        if known is None or (now := _identity(self.path)) is None:
+            return
+        if now[0] == known[0] and now != known:
             raise EngineFailed(
                 f"The model file {self.path} was overwritten while it is in use. Start the program again."
             )

@@ -63,6 +63,10 @@ class Pace:
         """Seconds that computing tokens of this weight will take; 0 before the first."""
         return self._token_s * weight
 
+    def weight_in(self, seconds: float) -> float:
+        """What can be computed in so many seconds; 0 before the first chunk."""
+        return max(0.0, seconds) / self._token_s if self._token_s else 0.0
+
     @property
     def step_s(self) -> float:
         """Seconds of a step of all running replies."""

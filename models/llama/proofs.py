@@ -3,12 +3,15 @@
 from models.gguf_header import GgufHeader
 from models.llama.chunking import LEAST_CHUNK_TOKENS
 from models.llama.context import MOST_GUESSED, Context, Run
-from models.llama.kernels import computed_alike
+from models.llama.kernels import any_count_alike, computed_alike
 from models.llama.slots import Slot
 
 _PREFIX_TOKENS = 16
 # More than the smallest chunk: from 8 tokens on llama.cpp may compute in another way.
 _MANY_TOKENS = 2 * LEAST_CHUNK_TOKENS
+# Lengths of chunks that are tried: all short ones, and some of those that kernels cut into pieces of 2 to 64.
+_CHUNKS = (*range(2, _MANY_TOKENS + 1), 31, 33, 48, 65, 96)
+_FEW_REPLIES = 4
 
 
 def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int:
@@ -38,16 +41,12 @@ def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int
     return most if together == alone else 0
 
 
-def proven_least_chunk(context: Context, header: GgufHeader, vocabulary: int, on_processor: bool) -> int:
-    """The fewest tokens of a prompt that may be computed by themselves: 1 where that was found to give the logits that
-    they have within a longer chunk, elsewhere LEAST_CHUNK_TOKENS. Tried as `proven_guesses` is.
+def proven_cuts(context: Context, header: GgufHeader, vocabulary: int) -> bool:
+    """Whether a prompt may be cut into chunks anywhere: its tokens were found to have the same logits however long the
+    chunk is that they are computed in, a single token too. Tried as `proven_guesses` is.
     """
-    if not context.rewinds:
-        return 1  # such models go on exactly where a state was kept, however little is left
-    if not on_processor or context.flash_attention:
-        return LEAST_CHUNK_TOKENS
-    if computed_alike(header.weight_types, _MANY_TOKENS) < _MANY_TOKENS:
-        return LEAST_CHUNK_TOKENS
+    if not context.rewinds or context.flash_attention or not any_count_alike(header.weight_types, _CHUNKS):
+        return False
     slot = Slot(context, 0)
     tokens = _any_tokens(_PREFIX_TOKENS + _MANY_TOKENS, vocabulary)
     found = []
@@ -56,7 +55,14 @@ def proven_least_chunk(context: Context, header: GgufHeader, vocabulary: int, on
         slot.prefill(tokens[length:])
         found.append(bytes(context.logits(-1)))
         slot.clear()
-    return 1 if len(set(found)) == 1 else LEAST_CHUNK_TOKENS
+    return len(set(found)) == 1
+
+
+def proven_together(context: Context, header: GgufHeader) -> int:
+    """For how many replies one token each may be computed at once: as many as leave each as it is alone, bit by bit.
+    Four in any case, for all that they gain; where weights are laid out anew, that may change a last bit.
+    """
+    return max(min(_FEW_REPLIES, context.sequences), computed_alike(header.weight_types, context.sequences))
 
 
 def _any_tokens(count: int, vocabulary: int) -> list[int]:

@@ -67,13 +67,15 @@ class Resuming:
 
         `state` is that of the source's entry. When llama.cpp refuses it, it is dropped and the slot is empty.
         """
-        slot = source.slot or self._least_missed()
-        if source.slot is None or not owner.lasting:
+        slot = self._place(source)
+        if source.slot is not slot or not owner.lasting:
             self.park(slot)  # what is cut off now may be the beginning of a later call
         if source.slot is None:
             slot.clear()
             if source.entry and state is not None and not slot.restore(source.entry.label.tokens, state):
                 self._parked.drop(source.entry)
+        elif source.slot is not slot:
+            slot.restore(source.slot.tokens, source.slot.save())
         slot.cut(source.tokens)
         slot.owner, slot.in_use = owner, True
         return slot
@@ -86,9 +88,16 @@ class Resuming:
         state = self._parked.state(source.entry) if source.entry else None
         return self.take(source if state is not None or source.slot else Source(), owner, state)
 
-    def _least_missed(self) -> Slot:
+    def _place(self, source: Source) -> Slot:
+        """Beside a slot in use, where there is one: llama.cpp computes only sequences that follow each other together,
+        and bringing a state to another slot takes milliseconds.
+        """
         free = [slot for slot in self._slots if not slot.in_use]
-        return min(free, key=lambda slot: (len(slot) > 0, slot.used_at))
+        busy = {slot.sequence for slot in self._slots if slot.in_use}
+        beside = [slot for slot in free if busy & {slot.sequence - 1, slot.sequence + 1}]
+        if source.slot is not None and (not beside or source.slot in beside or not self._context.restored_rewinds):
+            return source.slot
+        return min(beside or free, key=lambda slot: (len(slot) > 0, slot.used_at))
 
     def release(self, slot: Slot, keep_tokens: int) -> None:
         """The slot is free again; of its tokens those up to `keep_tokens` are kept for its owner."""

@@ -1,11 +1,10 @@
 """What the `llama` thread does with its jobs: many answers together, step by step, and what waits for quiet moments."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from models.engine import EngineFailed, PromptTooLong, Usage
-from models.llama.chunking import chunks
+from models.llama.chunking import LEAST_CHUNK_TOKENS, chunks, free_end
 from models.llama.context import Cancelled, DecodeFailed, Run
 from models.llama.generation import Generation, room
 from models.llama.guessing import Guesser
@@ -69,7 +68,9 @@ class Server:
         self._parked = parked
         self._jobs = jobs
         self._reader = PromptReader(ChatTemplate(loaded.model, settings.thinking))
-        self._resuming = Resuming(loaded.context, parked, loaded.least_chunk)
+        # What cannot be cut back goes on exactly where a state was kept, however little is left.
+        anywhere = loaded.cut_anywhere or not loaded.context.rewinds
+        self._resuming = Resuming(loaded.context, parked, 1 if anywhere else LEAST_CHUNK_TOKENS)
         self._preparations = Preparations(loaded, self._reader, self._resuming, jobs)
         self._speculation = Speculation(loaded.guesses if settings.speculation else 0)
         self._waiting: list[_Waiting] = []
@@ -114,10 +115,11 @@ class Server:
             (each for each in self._running if not each.generation.prefilling),
             key=lambda each: each.generation.slot.sequence,
         )
-        if reading and may_read(self._moment(reading, writing), self._settings.longest_gap_s):
-            self._read_chunk(reading[first_of([self._reading_of(each) for each in reading])])
+        if reading and self._may_read(reading, writing):
+            self._read_chunk(reading[first_of([self._reading_of(each) for each in reading])], bool(writing))
         elif writing:
-            self._write(writing)
+            for first in range(0, len(writing), self._loaded.together):
+                self._write(writing[first : first + self._loaded.together])
         elif self._may_prepare:
             self._preparations.prepare_one()
 
@@ -205,7 +207,6 @@ class Server:
                 prompt,
                 slot,
                 model=self._loaded.model,
-                chunks=self._chunks(len(slot), prompt),
                 room_tokens=room(len(prompt.tokens), self._context.size_tokens, ask.sampling.max_tokens),
             )
         except EngineFailed as error:
@@ -219,19 +220,33 @@ class Server:
         self._running.append(_Running(waiting.question, waiting.owner, generation, self._numbers))
         self._pace.began(self._numbers)
 
-    def _chunks(self, start: int, prompt: ReadPrompt) -> Iterator[tuple[int, int]]:
-        length = len(prompt.tokens)
-        ends = self._loaded.grid.ends(length)
-        return chunks(start, length, (prompt.system, prompt.history), ends, exact=not self._context.rewinds)
+    def _chunk(self, generation: Generation, writing: bool) -> tuple[int, int]:
+        """Where the next chunk of a prompt starts and ends."""
+        prompt, start, length = generation.prompt, len(generation.slot), len(generation.prompt.tokens)
+        if self._loaded.cut_anywhere:
+            return start, free_end(start, length, (prompt.system,), self._most_read(start, writing))
+        stops, ends = (prompt.system, prompt.history), self._loaded.grid.ends(length)
+        return next(chunks(start, length, stops, ends, exact=not self._context.rewinds))
+
+    def _most_read(self, start: int, writing: bool) -> int:
+        """Tokens of a prompt that can be computed in what is left of the longest gap, and always half of a usual chunk:
+        short ones cost more each.
+        """
+        grid, left_s = self._loaded.grid, self._settings.longest_gap_s
+        if writing:
+            left_s -= time.monotonic() - self._times.written + self._pace.step_s
+        fitting = grid.tokens(start, self._pace.weight_in(left_s))
+        most = self._context.batch_tokens - LEAST_CHUNK_TOKENS
+        return min(most, max(fitting, grid.first_tokens // 2))
 
     def _reading_of(self, running: _Running) -> Reading:
         generation = running.generation
         weight = self._loaded.grid.weight(len(generation.slot), len(generation.prompt.tokens))
         return Reading(self._pace.reading_s(weight), time.monotonic() - running.question.ask.asked_at)
 
-    def _moment(self, reading: list[_Running], writing: list[_Running]) -> Moment:
-        chunk = max((each.generation.next_chunk for each in reading), key=lambda ends: ends[1])
-        return Moment(
+    def _may_read(self, reading: list[_Running], writing: list[_Running]) -> bool:
+        chunk = max((self._chunk(each.generation, bool(writing)) for each in reading), key=lambda ends: ends[1])
+        moment = Moment(
             writing=bool(writing),
             reading=bool(reading),
             since_written_s=time.monotonic() - self._times.written,
@@ -239,15 +254,17 @@ class Server:
             step_s=self._pace.step_s,
             read_last=self._times.read_last,
         )
+        return may_read(moment, self._settings.longest_gap_s)
 
-    def _read_chunk(self, running: _Running) -> None:
+    def _read_chunk(self, running: _Running, writing: bool) -> None:
         generation = running.generation
-        weight = self._loaded.grid.weight(*generation.next_chunk)
+        start, end = self._chunk(generation, writing)
+        weight = self._loaded.grid.weight(start, end)
         began = time.monotonic()
         self._times.read_last = True
         self._context.watch(running.question.flag)
         try:
-            generation.read_chunk(self._context)
+            generation.read(self._context, end)
         except Cancelled:
             self._end(running, None)
         except (DecodeFailed, EngineFailed) as error:

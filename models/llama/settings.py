@@ -30,7 +30,10 @@ class LlamaSettings(BaseModel):
     kv_type: KvType = Field(
         default="f16", description="Number format of the KV cache; q8_0 halves its memory, q4_0 quarters it."
     )
-    mmap: bool = Field(default=True, description="Map the model file into memory instead of reading it.")
+    mmap: bool = Field(
+        default=False,
+        description="Map the model file into memory instead of reading it: slower, but the system can take it back.",
+    )
     batch_tokens: int = Field(
         default=256, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
     )

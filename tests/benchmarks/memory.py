@@ -1,9 +1,9 @@
 """Resident memory of the real program after an answer, over what the model's weights and KV cache take by themselves.
 
-    over = Rss of all mappings - Rss of the mappings of the model file - size of the KV cache
+    over = Rss of all mappings - size of the weights - size of the KV cache
 
-from /proc/PID/smaps. The weights are mapped from their file, so only those of its pages that are resident are taken
-off; the KV cache is cleared when it is made, so all of it is resident. Copies of weights in other memory count as ours.
+from /proc/PID/smaps. The weights are read and the KV cache is cleared when they are made, so all of both is resident. A
+second copy of either counts as ours.
 """
 
 import asyncio
@@ -32,26 +32,19 @@ def measure(folder: Path) -> Samples:
     config = houses.write_config(folder, houses.HANDBOOK)
     houses.index(config)
     model = asyncio.run(houses.chat_model())
-    kv = _kv_bytes(config, model)
-    rounds = [_resident(config, model) for _ in range(ROUNDS)]
+    weights, kv = inspect(model).weights_bytes, _kv_bytes(config, model)
+    rounds = [_resident(config) for _ in range(ROUNDS)]
     return {
-        "memory_over_weights_and_kv_mb": [(total - weights - kv) / MEGABYTE for total, weights in rounds],
-        "memory_resident_mb": [total / MEGABYTE for total, _ in rounds],
-        "memory_weights_resident_mb": [weights / MEGABYTE for _, weights in rounds],
+        "memory_over_weights_and_kv_mb": [(total - weights - kv) / MEGABYTE for total in rounds],
+        "memory_resident_mb": [total / MEGABYTE for total in rounds],
+        "memory_weights_mb": [weights / MEGABYTE],
         "memory_kv_mb": [kv / MEGABYTE],
     }
 
 
-def resident_bytes(smaps: str, suffix: str = "") -> int:
-    """Resident bytes of the mappings in the text of /proc/PID/smaps whose file ends so; of all without a suffix."""
-    total, counts = 0, True
-    for line in smaps.splitlines():
-        name, *rest = line.split()
-        if not name.endswith(":"):
-            counts = line.endswith(suffix)
-        elif name == "Rss:" and counts:
-            total += 1024 * int(rest[0])
-    return total
+def resident_bytes(smaps: str) -> int:
+    """Resident bytes of all mappings in the text of /proc/PID/smaps."""
+    return sum(1024 * int(line.split()[1]) for line in smaps.splitlines() if line.startswith("Rss:"))
 
 
 def _kv_bytes(config: Path, model: Path) -> int:
@@ -60,15 +53,13 @@ def _kv_bytes(config: Path, model: Path) -> int:
     return fit.replies * header.kv_bytes(fit.context_tokens, settings.kv_type)
 
 
-def _resident(config: Path, model: Path) -> tuple[int, int]:
+def _resident(config: Path) -> int:
     with _program(config) as program:
         _ask(program)
         smaps = Path(f"/proc/{program.pid}/smaps").read_text("utf-8")
-    total, weights = resident_bytes(smaps), resident_bytes(smaps, str(model))
-    if not weights:
-        raise ValueError("the model file is not mapped")
-    tell(f"memory: {total / MEGABYTE:.0f} MB resident, {weights / MEGABYTE:.0f} MB of them weights")
-    return total, weights
+    total = resident_bytes(smaps)
+    tell(f"memory: {total / MEGABYTE:.0f} MB resident")
+    return total
 
 
 @contextmanager

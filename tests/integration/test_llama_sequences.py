@@ -94,10 +94,14 @@ async def test_answers_made_together_are_those_made_one_after_the_other(
     assert [text for text, _ in together] == [text for text, _ in serial]
 
 
-async def test_the_default_model_answers_together_what_it_answers_one_after_the_other(chat_model_path: Path) -> None:
-    prompts = [Prompt(_SYSTEM, (), f"Where would you look for a {thing}?") for thing in ("brush", "cup", "bike")]
+@pytest.mark.parametrize("replies", [4, 8])
+async def test_the_default_model_answers_together_what_it_answers_one_after_the_other(
+    chat_model_path: Path, replies: int
+) -> None:
+    things = ("brush", "cup", "bike", "map", "blue shirt", "lamp", "coin")[: replies - 1]
+    prompts = [Prompt(_SYSTEM, (), f"Where would you look for a {thing}?") for thing in things]
     prompts.append(Prompt(_SYSTEM, (Turn("user", "Hello!"), Turn("assistant", "Hello.")), "Who are you, and where?"))
-    settings = LlamaSettings(context_tokens=512, replies=4)
+    settings = LlamaSettings(context_tokens=512, replies=replies)
     engine = await LlamaEngine.load(chat_model_path, settings)
     sampling = Sampling(temperature=0.0, max_tokens=16)
     serial = [await _ask(engine, prompt, str(number), sampling) for number, prompt in enumerate(prompts)]
@@ -227,16 +231,28 @@ async def test_a_model_file_overwritten_under_the_program_is_noticed(
 ) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(tiny("attention").read_bytes())
-    async with _engine(path, mmap=False) as engine:
+    async with _engine(path) as engine:
         before, _ = await _ask(engine, _Talk("a").next())
         replaced = write_tiny_model(tmp_path / "new.gguf", "attention", seed=2)
         replaced.replace(path)
         assert (await _ask(engine, _Talk("a").next(), "b"))[0] == before
-    async with _engine(path, mmap=False) as engine:
+    async with _engine(path, mmap=True) as engine:
         with path.open("r+b") as file:
             file.write(b"GGUF")
         with pytest.raises(EngineFailed, match="overwritten"):
             await _ask(engine, _Talk("a").next())
+
+
+async def test_a_model_file_cut_short_under_the_program_changes_nothing(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(tiny("attention").read_bytes())
+    async with _engine(path) as engine:
+        before, _ = await _ask(engine, _Talk("a").next())
+        with path.open("r+b") as file:
+            file.truncate(1000)
+        assert (await _ask(engine, _Talk("a").next(), "b"))[0] == before
 
 
 async def test_nothing_of_a_conversation_serves_another_but_the_system_prompt(

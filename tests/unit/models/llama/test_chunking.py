@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.chunking import LEAST_CHUNK_TOKENS, Grid, chunks, grid_for_processor
+from models.llama.chunking import LEAST_CHUNK_TOKENS, Grid, chunks, free_end, grid_for_processor
 
 _LENGTHS = st.integers(1, 3000)
 
@@ -61,3 +61,23 @@ def test_a_larger_model_is_read_in_smaller_chunks() -> None:
     large = grid_for_processor(0.25, 8, 8_000_000_000, 36 * 4096, 240)
     assert 16 <= small.first_tokens <= 64
     assert large.first_tokens == LEAST_CHUNK_TOKENS
+
+
+@given(_LENGTHS, st.data(), st.integers(0, 300))
+def test_a_chunk_that_may_end_anywhere_ends_at_the_stops_and_leaves_no_tiny_rest(
+    length: int, data: st.DataObject, most: int
+) -> None:
+    start = data.draw(st.integers(0, length - 1))
+    stops = data.draw(st.lists(st.integers(0, length), max_size=3))
+    end = free_end(start, length, stops, most)
+    next_stop = min((stop for stop in [*stops, length] if stop > start), default=length)
+    assert start < end <= next_stop
+    assert end - start < max(most, LEAST_CHUNK_TOKENS) + LEAST_CHUNK_TOKENS
+    assert end == next_stop or next_stop - end >= LEAST_CHUNK_TOKENS
+
+
+def test_as_many_tokens_are_read_as_a_time_allows() -> None:
+    grid = Grid(64, 1000.0)
+    assert grid.tokens(0, 50) == 50
+    assert grid.tokens(1000, 50) == 25
+    assert grid.weight(1000, 1025) == pytest.approx(50, rel=0.02)

@@ -83,7 +83,7 @@ def test_quantised_values_without_flash_attention_are_refused() -> None:
         _settings(kv_type="q8_0", flash_attention="off")
 
 
-@pytest.mark.parametrize(("memory_gb", "replies"), [(2, 1), (12, 1), (16, 2), (32, 4), (256, 4)])
+@pytest.mark.parametrize(("memory_gb", "replies"), [(2, 1), (12, 1), (16, 2), (32, 4), (64, 5), (256, 8)])
 def test_a_processor_writes_as_many_replies_together_as_leave_memory_for_the_house(
     memory_gb: int, replies: int
 ) -> None:

@@ -1,0 +1,81 @@
+"""Which slot a conversation gets, and what is in it then."""
+
+from models.llama.context import Run
+from models.llama.owners import owner_of
+from models.llama.parked import Parked
+from models.llama.resuming import Resuming, Source
+from models.llama.slots import Slot
+
+_ANNA, _BEN, _CARL = owner_of("anna"), owner_of("ben"), owner_of("carl")
+_TOKENS = list(range(40))
+
+
+class _Cells:
+    """Stands for the context: keeps the tokens of four sequences."""
+
+    size_tokens = 100
+    sequences = 4
+    rewinds = True
+
+    def __init__(self, restored_rewinds: bool = True) -> None:
+        self.restored_rewinds = restored_rewinds
+        self.held: dict[int, list[int]] = {number: [] for number in range(self.sequences)}
+
+    def prefill(self, run: Run) -> None:
+        self.held[run.sequence].extend(run.tokens)
+
+    def cut(self, sequence: int, count: int) -> bool:
+        del self.held[sequence][count:]
+        return True
+
+    def save(self, sequence: int) -> memoryview:
+        return memoryview(bytearray(self.held[sequence]))
+
+    def restore(self, sequence: int, state: memoryview) -> bool:
+        self.held[sequence] = list(state)
+        return True
+
+
+def _house(cells: _Cells) -> tuple[Resuming, dict[str, Slot]]:
+    """Three conversations at rest, side by side."""
+    resuming = Resuming(cells, Parked(1 << 20, None), 1)  # type: ignore[arg-type]
+    slots = {}
+    for name, owner in (("anna", _ANNA), ("ben", _BEN), ("carl", _CARL)):
+        slots[name] = resuming.take(Source(), owner, None)
+        slots[name].prefill(_TOKENS)
+    for slot in slots.values():
+        resuming.release(slot, len(_TOKENS))
+    return resuming, slots
+
+
+def test_a_conversation_that_runs_alone_goes_on_in_its_own_slot() -> None:
+    resuming, slots = _house(_Cells())
+    source = resuming.source([*_TOKENS, 50], _CARL)
+    assert source.slot is slots["carl"]
+    assert resuming.take(source, _CARL, None) is slots["carl"]
+
+
+def test_a_conversation_is_brought_beside_the_one_that_runs() -> None:
+    cells = _Cells()
+    resuming, slots = _house(cells)
+    running = resuming.take(resuming.source([*_TOKENS, 50], _ANNA), _ANNA, None)
+    beside = resuming.take(resuming.source([*_TOKENS[:30], 50], _CARL), _CARL, None)
+    assert (running.sequence, beside.sequence) == (0, 1)
+    assert list(beside.tokens) == cells.held[1] == _TOKENS[:30]
+    resuming.release(beside, 30)
+    assert len(slots["carl"]) == 0
+    # Whose place it took is parked.
+    source = resuming.source([*_TOKENS, 50], _BEN)
+    assert source.entry is not None and source.tokens == len(_TOKENS)
+
+
+def test_a_neighbour_of_the_one_that_runs_stays_where_it_is() -> None:
+    resuming, slots = _house(_Cells())
+    resuming.take(resuming.source([*_TOKENS, 50], _BEN), _BEN, None)
+    assert resuming.take(resuming.source([*_TOKENS, 50], _CARL), _CARL, None) is slots["carl"]
+
+
+def test_a_state_that_could_not_be_cut_once_it_is_moved_stays_where_it_is() -> None:
+    resuming, slots = _house(_Cells(restored_rewinds=False))
+    resuming.take(resuming.source([*_TOKENS, 50], _ANNA), _ANNA, None)
+    assert resuming.take(resuming.source([*_TOKENS, 50], _CARL), _CARL, None) is slots["carl"]
