@@ -191,10 +191,6 @@ class Context:
         pointer = self._library.llama_get_logits_ith(self._handle, index)
         return ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float * self._model.vocabulary)).contents
 
-    def sample(self, chain: Any, index: int) -> int:
-        """The next token behind a token decoded last, by a sampler chain, which takes note of it."""
-        return int(self._library.llama_sampler_sample(chain, self._handle, index))
-
     def free(self) -> None:
         """Give the memory back; nobody may use the context afterwards."""
         self._spinning.close()

@@ -1,23 +1,21 @@
-"""Choosing the next token: llama.cpp's sampler chain for one answer, with a grammar if its text follows a schema."""
+"""Choosing the next token of one answer by llama.cpp's samplers, with a grammar if its text follows a schema."""
 
 import ctypes
 import json
 import math
 import re
 import secrets
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
-from numpy.typing import NDArray
 
 from models.engine import Sampling, SchemaRefused
+from models.llama.candidates import Logits, Tokens, most_likely, penalised
 from models.llama.context import Context
 from models.llama.library import library
 from models.llama.model import Model
-
-FloatArray = NDArray[numpy.float32]
-IntArray = NDArray[numpy.int64]
 
 _PENALTY_WINDOW_TOKENS = 64
 _MOST_GRAMMAR_CHARACTERS = 1 << 18
@@ -31,39 +29,50 @@ class Sampler:
     def __init__(self, model: Model, sampling: Sampling) -> None:
         """Raises SchemaRefused when the schema cannot become a grammar."""
         self._library = library()
-        self._model = model
         # Made before the chain: it may fail, and then there is nothing to free.
         self._grammar = _grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
+        self._most = 1 if sampling.temperature <= 0 else sampling.top_k
+        self._penalty = sampling.repeat_penalty
+        self._recent: deque[int] = deque(maxlen=_PENALTY_WINDOW_TOKENS)
         self._chain = self._library.llama_sampler_chain_init(self._library.llama_sampler_chain_default_params())
-        for link in _links(model, sampling):
+        for link in _links(sampling):
             self._library.llama_sampler_chain_add(self._chain, link)
 
     def choose(self, context: Context, index: int) -> int:
         """The next token behind the `index`-th decoded last. Raises SchemaRefused when the grammar allows none."""
-        if self._grammar is None:
-            return context.sample(self._chain, index)
-        return self._choose_by_grammar(numpy.ctypeslib.as_array(context.logits(index)))
-
-    def _choose_by_grammar(self, logits: FloatArray) -> int:
-        """Choose freely first: asking the grammar about one token takes 0.1 ms, about all of them 10 ms, and it mostly
-        agrees. Accepting a token that the grammar forbids would abort the process.
-        """
-        token = self._selected(_Candidates(self._library, numpy.arange(len(logits)), logits), self._chain)
-        if token is None or self._selected(_Candidates(self._library, [token], [0.0]), self._grammar) is None:
-            everything = _Candidates(self._library, numpy.arange(len(logits)), logits)
-            self._library.llama_sampler_apply(self._grammar, everything.address)
-            token = self._selected(everything, self._chain)
-        if token is None:
-            raise SchemaRefused("The JSON schema allows no text that this model can write.")
-        for sampler in (self._grammar, self._chain):
-            self._library.llama_sampler_accept(sampler, token)
+        raw = numpy.ctypeslib.as_array(context.logits(index))
+        logits = penalised(raw, self._recent, self._penalty)
+        token = self._drawn(logits)
+        if self._grammar is not None:
+            token = self._allowed(token, logits)
+            self._library.llama_sampler_accept(self._grammar, token)
+        self._recent.append(token)
         return token
 
-    def _selected(self, candidates: "_Candidates", sampler: Any) -> int | None:
-        """The token that a sampler selects, the only one where it selects none itself; None when all are forbidden."""
+    def _drawn(self, logits: Logits) -> int:
+        tokens = most_likely(logits, self._most)
+        if len(tokens) == 1:
+            return int(tokens[0])
+        return _selected(self._applied(self._chain, tokens, logits[tokens]))
+
+    def _allowed(self, token: int, logits: Logits) -> int:
+        """The token drawn freely, or another one if the grammar forbids it: asking about one takes 0.1 ms, about all of
+        them 10 ms, and it mostly agrees. Accepting a token that the grammar forbids would abort the process.
+        """
+        if math.isfinite(self._applied(self._grammar, [token], [logits[token]]).logits[0]):
+            return token
+        left = self._applied(self._grammar, numpy.arange(len(logits)), logits).logits
+        likeliest = int(left.argmax())
+        if not math.isfinite(left[likeliest]):
+            raise SchemaRefused("The JSON schema allows no text that this model can write.")
+        token = self._drawn(left)
+        return token if math.isfinite(left[token]) else likeliest
+
+    def _applied(self, sampler: Any, tokens: Sequence[int] | Tokens, logits: Sequence[float] | Logits) -> "_Candidates":
+        """What a sampler made of some tokens."""
+        candidates = _Candidates(self._library, tokens, logits)
         self._library.llama_sampler_apply(sampler, candidates.address)
-        chosen = candidates.array.data[max(0, candidates.array.selected)]
-        return int(chosen.id) if math.isfinite(chosen.logit) else None
+        return candidates
 
     def free(self) -> None:
         """Give the samplers back."""
@@ -76,31 +85,28 @@ class Sampler:
 class _Candidates:
     """Tokens with their logits, as llama.cpp's samplers take them."""
 
-    def __init__(self, llama_cpp: Any, tokens: Sequence[int] | IntArray, logits: Sequence[float] | FloatArray) -> None:
+    def __init__(self, llama_cpp: Any, tokens: Sequence[int] | Tokens, logits: Sequence[float] | Logits) -> None:
         self._data = (llama_cpp.llama_token_data * len(tokens))()
         rows = numpy.frombuffer(self._data, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
         rows["id"] = tokens
         rows["logit"] = logits
         pointer = ctypes.cast(self._data, ctypes.POINTER(llama_cpp.llama_token_data))
+        self.logits = rows["logit"]
         self.array = llama_cpp.llama_token_data_array(pointer, len(tokens), -1, False)
         self.address = ctypes.byref(self.array)
 
 
-def _links(model: Model, sampling: Sampling) -> list[Any]:
-    llama_cpp = library()
-    links = []
-    if sampling.repeat_penalty != 1.0:
-        links.append(
-            llama_cpp.llama_sampler_init_penalties(
-                model.vocabulary, _PENALTY_WINDOW_TOKENS, sampling.repeat_penalty, 0.0, 0.0
-            )
-        )
+def _selected(candidates: _Candidates) -> int:
+    return int(candidates.array.data[candidates.array.selected].id)
+
+
+def _links(sampling: Sampling) -> list[Any]:
+    """What chooses among the few that are left, in llama.cpp's usual order."""
     if sampling.temperature <= 0:
-        return [*links, llama_cpp.llama_sampler_init_greedy()]
+        return []
+    llama_cpp = library()
     seed = secrets.randbits(32) if sampling.seed is None else sampling.seed & 0xFFFFFFFF
     return [
-        *links,
-        llama_cpp.llama_sampler_init_top_k(sampling.top_k),
         llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1),
         llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1),
         llama_cpp.llama_sampler_init_temp(sampling.temperature),

@@ -1,0 +1,32 @@
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.llama.candidates import most_likely, penalised
+
+_LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(lambda each: numpy.float32(each))
+
+
+@given(_LOGITS, st.integers(-1, 70))
+def test_the_likeliest_tokens_come_first(
+    logits: "numpy.ndarray[tuple[int], numpy.dtype[numpy.float32]]", most: int
+) -> None:
+    tokens = most_likely(logits, most)
+    wanted = sorted(logits.tolist(), reverse=True)
+    assert logits[tokens].tolist() == (wanted[:most] if most > 0 else wanted)
+    assert len(set(tokens.tolist())) == len(tokens)
+
+
+def test_forbidden_tokens_come_last() -> None:
+    logits = numpy.full(100, -numpy.inf, numpy.float32)
+    logits[[7, 9]] = -3.0, -2.0
+    assert most_likely(logits, 5)[:2].tolist() == [9, 7]
+    assert most_likely(logits, 1).tolist() == [9]
+
+
+def test_what_was_said_lately_is_less_likely_once_however_often_it_was_said() -> None:
+    logits = numpy.float32([2.0, -2.0, 4.0])
+    assert penalised(logits, [0, 1, 1, 0], 1.25).tolist() == pytest.approx([1.6, -2.5, 4.0])
+    assert logits.tolist() == [2.0, -2.0, 4.0]
+    assert penalised(logits, [], 1.25) is logits
