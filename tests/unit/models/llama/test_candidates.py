@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from models.llama.candidates import most_likely, penalised
 
-_LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(lambda each: numpy.float32(each))
+_LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(numpy.float32)
 
 
 @given(_LOGITS, st.integers(-1, 70))
