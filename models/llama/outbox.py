@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterable
 
 from models.engine import Usage
 
@@ -18,11 +18,8 @@ class Outbox:
         self._told = False
 
     def put(self, piece: str) -> None:
-        """Add text."""
+        """Add text; the reader learns of it by `tell`."""
         self._pieces.append(piece)
-        if not self._told:
-            self._told = True
-            self._wake()
 
     def finish(self, end: Usage | Exception) -> None:
         """The last item: what the answer cost, or why there is none. Only the first call counts."""
@@ -31,9 +28,7 @@ class Outbox:
             self._wake()
 
     def _wake(self) -> None:
-        # The loop may be gone when the program ends in the middle of an answer.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ready.set)
+        _call_soon(self._loop, self._ready.set)
 
     async def items(self) -> AsyncGenerator[str | Usage, None]:
         """Pieces of text as they come, then the usage. Raises what the answer failed with."""
@@ -51,8 +46,30 @@ class Outbox:
             if end is not None:
                 raise end
 
+    @staticmethod
+    def tell(outboxes: Iterable["Outbox"]) -> None:
+        """Wake the readers of those that have new text, all at once: each wake-up by itself would hand the lock of the
+        interpreter to the event loop while the other answers wait for their token.
+        """
+        untold = [each for each in outboxes if each._pieces and not each._told]
+        for each in untold:
+            each._told = True
+        for loop in {each._loop for each in untold}:
+            _call_soon(loop, _set_all, [each._ready for each in untold if each._loop is loop])
+
     def _take(self) -> str:
         taken: list[str] = []
         while self._pieces:
             taken.append(self._pieces.popleft())
         return "".join(taken)
+
+
+def _set_all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        event.set()
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
+    # The loop may be gone when the program ends in the middle of an answer.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call, *arguments)

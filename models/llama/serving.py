@@ -10,6 +10,7 @@ from models.llama.generation import Generation, room
 from models.llama.guessing import Guesser
 from models.llama.jobs import Forgetting, Job, JobQueue, Preparation, Question
 from models.llama.loading import Loaded
+from models.llama.outbox import Outbox
 from models.llama.owners import Owner, owner_of
 from models.llama.pace import Pace
 from models.llama.parked import Entry, Parked
@@ -122,6 +123,7 @@ class Server:
                 self._write(writing[first : first + self._loaded.together])
         elif self._may_prepare:
             self._preparations.prepare_one()
+        Outbox.tell(each.question.ask.outbox for each in self._running)
 
     def park_one(self) -> None:
         """Park one slot at rest."""
