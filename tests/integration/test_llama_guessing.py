@@ -23,10 +23,10 @@ _QUESTIONS = (
     f"{_PASSAGE}\n\nTell a story about a dragon.",
 )
 _SAMPLINGS = (
-    Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=96),
-    Sampling(temperature=0.0, max_tokens=96),
-    Sampling(temperature=0.7, seed=11, max_tokens=96),
-    Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=96, stop=("valve at once",)),
+    Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=64),
+    Sampling(temperature=0.0, max_tokens=64),
+    Sampling(temperature=0.7, seed=11, max_tokens=64),
+    Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=64, stop=("valve at once",)),
 )
 
 
@@ -36,6 +36,7 @@ async def _answer(engine: LlamaEngine, question: str, sampling: Sampling) -> tup
     return "".join(map(str, pieces)), usage
 
 
+@pytest.mark.timeout(300)
 async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_are_guessed(
     chat_model_path: Path,
 ) -> None:
