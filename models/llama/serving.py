@@ -232,11 +232,11 @@ class Server:
 
     def _most_read(self, start: int, writing: bool) -> int:
         """Tokens of a prompt that can be computed in what is left of the longest gap, and always half of a usual chunk:
-        short ones cost more each.
+        short ones cost more each. While nobody's answer pauses, twice the gap: so long may somebody new wait.
         """
-        grid, left_s = self._loaded.grid, self._settings.longest_gap_s
+        grid, left_s = self._loaded.grid, 2 * self._settings.longest_gap_s
         if writing:
-            left_s -= time.monotonic() - self._times.written + self._pace.step_s
+            left_s = self._settings.longest_gap_s - (time.monotonic() - self._times.written) - self._pace.step_s
         fitting = grid.tokens(start, self._pace.weight_in(left_s))
         most = self._context.batch_tokens - LEAST_CHUNK_TOKENS
         return min(most, max(fitting, grid.first_tokens // 2))
