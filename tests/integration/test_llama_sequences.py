@@ -226,33 +226,37 @@ async def test_states_of_another_model_are_dropped(tiny: Callable[[Kind], Path],
     assert usage.reused_tokens == 0
 
 
-async def test_a_model_file_overwritten_under_the_program_is_noticed(
-    tiny: Callable[[Kind], Path], tmp_path: Path
+def _replace(path: Path) -> None:
+    write_tiny_model(path.with_name("new.gguf"), "attention", seed=2).replace(path)
+
+
+def _cut_short(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(1000)
+
+
+@pytest.mark.parametrize("change", [_replace, _cut_short])
+async def test_a_model_file_that_changes_under_the_program_changes_no_answer(
+    tiny: Callable[[Kind], Path], tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(tiny("attention").read_bytes())
     async with _engine(path) as engine:
         before, _ = await _ask(engine, _Talk("a").next())
-        replaced = write_tiny_model(tmp_path / "new.gguf", "attention", seed=2)
-        replaced.replace(path)
+        change(path)
         assert (await _ask(engine, _Talk("a").next(), "b"))[0] == before
+
+
+async def test_a_mapped_model_file_overwritten_under_the_program_is_noticed(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(tiny("attention").read_bytes())
     async with _engine(path, mmap=True) as engine:
         with path.open("r+b") as file:
             file.write(b"GGUF")
         with pytest.raises(EngineFailed, match="overwritten"):
             await _ask(engine, _Talk("a").next())
-
-
-async def test_a_model_file_cut_short_under_the_program_changes_nothing(
-    tiny: Callable[[Kind], Path], tmp_path: Path
-) -> None:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(tiny("attention").read_bytes())
-    async with _engine(path) as engine:
-        before, _ = await _ask(engine, _Talk("a").next())
-        with path.open("r+b") as file:
-            file.truncate(1000)
-        assert (await _ask(engine, _Talk("a").next(), "b"))[0] == before
 
 
 async def test_nothing_of_a_conversation_serves_another_but_the_system_prompt(
