@@ -285,3 +285,37 @@ hearth_replace(ggml/src/ggml-cpu/vec.h
     }
     *s = max;
 ]=])
+
+# The product of Q4_1 weights, the demo model's, with several tokens: each block of weights unpacked once for four of them
+# (llama-tile.c). One token is computed as before.
+file(READ "${CMAKE_CURRENT_LIST_DIR}/llama-tile.c" hearth_tile)
+hearth_replace(ggml/src/ggml-cpu/arch/x86/quants.c
+[=[
+void ggml_vec_dot_mxfp4_q8_0(]=] "
+${hearth_tile}void ggml_vec_dot_mxfp4_q8_0(")
+hearth_replace(ggml/src/ggml-cpu/ggml-cpu.c
+[=[
+static void ggml_compute_forward_mul_mat_one_chunk(]=] [=[
+#if defined(__AVX2__) && defined(__F16C__) && defined(__FMA__)
+void ggml_tile_q4_1_q8_1(int n, float * s, size_t bs, const void * vx, size_t bx, const void * vy, size_t by, int rows, int columns);
+#endif
+
+static void ggml_compute_forward_mul_mat_one_chunk(]=])
+hearth_replace(ggml/src/ggml-cpu/ggml-cpu.c
+[=[
+        for (int64_t iir0 = ir0_start; iir0 < ir0_end; iir0 += blck_0) {
+            for (int64_t ir1 = iir1; ir1 < iir1 + blck_1 && ir1 < ir1_end; ir1 += num_rows_per_vec_dot) {
+                const int64_t i13 = (ir1 / (ne12 * ne1));
+]=] [=[
+        for (int64_t iir0 = ir0_start; iir0 < ir0_end; iir0 += blck_0) {
+#if defined(__AVX2__) && defined(__F16C__) && defined(__FMA__)
+            if (type == GGML_TYPE_Q4_1 && ne1 > 1 && ne12 == 1 && ne13 == 1) {
+                ggml_tile_q4_1_q8_1(ne00, (float *) ((char *) dst->data + iir1*nb1) + iir0, nb1/sizeof(float),
+                    (const char *) src0->data + iir0*nb01, nb01, (const char *) wdata + iir1*src1_col_stride, src1_col_stride,
+                    MIN(blck_0, ir0_end - iir0), MIN(blck_1, ir1_end - iir1));
+                continue;
+            }
+#endif
+            for (int64_t ir1 = iir1; ir1 < iir1 + blck_1 && ir1 < ir1_end; ir1 += num_rows_per_vec_dot) {
+                const int64_t i13 = (ir1 / (ne12 * ne1));
+]=])

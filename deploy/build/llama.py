@@ -20,6 +20,8 @@ from deploy.build.packages import LOCKS, install_build_tools
 from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
 
 INCLUDE = Path(__file__).with_name("llama-build.cmake")
+TILE = Path(__file__).with_name("llama-tile.c")
+"""Read by `INCLUDE`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def _key(flags: list[str], native: bool, environment: Mapping[str, str]) -> str:
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
         INCLUDE.read_text(encoding="utf-8"),
+        TILE.read_text(encoding="utf-8"),
         machine.libraries(),
         machine.processor() if native else "",
         *flags,

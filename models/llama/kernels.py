@@ -71,31 +71,34 @@ class _Trial:
 
     def alike(self, count: int) -> bool:
         """Whether the first tokens together have the products that they have one by one."""
-        return bool(_product(self.kind, self.weights, self.tokens[:count]).tobytes() == self.alone[:count].tobytes())
+        return bool(product(self.kind, self.weights, self.tokens[:count]).tobytes() == self.alone[:count].tobytes())
 
 
 def _trial(kind: int, most: int) -> _Trial:
     chance = numpy.random.default_rng(7)
     weights = chance.standard_normal((_ROWS, _LENGTH), numpy.float32)
     tokens = chance.standard_normal((most, _LENGTH), numpy.float32)
-    alone = numpy.concatenate([_product(kind, weights, tokens[n : n + 1]) for n in range(most)])
+    alone = numpy.concatenate([product(kind, weights, tokens[n : n + 1]) for n in range(most)])
     return _Trial(kind, weights, tokens, alone)
 
 
-def _product(kind: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:
-    """The product as llama.cpp computes it, shape (tokens, rows)."""
+def product(kind: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:
+    """What llama.cpp computes of weights, shape (rows, length), turned into this type, and of tokens, shape
+    (tokens, length): their products, shape (tokens, rows).
+    """
     ggml = _ggml()
+    rows, length = weights.shape
     with _space(ggml) as space:
-        matrix = ggml.ggml_new_tensor_2d(space, kind, _LENGTH, _ROWS)
-        ggml.ggml_quantize_chunk(kind, weights.ctypes.data, ggml.ggml_get_data(matrix), 0, _ROWS, _LENGTH, None)
-        columns = ggml.ggml_new_tensor_2d(space, _F32, _LENGTH, len(tokens))
+        matrix = ggml.ggml_new_tensor_2d(space, kind, length, rows)
+        ggml.ggml_quantize_chunk(kind, weights.ctypes.data, ggml.ggml_get_data(matrix), 0, rows, length, None)
+        columns = ggml.ggml_new_tensor_2d(space, _F32, length, len(tokens))
         ctypes.memmove(ggml.ggml_get_data(columns), tokens.ctypes.data, tokens.nbytes)
-        product = ggml.ggml_mul_mat(space, matrix, columns)
+        products = ggml.ggml_mul_mat(space, matrix, columns)
         graph = ggml.ggml_new_graph(space)
-        ggml.ggml_build_forward_expand(graph, product)
+        ggml.ggml_build_forward_expand(graph, products)
         ggml.ggml_graph_compute_with_ctx(space, graph, 1)
-        result = numpy.empty((len(tokens), _ROWS), numpy.float32)
-        ctypes.memmove(result.ctypes.data, ggml.ggml_get_data(product), result.nbytes)
+        result = numpy.empty((len(tokens), rows), numpy.float32)
+        ctypes.memmove(result.ctypes.data, ggml.ggml_get_data(products), result.nbytes)
     return result
 
 

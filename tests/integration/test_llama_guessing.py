@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy
 import pytest
 
 from models.engine import Prompt, Sampling, Usage
 from models.llama.engine import LlamaEngine
-from models.llama.kernels import computed_alike
+from models.llama.kernels import computed_alike, product
 from models.llama.library import library
 from models.llama.settings import LlamaSettings
 
@@ -71,3 +72,16 @@ def test_this_build_computes_a_few_tokens_as_it_computes_one(kind: int) -> None:
 
 def test_types_that_were_never_tried_are_taken_for_different() -> None:
     assert computed_alike({24}, 4) == 1
+
+
+@pytest.mark.parametrize(("rows", "length"), [(1, 32), (3, 64), (16, 32), (35, 96), (70, 576)])
+def test_products_of_any_shape_with_q4_1_weights_are_those_of_each_token_alone(rows: int, length: int) -> None:
+    library()
+    chance = numpy.random.default_rng(rows)
+    weights = chance.standard_normal((rows, length), numpy.float32)
+    tokens = chance.standard_normal((21, length), numpy.float32)
+    alone = numpy.concatenate([product(3, weights, token[None]) for token in tokens])
+    for count in (1, 2, 3, 4, 5, 16, 17, 18, 21):
+        assert product(3, weights, tokens[:count]).tobytes() == alone[:count].tobytes(), count
+    # And they are the right ones, as far as four bits carry.
+    assert numpy.abs(alone - tokens @ weights.T).max() < 0.5 * length**0.5
