@@ -85,6 +85,60 @@ hearth_replace(ggml/src/ggml-cpu/ggml-cpu.c
             for (int64_t i12 = 0; i12 < ne12; i12 += shared)
 ]=])
 
+# Several replies have a product for each of their heads, all of them small, and threads met at the beginning and the end of
+# each: where there are enough, each thread computes products of its own.
+hearth_replace(ggml/src/ggml-cpu/ggml-cpu.c
+[=[
+        for (int64_t i13 = 0; i13 < ne13; i13++)
+            for (int64_t i12 = 0; i12 < ne12; i12 += shared)
+                if (!llamafile_sgemm(params,
+]=] [=[
+        const int64_t products = ne13*(ne12/shared);
+        const bool apart = products >= 4*nth && !ggml_is_quantized(src0->type);
+        struct ggml_compute_params alone = *params;
+        if (apart) {
+            alone.ith = 0;
+            alone.nth = 1;
+        }
+        int64_t product = 0;
+
+        for (int64_t i13 = 0; i13 < ne13; i13++)
+            for (int64_t i12 = 0; i12 < ne12; i12 += shared)
+                if (apart && product++ % nth != ith)
+                    continue;
+                else if (!llamafile_sgemm(&alone,
+]=])
+hearth_replace(ggml/src/ggml-cpu/llamafile/sgemm.cpp
+[=[
+            ggml_threadpool_chunk_set(params->threadpool, params->nth);
+        }
+
+        ggml_barrier(params->threadpool);
+]=] [=[
+            if (params->nth > 1) {
+                ggml_threadpool_chunk_set(params->threadpool, params->nth);
+            }
+        }
+
+        if (params->nth > 1) {
+            ggml_barrier(params->threadpool);
+        }
+]=])
+hearth_replace(ggml/src/ggml-cpu/llamafile/sgemm.cpp
+[=[
+            job = ggml_threadpool_chunk_add(params->threadpool, 1);
+        }
+
+        ggml_barrier(params->threadpool);
+]=] [=[
+            job = params->nth > 1 ? ggml_threadpool_chunk_add(params->threadpool, 1) : job + 1;
+        }
+
+        if (params->nth > 1) {
+            ggml_barrier(params->threadpool);
+        }
+]=])
+
 # Heads are short, so that adding up the lanes of each sum costs more than the products: four sums at once.
 hearth_replace(ggml/src/ggml-cpu/llamafile/sgemm.cpp
 [=[

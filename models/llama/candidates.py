@@ -1,4 +1,4 @@
-"""Which tokens may come next, and how likely each is: the part of sampling that looks at the whole vocabulary. Pure.
+"""Which tokens may come next, and how likely each is: the part of sampling that looks at the whole vocabulary.
 
 llama.cpp's own samplers do the same on an array of structures, 50,000 to 150,000 of them a token: 1.0 ms with the
 default settings, of a step of 13 ms. Here it takes 0.2 ms.
@@ -13,17 +13,15 @@ Logits = NDArray[numpy.float32]
 Tokens = NDArray[numpy.int64]
 
 
-def penalised(logits: Logits, repeated: Collection[int], penalty: float) -> Logits:
-    """The logits, one for each token, with those of repeated tokens made less likely, as llama.cpp's
-    `llama_sampler_init_penalties` does: a positive one is divided, another one multiplied.
+def penalise(logits: Logits, repeated: Collection[int], penalty: float) -> None:
+    """Make repeated tokens less likely, among the logits of all tokens, as llama.cpp's `llama_sampler_init_penalties`
+    does: a positive logit is divided, another one multiplied. In place: copying took longer than all else here.
     """
     if not repeated or penalty == 1.0:
-        return logits
+        return
     tokens = numpy.fromiter(set(repeated), numpy.int64)
-    changed = logits.copy()
-    chosen = changed[tokens]
-    changed[tokens] = numpy.where(chosen <= 0, chosen * numpy.float32(penalty), chosen / numpy.float32(penalty))
-    return changed
+    chosen = logits[tokens]
+    logits[tokens] = numpy.where(chosen <= 0, chosen * numpy.float32(penalty), chosen / numpy.float32(penalty))
 
 
 def most_likely(logits: Logits, most: int) -> Tokens:

@@ -64,6 +64,7 @@ class Context:
         self.flash_attention = _flash_attention(settings, fit)
         self._kv_type = settings.kv_type
         self._most_outputs = max(self.sequences, 1 + MOST_GUESSED)
+        self._logits = ctypes.c_float * model.vocabulary
         with errors_noted() as errors:
             self._handle = self._library.llama_init_from_model(model.handle, self._params(settings, fit))
         if not self._handle:
@@ -188,8 +189,8 @@ class Context:
 
     def logits(self, index: int) -> "ctypes.Array[ctypes.c_float]":
         """The logits of a token decoded last, one for each token of the vocabulary."""
-        pointer = self._library.llama_get_logits_ith(self._handle, index)
-        return ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float * self._model.vocabulary)).contents
+        first = self._library.llama_get_logits_ith(self._handle, index).contents
+        return self._logits.from_address(ctypes.addressof(first))
 
     def free(self) -> None:
         """Give the memory back; nobody may use the context afterwards."""

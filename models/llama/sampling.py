@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 
 from models.engine import Sampling, SchemaRefused
-from models.llama.candidates import Logits, Tokens, most_likely, penalised
+from models.llama.candidates import Logits, Tokens, most_likely, penalise
 from models.llama.context import Context
 from models.llama.library import library
 from models.llama.model import Model
@@ -39,9 +39,11 @@ class Sampler:
             self._library.llama_sampler_chain_add(self._chain, link)
 
     def choose(self, context: Context, index: int) -> int:
-        """The next token behind the `index`-th decoded last. Raises SchemaRefused when the grammar allows none."""
-        raw = numpy.ctypeslib.as_array(context.logits(index))
-        logits = penalised(raw, self._recent, self._penalty)
+        """The next token behind the `index`-th decoded last, whose logits can be used once. Raises SchemaRefused when the
+        grammar allows none.
+        """
+        logits = numpy.frombuffer(context.logits(index), numpy.float32)
+        penalise(logits, self._recent, self._penalty)
         token = self._drawn(logits)
         if self._grammar is not None:
             token = self._allowed(token, logits)

@@ -5,7 +5,7 @@ import ctypes
 import numpy
 import pytest
 
-from models.llama.candidates import most_likely, penalised
+from models.llama.candidates import most_likely, penalise
 from models.llama.library import library
 
 _VOCABULARY = 5_000
@@ -33,7 +33,7 @@ def test_penalties_and_the_likeliest_are_those_of_llama_cpp(seed: int) -> None:
     llama_cpp.llama_sampler_apply(chain, ctypes.byref(array))
     llama_cpp.llama_sampler_free(chain)
 
-    changed = penalised(logits, said, 1.3)
-    tokens = most_likely(changed, 40)
+    penalise(logits, said, 1.3)
+    tokens = most_likely(logits, 40)
     assert [array.data[place].id for place in range(array.size)] == tokens.tolist()
-    assert [array.data[place].logit for place in range(array.size)] == changed[tokens].tolist()
+    assert [array.data[place].logit for place in range(array.size)] == logits[tokens].tolist()
