@@ -187,10 +187,11 @@ class Context:
         self.cut(sequence, 0)
         return False
 
-    def logits(self, index: int) -> "ctypes.Array[ctypes.c_float]":
-        """The logits of a token decoded last, one for each token of the vocabulary."""
+    def logits(self, index: int) -> NDArray[numpy.float32]:
+        """The logits of a token decoded last, one for each token of the vocabulary; good until the next computation."""
         first = self._library.llama_get_logits_ith(self._handle, index).contents
-        return self._logits.from_address(ctypes.addressof(first))
+        logits: Any = self._logits.from_address(ctypes.addressof(first))
+        return numpy.frombuffer(logits, numpy.float32)
 
     def free(self) -> None:
         """Give the memory back; nobody may use the context afterwards."""

@@ -33,10 +33,10 @@ def proven_guesses(context: Context, header: GgufHeader, vocabulary: int) -> int
     alone = []
     for number, token in enumerate(tested):
         context.decode([Run(0, _PREFIX_TOKENS + number, [token])])
-        alone.append(bytes(context.logits(0)))
+        alone.append(context.logits(0).tobytes())
     slot.repair()
     context.decode([Run(0, _PREFIX_TOKENS, tested)])
-    together = [bytes(context.logits(number)) for number in range(len(tested))]
+    together = [context.logits(number).tobytes() for number in range(len(tested))]
     slot.clear()
     return most if together == alone else 0
 
@@ -53,7 +53,7 @@ def proven_cuts(context: Context, header: GgufHeader, vocabulary: int) -> bool:
     for length in (_PREFIX_TOKENS, len(tokens) - 1):
         slot.prefill(tokens[:length])
         slot.prefill(tokens[length:])
-        found.append(bytes(context.logits(-1)))
+        found.append(context.logits(-1).tobytes())
         slot.clear()
     return len(set(found)) == 1
 

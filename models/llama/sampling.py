@@ -39,10 +39,10 @@ class Sampler:
             self._library.llama_sampler_chain_add(self._chain, link)
 
     def choose(self, context: Context, index: int) -> int:
-        """The next token behind the `index`-th decoded last, whose logits can be used once. Raises SchemaRefused when the
-        grammar allows none.
+        """The next token behind the `index`-th decoded last; changes its logits. Raises SchemaRefused when the grammar
+        allows none.
         """
-        logits = numpy.frombuffer(context.logits(index), numpy.float32)
+        logits = context.logits(index)
         penalise(logits, self._recent, self._penalty)
         token = self._drawn(logits)
         if self._grammar is not None:

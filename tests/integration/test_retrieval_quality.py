@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from knowledge.embedding import build_embedder
 from knowledge.library import Library
 from knowledge.passages import SearchResult
 from knowledge.reading.reader import ProcessReader
 from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
 OFF_TOPIC = [
@@ -43,16 +46,18 @@ def share(asked: list[Asked], places: int, language: str) -> float:
     return sum(chosen) / len(chosen)
 
 
-@pytest.fixture(params=["fastembed", "hashing"])
-async def library(request: pytest.FixtureRequest, tmp_path: Path, embedding_files: Path) -> AsyncIterator[Library]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["fastembed", "hashing"])
+async def library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, embedding_files: Path
+) -> AsyncIterator[Library]:
+    """The demo's documents, indexed once: the tests only search."""
+    folder = tmp_path_factory.mktemp("library")
     settings = KnowledgeSettings(
         collections={"home": CollectionSettings(folder=DEMO / "documents")},
         embedding=EmbeddingSettings(kind=request.param),
     )
     reader = ProcessReader(settings.reading)
-    library = await Library.open(
-        settings, build_embedder(settings.embedding, embedding_files, tmp_path), reader, tmp_path
-    )
+    library = await Library.open(settings, build_embedder(settings.embedding, embedding_files, folder), reader, folder)
     report = await library.reindex()
     assert report.failed == ()
     assert report.added >= 15

@@ -79,7 +79,7 @@ def _cold(path: Path, prompt: Prompt) -> float:
     began = time.perf_counter()
     for start in range(0, len(tokens), loaded.context.batch_tokens):
         loaded.context.prefill(Run(0, start, tokens[start : start + loaded.context.batch_tokens]))
-    bytes(loaded.context.logits(-1))
+    loaded.context.logits(-1).tobytes()
     took = time.perf_counter() - began
     loaded.context.free()
     loaded.model.free()
