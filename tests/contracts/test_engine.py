@@ -1,11 +1,12 @@
 """What every Engine must do, asked of the echo engine and of the real one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from models.echo import EchoEngine
 from models.engine import Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
@@ -18,19 +19,32 @@ _TEXT = " ".join(f"The box number {number} stands on shelf {number + 1} of the c
 _PROMPT = Prompt(_SYSTEM, (), f"Repeat this text.\n\n{_TEXT}")
 _GREEDY = Sampling(temperature=0.0, max_tokens=48)
 
-_Make = Callable[[], Awaitable[Engine]]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture(params=["echo", "llama"])
-async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+@asynccontextmanager
+async def _engine(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     made: Engine
-    if request.param == "echo":
+    if kind == "echo":
         made = EchoEngine(tokens_per_s=200.0, capacity=1, context_tokens=_CONTEXT)
     else:
         path: Path = request.getfixturevalue("chat_model_path")
         made = await LlamaEngine.load(path, LlamaSettings(context_tokens=_CONTEXT))
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["echo", "llama"])
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """One for all tests that leave it open."""
+    async with _engine(request.param, request) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["echo", "llama"])
+async def engine_to_close(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    async with _engine(request.param, request) as made:
+        yield made
 
 
 async def _answer(
@@ -150,24 +164,24 @@ async def test_the_estimate_grows_with_those_who_wait(engine: Engine) -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_closing_ends_running_and_waiting_streams_and_refuses_new_ones(engine: Engine) -> None:
-    running = asyncio.create_task(_answer(engine))
-    waiting = asyncio.create_task(_answer(engine, key="other"))
+async def test_closing_ends_running_and_waiting_streams_and_refuses_new_ones(engine_to_close: Engine) -> None:
+    running = asyncio.create_task(_answer(engine_to_close))
+    waiting = asyncio.create_task(_answer(engine_to_close, key="other"))
     await asyncio.sleep(0.1)
-    await asyncio.wait_for(engine.close(), 1)
+    await asyncio.wait_for(engine_to_close.close(), 1)
     for task in (running, waiting):
         with pytest.raises(EngineFailed):
             await asyncio.wait_for(task, 1)
     with pytest.raises(EngineFailed):
-        await _answer(engine)
+        await _answer(engine_to_close)
 
 
-async def test_closing_twice_does_no_harm(engine: Engine) -> None:
-    await engine.close()
-    await engine.close()
+async def test_closing_twice_does_no_harm(engine_to_close: Engine) -> None:
+    await engine_to_close.close()
+    await engine_to_close.close()
 
 
-def test_counting_follows_the_length_of_a_text(engine: Engine) -> None:
+async def test_counting_follows_the_length_of_a_text(engine: Engine) -> None:
     assert engine.count("") == 0
     assert 0 < engine.count("a box") < engine.count(_TEXT)
     assert engine.name
