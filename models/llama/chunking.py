@@ -9,8 +9,8 @@ from dataclasses import dataclass
 # Fewer tokens at once are computed by other code, whose rounding can change a greedy answer.
 LEAST_CHUNK_TOKENS = 8
 
-# Multiplications and additions a second that one thread does while it reads a prompt: 46 billion of two threads
-# measured with SmolLM2-135M Q4_1 on a 2.5 GHz Xeon.
+# Multiplications and additions a second that one thread does while it reads a prompt: 81 billion of two threads
+# measured with SmolLM2-135M Q4_1 on a 2.5 GHz Xeon; half as many for weights and processors without such kernels.
 _OPERATIONS_PER_S_AND_THREAD = 20e9
 # What is left of the longest gap for the reply's own step.
 _SHARE_OF_GAP = 0.75
