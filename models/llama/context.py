@@ -57,7 +57,6 @@ class Context:
 
     def __init__(self, model: Model, settings: LlamaSettings, fit: Fit) -> None:
         self._library = library()
-        self._model = model
         self.size_tokens = fit.context_tokens
         self.sequences = fit.replies
         self.batch_tokens = min(settings.batch_tokens, fit.context_tokens)

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @asynccontextmanager
-async def _engine(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+async def _engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     made: Engine
-    if kind == "echo":
+    if request.param == "echo":
         made = EchoEngine(tokens_per_s=200.0, capacity=1, context_tokens=_CONTEXT)
     else:
         path: Path = request.getfixturevalue("chat_model_path")
@@ -37,13 +37,13 @@ async def _engine(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[En
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["echo", "llama"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """One for all tests that leave it open."""
-    async with _engine(request.param, request) as made:
+    async with _engine(request) as made:
         yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module", params=["echo", "llama"])
 async def engine_to_close(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    async with _engine(request.param, request) as made:
+    async with _engine(request) as made:
         yield made
 
 
