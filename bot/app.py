@@ -8,24 +8,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.config import Config
+from bot.config.loading import Config
 from bot.core.answer import Answerer
+from bot.core.api_completions import Completer
 from bot.core.attachments import AttachmentReader
 from bot.core.commands import Commands
-from bot.core.completing import Completer
-from bot.core.consulting import Consultant
 from bot.core.dispatch import Dispatcher
-from bot.core.figures import Figures
 from bot.core.history import History
 from bot.core.ports import Adapter
 from bot.core.queue import FairQueue
+from bot.core.retrieval_prompt import Consultant
+from bot.core.stats import Figures
 from bot.engines import open_engine
-from bot.http import HttpServer
-from bot.lock import FolderLock
-from bot.metrics import Metrics, sample_lag
 from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.keys import ApiKeys
-from bot.progress import Report, StartProgress, silent
+from bot.server.folder_lock import FolderLock
+from bot.server.http import HttpServer
+from bot.server.metrics import Metrics, sample_lag
+from bot.startup_progress import Report, StartProgress, silent
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
 from knowledge.reader import Reader

@@ -8,11 +8,11 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.discord.connection import AnyBot
-from adapters.discord.guest import GuestCog
-from bot.config import Config, ConfigFaulty, find_config, load_config
+from adapters.discord.connection.session import AnyBot
+from adapters.discord.embedded import GuestCog
+from bot.config.loading import Config, ConfigFaulty, find_config, load_config
 from bot.core.ports import Inbox
-from bot.hosting import hosting
+from bot.daemon import hosting
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Opens the language model that the config asks for."""
 
-from bot.config import Config
-from bot.progress import Report, StartProgress
+from bot.config.loading import Config
+from bot.startup_progress import Report, StartProgress
 from models.echo import EchoEngine
 from models.engine import Engine
 from models.llama.engine import LlamaEngine

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 import xxhash
 
+from knowledge.change_detection import Examined, examine, gone
 from knowledge.embedding import Embedder
-from knowledge.examining import Examined, examine, gone
-from knowledge.ledger import FileChange, KnownFile, Ledger, Unembedded, prepare
+from knowledge.folder_scan import FolderUnreadable, Scan, scan
+from knowledge.index_writer import FileChange, KnownFile, Ledger, Unembedded, prepare
 from knowledge.lexical import Lexicon
-from knowledge.neighbours import Neighbours
 from knowledge.passages import Failure, ReindexProgress, ReindexReport
 from knowledge.reader import Reader, SourceFile, Unreadable
 from knowledge.settings import CollectionSettings, KnowledgeSettings
-from knowledge.sources import FolderUnreadable, Scan, scan
+from knowledge.vector_search import Neighbours
 from knowledge.vectors import pack
-from knowledge.worker import SLICE_S, Worker
+from knowledge.worker_thread import SLICE_S, Worker
 
 log = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from pathlib import Path
 from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed
 from knowledge.fusion import Ranked
+from knowledge.index_writer import Ledger
 from knowledge.indexing import Reindex, Teller, Workshop
-from knowledge.ledger import Ledger
 from knowledge.lexical import Lexicon
-from knowledge.neighbours import Neighbours
 from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
 from knowledge.reader import Reader
 from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from knowledge.store import Store
-from knowledge.worker import Worker
+from knowledge.vector_search import Neighbours
+from knowledge.worker_thread import Worker
 
 log = logging.getLogger(__name__)
 

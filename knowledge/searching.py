@@ -11,10 +11,10 @@ from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
 from knowledge.fusion import Evidence
 from knowledge.lexical import Lexicon
-from knowledge.neighbours import Neighbours
 from knowledge.store import Store
+from knowledge.vector_search import Neighbours
 from knowledge.vectors import unpack
-from knowledge.worker import Worker
+from knowledge.worker_thread import Worker
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from models.fetching import Fetching
+from models.fetch_job import Fetching
 
 _CHUNK_BYTES = 1 << 20
 

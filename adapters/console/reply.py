@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from adapters.console import events
 from adapters.console.events import Event, Question
-from adapters.pacing import Pace
-from adapters.showing import Showing
-from bot.core.events import Closing, PostedPart
+from adapters.delivery.live_edit import Showing
+from adapters.delivery.rate_limit import Pace
+from bot.core.messages import Closing, PostedPart
 from bot.core.ports import RecordPart
 
 Write = Callable[[Event], Awaitable[None]]

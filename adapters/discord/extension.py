@@ -9,7 +9,7 @@ import importlib.util
 import logging
 from pathlib import Path
 
-from adapters.discord.connection import AnyBot
+from adapters.discord.connection.session import AnyBot
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
-from adapters.discord.channel import Unsettled
 from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS, NO_PERMISSION
+from adapters.discord.reply_transport import Unsettled
 from bot.core.errors import ReplyFailed
 
 REASONS = {

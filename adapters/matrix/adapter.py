@@ -9,23 +9,23 @@ from pathlib import Path
 
 from adapters.matrix.account.health import health_lines
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.account.identity_service import OwnKeys
 from adapters.matrix.account.profile import name_account
-from adapters.matrix.answering.answers import Answers
-from adapters.matrix.answering.budget import Budget
-from adapters.matrix.aside import aside
-from adapters.matrix.background import Background
+from adapters.matrix.api.failures import unusable
+from adapters.matrix.background_tasks import Background
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import load
-from adapters.matrix.following.marks import Marks
-from adapters.matrix.following.presence import Manners, Presence
-from adapters.matrix.patience import pause_s
-from adapters.matrix.places import PLATFORM
-from adapters.matrix.server.failures import unusable
+from adapters.matrix.executor import aside
+from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled, Wire
+from adapters.matrix.ids import PLATFORM
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.replies import Answers
+from adapters.matrix.retry import pause_s
+from adapters.matrix.session import Manners, Presence
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.verifying.desk import VerificationDesk
-from adapters.matrix.wire import LoggedOut, Refused, Unsettled, Wire
-from bot.core.events import Message
+from adapters.matrix.sync.sync_state import Marks
+from adapters.matrix.verification.service import VerificationDesk
+from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
 

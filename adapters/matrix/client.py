@@ -11,21 +11,21 @@ from typing import Any
 
 from peewee import PeeweeException  # type: ignore[import-untyped]
 
+from adapters.matrix.api import media, parsing
+from adapters.matrix.api.failures import UNKNOWN_ROOM
+from adapters.matrix.api.http import Http, path
+from adapters.matrix.api.parsing import items, text
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.device import store
-from adapters.matrix.device.reading import Reader
-from adapters.matrix.device.rooms import STATE_TYPES, KnownRoom
-from adapters.matrix.device.roster import Roster
-from adapters.matrix.device.sharing import Sharing
-from adapters.matrix.device.store import HeldStore
-from adapters.matrix.device.upkeep import Upkeep
+from adapters.matrix.crypto import store
+from adapters.matrix.crypto.decryption import Reader
+from adapters.matrix.crypto.key_management import Upkeep
+from adapters.matrix.crypto.room_encryption import Sharing
+from adapters.matrix.crypto.room_state import STATE_TYPES, KnownRoom
+from adapters.matrix.crypto.room_store import Roster
+from adapters.matrix.crypto.store import HeldStore
 from adapters.matrix.events import Event, Json, News, Page, Room
+from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled
 from adapters.matrix.limits import TYPING_S
-from adapters.matrix.server import files, parsing
-from adapters.matrix.server.failures import UNKNOWN_ROOM
-from adapters.matrix.server.http import Http, path
-from adapters.matrix.server.parsing import items, text
-from adapters.matrix.wire import LoggedOut, Refused, Unsettled
 
 log = logging.getLogger(__name__)
 
@@ -167,11 +167,11 @@ class Client:
 
     async def download(self, uri: str, limit_bytes: int) -> bytes:
         """A file of the media store. Raises TooLarge when it is over the limit."""
-        return await files.download(self._http, uri, limit_bytes, self._timeout_s)
+        return await media.download(self._http, uri, limit_bytes, self._timeout_s)
 
     async def upload(self, data: bytes, name: str, media_type: str) -> str:
         """Put a file into the media store; its `mxc://` address."""
-        return await files.upload(self._http, data, name, media_type, self._timeout_s)
+        return await media.upload(self._http, data, name, media_type, self._timeout_s)
 
     async def join(self, room_id: str, via: Sequence[str] = ()) -> None:
         """Join a room."""

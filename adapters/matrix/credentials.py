@@ -7,8 +7,8 @@ import stat
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from adapters.matrix.wire import MatrixUnusable
-from adapters.private_file import write_private
+from adapters.matrix.homeserver import MatrixUnusable
+from adapters.storage.private_file import write_private
 
 FILE_NAME = "credentials.json"
 KEY_BYTES = 32

@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 import click
 
 from bot.cli.answer_view import NoView
-from bot.cli.asking import Asked, answer_to, show
+from bot.cli.ask_stream import Asked, answer_to, show
+from bot.cli.daemon_client import Event, Exchange, reaching
 from bot.cli.output import console, print_json
-from bot.cli.reaching import Event, Exchange, reaching
-from bot.cli.running import FAILED, config_option, run
-from bot.cli.starting import StartView
-from bot.config import Config
+from bot.cli.runner import FAILED, config_option, run
+from bot.cli.startup_view import StartView
+from bot.config.loading import Config
 
 
 @click.command()

@@ -10,13 +10,13 @@ import click
 
 from adapters.console.events import bad_line
 from adapters.console.stdio import StdioChannel
-from bot.cli.asking import LOST
-from bot.cli.reaching import Exchange, is_reachable, reaching
-from bot.cli.running import Failure, config_option, run
-from bot.cli.starting import StartView
-from bot.config import Config
-from bot.hosting import hosting
-from bot.lock import FolderInUse
+from bot.cli.ask_stream import LOST
+from bot.cli.daemon_client import Exchange, is_reachable, reaching
+from bot.cli.runner import Failure, config_option, run
+from bot.cli.startup_view import StartView
+from bot.config.loading import Config
+from bot.daemon import hosting
+from bot.server.folder_lock import FolderInUse
 
 
 @click.command()

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Literal
 
 from bot.cli.output import size
-from bot.config import Config
-from bot.lock import owner_of
+from bot.config.loading import Config
+from bot.server.folder_lock import owner_of
 from models.checksum import sha256_of
 from models.engine import ModelUnusable
-from models.fetching import Fetching, FetchProgress
-from models.llama.fit import inspect, plan
-from models.llama.library import ggml_library
-from models.llama.machine import free_memory_bytes, gpu_memory
-from models.sources import WeightsSource
+from models.fetch_job import Fetching, FetchProgress
+from models.llama.native.libllama import ggml_library
+from models.llama.plan.hardware import free_memory_bytes, gpu_memory
+from models.llama.plan.memory_plan import inspect, plan
 from models.weights import cached
+from models.weights_sources import WeightsSource
 
 Status = Literal["ok", "warning", "problem"]
 OnProgress = Callable[[FetchProgress], None]
@@ -143,9 +143,9 @@ async def discord(config: Config, *, offline: bool) -> Check:
     if not config.discord.enabled:
         return Check("discord", "ok", "Discord is switched off.")
     # Imported only where it is used: the library of a platform is slow to load.
-    from adapters.discord.account import name_of_account, token_of
-    from adapters.discord.channel import Unsettled
+    from adapters.discord.connection.account import name_of_account, token_of
     from adapters.discord.failures import DiscordUnusable
+    from adapters.discord.reply_transport import Unsettled
 
     try:
         if offline:

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from bot.cli.output import console, print_json, tell
-from bot.cli.running import MISUSED
-from bot.config import ConfigFaulty, find_config, load_config
-from bot.yaml_source import Fault
+from bot.cli.runner import MISUSED
+from bot.config.loading import ConfigFaulty, find_config, load_config
+from bot.config.yaml_source import Fault
 
 
 @click.group()

@@ -8,13 +8,13 @@ from typing import NoReturn
 import click
 from rich.text import Text
 
-from bot.cli.advice import next_step
-from bot.cli.asking import Asked, show
+from bot.cli.ask_stream import Asked, show
+from bot.cli.daemon_client import Hearth, reaching
 from bot.cli.index import reindex, show_report
+from bot.cli.next_steps import next_step
 from bot.cli.output import console
-from bot.cli.reaching import Hearth, reaching
-from bot.cli.running import FAILED, Failure, load, run
-from bot.cli.starting import StartView
+from bot.cli.runner import FAILED, Failure, load, run
+from bot.cli.startup_view import StartView
 from bot.cli.terminal import Terminal
 
 CONFIG = Path(__file__).parents[2] / "deploy/demo/config.yaml"

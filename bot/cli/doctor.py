@@ -15,12 +15,12 @@ from rich.text import Text
 
 from bot.cli import checks
 from bot.cli.checks import Check, OnProgress
+from bot.cli.daemon_client import Event, reaching
 from bot.cli.matrix_checks import matrix
 from bot.cli.output import console, print_json, printable
-from bot.cli.reaching import Event, reaching
-from bot.cli.running import FAILED, Failure, expected, run, sentences
-from bot.config import Config, ConfigFaulty, find_config, load_config
-from bot.progress import silent
+from bot.cli.runner import FAILED, Failure, expected, run, sentences
+from bot.config.loading import Config, ConfigFaulty, find_config, load_config
+from bot.startup_progress import silent
 from models.weights import FetchProgress, cached
 
 INDEX_TIMEOUT_S = 60

@@ -6,11 +6,11 @@ from typing import NoReturn
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from bot.cli.daemon_client import Event, Hearth, reaching
 from bot.cli.output import console, print_json, printable, tell
-from bot.cli.reaching import Event, Hearth, reaching
-from bot.cli.running import Failure, config_option, run
-from bot.cli.starting import StartView
-from bot.config import Config
+from bot.cli.runner import Failure, config_option, run
+from bot.cli.startup_view import StartView
+from bot.config.loading import Config
 
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 

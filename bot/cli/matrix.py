@@ -10,18 +10,18 @@ import click
 from adapters.matrix.account.cross_signing import Standing, look
 from adapters.matrix.account.identity import IdentityFile, Verifier
 from adapters.matrix.account.login import Connection, Password, Token
+from adapters.matrix.api.discovery import Place, discover, is_plain
 from adapters.matrix.credentials import load as load_credentials
-from adapters.matrix.places import PLATFORM
-from adapters.matrix.server.discovery import Place, discover, is_plain
-from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
-from bot.cli import questions
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Unsettled
+from adapters.matrix.ids import PLATFORM
+from bot.cli import prompts
 from bot.cli.output import console, print_json, printable, tell
-from bot.cli.running import FAILED, Failure, config_option, run
-from bot.config import Config
-from bot.lock import FolderLock
+from bot.cli.runner import FAILED, Failure, config_option, run
+from bot.config.loading import Config
+from bot.server.folder_lock import FolderLock
 
 if TYPE_CHECKING:
-    from adapters.matrix.account.setting_up import Earlier, SetUp
+    from adapters.matrix.account.setup import Earlier, SetUp
 
 REPLACING = (
     "This account has cross-signing keys that are not Hearth's: another program, such as Element, has made them, or"
@@ -85,7 +85,7 @@ def status(config: Config, as_json: bool) -> NoReturn:
 async def _login(wish: Wish, config: Config) -> int:
     folder = config.data_folder / PLATFORM
     # Imported only where it is used: nio is slow to load.
-    from adapters.matrix.account.setting_up import earlier, setting_up
+    from adapters.matrix.account.setup import earlier, setting_up
 
     lock = FolderLock(config.data_folder)
     lock.acquire()
@@ -93,9 +93,9 @@ async def _login(wish: Wish, config: Config) -> int:
         before = await earlier(folder)
         if before is not None and not wish.again:
             tell(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
-            if not await questions.agrees("Log in anew?"):
+            if not await prompts.agrees("Log in anew?"):
                 return FAILED
-        place = await discover(wish.homeserver or await questions.text("Account or homeserver", "--homeserver"))
+        place = await discover(wish.homeserver or await prompts.text("Account or homeserver", "--homeserver"))
         means = await _means(wish, place)
         async with setting_up(folder, place.homeserver, means, before) as account:
             _tell_of(account, before)
@@ -111,14 +111,14 @@ async def _means(wish: Wish, place: Place) -> Password | Token:
         tell(f"Beware: {place.homeserver} is not encrypted; whoever listens on the way can read what is sent there.")
     if wish.token_env:
         return Token(_from_environment(wish.token_env), wish.device_id)
-    user = wish.user or place.user_id or await questions.text("User", "--user")
+    user = wish.user or place.user_id or await prompts.text("User", "--user")
     return Password(user, await _password(wish, user))
 
 
 async def _password(wish: Wish, user: str) -> str:
     if wish.password_env:
         return _from_environment(wish.password_env)
-    return await questions.secret(f"Password of {user}", "--password-env")
+    return await prompts.secret(f"Password of {user}", "--password-env")
 
 
 def _from_environment(name: str) -> str:
@@ -145,7 +145,7 @@ async def _signed(account: "SetUp", wish: Wish, means: Password | Token) -> Stan
     if standing.state == "foreign_keys":
         if not wish.replace_keys:
             tell(REPLACING)
-            if not await questions.agrees("Replace them?"):
+            if not await prompts.agrees("Replace them?"):
                 return standing
         await account.own.replace()
     elif standing.state != "password_needed":

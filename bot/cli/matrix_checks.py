@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from bot.cli.checks import Check, Status
-from bot.config import Config
-from bot.lock import owner_of
+from bot.config.loading import Config
+from bot.server.folder_lock import owner_of
 
 if TYPE_CHECKING:
     from adapters.matrix.account.identity import Identity
@@ -21,7 +21,7 @@ async def matrix(config: Config, *, offline: bool) -> AsyncIterator[Check]:
     if not config.matrix.enabled:
         yield Check("matrix", "ok", "Matrix is switched off.")
         return
-    from adapters.matrix.wire import MatrixUnusable
+    from adapters.matrix.homeserver import MatrixUnusable
 
     try:
         credentials, identity = _kept(config)
@@ -42,8 +42,8 @@ def _kept(config: Config) -> "tuple[Credentials, Identity | None]":
     """What lies on the disk. Raises MatrixUnusable. The key store is opened too, unless a running Hearth has it."""
     from adapters.matrix.account.identity import IdentityFile
     from adapters.matrix.credentials import load
-    from adapters.matrix.device.store import open_store
-    from adapters.matrix.places import PLATFORM
+    from adapters.matrix.crypto.store import open_store
+    from adapters.matrix.ids import PLATFORM
 
     folder = config.data_folder / PLATFORM
     credentials = load(folder)
@@ -56,8 +56,8 @@ def _kept(config: Config) -> "tuple[Credentials, Identity | None]":
 async def _account(credentials: "Credentials", timeout_s: float) -> Check | None:
     """What is wrong with the login; None when nothing is."""
     from adapters.matrix.account.login import Connection
-    from adapters.matrix.server.failures import sentence, unusable
-    from adapters.matrix.wire import LoggedOut, Refused, Unsettled
+    from adapters.matrix.api.failures import sentence, unusable
+    from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled
 
     connection = Connection(credentials, timeout_s)
     try:
@@ -80,7 +80,7 @@ async def _account(credentials: "Credentials", timeout_s: float) -> Check | None
 async def _device(credentials: "Credentials", identity: "Identity | None", timeout_s: float) -> Check:
     from adapters.matrix.account.cross_signing import Standing, look
     from adapters.matrix.account.login import Connection
-    from adapters.matrix.wire import LoggedOut, Unsettled
+    from adapters.matrix.homeserver import LoggedOut, Unsettled
 
     connection = Connection(credentials, timeout_s)
     try:

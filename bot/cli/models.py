@@ -7,13 +7,13 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from bot.cli.output import console, print_json, printable, size
-from bot.cli.running import config_option, run
-from bot.cli.starting import StartView
-from bot.config import Config
-from bot.progress import Report, StartProgress
+from bot.cli.runner import config_option, run
+from bot.cli.startup_view import StartView
+from bot.config.loading import Config
+from bot.startup_progress import Report, StartProgress
 from models.recommended import KNOWN_MODELS
-from models.sources import HubSource, WeightsSource, WheelSource
 from models.weights import FetchProgress, cached, fetch
+from models.weights_sources import HubSource, WeightsSource, WheelSource
 
 
 @click.group()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from bot.cli.running import config_option, run_until_stopped
-from bot.cli.starting import StartView
-from bot.config import Config
+from bot.cli.runner import config_option, run_until_stopped
+from bot.cli.startup_view import StartView
+from bot.config.loading import Config
 from bot.core.ports import Adapter
-from bot.hosting import hosting
+from bot.daemon import hosting
 
 if TYPE_CHECKING:
-    from adapters.discord.bot import DiscordAdapter
+    from adapters.discord.adapter import DiscordAdapter
     from adapters.matrix.adapter import MatrixAdapter
 
 log = logging.getLogger(__name__)
@@ -61,15 +61,15 @@ async def _platforms(config: Config) -> AsyncIterator[list[Adapter]]:
 
 
 def _discord(config: Config) -> "DiscordAdapter":
-    from adapters.discord.bot import DiscordAdapter
-    from adapters.discord.front import furnishing
+    from adapters.discord.adapter import DiscordAdapter
+    from adapters.discord.composition import furnishing
 
     return DiscordAdapter(config.discord, config.data_folder, furnishing(config.discord, config.data_folder))
 
 
 def _matrix(config: Config) -> "MatrixAdapter":
     from adapters.matrix.adapter import MatrixAdapter
-    from adapters.matrix.following.presence import Manners
+    from adapters.matrix.session import Manners
 
     core = config.core
     language = "en" if core.language == "auto" else core.language

@@ -6,11 +6,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from bot.cli.daemon_client import Event, Hearth, reaching
 from bot.cli.output import console, place, print_json, printable
-from bot.cli.reaching import Event, Hearth, reaching
-from bot.cli.running import Failure, config_option, run
-from bot.cli.starting import StartView
-from bot.config import Config
+from bot.cli.runner import Failure, config_option, run
+from bot.cli.startup_view import StartView
+from bot.config.loading import Config
 
 
 @click.command()

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.console.stdio import StdioChannel
-from bot.cli.asking import Asked, show
+from bot.cli.ask_stream import Asked, show
+from bot.cli.daemon_client import Event, Exchange
 from bot.cli.output import console
-from bot.cli.reaching import Event, Exchange
 
 LEAVING = ("/quit", "/exit", "/bye")
 LINE_BYTES = 1_000_000

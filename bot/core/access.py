@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from bot.core.events import EVERYONE, Audience
+from bot.core.messages import EVERYONE, Audience
 
 
 def readable(readers: Mapping[str, Collection[str]], audience: Audience) -> frozenset[str]:

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from bot.core import prompts
 from bot.core.access import readable
-from bot.core.conversation import (
+from bot.core.costs import with_costs
+from bot.core.history import History
+from bot.core.journal import key_of
+from bot.core.messages import Closing, Message, Source, Timings
+from bot.core.observe import Observer, Outcome
+from bot.core.ports import Reply
+from bot.core.prompt_building import (
     TURN_OVERHEAD_TOKENS,
     Budget,
     PastTurn,
@@ -23,12 +29,6 @@ from bot.core.conversation import (
     spoken,
     tail,
 )
-from bot.core.costs import with_costs
-from bot.core.events import Closing, Message, Source, Timings
-from bot.core.history import History
-from bot.core.journal import key_of
-from bot.core.observe import Observer, Outcome
-from bot.core.ports import Reply
 from bot.core.queue import FairQueue, Ticket
 from bot.core.settings import CoreSettings
 from bot.core.texts import NAMES, Language, say

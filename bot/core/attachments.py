@@ -1,6 +1,6 @@
 """Reads the files sent with a question, as passages for this one answer."""
 
-from bot.core.events import NOT_FETCHED, TOO_LARGE, Attachment, Message
+from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment, Message
 from bot.core.texts import Language, say
 from knowledge.passages import Passage
 from knowledge.reader import Reader, Unreadable

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.access import readable
-from bot.core.conversation import place_text
-from bot.core.events import Closing, ConversationId, Message, Source
-from bot.core.figures import Figures
 from bot.core.history import History
+from bot.core.messages import Closing, ConversationId, Message, Source
 from bot.core.ports import Reply
+from bot.core.prompt_building import place_text
+from bot.core.stats import Figures
 from bot.core.texts import Language, say
 from knowledge.embedding import EmbeddingFailed
 from knowledge.library import Library, LibraryClosed, ReindexRunning

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bot.core.events import Timings
+from bot.core.messages import Timings
 from models.engine import Usage
 
 

@@ -9,16 +9,16 @@ from bot.core import triage
 from bot.core.answer import Answerer
 from bot.core.attachments import AttachmentReader
 from bot.core.commands import Commands
-from bot.core.events import ConversationId, Message
+from bot.core.flood_control import Pace
 from bot.core.history import History
 from bot.core.journal import Key, key_of
 from bot.core.language import Languages
+from bot.core.message_task import Job, Worker
+from bot.core.messages import ConversationId, Message
 from bot.core.observe import Observer
-from bot.core.pace import Pace
 from bot.core.ports import Adapter, Ended, Reply, Resumed
 from bot.core.queue import FairQueue, TooManyWaiting
 from bot.core.settings import CoreSettings
-from bot.core.worker import Job, Worker
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.core.conversation import PastTurn
-from bot.core.events import ConversationId, Source, Timings
 from bot.core.journal import Journal
+from bot.core.messages import ConversationId, Source, Timings
+from bot.core.prompt_building import PastTurn
 from bot.core.records import timings_from_json
 from bot.core.texts import Language
 from knowledge.sqlite import Database

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.core.events import Attachment, Closing, Message, PostedPart, Source
+from bot.core.messages import Attachment, Closing, Message, PostedPart, Source
 from bot.core.observe import Outcome
 from bot.core.records import (
     message_from_json,

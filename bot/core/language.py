@@ -3,8 +3,8 @@
 import logging
 from typing import Literal
 
-from bot.core.events import Message
 from bot.core.history import History
+from bot.core.messages import Message
 from bot.core.texts import LANGUAGES, Language
 from knowledge.languages import guess_language
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable

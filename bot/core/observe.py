@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-from bot.core.events import Timings
+from bot.core.messages import Timings
 
 Outcome = Literal["answered", "failed", "cancelled", "unsupported"]
 

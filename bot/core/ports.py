@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.core.events import Closing, ConversationId, Message, PostedPart
+from bot.core.messages import Closing, ConversationId, Message, PostedPart
 from bot.core.texts import Language
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]

@@ -5,7 +5,7 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bot.core.events import ConversationId
+from bot.core.messages import ConversationId
 
 PEOPLE_REMEMBERED = 1000
 """How many people's last turn is kept; it bounds the memory, and a home has fewer."""

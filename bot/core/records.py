@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Said, Source, Timings
+from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Said, Source, Timings
 from knowledge.passages import Place
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.core.events import Message
+from bot.core.messages import Message
 
 
 class Ignored(StrEnum):

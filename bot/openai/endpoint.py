@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from bot.core.completing import Completed, Completer, Completion
+from bot.core.api_completions import Completed, Completer, Completion
 from bot.core.queue import Ticket, TooManyWaiting
-from bot.openai import shapes
-from bot.openai.faults import RequestFault
+from bot.openai import responses
+from bot.openai.errors import RequestFault
 from bot.openai.keys import ApiKeys
 from bot.openai.requests import ChatRequest, parse
 from bot.openai.settings import OpenAiSettings
@@ -64,11 +64,11 @@ class OpenAiEndpoint:
     async def _models(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
         completer, _ = self._opened()
-        return web.json_response(shapes.models([HEARTH, completer.model]))
+        return web.json_response(responses.models([HEARTH, completer.model]))
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
-        return web.json_response(shapes.model(self._known(request.match_info["name"])))
+        return web.json_response(responses.model(self._known(request.match_info["name"])))
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         caller = self._caller(request)
@@ -84,7 +84,7 @@ class OpenAiEndpoint:
     async def _answer(
         self, request: web.Request, asked: ChatRequest, completion: Completion, ticket: Ticket
     ) -> web.StreamResponse:
-        answer = shapes.Answer(self._known(asked.model))
+        answer = responses.Answer(self._known(asked.model))
         async with aclosing(self._opened()[0].stream(completion, ticket)) as items:
             if asked.stream:
                 return await _Streaming(request, asked, answer).send(items)
@@ -97,7 +97,7 @@ class OpenAiEndpoint:
                         text += item
             except (PromptTooLong, EngineFailed, TimeoutError) as error:
                 raise fault_of(error) from error
-        text += shapes.footer(completed) if _wants_footer(asked) else ""
+        text += responses.footer(completed) if _wants_footer(asked) else ""
         return web.json_response(answer.whole(text, completed))
 
     async def _body(self, request: web.Request) -> bytes:
@@ -134,7 +134,7 @@ class OpenAiEndpoint:
         turns = asked.turns()
         return Completion(
             caller,
-            tuple(replace(turn, text=shapes.without_sources(turn.text)) for turn in turns) if documents else turns,
+            tuple(replace(turn, text=responses.without_sources(turn.text)) for turn in turns) if documents else turns,
             documents,
             asked.sampling(self._opened()[1], self._settings.max_tokens),
             behind=1 if self._settings.behind_people else 0,
@@ -158,11 +158,11 @@ class OpenAiEndpoint:
 class _Streaming:
     """One answer as server-sent events."""
 
-    def __init__(self, request: web.Request, asked: ChatRequest, answer: shapes.Answer) -> None:
+    def __init__(self, request: web.Request, asked: ChatRequest, answer: responses.Answer) -> None:
         self._request = request
         self._asked = asked
         self._answer = answer
-        self._pieces = shapes.Pieces(answer)
+        self._pieces = responses.Pieces(answer)
         self._writing = asyncio.Lock()
         self._written_s = time.monotonic()
         self._response = web.StreamResponse(
@@ -179,7 +179,7 @@ class _Streaming:
             fault = fault_of(error)
             if not self._response.prepared:
                 raise fault from error
-            await self._response.write(shapes.event(fault.body()))
+            await self._response.write(responses.event(fault.body()))
         return self._response
 
     async def _attend(self, items: Items) -> None:
@@ -191,7 +191,7 @@ class _Streaming:
                 if (left_s := KEEP_ALIVE_S - self._quiet_s()) > 0:
                     await asyncio.wait({sending}, timeout=left_s)
                 else:
-                    await self._write(shapes.KEEP_ALIVE)
+                    await self._write(responses.KEEP_ALIVE)
             sending.result()
         finally:
             sending.cancel()
@@ -200,7 +200,7 @@ class _Streaming:
     async def _send_all(self, items: Items) -> None:
         async for item in items:
             await self._write(self._events(item))
-        await self._write(shapes.DONE)
+        await self._write(responses.DONE)
 
     def _quiet_s(self) -> float:
         # A write that waits for a slow reader is no silence: nothing more is written behind it.
@@ -210,18 +210,18 @@ class _Streaming:
         async with self._writing:
             if not self._response.prepared:
                 await self._response.prepare(self._request)
-                await self._response.write(shapes.event(self._answer.piece({"role": "assistant", "content": ""})))
+                await self._response.write(responses.event(self._answer.piece({"role": "assistant", "content": ""})))
             await self._response.write(data)
             self._written_s = time.monotonic()
 
     def _events(self, item: str | Completed) -> bytes:
         if isinstance(item, str):
             return self._pieces.event(item)
-        below = shapes.footer(item) if _wants_footer(self._asked) else ""
+        below = responses.footer(item) if _wants_footer(self._asked) else ""
         events = [self._pieces.event(below)] if below else []
-        events.append(shapes.event(self._answer.last(item)))
+        events.append(responses.event(self._answer.last(item)))
         if self._asked.include_usage:
-            events.append(shapes.event(self._answer.costs(item)))
+            events.append(responses.event(self._answer.costs(item)))
         return b"".join(events)
 
 

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from bot.openai.faults import RequestFault
+from bot.openai.errors import RequestFault
 
 
 class KeyMissing(Exception):

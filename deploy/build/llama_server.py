@@ -14,8 +14,8 @@ from pathlib import Path
 
 from deploy.build import machine
 from deploy.build.packages import LOCKS, install_build_tools
-from deploy.build.peers import made
 from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
+from deploy.build.test_services import made
 
 PROJECT = Path(__file__).with_name("llama-server")
 PROGRAM = "llama-server"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from deploy.build import llama, machine, peers
+from deploy.build import llama, machine, test_services
 from deploy.build.packages import LOCKS, install_locked
 from deploy.build.progress import CommandFailed, SetupFailed, run
 
@@ -163,7 +163,7 @@ def main() -> int:
                 have = present()
                 perform(steps(have, want), have, want, environment)
         if dev:
-            peers.prepare(environment)
+            test_services.prepare(environment)
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
         return failure.status

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bot.cli.answer_view import AnswerView, view_on
-from deploy.demo.home import DemoFailed
+from deploy.demo.demo_instance import DemoFailed
 from tests.homeserver import Shown
 from tests.homeserver.client import Client
 

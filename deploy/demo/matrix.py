@@ -12,16 +12,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from adapters.matrix.wire import MatrixUnusable, Refused
-from bot.cli.advice import next_step
+from adapters.matrix.homeserver import MatrixUnusable, Refused
+from bot.cli.next_steps import next_step
 from bot.cli.output import console
 from bot.cli.terminal import typed_lines
-from deploy.build import peers
+from deploy.build import test_services
 from deploy.build.progress import SetupFailed
 from deploy.demo.chat import Chat
-from deploy.demo.evidence import Evidence, evidence
-from deploy.demo.home import DemoFailed, Home
-from deploy.demo.stand_in import StandIn
+from deploy.demo.demo_instance import DemoFailed, Home
+from deploy.demo.fallback_client import StandIn
+from deploy.demo.server_evidence import Evidence, evidence
 from deploy.demo.verifying import look, verify
 from tests.element import Peer
 from tests.element.process import CallFailed
@@ -98,7 +98,7 @@ async def _homeserver(out: Console) -> AsyncIterator[Homeserver]:
 async def _ana(server: Homeserver, account: Account, folder: Path, out: Console) -> AsyncIterator[Peer | StandIn]:
     """Ana's client: Element's library where it is or can be had."""
     try:
-        await asyncio.to_thread(peers.client_library, os.environ)
+        await asyncio.to_thread(test_services.client_library, os.environ)
     except SetupFailed as failure:
         _step(out, WITHOUT_LIBRARY.format(failure))
         person: Peer | StandIn = await StandIn.enter(server.url, account, folder)
@@ -155,7 +155,7 @@ def main() -> int:
     out = console()
     out.print(BEGINNING)
     try:
-        peers.homeserver(os.environ)
+        test_services.homeserver(os.environ)
         asyncio.run(_until_stopped(os.environ.get("QUESTION", ""), out))
     except EXPECTED as failure:
         console(stderr=True).print(f"\n{failure}")

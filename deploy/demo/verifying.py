@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from deploy.demo.chat import Chat
-from deploy.demo.stand_in import StandIn
+from deploy.demo.fallback_client import StandIn
 from tests.element import Peer
 from tests.element.peer import Trust
 

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from knowledge.loaders.extracted import Extracted, Limits, Raw
+from knowledge.loaders.types import Extracted, Limits, Raw
 from knowledge.reader import Unreadable
 
 MARKDOWN = frozenset({".md", ".markdown"})

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from knowledge.loaders.decoding import decode
-from knowledge.loaders.extracted import Extracted, Limits, Raw, within
 from knowledge.loaders.rows import Row, check_count, documents
+from knowledge.loaders.types import Extracted, Limits, Raw, within
 from knowledge.reader import Unreadable
 
 _DELIMITERS = ",;\t|"

@@ -9,8 +9,8 @@ from bs4.exceptions import ParserRejectedMarkup
 from markdownify import ATX, MarkdownConverter
 
 from knowledge.loaders.decoding import decode, tidy
-from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
 from knowledge.loaders.markdown import first_heading
+from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
 from knowledge.reader import Unreadable
 
 _DROPPED = frozenset(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from knowledge.loaders.decoding import decode
-from knowledge.loaders.extracted import Extracted, Limits, Raw, within
 from knowledge.loaders.rows import Row, check_count, documents
+from knowledge.loaders.types import Extracted, Limits, Raw, within
 
 
 def load_jsonl(raw: Raw, limits: Limits) -> list[Extracted]:

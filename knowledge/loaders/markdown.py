@@ -6,7 +6,7 @@ import yaml
 
 from knowledge.headings import find_headings
 from knowledge.loaders.decoding import decode, tidy
-from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 

@@ -7,7 +7,7 @@ from pypdfium2 import PdfDocument, PdfiumError  # type: ignore[import-untyped]
 from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY  # type: ignore[import-untyped]
 
 from knowledge.loaders.decoding import tidy
-from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
 from knowledge.reader import Unreadable
 
 _HYPHEN = re.compile("[\ufffe\x02]\\s*")

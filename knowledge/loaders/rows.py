@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.loaders.decoding import tidy
-from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
 from knowledge.reader import Unreadable
 
 _FIELD = re.compile(r"\{([^{}]+)\}")

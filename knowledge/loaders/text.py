@@ -1,7 +1,7 @@
 """Loads plain text."""
 
 from knowledge.loaders.decoding import decode, tidy
-from knowledge.loaders.extracted import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
 
 
 def load_text(raw: Raw, limits: Limits) -> list[Extracted]:

@@ -10,9 +10,8 @@ from typing import BinaryIO
 
 from knowledge.languages import detect
 from knowledge.loaders import csv_rows, html_page, jsonl_rows, markdown, pdf, text
-from knowledge.loaders.extracted import Limits, Raw
+from knowledge.loaders.types import Limits, Raw
 from knowledge.reader import Unreadable
-from knowledge.reading.documents import frames
 from knowledge.reading.files import check_size, read_file
 from knowledge.reading.frames import (
     HEADER,
@@ -28,6 +27,7 @@ from knowledge.reading.frames import (
     packed,
 )
 from knowledge.reading.limits import allow_cpu, confine, follow_parent
+from knowledge.reading.pipeline import frames
 from knowledge.reading.settings import ReadingSettings
 
 Reading = Callable[[Raw, Limits, int], Iterator[DocumentBegins | Drafts]]

@@ -4,7 +4,7 @@ import os
 import stat
 from typing import BinaryIO
 
-from knowledge.loaders.extracted import Limits
+from knowledge.loaders.types import Limits
 from knowledge.reader import Unreadable
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from knowledge.loaders.extracted import Limits
+from knowledge.loaders.types import Limits
 
 
 class ReadingSettings(BaseModel):

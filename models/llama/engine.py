@@ -6,14 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from models.engine import EngineFailed, Prompt, Sampling, Usage
-from models.llama.cancelling import CancelFlag
-from models.llama.fit import Fit
-from models.llama.generation import Ask
-from models.llama.jobs import Forgetting, Preparation, Question
-from models.llama.loading import Loaded
-from models.llama.outbox import Outbox
+from models.llama.decoding.generation import Ask
+from models.llama.decoding.token_stream import Outbox
+from models.llama.inference_thread import Worker
+from models.llama.loading.loader import Loaded
+from models.llama.native.cancel_flag import CancelFlag
+from models.llama.plan.memory_plan import Fit
+from models.llama.scheduling.requests import Forgetting, Preparation, Question
 from models.llama.settings import LlamaSettings
-from models.llama.worker import Worker
 
 _REMEMBERED_COUNTS = 4096
 _LONGEST_REMEMBERED_CHARACTERS = 4096

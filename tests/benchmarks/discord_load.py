@@ -13,11 +13,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.discord.bot import DiscordAdapter
-from adapters.discord.front import furnishing
+from adapters.discord.adapter import DiscordAdapter
+from adapters.discord.composition import furnishing
 from adapters.discord.settings import DiscordSettings
-from bot.config import Config
-from bot.hosting import hosting
+from bot.config.loading import Config
+from bot.daemon import hosting
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from bot.app import App, open_app
-from bot.config import load_config
+from bot.config.loading import load_config
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell

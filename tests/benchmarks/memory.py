@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bot.config import load_config
-from models.llama.fit import inspect, plan
-from models.llama.machine import GpuMemory
+from bot.config.loading import load_config
+from models.llama.plan.hardware import GpuMemory
+from models.llama.plan.memory_plan import inspect, plan
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell

@@ -9,10 +9,10 @@ from typing import Any
 
 from models.engine import Prompt, Sampling, Usage
 from models.llama.engine import LlamaEngine
-from models.llama.library import library
-from models.llama.loading import Loaded, load
+from models.llama.kv_cache.chat_template import ChatTemplate
+from models.llama.loading.loader import Loaded, load
+from models.llama.native.libllama import library
 from models.llama.settings import LlamaSettings
-from models.llama.template import ChatTemplate
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell

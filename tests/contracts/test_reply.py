@@ -10,18 +10,18 @@ import pytest
 
 from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
-from adapters.discord.grants import Grant, accept
-from adapters.discord.interactions import InteractionPlace
-from adapters.discord.posting import DiscordPlace, Target
-from adapters.discord.rates import Rates
-from adapters.discord.reply import DiscordReply
-from adapters.matrix.answering.answers import Answers
-from adapters.matrix.answering.budget import Budget
+from adapters.delivery.rate_limit import Pace, Paces
+from adapters.discord.outgoing.channel_transport import DiscordPlace, Target
+from adapters.discord.outgoing.interaction_token import Grant, accept
+from adapters.discord.outgoing.interaction_transport import InteractionPlace
+from adapters.discord.outgoing.rate_limits import Rates
+from adapters.discord.outgoing.reply import DiscordReply
 from adapters.matrix.events import Event
-from adapters.matrix.wire import Refused as RefusedByHomeserver
-from adapters.pacing import Pace, Paces
+from adapters.matrix.homeserver import Refused as RefusedByHomeserver
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.replies import Answers
 from bot.core.errors import ReplyFailed
-from bot.core.events import Audience, Closing, ConversationId, Message, Person, PostedPart, Source
+from bot.core.messages import Audience, Closing, ConversationId, Message, Person, PostedPart, Source
 from bot.core.ports import Reply
 from knowledge.passages import Place
 from tests.fakes.channel import MemoryChannel

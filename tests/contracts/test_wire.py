@@ -9,9 +9,9 @@ import pytest
 
 from adapters.matrix.client import TIMELINE, Client
 from adapters.matrix.credentials import Credentials, new_store_key
-from adapters.matrix.device import store
+from adapters.matrix.crypto import store
 from adapters.matrix.events import Event, News
-from adapters.matrix.wire import Refused, TooLarge, Wire
+from adapters.matrix.homeserver import Refused, TooLarge, Wire
 from tests.fakes.wire import ALICE, ROOM, FakeWire
 from tests.fakes.wire_rooms import text
 from tests.homeserver import Homeserver

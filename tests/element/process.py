@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
-from deploy.build import peers
+from deploy.build import test_services
 
 SCRIPT = Path(__file__).with_name("peer.mjs")
 ANSWER_WITHIN_S = 60.0
@@ -38,8 +38,8 @@ class NodeProcess:
 
     @classmethod
     async def start(cls, heard: Heard) -> Self:
-        """Start the script with the library that `deploy.build.peers` keeps."""
-        modules = await asyncio.to_thread(peers.client_library, os.environ)
+        """Start the script with the library that `deploy.build.test_services` keeps."""
+        modules = await asyncio.to_thread(test_services.client_library, os.environ)
         process = await asyncio.create_subprocess_exec(
             "node",
             SCRIPT,

@@ -9,11 +9,11 @@ from bot.core.answer import Answerer
 from bot.core.attachments import AttachmentReader
 from bot.core.commands import Commands
 from bot.core.dispatch import Dispatcher
-from bot.core.events import Message
-from bot.core.figures import Figures
 from bot.core.history import History
+from bot.core.messages import Message
 from bot.core.queue import FairQueue
 from bot.core.settings import CoreSettings
+from bot.core.stats import Figures
 from bot.core.texts import Language
 from knowledge.embedding import HashingEmbedder
 from knowledge.library import Library

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from discord.utils import time_snowflake, utcnow
 
-from adapters.discord.channel import Part, Posted, Request, Unsettled
+from adapters.delivery.rate_limit import Pace
 from adapters.discord.limits import CONTENT_CHARACTERS, NONCE_CHARACTERS
-from adapters.pacing import Pace
+from adapters.discord.reply_transport import Part, Posted, Request, Unsettled
 from bot.core.errors import ReplyFailed
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.discord.bot import DiscordAdapter
-from adapters.discord.front import furnishing
+from adapters.discord.adapter import DiscordAdapter
+from adapters.discord.composition import furnishing
 from adapters.discord.settings import DiscordSettings
 from bot.core.ports import Inbox
 from tests.fakes.discord_server import DiscordServer

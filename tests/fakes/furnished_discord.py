@@ -7,11 +7,11 @@ from pathlib import Path
 import discord
 import simcord
 
-from adapters.discord.bot import build_bot
-from adapters.discord.cog import HearthCog
-from adapters.discord.connection import AnyBot
-from adapters.discord.front import furnishing
-from adapters.discord.rates import Rates
+from adapters.discord.adapter import build_bot
+from adapters.discord.composition import furnishing
+from adapters.discord.connection.session import AnyBot
+from adapters.discord.incoming.cog import HearthCog
+from adapters.discord.outgoing.rate_limits import Rates
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import House

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.core.events import Closing, ConversationId, Message, PostedPart, Timings
+from bot.core.messages import Closing, ConversationId, Message, PostedPart, Timings
 from bot.core.ports import Adapter, Ended, Reply, Resumed
 
 TOOK = Timings(total_s=0.1)

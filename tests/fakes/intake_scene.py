@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.matrix.events import Event
-from adapters.matrix.hearing.intake import Intake
+from adapters.matrix.incoming.message_handler import Intake
 from adapters.matrix.settings import MatrixSettings
-from bot.core.events import Closing, Message
+from bot.core.messages import Closing, Message
 from bot.core.ports import Reply
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.reply import RecordingReply

@@ -7,14 +7,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from adapters.matrix.credentials import Credentials, new_store_key
-from adapters.matrix.device import store
-from adapters.matrix.device.machine import Machine
-from adapters.matrix.device.reading import Reader
-from adapters.matrix.device.rooms import KnownRoom
-from adapters.matrix.device.sharing import Sharing
-from adapters.matrix.device.upkeep import Upkeep
+from adapters.matrix.crypto import store
+from adapters.matrix.crypto.decryption import Reader
+from adapters.matrix.crypto.key_management import Upkeep
+from adapters.matrix.crypto.machine import Machine
+from adapters.matrix.crypto.room_encryption import Sharing
+from adapters.matrix.crypto.room_state import KnownRoom
 from adapters.matrix.events import Event, Json
-from adapters.matrix.wire import Refused
+from adapters.matrix.homeserver import Refused
 from tests.fakes.wire_faults import Faults
 
 ROOM = "!room"

@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.matrix.account.signing import KeyPair, bare, is_signed, signed
 from adapters.matrix.events import Json
-from adapters.matrix.wire import Refused, Unsettled
+from adapters.matrix.homeserver import Refused, Unsettled
 
 BOT = "@hearth:home"
 DEVICE = "HEARTHDEV"

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from adapters.matrix.answering.place import Part
-from adapters.matrix.wire import Unsettled
+from adapters.matrix.homeserver import Unsettled
+from adapters.matrix.outgoing.reply_transport import Part
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment
+from bot.core.messages import Attachment
 
 
 class MemoryRoom:

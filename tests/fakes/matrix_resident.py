@@ -8,8 +8,8 @@ from typing import Any
 
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.credentials import Credentials, new_store_key, save
-from adapters.matrix.device import store
-from adapters.matrix.following.presence import Manners
+from adapters.matrix.crypto import store
+from adapters.matrix.session import Manners
 from adapters.matrix.settings import MatrixSettings
 from tests.fakes.core import Core, running_core
 from tests.fakes.engine import ScriptedEngine

@@ -6,14 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.matrix.answering.answers import Answers
-from adapters.matrix.answering.budget import Budget
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.following.marks import FILE, Marks
-from adapters.matrix.following.presence import Manners, Presence
-from adapters.matrix.places import PLATFORM
+from adapters.matrix.ids import PLATFORM
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.replies import Answers
+from adapters.matrix.session import Manners, Presence
 from adapters.matrix.settings import MatrixSettings
-from bot.core.events import Message
+from adapters.matrix.sync.sync_state import FILE, Marks
+from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
 from tests.fakes.inbox import FakeInbox

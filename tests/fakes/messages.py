@@ -1,6 +1,6 @@
 """Messages and observers for tests of the core."""
 
-from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Timings
+from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Timings
 from bot.core.observe import Outcome
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 import openai
 
-from bot.core.completing import Completer
-from bot.core.consulting import Consultant
+from bot.config.http_settings import HttpSettings
+from bot.core.api_completions import Completer
+from bot.core.retrieval_prompt import Consultant
 from bot.core.settings import CoreSettings
-from bot.http import HttpServer
-from bot.http_settings import HttpSettings
-from bot.metrics import Metrics
 from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.keys import ApiKeys
+from bot.server.http import HttpServer
+from bot.server.metrics import Metrics
 from models.engine import Sampling
 from tests.fakes.core import Core
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.core.errors import ReplyFailed
-from bot.core.events import Closing, PostedPart
+from bot.core.messages import Closing, PostedPart
 from bot.core.ports import RecordPart
 
 

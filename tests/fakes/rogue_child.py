@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from knowledge.loaders.extracted import Limits, Raw
+from knowledge.loaders.types import Limits, Raw
 from knowledge.reader import Unreadable
 from knowledge.reading.child import serve
-from knowledge.reading.documents import frames
 from knowledge.reading.frames import DocumentBegins, DraftFrame, Drafts
+from knowledge.reading.pipeline import frames
 
 seen: list[str] = []
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import simcord
 from simcord import ChannelHandle, Env, GuildHandle, MemberActor
 
-from adapters.discord.answers import Answers
-from adapters.discord.bot import build_bot
-from adapters.discord.cog import HearthCog
-from adapters.discord.connection import AnyBot
-from adapters.discord.rates import Rates
+from adapters.discord.adapter import build_bot
+from adapters.discord.connection.session import AnyBot
+from adapters.discord.incoming.cog import HearthCog
+from adapters.discord.outgoing.rate_limits import Rates
+from adapters.discord.outgoing.replies import Answers
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from adapters.matrix.answering.bucket import Spent
-from adapters.matrix.answering.budget import Budget, Share
-from adapters.matrix.wire import Limited
+from adapters.matrix.homeserver import Limited
+from adapters.matrix.outgoing.leaky_bucket import Spent
+from adapters.matrix.outgoing.rate_limiter import Budget, Share
 
 PAUSE_S = 0.5
 """Synapse lets a request that it refuses wait so long (`Ratelimiter.ratelimit`)."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.matrix.events import Departure, Event, Invitation, Json, News, Page, Room, Timeline, ToDevice
-from adapters.matrix.wire import Refused, TooLarge
+from adapters.matrix.homeserver import Refused, TooLarge
 from tests.fakes.wire_faults import Faults
 from tests.fakes.wire_rooms import FakeRoom, text
 

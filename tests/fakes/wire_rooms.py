@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.matrix.events import Event, Page, Room
-from adapters.matrix.wire import Refused
+from adapters.matrix.homeserver import Refused
 
 
 @dataclass

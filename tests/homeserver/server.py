@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from deploy.build import peers
+from deploy.build import test_services
 from tests.homeserver import configuration
 from tests.homeserver.account import V3, Account, ask
 from tests.homeserver.person import Person
@@ -50,7 +50,7 @@ class Homeserver:
         self.url = f"http://127.0.0.1:{self.port}"
         self._config, self._secret = configuration.write(self.folder, self.port, lifted, settings or {})
         # Asked once: a test may change the environment later.
-        self._python = peers.homeserver(os.environ)
+        self._python = test_services.homeserver(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: Account | None = None
         self._accounts = 0

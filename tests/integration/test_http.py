@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from bot.http import HttpServer, HttpUnavailable, host_name
-from bot.http_settings import HttpSettings
-from bot.metrics import Metrics
+from bot.config.http_settings import HttpSettings
+from bot.server.http import HttpServer, HttpUnavailable, host_name
+from bot.server.metrics import Metrics
 
 
 async def nothing_missing() -> Sequence[str]:

@@ -231,10 +231,12 @@ async def test_counting_works_from_any_thread_and_ends_with_the_engine(engine: L
 async def test_what_llama_cpp_logs_stays_at_debug_level(
     chat_model_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with caplog.at_level(logging.DEBUG, "models.llama.library"):
+    with caplog.at_level(logging.DEBUG, "models.llama.native.libllama"):
         engine = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=256))
         await engine.close()
-    assert {record.levelno for record in caplog.records if record.name == "models.llama.library"} == {logging.DEBUG}
+    assert {record.levelno for record in caplog.records if record.name == "models.llama.native.libllama"} == {
+        logging.DEBUG
+    }
     assert capfd.readouterr().err == ""
 
 

@@ -7,9 +7,9 @@ import numpy
 import pytest
 
 from models.engine import Prompt, Sampling, Usage
-from models.llama import kernels
 from models.llama.engine import LlamaEngine
-from models.llama.library import library
+from models.llama.loading import kernel_equivalence
+from models.llama.native.libllama import library
 from models.llama.settings import LlamaSettings
 
 _SYSTEM = "You are the assistant of a house."
@@ -63,11 +63,11 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
 @pytest.mark.parametrize("kind", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0
 def test_this_build_computes_a_few_tokens_as_it_computes_one(kind: int) -> None:
     library()
-    assert kernels.computed_alike({kind}, 4) >= 3
+    assert kernel_equivalence.computed_alike({kind}, 4) >= 3
 
 
 def test_types_that_were_never_tried_are_taken_for_different() -> None:
-    assert kernels.computed_alike({24}, 4) == 1
+    assert kernel_equivalence.computed_alike({24}, 4) == 1
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 32), (3, 64), (16, 32), (35, 96), (70, 576)])
@@ -76,8 +76,8 @@ def test_products_of_any_shape_with_q4_1_weights_are_those_of_each_token_alone(r
     chance = numpy.random.default_rng(rows)
     weights = chance.standard_normal((rows, length), numpy.float32)
     tokens = chance.standard_normal((21, length), numpy.float32)
-    alone = numpy.concatenate([kernels.product(3, weights, token[None]) for token in tokens])
+    alone = numpy.concatenate([kernel_equivalence.product(3, weights, token[None]) for token in tokens])
     for count in (1, 2, 3, 4, 5, 16, 17, 18, 21):
-        assert kernels.product(3, weights, tokens[:count]).tobytes() == alone[:count].tobytes(), count
+        assert kernel_equivalence.product(3, weights, tokens[:count]).tobytes() == alone[:count].tobytes(), count
     # And they are the right ones, as far as four bits carry.
     assert numpy.abs(alone - tokens @ weights.T).max() < 0.5 * length**0.5

@@ -5,8 +5,8 @@ import ctypes
 import numpy
 import pytest
 
-from models.llama.candidates import most_likely, penalise
-from models.llama.library import library
+from models.llama.decoding.logits import most_likely, penalise
+from models.llama.native.libllama import library
 
 _VOCABULARY = 5_000
 

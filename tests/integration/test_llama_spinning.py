@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.llama.library import ggml_library
-from models.llama.spinning import Spinning
+from models.llama.native.libllama import ggml_library
+from models.llama.native.openmp_spin import Spinning
 
 _TASKS = Path("/proc/self/task")
 _WITHIN_S = 10.0

@@ -222,7 +222,7 @@ async def test_the_child_is_confined_and_knows_no_secrets(
 
 
 def test_the_parent_loads_no_parser() -> None:
-    code = "import sys, knowledge.reading.reader, knowledge.sources; print(*sys.modules)"
+    code = "import sys, knowledge.reading.reader, knowledge.folder_scan; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     parsers = {
         "bs4",

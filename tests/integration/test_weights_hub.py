@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from models.sources import HubSource
 from models.weights import FetchProgress, WeightsUnavailable, fetch
+from models.weights_sources import HubSource
 
 _CONTENT = os.urandom(40_000_000)
 _SHA256 = hashlib.sha256(_CONTENT).hexdigest()
@@ -148,7 +148,7 @@ async def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path, monkeypatch:
 def test_offline_mode_is_honoured(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
-        "from models.sources import HubSource\n"
+        "from models.weights_sources import HubSource\n"
         "from models.weights import fetch\n"
         "source = HubSource(repository='owner/name', file='model.gguf')\n"
         "asyncio.run(fetch(source, pathlib.Path(sys.argv[1]), print))\n"

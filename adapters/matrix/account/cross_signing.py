@@ -8,7 +8,7 @@ from typing import Any, Literal
 from adapters.matrix.account.identity import Identity
 from adapters.matrix.account.signing import KeyPair, bare, is_signed, key_id, signed
 from adapters.matrix.events import Json
-from adapters.matrix.wire import Keys, Refused, Server
+from adapters.matrix.homeserver import Keys, Refused, Server
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from Crypto.Protocol.KDF import HKDF
 
 from adapters.matrix.account.signing import SEED_BYTES, KeyPair, canonical, decoded, unpadded
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.wire import MatrixUnusable
-from adapters.private_file import write_private
+from adapters.matrix.homeserver import MatrixUnusable
+from adapters.storage.private_file import write_private
 
 FILE_NAME = "identity.json"
 VERSION = 1

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapters.matrix.api.failures import sentence
+from adapters.matrix.api.http import Http
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.server.failures import sentence
-from adapters.matrix.server.http import Http
-from adapters.matrix.wire import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.homeserver import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
 
 DEVICE_NAME = "Hearth"
 PASSWORD = "m.login.password"  # noqa: S105

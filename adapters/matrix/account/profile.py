@@ -3,7 +3,7 @@
 import logging
 from urllib.parse import quote
 
-from adapters.matrix.wire import Refused, Server, Unsettled
+from adapters.matrix.homeserver import Refused, Server, Unsettled
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 from models.engine import Prompt, Turn
-from models.llama.context import Run
 from models.llama.engine import LlamaEngine
-from models.llama.loading import load
+from models.llama.kv_cache.chat_template import ChatTemplate
+from models.llama.loading.loader import load
+from models.llama.native.context import Run
 from models.llama.settings import LlamaSettings
-from models.llama.template import ChatTemplate
 from tests.benchmarks import houses
 from tests.benchmarks.engine.asking import SYSTEM, ask, demo_engine, text_of
 from tests.benchmarks.figures import Samples

@@ -8,11 +8,11 @@ import asyncio
 from pathlib import Path
 
 from models.engine import Prompt, Turn
-from models.llama.context import Run
 from models.llama.engine import LlamaEngine
-from models.llama.prompting import PromptReader
+from models.llama.kv_cache.chat_template import ChatTemplate
+from models.llama.kv_cache.tokenized_prompt import PromptReader
+from models.llama.native.context import Run
 from models.llama.settings import LlamaSettings
-from models.llama.template import ChatTemplate
 from tests.benchmarks.engine.asking import SYSTEM, ask, text_of
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell

@@ -6,8 +6,8 @@ from pathlib import Path
 import discord
 import pytest
 
-from adapters.discord.views import Press
-from bot.core.events import Closing, ConversationId, Message
+from adapters.discord.outgoing.views import Press
+from bot.core.messages import Closing, ConversationId, Message
 from bot.core.ports import Reply
 from tests.fakes.furnished_discord import FurnishedHouse, furnished_house
 from tests.fakes.inbox import TOOK, FakeInbox

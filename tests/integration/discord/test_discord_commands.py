@@ -11,7 +11,7 @@ from discord.ext import commands
 
 from adapters.discord.settings import DiscordSettings, Doors
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Closing, Message
+from bot.core.messages import Attachment, Closing, Message
 from bot.core.ports import Reply
 from tests.fakes.furnished_discord import FurnishedHouse, furnished_house
 from tests.fakes.inbox import FakeInbox
@@ -272,7 +272,7 @@ async def test_commands_of_the_host_stay_as_they_are(tmp_path: Path) -> None:
 @pytest.fixture
 def short_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute is enough: the simulation plays each typing notice of the time."""
-    monkeypatch.setattr("adapters.discord.grants.INTERACTION_LASTS_S", 60.0)
+    monkeypatch.setattr("adapters.discord.outgoing.interaction_token.INTERACTION_LASTS_S", 60.0)
 
 
 class SlowModel:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord import account
+from adapters.discord.connection import account
 from bot.cli import checks
-from bot.config import Config
+from bot.config.loading import Config
 from tests.fakes.discord_server.intents import Intent
 from tests.fakes.discord_wire import TOKEN_ENV, Wire
 

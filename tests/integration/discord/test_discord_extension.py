@@ -14,7 +14,7 @@ import simcord
 from discord.ext import commands
 from simcord import Env
 
-from adapters.discord.guest import GuestCog
+from adapters.discord.embedded import GuestCog
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.discord_server import discord_server, running
 from tests.fakes.inbox import FakeInbox

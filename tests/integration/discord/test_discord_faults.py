@@ -7,7 +7,7 @@ import discord
 import pytest
 
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Closing, Message, Source
+from bot.core.messages import Attachment, Closing, Message, Source
 from bot.core.ports import Reply
 from knowledge.passages import Place
 from tests.fakes.inbox import FakeInbox

@@ -6,7 +6,7 @@ from pathlib import Path
 from simcord import Env
 
 from adapters.discord.settings import DiscordSettings
-from bot.core.events import Closing, Message
+from bot.core.messages import Closing, Message
 from bot.core.ports import Reply
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import House, house, move_in

@@ -8,7 +8,7 @@ import discord
 import pytest
 
 from adapters.discord.settings import ChannelSettings, DiscordSettings
-from bot.core.events import NOT_FETCHED, Said
+from bot.core.messages import NOT_FETCHED, Said
 from tests.fakes.simulated_discord import house
 
 

@@ -8,7 +8,7 @@ import discord
 import pytest
 
 from adapters.discord.settings import Doors
-from bot.core.events import Closing, Message
+from bot.core.messages import Closing, Message
 from bot.core.ports import Reply
 from bot.core.texts import say
 from tests.fakes.discord_server.channel import Channel

@@ -6,7 +6,7 @@ import threading
 import pytest
 from discord.gateway import KeepAliveHandler
 
-from adapters.discord import watchdog
+from adapters.discord.connection import watchdog
 from adapters.discord.failures import DiscordUnusable
 from adapters.discord.settings import Doors
 from tests.fakes.discord_server.intents import Intent

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import discord
 import pytest
 
-from adapters.discord import reply as reply_module
-from adapters.discord.rates import Rates
+from adapters.discord.outgoing import reply as reply_module
+from adapters.discord.outgoing.rate_limits import Rates
 from bot.core.errors import ReplyFailed
-from bot.core.events import Closing, Message
+from bot.core.messages import Closing, Message
 from bot.core.ports import Reply
 from tests.fakes.discord_server import Listener, running
 from tests.fakes.discord_server.limits import MESSAGE, MESSAGES

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.bot import DiscordAdapter
-from adapters.discord.front import furnishing
+from adapters.discord.adapter import DiscordAdapter
+from adapters.discord.composition import furnishing
 from adapters.discord.settings import DiscordSettings
-from bot.config import Config, load_config
-from bot.hosting import hosting
+from bot.config.loading import Config, load_config
+from bot.daemon import hosting
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.message import Message

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from deploy.build import peers
+from deploy.build import test_services
 from deploy.build.progress import SetupFailed
 from tests.element import Peer
 from tests.fakes.matrix_resident import Resident
@@ -73,7 +73,7 @@ async def enter() -> AsyncIterator[Enter]:
 @pytest.fixture(scope="session")
 def _client_library() -> None:
     try:
-        peers.client_library(os.environ)
+        test_services.client_library(os.environ)
     except SetupFailed as failure:
         pytest.skip(f"Element's library is not here: {failure}")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from adapters.matrix import credentials
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.account.identity_service import OwnKeys
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.device import store
+from adapters.matrix.crypto import store
 from adapters.matrix.events import News
-from adapters.matrix.verifying.desk import VerificationDesk
+from adapters.matrix.verification.service import VerificationDesk
 from tests.homeserver.account import Account
 
 

@@ -10,8 +10,8 @@ from adapters.matrix import credentials as kept
 from adapters.matrix.account.identity import IdentityFile
 from adapters.matrix.account.signing import is_signed
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.device import store
-from adapters.matrix.wire import MatrixUnusable
+from adapters.matrix.crypto import store
+from adapters.matrix.homeserver import MatrixUnusable
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account, ask
 from tests.integration.matrix.signed_device import SignedDevice, new_credentials, opened

@@ -11,9 +11,9 @@ import pytest
 from adapters.matrix import credentials as kept
 from adapters.matrix.account.identity import IdentityFile
 from adapters.matrix.account.login import Connection, Password, Token
-from adapters.matrix.account.setting_up import SetUp, earlier, setting_up
-from adapters.matrix.server.discovery import discover
-from adapters.matrix.wire import LoggedOut, MatrixUnusable
+from adapters.matrix.account.setup import SetUp, earlier, setting_up
+from adapters.matrix.api.discovery import discover
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened

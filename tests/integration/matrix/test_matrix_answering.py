@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bot.core.events import ConversationId
+from bot.core.messages import ConversationId
 from tests.fakes.matrix_resident import Resident
 from tests.fakes.until import until
 from tests.homeserver import Homeserver, Person, Shown

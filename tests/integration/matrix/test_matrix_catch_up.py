@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import TIMELINE
-from adapters.matrix.following.marks import FILE
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.sync_state import FILE
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import Resident

@@ -10,9 +10,9 @@ import pytest
 
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import Credentials, new_store_key
-from adapters.matrix.device import store
+from adapters.matrix.crypto import store
 from adapters.matrix.events import Event
-from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
 from tests.fakes.wire_rooms import text
 from tests.homeserver import Account, Capture, Homeserver
 

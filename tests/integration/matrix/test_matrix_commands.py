@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from adapters.matrix import credentials as kept
 from adapters.matrix.adapter import FOLDER
-from bot.lock import LOCK_NAME
+from bot.server.folder_lock import LOCK_NAME
 from tests.homeserver import Homeserver
 from tests.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened

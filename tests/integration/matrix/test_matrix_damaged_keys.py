@@ -13,9 +13,9 @@ import pytest
 
 from adapters.matrix import credentials
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
-from adapters.matrix.device import store
+from adapters.matrix.crypto import store
+from adapters.matrix.homeserver import MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.wire import MatrixUnusable
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import Resident
 from tests.homeserver import Homeserver, Person

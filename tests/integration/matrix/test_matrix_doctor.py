@@ -9,10 +9,10 @@ import pytest
 
 from adapters.matrix import credentials as kept
 from adapters.matrix.adapter import FOLDER
-from adapters.matrix.device import store
+from adapters.matrix.crypto import store
 from bot.cli.matrix_checks import matrix
-from bot.config import Config
-from bot.lock import FolderLock
+from bot.config.loading import Config
+from bot.server.folder_lock import FolderLock
 from tests.homeserver import Account, Capture, Homeserver
 from tests.integration.matrix.signed_device import new_credentials, opened
 

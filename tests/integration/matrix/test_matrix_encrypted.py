@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.following import undecryptable
+from adapters.matrix.sync import undecryptable
 from tests.element import Peer
 from tests.fakes.matrix_resident import Resident, log_in
 from tests.homeserver import Capture, Homeserver, Shown

@@ -8,8 +8,8 @@ import pytest
 from adapters.matrix import credentials
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.device import store
-from adapters.matrix.following import undecryptable
+from adapters.matrix.crypto import store
+from adapters.matrix.sync import undecryptable
 from tests.element import Peer
 from tests.element.peer import Trust
 from tests.fakes.matrix_resident import Resident

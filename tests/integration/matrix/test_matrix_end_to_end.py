@@ -11,8 +11,8 @@ import pytest
 
 from adapters.matrix.adapter import MatrixAdapter
 from adapters.matrix.settings import MatrixSettings
-from bot.config import Config, load_config
-from bot.hosting import hosting
+from bot.config.loading import Config, load_config
+from bot.daemon import hosting
 from tests.element import Peer
 from tests.fakes.matrix_resident import log_in
 from tests.homeserver import Account, Capture, Homeserver, Shown

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.account.identity_service import OwnKeys
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import load
-from adapters.matrix.following.marks import Marks
-from adapters.matrix.hearing.intake import Intake
+from adapters.matrix.incoming.message_handler import Intake
 from adapters.matrix.settings import MatrixSettings
-from bot.core.events import Closing, Message
+from adapters.matrix.sync.sync_state import Marks
+from bot.core.messages import Closing, Message
 from bot.core.ports import Reply
 from tests.element import Peer
 from tests.fakes.inbox import FakeInbox

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
-from adapters.matrix.following.marks import FILE
+from adapters.matrix.homeserver import MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.wire import MatrixUnusable
+from adapters.matrix.sync.sync_state import FILE
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import Resident, log_in
 from tests.fakes.until import until

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix.adapter import FOLDER
-from adapters.matrix.answering import reply as reply_module
-from adapters.matrix.answering.answers import Answers
-from adapters.matrix.answering.budget import Budget
 from adapters.matrix.client import Client
 from adapters.matrix.credentials import load
 from adapters.matrix.limits import EDITS
-from bot.core.events import Attachment, Audience, Closing, ConversationId, Message, Person, PostedPart, Timings
+from adapters.matrix.outgoing import reply as reply_module
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.replies import Answers
+from bot.core.messages import Attachment, Audience, Closing, ConversationId, Message, Person, PostedPart, Timings
 from tests.fakes.matrix_resident import log_in
 from tests.homeserver import Homeserver, Shown
 from tests.homeserver import Person as Asker

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.verifying.desk import VerificationDesk
+from adapters.matrix.verification.service import VerificationDesk
 from tests.element import Peer
 from tests.element.peer import Trust
 from tests.homeserver import Homeserver

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.openai import shapes
+from bot.openai import responses
 from models.engine import EngineFailed
 from tests.fakes.core import running_core
 from tests.fakes.openai_endpoint import KEYS, Serving, serving
@@ -37,7 +37,7 @@ async def asked(served: Serving) -> AsyncIterator[aiohttp.ClientResponse]:
 async def test_a_model_that_pauses_in_the_middle_is_heard_of_again_and_again(served: Serving) -> None:
     served.core.engine.gate.clear()
     async with asked(served) as response:
-        begun = b"".join([await response.content.readuntil(shapes.KEEP_ALIVE) for _ in range(3)])
+        begun = b"".join([await response.content.readuntil(responses.KEEP_ALIVE) for _ in range(3)])
         served.core.engine.gate.set()
         events = (begun + await response.content.read()).decode().split("\n\n")
     assert all(event.startswith("data: ") for event in events if event not in ("", ": waiting"))
@@ -53,7 +53,7 @@ async def test_a_stream_in_which_pieces_come_says_nothing_else(
     served.core.engine.script = lambda _: ["word "] * 30
     served.core.engine.piece_s = 0.05
     async with asked(served) as response:
-        assert shapes.KEEP_ALIVE not in await response.content.read()
+        assert responses.KEEP_ALIVE not in await response.content.read()
 
 
 async def test_a_keep_alive_opens_the_stream_so_that_a_later_fault_comes_as_an_event(served: Serving) -> None:
@@ -73,7 +73,7 @@ async def test_a_keep_alive_that_reaches_nobody_stops_the_model(
     write = web.StreamResponse.write
 
     async def lost(response: web.StreamResponse, data: bytes) -> None:
-        if data == shapes.KEEP_ALIVE:
+        if data == responses.KEEP_ALIVE:
             raise ConnectionResetError
         await write(response, data)
 

@@ -10,7 +10,7 @@ import pytest
 from adapters.console.adapter import ConsoleAdapter
 from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
-from bot.core.events import Audience, Closing, ConversationId, Message, Person
+from bot.core.messages import Audience, Closing, ConversationId, Message, Person
 from bot.core.ports import Reply
 from tests.fakes.channel import MemoryChannel
 from tests.fakes.inbox import FakeInbox

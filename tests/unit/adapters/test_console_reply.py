@@ -7,7 +7,7 @@ import pytest
 from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
 from bot.core.errors import ReplyFailed
-from bot.core.events import Closing, PostedPart, Source, Timings
+from bot.core.messages import Closing, PostedPart, Source, Timings
 from knowledge.passages import Place
 from tests.fakes.channel import MemoryChannel
 

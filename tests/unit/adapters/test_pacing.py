@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.pacing import Overall, Pace, Paces
+from adapters.delivery.rate_limit import Overall, Pace, Paces
 
 
 def test_a_fresh_pace_lets_the_first_text_go_and_spaces_the_next() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.sentences import has_sentence, sentence_ends
+from adapters.delivery.sentence_ends import has_sentence, sentence_ends
 
 
 @pytest.mark.parametrize(

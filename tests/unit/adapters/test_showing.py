@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from adapters.pacing import Overall, Pace
-from adapters.showing import Showing
+from adapters.delivery.live_edit import Showing
+from adapters.delivery.rate_limit import Overall, Pace
 
 
 class MemoryScreen:

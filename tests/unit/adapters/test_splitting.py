@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from wcwidth import iter_graphemes
 
-from adapters.splitting import Part, Splitter, split
+from adapters.delivery.splitting import Part, Splitter, split
 
 # Markdown as chat clients know it: no code by indentation, no HTML, and list items are lines.
 CHAT = MarkdownIt("commonmark").disable(["code", "html_block", "reference", "lheading", "list"])

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.app import open_app
-from bot.config import Config
-from bot.core.events import Message
+from bot.config.loading import Config
+from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
 from tests.fakes.messages import message

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Config, ConfigFaulty, find_config, load_config
+from bot.config.loading import Config, ConfigFaulty, find_config, load_config
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
-from models.sources import HubSource, PathSource
+from models.weights_sources import HubSource, PathSource
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from adapters.discord.settings import ChannelSettings
 from adapters.matrix.settings import RoomSettings
-from bot.config import Config, load_config
-from bot.yaml_source import parse_yaml
-from models.sources import HubSource, PathSource, WeightsSource, WheelSource
+from bot.config.loading import Config, load_config
+from bot.config.yaml_source import parse_yaml
+from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
 EXAMPLE_COLLECTION = "household"

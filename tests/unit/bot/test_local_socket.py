@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapters.console.channel import StreamChannel
-from bot.local_socket import SOCKET_NAME, Command, LocalServer, Request, connect
+from bot.server.local_socket import SOCKET_NAME, Command, LocalServer, Request, connect
 
 
 async def greet(channel: StreamChannel, request: Request) -> None:

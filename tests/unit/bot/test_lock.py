@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bot.lock import FolderInUse, FolderLock, FolderUnusable, owner_of
+from bot.server.folder_lock import FolderInUse, FolderLock, FolderUnusable, owner_of
 
 HOLD = """
 import sys
 from pathlib import Path
-from bot.lock import FolderLock
+from bot.server.folder_lock import FolderLock
 lock = FolderLock(Path(sys.argv[1]))
 lock.acquire()
 print("owned", flush=True)

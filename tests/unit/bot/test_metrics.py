@@ -3,9 +3,9 @@
 import asyncio
 import time
 
-from bot.core.events import Timings
+from bot.core.messages import Timings
 from bot.core.observe import Observer
-from bot.metrics import Metrics, sample_lag
+from bot.server.metrics import Metrics, sample_lag
 
 
 def figures(metrics: Metrics) -> dict[str, float]:

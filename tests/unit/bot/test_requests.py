@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from adapters.console.channel import StreamChannel
-from bot.local_socket import LocalServer, connect
-from bot.requests import Console, Requests
+from bot.server.local_socket import LocalServer, connect
+from bot.server.socket_commands import Console, Requests
 from knowledge.library import Library, ReindexRunning, UnknownCollection
 from knowledge.passages import CollectionState, Hit, Passage, Place, ReindexProgress, ReindexReport, SearchResult
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.build import peers
+from deploy.build import test_services
 from deploy.build.progress import SetupFailed
 
 
@@ -27,22 +27,22 @@ def _made_by(calls: list[Path], fails: bool = False) -> Callable[[Path], None]:
 def test_a_folder_is_made_once(tmp_path: Path) -> None:
     calls: list[Path] = []
     folder = tmp_path / "synapse" / "key"
-    assert [peers.made(folder, _made_by(calls)) for _ in range(2)] == [folder, folder]
+    assert [test_services.made(folder, _made_by(calls)) for _ in range(2)] == [folder, folder]
     assert calls == [folder]
 
 
 def test_a_folder_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "synapse" / "key"
     with pytest.raises(SetupFailed, match="no network"):
-        peers.made(folder, _made_by([], fails=True))
+        test_services.made(folder, _made_by([], fails=True))
     (folder / "half").touch()
-    peers.made(folder, _made_by([]))
+    test_services.made(folder, _made_by([]))
     assert not (folder / "half").exists()
 
 
 def test_a_machine_without_node_is_told(tmp_path: Path) -> None:
     with pytest.raises(SetupFailed, match=r"Node with npm was not found on the path\."):
-        peers.client_library({"PATH": str(tmp_path)})
+        test_services.client_library({"PATH": str(tmp_path)})
 
 
 @pytest.mark.parametrize(("version", "told"), [("v18.20.1", "v18.20.1"), ("", "broken")])
@@ -50,7 +50,7 @@ def test_a_node_that_is_too_old_or_does_not_run_is_told(tmp_path: Path, version:
     _program(tmp_path, "npm", "exit 0")
     _program(tmp_path, "node", f"echo {version}")
     with pytest.raises(SetupFailed, match=rf"Node 20 or newer was not found; .*/node is {told}\."):
-        peers.client_library({"PATH": str(tmp_path)})
+        test_services.client_library({"PATH": str(tmp_path)})
 
 
 def test_npm_that_cannot_install_leaves_a_sentence_and_nothing_that_is_found(tmp_path: Path) -> None:
@@ -59,12 +59,12 @@ def test_npm_that_cannot_install_leaves_a_sentence_and_nothing_that_is_found(tmp
     environment = {"PATH": f"{tmp_path}{os.pathsep}{os.defpath}", "HEARTH_CACHE": str(tmp_path / "cache")}
     for _ in range(2):
         with pytest.raises(SetupFailed, match=r"no route to host\n\nnpm could not install package-lock\.json\."):
-            peers.client_library(environment)
+            test_services.client_library(environment)
 
 
 def test_without_node_the_setup_goes_on_and_says_what_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(peers, "homeserver", lambda _: Path(sys.executable))
-    peers.prepare({"PATH": str(tmp_path)})
+    monkeypatch.setattr(test_services, "homeserver", lambda _: Path(sys.executable))
+    test_services.prepare({"PATH": str(tmp_path)})
     assert "Tests with Element's library will be skipped." in capsys.readouterr().err

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from knowledge.sources import FolderUnreadable, Scan, content_hash, scan
+from knowledge.folder_scan import FolderUnreadable, Scan, content_hash, scan
 
 
 def lay(folder: Path, *names: str) -> None:

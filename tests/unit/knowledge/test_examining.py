@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from knowledge import examining
-from knowledge.examining import Examined, examine, gone
-from knowledge.ledger import KnownFile
-from knowledge.sources import Missed, Scan, scan
+from knowledge import change_detection
+from knowledge.change_detection import Examined, examine, gone
+from knowledge.folder_scan import Missed, Scan, scan
+from knowledge.index_writer import KnownFile
 
 RECIPE = "-r1"
 
@@ -62,8 +62,8 @@ def test_a_large_file_with_the_same_size_time_and_inode_is_not_read(
 ) -> None:
     (tmp_path / "a.txt").write_text("one")
     before = known(look(tmp_path))
-    monkeypatch.setattr(examining, "ALWAYS_HASHED_BYTES", 2)
-    monkeypatch.setattr(examining, "content_hash", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(change_detection, "ALWAYS_HASHED_BYTES", 2)
+    monkeypatch.setattr(change_detection, "content_hash", lambda path: pytest.fail("it was read"))
     assert look(tmp_path, before).is_unchanged
 
 

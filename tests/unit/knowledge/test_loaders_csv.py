@@ -2,7 +2,7 @@ import pytest
 
 from knowledge.loaders import load
 from knowledge.loaders.csv_rows import delimiter_of
-from knowledge.loaders.extracted import Extracted, Limits, Raw
+from knowledge.loaders.types import Extracted, Limits, Raw
 from knowledge.reader import Unreadable
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from knowledge.loaders import load
-from knowledge.loaders.extracted import Extracted, Limits, Raw
+from knowledge.loaders.types import Extracted, Limits, Raw
 
 
 def loaded(source: str | bytes) -> Extracted:

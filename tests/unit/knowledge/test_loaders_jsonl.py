@@ -1,8 +1,8 @@
 import pytest
 
 from knowledge.loaders import load
-from knowledge.loaders.extracted import Extracted, Limits, Raw
 from knowledge.loaders.jsonl_rows import flatten
+from knowledge.loaders.types import Extracted, Limits, Raw
 from knowledge.reader import Unreadable
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from knowledge.headings import Heading, find_headings
 from knowledge.loaders import load
-from knowledge.loaders.extracted import Extracted, Limits, Raw
+from knowledge.loaders.types import Extracted, Limits, Raw
 
 
 def loaded(source: str, name: str = "notes/the_shelf.md") -> Extracted:

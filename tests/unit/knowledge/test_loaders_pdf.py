@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from knowledge.loaders import load
-from knowledge.loaders.extracted import Limits, Raw
+from knowledge.loaders.types import Limits, Raw
 from knowledge.reader import Unreadable
 from tests.fakes.pdfs import pdf
 

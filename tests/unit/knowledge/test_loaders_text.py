@@ -1,7 +1,7 @@
 import pytest
 
 from knowledge.loaders import SUFFIXES, load
-from knowledge.loaders.extracted import Limits, Raw
+from knowledge.loaders.types import Limits, Raw
 from knowledge.reader import Unreadable
 
 

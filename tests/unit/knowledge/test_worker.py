@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from knowledge.worker import Worker
+from knowledge.worker_thread import Worker
 
 
 @pytest.fixture

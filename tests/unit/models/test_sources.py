@@ -2,7 +2,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING, LARGER_CHAT
-from models.sources import HubSource, PathSource, WeightsSource, WheelSource
+from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
 
 _SHA = "0" * 64
 

@@ -15,9 +15,9 @@ import aiohttp
 import yaml
 
 from deploy.build import llama_server
-from models.llama.context import threads
-from models.llama.fit import inspect, plan
-from models.llama.machine import GpuMemory
+from models.llama.native.context import threads
+from models.llama.plan.hardware import GpuMemory
+from models.llama.plan.memory_plan import inspect, plan
 from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
 from tests.benchmarks.engine.beside.client import KEY, Client, Heard, Message, client_session

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.discord.addressing import Seen, Unheard, judge
+from adapters.discord.incoming.addressing import Seen, Unheard, judge
 from adapters.discord.settings import DiscordSettings
 
 ANA, GUILD, ROOM, THREAD, COOKS = 1, 10, 20, 21, 30

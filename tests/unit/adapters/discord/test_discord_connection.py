@@ -8,13 +8,13 @@ import aiohttp
 import discord
 import pytest
 
-from adapters.discord import watchdog
-from adapters.discord.bot import build_bot, intents
-from adapters.discord.channel import Unsettled
+from adapters.discord.adapter import build_bot, intents
+from adapters.discord.connection import watchdog
+from adapters.discord.connection.watchdog import Watchdog
 from adapters.discord.failures import DiscordUnusable, answering, unusable
-from adapters.discord.rates import Rates, route_key
+from adapters.discord.outgoing.rate_limits import Rates, route_key
+from adapters.discord.reply_transport import Unsettled
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.watchdog import Watchdog
 from bot.core.errors import ReplyFailed
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from adapters.discord.marks import Marks
+from adapters.discord.incoming.read_markers import Marks
 
 
 async def opened(file: Path) -> Marks:

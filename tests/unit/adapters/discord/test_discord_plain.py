@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.discord.plain import Names, plain
+from adapters.discord.incoming.plain_text import Names, plain
 
 NAMES = Names(
     us=frozenset({7, 70}),

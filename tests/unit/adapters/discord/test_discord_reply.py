@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.discord import reply as reply_module
-from adapters.discord.channel import Part, Posted
 from adapters.discord.limits import CONTENT_CHARACTERS
-from adapters.discord.reply import DiscordReply
+from adapters.discord.outgoing import reply as reply_module
+from adapters.discord.outgoing.reply import DiscordReply
+from adapters.discord.reply_transport import Part, Posted
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Closing, PostedPart, Timings
+from bot.core.messages import Attachment, Closing, PostedPart, Timings
 from tests.fakes.discord_place import MemoryPlace
 
 QUESTION = "1234567890123456789"

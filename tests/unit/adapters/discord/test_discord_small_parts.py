@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from adapters.discord.lanes import Lanes
+from adapters.discord.ids import private_audience, private_conversation_id, room_audience
+from adapters.discord.incoming.channel_locks import Lanes
+from adapters.discord.incoming.members import Standing, is_admin
 from adapters.discord.limits import NONCE_CHARACTERS
-from adapters.discord.nonce import nonce
-from adapters.discord.people import Standing, is_admin
-from adapters.discord.places import private_audience, private_conversation_id, room_audience
+from adapters.discord.outgoing.citations import footer
+from adapters.discord.outgoing.nonce import nonce
 from adapters.discord.settings import DiscordSettings
-from adapters.discord.sources import footer
-from bot.core.events import Source
+from bot.core.messages import Source
 from knowledge.passages import Place
 
 SNOWFLAKE = "1234567890123456789"

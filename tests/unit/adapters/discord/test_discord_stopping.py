@@ -5,10 +5,10 @@ import asyncio
 import discord
 import pytest
 
-from adapters.discord import connection
-from adapters.discord.bot import SmallBot, build_bot
-from adapters.discord.connection import stay_connected
-from adapters.discord.rates import Rates
+from adapters.discord.adapter import SmallBot, build_bot
+from adapters.discord.connection import session
+from adapters.discord.connection.session import stay_connected
+from adapters.discord.outgoing.rate_limits import Rates
 from adapters.discord.settings import DiscordSettings
 
 
@@ -35,7 +35,7 @@ async def test_a_stop_that_comes_as_the_connection_breaks_still_stops() -> None:
 
 
 async def test_a_gateway_whose_address_cannot_be_asked_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LOGIN_AGAIN_S", (0.0,))
+    monkeypatch.setattr(session, "LOGIN_AGAIN_S", (0.0,))
     bot = build_bot(DiscordSettings(), Rates())
     tries, connected = list[int](), asyncio.Event()
 

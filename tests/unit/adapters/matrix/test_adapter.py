@@ -7,9 +7,9 @@ import pytest
 from adapters.matrix.account.profile import name_account
 from adapters.matrix.adapter import FOLDER, MatrixAdapter, direct_room
 from adapters.matrix.credentials import Credentials, new_store_key, save
-from adapters.matrix.following.marks import Marks
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Refused, Unsettled
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.wire import LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.sync.sync_state import Marks
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 

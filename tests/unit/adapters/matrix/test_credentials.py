@@ -7,7 +7,7 @@ import pytest
 
 from adapters.matrix import credentials
 from adapters.matrix.credentials import Credentials, new_store_key
-from adapters.matrix.wire import MatrixUnusable
+from adapters.matrix.homeserver import MatrixUnusable
 
 OURS = Credentials("https://home.example", "@bot:home.example", "DEVICE", "secret-token", new_store_key())
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.matrix.event_content import Relation, edited, mentioned, redacted_by, relation_of, text, whole
 from adapters.matrix.events import Event, Room
-from adapters.matrix.hearing.attachments import caption_of, file_of, is_bare
-from adapters.matrix.hearing.context import Enclosed
-from adapters.matrix.hearing.pills import Us, means, pills
-from adapters.matrix.hearing.plain import plain, written
-from adapters.matrix.hearing.translate import Place, question_of, seen
-from adapters.matrix.relations import Relation, edited, mentioned, redacted_by, relation_of, text, whole
+from adapters.matrix.incoming.attachments import caption_of, file_of, is_bare
+from adapters.matrix.incoming.context import Enclosed
+from adapters.matrix.incoming.pills import Us, means, pills
+from adapters.matrix.incoming.plain_text import plain, written
+from adapters.matrix.incoming.translate import Place, question_of, seen
 from adapters.matrix.settings import MatrixSettings
 
 REPLY = {"m.in_reply_to": {"event_id": "$up"}}

@@ -3,7 +3,7 @@
 import json
 
 from adapters.console.jsonl import MessageLine, parse
-from bot.cli.asking import Asked
+from bot.cli.ask_stream import Asked
 
 
 def test_whoever_sits_at_the_terminal_may_use_the_admins_commands() -> None:

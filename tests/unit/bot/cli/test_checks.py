@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 
 from bot.cli import checks
-from bot.config import Config
-from models.fetching import FetchProgress
+from bot.config.loading import Config
+from models.fetch_job import FetchProgress
 
 
 def config(folder: Path, **settings: object) -> Config:

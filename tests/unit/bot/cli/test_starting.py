@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.cli.starting import StartView
-from bot.progress import StartProgress
+from bot.cli.startup_view import StartView
+from bot.startup_progress import StartProgress
 
 
 def test_each_quarter_of_a_step_is_told_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """Which collections an audience may be answered from."""
 
 from bot.core.access import readable
-from bot.core.events import Audience
+from bot.core.messages import Audience
 
 READERS = {
     "handbook": ("everyone",),

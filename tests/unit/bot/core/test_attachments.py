@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.attachments import AttachmentReader
-from bot.core.events import NOT_FETCHED, TOO_LARGE, Attachment
+from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
 from tests.fakes.messages import message
 from tests.fakes.paragraph_reader import ParagraphReader
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageFont
 
 from bot.core.chart import COUNTS, DELAYS, HOURS, SIZE, by_hour, draw
-from bot.core.events import Timings
 from bot.core.history import AnswerFigures
+from bot.core.messages import Timings
 from bot.core.observe import Outcome
 from bot.core.texts import LANGUAGES, Language, say
 

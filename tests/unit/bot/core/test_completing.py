@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.completing import Completed, Completer, Completion
-from bot.core.consulting import Consultant
+from bot.core.api_completions import Completed, Completer, Completion
+from bot.core.retrieval_prompt import Consultant
 from bot.core.settings import CoreSettings
 from models.engine import Sampling, Turn
 from tests.fakes.core import Core, running_core

@@ -1,6 +1,6 @@
 """A program sends its whole history each time: it is cut and cleaned as Hearth's own would be."""
 
-from bot.core.consulting import newest, remembered
+from bot.core.retrieval_prompt import newest, remembered
 from models.engine import Turn
 
 FOUND_NOTHING = "I found nothing about this in the documents. I looked in: handbook."

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.conversation import PastTurn, budget, cited, drop_halves, fitting, place_text, said, spoken, tail
-from bot.core.events import Source
+from bot.core.messages import Source
+from bot.core.prompt_building import PastTurn, budget, cited, drop_halves, fitting, place_text, said, spoken, tail
 from knowledge.passages import Passage, Place
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import NOT_FETCHED, Attachment, Person, Said
+from bot.core.messages import NOT_FETCHED, Attachment, Person, Said
 from bot.core.texts import say
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, Recovery, running_core
@@ -296,8 +296,8 @@ async def test_an_answer_written_before_a_crash_is_delivered_and_not_made_again(
 
 async def _crash_in_delivery(core: Core):  # type: ignore[no-untyped-def]
     """Leave the journal as a kill between writing an answer and delivering it does."""
-    from bot.core.events import Closing, Source
     from bot.core.journal import key_of
+    from bot.core.messages import Closing, Source
     from knowledge.passages import Place
     from tests.fakes.reply import RecordingReply
 

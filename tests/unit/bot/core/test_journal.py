@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import Attachment, Closing, ConversationId, PostedPart, Said, Source, Timings
 from bot.core.history import MIGRATIONS, History
 from bot.core.journal import Journal, key_of
+from bot.core.messages import Attachment, Closing, ConversationId, PostedPart, Said, Source, Timings
 from knowledge.passages import Place
 from knowledge.sqlite import Database
 from tests.fakes.messages import message

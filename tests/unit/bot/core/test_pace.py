@@ -1,7 +1,7 @@
 """A conversation that asks too often is paused."""
 
-from bot.core.events import ConversationId
-from bot.core.pace import Pace
+from bot.core.flood_control import Pace
+from bot.core.messages import ConversationId
 
 ROOM, OTHER = ConversationId("console:a"), ConversationId("console:b")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.events import ConversationId
+from bot.core.messages import ConversationId
 from bot.core.queue import FairQueue, Ticket, TooManyWaiting, order
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.events import Attachment, Audience, ConversationId, Message, Person
+from bot.core.messages import Attachment, Audience, ConversationId, Message, Person
 from bot.core.triage import Answer, Decision, Ignore, Ignored, Policy, Refuse, RunCommand, decide
 
 POLICY = Policy(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.openai.faults import RequestFault
+from bot.openai.errors import RequestFault
 from bot.openai.keys import ApiKeys, KeyMissing
 
 KEYS = ApiKeys.from_environment({"editor": "KEY_A", "phone": "KEY_B"}, {"KEY_A": "sesame", "KEY_B": " barley\n"})

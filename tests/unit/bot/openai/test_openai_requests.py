@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.openai.faults import RequestFault
+from bot.openai.errors import RequestFault
 from bot.openai.requests import parse
 
 HEAD = '{"model": "hearth", "messages": '

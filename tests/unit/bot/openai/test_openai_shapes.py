@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.core.completing import Completed
-from bot.core.events import Source
-from bot.openai.shapes import Answer, Pieces, event, footer, without_sources
+from bot.core.api_completions import Completed
+from bot.core.messages import Source
+from bot.openai.responses import Answer, Pieces, event, footer, without_sources
 from knowledge.passages import Place
 
 SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", Place(), "text", 1.0) for number in (1, 2))

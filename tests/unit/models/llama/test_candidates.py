@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.candidates import most_likely, penalise
+from models.llama.decoding.logits import most_likely, penalise
 
 _LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(numpy.float32)
 

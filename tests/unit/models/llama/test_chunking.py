@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.chunking import LEAST_CHUNK_TOKENS, Grid, chunks, free_end, grid_for_processor
+from models.llama.plan.prefill_chunks import LEAST_CHUNK_TOKENS, Grid, chunks, free_end, grid_for_processor
 
 _LENGTHS = st.integers(1, 3000)
 

@@ -4,8 +4,8 @@ import pytest
 
 from models.engine import ModelUnusable
 from models.gguf_header import GgufHeader
-from models.llama.fit import inspect, plan, require_memory
-from models.llama.machine import GpuMemory
+from models.llama.plan.hardware import GpuMemory
+from models.llama.plan.memory_plan import inspect, plan, require_memory
 from models.llama.settings import LlamaSettings
 
 _GB = 10**9

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.guessing import Guesser
-from models.llama.speculation import Speculation
+from models.llama.decoding.draft_length import Speculation
+from models.llama.decoding.prompt_lookup import Guesser
 
 _PASSAGES = [1, 2, 3, 4, 5, 6, 7, 1, 2, 9]
 

@@ -4,8 +4,8 @@ from threading import Thread
 import pytest
 
 from models.engine import EngineFailed, Prompt
-from models.llama.cancelling import CancelFlag, abort_callback
-from models.llama.jobs import Forgetting, JobQueue, Preparation
+from models.llama.native.cancel_flag import CancelFlag, abort_callback
+from models.llama.scheduling.requests import Forgetting, JobQueue, Preparation
 
 _PROMPT = Prompt("", (), "x")
 

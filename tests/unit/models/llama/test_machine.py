@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from models.llama.machine import free_memory_bytes, usable_cores
+from models.llama.plan.hardware import free_memory_bytes, usable_cores
 
 
 def test_a_container_without_limits_leaves_the_machine_as_it_is(tmp_path: Path) -> None:

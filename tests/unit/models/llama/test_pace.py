@@ -1,7 +1,7 @@
 import pytest
 
 from models.engine import Usage
-from models.llama.pace import Pace
+from models.llama.scheduling.throughput import Pace
 
 _USAGE = Usage(10, 10, 0, 20, prefill_s=1.0, decode_s=4.0, finish="stop")
 

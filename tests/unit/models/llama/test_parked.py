@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from models.llama.owners import EVERYBODY, Owner, owner_of, state_name
-from models.llama.parked import Entry, Parked
-from models.llama.shelf import Shelf
-from models.llama.snapshot_file import Label
+from models.llama.kv_cache.cache_keys import EVERYBODY, Owner, owner_of, state_name
+from models.llama.kv_cache.snapshot_file import Label
+from models.llama.kv_cache.snapshot_folder import Shelf
+from models.llama.kv_cache.snapshot_store import Entry, Parked
 
 _MODEL = b"m" * 16
 _SIZE = 1000

@@ -1,6 +1,6 @@
 from models.engine import Prompt, Turn
-from models.llama.prompting import PromptReader
-from models.llama.template import Rendered
+from models.llama.kv_cache.chat_template import Rendered
+from models.llama.kv_cache.tokenized_prompt import PromptReader
 
 
 class _Letters:

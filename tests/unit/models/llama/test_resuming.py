@@ -1,10 +1,10 @@
 """Which slot a conversation gets, and what is in it then."""
 
-from models.llama.context import Run
-from models.llama.owners import owner_of
-from models.llama.parked import Parked
-from models.llama.resuming import Resuming, Source
-from models.llama.slots import Slot
+from models.llama.kv_cache.cache_keys import owner_of
+from models.llama.kv_cache.prefix_cache import Resuming, Source
+from models.llama.kv_cache.slots import Slot
+from models.llama.kv_cache.snapshot_store import Parked
+from models.llama.native.context import Run
 
 _ANNA, _BEN, _CARL = owner_of("anna"), owner_of("ben"), owner_of("carl")
 _TOKENS = list(range(40))

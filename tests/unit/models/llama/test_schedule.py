@@ -1,6 +1,6 @@
 import pytest
 
-from models.llama.schedule import Moment, Reading, first_of, may_read
+from models.llama.scheduling.prefill_policy import Moment, Reading, first_of, may_read
 
 
 def _moment(**changes: float | bool) -> Moment:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.context import DecodeFailed, Run
-from models.llama.slots import Slot, common_prefix
+from models.llama.kv_cache.slots import Slot, common_prefix
+from models.llama.native.context import DecodeFailed, Run
 
 _TOKENS = st.lists(st.integers(0, 2), max_size=40)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.llama.owners import owner_of
-from models.llama.snapshot_file import Label, SnapshotUnusable, read_label, read_snapshot, write_snapshot
+from models.llama.kv_cache.cache_keys import owner_of
+from models.llama.kv_cache.snapshot_file import Label, SnapshotUnusable, read_label, read_snapshot, write_snapshot
 
 _OWNER = owner_of("discord:1")
 _STATE = memoryview(random.Random(1).randbytes(5000))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from models.llama.spinning import Spinning
+from models.llama.native.openmp_spin import Spinning
 
 THREADS = 2
 ALL_S, HALF_S = 0.02 * THREADS, 0.01 * THREADS

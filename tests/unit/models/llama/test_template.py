@@ -1,7 +1,7 @@
 import pytest
 
 from models.engine import EngineFailed, Turn
-from models.llama.template import ChatTemplate
+from models.llama.kv_cache.chat_template import ChatTemplate
 
 _PLAIN = (
     "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}]{{ m['content'] }}{% endfor %}"

@@ -8,7 +8,7 @@ import pytest
 from adapters.matrix.account.cross_signing import REASONS, Standing, ensure
 from adapters.matrix.account.identity import Identity, new_identity
 from adapters.matrix.account.signing import is_signed
-from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
 from tests.fakes.key_server import BOT, DEVICE, PASSWORD, DeviceKeys, KeyServer
 
 QUERY, KEYS, SIGNATURES = "query", "device_signing/upload", "signatures/upload"

@@ -5,7 +5,7 @@ import pytest
 from adapters.matrix.account.cross_signing import Standing
 from adapters.matrix.account.health import health_lines
 from adapters.matrix.account.identity import Verifier
-from adapters.matrix.verifying.emoji import TABLE, glyphs, named
+from adapters.matrix.verification.emoji import TABLE, glyphs, named
 from bot.core.texts import Language
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

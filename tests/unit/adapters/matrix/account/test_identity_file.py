@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix.account.identity import VERIFIERS_KEPT, IdentityFile, new_identity
-from adapters.matrix.wire import MatrixUnusable
-from adapters.private_file import write_private
+from adapters.matrix.homeserver import MatrixUnusable
+from adapters.storage.private_file import write_private
 
 USER = "@hearth:home"
 KEY = bytes(range(32))

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from adapters.matrix.account.login import Access, Password, Token, access_of, refusal, takes_passwords
-from adapters.matrix.wire import MatrixUnusable, Refused
+from adapters.matrix.homeserver import MatrixUnusable, Refused
 
 HERE = "https://m.example.org"
 TOLD = {"user_id": "@hearth:example.org", "device_id": "D", "access_token": "syt_secret"}

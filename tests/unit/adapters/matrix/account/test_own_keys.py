@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix.account import own_keys
+from adapters.matrix.account import identity_service
 from adapters.matrix.account.identity import IdentityFile, new_identity
-from adapters.matrix.account.own_keys import OwnKeys
-from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
+from adapters.matrix.account.identity_service import OwnKeys
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Unsettled
 from tests.fakes.key_server import BOT, PASSWORD, DeviceKeys, KeyServer
 
 
@@ -90,8 +90,8 @@ async def test_what_changed_is_logged_once(
 async def test_checks_go_on_while_the_server_is_away_and_end_when_it_logs_us_out(
     server: KeyServer, file: IdentityFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(own_keys, "CHECKED_EVERY_S", 0.0)
-    monkeypatch.setattr(own_keys, "TRIED_AGAIN_S", 0.0)
+    monkeypatch.setattr(identity_service, "CHECKED_EVERY_S", 0.0)
+    monkeypatch.setattr(identity_service, "TRIED_AGAIN_S", 0.0)
     own = await OwnKeys.open(server, DeviceKeys(), file)
     server.refusing["query"] = Unsettled("status 502")
     keeping = asyncio.create_task(own.keep())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.matrix.answering.bucket import FORGOTTEN_S, MARGIN_S, Bucket
-from adapters.matrix.wire import Limited, Unsettled
+from adapters.matrix.homeserver import Limited, Unsettled
+from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, MARGIN_S, Bucket
 
 
 def spent(bucket: Bucket, count: int, now: float = 0.0) -> None:

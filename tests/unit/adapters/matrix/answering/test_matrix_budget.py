@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.answering.bucket import FORGOTTEN_S, Bucket
-from adapters.matrix.answering.budget import Budget, Share
+from adapters.matrix.homeserver import Limited, Refused, Unsettled
 from adapters.matrix.limits import EDITS
-from adapters.matrix.wire import Limited, Refused, Unsettled
+from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, Bucket
+from adapters.matrix.outgoing.rate_limiter import Budget, Share
 from tests.fakes.synapse_limits import TICK_S, SynapseLimit, Writer, simulate
 
 

@@ -2,11 +2,11 @@
 
 import struct
 
-from adapters.matrix.answering.contents import PNG, Target, edit, message, picture
-from adapters.matrix.answering.place import Part
-from adapters.matrix.answering.transactions import editing, picturing, redacting, sending
-from adapters.sources import TITLE_CHARACTERS, footer
-from bot.core.events import Attachment, Audience, ConversationId, Message, Person, Source
+from adapters.delivery.citations import TITLE_CHARACTERS, footer
+from adapters.matrix.outgoing.contents import PNG, Target, edit, message, picture
+from adapters.matrix.outgoing.reply_transport import Part
+from adapters.matrix.outgoing.transactions import editing, picturing, redacting, sending
+from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Source
 from knowledge.passages import Place
 
 TARGET = Target("!room:home.example", "$question", "$question", author="@ana:home.example")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.answering.html import DEEPEST, SCHEMES, TAGS, rendered, small_print
+from adapters.matrix.outgoing.html import DEEPEST, SCHEMES, TAGS, rendered, small_print
 
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
 VOID = {"br", "hr"}

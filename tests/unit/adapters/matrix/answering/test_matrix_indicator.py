@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from adapters.matrix.answering import indicator as indicator_module
-from adapters.matrix.answering.indicator import Indicator
-from adapters.matrix.wire import Refused, Unsettled
+from adapters.matrix.homeserver import Refused, Unsettled
+from adapters.matrix.outgoing import typing_indicator as indicator_module
+from adapters.matrix.outgoing.typing_indicator import Indicator
 from tests.fakes.wire import ROOM, FakeWire
 
 

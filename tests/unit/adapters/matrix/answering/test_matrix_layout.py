@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.answering.contents import Target, edit, message
-from adapters.matrix.answering.layout import LIMIT, Layout, Page, units
-from adapters.matrix.answering.place import Part
 from adapters.matrix.limits import CONTENT_BYTES, EVENT_BYTES
+from adapters.matrix.outgoing.contents import Target, edit, message
+from adapters.matrix.outgoing.layout import LIMIT, Layout, Page, units
+from adapters.matrix.outgoing.reply_transport import Part
 
 LONGEST_ID = 255
 TARGET = Target(

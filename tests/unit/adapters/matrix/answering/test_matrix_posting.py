@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from nio.crypto.attachments import decrypt_attachment
 
-from adapters.matrix.answering import reply as reply_module
-from adapters.matrix.answering.answers import Answers
-from adapters.matrix.answering.budget import Budget
-from adapters.matrix.answering.contents import Target
-from adapters.matrix.answering.indicator import Indicator
-from adapters.matrix.answering.posting import MatrixPlace
-from adapters.matrix.answering.reply import MatrixReply
-from adapters.matrix.background import Background
-from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.background_tasks import Background
+from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.outgoing import reply as reply_module
+from adapters.matrix.outgoing.contents import Target
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.replies import Answers
+from adapters.matrix.outgoing.reply import MatrixReply
+from adapters.matrix.outgoing.room_transport import MatrixPlace
+from adapters.matrix.outgoing.typing_indicator import Indicator
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Audience, Closing, ConversationId, Message, Person, PostedPart, Timings
+from bot.core.messages import Attachment, Audience, Closing, ConversationId, Message, Person, PostedPart, Timings
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 
 CHART = Attachment("chart.png", "image/png", b"a picture")

@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.matrix.answering import budget as budget_module
-from adapters.matrix.answering import reply as reply_module
-from adapters.matrix.answering.bucket import Bucket
-from adapters.matrix.answering.budget import Budget
-from adapters.matrix.answering.reply import MatrixReply
+from adapters.matrix.homeserver import Limited, Unsettled
 from adapters.matrix.limits import EDITS
-from adapters.matrix.wire import Limited, Unsettled
+from adapters.matrix.outgoing import rate_limiter as budget_module
+from adapters.matrix.outgoing import reply as reply_module
+from adapters.matrix.outgoing.leaky_bucket import Bucket
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.reply import MatrixReply
 from bot.core.errors import ReplyFailed
-from bot.core.events import Attachment, Closing, PostedPart, Source, Timings
+from bot.core.messages import Attachment, Closing, PostedPart, Source, Timings
 from knowledge.passages import Place
 from tests.fakes.matrix_place import MemoryRoom
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.device import machine as machine_module
-from adapters.matrix.device.machine import SESSIONS, STRANGERS
+from adapters.matrix.crypto import machine as machine_module
+from adapters.matrix.crypto.machine import SESSIONS, STRANGERS
 from tests.fakes.key_exchange import ROOM, Device, KeyExchange
 
 BOT, ANA, EVE = "@bot:home", "@ana:home", "@eve:home"

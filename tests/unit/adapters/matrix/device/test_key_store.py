@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix.credentials import Credentials, new_store_key
-from adapters.matrix.device import store
-from adapters.matrix.wire import MatrixUnusable
+from adapters.matrix.crypto import store
+from adapters.matrix.homeserver import MatrixUnusable
 
 OURS = Credentials("https://home.example", "@bot:home.example", "DEVICE", "token", new_store_key())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.matrix.device.rooms import ABOVE_ALL, STATE_TYPES, KnownRoom
+from adapters.matrix.crypto.room_state import ABOVE_ALL, STATE_TYPES, KnownRoom
 from adapters.matrix.events import Event
 
 ROOM, ANA, BEN = "!room", "@ana:home", "@ben:home"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.device.roster import Roster
+from adapters.matrix.crypto.room_store import Roster
 from tests.fakes.key_exchange import Device, KeyExchange
 
 ROOM, ANA = "!room", "@ana:home"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix.wire import Unsettled
+from adapters.matrix.homeserver import Unsettled
 from tests.fakes.key_exchange import ROOM, Device, KeyExchange
 
 BOT, ANA, BEN = "@bot:home", "@ana:home", "@ben:home"

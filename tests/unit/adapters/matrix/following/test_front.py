@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix import patience
-from adapters.matrix.following import delivery
-from adapters.matrix.following import undecryptable as undecryptable_module
+from adapters.matrix import retry
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Unsettled
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.wire import LoggedOut, MatrixUnusable, Unsettled
-from bot.core.events import Closing, Message
+from adapters.matrix.sync import sync_handler
+from adapters.matrix.sync import undecryptable as undecryptable_module
+from bot.core.messages import Closing, Message
 from bot.core.ports import Ended, Reply
 from tests.fakes.inbox import TOOK, FakeInbox
 from tests.fakes.matrix_station import Station
@@ -27,7 +27,7 @@ BEN = "@ben:home.example"
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_S", 0.001)
     monkeypatch.setattr(undecryptable_module, "GRACE_S", 0.002)
 
 
@@ -148,7 +148,7 @@ async def test_the_token_waits_for_the_slowest_message_and_other_rooms_do_not(st
 async def test_a_slow_room_does_not_hold_back_what_others_missed(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "WAITED_FOR_S", 0.1)
+    monkeypatch.setattr(sync_handler, "WAITED_FOR_S", 0.1)
     inbox = station.inbox
     assert isinstance(inbox, Troubled)
     await stopped(station)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event, Timeline
-from adapters.matrix.following import gaps
-from adapters.matrix.following.gaps import due, missed, unseen
+from adapters.matrix.homeserver import Limited, Refused, Unsettled
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.wire import Limited, Refused, Unsettled
+from adapters.matrix.sync import catch_up
+from adapters.matrix.sync.catch_up import due, missed, unseen
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 
 HOUR_MS = 3_600_000
@@ -98,14 +98,14 @@ class Gap:
 
 
 async def test_a_limited_timeline_is_paged_back_to_the_last_event_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "PAGE_EVENTS", 2)
+    monkeypatch.setattr(catch_up, "PAGE_EVENTS", 2)
     gap = Gap(9)
     assert await gap.missed(gap.events[4].event_id) == ["5", "6", "7", "8"]
     assert gap.wire.faults.requests == ["page", "page"]
 
 
 async def test_paging_ends_at_the_room_s_beginning_and_when_enough_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "PAGE_EVENTS", 2)
+    monkeypatch.setattr(catch_up, "PAGE_EVENTS", 2)
     assert await Gap(4).missed("$gone") == ["0", "1", "2", "3"]
     gap = Gap(30)
     assert await gap.missed("$gone") == ["25", "26", "27", "28", "29"]
@@ -113,7 +113,7 @@ async def test_paging_ends_at_the_room_s_beginning_and_when_enough_was_found(mon
 
 
 async def test_paging_has_an_end_where_nobody_said_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "PAGE_EVENTS", 1)
+    monkeypatch.setattr(catch_up, "PAGE_EVENTS", 1)
     gap = Gap(50)
     for number in range(50):
         room = gap.wire.rooms[ROOM]
@@ -121,11 +121,11 @@ async def test_paging_has_an_end_where_nobody_said_anything(monkeypatch: pytest.
     gap.events = gap.wire.rooms[ROOM].events()
     timeline = Timeline(ROOM, tuple(gap.events[-2:]), limited=True, before="t48")
     await missed(gap.wire, timeline, "$gone", SETTINGS, behind=True)
-    assert gap.wire.faults.requests == ["page"] * gaps.PAGES
+    assert gap.wire.faults.requests == ["page"] * catch_up.PAGES
 
 
 async def test_a_server_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.matrix.patience.FIRST_S", 0.001)
+    monkeypatch.setattr("adapters.matrix.retry.FIRST_S", 0.001)
     gap = Gap(5)
     gap.wire.faults.fail("page", Unsettled("502"), times=3)
     gap.wire.faults.fail("page", Limited(0.001))
@@ -134,7 +134,7 @@ async def test_a_server_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("fault", ["refused", "held"])
 async def test_what_cannot_be_read_leaves_what_the_sync_told(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaps, "SOUGHT_FOR_S", 0.01)
+    monkeypatch.setattr(catch_up, "SOUGHT_FOR_S", 0.01)
     gap = Gap(5)
     if fault == "refused":
         gap.wire.faults.fail("page", Refused(403, "M_FORBIDDEN", {}))

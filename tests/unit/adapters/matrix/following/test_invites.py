@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix import patience
-from adapters.matrix.answering.bucket import Bucket
-from adapters.matrix.answering.budget import Budget
+from adapters.matrix import retry
 from adapters.matrix.events import Departure, Event, Invitation
-from adapters.matrix.following import invites as module
-from adapters.matrix.following.invites import Invites, Unwanted, judge, replacement
-from adapters.matrix.following.marks import Marks
-from adapters.matrix.following.notices import Notices
+from adapters.matrix.homeserver import Limited, Refused, Unsettled
+from adapters.matrix.outgoing.leaky_bucket import Bucket
+from adapters.matrix.outgoing.rate_limiter import Budget
 from adapters.matrix.settings import Doors, MatrixSettings
-from adapters.matrix.wire import Limited, Refused, Unsettled
+from adapters.matrix.sync import invites as module
+from adapters.matrix.sync.invites import Invites, Unwanted, judge, replacement
+from adapters.matrix.sync.notices import Notices
+from adapters.matrix.sync.sync_state import Marks
 from tests.fakes.until import rounds, until
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 
@@ -27,7 +27,7 @@ HOME = MatrixSettings(servers=Doors(allow=("home.example",)))
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_S", 0.001)
     monkeypatch.setattr(module, "AGAIN_S", (0.001, 0.002))
 
 

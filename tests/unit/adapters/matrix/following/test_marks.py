@@ -3,8 +3,8 @@
 import stat
 from pathlib import Path
 
-from adapters.matrix.following.marks import FILE, ROOMS_KEPT, Marks, Unread
-from adapters.matrix.newest import put
+from adapters.matrix.bounded_dict import put
+from adapters.matrix.sync.sync_state import FILE, ROOMS_KEPT, Marks, Unread
 
 
 async def opened(folder: Path) -> Marks:

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from adapters.matrix import patience
+from adapters.matrix import retry
 from adapters.matrix.events import News
-from adapters.matrix.following import sync
-from adapters.matrix.following.sync import Listener
-from adapters.matrix.patience import pause_s
-from adapters.matrix.wire import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.homeserver import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.retry import pause_s
+from adapters.matrix.sync import sync_loop
+from adapters.matrix.sync.sync_loop import Listener
 from tests.fakes.until import until
 from tests.fakes.wire import FakeWire
 
@@ -20,9 +20,9 @@ Heard = list[tuple[News, bool]]
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_S", 0.001)
-    monkeypatch.setattr(patience, "LONGEST_S", 0.002)
-    monkeypatch.setattr(sync, "IDLE_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_S", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_S", 0.002)
+    monkeypatch.setattr(sync_loop, "IDLE_S", 0.001)
 
 
 class Loop:
@@ -85,7 +85,7 @@ async def test_a_server_that_is_away_is_told_once_and_asked_until_it_is_back(cap
     loop.wire.faults.fail("sync", Limited(0.001))
     loop.wire.faults.fail("sync", Refused(403, "M_UNKNOWN", {}))
     loop.wire.say("hello")
-    with caplog.at_level(logging.INFO, logger=sync.__name__):
+    with caplog.at_level(logging.INFO, logger=sync_loop.__name__):
         await loop.run(lambda: until(loop.bodies))
     told = [record.message for record in caplog.records]
     assert len(told) == 2
@@ -94,7 +94,7 @@ async def test_a_server_that_is_away_is_told_once_and_asked_until_it_is_back(cap
 
 
 async def test_a_server_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "FIRST_SYNC_S", 0.01)
+    monkeypatch.setattr(sync_loop, "FIRST_SYNC_S", 0.01)
     loop = Loop()
     loop.wire.say("hello")
 
@@ -130,8 +130,8 @@ async def test_a_token_that_the_server_does_not_know_is_given_up() -> None:
 
 
 async def test_a_server_that_never_waits_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync, "POLL_S", 0.0)
-    monkeypatch.setattr(sync, "IDLE_S", 60.0)
+    monkeypatch.setattr(sync_loop, "POLL_S", 0.0)
+    monkeypatch.setattr(sync_loop, "IDLE_S", 60.0)
     loop = Loop()
     await loop.run(lambda: asyncio.sleep(0.02))
     assert loop.wire.faults.requests.count("sync") <= 2

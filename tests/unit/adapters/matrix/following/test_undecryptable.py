@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix import patience
-from adapters.matrix.answering.budget import Budget
+from adapters.matrix import retry
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.following import undecryptable as module
-from adapters.matrix.following.marks import Marks, Unread
-from adapters.matrix.following.notices import Notices
-from adapters.matrix.following.undecryptable import Standing, Undecryptable, should_tell
+from adapters.matrix.homeserver import Refused, Unsettled
+from adapters.matrix.outgoing.rate_limiter import Budget
 from adapters.matrix.settings import Doors, MatrixSettings
-from adapters.matrix.wire import Refused, Unsettled
+from adapters.matrix.sync import undecryptable as module
+from adapters.matrix.sync.notices import Notices
+from adapters.matrix.sync.sync_state import Marks, Unread
+from adapters.matrix.sync.undecryptable import Standing, Undecryptable, should_tell
 from tests.fakes.until import until
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 from tests.fakes.wire_rooms import text
@@ -26,7 +26,7 @@ BOB = "@bob:home.example"
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "FIRST_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_S", 0.001)
     monkeypatch.setattr(module, "GRACE_S", 0.002)
 
 

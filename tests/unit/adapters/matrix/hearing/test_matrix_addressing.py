@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.matrix.hearing.addressing import Seen, Unheard, judge
+from adapters.matrix.incoming.addressing import Seen, Unheard, judge
 from adapters.matrix.settings import MatrixSettings
 
 ANA, ROOM = "@ana:home.example", "!kitchen:home.example"

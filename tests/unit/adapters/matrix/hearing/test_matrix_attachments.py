@@ -7,9 +7,9 @@ import pytest
 from nio.crypto.attachments import encrypt_attachment
 
 from adapters.matrix.events import Event
-from adapters.matrix.hearing.attachments import File, caption_of, fetch, file_name, file_of, is_bare, put_down
-from adapters.matrix.wire import Refused, Unsettled
-from bot.core.events import NOT_FETCHED, TOO_LARGE, Attachment
+from adapters.matrix.homeserver import Refused, Unsettled
+from adapters.matrix.incoming.attachments import File, caption_of, fetch, file_name, file_of, is_bare, put_down
+from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
 from tests.fakes.wire import FakeWire
 
 URI = "mxc://home.example/abc"

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event
-from adapters.matrix.hearing.context import PUT_DOWN_AMONG, Context
-from adapters.matrix.hearing.past import PAGES, Past
-from adapters.matrix.hearing.people import Names
-from adapters.matrix.hearing.pills import Us
+from adapters.matrix.homeserver import Refused, Unsettled
+from adapters.matrix.incoming.context import PUT_DOWN_AMONG, Context
+from adapters.matrix.incoming.display_names import Names
+from adapters.matrix.incoming.pills import Us
+from adapters.matrix.incoming.room_history import PAGES, Past
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.wire import Refused, Unsettled
-from bot.core.events import NOT_FETCHED, Attachment, Said
+from bot.core.messages import NOT_FETCHED, Attachment, Said
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 
 BEN = "@ben:home.example"

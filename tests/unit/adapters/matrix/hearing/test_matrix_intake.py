@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix import patience
-from adapters.matrix.hearing import ours
-from adapters.matrix.wire import LoggedOut, Refused, Unsettled
+from adapters.matrix import retry
+from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled
+from adapters.matrix.incoming import own_messages
 from tests.fakes.intake_scene import BEN, CHAT, EVE, in_thread, replying, scene
 from tests.fakes.wire import ME, ROOM
 
@@ -87,7 +87,7 @@ async def test_a_thread_is_looked_at_once_and_becomes_ours_when_we_write_in_it()
 
 
 async def test_while_the_homeserver_does_not_say_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "pause_s", lambda failures, error: 0.0)
+    monkeypatch.setattr(retry, "pause_s", lambda failures, error: 0.0)
     async with scene() as it:
         answer = it.wire.say("The key is here.", ME)
         it.wire.faults.fail("event", Unsettled(), times=3)
@@ -96,7 +96,7 @@ async def test_while_the_homeserver_does_not_say_it_is_asked_again(monkeypatch: 
 
 
 async def test_a_homeserver_that_never_says_holds_nothing_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours, "ASKED_FOR_S", 0.02)
+    monkeypatch.setattr(own_messages, "ASKED_FOR_S", 0.02)
     async with scene() as it:
         it.wire.faults.always("event", Unsettled())
         await it.hear("where?", **replying(it.wire.say("Here.", ME)))
@@ -168,7 +168,7 @@ async def test_a_message_edited_into_a_question_is_taken_once() -> None:
 
 
 async def test_a_message_edited_long_after_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.matrix.hearing.intake.ADDRESSED_LATER_S", 0)
+    monkeypatch.setattr("adapters.matrix.incoming.message_handler.ADDRESSED_LATER_S", 0)
     async with scene() as it:
         said = await it.hear("where is the key?")
         await it.edit(said, "Hearth: where is the key?")

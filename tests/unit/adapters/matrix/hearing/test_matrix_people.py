@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.matrix.events import Room
-from adapters.matrix.hearing.people import NAME_CHARACTERS, Names
+from adapters.matrix.incoming.display_names import NAME_CHARACTERS, Names
 
 ANA = "@ana:home.example"
 

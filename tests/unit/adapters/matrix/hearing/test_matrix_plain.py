@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.hearing.pills import Us, means
-from adapters.matrix.hearing.plain import plain, written
+from adapters.matrix.incoming.pills import Us, means
+from adapters.matrix.incoming.plain_text import plain, written
 
 US = Us("@hearth:home.example", "Hearth")
 NAMES = {"@ana:home.example": "Ana", "@ben:home.example": "Ben [x]"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event
-from adapters.matrix.hearing.reactions import wish_of
+from adapters.matrix.incoming.reactions import wish_of
 from tests.fakes.intake_scene import BEN, CHAT, EVE, Scene, in_thread, replying, scene
 from tests.fakes.wire import ALICE, ME, ROOM
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event, Room
-from adapters.matrix.hearing.context import Enclosed
-from adapters.matrix.hearing.translate import Place, is_admin, question_of, seen, text_of, us_in
+from adapters.matrix.incoming.context import Enclosed
+from adapters.matrix.incoming.translate import Place, is_admin, question_of, seen, text_of, us_in
 from adapters.matrix.settings import MatrixSettings
-from bot.core.events import Message
+from bot.core.messages import Message
 
 HEARTH, ANA, EVE, ROOM = "@hearth:home.example", "@ana:home.example", "@eve:far.example", "!kitchen:home.example"
 KITCHEN = Room(ROOM, members=5, names={ANA: "Ana", HEARTH: "Hearth"})

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.server.discovery import Ask, Place, discover, is_plain
-from adapters.matrix.wire import Limited, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.api.discovery import Ask, Place, discover, is_plain
+from adapters.matrix.homeserver import Limited, MatrixUnusable, Refused, Unsettled
 
 VERSIONS = {"versions": ["v1.11"]}
 LOST = Unsettled("the homeserver was not reached: ClientConnectorError")

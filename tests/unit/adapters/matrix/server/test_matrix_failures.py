@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.matrix.server.failures import REASONS, answering, sentence, unusable
-from adapters.matrix.wire import LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.api.failures import REASONS, answering, sentence, unusable
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Refused, Unsettled
 from bot.core.errors import ReplyFailed
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.server.http import LONGEST_WAIT_S, WAIT_S, failure, path
-from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.api.http import LONGEST_WAIT_S, WAIT_S, failure, path
+from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520])

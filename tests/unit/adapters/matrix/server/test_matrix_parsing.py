@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.matrix.api import parsing
 from adapters.matrix.events import Invitation, ToDevice
-from adapters.matrix.server import parsing
 
 RAW = {
     "event_id": "$1",

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from adapters.matrix.account.signing import KeyPair
-from adapters.matrix.verifying.steps import Place
-from adapters.matrix.verifying.verification import CODES, Answer, Ours, Verification
+from adapters.matrix.verification.messages import Place
+from adapters.matrix.verification.sas import CODES, Answer, Ours, Verification
 from tests.fakes.asking_side import ADA, DEVICE, START, AskingSide
 
 BOT, BOT_DEVICE, TRANSACTION = "@hearth:home", "HEARTHDEV", "t1"

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from adapters.matrix.account.cross_signing import Standing
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.own_keys import OwnKeys
+from adapters.matrix.account.identity_service import OwnKeys
 from adapters.matrix.events import Event, Json, ToDevice
-from adapters.matrix.verifying import post as verification_post
-from adapters.matrix.verifying.desk import STEPS_WAITING, VerificationDesk
-from adapters.matrix.verifying.verifications import OPEN, OPEN_EACH, OVER_KEPT
-from adapters.matrix.wire import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.verification import sender as verification_post
+from adapters.matrix.verification.registry import OPEN, OPEN_EACH, OVER_KEPT
+from adapters.matrix.verification.service import STEPS_WAITING, VerificationDesk
 from tests.fakes.asking_side import ADA, DEVICE, START, AskingSide
 from tests.fakes.key_server import DeviceKeys
 from tests.fakes.wire import FakeWire

@@ -1,0 +1,1 @@
+"""Delivery of replies on any platform: live edits, splitting, rate limits, citations."""

@@ -1,0 +1,38 @@
+"""Shows what an answer rests on: one line for each source."""
+
+from collections.abc import Callable, Sequence
+
+from bot.core.messages import Source
+from knowledge.passages import Place
+
+TITLE_CHARACTERS = 120
+
+Escape = Callable[[str], str]
+
+
+def footer(note: str, sources: Sequence[Source], mark: str = "", escape: Escape = str) -> str:
+    """The note and the sources of an answer, each line behind a `mark` of the platform; empty without either.
+
+    `escape` keeps what documents are called from being read as the platform's own signs.
+    """
+    noted = [" ".join(note.split())] if note.strip() else []
+    return "\n".join(mark + each for each in [*noted, *(line(source, escape) for source in sources)])
+
+
+def line(source: Source, escape: Escape = str) -> str:
+    """A source's number, title, place and collection."""
+    where = [_shortened(source.title or source.document), *_place(source.place)]
+    collection = f" ({escape(_shortened(source.collection))})" if source.collection else ""
+    return f"[{source.number}] {' › '.join(map(escape, where))}{collection}"
+
+
+def _place(place: Place) -> list[str]:
+    parts = [_shortened(place.heading[-1])] if place.heading else []
+    if place.page is not None:
+        parts.append(f"p. {place.page}")
+    return parts
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"

@@ -1,0 +1,1 @@
+"""Slash commands, the message menu and button presses."""

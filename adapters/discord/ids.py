@@ -1,0 +1,40 @@
+"""The names by which the core knows Discord's channels, people and roles."""
+
+from collections.abc import Iterable
+
+from bot.core.messages import Audience, ConversationId
+
+PLATFORM = "discord"
+
+
+def conversation_id(channel_id: int) -> ConversationId:
+    """The conversation of a channel, a thread or a direct message channel."""
+    return ConversationId(f"{PLATFORM}:{channel_id}")
+
+
+def private_conversation_id(channel_id: int, user_id: int) -> ConversationId:
+    """The conversation of one person's private answers in a channel."""
+    return ConversationId(f"{PLATFORM}:{channel_id}#private:{user_id}")
+
+
+def person_id(user_id: int) -> str:
+    """A person's id in the core."""
+    return f"{PLATFORM}:{user_id}"
+
+
+def room_audience(channel_id: int, parent_id: int | None, guild_id: int) -> Audience:
+    """Everybody who reads a channel or thread; a thread is also read by whoever reads its channel."""
+    names = {conversation_id(channel_id), f"{PLATFORM}:guild:{guild_id}"}
+    if parent_id is not None:
+        names.add(conversation_id(parent_id))
+    return Audience(frozenset(names))
+
+
+def private_audience(
+    conversation: ConversationId, user_id: int, role_ids: Iterable[int], guild_ids: Iterable[int]
+) -> Audience:
+    """One person, with their roles and servers as they are now."""
+    names = {str(conversation), f"{PLATFORM}:user:{user_id}"}
+    names.update(f"{PLATFORM}:role:{role}" for role in role_ids)
+    names.update(f"{PLATFORM}:guild:{guild}" for guild in guild_ids)
+    return Audience(frozenset(names), private=True)

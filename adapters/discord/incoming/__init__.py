@@ -1,0 +1,1 @@
+"""Messages from Discord, as questions for the core."""

@@ -1,0 +1,1 @@
+"""Replies on Discord: transports, layout, buttons, rate limits."""

@@ -1,0 +1,105 @@
+"""What an interaction allows: it is acknowledged in time, and its token is good for a while."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import discord
+
+from adapters.discord.failures import LOST
+from adapters.discord.limits import ALREADY_ACKNOWLEDGED, INTERACTION_LASTS_S
+from adapters.discord.outgoing.views import LOCALE
+
+log = logging.getLogger(__name__)
+
+Interaction = discord.Interaction[discord.Client]
+
+SPARED_S = 20.0
+"""The token is not used in its last seconds: a request may be on its way that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an interaction allows: answers with its token for a while. `original_id` is the message that is waiting for
+    the answer, 0 when Discord would not have it; `private` says that only the person sees it.
+    """
+
+    interaction_id: int
+    application_id: int
+    token: str = field(repr=False)
+    channel_id: int
+    user_id: int
+    guild_id: int | None = None
+    original_id: int = 0
+    private: bool = False
+    locale: str = ""
+
+    def platform_data(self) -> dict[str, str]:
+        """What a message keeps, so that its answer finds here again after a restart."""
+        return {
+            "interaction": str(self.interaction_id),
+            "application": str(self.application_id),
+            "token": self.token,
+            "channel": str(self.channel_id),
+            "user": str(self.user_id),
+            "guild": str(self.guild_id or ""),
+            "original": str(self.original_id),
+            "private": "yes" if self.private else "",
+            LOCALE: self.locale,
+        }
+
+    @classmethod
+    def of(cls, data: Mapping[str, str]) -> Self | None:
+        """The grant that a message came with; None when it was no interaction."""
+        if "interaction" not in data:
+            return None
+        return cls(
+            interaction_id=int(data["interaction"]),
+            application_id=int(data["application"]),
+            token=data["token"],
+            channel_id=int(data["channel"]),
+            user_id=int(data["user"]),
+            guild_id=int(data["guild"]) if data["guild"] else None,
+            original_id=int(data["original"]),
+            private=bool(data["private"]),
+            locale=data[LOCALE],
+        )
+
+    def is_good(self, spared_s: float = SPARED_S) -> bool:
+        """Whether the token can be used, and can so for `spared_s` from now."""
+        age = discord.utils.utcnow() - discord.utils.snowflake_time(self.interaction_id)
+        return bool(self.original_id) and age.total_seconds() < INTERACTION_LASTS_S - spared_s
+
+
+async def accept(interaction: Interaction, ephemeral: bool) -> Grant:
+    """Acknowledge an interaction, which Discord waits 3 seconds for, and what may be done with it then."""
+    original = 0
+    try:
+        response = await interaction.response.defer(ephemeral=ephemeral, thinking=True)
+        original = (response.message_id if response else None) or 0
+    except discord.HTTPException as error:
+        log.warning("Interaction %d was not acknowledged: %s", interaction.id, error.text or error.status)
+        if error.code == ALREADY_ACKNOWLEDGED:
+            original = await _acknowledged(interaction)
+    except LOST as error:
+        log.warning("Interaction %d was not acknowledged: %s", interaction.id, type(error).__name__)
+    return Grant(
+        interaction_id=interaction.id,
+        application_id=interaction.application_id,
+        token=interaction.token,
+        channel_id=interaction.channel_id or 0,
+        user_id=interaction.user.id,
+        guild_id=interaction.guild_id,
+        original_id=original,
+        private=ephemeral,
+        locale=str(interaction.locale),
+    )
+
+
+async def _acknowledged(interaction: Interaction) -> int:
+    """The message that somebody else's acknowledgement opened; 0 when there is none."""
+    try:
+        return (await interaction.original_response()).id
+    except (discord.HTTPException, discord.ClientException, *LOST):
+        return 0

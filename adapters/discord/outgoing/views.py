@@ -1,0 +1,102 @@
+"""The buttons under an answer: what they are called, and what their ids say after a restart."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import discord
+
+from adapters.discord.localization import language_of
+from adapters.discord.outgoing.channel_transport import Views
+from adapters.discord.reply_transport import Buttons
+from bot.core.messages import ConversationId, Message
+from bot.core.texts import Language, say
+
+Action = Literal["stop", "again", "sources"]
+SHOWN: dict[Buttons, tuple[Action, ...]] = {"none": (), "running": ("stop",), "ended": ("again", "sources")}
+SIGNS: dict[Action, str] = {"stop": "⏹️", "again": "🔁", "sources": "📚"}
+
+ID = re.compile(
+    r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<place>\d{1,20})(?P<private>p?)"
+    r"(?::(?P<about>\d{1,20}))?"
+)
+LOCALE = "locale"
+"""Where a message's platform data keep the locale that its buttons are labelled in."""
+
+ABOUT = "about"
+"""Where they keep the id of the message that a person pointed at, which asks instead of a text of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """What a button is for: the answer to `event_id`, which `asker_id` asked for in `conversation`; `about` is the
+    message that they pointed at.
+    """
+
+    action: Action
+    event_id: str
+    asker_id: int
+    place_id: int
+    private: bool
+    about: str = ""
+
+    @property
+    def message_id(self) -> int:
+        """The message that asks."""
+        return int(self.about or self.event_id)
+
+    @property
+    def conversation(self) -> ConversationId:
+        """The conversation of the answer."""
+        private = f"#private:{self.asker_id}" if self.private else ""
+        return ConversationId(f"discord:{self.place_id}{private}")
+
+    @property
+    def custom_id(self) -> str:
+        """All of it, as the id of a button."""
+        private = "p" if self.private else ""
+        about = f":{self.about}" if self.about else ""
+        return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.place_id}{private}{about}"
+
+    @classmethod
+    def read(cls, custom_id: str) -> Self | None:
+        """What a button's id says; None when it is not one of ours."""
+        found = ID.fullmatch(custom_id)
+        if found is None:
+            return None
+        action: Action = found["action"]  # type: ignore[assignment]
+        about = found["about"] or ""
+        return cls(action, found["event"], int(found["asker"]), int(found["place"]), bool(found["private"]), about)
+
+
+def views_of(message: Message) -> Views:
+    """Makes the buttons under the answer to a message; built from the message alone."""
+    place, _, private = message.conversation.removeprefix("discord:").partition("#")
+    asker = int(message.author.id.removeprefix("discord:"))
+    language, about = language_of(message.platform_data.get(LOCALE)), message.platform_data.get(ABOUT, "")
+
+    def view(buttons: Buttons) -> discord.ui.View:
+        shown = SHOWN[buttons]
+        presses = [Press(action, message.event_id, asker, int(place), bool(private), about) for action in shown]
+        return _view(presses, language)
+
+    return view
+
+
+def _view(presses: list[Press], language: Language) -> discord.ui.View:
+    """An empty view, too, is worth sending: it takes away the buttons that were there."""
+    view = discord.ui.View(timeout=None)
+    for press in presses:
+        view.add_item(_button(press, language))
+    # Presses are told by their ids, also after a restart: the library need not keep each view of each message.
+    view.stop()
+    return view
+
+
+def _button(press: Press, language: Language) -> discord.ui.Button[discord.ui.View]:
+    labels = {
+        "stop": say("button_stop", language),
+        "again": say("button_again", language),
+        "sources": say("button_sources", language),
+    }
+    return discord.ui.Button(label=labels[press.action], emoji=SIGNS[press.action], custom_id=press.custom_id)

@@ -1,0 +1,97 @@
+"""Finds the homeserver of an account: by its address, or by the name of the server (`.well-known`)."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yarl import URL
+
+from adapters.matrix.api.http import Http
+from adapters.matrix.homeserver import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
+
+TIMEOUT_S = 15.0
+WELL_KNOWN = "/.well-known/matrix/client"
+VERSIONS = "/_matrix/client/versions"
+SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+"""A host name or address with an optional port (specification, appendix "Server Name")."""
+MXID = re.compile(r"@[!-9;-~]{1,200}:(?P<server>.+)")
+
+Ask = Callable[[str, str], Awaitable[dict[str, Any]]]
+"""Gives the JSON object at a path of a server, or raises the port's errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A homeserver's address, and the account that was named with it (empty: only the server was)."""
+
+    homeserver: str
+    user_id: str = ""
+
+
+async def ask(homeserver: str, path: str) -> dict[str, Any]:
+    """The JSON object at a path of a server. Raises the port's errors."""
+    http = Http(homeserver, timeout_s=TIMEOUT_S)
+    try:
+        return await http.ask("GET", path)
+    finally:
+        await http.close()
+
+
+async def discover(named: str, ask: Ask = ask) -> Place:
+    """The homeserver of `@user:server`, `server` or an address with `https://`. Raises MatrixUnusable."""
+    named = named.strip()
+    if named.startswith(("http://", "https://")):
+        return Place(await _checked(_address(named), ask))
+    found = MXID.fullmatch(named)
+    server = found["server"] if found else named
+    if not SERVER_NAME.fullmatch(server):
+        raise MatrixUnusable(
+            f"“{named}” names no homeserver. Give the account (@name:example.org), or the homeserver's address"
+            " (https://matrix.example.org)."
+        )
+    told = await _well_known(server, ask)
+    return Place(await _checked(told or f"https://{server}", ask), named if found else "")
+
+
+def is_plain(homeserver: str) -> bool:
+    """Whether what is sent to a homeserver can be read on the way."""
+    address = URL(homeserver)
+    return address.scheme == "http" and address.host not in ("localhost", "127.0.0.1", "::1")
+
+
+def _address(text: str) -> str:
+    try:
+        address = URL(text)
+    except ValueError:
+        address = URL()
+    if address.scheme not in ("http", "https") or not address.host:
+        raise MatrixUnusable(f"“{text}” is no address of a homeserver.")
+    return str(address.origin()) + address.path.rstrip("/")
+
+
+async def _well_known(server: str, ask: Ask) -> str:
+    """The address that a server names for itself; empty when it names none (specification, "Server discovery")."""
+    try:
+        told = await ask(f"https://{server}", WELL_KNOWN)
+    except (Unsettled, Refused, LoggedOut):
+        return ""
+    homeserver = told.get("m.homeserver")
+    address = homeserver.get("base_url") if isinstance(homeserver, Mapping) else None
+    if not isinstance(address, str):
+        raise MatrixUnusable(f"https://{server}{WELL_KNOWN} names no homeserver. Give its address (https://...).")
+    return _address(address)
+
+
+async def _checked(homeserver: str, ask: Ask) -> str:
+    try:
+        told = await ask(homeserver, VERSIONS)
+    except Limited as error:
+        raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
+    except (Unsettled, Refused, LoggedOut) as error:
+        raise MatrixUnusable(
+            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up."
+        ) from error
+    if not isinstance(told.get("versions"), list):
+        raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")
+    return homeserver

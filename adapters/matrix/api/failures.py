@@ -1,0 +1,61 @@
+"""Says in sentences why a homeserver refuses, for the log and for the admin."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Refused
+from bot.core.errors import ReplyFailed
+
+UNKNOWN_ROOM = "HEARTH_UNKNOWN_ROOM"
+REASONS = {
+    UNKNOWN_ROOM: "The homeserver has not told of this room, so whether it is encrypted is not known.",
+    "HEARTH_NO_ADDRESS": "This is no address of a file in the media store.",
+    "M_FORBIDDEN": "Hearth may not do this in the room: it was removed or banned, or its power level does not suffice.",
+    "M_GUEST_ACCESS_FORBIDDEN": "Guests may not do this; Hearth needs an account.",
+    "M_INCOMPATIBLE_ROOM_VERSION": "The homeserver does not know the version of this room.",
+    "M_LIMIT_EXCEEDED": "The homeserver asks to wait; an admin of it can lift the limit for Hearth's account.",
+    "M_NOT_FOUND": "The room or the message does not exist any more, or Hearth may not see it.",
+    "M_RESOURCE_LIMIT_EXCEEDED": "The homeserver has reached a limit on its accounts or its space.",
+    "M_TOO_LARGE": "The message or the file is larger than the homeserver takes.",
+    "M_UNSUPPORTED_ROOM_VERSION": "The homeserver does not know the version of this room.",
+    "M_USER_DEACTIVATED": "Hearth's account is deactivated.",
+    "M_USER_LOCKED": "Hearth's account is locked by an admin of the homeserver.",
+    "M_USER_SUSPENDED": "Hearth's account is suspended by an admin of the homeserver.",
+}
+"""What error codes mean (client-server API, "Standard error response")."""
+
+GONE = frozenset({"M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"})
+"""Codes that concern the account, not one request."""
+
+
+def sentence(error: Refused) -> str:
+    """Why the homeserver refuses, for the log."""
+    code = error.code if error.code.replace("_", "").replace(".", "").isalnum() else ""
+    return REASONS.get(code, f"The homeserver refused with status {error.status}, {code[:60] or 'no code'}.")
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raises ReplyFailed for what the homeserver refuses for good."""
+    try:
+        yield
+    except Refused as error:
+        raise ReplyFailed(sentence(error)) from error
+
+
+def unusable(error: Exception) -> Exception:
+    """The error as a sentence for the admin where it is one of those that only an admin can mend."""
+    if isinstance(error, LoggedOut) and error.soft:
+        return MatrixUnusable(
+            "The homeserver asks Hearth to log in again (soft logout): its access token has run out. Run `hearth matrix"
+            " login --again`; the device and its keys stay."
+        )
+    if isinstance(error, LoggedOut):
+        return MatrixUnusable(
+            "The homeserver does not know Hearth's access token any more: the device was logged out. Run"
+            " `hearth matrix login --again`: it makes a new device, which keeps the account's identity. What was sent"
+            " to the old device alone stays unreadable."
+        )
+    if isinstance(error, Refused) and error.code in GONE:
+        return MatrixUnusable(f"{sentence(error)} Ask an admin of the homeserver.")
+    return error

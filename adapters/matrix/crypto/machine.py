@@ -1,0 +1,216 @@
+"""nio's encryption machine, held to what is safe when everything it is handed may be hostile."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache
+from nio.crypto import InboundGroupSession, OutboundSession  # type: ignore[import-untyped]
+from nio.events import OlmEvent  # type: ignore[import-untyped]
+
+from adapters.matrix.api.parsing import mapping, parsed, text
+from adapters.matrix.crypto.database import KeyStore
+from adapters.matrix.crypto.own_device import MEGOLM, OLM, OwnDevice
+from adapters.matrix.events import Json, ToDevice
+
+ROOMLESS = 1000
+"""Keys kept for rooms that we are not in: they may come before the room does, and anybody can send them."""
+STRANGERS = 200
+"""Olm sessions kept with devices we do not know: anybody who has our user's name can open them."""
+SESSIONS = 5
+"""Olm sessions kept with one device: the newest; the other side uses one of them."""
+HOSTILE = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, RecursionError)
+"""What nio and vodozemac raise over what others wrote: all of vodozemac's errors are ValueErrors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message of a room, decrypted."""
+
+    type: str
+    content: Json
+
+
+class Machine(OwnDevice):
+    """The keys of our device, and what is done with them. Never raises over a message of somebody else's."""
+
+    def __init__(self, user_id: str, device_id: str, store: KeyStore) -> None:
+        super().__init__(user_id, device_id, store)
+        self.knows_room: Callable[[str], bool] = lambda _: True
+        self._roomless: deque[InboundGroupSession] = deque()
+        # By their ids alone: who sent an event need not say by which device (specification 1.3).
+        self._rooms_sessions = {session.id: session for session in self.inbound_group_store}
+        # Which event a session's message number belongs to: a server could show one message twice.
+        self._numbers: LRUCache[tuple[str, int], str] = LRUCache(50_000)
+        self._strangers: deque[str] = deque(
+            sender_key
+            for sender_key, sessions in self.session_store.items()
+            if sessions and not self._owner(sender_key)
+        )
+
+    def open_to_device(self, message: ToDevice) -> ToDevice | None:
+        """What an encrypted to-device message says, None where nothing can be made of it.
+
+        Keys of rooms are kept; of them only the names come back.
+        """
+        sender_key = message.content.get("sender_key")
+        if message.content.get("algorithm") != OLM or not isinstance(sender_key, str):
+            return None
+        try:
+            return self._open_olm(message.sender, sender_key, message.content)
+        except HOSTILE:
+            # Also raised at a key that we no longer have: then a new session is due.
+            self._mark_device_for_unwedging(message.sender, sender_key)
+            return None
+        finally:
+            self._bound(message.sender, sender_key)
+
+    def open_in_room(self, room_id: str, sender: str, event_id: str, content: Json) -> Opened | None:
+        """What an encrypted event of a room says, None where its key is missing or it is not what it seems."""
+        session = self._rooms_sessions.get(text(content.get("session_id")))
+        if session is None or session.room_id != room_id or content.get("algorithm") != MEGOLM:
+            return None
+        try:
+            plain, number = session.decrypt(text(content.get("ciphertext")))
+            payload = mapping(parsed(plain))
+        except HOSTILE:
+            return None
+        kind, inner = payload.get("type"), payload.get("content")
+        if payload.get("room_id") != room_id or not isinstance(kind, str) or not isinstance(inner, dict):
+            return None
+        if not self._is_from(sender, session) or self._numbers.setdefault((session.id, number), event_id) != event_id:
+            return None
+        if "m.relates_to" in content and "m.relates_to" not in inner:
+            inner["m.relates_to"] = content["m.relates_to"]
+        return Opened(kind, inner)
+
+    def seal(self, room_id: str, kind: str, content: Json) -> dict[str, Any]:
+        """The content of an `m.room.encrypted` that says this, in the room's shared session."""
+        session = self.outbound_group_sessions[room_id]
+        # Not by nio, whose JSON writes six bytes for each letter outside of ASCII. Half a surrogate pair is no text.
+        payload = json.dumps({"type": kind, "content": dict(content), "room_id": room_id}, ensure_ascii=False)
+        return {
+            "algorithm": MEGOLM,
+            "ciphertext": session.encrypt(payload.encode(errors="replace").decode()),
+            "device_id": self.device_id,
+            "sender_key": self.sender_key,
+            "session_id": session.id,
+        }
+
+    def room_key(self, room_id: str) -> Json:
+        """The key of the room's shared session, from the next message on."""
+        session = self.outbound_group_sessions[room_id]
+        named = {"algorithm": MEGOLM, "room_id": room_id, "session_id": session.id}
+        return {**named, "session_key": session.session_key}
+
+    def seal_to_device(self, user_id: str, device_id: str, kind: str, content: Json) -> Json | None:
+        """The content of an `m.room.encrypted` for one device; None where there is no session with it."""
+        device = self.device_store[user_id][device_id]
+        session = self.session_store.get(device.curve25519)
+        if session is None:
+            return None
+        sealed: Json = self._olm_encrypt(session, device, kind, content)
+        return sealed
+
+    def knows(self, session_id: str) -> bool:
+        """Whether the key of a room's session has come."""
+        return session_id in self._rooms_sessions
+
+    def create_session(self, one_time_key: str, curve_key: str) -> OutboundSession:
+        """Begin a session with a device. Raises ValueError where these are no keys.
+
+        As nio does, but the account, which this does not change, is not written for each.
+        """
+        session = OutboundSession(self.account, curve_key, one_time_key)
+        self.session_store.add(curve_key, session)
+        self.save_session(curve_key, session)
+        return session
+
+    def create_group_session(
+        self, sender_key: str, sender_fp_key: str, room_id: str, session_id: str, session_key: str
+    ) -> None:
+        """Keep the key of a room's session. Raises ValueError where it is no such key.
+
+        One that is known stays, unless its owner gives an earlier state of it: whoever has a key can pass it on, and
+        would make what came before unreadable.
+        """
+        session = InboundGroupSession(session_key, sender_fp_key, sender_key, room_id)
+        if session.id != session_id:
+            raise ValueError("the session has another id")
+        known = self._rooms_sessions.get(session_id)
+        if known is not None and (
+            (known.sender_key, known.room_id) != (sender_key, room_id)
+            or known.first_known_index <= session.first_known_index
+        ):
+            return
+        self._rooms_sessions[session_id] = session
+        self.save_inbound_group_session(session)
+        if not self.knows_room(room_id):
+            self._roomless.append(session)
+        if len(self._roomless) > ROOMLESS:
+            self._drop_key(self._roomless.popleft())
+
+    def _open_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
+        ours = mapping(mapping(content.get("ciphertext")).get(self.sender_key))
+        event = OlmEvent({}, sender, sender_key, {self.sender_key: ours})
+        opened = self.decrypt_event(event) if ours else None
+        return opened if isinstance(opened, ToDevice) else None
+
+    def _handle_olm_event(self, sender: str, sender_key: str, payload: dict[str, Any]) -> Any:
+        kind, content = payload["type"], payload["content"]
+        if kind == "m.room_key":
+            # Not by nio: it refuses the ids of rooms of version 12, which name no server.
+            names = ("algorithm", "room_id", "session_id")
+            room = {name: content[name] for name in names}
+            if room["algorithm"] != MEGOLM or not all(isinstance(value, str) for value in room.values()):
+                return None
+            self.create_group_session(
+                sender_key, payload["keys"]["ed25519"], room["room_id"], room["session_id"], content["session_key"]
+            )
+            return ToDevice(sender, kind, room, encrypted=True)
+        # Keys that were forwarded are nobody's word but the forwarder's.
+        return None if kind in {"m.dummy", "m.forwarded_room_key"} else ToDevice(sender, kind, content, encrypted=True)
+
+    def _is_from(self, sender: str, session: InboundGroupSession) -> bool:
+        """Whether the session can be the sender's: another known user's device has not made it."""
+        if sender == self.user_id and session.sender_key == self.sender_key:
+            return True
+        device = self.device_store.device_from_sender_key(sender, session.sender_key)
+        if device is not None:
+            return bool(device.ed25519 == session.ed25519)
+        return session.sender_key != self.sender_key and self._owner(session.sender_key) in {"", sender}
+
+    def _owner(self, sender_key: str) -> str:
+        """The user whose device has this Curve25519 key, empty where that is not known."""
+        for device in self.device_store:
+            if device.curve25519 == sender_key:
+                return str(device.user_id)
+        return ""
+
+    def _bound(self, sender: str, sender_key: str) -> None:
+        """Keep what anybody can add to within bounds."""
+        sessions = self.session_store[sender_key]
+        while len(sessions) > SESSIONS:
+            self.store.forget_session(sessions.pop().id)
+        if not sessions:
+            # nio makes an entry by looking for one.
+            self.session_store._entries.pop(sender_key, None)
+        elif sender_key not in self._strangers and not self._owner(sender_key):
+            self._strangers.append(sender_key)
+        if len(self._strangers) > STRANGERS:
+            self._drop_stranger(self._strangers.popleft())
+        if not self.device_store[sender]:
+            self.device_store._entries.pop(sender, None)
+
+    def _drop_key(self, session: InboundGroupSession) -> None:
+        if not self.knows_room(session.room_id):
+            self._rooms_sessions.pop(session.id, None)
+            self.store.forget_key(session.id)
+
+    def _drop_stranger(self, sender_key: str) -> None:
+        if self._owner(sender_key):
+            return
+        for session in self.session_store._entries.pop(sender_key, []):
+            self.store.forget_session(session.id)

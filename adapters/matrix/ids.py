@@ -1,0 +1,31 @@
+"""The names by which the core knows Matrix's rooms, threads and people."""
+
+from bot.core.messages import Audience, ConversationId
+
+PLATFORM = "matrix"
+
+
+def conversation_id(room_id: str, thread_root: str = "") -> ConversationId:
+    """The conversation of a room, or of a thread in it."""
+    return ConversationId(f"{PLATFORM}:{room_id}#{thread_root}" if thread_root else f"{PLATFORM}:{room_id}")
+
+
+def person_id(user_id: str) -> str:
+    """A person's id in the core."""
+    return f"{PLATFORM}:{user_id}"
+
+
+def room_audience(room_id: str) -> Audience:
+    """Everybody who reads a room, its threads too."""
+    return Audience(frozenset({str(conversation_id(room_id))}))
+
+
+def private_audience(room_id: str, user_id: str) -> Audience:
+    """One person in a direct chat."""
+    names = {str(conversation_id(room_id)), f"{PLATFORM}:user:{user_id}", f"{PLATFORM}:server:{server_of(user_id)}"}
+    return Audience(frozenset(names), private=True)
+
+
+def server_of(user_id: str) -> str:
+    """The server of a user's account."""
+    return user_id.partition(":")[2]

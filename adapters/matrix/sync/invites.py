@@ -1,0 +1,235 @@
+"""Joins the rooms that Hearth is let into, follows them when they are replaced, and leaves those it is alone in."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+
+from adapters.matrix.background_tasks import Background
+from adapters.matrix.bounded_dict import put
+from adapters.matrix.events import Departure, Event, Invitation
+from adapters.matrix.homeserver import Refused, Unsettled, Wire
+from adapters.matrix.ids import server_of
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.retry import patiently, pause_s
+from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.notices import Notices
+from adapters.matrix.sync.sync_state import Marks
+from bot.core.texts import Language, say
+
+log = logging.getLogger(__name__)
+
+AGAIN_S = (5.0, 15.0, 60.0, 300.0, 900.0)
+"""Pauses between tries to join, the last one again and again: a server elsewhere may be away for a night."""
+
+TRIES = 60
+INVITATIONS_KEPT = 100
+REPLACED_KEPT = 1000
+DECLINED_AT_ONCE = 200
+"""Further invitations stand unanswered; that hurts nobody, and a storm of them costs us nothing."""
+
+LEAVE_TRIES = 5
+GREETED_AFTER_S = 2.0
+"""In an encrypted room: what comes before a client has our keys, Element (matrix-js-sdk) drops for good."""
+ROOM_ID_CHARACTERS = 255
+
+
+class Unwanted(StrEnum):
+    """Why an invitation is declined."""
+
+    PERSON = "who invites is not let in"
+    ROOM = "the room is not let in"
+    DIRECT = "direct messages are switched off"
+
+
+def judge(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[str, str]) -> Unwanted | None:
+    """Why an invitation is declined; None when it is to be followed. `replaced` are the rooms that ours have become:
+    whoever lets us into such a room, we are in it already. Pure.
+    """
+    if invitation.room_id in replaced:
+        return None
+    if not settings.answers(invitation.inviter):
+        return Unwanted.PERSON
+    if invitation.direct and not settings.direct_messages:
+        return Unwanted.DIRECT
+    return None if settings.lets_in_room(invitation.room_id, invitation.direct) else Unwanted.ROOM
+
+
+def replacement(event: Event) -> str:
+    """The room that a tombstone names; empty when the event is none."""
+    if event.type != "m.room.tombstone" or event.state_key != "":
+        return ""
+    room_id = event.content.get("replacement_room")
+    fits = isinstance(room_id, str) and room_id.startswith("!") and len(room_id) <= ROOM_ID_CHARACTERS
+    return str(room_id) if fits and room_id != event.room_id else ""
+
+
+class Invites:
+    """What is open is in the marks, so that a restart goes on with it."""
+
+    def __init__(
+        self,
+        *,
+        wire: Wire,
+        settings: MatrixSettings,
+        marks: Marks,
+        notices: Notices,
+        budget: Budget,
+        language: Language,
+        prefix: str,
+    ) -> None:
+        self._wire = wire
+        self._budget = budget
+        self._settings = settings
+        self._marks = marks
+        self._notices = notices
+        self._language = language
+        self._prefix = prefix
+        self._doorway = asyncio.Lock()
+        self._joining: dict[str, asyncio.Task[None]] = {}
+        self._declined: dict[str, None] = {}
+        self._background = Background()
+        self._greeting: set[str] = set()
+        self._overflown = False
+
+    def resume(self) -> None:
+        """Go on with what an earlier process left."""
+        for room_id in self._marks.kept.invitations:
+            self._join_soon(room_id)
+
+    def hear(self, invitation: Invitation) -> None:
+        """Somebody invites us."""
+        room_id, kept = invitation.room_id, self._marks.kept
+        reason = judge(invitation, self._settings, kept.replaced)
+        if reason is None:
+            if len(kept.invitations) < INVITATIONS_KEPT:
+                self._accept(room_id, invitation.inviter)
+        elif len(self._declined) < DECLINED_AT_ONCE:
+            log.debug("An invitation to %s is declined: %s.", room_id, reason)
+            if not self._declined:
+                self._background.start(self._decline(), "Declining invitations")
+            self._declined[room_id] = None
+        elif not self._overflown:
+            self._overflown = True
+            log.warning("More invitations than can be declined: the further ones stay open.")
+
+    def replaced(self, event: Event) -> None:
+        """A room we are in was replaced, as far as a tombstone may say that."""
+        new = replacement(event)
+        if new and self._is_let_in(event.room_id):
+            log.info("%s was replaced by %s.", event.room_id, new)
+            put(self._marks.kept.replaced, new, event.room_id, REPLACED_KEPT)
+            self._accept(new, event.sender)
+
+    def entered(self, room_id: str) -> None:
+        """A sync tells of a room we are in: greet where that is due, and leave where nobody else is."""
+        kept = self._marks.kept
+        if kept.invitations.pop(room_id, None) is not None:
+            self._marks.save_soon()
+        room = self._wire.room(room_id)
+        if room is not None and room.members == 1:
+            log.info("Nobody else is in %s any more.", room_id)
+            self._background.start(self._leave(room_id), f"Leaving {room_id}")
+        elif room is not None and room_id in kept.welcomes and room_id not in self._greeting:
+            self._greeting.add(room_id)
+            after_s = GREETED_AFTER_S if room.encrypted else 0.0
+            self._background.start(self._greet(room_id, room.is_direct, after_s), f"Greeting {room_id}")
+
+    def departed(self, departure: Departure) -> None:
+        """We are no longer in a room, or no longer invited to it."""
+        self._declined.pop(departure.room_id, None)
+        if joining := self._joining.get(departure.room_id):
+            joining.cancel()
+
+    async def close(self) -> None:
+        """Begin nothing more, and end what is under way."""
+        await self._background.close()
+
+    def _is_let_in(self, room_id: str) -> bool:
+        room = self._wire.room(room_id)
+        return self._settings.lets_in_room(room_id, room is not None and room.is_direct)
+
+    def _accept(self, room_id: str, inviter: str) -> None:
+        put(self._marks.kept.invitations, room_id, inviter, INVITATIONS_KEPT)
+        self._marks.save_soon()
+        self._join_soon(room_id)
+
+    def _join_soon(self, room_id: str) -> None:
+        if room_id not in self._joining:
+            task = self._joining[room_id] = self._background.start(self._join(room_id), f"Joining {room_id}")
+            task.add_done_callback(lambda _: self._joining.pop(room_id, None))
+
+    async def _join(self, room_id: str) -> None:
+        kept = self._marks.kept
+        inviter = kept.invitations.get(room_id, "")
+        joined = await self._joined(room_id, [server_of(inviter)])
+        kept.invitations.pop(room_id, None)
+        self._marks.save_soon()
+        if not joined:
+            return
+        earlier = kept.replaced.get(room_id)
+        if earlier is None:
+            put(kept.welcomes, room_id, inviter, INVITATIONS_KEPT)
+            self.entered(room_id)  # a sync may have told of it before the answer to our request came
+        elif not await self._follows(room_id, earlier):
+            log.warning("%s does not say that it replaces %s, and is left.", room_id, earlier)
+            kept.replaced.pop(room_id, None)
+            await self._leave(room_id)
+
+    async def _joined(self, room_id: str, via: Sequence[str]) -> bool:
+        for attempt in range(TRIES):
+            try:
+                async with self._doorway:  # of many rooms, one stands in line with the answers' first texts
+                    spent = await self._budget.turn("first")
+                with spent.aside():
+                    await self._wire.join(room_id, via)
+            except Unsettled as error:
+                log.info("%s could not be joined this time: %s", room_id, error)
+                await asyncio.sleep(max(AGAIN_S[min(attempt, len(AGAIN_S) - 1)], pause_s(1, error)))
+            except Refused as error:
+                log.info("%s cannot be joined: %s", room_id, error)
+                return False
+            else:
+                return True
+        return False
+
+    async def _follows(self, room_id: str, earlier: str) -> bool:
+        """A tombstone may name any room; only the room itself can say that it comes after another."""
+        path = f"/v3/rooms/{room_id}/state/m.room.create"
+        try:
+            created = await patiently(lambda: self._wire.call("GET", path))
+        except (Unsettled, Refused) as error:
+            log.info("Where %s comes from cannot be asked: %s", room_id, error)
+            return False
+        predecessor = created.get("predecessor")
+        return isinstance(predecessor, Mapping) and predecessor.get("room_id") == earlier
+
+    async def _greet(self, room_id: str, direct: bool, after_s: float) -> None:
+        key = "matrix_welcome_direct" if direct else "matrix_welcome_room"
+        try:
+            await asyncio.sleep(after_s)
+            await self._notices.say(room_id, say(key, self._language, prefix=self._prefix), "welcome")
+            self._marks.kept.welcomes.pop(room_id, None)
+            self._marks.save_soon()
+        finally:
+            self._greeting.discard(room_id)
+
+    async def _decline(self) -> None:
+        """One after another: what strangers send does not make us haste, nor does it cost what answers need."""
+        while self._declined:
+            room_id = next(iter(self._declined))
+            await self._leave(room_id)
+            self._declined.pop(room_id, None)
+        self._overflown = False
+
+    async def _leave(self, room_id: str) -> None:
+        try:
+            await patiently(partial(self._leave_behind_all, room_id), LEAVE_TRIES)
+        except (Unsettled, Refused) as error:
+            log.debug("%s cannot be left: %s", room_id, error)
+
+    async def _leave_behind_all(self, room_id: str) -> None:
+        spent = await self._budget.turn("edit")
+        with spent.aside():
+            await self._wire.leave(room_id)

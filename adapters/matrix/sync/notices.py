@@ -1,0 +1,37 @@
+"""Says single sentences of Hearth's own in rooms: as notices, which no bot answers, and with patience."""
+
+import hashlib
+import logging
+
+from adapters.matrix.events import Json
+from adapters.matrix.homeserver import Refused, Unsettled, Wire
+from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.retry import patiently
+
+log = logging.getLogger(__name__)
+
+
+class Notices:
+    """Sends notices, as many as the account's pace allows."""
+
+    def __init__(self, wire: Wire, budget: Budget) -> None:
+        self._wire = wire
+        self._budget = budget
+
+    async def say(self, room_id: str, sentence: str, occasion: str, reply_to: str = "") -> bool:
+        """Say a sentence; False when the homeserver will not take it. The same `occasion` is said once only, as far as
+        the homeserver remembers. Raises LoggedOut.
+        """
+        content: dict[str, object] = {"msgtype": "m.notice", "body": sentence, "m.mentions": {}}
+        if reply_to:
+            content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
+        tx_id = hashlib.sha256(f"notice {room_id} {occasion}".encode()).hexdigest()[:40]
+        try:
+            await patiently(lambda: self._budget.spend("first", lambda: self._send(room_id, content, tx_id)))
+        except (Unsettled, Refused) as error:
+            log.warning("Nothing can be said in %s: %s", room_id, error)
+            return False
+        return True
+
+    async def _send(self, room_id: str, content: Json, tx_id: str) -> str:
+        return await self._wire.send(room_id, "m.room.message", content, tx_id)

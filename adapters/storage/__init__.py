@@ -1,0 +1,1 @@
+"""Small files of the adapters: state that survives restarts, and secrets."""

@@ -1,0 +1,75 @@
+"""A small file in which an adapter remembers over restarts how far it has come; saved soon after each change."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from adapters.storage.private_file import write_private
+
+log = logging.getLogger(__name__)
+
+SAVED_EVERY_S = 1.0
+
+Kept = TypeVar("Kept", bound=BaseModel)
+
+
+class Notebook(Generic[Kept]):
+    """Reads and writes the file in a thread of its own, so that a slow disk delays nobody.
+
+    What is kept is asked for when it is saved. Changes of the last moment may be lost with the process: only what can
+    be found again belongs here.
+    """
+
+    def __init__(self, file: Path, kind: type[Kept], now: Callable[[], Kept]) -> None:
+        """`kind()` is what a new file holds, `now` what is to be kept."""
+        self._file = file
+        self._kind = kind
+        self._now = now
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=file.stem)
+        self._saving: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def load(self) -> Kept:
+        """What an earlier process left; a damaged file counts as none."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+
+    def save_soon(self) -> None:
+        """Something has changed."""
+        if self._saving is None and not self._closed:
+            self._saving = asyncio.get_running_loop().call_later(SAVED_EVERY_S, self._save)
+
+    async def close(self) -> None:
+        """Save, and end the thread; what changes after this is not kept."""
+        self._closed = True
+        if self._saving is not None:
+            self._saving.cancel()
+            await self._write()
+        self._thread.shutdown(wait=False)
+
+    def _save(self) -> None:
+        self._saving = None
+        self._write()
+
+    def _write(self) -> asyncio.Future[None]:
+        data = self._now().model_dump_json().encode()
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._put, data)
+
+    def _put(self, data: bytes) -> None:
+        try:
+            write_private(self._file, data)
+        except OSError as error:
+            log.warning("How far was read cannot be noted in %s: %s", self._file, error.strerror)
+
+    def _read(self) -> Kept:
+        try:
+            return self._kind.model_validate_json(self._file.read_bytes())
+        except FileNotFoundError:
+            return self._kind()
+        except (OSError, ValidationError) as error:
+            log.warning("How far was read is not known, %s cannot be read: %s", self._file, type(error).__name__)
+            return self._kind()

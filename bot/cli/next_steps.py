@@ -1,0 +1,38 @@
+"""Names the next step after the demo: a real model that fits this machine."""
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+
+from bot.cli.output import size
+from models.llama.native.libllama import ggml_library
+from models.llama.plan.hardware import gpu_memory
+from models.recommended import Recommendation, recommend
+
+
+def next_step() -> str:
+    """What to do to get real answers on this machine; takes a moment when llama.cpp is not loaded yet."""
+    graphics = gpu_memory(ggml_library()).total_bytes
+    return advice(recommend(psutil.virtual_memory().total, graphics), program())
+
+
+def advice(recommended: Recommendation, hearth: str) -> str:
+    """The advice for a recommendation; `hearth` is how the program is called here."""
+    model = recommended.model
+    where = "on its graphics card" if recommended.on_gpu else "on its processor"
+    return (
+        "The demo's model is a toy of 135 million parameters: it is there to show that all parts work, and it often "
+        f"misreads what was found.\nA real model that fits this machine, {where}: {model.title}, "
+        f"a download of {size(model.size_bytes)}. Next:\n\n"
+        f"  {hearth} models get {model.weights.repository} {model.weights.file}\n"
+    )
+
+
+def program() -> str:
+    """How to call this program from the current folder."""
+    beside = Path(sys.executable).parent / "hearth"
+    if not beside.exists():
+        return f"{os.path.relpath(sys.executable)} -m bot"
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)

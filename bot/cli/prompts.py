@@ -1,0 +1,48 @@
+"""Asks the person at the terminal for what a command was not told."""
+
+import sys
+
+from bot.cli.runner import Failure
+
+
+async def text(question: str, option: str) -> str:
+    """A line; asked again until there is one. Raises Failure, which names the option, where nobody can be asked."""
+    return await _answer(question, option, hidden=False)
+
+
+async def secret(question: str, option: str) -> str:
+    """A line that is not shown while it is typed. Raises Failure as `text` does."""
+    return await _answer(question, option, hidden=True)
+
+
+async def agrees(question: str) -> bool:
+    """Whether the person says yes; nobody to be asked says no."""
+    if not _is_terminal():
+        return False
+    answer = await _line(f"{question} [y/N] ", hidden=False)
+    return answer.strip().lower() in ("y", "yes")
+
+
+async def _answer(question: str, option: str, *, hidden: bool) -> str:
+    if not _is_terminal():
+        raise Failure(f"{option} is needed, since there is no terminal to ask at.")
+    while True:
+        answer = await _line(f"{question}: ", hidden=hidden)
+        # A password may begin or end with spaces.
+        if answer.strip():
+            return answer if hidden else answer.strip()
+
+
+async def _line(prompt: str, *, hidden: bool) -> str:
+    # Imported only where it is used: most runs ask nothing.
+    from prompt_toolkit import PromptSession
+
+    session: PromptSession[str] = PromptSession(is_password=hidden)
+    try:
+        return await session.prompt_async(prompt)
+    except EOFError as error:
+        raise Failure("Nothing was changed.") from error
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()

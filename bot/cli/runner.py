@@ -1,0 +1,138 @@
+"""Runs a command to its exit code: config faults are 2, expected failures 1 and a sentence, never a traceback."""
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from bot.cli.output import tell
+
+if TYPE_CHECKING:
+    from bot.config.loading import Config
+
+FAILED = 1
+MISUSED = 2
+INTERRUPTED = 130
+
+
+class Failure(Exception):
+    """Ends a command with a sentence and exit code 1."""
+
+
+def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--config` and, as its argument `config`, the loaded config; faults in it exit with 2."""
+
+    @click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path),
+        help="Config file; otherwise $HEARTH_CONFIG, ./config.yaml or ~/.config/hearth/config.yaml.",
+    )
+    @functools.wraps(command)
+    def with_config(*args: Any, config_file: Path | None, **kwargs: Any) -> Any:
+        return command(*args, config=load(config_file), **kwargs)
+
+    return with_config
+
+
+def load(named: Path | None) -> "Config":
+    """The config to use; exits with 2 after telling every fault."""
+    from bot.config.loading import ConfigFaulty, find_config, load_config
+
+    try:
+        return load_config(find_config(named, os.environ))
+    except ConfigFaulty as faulty:
+        tell(*faulty.lines())
+        sys.exit(MISUSED)
+
+
+def run(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
+    """Run a command's coroutine and exit with its code. SIGTERM cancels it, and is then no failure."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        code = asyncio.run(_cancelled_by_sigterm(main))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except asyncio.CancelledError:
+        sys.exit(0)
+    except BaseExceptionGroup as group:
+        told = sentences(group)
+        if told is None:
+            raise
+        tell(*told)
+        sys.exit(FAILED)
+    except expected() as error:
+        tell(str(error))
+        sys.exit(FAILED)
+    sys.exit(code or 0)
+
+
+def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
+    """As `run`, for what only ends when somebody stops it: Ctrl-C is no failure either."""
+    try:
+        run(main, log_level)
+    except SystemExit as ending:
+        sys.exit(0 if ending.code == INTERRUPTED else ending.code)
+
+
+async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await main
+
+
+@functools.cache
+def expected() -> tuple[type[Exception], ...]:
+    """The errors that say in a sentence what is wrong and how to mend it."""
+    from adapters.discord.failures import DiscordUnusable
+    from adapters.matrix.homeserver import MatrixUnusable
+    from bot.core.errors import ReplyFailed
+    from bot.openai.keys import KeyMissing
+    from bot.server.folder_lock import FolderInUse, FolderUnusable
+    from bot.server.http import HttpUnavailable
+    from knowledge.embedding import EmbeddingFailed
+    from knowledge.sqlite import DatabaseDamaged, DatabaseTooNew, DatabaseUnusable
+    from models.engine import EngineFailed, ModelUnusable
+    from models.weights import WeightsUnavailable
+
+    return (
+        DatabaseDamaged,
+        DatabaseTooNew,
+        DatabaseUnusable,
+        DiscordUnusable,
+        EmbeddingFailed,
+        EngineFailed,
+        Failure,
+        FolderInUse,
+        FolderUnusable,
+        HttpUnavailable,
+        KeyMissing,
+        MatrixUnusable,
+        ModelUnusable,
+        ReplyFailed,
+        WeightsUnavailable,
+        sqlite3.OperationalError,
+    )
+
+
+def sentences(error: BaseException) -> list[str] | None:
+    """What an expected error, or a group of them, says; None when there is any other in it."""
+    leaves = _leaves(error)
+    return [str(leaf) for leaf in leaves] if all(isinstance(leaf, expected()) for leaf in leaves) else None
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -1,0 +1,72 @@
+"""Shows the long steps of a start: downloads, loading, opening."""
+
+import sys
+from types import TracebackType
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from bot.cli.output import console, printable, size, tell
+from bot.startup_progress import StartProgress, Step
+
+WORDS: dict[Step, str] = {"fetching": "Fetching", "loading": "Loading", "opening": "Opening"}
+
+
+class StartView:
+    """Fills `Report`: bars on a terminal, otherwise a line for each quarter of each step; always on standard error."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._tasks: dict[tuple[Step, str], TaskID] = {}
+        self._told: set[tuple[Step, str, int]] = set()
+        self._is_terminal = sys.stderr.isatty()
+
+    def __enter__(self) -> "StartView":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def __call__(self, progress: StartProgress) -> None:
+        """Show how far a step has come."""
+        if self._is_terminal:
+            self._draw(progress)
+        else:
+            self._tell(progress)
+
+    def end(self) -> None:
+        """Take the bars away: what comes next is the answer."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def _draw(self, progress: StartProgress) -> None:
+        if self._bars is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
+            self._bars = Progress(*columns, console=console(stderr=True), transient=True)
+            self._bars.start()
+        key = (progress.step, progress.name)
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(_description(progress), total=None, figures="")
+        total = progress.total or None
+        self._bars.update(self._tasks[key], total=total, completed=progress.done, figures=_figures(progress))
+
+    def _tell(self, progress: StartProgress) -> None:
+        quarter = 4 * progress.done // progress.total if progress.total else 0
+        key = (progress.step, progress.name, quarter)
+        if key not in self._told:
+            self._told.add(key)
+            tell(f"{_description(progress)} {_figures(progress)}".rstrip())
+
+
+def _description(progress: StartProgress) -> str:
+    return printable(f"{WORDS[progress.step]} {progress.name}")
+
+
+def _figures(progress: StartProgress) -> str:
+    if not progress.total:
+        return ""
+    if progress.step == "fetching":
+        return f"{size(progress.done)} of {size(progress.total)}"
+    return f"{100 * progress.done // progress.total}%"

@@ -1,0 +1,1 @@
+"""The configuration: schema, loading, and errors with path and line."""

@@ -1,0 +1,101 @@
+"""Turns what pydantic says about a config into faults with the file's paths and lines, and the nearest known key."""
+
+import difflib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bot.config.yaml_source import Fault, KeyPath, YamlSource, written
+
+QUOTE = "'"
+UNIONS = (Union, types.UnionType)
+
+
+def faults_of(error: ValidationError, model: type[BaseModel], source: YamlSource) -> list[Fault]:
+    """Every fault of a validation, by line."""
+    faults = [_fault(detail, model, source) for detail in error.errors(include_url=False)]
+    return sorted(faults, key=lambda fault: (fault.line, fault.path))
+
+
+def _fault(detail: ErrorDetails, model: type[BaseModel], source: YamlSource) -> Fault:
+    path, owners = locate(detail["loc"], model)
+    return Fault(written(path), source.line(path), _sentence(detail, owners))
+
+
+def locate(place: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
+    """The path in the file for a place in the models, and the models that the last key belongs to.
+
+    pydantic puts the chosen member of a union into the place, where the file has nothing.
+    """
+    path: list[str | int] = []
+    choices: list[Any] = [model]
+    owners: tuple[type[BaseModel], ...] = ()
+    for part in place:
+        if part == "[key]":  # pydantic's mark for a fault of a key itself
+            break
+        narrowed = [choice for choice in choices if len(choices) > 1 and _is_called(choice, part)]
+        if narrowed:
+            choices = narrowed
+            continue
+        owners = tuple(choice for choice in choices if _is_model(choice))
+        path.append(part)
+        choices = [inner for choice in choices for inner in _inside(choice, part)]
+    return tuple(path), owners
+
+
+def members(annotation: Any) -> list[Any]:
+    """What an annotation may be, without None: the members of a union, or the annotation itself."""
+    if get_origin(annotation) is Annotated:
+        return members(get_args(annotation)[0])
+    if get_origin(annotation) in UNIONS:
+        return [each for one in get_args(annotation) if one is not types.NoneType for each in members(one)]
+    return [annotation]
+
+
+def _inside(choice: Any, part: str | int) -> list[Any]:
+    if _is_model(choice):
+        field = choice.model_fields.get(str(part))
+        return members(field.annotation) if field else []
+    arguments = [each for each in get_args(choice) if each is not Ellipsis]
+    return members(arguments[-1]) if arguments and get_origin(choice) is not Literal else []
+
+
+def _is_model(choice: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(choice, type) and issubclass(choice, BaseModel)
+
+
+def _is_called(choice: Any, part: str | int) -> bool:
+    """Whether a place names this member of a union: by its class, or by the value of its discriminator."""
+    fields = choice.model_fields.values() if _is_model(choice) else ()
+    tags = [field.default for field in fields if get_origin(field.annotation) is Literal]
+    return part in tags or part == getattr(choice, "__name__", None)
+
+
+def _sentence(detail: ErrorDetails, owners: Sequence[type[BaseModel]]) -> str:
+    if detail["type"] == "extra_forbidden":
+        return f"is not a key that Hearth knows{_suggestion(str(detail['loc'][-1]), owners)}"
+    if detail["type"] == "missing":
+        return "is missing."
+    if detail["type"] == "union_tag_not_found":
+        return f"needs the key `{str(detail['ctx']['discriminator']).strip(QUOTE)}`."
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{message}{_found(detail)}."
+
+
+def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
+    known = sorted({name for owner in owners for name in owner.model_fields})
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    return f"; known here: {', '.join(known)}." if 0 < len(known) <= 10 else "."
+
+
+def _found(detail: ErrorDetails) -> str:
+    """What the file has instead, when that is short, plain, and not where somebody may have put a secret."""
+    value, key = detail["input"], str(detail["loc"][-1]) if detail["loc"] else ""
+    if key.endswith("_env") or isinstance(value, Mapping | list | tuple) or len(str(value)) > 60:
+        return ""
+    return f", not {value!r}"

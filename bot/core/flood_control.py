@@ -1,0 +1,41 @@
+"""Pauses a conversation that asks for more answers a minute than people do."""
+
+from collections import deque
+from typing import Literal
+
+from bot.core.messages import ConversationId
+
+MINUTE_S = 60.0
+Verdict = Literal["go", "pause", "paused"]
+
+
+class Pace:
+    """Counts answers of the last minute in each conversation; times are seconds of one monotonic clock."""
+
+    def __init__(self, answers_per_minute: int, pause_s: float) -> None:
+        self._limit = answers_per_minute
+        self._pause_s = pause_s
+        self._recent: dict[ConversationId, deque[float]] = {}
+        self._until: dict[ConversationId, float] = {}
+
+    def check(self, conversation: ConversationId, now: float) -> Verdict:
+        """Count one more answer: `go`, `pause` when it is one too many (said once), `paused` while the pause lasts."""
+        self._tidy(now)
+        if conversation in self._until:
+            return "paused"
+        recent = self._recent.setdefault(conversation, deque())
+        recent.append(now)
+        if len(recent) <= self._limit:
+            return "go"
+        del self._recent[conversation]
+        self._until[conversation] = now + self._pause_s
+        return "pause"
+
+    def _tidy(self, now: float) -> None:
+        for conversation in [name for name, until in self._until.items() if until <= now]:
+            del self._until[conversation]
+        for conversation, recent in list(self._recent.items()):
+            while recent and recent[0] <= now - MINUTE_S:
+                recent.popleft()
+            if not recent:
+                del self._recent[conversation]

@@ -1,0 +1,93 @@
+"""The figures behind /metrics: fills the core's `Observer` and samples how late the event loop runs."""
+
+import asyncio
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from bot.core.messages import Timings
+from bot.core.observe import Outcome
+
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+TOKEN_RATES = (1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 120, 200, 400)
+
+
+class Metrics:
+    """Fills `Observer`. Has a registry of its own, so that several can live in one process."""
+
+    content_type = CONTENT_TYPE_LATEST
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._waiting = Gauge("hearth_queue_waiting", "Questions waiting for the engine.", registry=registry)
+        self._running = Gauge("hearth_queue_running", "Answers being made.", registry=registry)
+        self._wait = Histogram(
+            "hearth_queue_wait_seconds", "From message to its turn.", registry=registry, buckets=SECONDS
+        )
+        self._first_token = Histogram(
+            "hearth_first_token_seconds", "From message to the first text.", registry=registry, buckets=SECONDS
+        )
+        self._total = Histogram(
+            "hearth_answer_seconds", "From message to the whole answer.", registry=registry, buckets=SECONDS
+        )
+        self._rate = Histogram(
+            "hearth_tokens_per_second", "Speed of decoding, by answer.", registry=registry, buckets=TOKEN_RATES
+        )
+        self._prompt = Counter("hearth_prompt_tokens", "Tokens of prompts, by origin.", ["origin"], registry=registry)
+        self._generated = Counter("hearth_generated_tokens", "Tokens of answers.", registry=registry)
+        self._retrieval = Histogram("hearth_retrieval_seconds", "Time of searches.", registry=registry, buckets=SECONDS)
+        self._hits = Histogram(
+            "hearth_retrieval_hits", "Passages found by a search.", registry=registry, buckets=(0, 1, 2, 3, 5, 10, 20)
+        )
+        self._answers = Counter("hearth_answers", "Answers, by how they ended.", ["outcome"], registry=registry)
+        self._errors = Counter("hearth_errors", "Errors that reached a person, by kind.", ["kind"], registry=registry)
+        self._lag = Histogram(
+            "hearth_loop_lag_seconds", "How late the event loop runs.", registry=registry, buckets=LAG_SECONDS
+        )
+
+    def queued(self, waiting: int, running: int) -> None:
+        """The queue changed."""
+        self._waiting.set(waiting)
+        self._running.set(running)
+
+    def retrieved(self, took_s: float, hits: int) -> None:
+        """A search ended."""
+        self._retrieval.observe(took_s)
+        self._hits.observe(hits)
+
+    def ended(self, outcome: Outcome, timings: Timings) -> None:
+        """An answer ended; times that it never came to are left out."""
+        self._answers.labels(outcome).inc()
+        self._wait.observe(timings.queued_s)
+        if timings.first_token_s:
+            self._first_token.observe(timings.first_token_s)
+        if outcome == "answered":
+            self._total.observe(timings.total_s)
+        if timings.tokens_per_s:
+            self._rate.observe(timings.tokens_per_s)
+        self._prompt.labels("prefilled").inc(timings.prefilled_tokens)
+        self._prompt.labels("reused").inc(timings.reused_tokens)
+        self._generated.inc(timings.generated_tokens)
+
+    def failed(self, kind: str) -> None:
+        """An error of the named kind reached a person."""
+        self._errors.labels(kind).inc()
+
+    def lagged(self, late_s: float) -> None:
+        """The event loop ran a timer so many seconds late."""
+        self._lag.observe(late_s)
+
+    def text(self) -> bytes:
+        """All figures in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+async def sample_lag(metrics: Metrics, every_s: float = 0.1) -> None:
+    """Measure until cancelled how late the loop wakes a sleeper."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + every_s
+        await asyncio.sleep(every_s)
+        metrics.lagged(max(0.0, loop.time() - due))

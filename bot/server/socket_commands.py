@@ -1,0 +1,141 @@
+"""What clients of the local socket may ask for: to chat, to index, to search, and how things stand."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adapters.console.channel import StreamChannel
+from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields
+from bot.server.local_socket import Command, Request
+from knowledge.embedding import EmbeddingFailed
+from knowledge.folder_scan import FolderUnreadable
+from knowledge.library import Library, LibraryClosed, ReindexRunning, UnknownCollection
+from knowledge.passages import ReindexProgress
+from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
+
+PROGRESS_EVERY_S = 0.2
+EXPECTED = (
+    DatabaseDamaged,
+    DatabaseUnusable,
+    EmbeddingFailed,
+    FolderUnreadable,
+    LibraryClosed,
+    ReindexRunning,
+    UnknownCollection,
+    sqlite3.Error,
+    OSError,
+)
+"""What can go wrong with documents, each a sentence for whoever asked."""
+
+
+class Console(Protocol):
+    """What serves a client that chats."""
+
+    async def serve(self, channel: StreamChannel, folder: Path) -> None:
+        """Serve one client until its input has ended and everything in it is answered."""
+        ...
+
+
+class ChatRequest(BaseModel):
+    """Go on with console messages in the lines that follow; `end` comes when all of them are answered.
+
+    Relative attachment paths start at `folder`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    folder: Path = Path("/")
+
+
+class IndexRequest(BaseModel):
+    """Bring collections up to date, all of them unless named."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    collections: tuple[str, ...] = ()
+
+
+class SearchRequest(BaseModel):
+    """Find passages, in all collections unless named: who reaches the socket may read everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    question: str
+    collections: tuple[str, ...] = ()
+    limit: int = Field(default=6, ge=1, le=50)
+
+
+class Requests:
+    """Sees to the commands of the local socket; without a console nobody may chat."""
+
+    def __init__(self, console: Console | None, library: Library) -> None:
+        self._console = console
+        self._library = library
+
+    def commands(self) -> Mapping[str, Command]:
+        """The commands by name."""
+        return {"chat": self._chat, "index": self._index, "search": self._search, "state": self._state}
+
+    async def _chat(self, channel: StreamChannel, request: Request) -> None:
+        try:
+            asked = ChatRequest.model_validate(request)
+        except ValidationError as error:
+            await _refuse(channel, error)
+            return
+        if self._console is None:
+            sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
+            await channel.write({"event": "error", "sentence": sentence})
+        else:
+            await self._console.serve(channel, asked.folder)
+            await channel.write({"event": "end"})
+
+    async def _index(self, channel: StreamChannel, request: Request) -> None:
+        try:
+            asked = IndexRequest.model_validate(request)
+            await self._reindex(channel, asked.collections or None)
+        except (ValidationError, *EXPECTED) as error:
+            await _refuse(channel, error)
+
+    async def _reindex(self, channel: StreamChannel, collections: Collection[str] | None) -> None:
+        newest: list[ReindexProgress] = []
+        work = asyncio.create_task(self._library.reindex(collections, newest.append))
+        try:
+            while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
+                if newest:
+                    await channel.write({"event": "progress", **progress_fields(newest[-1])})
+                    newest.clear()
+        finally:
+            # A client that goes away stops what it asked for: Ctrl-C means stop.
+            work.cancel()
+            await asyncio.wait({work})
+        await channel.write({"event": "report", **report_fields(work.result())})
+
+    async def _search(self, channel: StreamChannel, request: Request) -> None:
+        try:
+            asked = SearchRequest.model_validate(request)
+            names = asked.collections or tuple(self._library.collections)
+            result = await self._library.search(asked.question, names, limit=asked.limit)
+        except (ValidationError, *EXPECTED) as error:
+            await _refuse(channel, error)
+            return
+        await channel.write({"event": "result", **result_fields(result)})
+
+    async def _state(self, channel: StreamChannel, request: Request) -> None:
+        states = state_fields(await self._library.state())
+        await channel.write({"event": "state", "pid": os.getpid(), "collections": states})
+
+
+async def _refuse(channel: StreamChannel, error: Exception) -> None:
+    event: dict[str, Any] = {"event": "error", "sentence": str(error)}
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_input=False, include_url=False)
+        event["sentence"] = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults) + "."
+    await channel.write(event)

@@ -1,0 +1,122 @@
+"""The home of `make demo-matrix`: a folder that goes again, a config in it, and `hearth` as people run it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = Path(__file__).with_name("config.yaml")
+READY = "Hearth is ready"
+READY_WITHIN_S = 300.0
+STOP_WITHIN_S = 20.0
+LOG_LINES = 15
+
+
+class DemoFailed(Exception):
+    """Ends the demo with a sentence."""
+
+
+class Home:
+    """A data folder with a config. `environment` is what its commands run in."""
+
+    def __init__(self, folder: Path, out: Console) -> None:
+        self._out = out
+        self._config = folder / "config.yaml"
+        self.log = folder / "hearth.log"
+        self.environment = {**os.environ, "HEARTH_CONFIG": str(self._config)}
+
+    def configure(self, person: str) -> None:
+        """Write the demo's config, with the documents for one person, who is the admin."""
+        settings: dict[str, Any] = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+        settings["data_folder"] = str(self._config.with_name("data"))
+        settings["matrix"] = {"enabled": True, "admin_users": [person]}
+        for collection in settings["knowledge"]["collections"].values():
+            collection["folder"] = str(SETTINGS.parent / collection["folder"])
+            collection["readers"] = [f"matrix:user:{person}"]
+        self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    async def show(self, *arguments: str, **secrets: str) -> None:
+        """Run a command of `hearth` on the screen. `secrets` go into its environment. Raises DemoFailed."""
+        self._out.print(Text(f"$ hearth {shlex.join(arguments)}", style="bold"))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", *arguments), cwd=ROOT, env={**self.environment, **secrets}
+        )
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+            raise
+        if code:
+            raise DemoFailed(f"`hearth {arguments[0]}` ended with status {code}.")
+
+    async def ask(self, *arguments: str) -> Any:
+        """What a command of `hearth` says with --json."""
+        command = (sys.executable, "-m", "bot", *arguments, "--json")
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=self.environment, stdout=PIPE)
+        told, _ = await process.communicate()
+        return json.loads(told)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """`hearth run` for as long as the context lasts, from when it is ready; its log is in `log`."""
+        self._out.print(Text("$ hearth run", style="bold"))
+        process = self._started()
+        try:
+            await self._is_ready(process)
+            yield
+        finally:
+            await asyncio.to_thread(_stop, process)
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        # A session of its own: Ctrl-C is for the demo, which then stops it in good order.
+        with self.log.open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "deploy.demo.run_until_stdin_closes", "run"],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    async def _is_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                while READY not in self.log.read_text(encoding="utf-8", errors="replace"):
+                    if process.poll() is not None:
+                        raise DemoFailed(f"`hearth run` ended:\n{self.last_words}")
+                    await asyncio.sleep(0.1)
+        except TimeoutError as error:
+            raise DemoFailed(f"`hearth run` was not ready in {READY_WITHIN_S:.0f} s:\n{self.last_words}") from error
+
+    @property
+    def last_words(self) -> str:
+        """The end of what `hearth run` logged."""
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    assert process.stdin is not None
+    process.stdin.close()

@@ -1,0 +1,69 @@
+"""Tells which files of a folder changed since the last reindex."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from knowledge.folder_scan import FoundFile, Scan, content_hash
+from knowledge.index_writer import FileFacts, KnownFile
+
+ALWAYS_HASHED_BYTES = 1 << 20
+"""Larger files with the same size, time and inode count as unchanged: hashing a film archive takes an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A file looked at. `known`: as it was before, if it was. `failure`: why it could not be looked at, or empty."""
+
+    file: FoundFile
+    facts: FileFacts
+    known: KnownFile | None
+    failure: str = ""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its content and the way it is read are the same as when it was last read well."""
+        return self.known is not None and bool(self.facts.hash) and self.facts.hash == self.known.hash
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether only what the file system says of it is new."""
+        known, facts = self.known, self.facts
+        return (
+            self.is_unchanged
+            and known is not None
+            and (known.size_bytes, known.mtime_ns, known.inode) != (facts.size_bytes, facts.mtime_ns, facts.inode)
+        )
+
+
+def examine(files: Sequence[FoundFile], known: Mapping[str, KnownFile], recipe: str) -> Iterator[Examined]:
+    """Look at every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
+    for file in files:
+        before = known.get(file.document)
+        try:
+            digest = _digest(file, before, recipe)
+        except OSError as error:
+            yield Examined(file, _facts(file, ""), before, f"The file cannot be read: {error.strerror}.")
+        else:
+            yield Examined(file, _facts(file, digest), before)
+
+
+def gone(known: Mapping[str, KnownFile], scan: Scan) -> list[KnownFile]:
+    """The files that were there and are not any more. What lies below a folder that could not be read is not gone."""
+    found = {file.document for file in scan.files} | {missed.document for missed in scan.missed}
+    folders = tuple(missed.document for missed in scan.missed if missed.document.endswith("/"))
+    return [file for path, file in known.items() if path not in found and not path.startswith(folders)]
+
+
+def _digest(file: FoundFile, before: KnownFile | None, recipe: str) -> str:
+    if (
+        before is not None
+        and file.size_bytes > ALWAYS_HASHED_BYTES
+        and before.hash.endswith(recipe)
+        and (before.size_bytes, before.mtime_ns, before.inode) == (file.size_bytes, file.mtime_ns, file.inode)
+    ):
+        return before.hash
+    return content_hash(file.path) + recipe
+
+
+def _facts(file: FoundFile, digest: str) -> FileFacts:
+    return FileFacts(file.document, file.size_bytes, file.mtime_ns, file.inode, digest)

@@ -1,0 +1,1 @@
+"""Decoding of one reply: generation, sampling, speculative decoding, token stream."""

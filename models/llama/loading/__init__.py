@@ -1,0 +1,1 @@
+"""Model loading, and the equivalence tests that run at load."""

@@ -1,0 +1,1 @@
+"""The native llama.cpp library: bindings, context, model, OpenMP threads."""

@@ -1,0 +1,1 @@
+"""Plans made before decoding: hardware, memory, prefill chunks."""

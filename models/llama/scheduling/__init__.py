@@ -1,0 +1,1 @@
+"""Continuous batching on the inference thread: requests, prefill policy, throughput, warm-up."""
