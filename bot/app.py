@@ -28,10 +28,10 @@ from bot.server.metrics import Metrics, sample_lag
 from bot.startup_progress import Report, StartProgress, silent
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
-from knowledge.reader import Reader
+from knowledge.reader import DocumentReader
 from knowledge.reading.reader import ProcessReader
 from models.engine import Engine
-from models.weights import FetchProgress, fetch_folder
+from models.weights import FetchProgress, fetch_weights_folder
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _dispatcher(
     queue: FairQueue,
     metrics: Metrics,
     figures: Figures,
-    attachments: Reader,
+    attachments: DocumentReader,
 ) -> Dispatcher:
     answerer = Answerer(
         engine=engine,
@@ -180,5 +180,5 @@ async def _embedder(config: Config, report: Report) -> Embedder:
 
     folder: Path | None = None
     if config.embedding_weights:
-        folder = await fetch_folder(config.embedding_weights, config.cache, on_progress)
+        folder = await fetch_weights_folder(config.embedding_weights, config.cache, on_progress)
     return build_embedder(config.knowledge.embedding, folder, config.cache / "embedders")

@@ -5,7 +5,7 @@ from bot.startup_progress import Report, StartProgress
 from models.echo import EchoEngine
 from models.engine import Engine
 from models.llama.engine import LlamaEngine
-from models.weights import FetchProgress, fetch
+from models.weights import FetchProgress, fetch_weights
 
 PERCENT = 100
 
@@ -21,5 +21,5 @@ async def open_engine(config: Config, report: Report) -> Engine:
     def loading(part: float) -> None:
         report(StartProgress("loading", path.name, round(part * PERCENT), PERCENT))
 
-    path = await fetch(config.weights.chat, config.cache, fetching)
+    path = await fetch_weights(config.weights.chat, config.cache, fetching)
     return await LlamaEngine.load(path, config.model.llama, loading, config.data_folder / "parked")

@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.folder_scan import FoundFile, Scan, content_hash
-from knowledge.index_writer import FileFacts, KnownFile
+from knowledge.folder_scan import FolderScan, FoundFile, content_hash
+from knowledge.index_writer import FileFacts, IndexedFile
 
 ALWAYS_HASHED_BYTES = 1 << 20
 """Larger files with the same size, time and inode count as unchanged: hashing a film archive takes an hour."""
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedFile:
     """A file looked at. `known`: as it was before, if it was. `failure`: why it could not be looked at, or empty."""
 
     file: FoundFile
     facts: FileFacts
-    known: KnownFile | None
+    known: IndexedFile | None
     failure: str = ""
 
     @property
@@ -35,26 +35,26 @@ class Examined:
         )
 
 
-def examine(files: Sequence[FoundFile], known: Mapping[str, KnownFile], recipe: str) -> Iterator[Examined]:
+def examine_files(files: Sequence[FoundFile], known: Mapping[str, IndexedFile], recipe: str) -> Iterator[ExaminedFile]:
     """Look at every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
     for file in files:
         before = known.get(file.document)
         try:
             digest = _digest(file, before, recipe)
         except OSError as error:
-            yield Examined(file, _facts(file, ""), before, f"The file cannot be read: {error.strerror}.")
+            yield ExaminedFile(file, _facts(file, ""), before, f"The file cannot be read: {error.strerror}.")
         else:
-            yield Examined(file, _facts(file, digest), before)
+            yield ExaminedFile(file, _facts(file, digest), before)
 
 
-def gone(known: Mapping[str, KnownFile], scan: Scan) -> list[KnownFile]:
+def find_removed(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[IndexedFile]:
     """The files that were there and are not any more. What lies below a folder that could not be read is not gone."""
-    found = {file.document for file in scan.files} | {missed.document for missed in scan.missed}
-    folders = tuple(missed.document for missed in scan.missed if missed.document.endswith("/"))
+    found = {file.document for file in scan.files} | {missed.document for missed in scan.unreadable}
+    folders = tuple(missed.document for missed in scan.unreadable if missed.document.endswith("/"))
     return [file for path, file in known.items() if path not in found and not path.startswith(folders)]
 
 
-def _digest(file: FoundFile, before: KnownFile | None, recipe: str) -> str:
+def _digest(file: FoundFile, before: IndexedFile | None, recipe: str) -> str:
     if (
         before is not None
         and file.size_bytes > ALWAYS_HASHED_BYTES

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
 from knowledge.headings import find_headings
-from knowledge.passages import Place
-from knowledge.reader import Draft
+from knowledge.passages import PassageLocation
+from knowledge.reader import PassageDraft
 
 _SMALL_SHARE = 4
 """A section shorter than a quarter of a passage is joined to its neighbours: alone it says too little to be found."""
@@ -34,7 +34,7 @@ class _Span:
     path: tuple[str, ...]
 
 
-def split(text: str, *, markdown: bool, max_characters: int, pages: Sequence[int] = ()) -> list[Draft]:
+def split_text(text: str, *, markdown: bool, max_characters: int, pages: Sequence[int] = ()) -> list[PassageDraft]:
     """Cut a text into passages of at most `max_characters`, in order; only white space lies between them.
 
     Small Markdown sections are joined under the heading path they share, and a heading stays with the text below it.
@@ -46,10 +46,10 @@ def split(text: str, *, markdown: bool, max_characters: int, pages: Sequence[int
     return [_draft(text, span, pages) for span in trimmed if span.start < span.end]
 
 
-def _draft(text: str, span: _Span, pages: Sequence[int]) -> Draft:
+def _draft(text: str, span: _Span, pages: Sequence[int]) -> PassageDraft:
     page = bisect_right(pages, span.start) if pages else None
-    place = Place(heading=span.path, page=page, start=span.start, end=span.end)
-    return Draft(place=place, text=text[span.start : span.end])
+    place = PassageLocation(heading=span.path, page=page, start=span.start, end=span.end)
+    return PassageDraft(place=place, text=text[span.start : span.end])
 
 
 def _trimmed(text: str, span: _Span) -> _Span:
@@ -83,8 +83,8 @@ def _joined(text: str, sections: Sequence[_Section], limit: int) -> list[_Sectio
     joined: list[_Section] = []
     for section in sections:
         last = joined[-1] if joined else None
-        if last and (not last.filled or (section.filled and _belongs(text, last, section, limit))):
-            joined[-1] = _together(last, section)
+        if last and (not last.filled or (section.filled and _joins_previous(text, last, section, limit))):
+            joined[-1] = _joined_pair(last, section)
         else:
             joined.append(section)
     return _tail_joined(text, joined, limit)
@@ -97,11 +97,11 @@ def _tail_joined(text: str, sections: list[_Section], limit: int) -> list[_Secti
     before, last = sections[-2:]
     lonely = not last.filled or (_length(text, last) < limit // _SMALL_SHARE and _related(before.path, last.path))
     if lonely and _fits(text, before, last, limit):
-        return [*sections[:-2], replace(_together(before, last), filled=True)]
+        return [*sections[:-2], replace(_joined_pair(before, last), filled=True)]
     return sections
 
 
-def _belongs(text: str, last: _Section, section: _Section, limit: int) -> bool:
+def _joins_previous(text: str, last: _Section, section: _Section, limit: int) -> bool:
     small = _length(text, last) < limit // _SMALL_SHARE
     return small and _related(last.path, section.path) and _fits(text, last, section, limit)
 
@@ -124,7 +124,7 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return one[:length]
 
 
-def _together(first: _Section, second: _Section) -> _Section:
+def _joined_pair(first: _Section, second: _Section) -> _Section:
     if first.filled and second.filled:
         path = _shared(first.path, second.path)
     else:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from knowledge.lexical import STOP, fold, words
+from knowledge.lexical import STOP_WORDS, split_words, strip_accents
 from knowledge.settings import EmbeddingSettings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class EmbeddingFailed(Exception):
         return self.reason
 
 
-def passage_text(title: str, heading: Sequence[str], text: str) -> str:
+def text_to_embed(title: str, heading: Sequence[str], text: str) -> str:
     """What is embedded of a passage: a chunk alone often does not say what it is about, its headings do."""
     return "\n".join(part for part in (title, " > ".join(heading), text) if part)
 
@@ -102,7 +102,7 @@ class HashingEmbedder:
         """Embed passages; shape (len(texts), dimension), unit length, or zeros for a text without a word."""
         vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
-            self._fill(row, text)
+            self._hash_text(row, text)
         return vectors
 
     def embed_question(self, text: str) -> FloatArray:
@@ -110,23 +110,23 @@ class HashingEmbedder:
         vector: FloatArray = self.embed_passages([text])[0]
         return vector
 
-    def _fill(self, row: FloatArray, text: str) -> None:
-        for word in words(text):
-            folded = fold(word)
-            if folded in STOP:
+    def _hash_text(self, row: FloatArray, text: str) -> None:
+        for word in split_words(text):
+            folded = strip_accents(word)
+            if folded in STOP_WORDS:
                 continue
-            self._count(row, folded, 1.0)
+            self._add_feature(row, folded, 1.0)
             framed = f"^{folded}$"
             pieces = [framed[i : i + 4] for i in range(len(framed) - 3)]
             for piece in pieces:
-                self._count(row, piece, 0.5 / len(pieces) ** 0.5)
+                self._add_feature(row, piece, 0.5 / len(pieces) ** 0.5)
         # A word said ten times is not ten times as much about it.
         np.copyto(row, np.sign(row) * np.log1p(np.abs(row)))
         length = float(np.linalg.norm(row))
         if length > 0:
             row /= length
 
-    def _count(self, row: FloatArray, feature: str, weight: float) -> None:
+    def _add_feature(self, row: FloatArray, feature: str, weight: float) -> None:
         digest = xxhash.xxh3_64_intdigest(feature.encode())
         row[(digest >> 1) % self._dimension] += weight if digest & 1 else -weight
 
@@ -174,19 +174,19 @@ class FastembedEmbedder:
     def _embed(self, texts: list[str]) -> FloatArray:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        model = self._loaded()
+        model = self._get_model()
         try:
             vectors = np.asarray(list(model.embed(texts, batch_size=8)), dtype=np.float32)
-        except _failures() as error:
+        except _onnx_errors() as error:
             raise EmbeddingFailed(f"The embedding model {self.name} failed: {error}") from error
         if vectors.shape != (len(texts), self.dimension):
             raise EmbeddingFailed(
                 f"The embedding model {self.name} makes vectors of {vectors.shape[-1]} numbers, "
                 f"and the settings say {self.dimension}: set embedding.dimension to {vectors.shape[-1]}."
             )
-        return _unit(vectors)
+        return _normalised(vectors)
 
-    def _loaded(self) -> "TextEmbedding":
+    def _get_model(self) -> "TextEmbedding":
         with self._loading:
             if self._model is None:
                 self._model = self._load()
@@ -200,7 +200,7 @@ class FastembedEmbedder:
 
         name = self._settings.model
         if self._folder is not None:
-            name = _register(self._settings)
+            name = _register_local_model(self._settings)
         try:
             self._check_tokenizer()
             return TextEmbedding(
@@ -211,7 +211,7 @@ class FastembedEmbedder:
                 # The arena never gives memory back, and one long passage makes it large for good.
                 enable_cpu_mem_arena=False,
             )
-        except _failures() as error:
+        except _onnx_errors() as error:
             where = f"from {self._folder}" if self._folder else "by fastembed"
             raise EmbeddingFailed(f"The embedding model {self.name} cannot be loaded {where}: {error}") from error
 
@@ -233,7 +233,7 @@ def _return_free_memory() -> None:
         trim(0)
 
 
-def _register(settings: EmbeddingSettings) -> str:
+def _register_local_model(settings: EmbeddingSettings) -> str:
     """Tell fastembed how to run a local model. Its registry is global, so the name carries what was registered."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
@@ -257,7 +257,7 @@ def _register(settings: EmbeddingSettings) -> str:
     return name
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def _onnx_errors() -> tuple[type[Exception], ...]:
     """What loading and running a model raise; onnxruntime's errors have no common base below Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as onnx  # type: ignore[import-untyped]
 
@@ -277,7 +277,7 @@ def _failures() -> tuple[type[Exception], ...]:
     )
 
 
-def _unit(vectors: FloatArray) -> FloatArray:
+def _normalised(vectors: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: FloatArray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     return scaled

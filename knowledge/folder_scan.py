@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import xxhash
 
-from knowledge.globs import compiled, matches, spells_more_than_stars
-from knowledge.loaders import SUFFIXES
+from knowledge.globs import compile_globs, matches_any, names_file_kind
+from knowledge.loaders import READABLE_SUFFIXES
 
 _log = logging.getLogger(__name__)
 _JUNK = re.compile(
@@ -37,7 +37,7 @@ class FoundFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class UnreadableEntry:
     """What could not be looked at, and the sentence that says why. A folder's `document` ends in a slash."""
 
     document: str
@@ -45,11 +45,11 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class FolderScan:
     """What a folder holds, sorted by document. Nothing is known about the documents below a missed folder."""
 
     files: tuple[FoundFile, ...]
-    missed: tuple[Missed, ...]
+    unreadable: tuple[UnreadableEntry, ...]
 
 
 @dataclass(eq=False)
@@ -62,16 +62,16 @@ class FolderUnreadable(Exception):
         return self.reason
 
 
-def scan(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Scan:
+def scan_folder(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> FolderScan:
     """The files below a folder that match `include` (none: every kind that can be read) and not `exclude`.
 
     Hidden files and junk are left out, linked folders too, and linked files unless they lie in the folder as well.
     Blocks on the disk. Raises FolderUnreadable.
     """
     root = Path(os.path.realpath(folder))
-    found = sorted(_walk(root, folder, _Choice(include, exclude)), key=lambda item: item.document)
+    found = sorted(_walk(root, folder, _PathFilter(include, exclude)), key=lambda item: item.document)
     files = tuple(item for item in found if isinstance(item, FoundFile))
-    return Scan(files, tuple(item for item in found if isinstance(item, Missed)))
+    return FolderScan(files, tuple(item for item in found if isinstance(item, UnreadableEntry)))
 
 
 def content_hash(path: Path) -> str:
@@ -86,29 +86,29 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-class _Choice:
+class _PathFilter:
     """Which files a collection wants."""
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
         patterns = list(include)
-        self._any_kind = compiled(pattern for pattern in patterns if spells_more_than_stars(pattern))
-        self._known_kinds = compiled(pattern for pattern in patterns if not spells_more_than_stars(pattern))
+        self._any_kind = compile_globs(pattern for pattern in patterns if names_file_kind(pattern))
+        self._known_kinds = compile_globs(pattern for pattern in patterns if not names_file_kind(pattern))
         self._everything = not patterns
-        self._exclude = compiled(exclude)
+        self._exclude = compile_globs(exclude)
 
-    def enters(self, document: str) -> bool:
-        return not matches(self._exclude, document) and not matches(self._exclude, document + "/")
+    def includes_folder(self, document: str) -> bool:
+        return not matches_any(self._exclude, document) and not matches_any(self._exclude, document + "/")
 
-    def takes(self, document: str) -> bool:
-        if matches(self._exclude, document):
+    def includes_file(self, document: str) -> bool:
+        if matches_any(self._exclude, document):
             return False
-        if matches(self._any_kind, document):
+        if matches_any(self._any_kind, document):
             return True
-        known = PurePosixPath(document).suffix.lower() in SUFFIXES
-        return known and (self._everything or matches(self._known_kinds, document))
+        known = PurePosixPath(document).suffix.lower() in READABLE_SUFFIXES
+        return known and (self._everything or matches_any(self._known_kinds, document))
 
 
-def _walk(root: Path, folder: Path, choice: _Choice) -> Iterator[FoundFile | Missed]:
+def _walk(root: Path, folder: Path, choice: _PathFilter) -> Iterator[FoundFile | UnreadableEntry]:
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -117,25 +117,27 @@ def _walk(root: Path, folder: Path, choice: _Choice) -> Iterator[FoundFile | Mis
                 listed = list(entries)
         except OSError as error:
             if not below:
-                raise FolderUnreadable(_folder_sentence(folder, error)) from error
-            yield Missed(below, f"The folder cannot be read: {error.strerror}.")
+                raise FolderUnreadable(_folder_error_sentence(folder, error)) from error
+            yield UnreadableEntry(below, f"The folder cannot be read: {error.strerror}.")
             continue
         for entry in listed:
             document = below + entry.name
             if _JUNK.fullmatch(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if choice.enters(document):
+                if choice.includes_folder(document):
                     waiting.append(document + "/")
-            elif choice.takes(document):
-                yield from _looked_at(entry, document, root)
+            elif choice.includes_file(document):
+                yield from _stat_entry(entry, document, root)
 
 
-def _looked_at(entry: "os.DirEntry[str]", document: str, root: Path) -> Iterator[FoundFile | Missed]:
+def _stat_entry(entry: "os.DirEntry[str]", document: str, root: Path) -> Iterator[FoundFile | UnreadableEntry]:
     try:
         document.encode()
     except UnicodeEncodeError:
-        yield Missed(document.encode(errors="replace").decode(), "The file's name is not valid UTF-8: rename it.")
+        yield UnreadableEntry(
+            document.encode(errors="replace").decode(), "The file's name is not valid UTF-8: rename it."
+        )
         return
     try:
         if not entry.is_file() or (entry.is_symlink() and not _inside(entry, root)):
@@ -143,7 +145,7 @@ def _looked_at(entry: "os.DirEntry[str]", document: str, root: Path) -> Iterator
             return
         status = entry.stat()
     except OSError as error:
-        yield Missed(document, f"The file cannot be looked at: {error.strerror}.")
+        yield UnreadableEntry(document, f"The file cannot be looked at: {error.strerror}.")
         return
     yield FoundFile(Path(entry.path), document, status.st_size, status.st_mtime_ns, status.st_ino)
 
@@ -152,7 +154,7 @@ def _inside(entry: "os.DirEntry[str]", root: Path) -> bool:
     return Path(os.path.realpath(entry.path)).is_relative_to(root)
 
 
-def _folder_sentence(folder: Path, error: OSError) -> str:
+def _folder_error_sentence(folder: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"The folder {folder} does not exist: create it, or name another in the config."
     if isinstance(error, NotADirectoryError):

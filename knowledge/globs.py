@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[!?[^\]/]+\]|.", re.DOTALL)
-_MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_TOKEN_REGEX = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
-def compiled(patterns: Iterable[str]) -> list[re.Pattern[str]]:
-    """Patterns ready for `matches`.
+def compile_globs(patterns: Iterable[str]) -> list[re.Pattern[str]]:
+    """Patterns ready for `matches_any`.
 
     `*` and `?` stay within a folder, `**` crosses folders, `[abc]` is one of these. A pattern without a slash matches a
     name in any folder; one that ends in a slash, everything in that folder. Upper and lower case are the same.
@@ -16,12 +16,12 @@ def compiled(patterns: Iterable[str]) -> list[re.Pattern[str]]:
     return [re.compile(_translated(pattern), re.IGNORECASE) for pattern in patterns]
 
 
-def matches(patterns: Sequence[re.Pattern[str]], document: str) -> bool:
+def matches_any(patterns: Sequence[re.Pattern[str]], document: str) -> bool:
     """Whether one of the patterns matches the whole path."""
     return any(pattern.fullmatch(document) for pattern in patterns)
 
 
-def spells_more_than_stars(pattern: str) -> bool:
+def names_file_kind(pattern: str) -> bool:
     """Whether the last part of a pattern names a kind of file, as `*.log` does and `*` does not."""
     return bool(pattern.rsplit("/", 1)[-1].strip("*"))
 
@@ -32,12 +32,12 @@ def _translated(pattern: str) -> str:
         pattern = "**/" + pattern
     if pattern.endswith("/"):
         pattern += "**"
-    return "".join(_meaning(token) for token in _TOKEN.findall(pattern.removeprefix("/")))
+    return "".join(_token_regex(token) for token in _TOKEN.findall(pattern.removeprefix("/")))
 
 
-def _meaning(token: str) -> str:
-    if token in _MEANING:
-        return _MEANING[token]
+def _token_regex(token: str) -> str:
+    if token in _TOKEN_REGEX:
+        return _TOKEN_REGEX[token]
     if len(token) > 2 and token.startswith("["):
         inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
         return f"[^{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"

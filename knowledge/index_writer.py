@@ -8,17 +8,17 @@ from typing import Any
 import aiosqlite
 import xxhash
 
-from knowledge.embedding import passage_text
-from knowledge.lexical import Lexicon
-from knowledge.reader import Draft, ReadDocument
-from knowledge.store import Store
+from knowledge.embedding import text_to_embed
+from knowledge.lexical import WordStemmer
+from knowledge.reader import PassageDraft, ReadDocument
+from knowledge.store import KnowledgeStore
 
 _ROWS = 500
 """Rows handed to the database at once; the event loop builds their parameters."""
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFile:
+class IndexedFile:
     """A file as the last reindex left it. `hash` is empty when it must be read again."""
 
     id: int
@@ -45,9 +45,9 @@ class FileFacts:
 class PreparedDocument:
     """A document ready to be stored: its hash, and per draft the hash of what is embedded and the stems."""
 
-    read: ReadDocument
+    document: ReadDocument
     hash: str
-    drafts: tuple[tuple[Draft, bytes, str], ...]
+    drafts: tuple[tuple[PassageDraft, bytes, str], ...]
     title_stems: str
     heading_stems: tuple[str, ...]
 
@@ -63,21 +63,21 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Unembedded:
+class UnembeddedPassage:
     """A passage without a vector, and the text to embed."""
 
     id: int
     text: str
 
 
-def prepare(documents: Sequence[ReadDocument], lexicon: Lexicon) -> Iterator[PreparedDocument]:
+def prepare_documents(documents: Sequence[ReadDocument], lexicon: WordStemmer) -> Iterator[PreparedDocument]:
     """Stem and hash documents; runs on the thread that owns the lexicon."""
     for document in documents:
         drafts = tuple(
             (
                 draft,
-                xxhash.xxh3_128_digest(passage_text(document.title, draft.place.heading, draft.text).encode()),
-                lexicon.indexed(draft.text, document.language),
+                xxhash.xxh3_128_digest(text_to_embed(document.title, draft.place.heading, draft.text).encode()),
+                lexicon.stem_text(draft.text, document.language),
             )
             for draft in document.drafts
         )
@@ -85,27 +85,27 @@ def prepare(documents: Sequence[ReadDocument], lexicon: Lexicon) -> Iterator[Pre
             document,
             _document_hash(document),
             drafts,
-            lexicon.indexed(document.title, document.language),
-            tuple(lexicon.indexed(" ".join(draft.place.heading), document.language) for draft in document.drafts),
+            lexicon.stem_text(document.title, document.language),
+            tuple(lexicon.stem_text(" ".join(draft.place.heading), document.language) for draft in document.drafts),
         )
 
 
-class Ledger:
+class IndexWriter:
     """Writes what a reindex finds. Passages whose embedded text is known already get its vector at once."""
 
-    def __init__(self, store: Store) -> None:
-        self._db = store.writes
+    def __init__(self, store: KnowledgeStore) -> None:
+        self._db = store.write_db
 
-    async def files(self, collection: int) -> dict[str, KnownFile]:
+    async def indexed_files(self, collection: int) -> dict[str, IndexedFile]:
         """Every file known of a collection, by path."""
-        rows = await self._db.rows(
+        rows = await self._db.fetch_rows(
             "SELECT files.id, path, size_bytes, mtime_ns, inode, COALESCE(files.hash, ''), count(documents.id)"
             " FROM files LEFT JOIN documents ON file_id = files.id WHERE collection_id = ? GROUP BY files.id",
             (collection,),
         )
-        return {row[1]: KnownFile(*row) for row in rows}
+        return {row[1]: IndexedFile(*row) for row in rows}
 
-    async def touch(self, collection: int, files: Sequence[FileFacts]) -> None:
+    async def update_file_facts(self, collection: int, files: Sequence[FileFacts]) -> None:
         """Note new sizes and times of files whose content is the same."""
         async with self._db.transaction() as db:
             await db.executemany(
@@ -113,7 +113,7 @@ class Ledger:
                 [(file.size_bytes, file.mtime_ns, file.inode, collection, file.path) for file in files],
             )
 
-    async def fail(self, collection: int, path: str, reason: str) -> None:
+    async def record_failure(self, collection: int, path: str, reason: str) -> None:
         """Note that a file could not be read. What was known of it stays; the next reindex tries again."""
         async with self._db.transaction() as db:
             await db.execute(
@@ -122,13 +122,13 @@ class Ledger:
                 (collection, path, reason),
             )
 
-    async def remove(self, files: Collection[KnownFile]) -> None:
+    async def remove_files(self, files: Collection[IndexedFile]) -> None:
         """Forget files that are gone, with their documents."""
         async with self._db.transaction() as db:
             await _next_seq(db)
             await db.executemany("DELETE FROM files WHERE id = ?", [(file.id,) for file in files])
 
-    async def write(
+    async def write_file(
         self, collection: int, facts: FileFacts, documents: AsyncIterator[Sequence[PreparedDocument]]
     ) -> FileChange:
         """Store a file as it was read, in one transaction; documents that are as before are not touched.
@@ -140,16 +140,16 @@ class Ledger:
         async with self._db.transaction() as db:
             seq = await _next_seq(db)
             file = await _upsert_file(db, collection, facts)
-            rows = await self._db.rows("SELECT name, id, hash FROM documents WHERE file_id = ?", (file,))
+            rows = await self._db.fetch_rows("SELECT name, id, hash FROM documents WHERE file_id = ?", (file,))
             known = {name: (key, digest) for name, key, digest in rows}
             async for batch in documents:
-                fresh = [new for new in batch if known.get(new.read.document, (0, ""))[1] != new.hash]
+                fresh = [new for new in batch if known.get(new.document.document, (0, ""))[1] != new.hash]
                 await self._insert(db, file, collection, fresh, seq)
-                old = [known[new.read.document][0] for new in fresh if new.read.document in known]
+                old = [known[new.document.document][0] for new in fresh if new.document.document in known]
                 changed += old
                 added += len(fresh) - len(old)
                 unchanged += len(batch) - len(fresh)
-                seen.update(new.read.document for new in batch)
+                seen.update(new.document.document for new in batch)
             # The old passages go last, so that the new ones which say the same can take over their vectors.
             gone = [known[name][0] for name in known.keys() - seen]
             await db.executemany("DELETE FROM documents WHERE id = ?", [(key,) for key in (*changed, *gone)])
@@ -158,8 +158,8 @@ class Ledger:
     async def _insert(
         self, db: aiosqlite.Connection, file: int, collection: int, documents: Sequence[PreparedDocument], seq: int
     ) -> None:
-        (last_document,) = await self._db.row("SELECT COALESCE(max(id), 0) FROM documents")
-        rows = await self._db.rows("SELECT seq FROM sqlite_sequence WHERE name = 'passages'")
+        (last_document,) = await self._db.fetch_row("SELECT COALESCE(max(id), 0) FROM documents")
+        rows = await self._db.fetch_rows("SELECT seq FROM sqlite_sequence WHERE name = 'passages'")
         first = rows[0][0] + 1 if rows else 1
         numbered = list(enumerate(documents, start=last_document + 1))
         await db.executemany(
@@ -173,14 +173,17 @@ class Ledger:
             await db.executemany(_INSERT_WORDS, [(key, *_stems(document, n)) for key, (_, document, n) in part])
         await db.execute(_REUSE_VECTORS, (seq, first, first + len(drafts)))
 
-    async def unembedded(self, collection: int, after: int, limit: int) -> list[Unembedded]:
+    async def unembedded_passages(self, collection: int, after: int, limit: int) -> list[UnembeddedPassage]:
         """Passages without a vector in order of their ids, from above `after`, at most `limit`."""
-        rows = await self._db.rows(_UNEMBEDDED, (collection, after, limit))
-        return [Unembedded(key, passage_text(title, json.loads(heading), text)) for key, title, heading, text in rows]
+        rows = await self._db.fetch_rows(_UNEMBEDDED, (collection, after, limit))
+        return [
+            UnembeddedPassage(key, text_to_embed(title, json.loads(heading), text))
+            for key, title, heading, text in rows
+        ]
 
     async def count_unembedded(self, collection: int) -> int:
         """How many passages have no vector."""
-        (count,) = await self._db.row(
+        (count,) = await self._db.fetch_row(
             "SELECT count(*) FROM passages LEFT JOIN vectors ON passage_id = passages.id"
             " WHERE passages.collection_id = ? AND passage_id IS NULL",
             (collection,),
@@ -197,12 +200,12 @@ class Ledger:
                 [(collection, seq, vector, key) for key, vector in vectors],
             )
 
-    async def fingerprint(self) -> str:
+    async def stored_fingerprint(self) -> str:
         """The embedder that made the stored vectors; empty before the first."""
-        rows = await self._db.rows("SELECT value FROM facts WHERE name = 'embedder'")
+        rows = await self._db.fetch_rows("SELECT value FROM facts WHERE name = 'embedder'")
         return str(rows[0][0]) if rows else ""
 
-    async def start_over(self, fingerprint: str) -> None:
+    async def reset_vectors(self, fingerprint: str) -> None:
         """Drop all vectors: another embedder makes them from now on."""
         async with self._db.transaction() as db:
             for table in ("vectors", "tombstones", "index_files"):
@@ -256,7 +259,7 @@ async def _upsert_file(db: aiosqlite.Connection, collection: int, facts: FileFac
 
 
 def _document_columns(document: PreparedDocument) -> tuple[str, ...]:
-    read = document.read
+    read = document.document
     return read.document, read.title, read.language, document.hash
 
 

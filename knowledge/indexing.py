@@ -5,20 +5,21 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import xxhash
 
-from knowledge.change_detection import Examined, examine, gone
+from knowledge.change_detection import ExaminedFile, examine_files, find_removed
 from knowledge.embedding import Embedder
-from knowledge.folder_scan import FolderUnreadable, Scan, scan
-from knowledge.index_writer import FileChange, KnownFile, Ledger, Unembedded, prepare
-from knowledge.lexical import Lexicon
-from knowledge.passages import Failure, ReindexProgress, ReindexReport
-from knowledge.reader import Reader, SourceFile, Unreadable
+from knowledge.folder_scan import FolderScan, FolderUnreadable, scan_folder
+from knowledge.index_writer import FileChange, IndexedFile, IndexWriter, UnembeddedPassage, prepare_documents
+from knowledge.lexical import WordStemmer
+from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
+from knowledge.reader import DocumentReader, FileUnreadable, SourceFile
 from knowledge.settings import CollectionSettings, KnowledgeSettings
-from knowledge.vector_search import Neighbours
-from knowledge.vectors import pack
-from knowledge.worker_thread import SLICE_S, Worker
+from knowledge.vector_search import VectorSearch
+from knowledge.vectors import pack_vectors
+from knowledge.worker_thread import SLICE_S, WorkerThread
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,13 @@ READING_VERSION = 1
 _PAGE = 64
 """Passages whose vectors are stored together: what a crash can cost, a few seconds of embedding."""
 _BATCH = 8
-_PATIENCE_S = 1.0
+_MAX_MODEL_WAIT_S = 1.0
 """How long a batch waits for the language model to pause, so that a busy house still gets its documents indexed."""
-_GLANCE_S = 0.02
-_TELL_S = 0.1
+_MODEL_POLL_S = 0.02
+_PROGRESS_INTERVAL_S = 0.1
 
 
-class Teller:
+class ThrottledProgress:
     """Passes progress on, at most ten times a second and at each change of phase."""
 
     def __init__(self, listener: Callable[[ReindexProgress], None] | None) -> None:
@@ -42,11 +43,11 @@ class Teller:
         self._phase = ""
         self._next = 0.0
 
-    def tell(self, progress: ReindexProgress) -> None:
+    def report_progress(self, progress: ReindexProgress) -> None:
         """Pass on, unless something was just passed on."""
         now = time.monotonic()
         if self._listener is not None and (progress.phase != self._phase or now >= self._next):
-            self._phase, self._next = progress.phase, now + _TELL_S
+            self._phase, self._next = progress.phase, now + _PROGRESS_INTERVAL_S
             self._listener(progress)
 
 
@@ -56,9 +57,9 @@ class _Tally:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
-    failed: list[Failure] = field(default_factory=list)
+    failed: list[FailedDocument] = field(default_factory=list)
 
-    def count(self, change: FileChange) -> None:
+    def add_change(self, change: FileChange) -> None:
         self.added += change.added
         self.changed += change.changed
         self.removed += change.removed
@@ -66,26 +67,26 @@ class _Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class ReindexContext:
     """What a reindex works with. `index` embeds and owns usearch; `busy` says that the language model is generating."""
 
     settings: KnowledgeSettings
-    ledger: Ledger
-    neighbours: Neighbours
+    writer: IndexWriter
+    vector_search: VectorSearch
     embedder: Embedder
-    reader: Reader
-    index: Worker
-    lexicon: Lexicon
-    busy: Callable[[], bool]
+    reader: DocumentReader
+    index_thread: WorkerThread
+    stemmer: WordStemmer
+    is_model_busy: Callable[[], bool]
 
 
 class Reindex:
     """One run. The database is whole after every file and every page of vectors, so it can end at any moment."""
 
-    def __init__(self, shop: Workshop, collections: Mapping[str, int], teller: Teller) -> None:
-        self._shop = shop
+    def __init__(self, shop: ReindexContext, collections: Mapping[str, int], teller: ThrottledProgress) -> None:
+        self._context = shop
         self._collections = collections
-        self._teller = teller
+        self._progress = teller
         self._tally = _Tally()
         self._done = 0
         self._total = 0
@@ -93,7 +94,7 @@ class Reindex:
     async def run(self) -> ReindexReport:
         """Do it. Raises EmbeddingFailed (what was read is found by its words), DatabaseUnusable, DatabaseDamaged."""
         began = time.monotonic()
-        files = Worker("files")
+        files = WorkerThread("files")
         try:
             scans = await self._scan(files)
             for name, found in scans.items():
@@ -112,81 +113,81 @@ class Reindex:
             time.monotonic() - began,
         )
 
-    async def _scan(self, files: Worker) -> dict[str, Scan]:
-        scans: dict[str, Scan] = {}
+    async def _scan(self, files: WorkerThread) -> dict[str, FolderScan]:
+        scans: dict[str, FolderScan] = {}
         for name in self._collections:
-            chosen = self._shop.settings.collections[name]
-            self._teller.tell(ReindexProgress("scanning", len(scans), len(self._collections), name))
+            chosen = self._context.settings.collections[name]
+            self._progress.report_progress(ReindexProgress("scanning", len(scans), len(self._collections), name))
             try:
-                scans[name] = await files.run(lambda c=chosen: scan(c.folder, c.include, c.exclude))  # type: ignore[misc]
+                scans[name] = await files.run(lambda c=chosen: scan_folder(c.folder, c.include, c.exclude))  # type: ignore[misc]
             except FolderUnreadable as error:
-                self._tally.failed.append(Failure(name, "", error.reason))
+                self._tally.failed.append(FailedDocument(name, "", error.reason))
         self._total = sum(len(found.files) for found in scans.values())
         return scans
 
-    async def _read_collection(self, files: Worker, name: str, found: Scan) -> None:
+    async def _read_collection(self, files: WorkerThread, name: str, found: FolderScan) -> None:
         key = self._collections[name]
-        known = await self._shop.ledger.files(key)
-        self._tally.failed += [Failure(name, missed.document, missed.reason) for missed in found.missed]
-        recipe = _recipe(self._shop.settings, self._shop.settings.collections[name])
-        async for batch in files.slices(examine(found.files, known, recipe)):
-            await self._note_touched(key, batch)
+        known = await self._context.writer.indexed_files(key)
+        self._tally.failed += [FailedDocument(name, missed.document, missed.reason) for missed in found.unreadable]
+        recipe = _recipe(self._context.settings, self._context.settings.collections[name])
+        async for batch in files.run_slices(examine_files(found.files, known, recipe)):
+            await self._update_touched(key, batch)
             for examined in batch:
-                await self._take(name, examined)
-        await self._remove(gone(known, found))
+                await self._process_file(name, examined)
+        await self._remove(find_removed(known, found))
 
-    async def _note_touched(self, key: int, batch: Sequence[Examined]) -> None:
+    async def _update_touched(self, key: int, batch: Sequence[ExaminedFile]) -> None:
         touched = [examined.facts for examined in batch if examined.is_touched]
         if touched:
-            await self._shop.ledger.touch(key, touched)
+            await self._context.writer.update_file_facts(key, touched)
 
-    async def _take(self, name: str, examined: Examined) -> None:
-        self._teller.tell(ReindexProgress("reading", self._done, self._total, examined.file.document))
+    async def _process_file(self, name: str, examined: ExaminedFile) -> None:
+        self._progress.report_progress(ReindexProgress("reading", self._done, self._total, examined.file.document))
         self._done += 1
         if examined.is_unchanged and examined.known is not None:
             self._tally.unchanged += examined.known.documents
         elif examined.failure:
             await self._fail(name, examined, examined.failure)
         else:
-            await self._read(name, examined)
+            await self._read_file(name, examined)
 
-    async def _read(self, name: str, examined: Examined) -> None:
-        shop, file = self._shop, examined.file
+    async def _read_file(self, name: str, examined: ExaminedFile) -> None:
+        shop, file = self._context, examined.file
         try:
-            documents = await shop.reader.read(
+            documents = await shop.reader.read_file(
                 SourceFile(file.path, file.document, shop.settings.collections[name].template)
             )
-        except Unreadable as error:
+        except FileUnreadable as error:
             await self._fail(name, examined, error.reason)
             return
         # A row that cannot be read costs itself; it is told now, and again whenever its file is read.
-        self._tally.failed += [Failure(name, row.document, row.problem) for row in documents if row.problem]
+        self._tally.failed += [FailedDocument(name, row.document, row.problem) for row in documents if row.problem]
         readable = [document for document in documents if not document.problem]
-        batches = shop.index.slices(prepare(readable, shop.lexicon))
-        self._tally.count(await shop.ledger.write(self._collections[name], examined.facts, batches))
+        batches = shop.index_thread.run_slices(prepare_documents(readable, shop.stemmer))
+        self._tally.add_change(await shop.writer.write_file(self._collections[name], examined.facts, batches))
 
-    async def _fail(self, name: str, examined: Examined, reason: str) -> None:
-        self._tally.failed.append(Failure(name, examined.file.document, reason))
-        await self._shop.ledger.fail(self._collections[name], examined.file.document, reason)
+    async def _fail(self, name: str, examined: ExaminedFile, reason: str) -> None:
+        self._tally.failed.append(FailedDocument(name, examined.file.document, reason))
+        await self._context.writer.record_failure(self._collections[name], examined.file.document, reason)
 
-    async def _remove(self, files: Sequence[KnownFile]) -> None:
+    async def _remove(self, files: Sequence[IndexedFile]) -> None:
         if files:
-            await self._shop.ledger.remove(files)
+            await self._context.writer.remove_files(files)
             self._tally.removed += sum(file.documents for file in files)
 
     async def _embed(self) -> None:
-        ledger = self._shop.ledger
+        ledger = self._context.writer
         waiting = {key: await ledger.count_unembedded(key) for key in self._collections.values()}
         done, total = 0, sum(waiting.values())
         for key in (key for key, count in waiting.items() if count):
             after = 0
-            while page := await ledger.unembedded(key, after, _PAGE):
-                self._teller.tell(ReindexProgress("embedding", done, total))
+            while page := await ledger.unembedded_passages(key, after, _PAGE):
+                self._progress.report_progress(ReindexProgress("embedding", done, total))
                 await ledger.add_vectors(key, await self._embed_page(page))
-                await self._shop.neighbours.catch_up(key)
+                await self._context.vector_search.update_index(key)
                 after, done = page[-1].id, done + len(page)
 
-    async def _embed_page(self, page: Sequence[Unembedded]) -> list[tuple[int, bytes]]:
+    async def _embed_page(self, page: Sequence[UnembeddedPassage]) -> list[tuple[int, bytes]]:
         # Texts of like length together: a batch costs as much as its longest text, times their number.
         waiting = sorted(page, key=lambda passage: len(passage.text))
         vectors: list[tuple[int, bytes]] = []
@@ -195,23 +196,24 @@ class Reindex:
             batch, waiting = waiting[:size], waiting[size:]
             await self._wait_for_model()
             began = time.monotonic()
-            made = await self._shop.index.run(lambda b=batch: self._shop.embedder.embed_passages([p.text for p in b]))  # type: ignore[misc]
-            vectors += zip((passage.id for passage in batch), pack(made), strict=True)
+            texts = [passage.text for passage in batch]
+            made = await self._context.index_thread.run(partial(self._context.embedder.embed_passages, texts))
+            vectors += zip((passage.id for passage in batch), pack_vectors(made), strict=True)
             size = _next_size(len(batch), time.monotonic() - began)
         return vectors
 
     async def _wait_for_model(self) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while self._shop.busy() and time.monotonic() < deadline:  # noqa: ASYNC110 - a figure to look at, not an event
-            await asyncio.sleep(_GLANCE_S)
+        deadline = time.monotonic() + _MAX_MODEL_WAIT_S
+        while self._context.is_model_busy() and time.monotonic() < deadline:  # noqa: ASYNC110 - a figure to look at, not an event
+            await asyncio.sleep(_MODEL_POLL_S)
 
     async def _save(self) -> None:
-        neighbours = self._shop.neighbours
+        neighbours = self._context.vector_search
         for number, (name, key) in enumerate(self._collections.items()):
-            self._teller.tell(ReindexProgress("saving", number, len(self._collections), name))
-            await neighbours.catch_up(key)
+            self._progress.report_progress(ReindexProgress("saving", number, len(self._collections), name))
+            await neighbours.update_index(key)
             try:
-                await neighbours.save(key)
+                await neighbours.save_index(key)
             except OSError as error:
                 log.warning(
                     "The vector index of %s could not be saved and will be rebuilt at the next start: %s", name, error

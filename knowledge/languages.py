@@ -48,7 +48,7 @@ el los las del dónde está qué cómo cuándo gracias hola por para una muy per
 che chi dove è sono questo questa grazie ciao della delle nel perché come il lo gli
 het een waar hoe niet ik dank jij zijn wat voor onde obrigado não você uma
 """
-_LEANS: Mapping[str, tuple[tuple[re.Pattern[str], float], ...]] = {
+_SPELLINGS: Mapping[str, tuple[tuple[re.Pattern[str], float], ...]] = {
     "en": (
         (re.compile(r"\w['’](?:s|re|ve|ll|t|m|d)\b"), 1.0),
         (re.compile(r"\b\w*(?:wh|th|sh|ck|gh|oo|ee|kn|wn)\w*\b"), 0.5),
@@ -66,7 +66,7 @@ _LEAST_VOTES = 0.5
 _LEAST_LEAD = 0.25
 
 
-def detect(text: str) -> str:
+def detect_language(text: str) -> str:
     """The ISO 639-1 code of a document's language; empty when the text is too short or the answer unclear.
 
     The first call loads a model: most of a second and 50 MB, so call it in the reading process.
@@ -94,7 +94,7 @@ def _votes(text: str) -> dict[str, float]:
     words = re.findall(r"[^\W\d_]+", text)
     known = _known_words()
     votes = {language: float(sum(word in known[language] for word in words)) for language in known}
-    for language, leans in _LEANS.items():
+    for language, leans in _SPELLINGS.items():
         votes[language] += sum(weight * len(pattern.findall(text)) for pattern, weight in leans)
     return votes
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 import Stemmer  # type: ignore[import-not-found]  # ships no types
 
-TERMS = 64
+MAX_QUERY_TERMS = 64
 """Content words of a question that are looked up; a pasted page has thousands, and each costs a lookup."""
 
 _WORD = re.compile(r"[^\W_]+")
 
-STEMMED: dict[str, str] = {
+SNOWBALL_NAMES: dict[str, str] = {
     "da": "danish", "de": "german", "en": "english", "es": "spanish", "fi": "finnish", "fr": "french",
     "hu": "hungarian", "it": "italian", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian",
     "ru": "russian", "sv": "swedish", "tr": "turkish",
@@ -33,17 +33,17 @@ un une va vais vas vont vos votre vous y
 """
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words of a text in order, in lower case, accents kept."""
     return _WORD.findall(unicodedata.normalize("NFC", text).lower())
 
 
-def fold(word: str) -> str:
+def strip_accents(word: str) -> str:
     """A word without accents, as the full-text index compares it."""
     return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
 
 
-STOP = frozenset(fold(word) for word in (_STOP_ENGLISH + _STOP_FRENCH).split())
+STOP_WORDS = frozenset(strip_accents(word) for word in (_STOP_ENGLISH + _STOP_FRENCH).split())
 """English and French words that say nothing of what is asked, folded.
 
 Frequent words weigh little anyway; these are the words of questions (who, combien), which documents hardly use. What
@@ -51,27 +51,29 @@ one language needs and the other does not (`or` is gold, `son` a sound) is left 
 """
 
 
-class Lexicon:
+class WordStemmer:
     """Stems words. One for each thread: the stemmers keep state."""
 
     def __init__(self) -> None:
         self._stemmers: dict[str, Stemmer.Stemmer] = {}
 
-    def indexed(self, text: str, language: str) -> str:
+    def stem_text(self, text: str, language: str) -> str:
         """What the full-text index stores for a text: its stems, folded, in order, separated by spaces."""
         stemmer = self._stemmer(language)
-        found = words(text)
-        return " ".join(fold(stem) for stem in (stemmer.stemWords(found) if stemmer else found))
+        found = split_words(text)
+        return " ".join(strip_accents(stem) for stem in (stemmer.stemWords(found) if stemmer else found))
 
-    def terms(self, text: str, languages: Iterable[str]) -> list[frozenset[str]]:
+    def query_terms(self, text: str, languages: Iterable[str]) -> list[frozenset[str]]:
         """The content words of a question without repetition, each as the set of its stems in the languages given."""
-        content = [word for word in dict.fromkeys(words(text)) if fold(word) not in STOP][:TERMS]
+        content = [word for word in dict.fromkeys(split_words(text)) if strip_accents(word) not in STOP_WORDS][
+            :MAX_QUERY_TERMS
+        ]
         stemmers = [self._stemmer(language) for language in sorted(set(languages))] or [None]
         forms = (frozenset(_stem(stemmer, word) for stemmer in stemmers) - {""} for word in content)
         return list(dict.fromkeys(form for form in forms if form))
 
     def _stemmer(self, language: str) -> "Stemmer.Stemmer | None":
-        name = STEMMED.get(language)
+        name = SNOWBALL_NAMES.get(language)
         if name is None:
             return None
         if name not in self._stemmers:
@@ -79,10 +81,10 @@ class Lexicon:
         return self._stemmers[name]
 
 
-def match_expression(terms: Iterable[frozenset[str]]) -> str:
+def fts5_query(terms: Iterable[frozenset[str]]) -> str:
     """An FTS5 query for passages with any of the terms. Safe for any user text: terms hold letters and digits only."""
     return " OR ".join(f'"{form}"' for form in sorted(frozenset[str]().union(*terms)))
 
 
 def _stem(stemmer: "Stemmer.Stemmer | None", word: str) -> str:
-    return fold(stemmer.stemWord(word) if stemmer else word)
+    return strip_accents(stemmer.stemWord(word) if stemmer else word)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed
-from knowledge.fusion import Ranked
-from knowledge.index_writer import Ledger
-from knowledge.indexing import Reindex, Teller, Workshop
-from knowledge.lexical import Lexicon
+from knowledge.fusion import RankedPassage
+from knowledge.index_writer import IndexWriter
+from knowledge.indexing import Reindex, ReindexContext, ThrottledProgress
+from knowledge.lexical import WordStemmer
 from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
-from knowledge.reader import Reader
+from knowledge.reader import DocumentReader
 from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
-from knowledge.store import Store
-from knowledge.vector_search import Neighbours
-from knowledge.worker_thread import Worker
+from knowledge.store import KnowledgeStore
+from knowledge.vector_search import VectorSearch
+from knowledge.worker_thread import WorkerThread
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +54,16 @@ class LibraryClosed(Exception):
 class Library:
     """The documents. Opened by `open`; every method belongs to the event loop that opened it."""
 
-    def __init__(self, store: Store, neighbours: Neighbours, workshop: Workshop, ids: Mapping[str, int]) -> None:
+    def __init__(
+        self, store: KnowledgeStore, neighbours: VectorSearch, workshop: ReindexContext, ids: Mapping[str, int]
+    ) -> None:
         self._store = store
-        self._neighbours = neighbours
-        self._workshop = workshop
+        self._vector_search = neighbours
+        self._reindex_context = workshop
         self._ids = ids
         self._searcher = Searcher(store, neighbours, workshop.embedder)
         self._running: asyncio.Task[ReindexReport] | None = None
-        self._warming: asyncio.Task[None] | None = None
+        self._index_update: asyncio.Task[None] | None = None
         self._closing = False
 
     @classmethod
@@ -69,7 +71,7 @@ class Library:
         cls,
         settings: KnowledgeSettings,
         embedder: Embedder,
-        reader: Reader,
+        reader: DocumentReader,
         data_folder: Path,
         *,
         busy: Callable[[], bool] = lambda: False,
@@ -79,14 +81,16 @@ class Library:
         What is stored of collections that the settings do not have any more is deleted. `busy` is True while the
         language model is generating. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
         """
-        store = await Store.open(data_folder)
-        index = Worker("index")
+        store = await KnowledgeStore.open(data_folder)
+        index = WorkerThread("index")
         try:
-            ids = await store.keep_collections(settings.collections)
-            neighbours = Neighbours(store, index, data_folder, embedder.dimension)
-            shop = Workshop(settings, Ledger(store), neighbours, embedder, reader, index, Lexicon(), busy)
+            ids = await store.set_collections(settings.collections)
+            neighbours = VectorSearch(store, index, data_folder, embedder.dimension)
+            shop = ReindexContext(
+                settings, IndexWriter(store), neighbours, embedder, reader, index, WordStemmer(), busy
+            )
             library = cls(store, neighbours, shop, ids)
-            await library._start()
+            await library._check_embedder()
         except BaseException:
             await index.close()
             await store.close()
@@ -96,7 +100,7 @@ class Library:
     @property
     def collections(self) -> Mapping[str, CollectionSettings]:
         """The collections of the settings, by name."""
-        return self._workshop.settings.collections
+        return self._reindex_context.settings.collections
 
     @property
     def readers(self) -> Mapping[str, tuple[str, ...]]:
@@ -116,18 +120,21 @@ class Library:
         texts = [text for text in (question, context) if text.strip()]
         if not keys or not question.strip():
             return SearchResult((), False, time.monotonic() - began)
-        ranked = fusion.rank(*await self._searcher.evidence(texts, keys))
+        ranked = fusion.fuse_scores(*await self._searcher.score_candidates(texts, keys))
         hits = await self._hits(ranked[:limit])
-        return SearchResult(hits, fusion.supports(ranked), time.monotonic() - began)
+        return SearchResult(hits, fusion.is_supported(ranked), time.monotonic() - began)
 
-    async def passage(self, passage_id: int) -> Passage | None:
+    async def get_passage(self, passage_id: int) -> Passage | None:
         """A passage by its id; None when it is gone."""
-        return (await self._store.passages([passage_id])).get(passage_id)
+        return (await self._store.get_passages([passage_id])).get(passage_id)
 
-    async def state(self) -> tuple[CollectionState, ...]:
+    async def collection_states(self) -> tuple[CollectionState, ...]:
         """What is indexed of each collection, by name."""
-        ready = {name: self._searcher.vectors_fit and self._neighbours.ready(key) for name, key in self._ids.items()}
-        return await self._store.states(ready)
+        ready = {
+            name: self._searcher.vectors_match_embedder and self._vector_search.is_index_ready(key)
+            for name, key in self._ids.items()
+        }
+        return await self._store.collection_states(ready)
 
     async def reindex(
         self,
@@ -144,7 +151,7 @@ class Library:
             raise ReindexRunning
         names = sorted(self._ids if collections is None else set(collections))
         chosen = {name: self._id(name) for name in names}
-        self._running = asyncio.create_task(self._reindex(chosen, Teller(on_progress)))
+        self._running = asyncio.create_task(self._reindex(chosen, ThrottledProgress(on_progress)))
         try:
             return await self._running
         except asyncio.CancelledError:
@@ -160,17 +167,17 @@ class Library:
         What is stored stays, and the next opening goes on from it.
         """
         self._closing = True
-        for task in (self._running, self._warming):
+        for task in (self._running, self._index_update):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
         try:
             for key in self._ids.values():
-                await self._neighbours.save(key)
+                await self._vector_search.save_index(key)
         except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("A vector index could not be saved and will be made again: %s", error)
         await self._searcher.close()
-        await self._workshop.index.close()
+        await self._reindex_context.index_thread.close()
         await self._store.close()
 
     def _id(self, name: str) -> int:
@@ -178,42 +185,42 @@ class Library:
             raise UnknownCollection(name, tuple(sorted(self._ids)))
         return self._ids[name]
 
-    async def _start(self) -> None:
-        await self._neighbours.open(self._ids.values())
-        ledger = self._workshop.ledger
+    async def _check_embedder(self) -> None:
+        await self._vector_search.open(self._ids.values())
+        ledger = self._reindex_context.writer
         try:
-            fingerprint = await self._searcher.fingerprint()
+            fingerprint = await self._searcher.embedder_fingerprint()
         except EmbeddingFailed as error:
             log.error("%s Until that is mended, documents are found by their words only.", error)
             return
-        known = await ledger.fingerprint()
+        known = await ledger.stored_fingerprint()
         if not known:
-            await ledger.start_over(fingerprint)
+            await ledger.reset_vectors(fingerprint)
         elif known != fingerprint:
             log.warning("The embedding model has changed: until the next reindex documents are found by words only.")
             return
-        self._searcher.vectors_fit = True
-        self._warming = asyncio.create_task(self._warm())
+        self._searcher.vectors_match_embedder = True
+        self._index_update = asyncio.create_task(self._update_indexes())
 
-    async def _warm(self) -> None:
+    async def _update_indexes(self) -> None:
         """Make every vector index complete; until one is, an exact scan answers in its place."""
         try:
             for key in self._ids.values():
-                await self._neighbours.catch_up(key)
-                await self._neighbours.save(key)
+                await self._vector_search.update_index(key)
+                await self._vector_search.save_index(key)
         except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("A vector index could not be made complete: %s", error)
 
-    async def _reindex(self, chosen: Mapping[str, int], teller: Teller) -> ReindexReport:
-        shop = self._workshop
-        fingerprint = await self._searcher.fingerprint()
-        if await shop.ledger.fingerprint() != fingerprint:
-            await shop.ledger.start_over(fingerprint)
-            self._neighbours.reset()
-        self._searcher.vectors_fit = True
+    async def _reindex(self, chosen: Mapping[str, int], teller: ThrottledProgress) -> ReindexReport:
+        shop = self._reindex_context
+        fingerprint = await self._searcher.embedder_fingerprint()
+        if await shop.writer.stored_fingerprint() != fingerprint:
+            await shop.writer.reset_vectors(fingerprint)
+            self._vector_search.drop_indexes()
+        self._searcher.vectors_match_embedder = True
         return await Reindex(shop, chosen, teller).run()
 
-    async def _hits(self, ranked: Sequence[Ranked]) -> tuple[Hit, ...]:
-        passages = await self._store.passages([item.passage_id for item in ranked])
+    async def _hits(self, ranked: Sequence[RankedPassage]) -> tuple[Hit, ...]:
+        passages = await self._store.get_passages([item.passage_id for item in ranked])
         found = (item for item in ranked if item.passage_id in passages)
         return tuple(Hit(passages[item.passage_id], item.score, item.ranks) for item in found)

@@ -6,7 +6,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PassageLocation:
     """Where a passage stands in its document.
 
     `start` and `end` are character offsets into the document's extracted text; `page` counts from 1 (PDF only);
@@ -28,7 +28,7 @@ class Passage:
     collection: str
     document: str
     title: str
-    place: Place
+    place: PassageLocation
     text: str
 
 
@@ -54,7 +54,7 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedDocument:
     """A document that could not be read, and the sentence that says why."""
 
     collection: str
@@ -70,7 +70,7 @@ class ReindexReport:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
-    failed: tuple[Failure, ...] = field(default=())
+    failed: tuple[FailedDocument, ...] = field(default=())
     took_s: float = 0.0
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PassageDraft:
     """A passage not stored yet. `text` is `document_text[place.start:place.end]`, without its outer white space."""
 
-    place: Place
+    place: PassageLocation
     text: str
 
 
@@ -38,12 +38,12 @@ class ReadDocument:
     document: str
     title: str
     language: str
-    drafts: tuple[Draft, ...]
+    drafts: tuple[PassageDraft, ...]
     problem: str = ""
 
 
 @dataclass(eq=False)
-class Unreadable(Exception):
+class FileUnreadable(Exception):
     """A file that cannot be read; `reason` is a sentence that names what is wrong with it."""
 
     reason: str
@@ -52,10 +52,10 @@ class Unreadable(Exception):
         return self.reason
 
 
-class Reader(Protocol):
+class DocumentReader(Protocol):
     """Turns files into documents."""
 
-    async def read(self, source: SourceFile) -> list[ReadDocument]:
+    async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         """Read, parse and split one file. Raises Unreadable; never lets a bad file harm another."""
         ...
 

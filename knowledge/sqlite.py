@@ -11,8 +11,8 @@ from typing import Any
 
 import aiosqlite
 
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_OF_THE_FILE = _DAMAGE | {
+_DAMAGE_ERRORS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_FILE_ERRORS = _DAMAGE_ERRORS | {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_READONLY,
@@ -97,22 +97,22 @@ class Database:
             if connection is not None:
                 await connection.close()
             if isinstance(error, sqlite3.Error | OSError):
-                raise _sentence(path, error, way_out) from error
+                raise _database_error(path, error, way_out) from error
             raise
         return cls(path, connection, way_out)
 
-    async def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
+    async def fetch_rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
         """All rows of a query, as tuples. Between the statements of a transaction it sees what that has written.
 
         This and all below raise DatabaseDamaged and DatabaseUnusable for what the file or the disk does, and
         sqlite3's own errors for what the statement does.
         """
-        with self._sentences():
+        with self._translated_errors():
             return list(await self._connection.execute_fetchall(sql, parameters))
 
-    async def row(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
+    async def fetch_row(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
         """The only row of a query. Raises LookupError unless there is exactly one."""
-        rows = await self.rows(sql, parameters)
+        rows = await self.fetch_rows(sql, parameters)
         if len(rows) != 1:
             raise LookupError(f"{len(rows)} rows instead of one")
         return rows[0]
@@ -123,7 +123,7 @@ class Database:
         Atomic by itself, and one visit to the thread instead of three.
         """
         async with self._writing:
-            return await self.rows(sql, parameters)
+            return await self.fetch_rows(sql, parameters)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -132,7 +132,7 @@ class Database:
             try:
                 # Inside the try: cancelled here, the thread still begins, and only the rollback ends that.
                 await self._connection.execute("BEGIN IMMEDIATE")
-                with self._sentences():
+                with self._translated_errors():
                     yield self._connection
                     await self._connection.execute("COMMIT")
             except BaseException:
@@ -148,19 +148,19 @@ class Database:
         await self._connection.close()
 
     @contextmanager
-    def _sentences(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            if _code(error) not in _OF_THE_FILE:
+            if _code(error) not in _FILE_ERRORS:
                 raise
-            raise _sentence(self._path, error, self._way_out) from error
+            raise _database_error(self._path, error, self._way_out) from error
 
 
 async def _prepare(
     connection: aiosqlite.Connection, path: Path, scripts: list[str], way_out: str, *, check: bool, read_only: bool
 ) -> None:
-    version = await _value(connection, "PRAGMA user_version")
+    version = await _fetch_value(connection, "PRAGMA user_version")
     if version > len(scripts):
         raise DatabaseTooNew(path, version, len(scripts))
     for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = NORMAL"):
@@ -169,7 +169,7 @@ async def _prepare(
         await _migrate(connection, number, script)
     # Only now: SQLite advises to change tables with foreign keys off, and the pragma is ignored inside a transaction.
     await connection.execute("PRAGMA foreign_keys = ON")
-    if check and (found := await _value(connection, "PRAGMA quick_check(1)")) != "ok":
+    if check and (found := await _fetch_value(connection, "PRAGMA quick_check(1)")) != "ok":
         raise DatabaseDamaged(path, str(found), way_out)
     if read_only:
         await connection.execute("PRAGMA query_only = ON")
@@ -183,7 +183,7 @@ async def _migrate(connection: aiosqlite.Connection, number: int, script: str) -
         raise
 
 
-async def _value(connection: aiosqlite.Connection, sql: str) -> Any:
+async def _fetch_value(connection: aiosqlite.Connection, sql: str) -> Any:
     rows = list(await connection.execute_fetchall(sql))
     return rows[0][0]
 
@@ -200,8 +200,8 @@ def _create_private(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def _sentence(path: Path, error: sqlite3.Error | OSError, way_out: str) -> DatabaseDamaged | DatabaseUnusable:
-    damaged = isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE
+def _database_error(path: Path, error: sqlite3.Error | OSError, way_out: str) -> DatabaseDamaged | DatabaseUnusable:
+    damaged = isinstance(error, sqlite3.Error) and _code(error) in _DAMAGE_ERRORS
     return DatabaseDamaged(path, str(error), way_out) if damaged else DatabaseUnusable(path, str(error))
 
 

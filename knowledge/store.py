@@ -5,15 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from knowledge.lexical import match_expression
-from knowledge.passages import CollectionState, Passage, Place
+from knowledge.lexical import fts5_query
+from knowledge.passages import CollectionState, Passage, PassageLocation
 from knowledge.sqlite import Database
 
-FILE_NAME = "knowledge.sqlite3"
+DATABASE_FILE_NAME = "knowledge.sqlite3"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _WAY_OUT = "It holds nothing that cannot be made again: move it away, start Hearth and run `hearth index`."
 
-_WEIGHTS = (2.0, 2.0, 1.0)
+_BM25_WEIGHTS = (2.0, 2.0, 1.0)
 """How much a word counts in title, heading, text; 1 to 4 for titles differ by less than 0.02 nDCG (0003-fusion.md)."""
 
 _MATCHING = """
@@ -36,17 +36,17 @@ WHERE passages.id IN (SELECT value FROM json_each(?))
 """
 
 
-class Store:
+class KnowledgeStore:
     """The knowledge database. `reads` never waits for a change in progress; `writes` is the only one that changes."""
 
     def __init__(self, writes: Database, reads: Database) -> None:
-        self.writes = writes
-        self.reads = reads
+        self.write_db = writes
+        self.read_db = reads
 
     @classmethod
-    async def open(cls, folder: Path) -> "Store":
+    async def open(cls, folder: Path) -> "KnowledgeStore":
         """Open or create `knowledge.sqlite3`. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable."""
-        path = folder / FILE_NAME
+        path = folder / DATABASE_FILE_NAME
         writes = await Database.open(path, MIGRATIONS, way_out=_WAY_OUT, check=True)
         try:
             reads = await Database.open(path, MIGRATIONS, way_out=_WAY_OUT, read_only=True)
@@ -57,77 +57,79 @@ class Store:
 
     async def close(self) -> None:
         """Close both connections."""
-        await self.reads.close()
-        await self.writes.close()
+        await self.read_db.close()
+        await self.write_db.close()
 
-    async def keep_collections(self, names: Collection[str]) -> dict[str, int]:
+    async def set_collections(self, names: Collection[str]) -> dict[str, int]:
         """The ids of the collections named, made where new. All others go, with everything known of them."""
-        async with self.writes.transaction() as db:
-            known = {name: key for key, name in await self.writes.rows("SELECT id, name FROM collections")}
+        async with self.write_db.transaction() as db:
+            known = {name: key for key, name in await self.write_db.fetch_rows("SELECT id, name FROM collections")}
             await db.executemany(
                 "DELETE FROM collections WHERE id = ?", [(known[n],) for n in known.keys() - set(names)]
             )
             await db.executemany("INSERT OR IGNORE INTO collections (name) VALUES (?)", [(name,) for name in names])
-        return {name: key for key, name in await self.writes.rows("SELECT id, name FROM collections")}
+        return {name: key for key, name in await self.write_db.fetch_rows("SELECT id, name FROM collections")}
 
-    async def matching(
+    async def match_passages(
         self, terms: Sequence[frozenset[str]], collections: Collection[int], limit: int
     ) -> dict[int, float]:
         """The passages with any of the terms and their BM25 scores (positive), best first."""
-        expression = match_expression(terms)
+        expression = fts5_query(terms)
         if not expression:
             return {}
-        rows = await self.reads.rows(_MATCHING, (*_WEIGHTS, expression, json.dumps(list(collections)), limit))
+        rows = await self.read_db.fetch_rows(
+            _MATCHING, (*_BM25_WEIGHTS, expression, json.dumps(list(collections)), limit)
+        )
         return dict(rows)
 
-    async def bm25(self, terms: Sequence[frozenset[str]], ids: Collection[int]) -> dict[int, float]:
+    async def bm25_scores(self, terms: Sequence[frozenset[str]], ids: Collection[int]) -> dict[int, float]:
         """The BM25 scores of those of the passages that have any of the terms."""
-        expression = match_expression(terms)
+        expression = fts5_query(terms)
         if not expression:
             return {}
-        return dict(await self.reads.rows(_SCORING, (*_WEIGHTS, expression, json.dumps(list(ids)))))
+        return dict(await self.read_db.fetch_rows(_SCORING, (*_BM25_WEIGHTS, expression, json.dumps(list(ids)))))
 
-    async def frequencies(self, terms: Sequence[frozenset[str]]) -> list[int]:
+    async def document_frequencies(self, terms: Sequence[frozenset[str]]) -> list[int]:
         """For each term, in how many passages its most frequent form occurs."""
         forms = sorted(frozenset[str]().union(*terms))
-        rows = await self.reads.rows(
+        rows = await self.read_db.fetch_rows(
             "SELECT term, doc FROM vocabulary WHERE term IN (SELECT value FROM json_each(?))", (json.dumps(forms),)
         )
         found: dict[str, int] = dict(rows)
         return [max(found.get(form, 0) for form in term) for term in terms]
 
-    async def count(self) -> int:
+    async def count_passages(self) -> int:
         """How many passages there are in all."""
-        (count,) = await self.reads.row("SELECT count(*) FROM passages")
+        (count,) = await self.read_db.fetch_row("SELECT count(*) FROM passages")
         return int(count)
 
-    async def languages(self) -> set[str]:
+    async def document_languages(self) -> set[str]:
         """The languages of the documents."""
-        return {language for (language,) in await self.reads.rows("SELECT DISTINCT language FROM documents")}
+        return {language for (language,) in await self.read_db.fetch_rows("SELECT DISTINCT language FROM documents")}
 
-    async def vectors(self, ids: Collection[int]) -> dict[int, bytes]:
+    async def get_vectors(self, ids: Collection[int]) -> dict[int, bytes]:
         """The stored vectors of those passages that have one."""
-        rows = await self.reads.rows(
+        rows = await self.read_db.fetch_rows(
             "SELECT passage_id, vector FROM vectors WHERE passage_id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(ids)),),
         )
         return dict(rows)
 
-    async def existing(self, ids: Collection[int]) -> set[int]:
+    async def existing_ids(self, ids: Collection[int]) -> set[int]:
         """Those of the passages that exist."""
-        rows = await self.reads.rows(
+        rows = await self.read_db.fetch_rows(
             "SELECT id FROM passages WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
         )
         return {key for (key,) in rows}
 
-    async def passages(self, ids: Collection[int]) -> dict[int, Passage]:
+    async def get_passages(self, ids: Collection[int]) -> dict[int, Passage]:
         """The passages that exist, by id."""
-        rows = await self.reads.rows(_PASSAGES, (json.dumps(list(ids)),))
+        rows = await self.read_db.fetch_rows(_PASSAGES, (json.dumps(list(ids)),))
         return {row[0]: _passage(row) for row in rows}
 
-    async def states(self, ready: Mapping[str, bool]) -> tuple[CollectionState, ...]:
+    async def collection_states(self, ready: Mapping[str, bool]) -> tuple[CollectionState, ...]:
         """What is indexed of each collection, by name; `ready` says whose vector index is complete."""
-        rows = await self.reads.rows(
+        rows = await self.read_db.fetch_rows(
             "SELECT name,"
             " (SELECT count(*) FROM documents JOIN files ON files.id = file_id WHERE collection_id = collections.id),"
             " (SELECT count(*) FROM passages WHERE collection_id = collections.id),"
@@ -142,4 +144,6 @@ class Store:
 
 def _passage(row: Sequence[Any]) -> Passage:
     key, collection, document, title, heading, page, number, start, end, text = row
-    return Passage(key, collection, document, title, Place(tuple(json.loads(heading)), page, number, start, end), text)
+    return Passage(
+        key, collection, document, title, PassageLocation(tuple(json.loads(heading)), page, number, start, end), text
+    )

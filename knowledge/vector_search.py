@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from knowledge.embedding import FloatArray
-from knowledge.store import Store
+from knowledge.store import KnowledgeStore
 from knowledge.vectors import (
     ExactScan,
     HalfArray,
@@ -20,10 +20,10 @@ from knowledge.vectors import (
     IndexFile,
     SumArray,
     VectorIndex,
-    ids_of,
-    unpack,
+    id_array,
+    unpack_vectors,
 )
-from knowledge.worker_thread import Worker
+from knowledge.worker_thread import WorkerThread
 
 log = logging.getLogger(__name__)
 
@@ -34,61 +34,61 @@ _SCAN_PAGE = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Nearest:
+class NearestPassages:
     """Passages near a question with their cosines, and the question's mean cosine to all passages searched."""
 
     cosines: dict[int, float]
-    background: float
+    mean_cosine: float
 
 
 @dataclass
-class _Shelf:
+class _CollectionIndex:
     """A collection's index in memory. `index` is None until it is complete; an exact scan answers meanwhile."""
 
     index: VectorIndex | None = None
     last_seq: int = 0
     saved_seq: int = -1
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Neighbours:
+class VectorSearch:
     """The vector indexes of all collections. usearch is touched by the worker's thread only."""
 
-    def __init__(self, store: Store, worker: Worker, folder: Path, dimension: int) -> None:
+    def __init__(self, store: KnowledgeStore, worker: WorkerThread, folder: Path, dimension: int) -> None:
         self._store = store
-        self._worker = worker
+        self._thread = worker
         self._folder = folder
         self._dimension = dimension
-        self._shelves: dict[int, _Shelf] = {}
+        self._indexes: dict[int, _CollectionIndex] = {}
 
     async def open(self, collections: Collection[int]) -> None:
         """Load the index files that can be trusted; the others are built by the first `catch_up`."""
-        records = await self._records()
-        await self._worker.run(lambda: self._sweep({record.name for record in records.values()}))
+        records = await self._read_records()
+        await self._thread.run(lambda: self._delete_stale_files({record.name for record in records.values()}))
         for collection in collections:
-            self._shelves[collection] = await self._load(records.get(collection))
+            self._indexes[collection] = await self._load(records.get(collection))
 
-    def ready(self, collection: int) -> bool:
+    def is_index_ready(self, collection: int) -> bool:
         """Whether an index answers for a collection, not an exact scan."""
-        return self._shelves[collection].index is not None
+        return self._indexes[collection].index is not None
 
-    def reset(self) -> None:
+    def drop_indexes(self) -> None:
         """Drop all indexes: the vectors in the database are others now."""
-        self._shelves = {collection: _Shelf() for collection in self._shelves}
+        self._indexes = {collection: _CollectionIndex() for collection in self._indexes}
 
-    async def catch_up(self, collection: int) -> None:
+    async def update_index(self, collection: int) -> None:
         """Bring an index up to the database's last change; a missing one is built aside, then put in place."""
-        shelf = self._shelves[collection]
-        async with shelf.changing:
-            (target,) = await self._store.reads.row("SELECT value FROM sequence")
+        shelf = self._indexes[collection]
+        async with shelf.lock:
+            (target,) = await self._store.read_db.fetch_row("SELECT value FROM sequence")
             index, since = shelf.index, shelf.last_seq
             if index is None:
-                index, since = await self._worker.run(lambda: VectorIndex(self._dimension)), 0
+                index, since = await self._thread.run(lambda: VectorIndex(self._dimension)), 0
             if since < target:
-                await self._replay(collection, index, since, target)
+                await self._apply_changes(collection, index, since, target)
             shelf.index, shelf.last_seq = index, target
 
-    async def search(self, vector: FloatArray, collections: Collection[int], limit: int) -> Nearest:
+    async def find_nearest(self, vector: FloatArray, collections: Collection[int], limit: int) -> NearestPassages:
         """The nearest passages of the collections, at most `limit` of each."""
         cosines: dict[int, float] = {}
         total: SumArray = np.zeros(self._dimension, dtype=np.float64)
@@ -98,64 +98,66 @@ class Neighbours:
             cosines |= found
             total += its_total
             count += its_count
-        return Nearest(cosines, float(total @ vector) / count if count else 0.0)
+        return NearestPassages(cosines, float(total @ vector) / count if count else 0.0)
 
-    async def save(self, collection: int) -> None:
+    async def save_index(self, collection: int) -> None:
         """Write a collection's index to its file if it has changed. Raises OSError; the old file then stays."""
-        shelf = self._shelves[collection]
-        async with shelf.changing:
+        shelf = self._indexes[collection]
+        async with shelf.lock:
             index, seq = shelf.index, shelf.last_seq
             if index is None or shelf.saved_seq == seq:
                 return
             name = f"vectors-{collection}-{seq}.usearch"
-            record = await self._worker.run(lambda: index.save(self._folder, name, seq))
-            await self._record(collection, record)
+            record = await self._thread.run(lambda: index.save(self._folder, name, seq))
+            await self._write_record(collection, record)
             shelf.saved_seq = seq
-            names = {kept.name for kept in (await self._records()).values()}
-            await self._worker.run(lambda: self._sweep(names))
+            names = {kept.name for kept in (await self._read_records()).values()}
+            await self._thread.run(lambda: self._delete_stale_files(names))
 
     async def _search_one(
         self, vector: FloatArray, collection: int, limit: int
     ) -> tuple[dict[int, float], SumArray, int]:
-        index = self._shelves[collection].index
+        index = self._indexes[collection].index
         if index is not None:
-            return await self._worker.run(partial(_ask, index, vector, limit), urgent=True)
+            return await self._thread.run(partial(_search_index, index, vector, limit), urgent=True)
         scan = ExactScan(vector, limit)
         after = -1
-        while rows := await self._store.reads.rows(_ALL_VECTORS, (collection, after, _SCAN_PAGE)):
+        while rows := await self._store.read_db.fetch_rows(_ALL_VECTORS, (collection, after, _SCAN_PAGE)):
             after = rows[-1][0]
             ids, vectors = _columns(rows, self._dimension)
-            await self._worker.run(partial(scan.feed, ids, vectors), urgent=True)
-        return scan.best, scan.total, scan.count
+            await self._thread.run(partial(scan.add_vectors, ids, vectors), urgent=True)
+        return scan.nearest, scan.vector_sum, scan.vector_count
 
-    async def _replay(self, collection: int, index: VectorIndex, since: int, target: int) -> None:
-        gone = await self._store.reads.rows(_GONE, (collection, since, target))
+    async def _apply_changes(self, collection: int, index: VectorIndex, since: int, target: int) -> None:
+        gone = await self._store.read_db.fetch_rows(_REMOVED_VECTORS, (collection, since, target))
         for start in range(0, len(gone), _PAGE):
-            await self._worker.run(partial(index.remove, ids_of(key for (key,) in gone[start : start + _PAGE])))
+            await self._thread.run(
+                partial(index.remove_vectors, id_array(key for (key,) in gone[start : start + _PAGE]))
+            )
         place = (since, 2**62)
-        while rows := await self._store.reads.rows(_NEW, (collection, *place, target, _PAGE)):
+        while rows := await self._store.read_db.fetch_rows(_ADDED_VECTORS, (collection, *place, target, _PAGE)):
             place = (rows[-1][2], rows[-1][0])
             ids, vectors = _columns(rows, self._dimension)
-            await self._worker.run(partial(index.add, ids, vectors))
+            await self._thread.run(partial(index.add_vectors, ids, vectors))
 
-    async def _load(self, record: IndexFile | None) -> _Shelf:
+    async def _load(self, record: IndexFile | None) -> _CollectionIndex:
         if record is None:
-            return _Shelf()
+            return _CollectionIndex()
         try:
-            index = await self._worker.run(lambda: VectorIndex.load(self._folder, record, self._dimension))
+            index = await self._thread.run(lambda: VectorIndex.load(self._folder, record, self._dimension))
         except IndexDamaged as damaged:
             log.warning("%s Until then an exact scan answers.", damaged)
-            return _Shelf()
-        return _Shelf(index, record.last_seq, record.last_seq)
+            return _CollectionIndex()
+        return _CollectionIndex(index, record.last_seq, record.last_seq)
 
-    async def _records(self) -> dict[int, IndexFile]:
-        rows = await self._store.writes.rows(
+    async def _read_records(self) -> dict[int, IndexFile]:
+        rows = await self._store.write_db.fetch_rows(
             "SELECT collection_id, name, last_seq, count, dimension, xxh3, total FROM index_files"
         )
         return {row[0]: IndexFile(*row[1:]) for row in rows}
 
-    async def _record(self, collection: int, record: IndexFile) -> None:
-        async with self._store.writes.transaction() as db:
+    async def _write_record(self, collection: int, record: IndexFile) -> None:
+        async with self._store.write_db.transaction() as db:
             await db.execute(
                 "INSERT OR REPLACE INTO index_files (collection_id, name, last_seq, count, dimension, xxh3, total)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -165,7 +167,7 @@ class Neighbours:
                 "DELETE FROM tombstones WHERE collection_id = ? AND seq <= ?", (collection, record.last_seq)
             )
 
-    def _sweep(self, keep: set[str]) -> None:
+    def _delete_stale_files(self, keep: set[str]) -> None:
         """Delete index files that no record names: a crash left them, or a newer one replaced them."""
         for path in self._folder.glob("vectors-*.usearch*"):
             if path.name not in keep:
@@ -175,17 +177,17 @@ class Neighbours:
 _ALL_VECTORS = """
 SELECT passage_id, vector FROM vectors WHERE collection_id = ? AND passage_id > ? ORDER BY passage_id LIMIT ?
 """
-_GONE = "SELECT passage_id FROM tombstones WHERE collection_id = ? AND seq > ? AND seq <= ?"
-_NEW = """
+_REMOVED_VECTORS = "SELECT passage_id FROM tombstones WHERE collection_id = ? AND seq > ? AND seq <= ?"
+_ADDED_VECTORS = """
 SELECT passage_id, vector, seq FROM vectors
 WHERE collection_id = ?1 AND (seq > ?2 OR (seq = ?2 AND passage_id > ?3)) AND seq <= ?4
 ORDER BY seq, passage_id LIMIT ?5
 """
 
 
-def _ask(index: VectorIndex, vector: FloatArray, limit: int) -> tuple[dict[int, float], SumArray, int]:
-    return index.search(vector, limit), index.total.copy(), len(index)
+def _search_index(index: VectorIndex, vector: FloatArray, limit: int) -> tuple[dict[int, float], SumArray, int]:
+    return index.find_nearest(vector, limit), index.vector_sum.copy(), len(index)
 
 
 def _columns(rows: list[Any], dimension: int) -> tuple[IdArray, HalfArray]:
-    return ids_of(row[0] for row in rows), unpack([row[1] for row in rows], dimension)
+    return id_array(row[0] for row in rows), unpack_vectors([row[1] for row in rows], dimension)

@@ -20,7 +20,7 @@ IdArray = npt.NDArray[np.uint64]
 SumArray = npt.NDArray[np.float64]
 
 _BLOCK = 1 << 20
-_EXPANSION = 128
+_EXPANSION_SEARCH = 128
 """How many candidates usearch weighs for a question; its 64 are few for the fifty that are asked for."""
 
 
@@ -52,29 +52,29 @@ class VectorIndex:
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
-        self._index = _usearch().Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=_EXPANSION)
-        self.total: SumArray = np.zeros(dimension, dtype=np.float64)
+        self._index = _usearch().Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=_EXPANSION_SEARCH)
+        self.vector_sum: SumArray = np.zeros(dimension, dtype=np.float64)
         """The sum of all vectors: with a unit vector it gives the mean cosine to all of them at once."""
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def add(self, ids: IdArray, vectors: HalfArray) -> None:
+    def add_vectors(self, ids: IdArray, vectors: HalfArray) -> None:
         """Add unit vectors; ids that are there already are left as they are."""
         new = ~np.atleast_1d(self._index.contains(ids))
         if new.any():
             self._index.add(ids[new], vectors[new], threads=1)
-            self.total += vectors[new].sum(axis=0, dtype=np.float64)
+            self.vector_sum += vectors[new].sum(axis=0, dtype=np.float64)
 
-    def remove(self, ids: IdArray) -> None:
+    def remove_vectors(self, ids: IdArray) -> None:
         """Remove vectors; ids that are not there are passed over. usearch uses their slots again."""
         present = ids[np.atleast_1d(self._index.contains(ids))]
         if present.size:
             gone = np.atleast_2d(np.asarray(self._index.get(present), dtype=np.float64))
             self._index.remove(present, threads=1)
-            self.total -= gone.sum(axis=0)
+            self.vector_sum -= gone.sum(axis=0)
 
-    def search(self, vector: FloatArray, limit: int) -> dict[int, float]:
+    def find_nearest(self, vector: FloatArray, limit: int) -> dict[int, float]:
         """The nearest ids with their cosines, nearest first, at most `limit`."""
         if not len(self._index):
             return {}
@@ -97,7 +97,7 @@ class VectorIndex:
             raise
         _sync_folder(folder)
         return IndexFile(
-            name, last_seq, len(self), self._dimension, xxhash.xxh3_128_hexdigest(data), self.total.tobytes()
+            name, last_seq, len(self), self._dimension, xxhash.xxh3_128_hexdigest(data), self.vector_sum.tobytes()
         )
 
     @classmethod
@@ -119,7 +119,7 @@ class VectorIndex:
         loaded._index.load(data)
         if len(loaded) != record.count:
             raise IndexDamaged(path, f"it has {len(loaded)} vectors instead of {record.count}")
-        loaded.total = np.frombuffer(record.total, dtype=np.float64).copy()
+        loaded.vector_sum = np.frombuffer(record.total, dtype=np.float64).copy()
         return loaded
 
 
@@ -129,32 +129,32 @@ class ExactScan:
     def __init__(self, vector: FloatArray, limit: int) -> None:
         self._vector = vector
         self._limit = limit
-        self.best: dict[int, float] = {}
-        self.total: SumArray = np.zeros(vector.shape[0], dtype=np.float64)
-        self.count = 0
+        self.nearest: dict[int, float] = {}
+        self.vector_sum: SumArray = np.zeros(vector.shape[0], dtype=np.float64)
+        self.vector_count = 0
 
-    def feed(self, ids: IdArray, vectors: HalfArray) -> None:
+    def add_vectors(self, ids: IdArray, vectors: HalfArray) -> None:
         """Look at a chunk; vectors of shape (len(ids), dimension)."""
-        self.total += vectors.sum(axis=0, dtype=np.float64)
-        self.count += len(ids)
+        self.vector_sum += vectors.sum(axis=0, dtype=np.float64)
+        self.vector_count += len(ids)
         cosines = vectors.astype(np.float32) @ self._vector
         top = np.argsort(-cosines, kind="stable")[: self._limit]
-        found = self.best | {int(ids[i]): float(cosines[i]) for i in top}
-        self.best = dict(sorted(found.items(), key=lambda item: -item[1])[: self._limit])
+        found = self.nearest | {int(ids[i]): float(cosines[i]) for i in top}
+        self.nearest = dict(sorted(found.items(), key=lambda item: -item[1])[: self._limit])
 
 
-def pack(vectors: FloatArray) -> list[bytes]:
+def pack_vectors(vectors: FloatArray) -> list[bytes]:
     """Vectors as the database stores them: little-endian float16."""
     return [row.tobytes() for row in vectors.astype("<f2")]
 
 
-def unpack(blobs: Sequence[bytes], dimension: int) -> HalfArray:
+def unpack_vectors(blobs: Sequence[bytes], dimension: int) -> HalfArray:
     """Stored vectors as an array of shape (len(blobs), dimension)."""
     flat = np.frombuffer(b"".join(blobs), dtype="<f2")
     return flat.reshape(len(blobs), dimension).astype(np.float16, copy=False)
 
 
-def ids_of(ids: Iterable[int]) -> IdArray:
+def id_array(ids: Iterable[int]) -> IdArray:
     """Passage ids as usearch wants them."""
     return np.fromiter(ids, dtype=np.uint64)
 

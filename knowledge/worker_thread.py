@@ -25,7 +25,7 @@ class _Job:
     function: Callable[[], Any] = field(compare=False)
 
 
-class Worker:
+class WorkerThread:
     """One thread, started at once. Jobs run in order of urgency, then of arrival."""
 
     def __init__(self, name: str) -> None:
@@ -40,7 +40,7 @@ class Worker:
         result: T = await self._put(_URGENT if urgent else _BULK, function)
         return result
 
-    async def slices(self, items: Iterator[T], slice_s: float = SLICE_S) -> AsyncIterator[list[T]]:
+    async def run_slices(self, items: Iterator[T], slice_s: float = SLICE_S) -> AsyncIterator[list[T]]:
         """Everything an iterator yields, advanced on the thread for `slice_s` seconds (at least one item) at a time."""
         while batch := await self.run(lambda: _advance(items, slice_s)):
             yield batch

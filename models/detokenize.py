@@ -3,16 +3,16 @@
 import codecs
 
 
-class Utf8Pieces:
+class Utf8Decoder:
     """Joins bytes into text without ever splitting a character; bytes that are no UTF-8 become U+FFFD."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
-    def push(self, data: bytes) -> str:
+    def push_bytes(self, data: bytes) -> str:
         """The characters that are complete now."""
         return self._decoder.decode(data)
 
-    def finish(self) -> str:
+    def flush(self) -> str:
         """A mark for the character that never became complete, or nothing."""
         return self._decoder.decode(b"", final=True)

@@ -65,7 +65,7 @@ class EchoEngine:
     async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         """Repeat the last paragraph of the tail. Raises PromptTooLong, or EngineFailed once the engine is closed."""
         del key
-        prompt_tokens = sum(self.count(turn.text) for turn in prompt.turns())
+        prompt_tokens = sum(self.count_tokens(turn.text) for turn in prompt.turns())
         limit = self._context_tokens - min(_LEAST_ANSWER_TOKENS, sampling.max_tokens)
         if prompt_tokens > limit:
             raise PromptTooLong(prompt_tokens, limit)
@@ -74,7 +74,7 @@ class EchoEngine:
             self._asked += 1
             stack.callback(self._leave)
             await stack.enter_async_context(self._places)
-            writing = _Writing(_question(prompt.tail), room, StopStrings(sampling.stop))
+            writing = _EchoAnswer(_question(prompt.tail), room, StopStrings(sampling.stop))
             started = time.monotonic()
             async for piece in self._write(writing):
                 yield piece
@@ -85,19 +85,19 @@ class EchoEngine:
                 generated_tokens=writing.written,
                 prefill_s=self._first_token_s,
                 decode_s=max(0.0, time.monotonic() - started - self._first_token_s),
-                finish="length" if writing.cut else "stop",
+                finish="length" if writing.is_truncated else "stop",
             )
 
-    async def _write(self, writing: "_Writing") -> AsyncIterator[str]:
+    async def _write(self, writing: "_EchoAnswer") -> AsyncIterator[str]:
         """Pieces at the times they are due by the clock, so that a late wake-up does not slow the whole."""
         began = time.monotonic() + self._first_token_s
         await self._pause(began)
-        while not writing.done:
+        while not writing.is_done:
             await self._pause(began + (writing.written + 1) / self._tokens_per_s)
             due = int((time.monotonic() - began) * self._tokens_per_s) - writing.written
-            if piece := writing.take(max(1, min(due, _TOKENS_PER_PIECE))):
+            if piece := writing.next_text(max(1, min(due, _TOKENS_PER_PIECE))):
                 yield piece
-        if piece := writing.finish():
+        if piece := writing.flush():
             yield piece
 
     async def _pause(self, until: float) -> None:
@@ -113,15 +113,15 @@ class EchoEngine:
     def _leave(self) -> None:
         self._asked -= 1
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Tokens of a text: pieces of up to four characters that begin at a word."""
         return len(_TOKEN.findall(text))
 
-    async def prepare(self, key: str, prompt: Prompt) -> None:
+    async def warm_up(self, key: str, prompt: Prompt) -> None:
         """Nothing to prepare."""
         del key, prompt
 
-    async def forget(self, key: str) -> int:
+    async def drop_state(self, key: str) -> int:
         """Nothing is kept, so nothing is dropped: 0 bytes."""
         del key
         return 0
@@ -136,7 +136,7 @@ class EchoEngine:
         self._closed.set()
 
 
-class _Writing:
+class _EchoAnswer:
     """One answer being written: its tokens, how many are out, and whether a stop string or the limit ended it."""
 
     def __init__(self, text: str, room: int, stops: StopStrings) -> None:
@@ -146,25 +146,25 @@ class _Writing:
         self.written = 0
 
     @property
-    def cut(self) -> bool:
+    def is_truncated(self) -> bool:
         """The limit came before the end."""
         return not self._stops.stopped and self.written >= self._room and self.written < len(self._tokens)
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Nothing is left to write."""
         return self._stops.stopped or self.written >= min(self._room, len(self._tokens))
 
-    def take(self, count: int) -> str:
+    def next_text(self, count: int) -> str:
         """The text of the next tokens, as far as stop strings allow."""
         end = min(self.written + count, self._room)
-        piece = self._stops.push("".join(self._tokens[self.written : end]))
+        piece = self._stops.push_text("".join(self._tokens[self.written : end]))
         self.written = min(end, len(self._tokens))
         return piece
 
-    def finish(self) -> str:
+    def flush(self) -> str:
         """What was held back."""
-        return self._stops.finish()
+        return self._stops.flush()
 
 
 def _question(text: str) -> str:

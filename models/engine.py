@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 
-STATELESS = "stateless:"
+STATELESS_PREFIX = "stateless:"
 """Keys that begin so belong to a caller, not to a conversation: each call brings its whole history, and an engine may
 keep the state of many, of which it uses the one that a prompt begins with; never for a caller with another key."""
 
@@ -67,7 +67,7 @@ class Usage:
     prefill_s: float
     decode_s: float
     finish: FinishReason
-    guessed_tokens: int = 0
+    accepted_draft_tokens: int = 0
 
     @property
     def tokens_per_s(self) -> float:
@@ -103,15 +103,15 @@ class Engine(Protocol):
         """
         ...
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Tokens of a text without the template around it; callable from any thread."""
         ...
 
-    async def prepare(self, key: str, prompt: Prompt) -> None:
+    async def warm_up(self, key: str, prompt: Prompt) -> None:
         """Prefill `system` and `history` of a prompt while nobody waits; given up as soon as somebody asks."""
         ...
 
-    async def forget(self, key: str) -> int:
+    async def drop_state(self, key: str) -> int:
         """Drop all state kept for a conversation; the number of bytes dropped."""
         ...
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-Phase = Literal["downloading", "unpacking", "checking"]
+FetchPhase = Literal["downloading", "unpacking", "checking"]
 
 _REPORTS_EVERY_S = 0.1
 _POLL_S = 0.1
@@ -22,7 +22,7 @@ class FetchProgress:
     """How far the fetch of one file has come; `total_bytes` is 0 when unknown."""
 
     file: str
-    phase: Phase
+    phase: FetchPhase
     done_bytes: int
     total_bytes: int
 
@@ -41,7 +41,7 @@ class FetchCancelled(Exception):
     """Raised inside the fetching thread when nobody waits for the file any more."""
 
 
-class Fetching:
+class FetchJob:
     """What the steps of a fetch share. Used by one thread; `cancel` may be called from any."""
 
     def __init__(self, on_progress: Callable[[FetchProgress], None]) -> None:
@@ -53,21 +53,21 @@ class Fetching:
         """End the fetch at its next step."""
         self._cancelled.set()
 
-    def check(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raise FetchCancelled when the fetch was cancelled."""
         if self._cancelled.is_set():
             raise FetchCancelled
 
-    def report(self, file: str, phase: Phase, done_bytes: int, total_bytes: int) -> None:
+    def report_progress(self, file: str, phase: FetchPhase, done_bytes: int, total_bytes: int) -> None:
         """Tell progress, ten times a second at most but always the end; raise FetchCancelled when cancelled."""
-        self.check()
+        self.raise_if_cancelled()
         now = time.monotonic()
         if now - self._reported_at >= _REPORTS_EVERY_S or done_bytes >= total_bytes > 0:
             self._reported_at = now
             self._on_progress(FetchProgress(file, phase, done_bytes, total_bytes))
 
     @contextmanager
-    def locked(self, path: Path) -> Iterator[None]:
+    def hold_lock(self, path: Path) -> Iterator[None]:
         """Hold a lock between threads and processes on the file `path`; waiting for it can be cancelled."""
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -81,7 +81,7 @@ class Fetching:
             lock.release()
 
 
-def require_space(folder: Path, needed_bytes: int, what: str) -> None:
+def require_disk_space(folder: Path, needed_bytes: int, what: str) -> None:
     """Raise WeightsUnavailable when the disk that holds `folder` has less than `needed_bytes` free."""
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:

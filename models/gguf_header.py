@@ -52,9 +52,9 @@ class GgufHeader:
     size_bytes: int
     weights_bytes: int
     layers: int
-    embedding: int
+    embedding_length: int
     heads: int
-    vocabulary: int
+    vocabulary_size: int
     trained_context: int
     kv_width: int
     weight_types: frozenset[int]
@@ -68,8 +68,8 @@ class GgufHeader:
         5 rows of the embedding, in float32; the logits of one token; 8 MiB beside. An upper bound with flash attention;
         without it 3 to 16 % above what llama.cpp allocates for models of 135 million and 1.5 billion parameters.
         """
-        for_each = (self.heads + 1) * context_tokens + 5 * self.embedding
-        return 4 * (batch_tokens * for_each + self.vocabulary) + (8 << 20)
+        for_each = (self.heads + 1) * context_tokens + 5 * self.embedding_length
+        return 4 * (batch_tokens * for_each + self.vocabulary_size) + (8 << 20)
 
     def memory_bytes(self, context_tokens: int, kv_type: KvType, batch_tokens: int = 256) -> int:
         """Bytes needed to answer with this model: weights, KV cache and computing."""
@@ -102,53 +102,53 @@ class _Reader:
         self._file = file
         self._size = size
 
-    def take(self, count: int) -> bytes:
+    def read_bytes(self, count: int) -> bytes:
         data = self._file.read(count)
         if len(data) != count:
             raise NotGguf("ends in the middle of its header: the download was probably cut off")
         return data
 
-    def skip(self, count: int) -> None:
+    def skip_bytes(self, count: int) -> None:
         if self._file.tell() + count > self._size:
             raise NotGguf("ends in the middle of its header: the download was probably cut off")
         self._file.seek(count, 1)
 
-    def number(self, code: str) -> int:
-        value = struct.unpack("<" + code, self.take(struct.calcsize(code)))[0]
+    def read_number(self, code: str) -> int:
+        value = struct.unpack("<" + code, self.read_bytes(struct.calcsize(code)))[0]
         return int(value)
 
-    def count(self, most: int) -> int:
-        value = self.number("Q")
+    def read_count(self, most: int) -> int:
+        value = self.read_number("Q")
         if value > most:
             raise NotGguf("has a damaged header")
         return value
 
-    def text(self) -> str:
-        return self.take(self.count(_MOST_STRING_BYTES)).decode("utf-8", errors="replace")
+    def read_text(self) -> str:
+        return self.read_bytes(self.read_count(_MOST_STRING_BYTES)).decode("utf-8", errors="replace")
 
 
 def _read_start(reader: _Reader) -> tuple[int, int]:
-    if (magic := reader.take(4)) != b"GGUF":
+    if (magic := reader.read_bytes(4)) != b"GGUF":
         raise NotGguf(f"is not a GGUF file (it begins with {magic!r})")
-    version = reader.number("I")
+    version = reader.read_number("I")
     if version not in (2, 3):
         raise NotGguf(f"has GGUF version {version}, and versions 2 and 3 are understood")
-    return reader.count(_MOST_TENSORS), reader.count(_MOST_ENTRIES)
+    return reader.read_count(_MOST_TENSORS), reader.read_count(_MOST_ENTRIES)
 
 
 def _read_entry(reader: _Reader) -> tuple[str, object]:
-    key = reader.text()
+    key = reader.read_text()
     if key == _VOCABULARY:
         return key, _read_vocabulary(reader)
-    return key, _read_value(reader, reader.number("I"))
+    return key, _read_value(reader, reader.read_number("I"))
 
 
 def _read_vocabulary(reader: _Reader) -> int:
     """The number of tokens. llama.cpp ends the process when two are equal, as after a flipped bit."""
-    if (reader.number("I"), reader.number("I")) != (_ARRAY, _STRING):
+    if (reader.read_number("I"), reader.read_number("I")) != (_ARRAY, _STRING):
         raise NotGguf("has a damaged vocabulary")
-    count = reader.count(_MOST_ELEMENTS)
-    distinct = {reader.take(reader.count(_MOST_STRING_BYTES)) for _ in range(count)}
+    count = reader.read_count(_MOST_ELEMENTS)
+    distinct = {reader.read_bytes(reader.read_count(_MOST_STRING_BYTES)) for _ in range(count)}
     if len(distinct) != count:
         raise NotGguf("has a damaged vocabulary")
     return count
@@ -156,27 +156,27 @@ def _read_vocabulary(reader: _Reader) -> int:
 
 def _read_value(reader: _Reader, kind: int) -> object:
     if kind == _STRING:
-        return reader.text()
+        return reader.read_text()
     if kind == _ARRAY:
         return _read_array(reader)
     if kind not in _SCALARS:
         raise NotGguf("has a damaged header")
     code = _SCALARS[kind]
-    return struct.unpack("<" + code, reader.take(struct.calcsize(code)))[0]
+    return struct.unpack("<" + code, reader.read_bytes(struct.calcsize(code)))[0]
 
 
 def _read_array(reader: _Reader) -> object:
     """A short array of numbers as a tuple; of others (vocabularies) only the length."""
-    kind = reader.number("I")
-    count = reader.count(_MOST_ELEMENTS)
+    kind = reader.read_number("I")
+    count = reader.read_count(_MOST_ELEMENTS)
     if kind in _SCALARS:
         code = _SCALARS[kind]
         if count <= _MOST_KEPT_ELEMENTS:
-            return struct.unpack(f"<{count}{code}", reader.take(count * struct.calcsize(code)))
-        reader.skip(count * struct.calcsize(code))
+            return struct.unpack(f"<{count}{code}", reader.read_bytes(count * struct.calcsize(code)))
+        reader.skip_bytes(count * struct.calcsize(code))
     elif kind == _STRING:
         for _ in range(count):
-            reader.skip(reader.count(_MOST_STRING_BYTES))
+            reader.skip_bytes(reader.read_count(_MOST_STRING_BYTES))
     else:
         raise NotGguf("has a damaged header")
     return count
@@ -186,13 +186,13 @@ def _read_tensor(reader: _Reader) -> tuple[int, int]:
     """Where the tensor ends, in bytes from the start of the data (its start when its type is not known here), and its
     type.
     """
-    reader.skip(reader.count(1 << 10))
-    dimensions = reader.number("I")
+    reader.skip_bytes(reader.read_count(1 << 10))
+    dimensions = reader.read_number("I")
     if not 0 <= dimensions <= _MOST_DIMENSIONS:
         raise NotGguf("has a damaged header")
-    elements = math.prod(reader.number("Q") for _ in range(dimensions))
-    kind = reader.number("I")
-    offset = reader.number("Q")
+    elements = math.prod(reader.read_number("Q") for _ in range(dimensions))
+    kind = reader.read_number("I")
+    offset = reader.read_number("Q")
     block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
     return offset + elements * block_bytes // block_elements, kind
 
@@ -222,9 +222,9 @@ def _summary(entries: Mapping[str, object], size: int, weights_bytes: int, types
         size_bytes=size,
         weights_bytes=weights_bytes,
         layers=_integer(entries, f"{architecture}.block_count", 0),
-        embedding=_integer(entries, f"{architecture}.embedding_length", 0),
-        heads=_most(entries.get(f"{architecture}.attention.head_count", 0)),
-        vocabulary=_integer(entries, _VOCABULARY, 0),
+        embedding_length=_integer(entries, f"{architecture}.embedding_length", 0),
+        heads=_largest(entries.get(f"{architecture}.attention.head_count", 0)),
+        vocabulary_size=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
         kv_width=_kv_width(entries, architecture),
         weight_types=types,
@@ -236,21 +236,21 @@ def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
     layers = _integer(entries, f"{architecture}.block_count", 0)
     heads = entries.get(f"{architecture}.attention.head_count", 0)
     kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
-    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _most(heads))
+    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
     key = _integer(entries, f"{architecture}.attention.key_length", head_length)
     value = _integer(entries, f"{architecture}.attention.value_length", head_length)
-    in_all = sum(_whole(each) for each in kv_heads) if isinstance(kv_heads, tuple) else _whole(kv_heads) * layers
+    in_all = sum(_as_count(each) for each in kv_heads) if isinstance(kv_heads, tuple) else _as_count(kv_heads) * layers
     return in_all * (key + value)
 
 
-def _most(value: object) -> int:
+def _largest(value: object) -> int:
     """The largest of numbers given for each layer, or the one given for all."""
-    return max(map(_whole, value), default=0) if isinstance(value, tuple) else _whole(value)
+    return max(map(_as_count, value), default=0) if isinstance(value, tuple) else _as_count(value)
 
 
 def _integer(entries: Mapping[str, object], key: str, default: int) -> int:
-    return _whole(entries.get(key, default))
+    return _as_count(entries.get(key, default))
 
 
-def _whole(value: object) -> int:
+def _as_count(value: object) -> int:
     return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0

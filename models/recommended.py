@@ -7,7 +7,7 @@ from models.weights_sources import HubSource
 _CONTEXT_TOKENS = 8192
 _F16_BYTES = 2
 # What computing needs beside weights and KV cache, and the program itself.
-_BESIDE_BYTES = 700_000_000
+_OVERHEAD_BYTES = 700_000_000
 # On the processor the rest of the house runs too: a model gets half of the memory.
 _PROCESSOR_SHARE = 0.5
 
@@ -25,7 +25,7 @@ class KnownModel:
     @property
     def memory_bytes(self) -> int:
         """What answering with a context of 8,192 tokens needs."""
-        return self.size_bytes + _F16_BYTES * self.kv_width * _CONTEXT_TOKENS + _BESIDE_BYTES
+        return self.size_bytes + _F16_BYTES * self.kv_width * _CONTEXT_TOKENS + _OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,18 @@ KNOWN_MODELS = (
 _MOST_ACTIVE_ON_A_PROCESSOR = 5_000_000_000
 
 
-def recommend(memory_bytes: int, gpu_memory_bytes: int = 0) -> Recommendation:
+def recommend_model(memory_bytes: int, gpu_memory_bytes: int = 0) -> Recommendation:
     """The largest model that fits wholly into the graphics memory; without one that does, the largest that a processor
     runs at reading speed in half of the memory; the smallest of all when nothing fits.
     """
     on_gpu = [model for model in KNOWN_MODELS if model.memory_bytes <= gpu_memory_bytes]
     quick = [model for model in KNOWN_MODELS if model.active_parameters <= _MOST_ACTIVE_ON_A_PROCESSOR]
     fitting = [model for model in quick if model.memory_bytes <= memory_bytes * _PROCESSOR_SHARE]
-    if on_gpu and (not fitting or on_gpu[-1].size_bytes >= _enough(fitting[-1])):
+    if on_gpu and (not fitting or on_gpu[-1].size_bytes >= _worthwhile_size_bytes(fitting[-1])):
         return Recommendation(on_gpu[-1], on_gpu=True)
     return Recommendation(fitting[-1] if fitting else KNOWN_MODELS[0], on_gpu=False)
 
 
-def _enough(on_processor: KnownModel) -> int:
+def _worthwhile_size_bytes(on_processor: KnownModel) -> int:
     """A graphics card that only holds a tiny model is no gain over a processor with a decent one."""
     return min(on_processor.size_bytes, KNOWN_MODELS[1].size_bytes)

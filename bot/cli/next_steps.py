@@ -9,13 +9,13 @@ import psutil
 from bot.cli.output import size
 from models.llama.native.libllama import ggml_library
 from models.llama.plan.hardware import gpu_memory
-from models.recommended import Recommendation, recommend
+from models.recommended import Recommendation, recommend_model
 
 
 def next_step() -> str:
     """What to do to get real answers on this machine; takes a moment when llama.cpp is not loaded yet."""
     graphics = gpu_memory(ggml_library()).total_bytes
-    return advice(recommend(psutil.virtual_memory().total, graphics), program())
+    return advice(recommend_model(psutil.virtual_memory().total, graphics), program())
 
 
 def advice(recommended: Recommendation, hearth: str) -> str:

@@ -124,7 +124,7 @@ class Answerer:
         turns = await self._turns(message, self._readable(message))
         kept = await self._trim(message, turns, self._budget(message, language))
         history = tuple(spoken(turn, message.audience.private) for turn in kept)
-        await self._engine.prepare(message.conversation, Prompt(self._system(message, language), history, ""))
+        await self._engine.warm_up(message.conversation, Prompt(self._system(message, language), history, ""))
 
     async def _wait(self, draft: Draft) -> None:
         async for place in self._queue.places(draft.ticket, self._settings.notice_after_s):
@@ -178,7 +178,7 @@ class Answerer:
         turns = await self._trim(message, material.turns, share)
         draft.sources = numbered(passages, material.found)
         draft.collections = frozenset(source.collection for source in draft.sources if source.collection)
-        before = quoted(message.context, self._engine.count, share.passages // 2)
+        before = quoted(message.context, self._engine.count_tokens, share.passages // 2)
         body = tail(question, passages, before) if passages or before or material.readable else question
         history = tuple(spoken(turn, message.audience.private) for turn in turns)
         usage = await self._stream(draft, Prompt(self._system(message, draft.language), history, body))
@@ -221,11 +221,11 @@ class Answerer:
         kept = [turn for turn in turns if turn.collections <= names]
         if len(kept) < len(turns):
             # The audience has lost a collection: what rests on it must not be read back from the model's state.
-            await self._engine.forget(message.conversation)
+            await self._engine.drop_state(message.conversation)
         return kept
 
     async def _trim(self, message: Message, turns: Sequence[PastTurn], share: Budget) -> Sequence[PastTurn]:
-        sizes = [self._engine.count(turn.text) + TURN_OVERHEAD_TOKENS for turn in turns]
+        sizes = [self._engine.count_tokens(turn.text) + TURN_OVERHEAD_TOKENS for turn in turns]
         dropped = drop_halves(sizes, share.history)
         if dropped:
             first = turns[dropped].id if dropped < len(turns) else turns[-1].id + 1
@@ -233,22 +233,22 @@ class Answerer:
         return turns[dropped:]
 
     def _passages(self, draft: Draft, material: Material, share: Budget, question: str) -> list[Passage]:
-        asked = self._engine.count(question)
+        asked = self._engine.count_tokens(question)
         if asked > share.tail:
             raise PromptTooLong(asked, share.tail)
         found = [hit.passage for hit in material.found.hits] if material.found.supported else []
         said_before = share.passages // 2 if draft.message.context else 0
         room = min(share.passages, share.tail - asked) - said_before
-        attached = fitting(draft.attached, self._engine.count, room)
+        attached = fitting(draft.attached, self._engine.count_tokens, room)
         if len(attached) < len(draft.attached):
             draft.notes.append(say("attachment_cut", draft.language, limit=max(room, 0)))
-        used = sum(self._engine.count(passage.text) + TURN_OVERHEAD_TOKENS for passage in attached)
-        return [*attached, *fitting(found, self._engine.count, room - used)]
+        used = sum(self._engine.count_tokens(passage.text) + TURN_OVERHEAD_TOKENS for passage in attached)
+        return [*attached, *fitting(found, self._engine.count_tokens, room - used)]
 
     def _budget(self, message: Message, language: Language) -> Budget:
         return budget(
             self._engine.context_tokens,
-            self._engine.count(self._system(message, language)),
+            self._engine.count_tokens(self._system(message, language)),
             min(self._sampling.max_tokens, self._engine.context_tokens // 3),
             self._settings.history_tokens,
             self._settings.passage_tokens,

@@ -14,7 +14,7 @@ from bot.core.observe import Observer, Outcome
 from bot.core.prompt_building import cited
 from bot.core.queue import FairQueue, Ticket
 from bot.core.retrieval_prompt import Consultant, Consulted, Inquiry, least_tokens
-from models.engine import STATELESS, Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
+from models.engine import STATELESS_PREFIX, Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
 
 PLATFORM = "api"
 
@@ -153,7 +153,7 @@ class Completer:
             yield consulted.note
             yield Completed()
             return
-        key = STATELESS + completion.reader
+        key = STATELESS_PREFIX + completion.reader
         clock = asyncio.get_running_loop().time
         async with (
             aclosing(self._engine.stream(consulted.prompt, key, completion.sampling)) as pieces,

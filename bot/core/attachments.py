@@ -3,13 +3,13 @@
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment, Message
 from bot.core.texts import Language, say
 from knowledge.passages import Passage
-from knowledge.reader import Reader, Unreadable
+from knowledge.reader import DocumentReader, FileUnreadable
 
 
 class AttachmentReader:
     """Reads attachments with the same reader, and so within the same limits, as documents."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: DocumentReader) -> None:
         self._reader = reader
 
     async def read(self, message: Message, language: Language) -> tuple[tuple[Passage, ...], list[str]]:
@@ -22,7 +22,7 @@ class AttachmentReader:
                 continue
             try:
                 documents = await self._reader.read_bytes(file.name, file.data)
-            except Unreadable as error:
+            except FileUnreadable as error:
                 unread.append(say("attachment_unread", language, name=file.name, reason=error.reason))
                 continue
             passages += [

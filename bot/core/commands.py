@@ -129,7 +129,7 @@ class Commands:
         else:
             await self._stopper.stop_person(message.author.id)
             gone = await self._history.forget_person(message.author.id)
-        dropped = [await self._engine.forget(conversation) for conversation in gone.conversations]
+        dropped = [await self._engine.drop_state(conversation) for conversation in gone.conversations]
         text = say(
             "forgotten",
             call.language,

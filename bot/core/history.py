@@ -57,7 +57,7 @@ class History:
 
     async def language(self, conversation: ConversationId) -> Language | None:
         """The language a conversation was found to be in."""
-        rows = await self._database.rows("SELECT language FROM conversations WHERE id = ?", (conversation,))
+        rows = await self._database.fetch_rows("SELECT language FROM conversations WHERE id = ?", (conversation,))
         return rows[0][0] if rows else None
 
     async def set_language(self, conversation: ConversationId, language: Language) -> None:
@@ -70,7 +70,7 @@ class History:
 
     async def turns(self, conversation: ConversationId) -> list[PastTurn]:
         """The turns that a prompt may still hold, oldest first; answers that never ended are not among them."""
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT turns.id, role, speaker, text, collections FROM turns JOIN messages USING (platform, event_id)"
             " WHERE turns.conversation = ?1 AND state IN ('written', 'answered', 'cancelled') AND turns.id >="
             " COALESCE((SELECT first_turn FROM conversations WHERE id = ?1), 0) ORDER BY turns.id",
@@ -93,7 +93,7 @@ class History:
         """What the last answer of a conversation rests on, or the answer to one message of it; None when there was no
         answer.
         """
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT platform, event_id FROM messages JOIN answers USING (platform, event_id)"
             " WHERE conversation = ?1 AND state IN ('written', 'answered', 'cancelled') AND ?2 IN ('', event_id)"
             " ORDER BY ended_at DESC, messages.rowid DESC LIMIT 1",
@@ -103,7 +103,7 @@ class History:
 
     async def question(self, conversation: ConversationId, event_id: str) -> str | None:
         """The text of a question that came as a command of its platform."""
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT COALESCE(question, CASE json_extract(message, '$.command')"
             " WHEN 'ask' THEN json_extract(message, '$.text') END)"
             " FROM messages WHERE conversation = ? AND event_id = ?",
@@ -113,7 +113,7 @@ class History:
 
     async def figures(self, seconds: float = DAY_S) -> list[AnswerFigures]:
         """Answers that ended in the last `seconds`, oldest first."""
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT ended_at, outcome, timings FROM answers WHERE ended_at >= ? ORDER BY ended_at",
             (time.time() - seconds,),
         )
@@ -125,7 +125,7 @@ class History:
 
     async def forget_person(self, person: str) -> Forgotten:
         """Delete everything a person asked, and every answer to it, in all conversations."""
-        rows = await self._database.rows("SELECT DISTINCT conversation FROM messages WHERE person = ?", (person,))
+        rows = await self._database.fetch_rows("SELECT DISTINCT conversation FROM messages WHERE person = ?", (person,))
         return await self._forget("person = ?", person, {ConversationId(row[0]) for row in rows})
 
     async def _forget(self, which: str, value: str, conversations: Collection[ConversationId]) -> Forgotten:

@@ -174,7 +174,7 @@ class Journal:
 
     async def open_messages(self, platform: str) -> list[Message]:
         """Messages of a platform whose answer has not ended, oldest first."""
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT message, conversation, event_id FROM messages WHERE platform = ? AND message IS NOT NULL"
             " AND state IN ('received', 'answering', 'written') ORDER BY received_at, rowid",
             (platform,),
@@ -185,26 +185,26 @@ class Journal:
         ]
 
     async def _attachments(self, key: Key) -> list[Attachment]:
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT name, media_type, data FROM attachments WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
         return [Attachment(name, media_type, data) for name, media_type, data in rows]
 
     async def _parts(self, key: Key) -> tuple[PostedPart, ...]:
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT number, platform_id FROM parts WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
         return tuple(PostedPart(number, platform_id) for number, platform_id in rows)
 
     async def _written(self, key: Key) -> Closing:
-        text, note, timings = await self._database.row(
+        text, note, timings = await self._database.fetch_row(
             "SELECT text, note, timings FROM answers WHERE platform = ? AND event_id = ?", key
         )
         return Closing(text, await self.sources(key), note, timings_from_json(timings))
 
     async def sources(self, key: Key) -> tuple[Source, ...]:
         """The passages an answer rests on."""
-        rows = await self._database.rows(
+        rows = await self._database.fetch_rows(
             "SELECT number, collection, document, title, place, text, score FROM sources"
             " WHERE platform = ? AND event_id = ? ORDER BY number",
             key,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NewType
 
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
 ConversationId = NewType("ConversationId", str)
 """`platform:place`, for example `discord:123`, `matrix:!room:server#$threadroot`, `console:local`."""
@@ -108,7 +108,7 @@ class Source:
     collection: str
     document: str
     title: str
-    place: Place
+    place: PassageLocation
     text: str
     score: float
 

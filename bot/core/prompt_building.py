@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bot.core import prompts
 from bot.core.messages import Said, Source
-from knowledge.passages import Passage, Place, SearchResult
+from knowledge.passages import Passage, PassageLocation, SearchResult
 from models.engine import Role, Turn
 
 TURN_OVERHEAD_TOKENS = 10
@@ -140,7 +140,7 @@ def cited(text: str, sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(source for source in sources if source.number in named) or tuple(sources)
 
 
-def place_text(place: Place) -> str:
+def place_text(place: PassageLocation) -> str:
     """A place in words that need no translation: headings, page, row."""
     parts = list(place.heading)
     if place.page is not None:

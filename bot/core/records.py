@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Said, Source, Timings
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
 
 def message_to_json(message: Message) -> str:
@@ -55,7 +55,7 @@ def source_from_row(row: Iterable[Any]) -> Source:
     number, collection, document, title, place, text, score = row
     kept = json.loads(place)
     kept["heading"] = tuple(kept["heading"])
-    return Source(number, collection, document, title, Place(**kept), text, score)
+    return Source(number, collection, document, title, PassageLocation(**kept), text, score)
 
 
 def timings_to_json(timings: Timings) -> str:

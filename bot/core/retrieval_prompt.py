@@ -80,7 +80,7 @@ class Consultant:
         return replace(shaped, note=note, if_cut=say("cut_short", language))
 
     def _shape(self, inquiry: Inquiry, found: SearchResult, system: str, documents: bool) -> Consulted:
-        count, question = self._engine.count, inquiry.question
+        count, question = self._engine.count_tokens, inquiry.question
         context = self._engine.context_tokens
         share = budget(
             context,

@@ -66,7 +66,7 @@ class Figures:
         return (Attachment("last-day.png", "image/png", chart.draw(hours, titles)),)
 
     async def _collections(self, language: Language) -> str:
-        states = await self._library.state()
+        states = await self._library.collection_states()
         lines = [
             say("stats_collection", language, name=s.name, documents=s.documents, passages=s.passages, failed=s.failed)
             for s in states

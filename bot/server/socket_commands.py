@@ -129,7 +129,7 @@ class Requests:
         await channel.write({"event": "result", **result_fields(result)})
 
     async def _state(self, channel: StreamChannel, request: Request) -> None:
-        states = state_fields(await self._library.state())
+        states = state_fields(await self._library.collection_states())
         await channel.write({"event": "state", "pid": os.getpid(), "collections": states})
 
 

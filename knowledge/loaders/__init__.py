@@ -2,8 +2,8 @@
 
 from pathlib import PurePosixPath
 
-from knowledge.loaders.types import Extracted, Limits, Raw
-from knowledge.reader import Unreadable
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
+from knowledge.reader import FileUnreadable
 
 MARKDOWN = frozenset({".md", ".markdown"})
 HTML = frozenset({".html", ".htm", ".xhtml"})
@@ -28,24 +28,24 @@ TEXT = frozenset(
         ".vtt",
     ]
 )
-SUFFIXES = MARKDOWN | HTML | PDF | CSV | JSONL | TEXT
+READABLE_SUFFIXES = MARKDOWN | HTML | PDF | CSV | JSONL | TEXT
 """What is read when a collection does not say which files it wants."""
 
 
-def load(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_documents(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """The documents in a file: one, or one per row of a CSV or JSONL file. An unknown suffix is tried as text.
 
     Raises Unreadable with a sentence that says what is wrong with the file.
     """
     if not raw.data.strip():
-        raise Unreadable("The file is empty." if not raw.data else "The file is blank: nothing but white space.")
-    documents = _load(raw, limits)
+        raise FileUnreadable("The file is empty." if not raw.data else "The file is blank: nothing but white space.")
+    documents = _load_by_suffix(raw, limits)
     if not any(document.text.strip() or document.problem for document in documents):
-        raise Unreadable("The file holds no text.")
+        raise FileUnreadable("The file holds no text.")
     return documents
 
 
-def _load(raw: Raw, limits: Limits) -> list[Extracted]:
+def _load_by_suffix(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     # Each loader is imported when it is first needed: the parent only wants SUFFIXES, not the parsers.
     suffix = PurePosixPath(raw.name).suffix.lower()
     if suffix in PDF or raw.data.startswith(b"%PDF-"):

@@ -5,37 +5,37 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from knowledge.loaders.decoding import decode
-from knowledge.loaders.rows import Row, check_count, documents
-from knowledge.loaders.types import Extracted, Limits, Raw, within
-from knowledge.reader import Unreadable
+from knowledge.loaders.decoding import decode_text
+from knowledge.loaders.rows import TableRow, check_row_count, row_documents
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size
+from knowledge.reader import FileUnreadable
 
 _DELIMITERS = ",;\t|"
 _SNIFFED_CHARACTERS = 20_000
 _SNIFFED_ROWS = 50
 
 
-def load_csv(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_csv(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document per row. The delimiter is found by trial; the first row names the columns, unless it is all numbers.
 
     Raises Unreadable.
     """
-    text = decode(raw.data)
-    within(limits, len(text))
-    csv.field_size_limit(limits.text)
+    text = decode_text(raw.data)
+    check_text_size(limits, len(text))
+    csv.field_size_limit(limits.text_characters)
     try:
-        return documents(list(_rows(text, limits)), raw, limits)
+        return row_documents(list(_rows(text, limits)), raw, limits)
     except csv.Error as error:
-        raise Unreadable(f"The CSV is broken: {error}.") from error
+        raise FileUnreadable(f"The CSV is broken: {error}.") from error
 
 
-def delimiter_of(text: str) -> str:
+def detect_delimiter(text: str) -> str:
     """The delimiter that cuts the first rows into the same number of columns, and more than one, most often."""
     sample = text[:_SNIFFED_CHARACTERS]
-    return max(_DELIMITERS, key=lambda delimiter: _agreement(sample, delimiter))
+    return max(_DELIMITERS, key=lambda delimiter: _column_agreement(sample, delimiter))
 
 
-def _agreement(sample: str, delimiter: str) -> tuple[float, int]:
+def _column_agreement(sample: str, delimiter: str) -> tuple[float, int]:
     """The share of rows that have the commonest width, and that width; (0, 0) when rows are not cut at all."""
     try:
         rows = [row for row, _ in zip(_parsed(sample, delimiter), range(_SNIFFED_ROWS), strict=False)]
@@ -53,17 +53,17 @@ def _parsed(text: str, delimiter: str) -> Iterator[list[str]]:
     return (row for row in reader if any(cell.strip() for cell in row))
 
 
-def _rows(text: str, limits: Limits) -> Iterator[Row]:
-    parsed = _parsed(text, delimiter_of(text))
+def _rows(text: str, limits: LoadLimits) -> Iterator[TableRow]:
+    parsed = _parsed(text, detect_delimiter(text))
     first = next(parsed, [])
     columns = _columns(first)
     number = 0
     if _is_data(first):
         columns, number = _columns([""] * len(first)), 1
-        yield Row(number, dict(zip(columns, first, strict=True)))
+        yield TableRow(number, dict(zip(columns, first, strict=True)))
     for following, cells in enumerate(parsed, start=number + 1):
-        check_count(following, limits)
-        yield Row(following, _named(columns, cells))
+        check_row_count(following, limits)
+        yield TableRow(following, _named(columns, cells))
 
 
 def _is_data(cells: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32
 
 from charset_normalizer import from_bytes
 
-from knowledge.reader import Unreadable
+from knowledge.reader import FileUnreadable
 
 _BOMS = (
     (BOM_UTF8, "utf-8-sig"),
@@ -39,7 +39,7 @@ _NEWLINE = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
 _STRAY_BYTES = {0xDC00 + byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0x100)}
 
 
-def decode(data: bytes, declared: str = "") -> str:
+def decode_text(data: bytes, declared: str = "") -> str:
     """The text of a file, to be tidied.
 
     UTF-8 is tried first, then the byte-order marks, the `declared` encoding, UTF-8 with stray Western bytes, and at
@@ -59,7 +59,7 @@ def decode(data: bytes, declared: str = "") -> str:
     return _mostly_utf8(data) or _western(data) or _guessed(data, sample)
 
 
-def tidy(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Text in composed form (NFC), with `\\n` for every kind of line end, without control characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
@@ -86,10 +86,10 @@ def _wide_encoding(sample: bytes) -> str:
 def _refuse_binary(data: bytes, sample: bytes) -> None:
     for signature, meaning in _SIGNATURES:
         if data.startswith(signature):
-            raise Unreadable(f"The file is not text: it looks like {meaning}.")
+            raise FileUnreadable(f"The file is not text: it looks like {meaning}.")
     controls = len(sample) - len(sample.translate(None, _CONTROL_BYTES))
     if controls > max(_STRAY_CONTROLS, _BINARY_SHARE * len(sample)):
-        raise Unreadable("The file is not text: it holds binary data.")
+        raise FileUnreadable("The file is not text: it holds binary data.")
 
 
 def _strictly(data: bytes, encoding: str) -> str | None:
@@ -119,5 +119,5 @@ def _western(data: bytes) -> str:
 def _guessed(data: bytes, sample: bytes) -> str:
     best = from_bytes(sample).best()
     if best is None:
-        raise Unreadable("The file's text encoding is not recognised: save it as UTF-8.")
+        raise FileUnreadable("The file's text encoding is not recognised: save it as UTF-8.")
     return data.decode(best.encoding, "replace")

@@ -8,16 +8,16 @@ from bs4.element import PreformattedString
 from bs4.exceptions import ParserRejectedMarkup
 from markdownify import ATX, MarkdownConverter
 
-from knowledge.loaders.decoding import decode, tidy
+from knowledge.loaders.decoding import decode_text, normalise_text
 from knowledge.loaders.markdown import first_heading
-from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
-from knowledge.reader import Unreadable
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title
+from knowledge.reader import FileUnreadable
 
 _DROPPED = frozenset(
     {"script", "style", "noscript", "template", "nav", "svg", "math", "iframe", "object", "embed", "canvas"}
     | {"audio", "video", "button", "select", "textarea"}
 )
-_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+_IMPLIED_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "li": (frozenset({"li"}), frozenset({"ul", "ol", "menu"})),
     "td": (frozenset({"td", "th"}), frozenset({"tr", "table"})),
     "th": (frozenset({"td", "th"}), frozenset({"tr", "table"})),
@@ -29,29 +29,29 @@ _ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:-]{2,40})", re.IGNORECASE)
 _CHARSET_WITHIN_BYTES = 4096
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_DEEPEST = 100
+_MAX_DEPTH = 100
 """markdownify calls itself three times for each level, and Python allows 1,000 calls."""
-_DEEPEST_LIFTED = 6000
+_MAX_DEPTH_TO_CLOSE = 6000
 """Lifting takes time by the square of the depth: three seconds at 6,000."""
 _LONGEST_LINK = 200
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
-def load_html(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_html(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document as Markdown, without scripts, menus and hidden parts; plain text when it nests too deep."""
-    source = decode(raw.data, _declared_charset(raw.data))
-    within(limits, len(source))
+    source = decode_text(raw.data, _declared_charset(raw.data))
+    check_text_size(limits, len(source))
     soup = _parse(source)
     title = soup.title.extract().get_text() if soup.title else ""
     _prune(soup)
-    deep = _deeper_than(_DEEPEST_LIFTED, soup)
+    deep = _deeper_than(_MAX_DEPTH_TO_CLOSE, soup)
     if not deep:
-        _lift(soup)
-        deep = _deeper_than(_DEEPEST, soup)
+        _close_unclosed_tags(soup)
+        deep = _deeper_than(_MAX_DEPTH, soup)
     text = soup.get_text("\n") if deep else MarkdownConverter(heading_style=ATX, bullets="-").convert_soup(soup)
-    text = _BLANK_LINES.sub("\n\n", tidy(text)).strip("\n")
+    text = _BLANK_LINES.sub("\n\n", normalise_text(text)).strip("\n")
     title = title if title.strip() or deep else first_heading(text)
-    return [Extracted(text=text, title=title_of(title, raw.name), markdown=not deep)]
+    return [ExtractedDocument(text=text, title=document_title(title, raw.name), markdown=not deep)]
 
 
 def _declared_charset(data: bytes) -> str:
@@ -65,7 +65,7 @@ def _parse(source: str) -> BeautifulSoup:
         try:
             return BeautifulSoup(source, "html.parser")
         except ParserRejectedMarkup as error:
-            raise Unreadable("The HTML is too broken to be parsed.") from error
+            raise FileUnreadable("The HTML is too broken to be parsed.") from error
 
 
 def _prune(soup: BeautifulSoup) -> None:
@@ -81,15 +81,15 @@ def _prune(soup: BeautifulSoup) -> None:
             link.unwrap()
 
 
-def _lift(soup: BeautifulSoup) -> None:
+def _close_unclosed_tags(soup: BeautifulSoup) -> None:
     """Put a cell, row or list item after the one before it: without end tags the parser leaves it inside."""
-    for tag in soup.find_all(list(_ENDS)):
+    for tag in soup.find_all(list(_IMPLIED_ENDS)):
         if before := _still_open(tag):
             before.insert_after(tag.extract())
 
 
 def _still_open(tag: Tag) -> Tag | None:
-    ended, within_tags = _ENDS[tag.name]
+    ended, within_tags = _IMPLIED_ENDS[tag.name]
     for parent in tag.parents:
         if parent.name in ended:
             return parent

@@ -4,46 +4,46 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from knowledge.loaders.decoding import decode
-from knowledge.loaders.rows import Row, check_count, documents
-from knowledge.loaders.types import Extracted, Limits, Raw, within
+from knowledge.loaders.decoding import decode_text
+from knowledge.loaders.rows import TableRow, check_row_count, row_documents
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size
 
 
-def load_jsonl(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_jsonl(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document per line that holds a JSON object; a bad line becomes a problem named by its number."""
-    text = decode(raw.data)
-    within(limits, len(text))
-    return documents(list(_rows(text, limits)), raw, limits)
+    text = decode_text(raw.data)
+    check_text_size(limits, len(text))
+    return row_documents(list(_rows(text, limits)), raw, limits)
 
 
-def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def flatten_json(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Pairs of column and text: keys of nested objects joined by dots, plain lists by commas; null is left out."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from flatten(inner, f"{name}.{key}" if name else str(key))
+            yield from flatten_json(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for place, item in enumerate(value, start=1):
-            yield from flatten(item, f"{name}.{place}")
+            yield from flatten_json(item, f"{name}.{place}")
     elif isinstance(value, list):
         yield name, ", ".join(_scalar(item) for item in value)
     elif value is not None:
         yield name, _scalar(value)
 
 
-def _rows(text: str, limits: Limits) -> Iterator[Row]:
+def _rows(text: str, limits: LoadLimits) -> Iterator[TableRow]:
     number = 0
     for line_number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             number += 1
-            check_count(number, limits)
+            check_row_count(number, limits)
             yield _row(number, line_number, line)
 
 
-def _row(number: int, line_number: int, line: str) -> Row:
+def _row(number: int, line_number: int, line: str) -> TableRow:
     try:
         value = json.loads(line, strict=False)
         if isinstance(value, dict):
-            return Row(number, dict(flatten(value)))
+            return TableRow(number, dict(flatten_json(value)))
         reason = "it is not a JSON object"
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at character {error.colno}"
@@ -51,7 +51,7 @@ def _row(number: int, line_number: int, line: str) -> Row:
         reason = "it is nested too deeply"
     except ValueError:
         reason = "it holds a number that is too long"
-    return Row(number, {}, f"Line {line_number} cannot be read: {reason}.")
+    return TableRow(number, {}, f"Line {line_number} cannot be read: {reason}.")
 
 
 def _scalar(value: Any) -> str:

@@ -5,19 +5,19 @@ import re
 import yaml
 
 from knowledge.headings import find_headings
-from knowledge.loaders.decoding import decode, tidy
-from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.decoding import decode_text, normalise_text
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
-def load_markdown(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_markdown(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document, without its front matter."""
-    source = tidy(decode(raw.data))
-    within(limits, len(source))
+    source = normalise_text(decode_text(raw.data))
+    check_text_size(limits, len(source))
     front, text = split_front_matter(source)
     title = _front_title(front) or first_heading(text)
-    return [Extracted(text=text, title=title_of(title, raw.name), markdown=True)]
+    return [ExtractedDocument(text=text, title=document_title(title, raw.name), markdown=True)]
 
 
 def split_front_matter(source: str) -> tuple[str, str]:

@@ -6,28 +6,30 @@ from collections.abc import Iterator
 from pypdfium2 import PdfDocument, PdfiumError  # type: ignore[import-untyped]
 from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY  # type: ignore[import-untyped]
 
-from knowledge.loaders.decoding import tidy
-from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
-from knowledge.reader import Unreadable
+from knowledge.loaders.decoding import normalise_text
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title
+from knowledge.reader import FileUnreadable
 
 _HYPHEN = re.compile("[\ufffe\x02]\\s*")
 """PDFium marks a hyphen at a line's end, where one word was cut in two."""
 _FEWEST_CHARACTERS = 3
 
 
-def load_pdf(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_pdf(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document; its pages are parted by blank lines."""
     pdf = _open(raw.data)
     try:
         pages = list(_pages(pdf, limits))
         title = str(pdf.get_metadata_dict().get("Title") or "")
     except PdfiumError as error:
-        raise Unreadable(f"The PDF is broken: {error}") from error
+        raise FileUnreadable(f"The PDF is broken: {error}") from error
     finally:
         pdf.close()
     if sum(len(page.strip()) for page in pages) < _FEWEST_CHARACTERS:
-        raise Unreadable("The PDF has no text, only pictures (a scan): run it through text recognition (OCR) first.")
-    return [_joined(pages, title_of(tidy(title), raw.name))]
+        raise FileUnreadable(
+            "The PDF has no text, only pictures (a scan): run it through text recognition (OCR) first."
+        )
+    return [_joined(pages, document_title(normalise_text(title), raw.name))]
 
 
 def _open(data: bytes) -> PdfDocument:
@@ -35,26 +37,26 @@ def _open(data: bytes) -> PdfDocument:
         return PdfDocument(data)
     except PdfiumError as error:
         if error.err_code in (FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY):
-            raise Unreadable("The PDF is encrypted: save a copy without a password.") from error
-        raise Unreadable("The PDF is broken: export it anew.") from error
+            raise FileUnreadable("The PDF is encrypted: save a copy without a password.") from error
+        raise FileUnreadable("The PDF is broken: export it anew.") from error
 
 
-def _pages(pdf: PdfDocument, limits: Limits) -> Iterator[str]:
+def _pages(pdf: PdfDocument, limits: LoadLimits) -> Iterator[str]:
     total = 0
     for number in range(len(pdf)):
         page = pdf.get_page(number)
         content = page.get_textpage()
-        text = tidy(_HYPHEN.sub("", content.get_text_bounded()))
+        text = normalise_text(_HYPHEN.sub("", content.get_text_bounded()))
         content.close()
         page.close()
         total += len(text)
-        within(limits, total)
+        check_text_size(limits, total)
         yield text
 
 
-def _joined(pages: list[str], title: str) -> Extracted:
+def _joined(pages: list[str], title: str) -> ExtractedDocument:
     starts, offset = [], 0
     for page in pages:
         starts.append(offset)
         offset += len(page) + 2
-    return Extracted(text="\n\n".join(pages), title=title, pages=tuple(starts))
+    return ExtractedDocument(text="\n\n".join(pages), title=title, pages=tuple(starts))

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from knowledge.loaders.decoding import tidy
-from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
-from knowledge.reader import Unreadable
+from knowledge.loaders.decoding import normalise_text
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title
+from knowledge.reader import FileUnreadable
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _TITLE_COLUMNS = ("title", "titre", "name", "nom", "subject", "sujet", "label", "question")
@@ -15,7 +15,7 @@ _NAMED_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row, counted from 1: its cells by column, or the sentence that says why it could not be read."""
 
     number: int
@@ -23,29 +23,29 @@ class Row:
     problem: str = ""
 
 
-def documents(rows: Sequence[Row], raw: Raw, limits: Limits) -> list[Extracted]:
+def row_documents(rows: Sequence[TableRow], raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document per row, blank rows left out.
 
     Raises Unreadable when no row can be read, the template names a column that no row has, or a limit is passed.
     """
     good = [row for row in rows if not row.problem]
     if not good:
-        raise Unreadable(rows[0].problem if rows else "The file has no rows.")
+        raise FileUnreadable(rows[0].problem if rows else "The file has no rows.")
     _check_template(raw.template, good)
     found = [_document(row, raw) for row in good]
-    within(limits, sum(len(document.text) for document in found))
+    check_text_size(limits, sum(len(document.text) for document in found))
     return [document for document in found if document.text] + _problems(rows, raw)
 
 
-def check_count(count: int, limits: Limits) -> None:
+def check_row_count(count: int, limits: LoadLimits) -> None:
     """Raise Unreadable when a file has more rows than are read."""
     if count > limits.rows:
-        raise Unreadable(
+        raise FileUnreadable(
             f"The file has more than {limits.rows:,} rows, which is the limit: split it, or raise row_limit."
         )
 
 
-def _check_template(template: str, rows: Sequence[Row]) -> None:
+def _check_template(template: str, rows: Sequence[TableRow]) -> None:
     wanted = [name.strip() for name in _FIELD.findall(template)]
     if not wanted:
         return
@@ -53,15 +53,17 @@ def _check_template(template: str, rows: Sequence[Row]) -> None:
     for name in wanted:
         if name.casefold() not in known:
             columns = ", ".join(list(known.values())[:30])
-            raise Unreadable(f"The template names a column {name!r} that the file does not have; it has: {columns}.")
+            raise FileUnreadable(
+                f"The template names a column {name!r} that the file does not have; it has: {columns}."
+            )
 
 
-def _document(row: Row, raw: Raw) -> Extracted:
-    text = tidy(_rendered(row, raw.template)).strip()
-    return Extracted(text=text, title=_title(row, raw.name), row=row.number)
+def _document(row: TableRow, raw: RawFile) -> ExtractedDocument:
+    text = normalise_text(_rendered(row, raw.template)).strip()
+    return ExtractedDocument(text=text, title=_title(row, raw.name), row=row.number)
 
 
-def _rendered(row: Row, template: str) -> str:
+def _rendered(row: TableRow, template: str) -> str:
     if not template:
         return "\n".join(f"{column}: {value}" for column, value in row.cells.items() if value.strip())
     cells = {column.casefold(): value for column, value in row.cells.items()}
@@ -70,13 +72,13 @@ def _rendered(row: Row, template: str) -> str:
     return _FIELD.sub(lambda match: cells.get(match[1].strip().casefold(), ""), template)
 
 
-def _title(row: Row, name: str) -> str:
+def _title(row: TableRow, name: str) -> str:
     cells = {column.casefold(): value for column, value in row.cells.items()}
     named = next((cells[column] for column in _TITLE_COLUMNS if cells.get(column, "").strip()), "")
-    return title_of(tidy(named), "") if named else f"{title_of('', name)}, {row.number}"
+    return document_title(normalise_text(named), "") if named else f"{document_title('', name)}, {row.number}"
 
 
-def _problems(rows: Sequence[Row], raw: Raw) -> list[Extracted]:
+def _problems(rows: Sequence[TableRow], raw: RawFile) -> list[ExtractedDocument]:
     bad = [row for row in rows if row.problem]
     named = [_problem(row, row.problem, raw) for row in bad[:_NAMED_PROBLEMS]]
     rest = len(bad) - len(named)
@@ -85,5 +87,7 @@ def _problems(rows: Sequence[Row], raw: Raw) -> list[Extracted]:
     return named
 
 
-def _problem(row: Row, problem: str, raw: Raw) -> Extracted:
-    return Extracted(text="", title=f"{title_of('', raw.name)}, {row.number}", row=row.number, problem=problem)
+def _problem(row: TableRow, problem: str, raw: RawFile) -> ExtractedDocument:
+    return ExtractedDocument(
+        text="", title=f"{document_title('', raw.name)}, {row.number}", row=row.number, problem=problem
+    )

@@ -1,11 +1,11 @@
 """Loads plain text."""
 
-from knowledge.loaders.decoding import decode, tidy
-from knowledge.loaders.types import Extracted, Limits, Raw, title_of, within
+from knowledge.loaders.decoding import decode_text, normalise_text
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title
 
 
-def load_text(raw: Raw, limits: Limits) -> list[Extracted]:
+def load_text(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document: the decoded text, titled by the file's name."""
-    text = tidy(decode(raw.data))
-    within(limits, len(text))
-    return [Extracted(text=text, title=title_of("", raw.name))]
+    text = normalise_text(decode_text(raw.data))
+    check_text_size(limits, len(text))
+    return [ExtractedDocument(text=text, title=document_title("", raw.name))]

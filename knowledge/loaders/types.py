@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from knowledge.reader import Unreadable
+from knowledge.reader import FileUnreadable
 
 TITLE_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawFile:
     """A file as it lies on the disk; `name` decides the loader, `template` renders a row of a CSV or JSONL file."""
 
     name: str
@@ -18,16 +18,16 @@ class Raw:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LoadLimits:
     """How large a file may be: bytes of the file, characters of its text, rows of its table."""
 
     file_bytes: int = 50_000_000
-    text: int = 10_000_000
+    text_characters: int = 10_000_000
     rows: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Extracted:
+class ExtractedDocument:
     """The text of a document, tidied (see `decoding.tidy`).
 
     `pages` holds the offset at which each page begins, the first page first. A row that could not be read has no text
@@ -42,15 +42,15 @@ class Extracted:
     problem: str = ""
 
 
-def title_of(candidate: str, name: str) -> str:
+def document_title(candidate: str, name: str) -> str:
     """The candidate on one line, cut to a readable length; when it is blank, the file's name without its suffix."""
     return " ".join(candidate.split())[:TITLE_CHARACTERS] or PurePosixPath(name).stem.replace("_", " ")
 
 
-def within(limits: Limits, characters: int) -> None:
+def check_text_size(limits: LoadLimits, characters: int) -> None:
     """Raise Unreadable when a file holds more text than is read."""
-    if characters > limits.text:
-        raise Unreadable(
-            f"The file holds more than {limits.text:,} characters of text, which is the limit: "
+    if characters > limits.text_characters:
+        raise FileUnreadable(
+            f"The file holds more than {limits.text_characters:,} characters of text, which is the limit: "
             "split it, or raise text_limit_characters."
         )

@@ -8,78 +8,78 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from knowledge.languages import detect
+from knowledge.languages import detect_language
 from knowledge.loaders import csv_rows, html_page, jsonl_rows, markdown, pdf, text
-from knowledge.loaders.types import Limits, Raw
-from knowledge.reader import Unreadable
-from knowledge.reading.files import check_size, read_file
+from knowledge.loaders.types import LoadLimits, RawFile
+from knowledge.reader import FileUnreadable
+from knowledge.reading.files import check_file_size, read_file
 from knowledge.reading.frames import (
     HEADER,
     SENTENCE_CHARACTERS,
-    Answer,
-    Crashed,
-    DocumentBegins,
-    Done,
-    Drafts,
-    Ready,
-    Refused,
-    Request,
-    packed,
+    ChildCrashed,
+    ChildReady,
+    DocumentStart,
+    DraftBatch,
+    FileDone,
+    FileRefused,
+    ReadRequest,
+    ReadResponse,
+    pack_frame,
 )
-from knowledge.reading.limits import allow_cpu, confine, follow_parent
-from knowledge.reading.pipeline import frames
+from knowledge.reading.limits import apply_limits, die_with_parent, extend_cpu_limit
+from knowledge.reading.pipeline import read_frames
 from knowledge.reading.settings import ReadingSettings
 
-Reading = Callable[[Raw, Limits, int], Iterator[DocumentBegins | Drafts]]
+ReadPipeline = Callable[[RawFile, LoadLimits, int], Iterator[DocumentStart | DraftBatch]]
 
 PARSERS = (csv_rows, html_page, jsonl_rows, markdown, pdf, text)
 """Imported before the limits close in."""
 
 
-def serve(reading: Reading = frames) -> None:
+def serve_requests(reading: ReadPipeline = read_frames) -> None:
     """Answer requests until standard input ends.
 
     The arguments of the program are the parent's process id and the settings as JSON.
     """
-    follow_parent(int(sys.argv[1]))
+    die_with_parent(int(sys.argv[1]))
     settings = ReadingSettings.model_validate_json(sys.argv[2])
     requests, answers = _channels()
-    detect("The language model is loaded before the limits close in.")
-    confine(settings.memory_limit_mb)
-    _send(answers, Ready())
-    _silence(answers)
+    detect_language("The language model is loaded before the limits close in.")
+    apply_limits(settings.memory_limit_mb)
+    _send(answers, ChildReady())
+    _redirect_errors(answers)
     while request := _next_request(requests):
-        allow_cpu(settings.time_limit_s)
+        extend_cpu_limit(settings.time_limit_s)
         try:
-            _answer(request, requests, answers, settings, reading)
+            _handle_request(request, requests, answers, settings, reading)
         except MemoryError:
             # What was allocated may never come back whole, so this process ends and a fresh one takes its place.
-            _send(answers, Refused(reason=_exhausted(settings), exhausted=True))
+            _send(answers, FileRefused(reason=_memory_sentence(settings), exhausted=True))
             return
 
 
-def _answer(
-    request: Request, requests: BinaryIO, answers: BinaryIO, settings: ReadingSettings, reading: Reading
+def _handle_request(
+    request: ReadRequest, requests: BinaryIO, answers: BinaryIO, settings: ReadingSettings, reading: ReadPipeline
 ) -> None:
     try:
         for frame in reading(
-            _raw(request, requests, settings.limits()), settings.limits(), settings.passage_characters
+            _load_raw(request, requests, settings.load_limits()), settings.load_limits(), settings.passage_characters
         ):
             _send(answers, frame)
-    except Unreadable as error:
-        _send(answers, Refused(reason=error.reason[:SENTENCE_CHARACTERS]))
+    except FileUnreadable as error:
+        _send(answers, FileRefused(reason=error.reason[:SENTENCE_CHARACTERS]))
     except RecursionError:
-        _send(answers, Refused(reason="The file is nested too deeply to be read."))
+        _send(answers, FileRefused(reason="The file is nested too deeply to be read."))
     else:
-        _send(answers, Done())
+        _send(answers, FileDone())
 
 
-def _raw(request: Request, requests: BinaryIO, limits: Limits) -> Raw:
+def _load_raw(request: ReadRequest, requests: BinaryIO, limits: LoadLimits) -> RawFile:
     if request.path:
-        return Raw(request.name, read_file(request.path, limits), request.template)
+        return RawFile(request.name, read_file(request.path, limits), request.template)
     data = requests.read(request.size_bytes)
-    check_size(len(data), limits)
-    return Raw(request.name, data, request.template)
+    check_file_size(len(data), limits)
+    return RawFile(request.name, data, request.template)
 
 
 def _channels() -> tuple[BinaryIO, BinaryIO]:
@@ -89,34 +89,34 @@ def _channels() -> tuple[BinaryIO, BinaryIO]:
     return sys.stdin.buffer, answers
 
 
-def _silence(answers: BinaryIO) -> None:
+def _redirect_errors(answers: BinaryIO) -> None:
     """Errors went to the parent's log so far; from here on they could quote a document, so only their place is told."""
     os.dup2(1, 2)
 
     def tell(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
         last = traceback.extract_tb(trace)[-1]
-        _send(answers, Crashed(error=f"{kind.__name__} in {Path(last.filename).name}, line {last.lineno}"))
+        _send(answers, ChildCrashed(error=f"{kind.__name__} in {Path(last.filename).name}, line {last.lineno}"))
 
     sys.excepthook = tell
 
 
-def _next_request(requests: BinaryIO) -> Request | None:
+def _next_request(requests: BinaryIO) -> ReadRequest | None:
     header = requests.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
-    return Request.model_validate_json(requests.read(HEADER.unpack(header)[0]))
+    return ReadRequest.model_validate_json(requests.read(HEADER.unpack(header)[0]))
 
 
-def _send(answers: BinaryIO, frame: Answer) -> None:
-    answers.write(packed(frame))
-    if not isinstance(frame, DocumentBegins):
+def _send(answers: BinaryIO, frame: ReadResponse) -> None:
+    answers.write(pack_frame(frame))
+    if not isinstance(frame, DocumentStart):
         answers.flush()
 
 
-def _exhausted(settings: ReadingSettings) -> str:
+def _memory_sentence(settings: ReadingSettings) -> str:
     limit = f"{settings.memory_limit_mb:,} MB of memory (memory_limit_mb)"
     return f"Reading the file took more than {limit} and was stopped."
 
 
 if __name__ == "__main__":
-    serve()
+    serve_requests()

@@ -4,42 +4,42 @@ import os
 import stat
 from typing import BinaryIO
 
-from knowledge.loaders.types import Limits
-from knowledge.reader import Unreadable
+from knowledge.loaders.types import LoadLimits
+from knowledge.reader import FileUnreadable
 
 
-def read_file(path: str, limits: Limits) -> bytes:
+def read_file(path: str, limits: LoadLimits) -> bytes:
     """The bytes of a regular file. Raises Unreadable when it cannot be opened, is something else, or is too large."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             return _content(file, limits)
     except FileNotFoundError as error:
-        raise Unreadable("The file is gone.") from error
+        raise FileUnreadable("The file is gone.") from error
     except IsADirectoryError as error:
-        raise Unreadable("This is a folder, not a file.") from error
+        raise FileUnreadable("This is a folder, not a file.") from error
     except OSError as error:
-        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+        raise FileUnreadable(f"The file cannot be opened: {error.strerror}.") from error
 
 
-def check_size(size_bytes: int, limits: Limits) -> None:
+def check_file_size(size_bytes: int, limits: LoadLimits) -> None:
     """Raise Unreadable when a file is larger than what is read."""
     if size_bytes > limits.file_bytes:
-        raise Unreadable(
+        raise FileUnreadable(
             f"The file has {size_bytes / 1e6:,.1f} MB, and the limit is {limits.file_bytes / 1e6:,.0f} MB: "
             "split it, or raise file_size_limit_mb."
         )
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     """Opening a pipe would otherwise wait for somebody who writes into it."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _content(file: BinaryIO, limits: Limits) -> bytes:
+def _content(file: BinaryIO, limits: LoadLimits) -> bytes:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
-        raise Unreadable("This is a pipe, a socket or a device, not a file.")
-    check_size(status.st_size, limits)
+        raise FileUnreadable("This is a pipe, a socket or a device, not a file.")
+    check_file_size(status.st_size, limits)
     data = file.read(limits.file_bytes + 1)
-    check_size(len(data), limits)  # it may have grown meanwhile
+    check_file_size(len(data), limits)  # it may have grown meanwhile
     return data

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 HEADER = struct.Struct(">I")
 FRAME_LIMIT_BYTES = 4_000_000
-"""No honest frame comes near: a group of drafts ends at `DRAFTS_CHARACTERS`."""
-DRAFTS_CHARACTERS = 64_000
+"""No honest frame comes near: a group of drafts ends at `BATCH_CHARACTERS`."""
+BATCH_CHARACTERS = 64_000
 SENTENCE_CHARACTERS = 1000
 
 
@@ -16,7 +16,7 @@ class _Frame(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Request(_Frame):
+class ReadRequest(_Frame):
     """Read one file: the one at `path`, or the `size_bytes` bytes that follow this frame."""
 
     kind: Literal["read"] = "read"
@@ -26,13 +26,13 @@ class Request(_Frame):
     template: str = ""
 
 
-class Ready(_Frame):
+class ChildReady(_Frame):
     """The process has loaded what it needs and has laid its limits on itself."""
 
     kind: Literal["ready"] = "ready"
 
 
-class DocumentBegins(_Frame):
+class DocumentStart(_Frame):
     """A document; the drafts that follow are its own. `row` is set for a row of a CSV or JSONL file."""
 
     kind: Literal["document"] = "document"
@@ -51,20 +51,20 @@ class DraftFrame(_Frame):
     text: str = Field(min_length=1, max_length=20_000)
 
 
-class Drafts(_Frame):
+class DraftBatch(_Frame):
     """Passages of the document that began last."""
 
     kind: Literal["drafts"] = "drafts"
     drafts: list[DraftFrame]
 
 
-class Done(_Frame):
+class FileDone(_Frame):
     """The file is read to its end."""
 
     kind: Literal["done"] = "done"
 
 
-class Refused(_Frame):
+class FileRefused(_Frame):
     """The file cannot be read; `reason` is a sentence. `exhausted`: memory ran out, and the process ends."""
 
     kind: Literal["refused"] = "refused"
@@ -72,18 +72,18 @@ class Refused(_Frame):
     exhausted: bool = False
 
 
-class Crashed(_Frame):
+class ChildCrashed(_Frame):
     """A parser failed in a way nobody foresaw, and the process ends; `error` is what and where, without any content."""
 
     kind: Literal["crashed"] = "crashed"
     error: str = Field(max_length=SENTENCE_CHARACTERS)
 
 
-Answer = Ready | DocumentBegins | Drafts | Done | Refused | Crashed
-ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
+ReadResponse = ChildReady | DocumentStart | DraftBatch | FileDone | FileRefused | ChildCrashed
+READ_RESPONSE: TypeAdapter[ReadResponse] = TypeAdapter(Annotated[ReadResponse, Field(discriminator="kind")])
 
 
-def packed(frame: _Frame) -> bytes:
+def pack_frame(frame: _Frame) -> bytes:
     """A frame as it travels: four bytes of length, then JSON."""
     payload = frame.model_dump_json().encode()
     return HEADER.pack(len(payload)) + payload

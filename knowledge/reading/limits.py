@@ -18,7 +18,7 @@ _NICENESS = 10
 """Reading yields to the model: a busy neighbour slows decoding many times over."""
 
 
-def follow_parent(parent_pid: int) -> None:
+def die_with_parent(parent_pid: int) -> None:
     """Die with the parent, and gain no privileges. Exits at once when the parent is gone already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the parent
     if sys.platform == "linux":
@@ -30,20 +30,20 @@ def follow_parent(parent_pid: int) -> None:
     os.nice(_NICENESS)
 
 
-def confine(memory_mb: int) -> None:
+def apply_limits(memory_mb: int) -> None:
     """Forbid writing, core dumps and more than a few open files, and allow `memory_mb` on top of what is in use.
 
     Call it when everything is imported and loaded.
     """
-    _lower(resource.RLIMIT_FSIZE, 0)
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower_limit(resource.RLIMIT_FSIZE, 0)
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     if sys.platform == "linux":  # macOS accepts this limit and does not keep it
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_mb * 1_000_000)
+        _lower_limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_mb * 1_000_000)
 
 
-def allow_cpu(time_limit_s: float) -> None:
+def extend_cpu_limit(time_limit_s: float) -> None:
     """Let the process compute a little longer than `time_limit_s` from now on, then die."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(used.ru_utime + used.ru_stime + time_limit_s) + _SPARE_CPU_S
@@ -51,7 +51,7 @@ def allow_cpu(time_limit_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _lower(limit: int, value: int) -> None:
+def _lower_limit(limit: int, value: int) -> None:
     _, hard = resource.getrlimit(limit)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (value, value))

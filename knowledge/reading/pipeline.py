@@ -2,45 +2,47 @@
 
 from collections.abc import Iterator, Sequence
 
-from knowledge.chunking import split
-from knowledge.languages import detect
-from knowledge.loaders import load
-from knowledge.loaders.types import Extracted, Limits, Raw
-from knowledge.reader import Draft
-from knowledge.reading.frames import DRAFTS_CHARACTERS, DocumentBegins, DraftFrame, Drafts
+from knowledge.chunking import split_text
+from knowledge.languages import detect_language
+from knowledge.loaders import load_documents
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
+from knowledge.reader import PassageDraft
+from knowledge.reading.frames import BATCH_CHARACTERS, DocumentStart, DraftBatch, DraftFrame
 
 _LANGUAGE_ROWS = 50
 
 
-def frames(raw: Raw, limits: Limits, passage_characters: int) -> Iterator[DocumentBegins | Drafts]:
+def read_frames(raw: RawFile, limits: LoadLimits, passage_characters: int) -> Iterator[DocumentStart | DraftBatch]:
     """The documents of a file and their drafts, as frames. Raises Unreadable."""
-    documents = load(raw, limits)
+    documents = load_documents(raw, limits)
     fallback = _language_of_rows(documents) if len(documents) > 1 else ""
     for document in documents:
-        language = "" if document.problem else detect(document.text) or fallback
-        yield DocumentBegins(row=document.row, title=document.title, language=language, problem=document.problem)
+        language = "" if document.problem else detect_language(document.text) or fallback
+        yield DocumentStart(row=document.row, title=document.title, language=language, problem=document.problem)
         yield from _drafts(document, passage_characters)
 
 
-def _language_of_rows(documents: Sequence[Extracted]) -> str:
+def _language_of_rows(documents: Sequence[ExtractedDocument]) -> str:
     """The language of a table as a whole, for rows too short to tell theirs."""
-    return detect("\n".join(document.text for document in documents[:_LANGUAGE_ROWS]))
+    return detect_language("\n".join(document.text for document in documents[:_LANGUAGE_ROWS]))
 
 
-def _drafts(document: Extracted, passage_characters: int) -> Iterator[Drafts]:
-    drafts = split(document.text, markdown=document.markdown, max_characters=passage_characters, pages=document.pages)
+def _drafts(document: ExtractedDocument, passage_characters: int) -> Iterator[DraftBatch]:
+    drafts = split_text(
+        document.text, markdown=document.markdown, max_characters=passage_characters, pages=document.pages
+    )
     batch: list[DraftFrame] = []
     characters = 0
     for draft in drafts:
-        batch.append(_framed(draft))
+        batch.append(_draft_frame(draft))
         characters += len(draft.text)
-        if characters >= DRAFTS_CHARACTERS:
-            yield Drafts(drafts=batch)
+        if characters >= BATCH_CHARACTERS:
+            yield DraftBatch(drafts=batch)
             batch, characters = [], 0
     if batch:
-        yield Drafts(drafts=batch)
+        yield DraftBatch(drafts=batch)
 
 
-def _framed(draft: Draft) -> DraftFrame:
+def _draft_frame(draft: PassageDraft) -> DraftFrame:
     place = draft.place
     return DraftFrame(heading=list(place.heading), page=place.page, start=place.start, text=draft.text)

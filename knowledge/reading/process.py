@@ -13,10 +13,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import knowledge
-from knowledge.reading.frames import ANSWER, FRAME_LIMIT_BYTES, HEADER, Answer, Ready, Request, packed
+from knowledge.reading.frames import (
+    FRAME_LIMIT_BYTES,
+    HEADER,
+    READ_RESPONSE,
+    ChildReady,
+    ReadRequest,
+    ReadResponse,
+    pack_frame,
+)
 from knowledge.reading.settings import ReadingSettings
 
-CHILD = ("-m", "knowledge.reading.child")
+CHILD_ARGUMENTS = ("-m", "knowledge.reading.child")
 _START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 _PIECE_BYTES = 1 << 18
@@ -36,7 +44,7 @@ class ReadingProcess:
         self.files_read = 0
 
     @classmethod
-    async def start(cls, settings: ReadingSettings, child: Sequence[str] = CHILD) -> "ReadingProcess":
+    async def start(cls, settings: ReadingSettings, child: Sequence[str] = CHILD_ARGUMENTS) -> "ReadingProcess":
         """Start a child and wait until it is ready. Raises ProcessLost."""
         try:
             started = await asyncio.create_subprocess_exec(
@@ -47,33 +55,33 @@ class ReadingProcess:
         process = cls(started)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
-                if not isinstance(await process.receive(), Ready):
+                if not isinstance(await process.receive_frame(), ChildReady):
                     raise ProcessLost("it did not say that it is ready")
         except TimeoutError as error:
             raise ProcessLost(f"it was not ready after {_START_LIMIT_S:.0f} s") from error
         except BaseException:
-            await process.end()
+            await process.kill()
             raise
         return process
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the process was still running when last heard of."""
         return self._process.returncode is None
 
-    async def send(self, request: Request, data: bytes = b"") -> None:
+    async def send(self, request: ReadRequest, data: bytes = b"") -> None:
         """Send a request, with the file's bytes when it names no path."""
         self.files_read += 1
         stdin = self._process.stdin
         assert stdin is not None
         with suppress(ConnectionError):  # a dead process is noticed, with its exit status, when its answer is awaited
-            stdin.write(packed(request))
+            stdin.write(pack_frame(request))
             for start in range(0, len(data), _PIECE_BYTES):
                 stdin.write(data[start : start + _PIECE_BYTES])
                 await stdin.drain()
             await stdin.drain()
 
-    async def receive(self) -> Answer:
+    async def receive_frame(self) -> ReadResponse:
         """The next answer. Raises ProcessLost when the process dies or talks nonsense."""
         stdout = self._process.stdout
         assert stdout is not None
@@ -81,17 +89,17 @@ class ReadingProcess:
             (size,) = HEADER.unpack(await stdout.readexactly(HEADER.size))
             if size > FRAME_LIMIT_BYTES:
                 raise ProcessLost("it sent an answer beyond all bounds")
-            return ANSWER.validate_json(await stdout.readexactly(size))
+            return READ_RESPONSE.validate_json(await stdout.readexactly(size))
         except asyncio.IncompleteReadError as error:
-            raise ProcessLost(_manner(await self._ended())) from error
+            raise ProcessLost(_exit_description(await self._wait_for_exit())) from error
         except ValidationError as error:
             raise ProcessLost("it sent an answer that makes no sense") from error
 
-    async def end(self) -> int | None:
+    async def kill(self) -> int | None:
         """Kill the process and wait for its end; its exit status, negative for a signal, None when it will not die."""
         with suppress(ProcessLookupError):
             self._process.kill()
-        status = await self._ended()
+        status = await self._wait_for_exit()
         # What it wrote and nobody read would keep its pipe open; asyncio has no public way to close that.
         transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]
         transport.close()
@@ -101,10 +109,10 @@ class ReadingProcess:
         """Let the process end by itself, or else kill it."""
         if self._process.stdin:
             self._process.stdin.close()
-        if await self._ended() is None:
-            await self.end()
+        if await self._wait_for_exit() is None:
+            await self.kill()
 
-    async def _ended(self) -> int | None:
+    async def _wait_for_exit(self) -> int | None:
         try:
             async with asyncio.timeout(_END_LIMIT_S):
                 return await self._process.wait()
@@ -126,7 +134,7 @@ def _environment() -> dict[str, str]:
     return {**kept, **threads, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 
 
-def _manner(status: int | None) -> str:
+def _exit_description(status: int | None) -> str:
     if status is None:
         return "it does not answer"
     if status == -signal.SIGXCPU:

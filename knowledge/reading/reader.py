@@ -7,11 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from knowledge.passages import Place
-from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
-from knowledge.reading.files import check_size
-from knowledge.reading.frames import Answer, Crashed, DocumentBegins, Done, DraftFrame, Drafts, Refused, Request
-from knowledge.reading.process import CHILD, ProcessLost, ReadingProcess
+from knowledge.passages import PassageLocation
+from knowledge.reader import FileUnreadable, PassageDraft, ReadDocument, SourceFile
+from knowledge.reading.files import check_file_size
+from knowledge.reading.frames import (
+    ChildCrashed,
+    DocumentStart,
+    DraftBatch,
+    DraftFrame,
+    FileDone,
+    FileRefused,
+    ReadRequest,
+    ReadResponse,
+)
+from knowledge.reading.process import CHILD_ARGUMENTS, ProcessLost, ReadingProcess
 from knowledge.reading.settings import ReadingSettings
 
 _log = logging.getLogger(__name__)
@@ -20,22 +29,22 @@ _log = logging.getLogger(__name__)
 class ProcessReader:
     """A Reader (see `knowledge.reader`) whose parsers run in a confined child process, one file after another."""
 
-    def __init__(self, settings: ReadingSettings | None = None, child: Sequence[str] = CHILD) -> None:
+    def __init__(self, settings: ReadingSettings | None = None, child: Sequence[str] = CHILD_ARGUMENTS) -> None:
         self._settings = settings or ReadingSettings()
         self._child = child
         self._lock = asyncio.Lock()
         self._process: ReadingProcess | None = None
 
-    async def read(self, source: SourceFile) -> list[ReadDocument]:
+    async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         """Read, parse and split one file. Raises Unreadable."""
-        request = Request(name=source.document, path=os.fspath(source.path.absolute()), template=source.template)
-        return await self._read(request, b"")
+        request = ReadRequest(name=source.document, path=os.fspath(source.path.absolute()), template=source.template)
+        return await self._read_request(request, b"")
 
     async def read_bytes(self, name: str, data: bytes, template: str = "") -> list[ReadDocument]:
         """Read a file that is in memory; the suffix of `name` says what it is. Raises Unreadable."""
-        check_size(len(data), self._settings.limits())
+        check_file_size(len(data), self._settings.load_limits())
         safe_name = name.encode(errors="replace").decode()
-        return await self._read(Request(name=safe_name, size_bytes=len(data), template=template), data)
+        return await self._read_request(ReadRequest(name=safe_name, size_bytes=len(data), template=template), data)
 
     async def close(self) -> None:
         """End the reading process, after the file in hand."""
@@ -44,94 +53,96 @@ class ProcessReader:
             if process:
                 await process.close()
 
-    async def _read(self, request: Request, data: bytes) -> list[ReadDocument]:
+    async def _read_request(self, request: ReadRequest, data: bytes) -> list[ReadDocument]:
         async with self._lock:
             while True:
                 process = await self._ready_process()
                 fresh = process.files_read == 0
                 try:
-                    return await self._one(process, request, data)
+                    return await self._read_one(process, request, data)
                 except ProcessLost as lost:
                     # Only a fresh process tells that it was this file: an old one may have died of something else.
                     if fresh:
                         _log.warning("Reading %r failed: %s.", request.name, lost)
-                        raise Unreadable(f"The program that reads the file failed on it: {lost}.") from lost
+                        raise FileUnreadable(f"The program that reads the file failed on it: {lost}.") from lost
 
     async def _ready_process(self) -> ReadingProcess:
         process = self._process
-        if process and (not process.alive or process.files_read >= self._settings.files_per_process):
+        if process and (not process.is_alive or process.files_read >= self._settings.files_per_process):
             self._process = None
             await process.close()
         if self._process is None:
             try:
                 self._process = await ReadingProcess.start(self._settings, self._child)
             except ProcessLost as error:
-                raise Unreadable(f"The reading process does not start: {error}.") from error
+                raise FileUnreadable(f"The reading process does not start: {error}.") from error
         return self._process
 
-    async def _one(self, process: ReadingProcess, request: Request, data: bytes) -> list[ReadDocument]:
+    async def _read_one(self, process: ReadingProcess, request: ReadRequest, data: bytes) -> list[ReadDocument]:
         """Read one file; whatever goes wrong other than a refusal ends the process, cancelling too."""
         intact = False
         try:
             async with asyncio.timeout(self._settings.time_limit_s):
-                documents = await self._collected(process, request, data)
+                documents = await self._collect_documents(process, request, data)
             intact = True
             return documents
         except TimeoutError as error:
-            raise Unreadable(
+            raise FileUnreadable(
                 f"Reading the file took longer than {self._settings.time_limit_s:g} s (time_limit_s) and was stopped."
             ) from error
-        except Unreadable:
+        except FileUnreadable:
             intact = True
             raise
         finally:
             if not intact:
                 self._process = None
-                await process.end()
+                await process.kill()
 
-    async def _collected(self, process: ReadingProcess, request: Request, data: bytes) -> list[ReadDocument]:
+    async def _collect_documents(
+        self, process: ReadingProcess, request: ReadRequest, data: bytes
+    ) -> list[ReadDocument]:
         fresh = process.files_read == 0
-        gathering = _Gathering(request.name, 2 * self._settings.text_limit_characters)
+        gathering = _DocumentCollector(request.name, 2 * self._settings.text_limit_characters)
         await process.send(request, data)
-        while not isinstance(frame := await process.receive(), Done):
-            if isinstance(frame, Refused):
+        while not isinstance(frame := await process.receive_frame(), FileDone):
+            if isinstance(frame, FileRefused):
                 _refuse(frame, fresh)
-            gathering.take(frame)
+            gathering.add_frame(frame)
             await asyncio.sleep(0)  # frames that have already arrived would otherwise keep the loop busy
-        return gathering.finished()
+        return gathering.all_documents()
 
 
-def _refuse(refusal: Refused, fresh: bool) -> NoReturn:
+def _refuse(refusal: FileRefused, fresh: bool) -> NoReturn:
     if refusal.exhausted and not fresh:
         raise ProcessLost("it ran out of memory")
-    raise Unreadable(refusal.reason)
+    raise FileUnreadable(refusal.reason)
 
 
 @dataclass(slots=True)
-class _Gathering:
+class _DocumentCollector:
     """Documents as their frames arrive; what the child says is checked, not believed."""
 
     name: str
     characters_left: int
     documents: list[ReadDocument] = field(default_factory=list)
-    begun: DocumentBegins | None = None
-    drafts: list[Draft] = field(default_factory=list)
+    begun: DocumentStart | None = None
+    drafts: list[PassageDraft] = field(default_factory=list)
 
-    def take(self, frame: Answer) -> None:
+    def add_frame(self, frame: ReadResponse) -> None:
         """Add a frame. Raises ProcessLost when it is out of place, or when it is all too much."""
-        if isinstance(frame, DocumentBegins):
+        if isinstance(frame, DocumentStart):
             self._finish_document()
             self.begun = frame
             self.characters_left -= 1
-        elif isinstance(frame, Drafts) and self.begun:
+        elif isinstance(frame, DraftBatch) and self.begun:
             self.characters_left -= sum(len(draft.text) for draft in frame.drafts)
             self.drafts.extend(_draft(draft, self.begun.row) for draft in frame.drafts)
         else:
-            raise ProcessLost(frame.error if isinstance(frame, Crashed) else "it sent an answer out of place")
+            raise ProcessLost(frame.error if isinstance(frame, ChildCrashed) else "it sent an answer out of place")
         if self.characters_left < 0:
             raise ProcessLost("it sent more text than a file may hold")
 
-    def finished(self) -> list[ReadDocument]:
+    def all_documents(self) -> list[ReadDocument]:
         """All documents."""
         self._finish_document()
         return self.documents
@@ -146,6 +157,6 @@ class _Gathering:
         self.begun, self.drafts = None, []
 
 
-def _draft(frame: DraftFrame, row: int | None) -> Draft:
-    place = Place(tuple(frame.heading), frame.page, row, frame.start, frame.start + len(frame.text))
-    return Draft(place, frame.text)
+def _draft(frame: DraftFrame, row: int | None) -> PassageDraft:
+    place = PassageLocation(tuple(frame.heading), frame.page, row, frame.start, frame.start + len(frame.text))
+    return PassageDraft(place, frame.text)

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from knowledge.loaders.types import Limits
+from knowledge.loaders.types import LoadLimits
 
 
 class ReadingSettings(BaseModel):
@@ -35,8 +35,10 @@ class ReadingSettings(BaseModel):
         default=2000, ge=1, description="After how many files the reading process is replaced by a fresh one."
     )
 
-    def limits(self) -> Limits:
+    def load_limits(self) -> LoadLimits:
         """The part of the limits that the loaders keep."""
-        return Limits(
-            file_bytes=self.file_size_limit_mb * 1_000_000, text=self.text_limit_characters, rows=self.row_limit
+        return LoadLimits(
+            file_bytes=self.file_size_limit_mb * 1_000_000,
+            text_characters=self.text_limit_characters,
+            rows=self.row_limit,
         )

@@ -6,27 +6,27 @@ from functools import lru_cache
 from pathlib import Path
 
 from models.engine import EngineFailed, Prompt, Sampling, Usage
-from models.llama.decoding.generation import Ask
-from models.llama.decoding.token_stream import Outbox
-from models.llama.inference_thread import Worker
-from models.llama.loading.loader import Loaded
+from models.llama.decoding.generation import GenerationRequest
+from models.llama.decoding.token_stream import TokenStream
+from models.llama.inference_thread import InferenceThread
+from models.llama.loading.loader import LoadedModel
 from models.llama.native.cancel_flag import CancelFlag
-from models.llama.plan.memory_plan import Fit
-from models.llama.scheduling.requests import Forgetting, Preparation, Question
+from models.llama.plan.memory_plan import MemoryPlan
+from models.llama.scheduling.requests import DropState, Generate, WarmUp
 from models.llama.settings import LlamaSettings
 
-_REMEMBERED_COUNTS = 4096
-_LONGEST_REMEMBERED_CHARACTERS = 4096
+_CACHED_COUNTS = 4096
+_MAX_CACHED_CHARACTERS = 4096
 
 
 class LlamaEngine:
     """An Engine on a GGUF model; further prompts than it answers together wait their turn."""
 
-    def __init__(self, worker: Worker, loaded: Loaded) -> None:
+    def __init__(self, worker: InferenceThread, loaded: LoadedModel) -> None:
         """Use `load`."""
-        self._worker = worker
+        self._thread = worker
         self._loaded = loaded
-        self._remembered_count = lru_cache(maxsize=_REMEMBERED_COUNTS)(self._counted)
+        self._cached_count = lru_cache(maxsize=_CACHED_COUNTS)(self._count_uncached)
 
     @classmethod
     async def load(
@@ -48,7 +48,7 @@ class LlamaEngine:
             if on_progress is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(on_progress, part)
 
-        worker = Worker(path, settings or LlamaSettings(), parked_folder, tell)
+        worker = InferenceThread(path, settings or LlamaSettings(), parked_folder, tell)
         worker.start()
         try:
             loaded = await asyncio.wrap_future(worker.loaded)
@@ -65,27 +65,27 @@ class LlamaEngine:
     @property
     def capacity(self) -> int:
         """Answers at the same time."""
-        return self._loaded.fit.replies
+        return self._loaded.memory_plan.parallel
 
     @property
     def context_tokens(self) -> int:
         """Tokens of prompt and answer together."""
-        return self._loaded.fit.context_tokens
+        return self._loaded.memory_plan.context_tokens
 
     @property
-    def fit(self) -> Fit:
+    def memory_plan(self) -> MemoryPlan:
         """How the model was fitted into this machine."""
-        return self._loaded.fit
+        return self._loaded.memory_plan
 
     async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         """Answer a prompt, as the port says; waits its turn when another answer is being made."""
         flag = CancelFlag()
-        outbox = Outbox()
-        self._worker.pace.asked()
+        outbox = TokenStream()
+        self._thread.throughput.record_queued()
         try:
-            self._worker.jobs.add(Question(prompt, Ask(key, sampling, outbox, flag)))
+            self._thread.requests.add(Generate(prompt, GenerationRequest(key, sampling, outbox, flag)))
         except EngineFailed:
-            self._worker.pace.left()
+            self._thread.throughput.record_abandoned()
             raise
         try:
             async for item in outbox.items():
@@ -93,35 +93,35 @@ class LlamaEngine:
         finally:
             flag.set()
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         """Tokens of a text, by the model's own vocabulary; from any thread. Raises EngineFailed once closed."""
-        if self._worker.jobs.closed:
+        if self._thread.requests.closed:
             raise EngineFailed("The engine was closed.")
-        return self._remembered_count(text) if len(text) <= _LONGEST_REMEMBERED_CHARACTERS else self._counted(text)
+        return self._cached_count(text) if len(text) <= _MAX_CACHED_CHARACTERS else self._count_uncached(text)
 
-    def _counted(self, text: str) -> int:
+    def _count_uncached(self, text: str) -> int:
         return len(self._loaded.model.tokenize(text, parse_control=False))
 
-    async def prepare(self, key: str, prompt: Prompt) -> None:
+    async def warm_up(self, key: str, prompt: Prompt) -> None:
         """Compute system and history ahead; returns when done or given up."""
-        job = Preparation(key, prompt)
-        self._worker.jobs.add(job)
+        job = WarmUp(key, prompt)
+        self._thread.requests.add(job)
         try:
             await asyncio.wrap_future(job.done)
         finally:
-            job.flag.set()
+            job.cancel_flag.set()
 
-    async def forget(self, key: str) -> int:
+    async def drop_state(self, key: str) -> int:
         """Drop what is kept of a conversation, in the context, in memory and on disk; the number of bytes."""
-        job = Forgetting(key)
-        self._worker.jobs.add(job)
+        job = DropState(key)
+        self._thread.requests.add(job)
         return await asyncio.wrap_future(job.done)
 
     def estimate(self) -> float:
         """Seconds somebody new would wait for the first token, by the answers so far."""
-        return self._worker.pace.estimate()
+        return self._thread.throughput.estimate_wait_s()
 
     async def close(self) -> None:
         """Stop what is running and free the model."""
-        self._worker.close()
-        await asyncio.wrap_future(self._worker.ended)
+        self._thread.close()
+        await asyncio.wrap_future(self._thread.ended)

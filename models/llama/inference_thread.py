@@ -7,13 +7,13 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from models.engine import EngineFailed, ModelUnusable
-from models.llama.kv_cache.snapshot_folder import Shelf
-from models.llama.kv_cache.snapshot_store import Parked
-from models.llama.loading.loader import LoadCancelled, Loaded, load
+from models.llama.kv_cache.snapshot_folder import SnapshotFolder
+from models.llama.kv_cache.snapshot_store import SnapshotStore
+from models.llama.loading.loader import LoadCancelled, LoadedModel, load_model
 from models.llama.plan.hardware import free_memory_bytes
-from models.llama.scheduling.requests import JobQueue
-from models.llama.scheduling.scheduler import Server
-from models.llama.scheduling.throughput import Pace
+from models.llama.scheduling.requests import RequestQueue
+from models.llama.scheduling.scheduler import Scheduler
+from models.llama.scheduling.throughput import Throughput
 from models.llama.settings import LlamaSettings
 
 _log = logging.getLogger(__name__)
@@ -22,11 +22,11 @@ _CRASHED = "The model's thread ended by an error, which is in the log. Start the
 # A conversation that goes on at once need not be parked in between.
 _QUIET_S = 0.5
 # Closing takes a second at most; the rest of it is for the step that is being computed.
-_PARKING_S = 0.6
-_PARKED_SHARE = 0.1
+_SNAPSHOT_CLOSE_S = 0.6
+_SNAPSHOT_MEMORY_SHARE = 0.1
 
 
-class Worker:
+class InferenceThread:
     """One model and its thread. Everything but `start` may be called from any thread."""
 
     def __init__(
@@ -34,11 +34,11 @@ class Worker:
     ) -> None:
         self._path = path
         self._settings = settings
-        self._parked_folder = parked_folder
+        self._snapshot_folder = parked_folder
         self._on_progress = on_progress
-        self.jobs = JobQueue()
-        self.pace = Pace()
-        self.loaded: Future[Loaded] = Future()
+        self.requests = RequestQueue()
+        self.throughput = Throughput()
+        self.loaded: Future[LoadedModel] = Future()
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="llama", daemon=True)
 
@@ -51,7 +51,7 @@ class Worker:
 
     def close(self) -> None:
         """Stop loading or answering and end the thread; `ended` tells when."""
-        self.jobs.close(_CLOSED)
+        self.requests.close(_CLOSED)
 
     def _run(self) -> None:
         try:
@@ -59,14 +59,14 @@ class Worker:
                 self._serve(loaded)
         finally:
             # Also after an error nobody foresaw: nobody may wait for a thread that is gone.
-            self.jobs.close(_CRASHED)
+            self.requests.close(_CRASHED)
             if not self.loaded.done():
                 self.loaded.set_exception(EngineFailed(_CRASHED))
             self.ended.set_result(None)
 
-    def _load(self) -> Loaded | None:
+    def _load(self) -> LoadedModel | None:
         try:
-            loaded = load(self._path, self._settings, self._loading_goes_on)
+            loaded = load_model(self._path, self._settings, self._continue_loading)
         except LoadCancelled:
             self.loaded.set_exception(EngineFailed(_CLOSED))
         except ModelUnusable as error:
@@ -75,45 +75,47 @@ class Worker:
             return loaded
         return None
 
-    def _loading_goes_on(self, part: float) -> bool:
+    def _continue_loading(self, part: float) -> bool:
         self._on_progress(part)
-        return not self.jobs.closed
+        return not self.requests.closed
 
-    def _serve(self, loaded: Loaded) -> None:
-        parked = self._open_parked(loaded)
+    def _serve(self, loaded: LoadedModel) -> None:
+        parked = self._open_snapshots(loaded)
         try:
-            self.pace.serves(loaded.fit.replies)
-            loaded.context.watch(self.jobs.closing)
-            server = Server(loaded, self._settings, self.pace, parked, self.jobs)
+            self.throughput.set_capacity(loaded.memory_plan.parallel)
+            loaded.context.set_abort_flag(self.requests.closing)
+            server = Scheduler(loaded, self._settings, self.throughput, parked, self.requests)
             self.loaded.set_result(loaded)
-            while not self.jobs.closed:
-                self._turn(server)
+            while not self.requests.closed:
+                self._run_once(server)
             server.close()
         finally:
             loaded.context.free()
             loaded.model.free()
-            parked.close(_PARKING_S)
+            parked.close(_SNAPSHOT_CLOSE_S)
 
-    def _turn(self, server: Server) -> None:
+    def _run_once(self, server: Scheduler) -> None:
         """Take what is new, and compute once; in a quiet moment park instead."""
-        idle_s = _QUIET_S if server.unsaved else None
-        jobs = self.jobs.take(0.0 if server.busy else idle_s)
+        idle_s = _QUIET_S if server.has_unsaved else None
+        jobs = self.requests.take_requests(0.0 if server.has_work else idle_s)
         for job in jobs:
-            server.accept(job)
-        if server.busy:
-            server.step()
+            server.accept_request(job)
+        if server.has_work:
+            server.run_step()
         elif not jobs:
-            server.park_one()
+            server.snapshot_one()
 
-    def _open_parked(self, loaded: Loaded) -> Parked:
+    def _open_snapshots(self, loaded: LoadedModel) -> SnapshotStore:
         settings = self._settings
         memory_bytes = settings.parked_memory_bytes
         if memory_bytes == "auto":
-            memory_bytes = int(free_memory_bytes() * _PARKED_SHARE)
-        if self._parked_folder is None or settings.parked_disk_bytes == 0:
-            return Parked(memory_bytes, None)
+            memory_bytes = int(free_memory_bytes() * _SNAPSHOT_MEMORY_SHARE)
+        if self._snapshot_folder is None or settings.parked_disk_bytes == 0:
+            return SnapshotStore(memory_bytes, None)
         try:
-            return Parked(memory_bytes, Shelf(self._parked_folder, loaded.fingerprint, settings.parked_disk_bytes))
+            return SnapshotStore(
+                memory_bytes, SnapshotFolder(self._snapshot_folder, loaded.fingerprint, settings.parked_disk_bytes)
+            )
         except OSError as error:
-            _log.warning("Conversations cannot be parked in %s: %s.", self._parked_folder, error.strerror)
-            return Parked(memory_bytes, None)
+            _log.warning("Conversations cannot be parked in %s: %s.", self._snapshot_folder, error.strerror)
+            return SnapshotStore(memory_bytes, None)

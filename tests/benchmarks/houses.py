@@ -10,7 +10,7 @@ import yaml
 
 from bot.config.loading import Config
 from models.defaults import DEFAULT_CHAT
-from models.weights import fetch
+from models.weights import fetch_weights
 from tests.benchmarks.machine import ROOT
 
 HANDBOOK = ROOT / "deploy/demo/documents"
@@ -37,7 +37,7 @@ def write_config(folder: Path, documents: Path, engine: Literal["llama", "echo"]
 
 async def chat_model() -> Path:
     """The default chat model, fetched into the usual cache if need be."""
-    return await fetch(DEFAULT_CHAT, Config().cache, lambda _: None)
+    return await fetch_weights(DEFAULT_CHAT, Config().cache, lambda _: None)
 
 
 def index(config: Path) -> None:

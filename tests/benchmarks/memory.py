@@ -17,7 +17,7 @@ from typing import Any
 
 from bot.config.loading import load_config
 from models.llama.plan.hardware import GpuMemory
-from models.llama.plan.memory_plan import inspect, plan
+from models.llama.plan.memory_plan import plan_memory, read_model_header
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
@@ -32,7 +32,7 @@ def measure(folder: Path) -> Samples:
     config = houses.write_config(folder, houses.HANDBOOK)
     houses.index(config)
     model = asyncio.run(houses.chat_model())
-    weights, kv = inspect(model).weights_bytes, _kv_bytes(config, model)
+    weights, kv = read_model_header(model).weights_bytes, _kv_bytes(config, model)
     rounds = [_resident(config) for _ in range(ROUNDS)]
     return {
         "memory_over_weights_and_kv_mb": [(total - weights - kv) / MEGABYTE for total in rounds],
@@ -48,9 +48,9 @@ def resident_bytes(smaps: str) -> int:
 
 
 def _kv_bytes(config: Path, model: Path) -> int:
-    settings, header = load_config(config).model.llama, inspect(model)
-    fit = plan(header, settings, GpuMemory())
-    return fit.replies * header.kv_bytes(fit.context_tokens, settings.kv_type)
+    settings, header = load_config(config).model.llama, read_model_header(model)
+    fit = plan_memory(header, settings, GpuMemory())
+    return fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_type)
 
 
 def _resident(config: Path) -> int:

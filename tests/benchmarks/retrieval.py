@@ -19,8 +19,8 @@ from pathlib import Path
 
 from knowledge.embedding import build_embedder
 from knowledge.library import Library
-from knowledge.passages import Hit, Place
-from knowledge.reader import Draft, ReadDocument, SourceFile
+from knowledge.passages import Hit, PassageLocation
+from knowledge.reader import PassageDraft, ReadDocument, SourceFile
 from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
 
 DEPTH = 10
@@ -33,12 +33,17 @@ Ranking = Callable[[Sequence[Hit]], list[str]]
 class SetReader:
     """A Reader for one line of a corpus: a file holds one document, which is one passage."""
 
-    async def read(self, source: SourceFile) -> list[ReadDocument]:
+    async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         """The document, in the language its set's name ends with."""
         lines = [json.loads(line) for line in source.path.read_text("utf-8").splitlines()]
         language = source.path.parent.name.rpartition("-")[2]
         return [
-            ReadDocument(row["_id"], row["title"], language, (Draft(Place(end=len(row["text"])), row["text"].strip()),))
+            ReadDocument(
+                row["_id"],
+                row["title"],
+                language,
+                (PassageDraft(PassageLocation(end=len(row["text"])), row["text"].strip()),),
+            )
             for row in lines
             if not source.template or _kept(row["title"])
         ]

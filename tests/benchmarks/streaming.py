@@ -10,8 +10,8 @@ from typing import Any
 from models.engine import Prompt, Sampling, Usage
 from models.llama.engine import LlamaEngine
 from models.llama.kv_cache.chat_template import ChatTemplate
-from models.llama.loading.loader import Loaded, load
-from models.llama.native.libllama import library
+from models.llama.loading.loader import LoadedModel, load_model
+from models.llama.native.libllama import llama_library
 from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
@@ -33,7 +33,7 @@ def measure(folder: Path) -> Samples:
 
 async def _measure() -> Samples:
     path = await houses.chat_model()
-    bare = Bare(load(path, SETTINGS, lambda _: True))
+    bare = Bare(load_model(path, SETTINGS, lambda _: True))
     engine = await LlamaEngine.load(path, SETTINGS)
     try:
         await _pair(engine, bare, engine_first=True)  # warms both
@@ -73,13 +73,13 @@ async def _streamed(engine: LlamaEngine) -> float:
 class Bare:
     """The least that generates text: sample greedily, decode one token, again."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        self._llama: Any = library()
+        self._llama: Any = llama_library()
         self._context = loaded.context._handle
         no_callback = self._llama.llama_cpp.ggml_abort_callback()
         self._llama.llama_set_abort_callback(self._context, no_callback, None)
-        self._prompt = ChatTemplate(loaded.model, SETTINGS.thinking).render(PROMPT.turns()).tokens
+        self._prompt = ChatTemplate(loaded.model, SETTINGS.thinking).render_turns(PROMPT.turns()).tokens
         self._sampler = self._llama.llama_sampler_init_greedy()
 
     def seconds(self) -> float:

@@ -63,7 +63,7 @@ async def test_a_stream_is_pieces_of_text_and_then_one_usage(engine: Engine) -> 
     assert len(pieces) > 1
     assert all(isinstance(piece, str) and piece for piece in pieces)
     assert usage.prompt_tokens == usage.prefilled_tokens + usage.reused_tokens
-    assert usage.prompt_tokens > engine.count(_TEXT)
+    assert usage.prompt_tokens > engine.count_tokens(_TEXT)
     assert usage.decode_s > 0
 
 
@@ -144,13 +144,13 @@ async def test_history_and_preparing_change_no_answer(engine: Engine) -> None:
     history = (Turn("user", "Where is the ladder?"), Turn("assistant", "Behind the shed."))
     prompt = Prompt(_SYSTEM, history, _PROMPT.tail)
     plain, _ = await _answer(engine, prompt)
-    assert await engine.forget("room") >= 0
-    await engine.prepare("room", prompt)
+    assert await engine.drop_state("room") >= 0
+    await engine.warm_up("room", prompt)
     assert (await _answer(engine, prompt))[0] == plain
 
 
 async def test_forgetting_an_unknown_conversation_drops_nothing(engine: Engine) -> None:
-    assert await engine.forget("nobody") == 0
+    assert await engine.drop_state("nobody") == 0
 
 
 async def test_the_estimate_grows_with_those_who_wait(engine: Engine) -> None:
@@ -182,7 +182,7 @@ async def test_closing_twice_does_no_harm(engine_to_close: Engine) -> None:
 
 
 async def test_counting_follows_the_length_of_a_text(engine: Engine) -> None:
-    assert engine.count("") == 0
-    assert 0 < engine.count("a box") < engine.count(_TEXT)
+    assert engine.count_tokens("") == 0
+    assert 0 < engine.count_tokens("a box") < engine.count_tokens(_TEXT)
     assert engine.name
     assert engine.capacity >= 1

@@ -23,7 +23,7 @@ from adapters.matrix.outgoing.replies import Answers
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Audience, Closing, ConversationId, Message, Person, PostedPart, Source
 from bot.core.ports import Reply
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 from tests.fakes.channel import MemoryChannel
 from tests.fakes.discord_place import MemoryPlace
 from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
@@ -33,7 +33,9 @@ from tests.fakes.discord_server.refusals import Refused
 from tests.fakes.reply import FakePlatform, RecordingReply
 from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
 
-SOURCE = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "The drive is on shelf Heron.", 0.9)
+SOURCE = Source(
+    1, "handbook", "disks.md", "Disks", PassageLocation(heading=("Backup",)), "The drive is on shelf Heron.", 0.9
+)
 
 
 class Stage(Protocol):

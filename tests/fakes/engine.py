@@ -40,7 +40,7 @@ class ScriptedEngine:
     async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         if self._closed:
             raise EngineFailed("The engine is closed.")
-        tokens = sum(self.count(turn.text) for turn in prompt.turns())
+        tokens = sum(self.count_tokens(turn.text) for turn in prompt.turns())
         if tokens >= self.context_tokens:
             raise PromptTooLong(tokens, self.context_tokens)
         self.prompts.append(prompt)
@@ -60,13 +60,13 @@ class ScriptedEngine:
         finally:
             self.running -= 1
 
-    def count(self, text: str) -> int:
+    def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    async def prepare(self, key: str, prompt: Prompt) -> None:
+    async def warm_up(self, key: str, prompt: Prompt) -> None:
         self.prepared.append(prompt)
 
-    async def forget(self, key: str) -> int:
+    async def drop_state(self, key: str) -> int:
         self.forgotten.append(key)
         return 2048
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from knowledge.passages import Place
-from knowledge.reader import Draft, ReadDocument, SourceFile, Unreadable
+from knowledge.passages import PassageLocation
+from knowledge.reader import FileUnreadable, PassageDraft, ReadDocument, SourceFile
 
 
 class ParagraphReader:
@@ -12,17 +12,19 @@ class ParagraphReader:
     def __init__(self) -> None:
         self.read_files: list[str] = []
 
-    async def read(self, source: SourceFile) -> list[ReadDocument]:
+    async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         self.read_files.append(source.document)
         return await self.read_bytes(source.document, source.path.read_bytes())
 
     async def read_bytes(self, name: str, data: bytes) -> list[ReadDocument]:
         text = data.decode()
         if "unreadable" in text:
-            raise Unreadable("It says itself that it is unreadable.")
+            raise FileUnreadable("It says itself that it is unreadable.")
         if name.endswith(".rows"):
             return [
-                ReadDocument(f"{name}#row-{n}", line, "en", (Draft(Place(row=n, end=len(line)), line),))
+                ReadDocument(
+                    f"{name}#row-{n}", line, "en", (PassageDraft(PassageLocation(row=n, end=len(line)), line),)
+                )
                 for n, line in enumerate(text.splitlines(), start=1)
             ]
         return [ReadDocument(name, Path(name).stem, "en", tuple(_drafts(text)))]
@@ -31,9 +33,9 @@ class ParagraphReader:
         pass
 
 
-def _drafts(text: str) -> list[Draft]:
+def _drafts(text: str) -> list[PassageDraft]:
     drafts, start = [], 0
     for paragraph in text.split("\n\n"):
-        drafts.append(Draft(Place(start=start, end=start + len(paragraph)), paragraph))
+        drafts.append(PassageDraft(PassageLocation(start=start, end=start + len(paragraph)), paragraph))
         start += len(paragraph) + 2
     return drafts

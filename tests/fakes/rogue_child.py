@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from knowledge.loaders.types import Limits, Raw
-from knowledge.reader import Unreadable
-from knowledge.reading.child import serve
-from knowledge.reading.frames import DocumentBegins, DraftFrame, Drafts
-from knowledge.reading.pipeline import frames
+from knowledge.loaders.types import LoadLimits, RawFile
+from knowledge.reader import FileUnreadable
+from knowledge.reading.child import serve_requests
+from knowledge.reading.frames import DocumentStart, DraftBatch, DraftFrame
+from knowledge.reading.pipeline import read_frames
 
 seen: list[str] = []
 
@@ -59,7 +59,7 @@ def write() -> None:
         with Path("/tmp/hearth-reading-wrote").open("wb") as file:
             file.write(b"x" * 100)
     except OSError as error:
-        raise Unreadable(f"writing failed: {error.strerror}") from error
+        raise FileUnreadable(f"writing failed: {error.strerror}") from error
     finally:
         Path("/tmp/hearth-reading-wrote").unlink(missing_ok=True)
 
@@ -75,23 +75,23 @@ DEEDS: dict[str, Callable[[], None]] = {
 }
 
 
-def rogue(raw: Raw, limits: Limits, passage_characters: int) -> Iterator[DocumentBegins | Drafts]:
+def rogue(raw: RawFile, limits: LoadLimits, passage_characters: int) -> Iterator[DocumentStart | DraftBatch]:
     seen.append(raw.name)
     name = Path(raw.name).stem
     if name == "lie":
-        yield Drafts(drafts=[DraftFrame(heading=[], start=0, text="a passage of no document")])
+        yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, text="a passage of no document")])
     if name == "flood":
-        yield DocumentBegins(title="flood", language="")
+        yield DocumentStart(title="flood", language="")
         while True:
-            yield Drafts(drafts=[DraftFrame(heading=[], start=0, text="x" * 20_000)] * 3)
+            yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, text="x" * 20_000)] * 3)
     if name == "tell":
-        yield DocumentBegins(title="about", language="")
-        yield Drafts(drafts=[DraftFrame(heading=[], start=0, text=told())])
+        yield DocumentStart(title="about", language="")
+        yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, text=told())])
         return
     if name in DEEDS:
         DEEDS[name]()
-    yield from frames(raw, limits, passage_characters)
+    yield from read_frames(raw, limits, passage_characters)
 
 
 if __name__ == "__main__":
-    serve(rogue)
+    serve_requests(rogue)

@@ -23,7 +23,7 @@ async def test_a_bad_line_is_reported_and_its_neighbours_are_found(tmp_path: Pat
     try:
         report = await library.reindex()
         found = await library.search("On which shelf is the scanner?", ["home"])
-        (state,) = await library.state()
+        (state,) = await library.collection_states()
     finally:
         await library.close()
         await reader.close()

@@ -48,7 +48,7 @@ async def ask(library: Library) -> list[tuple[str, int | None]]:
 
 
 async def until_ready(library: Library) -> None:
-    while not (await library.state())[0].index_ready:
+    while not (await library.collection_states())[0].index_ready:
         await asyncio.sleep(0.01)
 
 
@@ -69,7 +69,7 @@ async def test_a_damaged_index_is_rebuilt_while_an_exact_scan_answers(
     damage(damaged)
 
     library = await shelf.open()
-    assert not (await library.state())[0].index_ready
+    assert not (await library.collection_states())[0].index_ready
     assert await ask(library) == expected
     assert "will be rebuilt" in caplog.text
     await until_ready(library)
@@ -77,7 +77,7 @@ async def test_a_damaged_index_is_rebuilt_while_an_exact_scan_answers(
     await library.close()
     caplog.clear()
     library = await shelf.open()
-    assert (await library.state())[0].index_ready
+    assert (await library.collection_states())[0].index_ready
     assert await ask(library) == expected
     assert caplog.text == ""
 
@@ -151,10 +151,10 @@ async def test_a_full_disk_is_a_sentence_and_what_was_stored_stays(shelf: Shelf)
     assert b"cannot be opened or written" in output
     assert b"free space" in output
     library = await shelf.open()
-    assert 200 <= (await library.state())[0].documents < 600
+    assert 200 <= (await library.collection_states())[0].documents < 600
     assert (await ask(library))[0][0] == "Shelf 77 holds box 539."
     await library.reindex()
-    assert (await library.state())[0].documents == 600
+    assert (await library.collection_states())[0].documents == 600
 
 
 async def test_a_damaged_database_says_what_to_do(shelf: Shelf) -> None:

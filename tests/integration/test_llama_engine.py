@@ -74,7 +74,7 @@ async def test_an_answer_with_a_reused_prefix_is_the_answer_from_an_empty_cache(
     reused, usage = await _answer(engine, _QUESTION)
     assert usage.reused_tokens > 60
     assert usage.prefilled_tokens < 40
-    assert await engine.forget("room") > 0
+    assert await engine.drop_state("room") > 0
     fresh, usage = await _answer(engine, _QUESTION)
     # The system prompt is everybody's.
     assert usage.reused_tokens < 40
@@ -82,14 +82,14 @@ async def test_an_answer_with_a_reused_prefix_is_the_answer_from_an_empty_cache(
 
 
 async def test_what_was_prepared_is_not_computed_again(engine: LlamaEngine) -> None:
-    await engine.prepare("room", _QUESTION)
+    await engine.warm_up("room", _QUESTION)
     _, usage = await _answer(engine, _QUESTION)
     assert usage.reused_tokens > 60
 
 
 async def test_a_question_interrupts_a_preparation(engine: LlamaEngine) -> None:
     long = Prompt(_SYSTEM, (Turn("user", "shelf " * 400), Turn("assistant", "Yes.")), "x")
-    preparing = asyncio.create_task(engine.prepare("other", long))
+    preparing = asyncio.create_task(engine.warm_up("other", long))
     await asyncio.sleep(0.02)
     text, _ = await _answer(engine, _QUESTION)
     assert text
@@ -98,10 +98,10 @@ async def test_a_question_interrupts_a_preparation(engine: LlamaEngine) -> None:
 
 async def test_forgetting_drops_the_state_of_its_own_conversation_only(engine: LlamaEngine) -> None:
     await _answer(engine, _QUESTION)
-    assert await engine.forget("another room") == 0
+    assert await engine.drop_state("another room") == 0
     # 30 layers x 3 heads x 128 values x 2 bytes for each token
-    assert await engine.forget("room") >= 80 * 23_040
-    assert await engine.forget("room") == 0
+    assert await engine.drop_state("room") >= 80 * 23_040
+    assert await engine.drop_state("room") == 0
 
 
 async def test_a_prompt_that_just_fits_is_answered_and_one_token_more_is_refused(engine: LlamaEngine) -> None:
@@ -220,12 +220,12 @@ async def test_many_cancels_at_random_moments_leave_the_answers_unchanged(engine
 async def test_counting_works_from_any_thread_and_ends_with_the_engine(engine: LlamaEngine) -> None:
     texts = [f"The shelf number {number} " * 20 for number in range(50)]
     reading = asyncio.create_task(_answer(engine, _QUESTION))
-    counted = await asyncio.gather(*(asyncio.to_thread(engine.count, text) for text in texts))
-    assert counted == [engine.count(text) for text in texts]
+    counted = await asyncio.gather(*(asyncio.to_thread(engine.count_tokens, text) for text in texts))
+    assert counted == [engine.count_tokens(text) for text in texts]
     await reading
     await engine.close()
     with pytest.raises(EngineFailed):
-        engine.count("text")
+        engine.count_tokens("text")
 
 
 async def test_what_llama_cpp_logs_stays_at_debug_level(

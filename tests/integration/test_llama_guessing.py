@@ -9,7 +9,7 @@ import pytest
 from models.engine import Prompt, Sampling, Usage
 from models.llama.engine import LlamaEngine
 from models.llama.loading import kernel_equivalence
-from models.llama.native.libllama import library
+from models.llama.native.libllama import llama_library
 from models.llama.settings import LlamaSettings
 
 _SYSTEM = "You are the assistant of a house."
@@ -45,14 +45,14 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
     plain = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, replies=1, speculation=False))
     guessing = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, replies=1))
     try:
-        assert guessing._loaded.guesses >= 2
+        assert guessing._loaded.max_draft_tokens >= 2
         guessed = []
         for question, sampling in product(_QUESTIONS, _SAMPLINGS):
             expected, without = await _answer(plain, question, sampling)
             text, usage = await _answer(guessing, question, sampling)
             assert (text, usage.generated_tokens, usage.finish) == (expected, without.generated_tokens, without.finish)
-            assert without.guessed_tokens == 0
-            guessed.append(usage.guessed_tokens / usage.generated_tokens)
+            assert without.accepted_draft_tokens == 0
+            guessed.append(usage.accepted_draft_tokens / usage.generated_tokens)
         # By what it measures on a busy machine, guessing may seem not to pay for a while.
         assert max(guessed[:8]) > 0.5
     finally:
@@ -62,22 +62,22 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
 
 @pytest.mark.parametrize("kind", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0
 def test_this_build_computes_a_few_tokens_as_it_computes_one(kind: int) -> None:
-    library()
-    assert kernel_equivalence.computed_alike({kind}, 4) >= 3
+    llama_library()
+    assert kernel_equivalence.max_equal_batch({kind}, 4) >= 3
 
 
 def test_types_that_were_never_tried_are_taken_for_different() -> None:
-    assert kernel_equivalence.computed_alike({24}, 4) == 1
+    assert kernel_equivalence.max_equal_batch({24}, 4) == 1
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 32), (3, 64), (16, 32), (35, 96), (70, 576)])
 def test_products_of_any_shape_with_q4_1_weights_are_those_of_each_token_alone(rows: int, length: int) -> None:
-    library()
+    llama_library()
     chance = numpy.random.default_rng(rows)
     weights = chance.standard_normal((rows, length), numpy.float32)
     tokens = chance.standard_normal((21, length), numpy.float32)
-    alone = numpy.concatenate([kernel_equivalence.product(3, weights, token[None]) for token in tokens])
+    alone = numpy.concatenate([kernel_equivalence.ggml_matmul(3, weights, token[None]) for token in tokens])
     for count in (1, 2, 3, 4, 5, 16, 17, 18, 21):
-        assert kernel_equivalence.product(3, weights, tokens[:count]).tobytes() == alone[:count].tobytes(), count
+        assert kernel_equivalence.ggml_matmul(3, weights, tokens[:count]).tobytes() == alone[:count].tobytes(), count
     # And they are the right ones, as far as four bits carry.
     assert numpy.abs(alone - tokens @ weights.T).max() < 0.5 * length**0.5

@@ -5,8 +5,8 @@ import ctypes
 import numpy
 import pytest
 
-from models.llama.decoding.logits import most_likely, penalise
-from models.llama.native.libllama import library
+from models.llama.decoding.logits import penalise_repeats, top_k_tokens
+from models.llama.native.libllama import llama_library
 
 _VOCABULARY = 5_000
 
@@ -16,7 +16,7 @@ def test_penalties_and_the_likeliest_are_those_of_llama_cpp(seed: int) -> None:
     chance = numpy.random.default_rng(seed)
     logits = chance.normal(0, 6, _VOCABULARY).astype(numpy.float32)
     said = [int(token) for token in chance.choice(logits.argsort()[-200:], 50)]
-    llama_cpp = library()
+    llama_cpp = llama_library()
     links = (
         llama_cpp.llama_sampler_init_penalties(_VOCABULARY, 64, 1.3, 0.0, 0.0),
         llama_cpp.llama_sampler_init_top_k(40),
@@ -33,7 +33,7 @@ def test_penalties_and_the_likeliest_are_those_of_llama_cpp(seed: int) -> None:
     llama_cpp.llama_sampler_apply(chain, ctypes.byref(array))
     llama_cpp.llama_sampler_free(chain)
 
-    penalise(logits, said, 1.3)
-    tokens = most_likely(logits, 40)
+    penalise_repeats(logits, said, 1.3)
+    tokens = top_k_tokens(logits, 40)
     assert [array.data[place].id for place in range(array.size)] == tokens.tolist()
     assert [array.data[place].logit for place in range(array.size)] == logits[tokens].tolist()

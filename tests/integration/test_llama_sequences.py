@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.engine import STATELESS, EngineFailed, Prompt, Sampling, Turn, Usage
+from models.engine import STATELESS_PREFIX, EngineFailed, Prompt, Sampling, Turn, Usage
 from models.llama.engine import LlamaEngine
 from models.llama.settings import LlamaSettings
 from tests.fakes.tiny_gguf import Kind, write_tiny_model
@@ -76,7 +76,7 @@ async def _alone(path: Path, name: str, turns: int) -> list[str]:
     async with _engine(path, replies=1, parked_memory_bytes=0) as engine:
         talk = _Talk(name)
         for _ in range(turns):
-            await engine.forget(name)
+            await engine.drop_state(name)
             answers.append((await talk.turn(engine))[0])
     return answers
 
@@ -89,7 +89,7 @@ async def test_answers_made_together_are_those_made_one_after_the_other(
         prompts = {name: _Talk(name).next() for name in ("a", "bb", "ccc", "dddd")}
         serial = [await _ask(engine, prompt, name) for name, prompt in prompts.items()]
         for name in prompts:
-            await engine.forget(name)
+            await engine.drop_state(name)
         together = await asyncio.gather(*(_ask(engine, prompt, name) for name, prompt in prompts.items()))
     assert [text for text, _ in together] == [text for text, _ in serial]
 
@@ -148,7 +148,7 @@ async def test_a_prepared_turn_is_not_computed_again(tiny: Callable[[Kind], Path
         talk = _Talk("kitchen")
         await talk.turn(engine)
         prompt = talk.next()
-        await engine.prepare(talk.name, prompt)
+        await engine.warm_up(talk.name, prompt)
         _, usage = await _ask(engine, prompt, talk.name)
     assert usage.prefilled_tokens < len(prompt.tail) + 40
 
@@ -267,8 +267,8 @@ async def test_nothing_of_a_conversation_serves_another_but_the_system_prompt(
         _, first = await _ask(engine, prompt, "discord:1")
         _, other = await _ask(engine, prompt, "discord:2")
         _, again = await _ask(engine, prompt, "discord:1")
-        _, stranger = await _ask(engine, prompt, STATELESS + "key 1")
-        system = engine.count(_SYSTEM)
+        _, stranger = await _ask(engine, prompt, STATELESS_PREFIX + "key 1")
+        system = engine.count_tokens(_SYSTEM)
     assert first.reused_tokens == 0
     assert system <= other.reused_tokens <= system + 40
     assert again.reused_tokens > other.reused_tokens + 30
@@ -283,13 +283,13 @@ async def test_callers_without_conversations_go_on_from_their_own_longest_beginn
         return Prompt(_SYSTEM, tuple(turn for pair in pairs for turn in pair), f"Say {turns}.")
 
     async with _engine(tiny("attention"), tmp_path, replies=1) as engine:
-        mine, yours = STATELESS + "my key", STATELESS + "your key"
+        mine, yours = STATELESS_PREFIX + "my key", STATELESS_PREFIX + "your key"
         for turns in range(3):
             await _ask(engine, prompt(turns), mine)
         await _ask(engine, Prompt("Another system.", (), "Something else."), mine)
         _, back = await _ask(engine, prompt(3), mine)
         _, theirs = await _ask(engine, prompt(3), yours)
-        assert await engine.forget(mine) > 0
+        assert await engine.drop_state(mine) > 0
         _, forgotten = await _ask(engine, prompt(3), mine)
     assert back.prefilled_tokens < 60
     assert theirs.reused_tokens == 0
@@ -301,10 +301,10 @@ async def test_forgetting_reaches_the_disk(tiny: Callable[[Kind], Path], tmp_pat
     async with _engine(tiny("attention"), tmp_path) as engine:
         await talk.turn(engine)
     async with _engine(tiny("attention"), tmp_path) as engine:
-        assert await engine.forget("kitchen") > 0
+        assert await engine.drop_state("kitchen") > 0
         left = list(tmp_path.glob("*.kv"))
         assert len(left) == 1  # the system prompt's
-        assert await engine.forget("kitchen") == 0
+        assert await engine.drop_state("kitchen") == 0
     async with _engine(tiny("attention"), tmp_path) as engine:
         _, usage = await talk.turn(engine)
     assert usage.reused_tokens <= 90
@@ -315,9 +315,9 @@ async def test_a_conversation_forgotten_while_it_is_answered_leaves_nothing(tiny
         long = Sampling(temperature=0.0, max_tokens=300, stop=("never",))
         answering = asyncio.create_task(_ask(engine, _Talk("kitchen").next(), "kitchen", long))
         await asyncio.sleep(0.05)
-        await engine.forget("kitchen")
+        await engine.drop_state("kitchen")
         await answering
-        assert await engine.forget("kitchen") == 0
+        assert await engine.drop_state("kitchen") == 0
 
 
 async def test_a_hundred_questions_at_once_are_all_answered_by_two_sequences(tiny: Callable[[Kind], Path]) -> None:
@@ -385,7 +385,7 @@ async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_mo
 ) -> None:
     long = Prompt(_SYSTEM, (Turn("user", "shelf " * 100), Turn("assistant", "Yes.")), "And now?")
     async with _engine(tiny("attention")) as engine:
-        preparing = asyncio.create_task(engine.prepare("kitchen", long))
+        preparing = asyncio.create_task(engine.warm_up("kitchen", long))
         await asyncio.sleep(0.005)
         await _ask(engine, _Talk("cellar").next(), "cellar")
         await asyncio.wait_for(preparing, 5)
@@ -472,7 +472,7 @@ async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bo
             answers[talk.name].append(text)
             talk.answered(text)
             if prepares:
-                await engine.prepare(talk.name, Prompt(_SYSTEM, talk.history, ""))
+                await engine.warm_up(talk.name, Prompt(_SYSTEM, talk.history, ""))
 
     # Room for a few states in memory alone, so that most of them take the way over the disk.
     async with _engine(path, folder, replies=3, parked_memory_bytes=600_000) as engine:

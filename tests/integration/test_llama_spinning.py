@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.llama.native.libllama import ggml_library
-from models.llama.native.openmp_spin import Spinning
+from models.llama.native.openmp_spin import OpenMpSpinControl
 
 _TASKS = Path("/proc/self/task")
 _WITHIN_S = 10.0
@@ -22,11 +22,11 @@ def _threads_become(wanted: int) -> bool:
 
 @pytest.mark.skipif(not _TASKS.is_dir(), reason="threads are counted in /proc")
 def test_there_are_more_openmp_threads_than_processors_while_steps_are_displaced() -> None:
-    spinning = Spinning(ggml_library(), threads=2)
+    spinning = OpenMpSpinControl(ggml_library(), threads=2)
     before = len(list(_TASKS.iterdir()))
     for _ in range(20):
-        spinning.computed(took_s=0.02, used_s=0.02)
+        spinning.record_computation(took_s=0.02, used_s=0.02)
     assert _threads_become(before + len(os.sched_getaffinity(0)) + 1)
     for _ in range(20):
-        spinning.computed(took_s=0.02, used_s=0.04)
+        spinning.record_computation(took_s=0.02, used_s=0.04)
     assert _threads_become(before)

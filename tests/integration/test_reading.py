@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from knowledge.reader import ReadDocument, SourceFile, Unreadable
+from knowledge.reader import FileUnreadable, ReadDocument, SourceFile
 from knowledge.reading.reader import ProcessReader
 from knowledge.reading.settings import ReadingSettings
 from tests.fakes.pdfs import pdf
@@ -48,8 +48,8 @@ async def rogue() -> AsyncIterator[ProcessReader]:
 
 
 async def reason(reader: ProcessReader, source: SourceFile) -> str:
-    with pytest.raises(Unreadable) as caught:
-        await reader.read(source)
+    with pytest.raises(FileUnreadable) as caught:
+        await reader.read_file(source)
     return caught.value.reason
 
 
@@ -69,25 +69,27 @@ def texts(documents: list[ReadDocument]) -> list[str]:
 
 
 async def test_every_kind_of_file_becomes_documents_with_places(reader: ProcessReader, write: Write) -> None:
-    markdown = await reader.read(write("a.md", "# Étagère\n\nLe disque de sauvegarde est à la cave.".encode()))
+    markdown = await reader.read_file(write("a.md", "# Étagère\n\nLe disque de sauvegarde est à la cave.".encode()))
     (document,) = markdown
     assert (document.document, document.title, document.language) == ("a.md", "Étagère", "fr")
     (draft,) = document.drafts
     assert (draft.place.heading, draft.place.start, draft.place.end) == (("Étagère",), 0, len(draft.text))
 
-    (html,) = await reader.read(write("b.html", b"<h1>Shelf</h1><p>The backup drive lies in the cellar.</p>"))
+    (html,) = await reader.read_file(write("b.html", b"<h1>Shelf</h1><p>The backup drive lies in the cellar.</p>"))
     assert (html.title, html.language, html.drafts[0].place.heading) == ("Shelf", "en", ("Shelf",))
 
-    (paged,) = await reader.read(write("c.pdf", pdf(["First page of the manual.", "\n".join(["Second page."] * 50)])))
+    (paged,) = await reader.read_file(
+        write("c.pdf", pdf(["First page of the manual.", "\n".join(["Second page."] * 50)]))
+    )
     assert [draft.place.page for draft in paged.drafts] == [1]
 
-    rows = await reader.read(write("d.csv", b"name,port\nJellyfin,8096\nImmich,2283\n"))
+    rows = await reader.read_file(write("d.csv", b"name,port\nJellyfin,8096\nImmich,2283\n"))
     assert [(row.document, row.title, row.drafts[0].place.row) for row in rows] == [
         ("d.csv#row-1", "Jellyfin", 1),
         ("d.csv#row-2", "Immich", 2),
     ]
 
-    good, bad = await reader.read(write("e.jsonl", b'{"a": "one"}\nnonsense\n'))
+    good, bad = await reader.read_file(write("e.jsonl", b'{"a": "one"}\nnonsense\n'))
     assert (texts([good]), good.problem) == (["a: one"], "")
     assert (bad.document, bad.drafts) == ("e.jsonl#row-2", ())
     assert bad.problem.startswith("Line 2 cannot be read")
@@ -97,7 +99,7 @@ async def test_bytes_in_memory_are_read_like_a_file(reader: ProcessReader, write
     data = b"name,port\n" + b"Jellyfin,8096\n" * 2000
     source = write("a.csv", data)
     template = "{name} on {port}"
-    from_disk = await reader.read(SourceFile(source.path, "a.csv", template))
+    from_disk = await reader.read_file(SourceFile(source.path, "a.csv", template))
     assert await reader.read_bytes("a.csv", data, template) == from_disk
     assert len(from_disk) == 2000
 
@@ -150,7 +152,7 @@ async def test_a_huge_file_is_refused_by_its_size_alone(reader: ProcessReader, t
 
 async def test_more_bytes_than_the_limit_are_refused_before_they_travel() -> None:
     reader = ProcessReader(ReadingSettings(file_size_limit_mb=1), child=("-c", "raise SystemExit"))
-    with pytest.raises(Unreadable, match="limit is 1 MB"):
+    with pytest.raises(FileUnreadable, match="limit is 1 MB"):
         await reader.read_bytes("a.txt", b"x" * 1_000_001)
 
 
@@ -189,7 +191,7 @@ async def test_a_file_is_tried_again_when_the_process_that_failed_was_not_fresh(
 
 async def test_more_text_than_the_limit_is_not_taken_from_a_child_that_lies() -> None:
     reader = ProcessReader(ReadingSettings(text_limit_characters=100_000), child=ROGUE)
-    with pytest.raises(Unreadable, match="more text than a file may hold"):
+    with pytest.raises(FileUnreadable, match="more text than a file may hold"):
         await reader.read_bytes("flood.txt", b"x")
     await reader.close()
 
@@ -217,7 +219,7 @@ async def test_the_child_is_confined_and_knows_no_secrets(
     }
     assert about["limits"] == {"CORE": 0, "FSIZE": 0, "NOFILE": 64}
     assert not {"llama_cpp", "discord", "nio", "onnxruntime", "fastembed", "usearch", "aiohttp"} & set(about["modules"])
-    with pytest.raises(Unreadable, match="writing failed: File too large"):
+    with pytest.raises(FileUnreadable, match="writing failed: File too large"):
         await rogue.read_bytes("write.txt", b"x")
 
 
@@ -274,7 +276,7 @@ async def test_a_cancelled_read_stops_the_child_and_the_next_read_works(rogue: P
 )
 async def test_a_process_that_does_not_start_is_told_in_a_sentence(code: str, sentence: str) -> None:
     reader = ProcessReader(child=("-c", code))
-    with pytest.raises(Unreadable, match=sentence):
+    with pytest.raises(FileUnreadable, match=sentence):
         await reader.read_bytes("a.txt", b"x")
     await reader.close()
 

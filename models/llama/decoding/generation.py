@@ -3,32 +3,32 @@
 import time
 from dataclasses import dataclass, field
 
-from models.detokenize import Utf8Pieces
+from models.detokenize import Utf8Decoder
 from models.engine import FinishReason, PromptTooLong, Sampling, Usage
-from models.llama.decoding.prompt_lookup import Guesser
+from models.llama.decoding.prompt_lookup import PromptLookup
 from models.llama.decoding.sampling import Sampler
-from models.llama.decoding.token_stream import Outbox
+from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.slots import Slot
-from models.llama.kv_cache.tokenized_prompt import ReadPrompt
+from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.native.cancel_flag import CancelFlag
-from models.llama.native.context import Context
-from models.llama.native.model import Model
+from models.llama.native.context import LlamaContext
+from models.llama.native.model import LlamaModel
 from models.stop import StopStrings
-from models.thinking import Thinking
+from models.thinking import ThinkingFilter
 
 # Room that a prompt must leave, unless the answer may not even be that long.
-LEAST_ANSWER_TOKENS = 64
+MIN_ANSWER_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class GenerationRequest:
     """What somebody waits for."""
 
     key: str
     sampling: Sampling
-    outbox: Outbox
-    flag: CancelFlag
-    asked_at: float = field(default_factory=time.monotonic)
+    stream: TokenStream
+    cancel_flag: CancelFlag
+    submitted_at: float = field(default_factory=time.monotonic)
 
 
 class Generation:
@@ -36,31 +36,31 @@ class Generation:
 
     def __init__(
         self,
-        ask: Ask,
-        prompt: ReadPrompt,
+        ask: GenerationRequest,
+        prompt: TokenizedPrompt,
         slot: Slot,
         *,
-        model: Model,
+        model: LlamaModel,
         room_tokens: int,
     ) -> None:
         """`slot` holds the part of the prompt that is known; the answer may have `room_tokens`.
 
         Raises EngineFailed for a schema no grammar can express; nothing is computed then.
         """
-        self.ask = ask
+        self.request = ask
         self.prompt = prompt
         self.slot = slot
         self._model = model
-        self._text = _Text(prompt.ending, ask.sampling)
+        self._text = _TextFilter(prompt.text_end, ask.sampling)
         self._sampler = Sampler(model, ask.sampling)
         self._reused = len(slot)
         self._started = time.monotonic()
         self._prefilled_at = self._started
         self._last = -1
         self._generated = 0
-        self._guessed = 0
-        self._room = room_tokens
-        self.guesser: Guesser | None = None
+        self._accepted_drafts = 0
+        self._max_tokens = room_tokens
+        self.prompt_lookup: PromptLookup | None = None
         self.usage: Usage | None = None
 
     @property
@@ -69,11 +69,11 @@ class Generation:
         return len(self.slot) < len(self.prompt.tokens)
 
     @property
-    def left_to_read(self) -> int:
+    def prompt_tokens_left(self) -> int:
         """Tokens of the prompt still to be computed."""
         return len(self.prompt.tokens) - len(self.slot)
 
-    def read(self, context: Context, end: int) -> None:
+    def prefill_to(self, context: LlamaContext, end: int) -> None:
         """Compute the prompt up to `end`; behind all of it the first token is chosen.
 
         Raises Cancelled, DecodeFailed, EngineFailed.
@@ -81,15 +81,15 @@ class Generation:
         self.slot.prefill(self.prompt.tokens[len(self.slot) : end])
         if not self.prefilling:
             self._prefilled_at = time.monotonic()
-            self._accept(self._sampler.choose(context, -1))
+            self._accept_token(self._sampler.sample_token(context, -1))
 
-    def to_decode(self, most_guessed: int) -> list[int]:
+    def next_tokens(self, most_guessed: int) -> list[int]:
         """The tokens to compute next: the one chosen last, and up to `most_guessed` that may follow it."""
-        most = min(most_guessed, self._room - self._generated - 1)
-        guess = self.guesser.guess(most) if self.guesser and most > 0 else []
+        most = min(most_guessed, self._max_tokens - self._generated - 1)
+        guess = self.prompt_lookup.draft_tokens(most) if self.prompt_lookup and most > 0 else []
         return [self._last, *guess]
 
-    def read_decoded(self, context: Context, decoded: list[int], first: int) -> int:
+    def sample_decoded(self, context: LlamaContext, decoded: list[int], first: int) -> int:
         """Choose what follows the decoded tokens, whose logits begin at `first`, as far as the guesses among them are
         right; the number of tokens chosen. Raises EngineFailed.
         """
@@ -98,42 +98,42 @@ class Generation:
             if offset > 0 and token != self._last:
                 break
             held += 1
-            self._guessed += offset > 0
-            self._accept(self._sampler.choose(context, first + offset))
+            self._accepted_drafts += offset > 0
+            self._accept_token(self._sampler.sample_token(context, first + offset))
             if self.usage is not None:
                 break
         self.slot.extend(decoded[:held])
         if held < len(decoded):
-            self.slot.repair()
+            self.slot.drop_uncommitted()
         return held
 
-    def _accept(self, token: int) -> None:
+    def _accept_token(self, token: int) -> None:
         """Take a token as the next one."""
-        if self._model.is_end(token):
+        if self._model.is_end_token(token):
             self._finish("stop")
             return
         self._last = token
         self._generated += 1
-        if self.guesser:
-            self.guesser.saw(token)
-        self._show(self._text.push(self._model.piece(token)))
+        if self.prompt_lookup:
+            self.prompt_lookup.observe_token(token)
+        self._emit_text(self._text.push_bytes(self._model.token_bytes(token)))
         if self._text.stopped:
             self._finish("stop")
-        elif self._generated >= self._room:
+        elif self._generated >= self._max_tokens:
             self._finish("length")
 
-    def _show(self, piece: str) -> None:
+    def _emit_text(self, piece: str) -> None:
         if piece:
-            self.ask.outbox.put(piece)
+            self.request.stream.put_text(piece)
 
     def _finish(self, reason: FinishReason) -> None:
-        self._show(self._text.finish())
+        self._emit_text(self._text.flush())
         self.usage = Usage(
             prompt_tokens=len(self.prompt.tokens),
             prefilled_tokens=len(self.prompt.tokens) - self._reused,
             reused_tokens=self._reused,
             generated_tokens=self._generated,
-            guessed_tokens=self._guessed,
+            accepted_draft_tokens=self._accepted_drafts,
             prefill_s=self._prefilled_at - self._started,
             decode_s=time.monotonic() - self._prefilled_at,
             finish=reason,
@@ -144,29 +144,29 @@ class Generation:
         self._sampler.free()
 
 
-class _Text:
+class _TextFilter:
     """From the bytes of tokens to the text people see: whole characters, no thinking, nothing from a stop string on."""
 
     def __init__(self, prompt_end: str, sampling: Sampling) -> None:
-        self._utf8 = Utf8Pieces()
-        self._thinking = Thinking(prompt_end)
+        self._utf8 = Utf8Decoder()
+        self._thinking = ThinkingFilter(prompt_end)
         self._stops = StopStrings(sampling.stop)
 
     @property
     def stopped(self) -> bool:
         return self._stops.stopped
 
-    def push(self, data: bytes) -> str:
-        return self._stops.push(self._thinking.push(self._utf8.push(data)))
+    def push_bytes(self, data: bytes) -> str:
+        return self._stops.push_text(self._thinking.push_text(self._utf8.push_bytes(data)))
 
-    def finish(self) -> str:
-        text = self._stops.push(self._thinking.push(self._utf8.finish()) + self._thinking.finish())
-        return text + self._stops.finish()
+    def flush(self) -> str:
+        text = self._stops.push_text(self._thinking.push_text(self._utf8.flush()) + self._thinking.flush())
+        return text + self._stops.flush()
 
 
-def room(prompt_tokens: int, context_tokens: int, max_tokens: int) -> int:
+def answer_token_limit(prompt_tokens: int, context_tokens: int, max_tokens: int) -> int:
     """How many tokens the answer may have; PromptTooLong when that is too few to be of use."""
-    limit = context_tokens - min(LEAST_ANSWER_TOKENS, max_tokens)
+    limit = context_tokens - min(MIN_ANSWER_TOKENS, max_tokens)
     if prompt_tokens > limit:
         raise PromptTooLong(prompt_tokens, limit)
     return min(max_tokens, context_tokens - prompt_tokens)

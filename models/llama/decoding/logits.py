@@ -13,7 +13,7 @@ Logits = NDArray[numpy.float32]
 Tokens = NDArray[numpy.int64]
 
 
-def penalise(logits: Logits, repeated: Collection[int], penalty: float) -> None:
+def penalise_repeats(logits: Logits, repeated: Collection[int], penalty: float) -> None:
     """Make repeated tokens less likely, among the logits of all tokens, as llama.cpp's `llama_sampler_init_penalties`
     does: a positive logit is divided, another one multiplied. In place: copying took longer than all else here.
     """
@@ -24,7 +24,7 @@ def penalise(logits: Logits, repeated: Collection[int], penalty: float) -> None:
     logits[tokens] = numpy.where(chosen <= 0, chosen * numpy.float32(penalty), chosen / numpy.float32(penalty))
 
 
-def most_likely(logits: Logits, most: int) -> Tokens:
+def top_k_tokens(logits: Logits, most: int) -> Tokens:
     """The `most` tokens with the largest logits, the likeliest first; all of them where `most` is 0 or less."""
     if most == 1:
         return numpy.array([logits.argmax()])

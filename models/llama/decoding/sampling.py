@@ -12,10 +12,10 @@ from typing import Any
 import numpy
 
 from models.engine import Sampling, SchemaRefused
-from models.llama.decoding.logits import Logits, Tokens, most_likely, penalise
-from models.llama.native.context import Context
-from models.llama.native.libllama import library
-from models.llama.native.model import Model
+from models.llama.decoding.logits import Logits, Tokens, penalise_repeats, top_k_tokens
+from models.llama.native.context import LlamaContext
+from models.llama.native.libllama import llama_library
+from models.llama.native.model import LlamaModel
 
 _PENALTY_WINDOW_TOKENS = 64
 _MOST_GRAMMAR_CHARACTERS = 1 << 18
@@ -26,51 +26,53 @@ _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0
 class Sampler:
     """The sampler of one answer. Every call belongs to the `llama` thread."""
 
-    def __init__(self, model: Model, sampling: Sampling) -> None:
+    def __init__(self, model: LlamaModel, sampling: Sampling) -> None:
         """Raises SchemaRefused when the schema cannot become a grammar."""
-        self._library = library()
+        self._library = llama_library()
         # Made before the chain: it may fail, and then there is nothing to free.
         self._grammar = _grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
-        self._most = 1 if sampling.temperature <= 0 else sampling.top_k
+        self._top_k = 1 if sampling.temperature <= 0 else sampling.top_k
         self._penalty = sampling.repeat_penalty
         self._recent: deque[int] = deque(maxlen=_PENALTY_WINDOW_TOKENS)
         self._chain = self._library.llama_sampler_chain_init(self._library.llama_sampler_chain_default_params())
-        for link in _links(sampling):
+        for link in _chain_samplers(sampling):
             self._library.llama_sampler_chain_add(self._chain, link)
 
-    def choose(self, context: Context, index: int) -> int:
+    def sample_token(self, context: LlamaContext, index: int) -> int:
         """The next token behind the `index`-th decoded last; changes its logits. Raises SchemaRefused when the grammar
         allows none.
         """
-        logits = context.logits(index)
-        penalise(logits, self._recent, self._penalty)
-        token = self._drawn(logits)
+        logits = context.get_logits(index)
+        penalise_repeats(logits, self._recent, self._penalty)
+        token = self._draw(logits)
         if self._grammar is not None:
-            token = self._allowed(token, logits)
+            token = self._apply_grammar(token, logits)
             self._library.llama_sampler_accept(self._grammar, token)
         self._recent.append(token)
         return token
 
-    def _drawn(self, logits: Logits) -> int:
-        tokens = most_likely(logits, self._most)
+    def _draw(self, logits: Logits) -> int:
+        tokens = top_k_tokens(logits, self._top_k)
         if len(tokens) == 1:
             return int(tokens[0])
-        return _selected(self._applied(self._chain, tokens, logits[tokens]))
+        return _selected(self._apply_sampler(self._chain, tokens, logits[tokens]))
 
-    def _allowed(self, token: int, logits: Logits) -> int:
+    def _apply_grammar(self, token: int, logits: Logits) -> int:
         """The token drawn freely, or another one if the grammar forbids it: asking about one takes 0.1 ms, about all of
         them 10 ms, and it mostly agrees. Accepting a token that the grammar forbids would abort the process.
         """
-        if math.isfinite(self._applied(self._grammar, [token], [logits[token]]).logits[0]):
+        if math.isfinite(self._apply_sampler(self._grammar, [token], [logits[token]]).logits[0]):
             return token
-        left = self._applied(self._grammar, numpy.arange(len(logits)), logits).logits
+        left = self._apply_sampler(self._grammar, numpy.arange(len(logits)), logits).logits
         likeliest = int(left.argmax())
         if not math.isfinite(left[likeliest]):
             raise SchemaRefused("The JSON schema allows no text that this model can write.")
-        token = self._drawn(left)
+        token = self._draw(left)
         return token if math.isfinite(left[token]) else likeliest
 
-    def _applied(self, sampler: Any, tokens: Sequence[int] | Tokens, logits: Sequence[float] | Logits) -> "_Candidates":
+    def _apply_sampler(
+        self, sampler: Any, tokens: Sequence[int] | Tokens, logits: Sequence[float] | Logits
+    ) -> "_Candidates":
         """What a sampler made of some tokens."""
         candidates = _Candidates(self._library, tokens, logits)
         self._library.llama_sampler_apply(sampler, candidates.address)
@@ -102,11 +104,11 @@ def _selected(candidates: _Candidates) -> int:
     return int(candidates.array.data[candidates.array.selected].id)
 
 
-def _links(sampling: Sampling) -> list[Any]:
+def _chain_samplers(sampling: Sampling) -> list[Any]:
     """What chooses among the few that are left, in llama.cpp's usual order."""
     if sampling.temperature <= 0:
         return []
-    llama_cpp = library()
+    llama_cpp = llama_library()
     seed = secrets.randbits(32) if sampling.seed is None else sampling.seed & 0xFFFFFFFF
     return [
         llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1),
@@ -116,9 +118,9 @@ def _links(sampling: Sampling) -> list[Any]:
     ]
 
 
-def _grammar(model: Model, schema: Mapping[str, Any]) -> Any:
+def _grammar(model: LlamaModel, schema: Mapping[str, Any]) -> Any:
     text = _grammar_text(schema)
-    grammar = library().llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
+    grammar = llama_library().llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
     if not grammar:
         raise SchemaRefused("The JSON schema cannot be turned into a grammar: llama.cpp refuses it.")
     return grammar
@@ -135,10 +137,10 @@ def _grammar_text(schema: Mapping[str, Any]) -> str:
         raise SchemaRefused(f"The JSON schema cannot be turned into a grammar: {error}") from error
     if len(text) > _MOST_GRAMMAR_CHARACTERS:
         raise SchemaRefused(f"The JSON schema is too large: its grammar has {len(text)} characters.")
-    return _SURROGATES.sub(_joined, text)
+    return _SURROGATES.sub(_join_surrogates, text)
 
 
-def _joined(pair: re.Match[str]) -> str:
+def _join_surrogates(pair: re.Match[str]) -> str:
     high, low = int(pair[2], 16), int(pair[3], 16)
     return pair[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from models.engine import Usage
 
 
-class Outbox:
+class TokenStream:
     """Filled by the `llama` thread, read by one task. A reader that is late gets everything at once, as one piece."""
 
     def __init__(self) -> None:
@@ -15,13 +15,13 @@ class Outbox:
         self._ready = asyncio.Event()
         self._pieces: deque[str] = deque()
         self._end: Usage | Exception | None = None
-        self._told = False
+        self._notified = False
 
-    def put(self, piece: str) -> None:
+    def put_text(self, piece: str) -> None:
         """Add text; the reader learns of it by `tell`."""
         self._pieces.append(piece)
 
-    def finish(self, end: Usage | Exception) -> None:
+    def set_end(self, end: Usage | Exception) -> None:
         """The last item: what the answer cost, or why there is none. Only the first call counts."""
         if self._end is None:
             self._end = end
@@ -36,9 +36,9 @@ class Outbox:
             await self._ready.wait()
             self._ready.clear()
             # In this order: what comes after `_told` is down wakes again, what came before is taken now.
-            self._told = False
+            self._notified = False
             end = self._end
-            if piece := self._take():
+            if piece := self._drain():
                 yield piece
             if isinstance(end, Usage):
                 yield end
@@ -47,17 +47,17 @@ class Outbox:
                 raise end
 
     @staticmethod
-    def tell(outboxes: Iterable["Outbox"]) -> None:
+    def notify_readers(outboxes: Iterable["TokenStream"]) -> None:
         """Wake the readers of those that have new text, all at once: each wake-up by itself would hand the lock of the
         interpreter to the event loop while the other answers wait for their token.
         """
-        untold = [each for each in outboxes if each._pieces and not each._told]
+        untold = [each for each in outboxes if each._pieces and not each._notified]
         for each in untold:
-            each._told = True
+            each._notified = True
         for loop in {each._loop for each in untold}:
             _call_soon(loop, _set_all, [each._ready for each in untold if each._loop is loop])
 
-    def _take(self) -> str:
+    def _drain(self) -> str:
         taken: list[str] = []
         while self._pieces:
             taken.append(self._pieces.popleft())

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from secrets import token_bytes
 
-from models.engine import STATELESS
+from models.engine import STATELESS_PREFIX
 
 _DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class CacheKey:
     """Who may read a state back. Digests, so that no conversation's name is written to the disk.
 
     `lasting` owners come back with the same key and one growing history; the others may have many states, of which
@@ -18,25 +18,25 @@ class Owner:
     """
 
     digest: bytes
-    lasting: bool
+    is_conversation: bool
 
 
-def owner_of(key: str) -> Owner:
+def cache_key_of(key: str) -> CacheKey:
     """The owner of the state kept for a key."""
-    return Owner(_digest("key", key), lasting=not key.startswith(STATELESS))
+    return CacheKey(_digest("key", key), is_conversation=not key.startswith(STATELESS_PREFIX))
 
 
-def state_name(owner: Owner) -> bytes:
+def new_snapshot_name(owner: CacheKey) -> bytes:
     """A name for a new state of an owner: a lasting one has a single state, which the next replaces."""
-    return owner.digest if owner.lasting else token_bytes(_DIGEST_BYTES)
+    return owner.digest if owner.is_conversation else token_bytes(_DIGEST_BYTES)
 
 
 def _digest(*parts: str) -> bytes:
     return blake2b("\0".join(parts).encode("utf-8", errors="surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
-NOBODY = Owner(_digest("nobody"), lasting=True)
+EMPTY = CacheKey(_digest("nobody"), is_conversation=True)
 """Owns what is empty."""
 
-EVERYBODY = Owner(_digest("everybody"), lasting=False)
+SHARED = CacheKey(_digest("everybody"), is_conversation=False)
 """Owns the states of system prompts, which hold nothing of any conversation."""

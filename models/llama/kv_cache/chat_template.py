@@ -8,20 +8,20 @@ from typing import Any, cast
 from jinja2 import TemplateError
 
 from models.engine import EngineFailed, Turn
-from models.llama.native.model import Model
+from models.llama.native.model import LlamaModel
 
 _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 # A template is a program from a stranger: what its expressions can raise inside the sandbox.
-_FAULTS = (TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _Messages = list[dict[str, str]]
 _Render = Callable[[_Messages], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
+class RenderedPrompt:
     """A prompt as text and as tokens."""
 
     text: str
@@ -31,25 +31,25 @@ class Rendered:
 class ChatTemplate:
     """Turns turns into tokens. Every call belongs to the `llama` thread."""
 
-    def __init__(self, model: Model, thinking: bool) -> None:
+    def __init__(self, model: LlamaModel, thinking: bool) -> None:
         self._model = model
         self._control = _pattern(model.control_texts())
         self._render = _renderer(model, thinking)
-        self._folds_system = not _shows_system(self._render)
+        self._merges_system = not _supports_system_role(self._render)
 
-    def render(self, turns: Sequence[Turn]) -> Rendered:
+    def render_turns(self, turns: Sequence[Turn]) -> RenderedPrompt:
         """The prompt up to where the model answers. Raises EngineFailed when the template refuses the turns."""
-        messages = _messages(turns, self._folds_system, self._defused)
+        messages = _messages(turns, self._merges_system, self._escape_control_tokens)
         try:
             text = self._render(messages)
-        except _FAULTS as error:
+        except _TEMPLATE_ERRORS as error:
             raise EngineFailed(f"The chat template of {self._model.path.name} fails: {error}") from error
         tokens = self._model.tokenize(text, parse_control=True)
-        if self._model.adds_bos and tokens[:1] != [self._model.bos]:
-            tokens.insert(0, self._model.bos)
-        return Rendered(text, tokens)
+        if self._model.adds_bos and tokens[:1] != [self._model.bos_token]:
+            tokens.insert(0, self._model.bos_token)
+        return RenderedPrompt(text, tokens)
 
-    def _defused(self, text: str) -> str:
+    def _escape_control_tokens(self, text: str) -> str:
         """The text with a space inside whatever reads like a control token: documents and people must not be able to
         end their turn or to speak as the system.
         """
@@ -61,11 +61,11 @@ def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, longest_first)) if longest_first else r"(?!)")
 
 
-def _renderer(model: Model, thinking: bool) -> _Render:
+def _renderer(model: LlamaModel, thinking: bool) -> _Render:
     """The file's own template; ChatML, the most usual one, when the file has none or it is no valid Jinja."""
     from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-    bos, eos = model.token_text(model.bos), model.eos_text
+    bos, eos = model.token_text(model.bos_token), model.eos_text
     try:
         formatter = Jinja2ChatFormatter(template=model.chat_template or _CHATML, eos_token=eos, bos_token=bos)
     except TemplateError:
@@ -77,11 +77,11 @@ def _renderer(model: Model, thinking: bool) -> _Render:
     return render
 
 
-def _shows_system(render: _Render) -> bool:
+def _supports_system_role(render: _Render) -> bool:
     """Whether the template takes a system turn; some refuse it, some leave it out."""
     try:
         text = render([{"role": "system", "content": "INSTRUCTIONS"}, {"role": "user", "content": "QUESTION"}])
-    except _FAULTS:
+    except _TEMPLATE_ERRORS:
         return False
     return "INSTRUCTIONS" in text
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy
 import xxhash
 
-from models.llama.kv_cache.cache_keys import Owner
+from models.llama.kv_cache.cache_keys import CacheKey
 
 _MAGIC = b"HEARTHKV"
 _VERSION = 1
@@ -32,16 +32,16 @@ class SnapshotUnusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class SnapshotHeader:
     """What a snapshot is of: its own name, its owner, its tokens, and how many bytes the state has."""
 
     name: bytes
-    owner: Owner
+    cache_key: CacheKey
     tokens: list[int]
     state_bytes: int
 
 
-def write_snapshot(path: Path, fingerprint: bytes, label: Label, state: memoryview) -> None:
+def write_snapshot(path: Path, fingerprint: bytes, label: SnapshotHeader, state: memoryview) -> None:
     """Write a snapshot under another name, flush it to the disk and give it its name. Raises OSError; nothing is left
     then but what was there before.
     """
@@ -49,8 +49,8 @@ def write_snapshot(path: Path, fingerprint: bytes, label: Label, state: memoryvi
     try:
         with temporary.open("wb") as file:
             tokens = array("i", label.tokens).tobytes()
-            start = _header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
-            file.write(_header(fingerprint, label, _checksum(start, tokens, state)))
+            start = _packed_header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
+            file.write(_packed_header(fingerprint, label, _checksum(start, tokens, state)))
             file.write(tokens)
             file.write(state)
             file.flush()
@@ -62,31 +62,31 @@ def write_snapshot(path: Path, fingerprint: bytes, label: Label, state: memoryvi
     _flush_folder(path.parent)
 
 
-def read_label(path: Path, fingerprint: bytes) -> Label:
+def read_snapshot_header(path: Path, fingerprint: bytes) -> SnapshotHeader:
     """What a file is of, without its state and unchecked. Raises SnapshotUnusable, OSError."""
     with path.open("rb") as file:
-        return _read_label(file, fingerprint, path.stat().st_size)[0]
+        return _read_header(file, fingerprint, path.stat().st_size)[0]
 
 
-def read_snapshot(path: Path, fingerprint: bytes) -> tuple[Label, memoryview]:
+def read_snapshot(path: Path, fingerprint: bytes) -> tuple[SnapshotHeader, memoryview]:
     """A snapshot, checked. Raises SnapshotUnusable when it is of another model, cut off or damaged; OSError."""
     with path.open("rb") as file:
-        label, checksum = _read_label(file, fingerprint, path.stat().st_size)
+        label, checksum = _read_header(file, fingerprint, path.stat().st_size)
         state = numpy.empty(label.state_bytes, numpy.uint8).data
         if file.readinto(state) != label.state_bytes:
             raise SnapshotUnusable("is cut off")
-    start = _header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
+    start = _packed_header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
     if _checksum(start, array("i", label.tokens).tobytes(), state) != checksum:
         raise SnapshotUnusable("is damaged")
     return label, state
 
 
-def _header(fingerprint: bytes, label: Label, checksum: bytes) -> bytes:
-    sizes = (label.owner.lasting, len(label.tokens), label.state_bytes)
-    return _HEADER.pack(_MAGIC, _VERSION, *sizes, fingerprint, label.name, label.owner.digest, checksum)
+def _packed_header(fingerprint: bytes, label: SnapshotHeader, checksum: bytes) -> bytes:
+    sizes = (label.cache_key.is_conversation, len(label.tokens), label.state_bytes)
+    return _HEADER.pack(_MAGIC, _VERSION, *sizes, fingerprint, label.name, label.cache_key.digest, checksum)
 
 
-def _read_label(file: BinaryIO, fingerprint: bytes, size: int) -> tuple[Label, bytes]:
+def _read_header(file: BinaryIO, fingerprint: bytes, size: int) -> tuple[SnapshotHeader, bytes]:
     header = file.read(_HEADER.size)
     if len(header) < _HEADER.size or header[: len(_MAGIC)] != _MAGIC:
         raise SnapshotUnusable("is no parked conversation")
@@ -97,7 +97,7 @@ def _read_label(file: BinaryIO, fingerprint: bytes, size: int) -> tuple[Label, b
     if count > _MOST_TOKENS or _HEADER.size + count * tokens.itemsize + state_bytes != size:
         raise SnapshotUnusable("is cut off or damaged")
     tokens.frombytes(file.read(count * tokens.itemsize))
-    return Label(name, Owner(owner, lasting == 1), tokens.tolist(), state_bytes), checksum
+    return SnapshotHeader(name, CacheKey(owner, lasting == 1), tokens.tolist(), state_bytes), checksum
 
 
 def _checksum(*parts: Sequence[int] | memoryview) -> bytes:

@@ -9,42 +9,44 @@ from models.llama.kv_cache.slots import common_prefix
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPrompt:
+class TokenizedPrompt:
     """A prompt as tokens. The first `system` of them every prompt with this system text begins with, the first
     `history` every prompt that goes on from this history; `ending` is how its text ends.
     """
 
     tokens: list[int]
-    system: int
-    history: int
-    ending: str
+    system_tokens: int
+    history_tokens: int
+    text_end: str
 
 
-class PromptReader:
+class PromptTokenizer:
     """Renders prompts. Every call belongs to the `llama` thread."""
 
     def __init__(self, template: ChatTemplate) -> None:
         self._template = template
         self._system: tuple[str, list[int]] = ("", [])
 
-    def read(self, prompt: Prompt) -> ReadPrompt:
+    def tokenize_prompt(self, prompt: Prompt) -> TokenizedPrompt:
         """The whole prompt. Raises EngineFailed when the template refuses it."""
-        rendered = self._template.render(prompt.turns())
+        rendered = self._template.render_turns(prompt.turns())
         head = prompt.turns()[:-1]
-        history = common_prefix(rendered.tokens, self._with_tail(head, _other(prompt.tail)))
-        return ReadPrompt(rendered.tokens, self._system_of(prompt, rendered.tokens), history, rendered.text[-64:])
+        history = common_prefix(rendered.tokens, self._with_tail(head, _different_tail(prompt.tail)))
+        return TokenizedPrompt(
+            rendered.tokens, self._count_system_tokens(prompt, rendered.tokens), history, rendered.text[-64:]
+        )
 
-    def read_head(self, prompt: Prompt) -> ReadPrompt:
+    def tokenize_head(self, prompt: Prompt) -> TokenizedPrompt:
         """What the template makes of system and history, whatever question follows."""
         head = prompt.turns()[:-1]
         one = self._with_tail(head, "A")
         history = common_prefix(one, self._with_tail(head, "1"))
-        return ReadPrompt(one[:history], self._system_of(prompt, one[:history]), history, "")
+        return TokenizedPrompt(one[:history], self._count_system_tokens(prompt, one[:history]), history, "")
 
     def _with_tail(self, head: Sequence[Turn], tail: str) -> list[int]:
-        return self._template.render([*head, Turn("user", tail)]).tokens
+        return self._template.render_turns([*head, Turn("user", tail)]).tokens
 
-    def _system_of(self, prompt: Prompt, tokens: list[int]) -> int:
+    def _count_system_tokens(self, prompt: Prompt, tokens: list[int]) -> int:
         if not prompt.system:
             return 0
         if self._system[0] != prompt.system:
@@ -54,6 +56,6 @@ class PromptReader:
         return common_prefix(self._system[1], tokens)
 
 
-def _other(tail: str) -> str:
+def _different_tail(tail: str) -> str:
     """A tail that begins in another way."""
     return "1" if tail.lstrip()[:1] == "A" else "A"

@@ -11,13 +11,17 @@ import xxhash
 
 from models.engine import ModelUnusable
 from models.gguf_header import GgufHeader
-from models.llama.loading.batch_invariance import proven_cuts, proven_guesses, proven_together
-from models.llama.native.context import Context, threads
-from models.llama.native.libllama import errors_noted, ggml_library, library
-from models.llama.native.model import Model
+from models.llama.loading.batch_invariance import (
+    max_batch_invariant_drafts,
+    max_decode_batch,
+    prefill_is_chunk_invariant,
+)
+from models.llama.native.context import LlamaContext, thread_count
+from models.llama.native.libllama import capture_errors, ggml_library, llama_library
+from models.llama.native.model import LlamaModel
 from models.llama.plan.hardware import free_memory_bytes, gpu_memory
-from models.llama.plan.memory_plan import Fit, inspect, plan, require_memory
-from models.llama.plan.prefill_chunks import LEAST_CHUNK_TOKENS, Grid, grid_for_processor
+from models.llama.plan.memory_plan import MemoryPlan, plan_memory, read_model_header, require_memory
+from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS, PrefillPlan, cpu_prefill_plan
 from models.llama.settings import LlamaSettings
 
 _log = logging.getLogger(__name__)
@@ -30,78 +34,84 @@ class LoadCancelled(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model ready to answer. `grid` cuts its prompts, unless they may be `cut_anywhere`;
     `guesses` is how many tokens may be guessed at once, `together` for how many replies one may be computed;
     `fingerprint` names the model and what else shapes a parked state.
     """
 
     header: GgufHeader
-    fit: Fit
-    model: Model
-    context: Context
-    grid: Grid
-    guesses: int
-    cut_anywhere: bool
-    together: int
+    memory_plan: MemoryPlan
+    model: LlamaModel
+    context: LlamaContext
+    prefill_plan: PrefillPlan
+    max_draft_tokens: int
+    is_chunk_invariant: bool
+    max_decode_batch: int
     fingerprint: bytes
 
 
-def load(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) -> Loaded:
+def load_model(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) -> LoadedModel:
     """Load a model; `go_on` is called with the part that is loaded, 0 to 1, and stops the loading by False.
 
     Raises ModelUnusable, or LoadCancelled after `go_on` returned False.
     """
-    header = inspect(path)
+    header = read_model_header(path)
     gpu = gpu_memory(ggml_library())
-    fit = plan(header, settings, gpu)
+    fit = plan_memory(header, settings, gpu)
     free_bytes = free_memory_bytes()
     if fit.needed_bytes > free_bytes and settings.replies == "auto":
-        fit = plan(header, settings.model_copy(update={"replies": 1}), gpu)
+        fit = plan_memory(header, settings.model_copy(update={"replies": 1}), gpu)
     require_memory(path, fit, free_bytes)
     if fit.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, fit.context_tokens)
-    model = _load_model(path, settings, fit, go_on)
+    model = _load_weights(path, settings, fit, go_on)
     try:
-        context = Context(model, settings, fit)
+        context = LlamaContext(model, settings, fit)
     except ModelUnusable:
         model.free()
         raise
     on_processor = fit.gpu_layers == 0
-    return Loaded(
+    return LoadedModel(
         header,
         fit,
         model,
         context,
-        _grid(header, settings, fit, model),
-        proven_guesses(context, header, model.vocabulary) if settings.speculation and on_processor else 0,
-        on_processor and proven_cuts(context, header, model.vocabulary),
-        proven_together(context, header) if on_processor else context.sequences,
+        _prefill_plan(header, settings, fit, model),
+        max_batch_invariant_drafts(context, header, model.vocabulary_size)
+        if settings.speculation and on_processor
+        else 0,
+        on_processor and prefill_is_chunk_invariant(context, header, model.vocabulary_size),
+        max_decode_batch(context, header) if on_processor else context.sequence_count,
         _fingerprint(context, path),
     )
 
 
-def _grid(header: GgufHeader, settings: LlamaSettings, fit: Fit, model: Model) -> Grid:
-    most = min(settings.batch_tokens, fit.context_tokens) - 2 * LEAST_CHUNK_TOKENS
+def _prefill_plan(header: GgufHeader, settings: LlamaSettings, fit: MemoryPlan, model: LlamaModel) -> PrefillPlan:
+    most = min(settings.batch_tokens, fit.context_tokens) - 2 * MIN_CHUNK_TOKENS
     if fit.gpu_layers > header.layers:
         # A GPU computes a whole batch well within any gap that people notice.
-        return Grid(most, float("inf"))
-    return grid_for_processor(
-        settings.longest_gap_s, threads(settings), model.parameters, header.layers * header.embedding, most
+        return PrefillPlan(most, float("inf"))
+    return cpu_prefill_plan(
+        settings.longest_gap_s,
+        thread_count(settings),
+        model.parameter_count,
+        header.layers * header.embedding_length,
+        most,
     )
 
 
-def _fingerprint(context: Context, path: Path) -> bytes:
+def _fingerprint(context: LlamaContext, path: Path) -> bytes:
     """16 bytes that differ when the weights, the program that computes, or the form of its states differ."""
-    digest = xxhash.xxh3_128(repr((version("llama-cpp-python"), context.form)).encode())
+    digest = xxhash.xxh3_128(repr((version("llama-cpp-python"), context.state_layout)).encode())
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.digest()
 
 
-def _load_model(path: Path, settings: LlamaSettings, fit: Fit, go_on: Callable[[float], bool]) -> Model:
-    llama_cpp = library()
+def _load_weights(path: Path, settings: LlamaSettings, fit: MemoryPlan, go_on: Callable[[float], bool]) -> LlamaModel:
+    llama_cpp = llama_library()
     cancelled = False
 
     def progress(part: float, _: object) -> bool:
@@ -114,14 +124,14 @@ def _load_model(path: Path, settings: LlamaSettings, fit: Fit, go_on: Callable[[
     params.load_mode = _LOAD_MODE_MMAP if settings.mmap else _LOAD_MODE_NONE
     params.use_extra_bufts = not _has_amx(llama_cpp)
     params.progress_callback = llama_cpp.llama_progress_callback(progress)
-    with errors_noted() as errors:
+    with capture_errors() as errors:
         handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if cancelled:
         raise LoadCancelled
     if not handle:
         reason = errors[0] if errors else "it gave no reason"
         raise ModelUnusable(f"The model file {path} cannot be loaded; llama.cpp says: {reason}", str(path))
-    return Model(llama_cpp, handle, path, settings.mmap)
+    return LlamaModel(llama_cpp, handle, path, settings.mmap)
 
 
 def _has_amx(llama_cpp: Any) -> bool:

@@ -15,9 +15,9 @@ _recent_errors: deque[str] = deque(maxlen=8)
 
 
 @cache
-def library() -> Any:
+def llama_library() -> Any:
     """The module `llama_cpp`, ready to use; the first call takes about a second, so keep it off the event loop."""
-    _set_spinning()
+    _set_spin_count()
     import llama_cpp
 
     llama_cpp.llama_log_set(_log_callback(llama_cpp), None)
@@ -28,13 +28,13 @@ def library() -> Any:
 @cache
 def ggml_library() -> Any:
     """The loaded ggml library below llama.cpp, for what its Python face leaves out."""
-    library()
+    llama_library()
     from llama_cpp import _ggml
 
     return _ggml.libggml
 
 
-def _set_spinning() -> None:
+def _set_spin_count() -> None:
     """Let OpenMP's threads spin for some milliseconds at barriers before they sleep; the library reads this once, when
     it is loaded.
 
@@ -60,7 +60,7 @@ def _log_callback(llama_cpp: Any) -> Any:
 
 
 @contextmanager
-def errors_noted() -> Iterator[list[str]]:
+def capture_errors() -> Iterator[list[str]]:
     """Collects what llama.cpp logs as errors; the list is filled when the block ends."""
     _recent_errors.clear()
     noted: list[str] = []

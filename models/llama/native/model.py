@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from models.engine import EngineFailed
-from models.thinking import MARK_TOKENS
+from models.thinking import THINKING_TOKENS
 
-_LONGEST_PIECE_BYTES = 256
+_TOKEN_BUFFER_BYTES = 256
 
 
-class Model:
+class LlamaModel:
     """Weights and vocabulary. `tokenize` is callable from any thread, everything else from the `llama` thread."""
 
     def __init__(self, library: Any, handle: Any, path: Path, mapped: bool) -> None:
         self._library = library
         self._vocab = library.llama_model_get_vocab(handle)
         self._lock = threading.Lock()
-        self._pieces: dict[int, bytes] = {}
+        self._token_bytes: dict[int, bytes] = {}
         self.handle = handle
         self.path = path
-        self.vocabulary = int(library.llama_vocab_n_tokens(self._vocab))
-        self.bos = int(library.llama_vocab_bos(self._vocab))
-        self.parameters = int(library.llama_model_n_params(handle))
-        self._mapped_file = _identity(path) if mapped else None
+        self.vocabulary_size = int(library.llama_vocab_n_tokens(self._vocab))
+        self.bos_token = int(library.llama_vocab_bos(self._vocab))
+        self.parameter_count = int(library.llama_model_n_params(handle))
+        self._mapped_file = _file_identity(path) if mapped else None
         self.adds_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
 
     @property
@@ -40,7 +40,7 @@ class Model:
 
     def token_text(self, token: int) -> str:
         """A token as the vocabulary writes it; empty for none."""
-        text = self._library.llama_vocab_get_text(self._vocab, token) if 0 <= token < self.vocabulary else None
+        text = self._library.llama_vocab_get_text(self._vocab, token) if 0 <= token < self.vocabulary_size else None
         return text.decode("utf-8", errors="replace") if text else ""
 
     @property
@@ -51,7 +51,7 @@ class Model:
     def control_texts(self) -> list[str]:
         """The texts of all tokens that steer the model, such as the marks between turns."""
         control = self._library.llama_vocab_is_control
-        texts = (self.token_text(token) for token in range(self.vocabulary) if control(self._vocab, token))
+        texts = (self.token_text(token) for token in range(self.vocabulary_size) if control(self._vocab, token))
         return [text for text in texts if text]
 
     def require_unchanged(self) -> None:
@@ -59,7 +59,7 @@ class Model:
         the program. A file that was replaced or removed lives on until it is unmapped.
         """
         known = self._mapped_file
-        if known is None or (now := _identity(self.path)) is None:
+        if known is None or (now := _file_identity(self.path)) is None:
             return
         if now[0] == known[0] and now != known:
             raise EngineFailed(
@@ -82,21 +82,21 @@ class Model:
             raise EngineFailed(f"The text needs {-count} tokens, more than it has bytes.")
         return list(tokens[:count])
 
-    def is_end(self, token: int) -> bool:
+    def is_end_token(self, token: int) -> bool:
         """Whether the token ends the model's turn."""
         return bool(self._library.llama_vocab_is_eog(self._vocab, token))
 
-    def piece(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         """The bytes of a token; none for control tokens, except those that mark thinking."""
-        if (known := self._pieces.get(token)) is not None:
+        if (known := self._token_bytes.get(token)) is not None:
             return known
-        shown = self.token_text(token) in MARK_TOKENS
-        buffer = ctypes.create_string_buffer(_LONGEST_PIECE_BYTES)
-        length = self._library.llama_token_to_piece(self._vocab, token, buffer, _LONGEST_PIECE_BYTES, 0, shown)
+        shown = self.token_text(token) in THINKING_TOKENS
+        buffer = ctypes.create_string_buffer(_TOKEN_BUFFER_BYTES)
+        length = self._library.llama_token_to_piece(self._vocab, token, buffer, _TOKEN_BUFFER_BYTES, 0, shown)
         if length < 0:
             buffer = ctypes.create_string_buffer(-length)
             length = self._library.llama_token_to_piece(self._vocab, token, buffer, -length, 0, shown)
-        self._pieces[token] = piece = buffer.raw[: max(0, length)]
+        self._token_bytes[token] = piece = buffer.raw[: max(0, length)]
         return piece
 
     def free(self) -> None:
@@ -107,7 +107,7 @@ class Model:
             self._library.llama_model_free(handle)
 
 
-def _identity(path: Path) -> tuple[tuple[int, int], int, int] | None:
+def _file_identity(path: Path) -> tuple[tuple[int, int], int, int] | None:
     """Which file it is, its size and its time."""
     try:
         status = path.stat()

@@ -20,14 +20,14 @@ class GpuMemory:
     total_bytes: int = 0
 
 
-def processors() -> int:
+def processor_count() -> int:
     """Processors this process may use, each thread of a core counted, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
     """Physical cores this process may use, at least 1: more threads than that only wait for each other."""
-    affinity = processors()
+    affinity = processor_count()
     logical = psutil.cpu_count() or affinity
     physical = psutil.cpu_count(logical=False) or logical
     share = affinity * physical / max(1, logical)

@@ -12,13 +12,13 @@ from models.llama.settings import LlamaSettings
 _GPU_RESERVE_BYTES = 512 << 20
 # More people hardly ask at once. On two cores four replies together write 1.5 times the text of one, eight hardly more,
 # but none of eight waits for another's end.
-_MOST = 8
+_MAX_PARALLEL = 8
 # The KV cache of all replies takes no more of the memory than this, for so many of them: the house needs the rest.
 _FEW, _KV_SHARE_OF_FEW, _KV_SHARE = 4, 0.2, 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class MemoryPlan:
     """How a model would run: the context of each of its `replies` together, the layers on the GPU, and the memory it
     needs beside the GPU's.
     """
@@ -27,10 +27,10 @@ class Fit:
     gpu_layers: int
     needed_bytes: int
     gpu_bytes: int
-    replies: int = 1
+    parallel: int = 1
 
 
-def inspect(path: Path) -> GgufHeader:
+def read_model_header(path: Path) -> GgufHeader:
     """The header of a model file. Raises ModelUnusable with a sentence when it is missing, unreadable or damaged."""
     try:
         return read_header(path)
@@ -45,7 +45,9 @@ def inspect(path: Path) -> GgufHeader:
         raise ModelUnusable(f"The model file {path} cannot be read: {reason}.", str(path)) from error
 
 
-def plan(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, memory_bytes: int | None = None) -> Fit:
+def plan_memory(
+    header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, memory_bytes: int | None = None
+) -> MemoryPlan:
     """Decide the context, the replies together and the layers on the GPU; the memory needed follows from that.
 
     `memory_bytes` is what the machine has in all (this one's unless given), so that the number of replies, and with it
@@ -53,20 +55,20 @@ def plan(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, memory_byt
     """
     context = min(settings.context_tokens, header.trained_context or settings.context_tokens)
     if settings.replies != "auto":
-        return _fit(header, settings, gpu, context, settings.replies)
+        return _plan_for(header, settings, gpu, context, settings.replies)
     memory = total_memory_bytes() if memory_bytes is None else memory_bytes
-    fits = [_fit(header, settings, gpu, context, count) for count in range(_MOST, 0, -1)]
-    return next((fit for fit in fits if _suits(fit, header, settings, memory)), fits[-1])
+    fits = [_plan_for(header, settings, gpu, context, count) for count in range(_MAX_PARALLEL, 0, -1)]
+    return next((fit for fit in fits if _is_kv_cache_affordable(fit, header, settings, memory)), fits[-1])
 
 
-def _suits(fit: Fit, header: GgufHeader, settings: LlamaSettings, memory_bytes: int) -> bool:
+def _is_kv_cache_affordable(fit: MemoryPlan, header: GgufHeader, settings: LlamaSettings, memory_bytes: int) -> bool:
     if fit.gpu_layers > header.layers:
         return True  # wholly on the GPU
-    kv_bytes = fit.replies * header.kv_bytes(fit.context_tokens, settings.kv_type)
-    return kv_bytes <= memory_bytes * (_KV_SHARE_OF_FEW if fit.replies <= _FEW else _KV_SHARE)
+    kv_bytes = fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_type)
+    return kv_bytes <= memory_bytes * (_KV_SHARE_OF_FEW if fit.parallel <= _FEW else _KV_SHARE)
 
 
-def _fit(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, context: int, replies: int) -> Fit:
+def _plan_for(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, context: int, replies: int) -> MemoryPlan:
     kv_bytes = replies * header.kv_bytes(context, settings.kv_type)
     compute_bytes = header.compute_bytes(settings.batch_tokens, context)
     # llama.cpp counts the output as one layer more.
@@ -80,16 +82,16 @@ def _fit(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, context: i
         layers = min(all_layers, settings.gpu_layers) if settings.gpu_layers >= 0 else all_layers
     gpu_bytes = layers * layer_bytes + (compute_bytes if layers else 0)
     needed_bytes = (all_layers - layers) * layer_bytes + compute_bytes
-    return Fit(
+    return MemoryPlan(
         context_tokens=context,
         gpu_layers=layers,
         needed_bytes=needed_bytes,
         gpu_bytes=gpu_bytes,
-        replies=replies,
+        parallel=replies,
     )
 
 
-def require_memory(path: Path, fit: Fit, free_bytes: int) -> None:
+def require_memory(path: Path, fit: MemoryPlan, free_bytes: int) -> None:
     """Raise ModelUnusable when the model needs more memory than is free."""
     if fit.needed_bytes > free_bytes:
         raise ModelUnusable(

@@ -63,6 +63,6 @@ def text_of(engine: LlamaEngine, tokens: int, seed: int) -> str:
     chosen = random.Random(seed)
     words = houses.WORDS.split()
     text = ""
-    while engine.count(text) < tokens - 5:
+    while engine.count_tokens(text) < tokens - 5:
         text += " ".join(chosen.choices(words, k=8)).capitalize() + f" {chosen.randrange(100)}. "
     return text.strip()

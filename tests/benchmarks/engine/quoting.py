@@ -31,7 +31,7 @@ async def _measure() -> Samples:
     ratios: dict[str, list[float]] = {kind: [] for kind in KINDS}
     passages = [_passage(name) for name in PASSAGES]
     async with demo_engine() as guessing, demo_engine(LlamaSettings(speculation=False)) as plain:
-        tell(f"quoting: {guessing._loaded.guesses} guesses at once were proven to change nothing")
+        tell(f"quoting: {guessing._loaded.max_draft_tokens} guesses at once were proven to change nothing")
         for number in range(ROUNDS):
             for kind, question in KINDS.items():
                 for passage in passages:
@@ -53,7 +53,7 @@ async def _ratio(guessing: LlamaEngine, plain: LlamaEngine, prompt: Prompt, gues
     usages: dict[LlamaEngine, list[Usage]] = {guessing: [], plain: []}
     for engine in order:
         usages[engine].append((await ask(engine, prompt, "room", TOKENS)).usage)
-    share = usages[guessing][0].guessed_tokens / usages[guessing][0].generated_tokens
+    share = usages[guessing][0].accepted_draft_tokens / usages[guessing][0].generated_tokens
     rates = {engine: _rate(each) for engine, each in usages.items()}
     tell(f"quoting: {rates[guessing]:.1f} tokens/s with guesses ({share:.0%} right ones), {rates[plain]:.1f} without")
     return rates[guessing] / rates[plain]

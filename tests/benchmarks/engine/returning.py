@@ -8,8 +8,8 @@ from pathlib import Path
 from models.engine import Prompt, Turn
 from models.llama.engine import LlamaEngine
 from models.llama.kv_cache.chat_template import ChatTemplate
-from models.llama.loading.loader import load
-from models.llama.native.context import Run
+from models.llama.loading.loader import load_model
+from models.llama.native.context import TokenRun
 from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
 from tests.benchmarks.engine.asking import SYSTEM, ask, demo_engine, text_of
@@ -74,12 +74,12 @@ async def _first_tokens(engine: LlamaEngine, prompts: list[Prompt], word: str) -
 
 def _cold(path: Path, prompt: Prompt) -> float:
     """The whole prompt in full batches on an empty context, and nothing else."""
-    loaded = load(path, SETTINGS, lambda _: True)
-    tokens = ChatTemplate(loaded.model, thinking=False).render(prompt.turns()).tokens
+    loaded = load_model(path, SETTINGS, lambda _: True)
+    tokens = ChatTemplate(loaded.model, thinking=False).render_turns(prompt.turns()).tokens
     began = time.perf_counter()
     for start in range(0, len(tokens), loaded.context.batch_tokens):
-        loaded.context.prefill(Run(0, start, tokens[start : start + loaded.context.batch_tokens]))
-    loaded.context.logits(-1).tobytes()
+        loaded.context.prefill(TokenRun(0, start, tokens[start : start + loaded.context.batch_tokens]))
+    loaded.context.get_logits(-1).tobytes()
     took = time.perf_counter() - began
     loaded.context.free()
     loaded.model.free()

@@ -10,8 +10,8 @@ from pathlib import Path
 from models.engine import Prompt, Turn
 from models.llama.engine import LlamaEngine
 from models.llama.kv_cache.chat_template import ChatTemplate
-from models.llama.kv_cache.tokenized_prompt import PromptReader
-from models.llama.native.context import Run
+from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
+from models.llama.native.context import TokenRun
 from models.llama.settings import LlamaSettings
 from tests.benchmarks.engine.asking import SYSTEM, ask, text_of
 from tests.benchmarks.figures import Samples
@@ -36,7 +36,7 @@ class _Counter:
         self._prefill = context.prefill
         context.prefill = self  # type: ignore[assignment,method-assign]
 
-    def __call__(self, run: Run) -> None:
+    def __call__(self, run: TokenRun) -> None:
         self._prefill(run)
         self.tokens += len(run.tokens)
 
@@ -44,7 +44,7 @@ class _Counter:
 async def _measure(folder: Path) -> Samples:
     path = write_tiny_model(folder / "tiny.gguf", "attention", context_tokens=SETTINGS.context_tokens)
     engine = await LlamaEngine.load(path, SETTINGS, parked_folder=folder / "parked")
-    reader = PromptReader(ChatTemplate(engine._loaded.model, thinking=False))
+    reader = PromptTokenizer(ChatTemplate(engine._loaded.model, thinking=False))
     counter = _Counter(engine)
     histories: list[tuple[Turn, ...]] = [()] * CONVERSATIONS
     known = [0] * CONVERSATIONS
@@ -54,18 +54,18 @@ async def _measure(folder: Path) -> Samples:
             question = f"Question {turn} of room {number}?"
             passages = text_of(engine, PASSAGE_TOKENS, 1000 * turn + number)
             prompt = Prompt(SYSTEM, histories[number], f"{passages}\n\n{question}")
-            read = reader.read(prompt)
+            read = reader.tokenize_prompt(prompt)
             # The system prompt is new once for all; of a history what was not in it the turn before.
-            known[number] = known[number] or (read.system if number else 0)
+            known[number] = known[number] or (read.system_tokens if number else 0)
             new += len(read.tokens) - known[number]
-            known[number] = read.history
+            known[number] = read.history_tokens
             answer = f"An answer of some twenty letters, number {turn}."
             await ask(engine, prompt, f"room {number}", 8)
             histories[number] += (Turn("user", question), Turn("assistant", answer))
-            await engine.prepare(f"room {number}", Prompt(SYSTEM, histories[number], ""))
+            await engine.warm_up(f"room {number}", Prompt(SYSTEM, histories[number], ""))
         tell(f"turns: {turn + 1} of {TURNS}, {counter.tokens} computed, {new} new")
     # The pairs that were prepared for turns that never came.
-    heads = [reader.read_head(Prompt(SYSTEM, history, "")) for history in histories]
+    heads = [reader.tokenize_head(Prompt(SYSTEM, history, "")) for history in histories]
     new += sum(len(head.tokens) - before for head, before in zip(heads, known, strict=True))
     await engine.close()
     return {"prefilled_over_new_tokens": [counter.tokens / new], "new_tokens": [new]}

@@ -44,7 +44,7 @@ class House:
     async def states(self) -> list[str]:
         """What the journal says of each question, oldest first, and that nothing is left open."""
         assert await self.core.history.journal.open_messages("discord") == []
-        rows = await self.core.history._database.rows("SELECT state FROM messages ORDER BY rowid")
+        rows = await self.core.history._database.fetch_rows("SELECT state FROM messages ORDER BY rowid")
         return [state for (state,) in rows]
 
 
@@ -152,7 +152,7 @@ async def test_long_answers_are_journaled_and_shown_whole(wire: Wire, text: str)
         await wire.until(lambda: wire.channel.said_by_bot and "Try again" in wire.channel.said_by_bot[-1].buttons)
         await hearth.ended()
         assert await hearth.states() == ["answered"]
-        kept = await hearth.core.history._database.rows("SELECT text FROM turns WHERE role = 'assistant'")
+        kept = await hearth.core.history._database.fetch_rows("SELECT text FROM turns WHERE role = 'assistant'")
         assert kept == [(text,)]
     assert max(map(len, wire.shown)) <= 2000
     shown = "".join(wire.shown).split("\n-# ")[0]
@@ -196,7 +196,9 @@ async def test_nothing_of_a_restricted_collection_or_of_a_private_answer_shows_u
         # Each conversation reads its own turns alone.
         assert public.history == ()
         assert later.history[0].text.endswith("Where is the backup drive?")
-        conversations = await hearth.core.history._database.rows("SELECT conversation FROM messages ORDER BY rowid")
+        conversations = await hearth.core.history._database.fetch_rows(
+            "SELECT conversation FROM messages ORDER BY rowid"
+        )
         channel = f"discord:{wire.channel.id}"
         assert [row[0] for row in conversations] == [
             f"{channel}#private:{keeper.id}",

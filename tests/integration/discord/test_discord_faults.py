@@ -9,7 +9,7 @@ import pytest
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, Closing, Message, Source
 from bot.core.ports import Reply
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import House, house
 
@@ -68,7 +68,7 @@ async def test_what_the_model_writes_pings_nobody_and_unfolds_no_link(tmp_path: 
 
 
 async def test_sources_stand_below_the_answer_as_small_lines(tmp_path: Path) -> None:
-    source = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",)), "text", 0.9)
+    source = Source(1, "handbook", "disks.md", "Disks", PassageLocation(heading=("Backup",)), "text", 0.9)
     script = Telling(closing=Closing("Shelf Heron [1].", (source,), "Of the file only a part fits."))
     async with house(tmp_path, inbox=FakeInbox(script)) as home:
         await asked(home)

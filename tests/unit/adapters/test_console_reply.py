@@ -8,7 +8,7 @@ from adapters.console.events import Question
 from adapters.console.reply import ConsoleReply
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Closing, PostedPart, Source, Timings
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 from tests.fakes.channel import MemoryChannel
 
 QUESTION = Question("kitchen", "q1")
@@ -137,7 +137,7 @@ async def test_a_client_that_went_away_is_told_by_the_next_append() -> None:
 
 async def test_finished_carries_text_sources_and_timings() -> None:
     channel = MemoryChannel()
-    place = Place(heading=("Backup", "Drives"), page=3)
+    place = PassageLocation(heading=("Backup", "Drives"), page=3)
     source = Source(1, "handbook", "disks.md", "Disks", place, "The drive is on shelf Heron.", 0.123456789)
     reply = reply_on(channel)
     await reply.open(1, (), Journal(channel).record)

@@ -13,7 +13,15 @@ from adapters.console.channel import StreamChannel
 from bot.server.local_socket import LocalServer, connect
 from bot.server.socket_commands import Console, Requests
 from knowledge.library import Library, ReindexRunning, UnknownCollection
-from knowledge.passages import CollectionState, Hit, Passage, Place, ReindexProgress, ReindexReport, SearchResult
+from knowledge.passages import (
+    CollectionState,
+    Hit,
+    Passage,
+    PassageLocation,
+    ReindexProgress,
+    ReindexReport,
+    SearchResult,
+)
 
 
 class Shelf:
@@ -29,7 +37,7 @@ class Shelf:
         if "lost" in collections:
             raise UnknownCollection("lost", ("handbook",))
         passage = Passage(
-            1, "handbook", "a.md", "A", Place(heading=("A",)), f"{question} {sorted(collections)} {limit}"
+            1, "handbook", "a.md", "A", PassageLocation(heading=("A",)), f"{question} {sorted(collections)} {limit}"
         )
         return SearchResult((Hit(passage, 0.5, {"bm25": 1}),), True, 0.001)
 
@@ -47,7 +55,7 @@ class Shelf:
             raise
         return ReindexReport(added=2)
 
-    async def state(self) -> tuple[CollectionState, ...]:
+    async def collection_states(self) -> tuple[CollectionState, ...]:
         return (CollectionState("handbook", 1, 1, 0, True),)
 
 

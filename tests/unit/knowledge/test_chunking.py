@@ -4,15 +4,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from knowledge.chunking import split
-from knowledge.reader import Draft
+from knowledge.chunking import split_text
+from knowledge.reader import PassageDraft
 
 LIMIT = 300
 SENTENCE = "The backup drive is on shelf B3, next to the router. "
 
 
-def cut(text: str, limit: int = LIMIT) -> list[Draft]:
-    return split(text, markdown=True, max_characters=limit)
+def cut(text: str, limit: int = LIMIT) -> list[PassageDraft]:
+    return split_text(text, markdown=True, max_characters=limit)
 
 
 words = st.text(st.sampled_from("abcé  \n\n.,*_`>-|#[]():🐈汉\u0301"), max_size=120)
@@ -29,7 +29,7 @@ def test_spans_are_right_in_order_within_the_limit_and_lose_white_space_only(
 ) -> None:
     text = text.replace("\r", "\n").replace("\0", "")
     end = 0
-    for draft in split(text, markdown=markdown, max_characters=limit):
+    for draft in split_text(text, markdown=markdown, max_characters=limit):
         place = draft.place
         assert text[end : place.start].strip() == ""
         assert draft.text == text[place.start : place.end]
@@ -95,7 +95,7 @@ def test_a_passage_has_the_page_it_begins_on() -> None:
     pages = [SENTENCE * 4, SENTENCE * 4, "Short page.", SENTENCE * 4]
     text = "\n\n".join(pages)
     starts = [sum(len(page) + 2 for page in pages[:number]) for number in range(4)]
-    drafts = split(text, markdown=False, max_characters=LIMIT, pages=starts)
+    drafts = split_text(text, markdown=False, max_characters=LIMIT, pages=starts)
     for draft in drafts:
         page = draft.place.page
         assert page is not None
@@ -106,7 +106,7 @@ def test_a_passage_has_the_page_it_begins_on() -> None:
 
 @pytest.mark.parametrize("markdown", [True, False])
 def test_an_endless_line_is_cut_into_passages_of_the_limit(markdown: bool) -> None:
-    drafts = split("a" * 200_000, markdown=markdown, max_characters=1000)
+    drafts = split_text("a" * 200_000, markdown=markdown, max_characters=1000)
     assert [len(draft.text) for draft in drafts] == [1000] * 200
 
 

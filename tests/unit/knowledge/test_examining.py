@@ -4,20 +4,20 @@ from pathlib import Path
 import pytest
 
 from knowledge import change_detection
-from knowledge.change_detection import Examined, examine, gone
-from knowledge.folder_scan import Missed, Scan, scan
-from knowledge.index_writer import KnownFile
+from knowledge.change_detection import ExaminedFile, examine_files, find_removed
+from knowledge.folder_scan import FolderScan, UnreadableEntry, scan_folder
+from knowledge.index_writer import IndexedFile
 
 RECIPE = "-r1"
 
 
-def known(examined: Examined) -> dict[str, KnownFile]:
+def known(examined: ExaminedFile) -> dict[str, IndexedFile]:
     facts = examined.facts
-    return {facts.path: KnownFile(1, facts.path, facts.size_bytes, facts.mtime_ns, facts.inode, facts.hash, 1)}
+    return {facts.path: IndexedFile(1, facts.path, facts.size_bytes, facts.mtime_ns, facts.inode, facts.hash, 1)}
 
 
-def look(folder: Path, before: dict[str, KnownFile] | None = None, recipe: str = RECIPE) -> Examined:
-    (examined,) = examine(scan(folder).files, before or {}, recipe)
+def look(folder: Path, before: dict[str, IndexedFile] | None = None, recipe: str = RECIPE) -> ExaminedFile:
+    (examined,) = examine_files(scan_folder(folder).files, before or {}, recipe)
     return examined
 
 
@@ -53,7 +53,7 @@ def test_another_way_of_reading_is_a_change(tmp_path: Path) -> None:
 
 def test_a_file_that_failed_before_is_read_again(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
-    failed = KnownFile(1, "a.txt", 0, 0, 0, "", 0)
+    failed = IndexedFile(1, "a.txt", 0, 0, 0, "", 0)
     assert not look(tmp_path, {"a.txt": failed}).is_unchanged
 
 
@@ -70,14 +70,14 @@ def test_a_large_file_with_the_same_size_time_and_inode_is_not_read(
 def test_a_file_that_vanished_since_the_scan_fails_alone(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one")
     (tmp_path / "b.txt").write_text("two")
-    files = scan(tmp_path).files
+    files = scan_folder(tmp_path).files
     (tmp_path / "a.txt").unlink()
-    first, second = examine(files, {}, RECIPE)
+    first, second = examine_files(files, {}, RECIPE)
     assert first.failure == "The file cannot be read: No such file or directory."
     assert not second.failure
 
 
 def test_what_lies_below_an_unreadable_folder_is_not_gone() -> None:
-    before = {path: KnownFile(1, path, 1, 1, 1, "x", 1) for path in ("a.txt", "shut/b.txt", "shut.txt", "c.txt")}
-    missed = Scan((), (Missed("shut/", "no"), Missed("c.txt", "no")))
-    assert [file.path for file in gone(before, missed)] == ["a.txt", "shut.txt"]
+    before = {path: IndexedFile(1, path, 1, 1, 1, "x", 1) for path in ("a.txt", "shut/b.txt", "shut.txt", "c.txt")}
+    missed = FolderScan((), (UnreadableEntry("shut/", "no"), UnreadableEntry("c.txt", "no")))
+    assert [file.path for file in find_removed(before, missed)] == ["a.txt", "shut.txt"]

@@ -1,52 +1,52 @@
 import pytest
 
-from knowledge.fusion import SUPPORT, VECTOR_WEIGHT, Evidence, ideal_bm25, rank, supports
+from knowledge.fusion import SUPPORT_THRESHOLD, VECTOR_WEIGHT, RankerScores, fuse_scores, ideal_bm25, is_supported
 
 
-def order(evidence: Evidence) -> list[int]:
-    return [item.passage_id for item in rank(evidence)]
+def order(evidence: RankerScores) -> list[int]:
+    return [item.passage_id for item in fuse_scores(evidence)]
 
 
 def test_nothing_found_ranks_nothing_and_supports_nothing() -> None:
-    assert rank(Evidence({}, 0.0)) == []
-    assert not supports([])
+    assert fuse_scores(RankerScores({}, 0.0)) == []
+    assert not is_supported([])
 
 
 def test_words_alone_decide_when_there_are_no_vectors() -> None:
-    assert order(Evidence({1: 2.0, 2: 5.0}, ideal=6.0)) == [2, 1]
+    assert order(RankerScores({1: 2.0, 2: 5.0}, ideal_score=6.0)) == [2, 1]
 
 
 def test_vectors_alone_decide_when_no_word_is_found() -> None:
-    assert order(Evidence({}, ideal=6.0, cosines={1: 0.2, 2: 0.7})) == [2, 1]
+    assert order(RankerScores({}, ideal_score=6.0, cosines={1: 0.2, 2: 0.7})) == [2, 1]
 
 
 def test_a_passage_both_rankers_find_beats_one_that_only_one_finds() -> None:
-    assert order(Evidence({1: 5.0, 2: 4.8}, 6.0, {2: 0.6, 3: 0.6, 1: 0.1}, background=0.1))[0] == 2
+    assert order(RankerScores({1: 5.0, 2: 4.8}, 6.0, {2: 0.6, 3: 0.6, 1: 0.1}, mean_cosine=0.1))[0] == 2
 
 
 def test_an_embedder_that_finds_everything_equally_near_does_not_drown_the_words() -> None:
     """A French question to an English embedder: the right passage is last among near-equal cosines."""
     cosines = {key: 0.50 - key / 1000 for key in range(50)}
-    assert order(Evidence({49: 4.0, 3: 1.5}, 6.0, cosines, background=0.47))[0] == 49
+    assert order(RankerScores({49: 4.0, 3: 1.5}, 6.0, cosines, mean_cosine=0.47))[0] == 49
 
 
 def test_one_common_word_does_not_drown_a_passage_that_means_the_same() -> None:
     """Of many words asked only a common one is found: BM25's first is far below the ideal, so nearness decides."""
-    assert order(Evidence({1: 0.9}, 20.0, {1: 0.15, 2: 0.7}, background=0.1))[0] == 2
+    assert order(RankerScores({1: 0.9}, 20.0, {1: 0.15, 2: 0.7}, mean_cosine=0.1))[0] == 2
 
 
 def test_the_score_is_the_share_of_the_ideal_plus_the_weighted_way_from_the_background() -> None:
-    (best,) = rank(Evidence({7: 3.0}, 6.0, {7: 0.6}, background=0.2))
+    (best,) = fuse_scores(RankerScores({7: 3.0}, 6.0, {7: 0.6}, mean_cosine=0.2))
     assert best.score == pytest.approx(3.0 / 6.0 + VECTOR_WEIGHT * (0.6 - 0.2) / (1 - 0.2))
 
 
 def test_a_passage_farther_than_the_background_loses_nothing_by_it() -> None:
-    (best,) = rank(Evidence({7: 3.0}, 6.0, {7: 0.1}, background=0.2))
+    (best,) = fuse_scores(RankerScores({7: 3.0}, 6.0, {7: 0.1}, mean_cosine=0.2))
     assert best.score == pytest.approx(0.5)
 
 
 def test_each_ranker_says_where_it_put_a_passage() -> None:
-    ranked = rank(Evidence({1: 5.0, 2: 4.0}, 6.0, {2: 0.9, 3: 0.8}, background=0.0))
+    ranked = fuse_scores(RankerScores({1: 5.0, 2: 4.0}, 6.0, {2: 0.9, 3: 0.8}, mean_cosine=0.0))
     assert {item.passage_id: item.ranks for item in ranked} == {
         1: {"bm25": 1},
         2: {"bm25": 2, "vector": 1},
@@ -55,7 +55,7 @@ def test_each_ranker_says_where_it_put_a_passage() -> None:
 
 
 def test_equal_scores_keep_a_stable_order() -> None:
-    assert order(Evidence({3: 1.0, 1: 1.0, 2: 1.0}, 6.0)) == [1, 2, 3]
+    assert order(RankerScores({3: 1.0, 1: 1.0, 2: 1.0}, 6.0)) == [1, 2, 3]
 
 
 def test_rare_words_weigh_more_in_the_ideal_and_unknown_ones_no_more_than_the_rarest() -> None:
@@ -64,18 +64,18 @@ def test_rare_words_weigh_more_in_the_ideal_and_unknown_ones_no_more_than_the_ra
 
 
 def test_support_is_judged_by_the_best_passage() -> None:
-    assert supports(rank(Evidence({1: SUPPORT * 6.0 + 0.01, 2: 0.1}, 6.0)))
-    assert not supports(rank(Evidence({1: SUPPORT * 6.0 - 0.01, 2: 0.1}, 6.0)))
+    assert is_supported(fuse_scores(RankerScores({1: SUPPORT_THRESHOLD * 6.0 + 0.01, 2: 0.1}, 6.0)))
+    assert not is_supported(fuse_scores(RankerScores({1: SUPPORT_THRESHOLD * 6.0 - 0.01, 2: 0.1}, 6.0)))
 
 
 def test_what_was_asked_before_decides_between_passages_the_question_does_not_tell_apart() -> None:
-    question = Evidence({1: 2.0, 2: 2.0}, 8.0)
-    assert next(item.passage_id for item in rank(question, Evidence({2: 6.0, 3: 6.0}, 8.0))) == 2
+    question = RankerScores({1: 2.0, 2: 2.0}, 8.0)
+    assert next(item.passage_id for item in fuse_scores(question, RankerScores({2: 6.0, 3: 6.0}, 8.0))) == 2
 
 
 def test_what_was_asked_before_does_not_outweigh_a_clear_answer() -> None:
-    question = Evidence({1: 7.0}, 8.0, {1: 0.6}, background=0.1)
-    before = Evidence({2: 12.0}, 8.0, {2: 0.8}, background=0.1)
-    ranked = rank(question, before)
+    question = RankerScores({1: 7.0}, 8.0, {1: 0.6}, mean_cosine=0.1)
+    before = RankerScores({2: 12.0}, 8.0, {2: 0.8}, mean_cosine=0.1)
+    ranked = fuse_scores(question, before)
     assert [item.passage_id for item in ranked] == [1, 2]
     assert [dict(item.ranks) for item in ranked] == [{"bm25": 1, "vector": 1}, {}]

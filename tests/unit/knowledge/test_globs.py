@@ -1,6 +1,6 @@
 import pytest
 
-from knowledge.globs import compiled, matches, spells_more_than_stars
+from knowledge.globs import compile_globs, matches_any, names_file_kind
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from knowledge.globs import compiled, matches, spells_more_than_stars
     ],
 )
 def test_patterns_match_as_people_mean_them(pattern: str, document: str, expected: bool) -> None:
-    assert matches(compiled([pattern]), document) is expected
+    assert matches_any(compile_globs([pattern]), document) is expected
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_patterns_match_as_people_mean_them(pattern: str, document: str, expecte
     [("**/*", False), ("*", False), ("notes/**", False), ("*.log", True), ("notes/Makefile", True)],
 )
 def test_a_pattern_of_stars_names_no_kind_of_file(pattern: str, expected: bool) -> None:
-    assert spells_more_than_stars(pattern) is expected
+    assert names_file_kind(pattern) is expected

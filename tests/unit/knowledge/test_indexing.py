@@ -8,7 +8,7 @@ import pytest
 
 from knowledge.embedding import EmbeddingFailed
 from knowledge.library import Library, LibraryClosed, ReindexRunning
-from knowledge.passages import Failure, ReindexProgress, ReindexReport
+from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
 from tests.fakes.embedders import BrokenEmbedder, CountingEmbedder
 from tests.fakes.shelf import Shelf
 
@@ -90,7 +90,7 @@ async def test_a_row_counts_as_a_document_and_only_changed_rows_are_embedded(
     shelf.write("ports.rows", "jellyfin 8096\ngrafana 3001\n")
     assert counts(await library.reindex()) == (0, 1, 1, 1)
     assert embedder.embedded == ["grafana 3001\ngrafana 3001"]
-    assert await library.passage(jellyfin.id) == jellyfin
+    assert await library.get_passage(jellyfin.id) == jellyfin
 
 
 async def test_a_renamed_file_is_not_embedded_again(shelf: Shelf, embedder: CountingEmbedder) -> None:
@@ -116,16 +116,16 @@ async def test_a_failing_file_stops_nothing_and_keeps_what_was_known_of_it(shelf
     report = await library.reindex()
     assert counts(report) == (1, 0, 0, 1)
     why = "It says itself that it is unreadable."
-    assert report.failed == (Failure("home", "a.txt", why), Failure("home", "c.txt", why))
+    assert report.failed == (FailedDocument("home", "a.txt", why), FailedDocument("home", "c.txt", why))
     assert await found(library, "alpacas") == ["Everything about alpacas."]
-    assert (await library.state())[0].failed == 2
+    assert (await library.collection_states())[0].failed == 2
 
     shelf.write("a.txt", "Everything about antelopes.")
     shelf.write("c.txt", "Everything about capybaras.")
     report = await library.reindex()
     assert (counts(report), report.failed) == ((1, 1, 0, 2), ())
     assert await found(library, "alpacas") == []
-    assert (await library.state())[0].failed == 0
+    assert (await library.collection_states())[0].failed == 0
 
 
 async def test_a_folder_that_is_away_fails_and_loses_nothing(shelf: Shelf) -> None:
@@ -158,7 +158,7 @@ async def test_another_embedder_embeds_everything_again_and_reads_nothing(shelf:
     shelf.embedder = other = CountingEmbedder(dimension=32)
     library = await shelf.open()
     assert (await library.search("alpacas", ["home"])).hits[0].ranks == {"bm25": 1}
-    assert not (await library.state())[0].index_ready
+    assert not (await library.collection_states())[0].index_ready
     assert counts(await library.reindex()) == (0, 0, 0, 1)
     assert (len(other.embedded), shelf.reader.read_files) == (2, [])
     assert (await library.search("alpacas", ["home"])).hits[0].ranks == {"bm25": 1, "vector": 1}

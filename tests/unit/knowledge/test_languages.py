@@ -1,6 +1,6 @@
 import pytest
 
-from knowledge.languages import detect, guess_language
+from knowledge.languages import detect_language, guess_language
 
 ENGLISH = """
 On which shelf is the backup drive?
@@ -113,4 +113,4 @@ def test_accents_written_as_two_characters_count_alike() -> None:
     ],
 )
 def test_the_language_of_a_document_is_told_or_left_open(text: str, language: str) -> None:
-    assert detect(text) == language
+    assert detect_language(text) == language

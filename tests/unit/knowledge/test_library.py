@@ -39,7 +39,7 @@ async def test_a_question_finds_the_passage_that_answers_it(shelf: Shelf) -> Non
     assert best.ranks == {"bm25": 1, "vector": 1}
     assert result.supported
     assert result.took_s > 0
-    assert await library.passage(best.passage.id) == best.passage
+    assert await library.get_passage(best.passage.id) == best.passage
 
 
 async def test_accents_case_and_forms_of_a_word_do_not_matter(shelf: Shelf) -> None:
@@ -104,7 +104,10 @@ async def test_a_collection_that_left_the_config_is_gone_for_good(shelf: Shelf) 
     await library.close()
     await (await shelf.open("home")).close()
     library = await shelf.open("home", "private")
-    assert [(state.name, state.passages) for state in await library.state()] == [("home", 4), ("private", 0)]
+    assert [(state.name, state.passages) for state in await library.collection_states()] == [
+        ("home", 4),
+        ("private", 0),
+    ]
     assert len(list(shelf.data.glob("vectors-*"))) <= 2
 
 
@@ -144,7 +147,7 @@ async def test_the_state_tells_what_is_indexed(shelf: Shelf) -> None:
     shelf.write("broken.txt", "unreadable")
     library = await shelf.open()
     await library.reindex()
-    (state,) = await library.state()
+    (state,) = await library.collection_states()
     assert (state.name, state.documents, state.passages, state.failed, state.index_ready) == ("home", 3, 4, 1, True)
 
 
@@ -158,7 +161,7 @@ async def test_without_an_embedding_model_words_alone_find(shelf: Shelf, caplog:
     assert result.hits[0].ranks == {"bm25": 1}
     assert result.supported
     assert "found by their words only" in caplog.text
-    assert not (await library.state())[0].index_ready
+    assert not (await library.collection_states())[0].index_ready
 
 
 async def test_a_model_that_fails_at_a_question_leaves_the_words(
@@ -176,4 +179,4 @@ async def test_a_model_that_fails_at_a_question_leaves_the_words(
 
 async def test_a_passage_that_is_gone_is_none(shelf: Shelf) -> None:
     library: Library = await shelf.open()
-    assert await library.passage(12345) is None
+    assert await library.get_passage(12345) is None

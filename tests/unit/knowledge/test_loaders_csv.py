@@ -1,13 +1,13 @@
 import pytest
 
-from knowledge.loaders import load
-from knowledge.loaders.csv_rows import delimiter_of
-from knowledge.loaders.types import Extracted, Limits, Raw
-from knowledge.reader import Unreadable
+from knowledge.loaders import load_documents
+from knowledge.loaders.csv_rows import detect_delimiter
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
+from knowledge.reader import FileUnreadable
 
 
-def loaded(source: str, template: str = "", limits: Limits | None = None) -> list[Extracted]:
-    return load(Raw("lists/services.csv", source.encode(), template), limits or Limits())
+def loaded(source: str, template: str = "", limits: LoadLimits | None = None) -> list[ExtractedDocument]:
+    return load_documents(RawFile("lists/services.csv", source.encode(), template), limits or LoadLimits())
 
 
 def test_a_row_is_a_document_with_a_line_for_each_filled_column() -> None:
@@ -26,7 +26,7 @@ def test_braces_in_a_cell_are_not_rendered_again() -> None:
 
 
 def test_a_template_with_an_unknown_column_is_refused_with_the_columns_there_are() -> None:
-    with pytest.raises(Unreadable, match=r"column 'Prot' that the file does not have; it has: Name, Port"):
+    with pytest.raises(FileUnreadable, match=r"column 'Prot' that the file does not have; it has: Name, Port"):
         loaded("Name,Port\nJellyfin,8096\n", "{Name} {Prot}")
 
 
@@ -34,7 +34,7 @@ def test_a_template_with_an_unknown_column_is_refused_with_the_columns_there_are
 def test_the_delimiter_is_found(delimiter: str) -> None:
     rows = [["what", "price", "note"], ["cable", "1,50", "x; y"], ["switch", "20,00", "new"]]
     text = "\n".join(delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row) for row in rows)
-    assert delimiter_of(text) == delimiter
+    assert detect_delimiter(text) == delimiter
     assert loaded(text)[0].text == "what: cable\nprice: 1,50\nnote: x; y"
 
 
@@ -69,12 +69,12 @@ def test_a_row_without_a_telling_column_is_titled_by_file_and_number() -> None:
 
 
 def test_more_rows_than_the_limit_are_refused_with_the_key_to_raise() -> None:
-    with pytest.raises(Unreadable, match=r"more than 2 rows.*row_limit"):
-        loaded("a,b\n1,x\n2,y\n3,z\n", limits=Limits(rows=2))
+    with pytest.raises(FileUnreadable, match=r"more than 2 rows.*row_limit"):
+        loaded("a,b\n1,x\n2,y\n3,z\n", limits=LoadLimits(rows=2))
 
 
 def test_a_header_alone_is_refused_with_a_sentence() -> None:
-    with pytest.raises(Unreadable, match="no rows"):
+    with pytest.raises(FileUnreadable, match="no rows"):
         loaded("a,b\n")
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge.loaders.decoding import decode, tidy
-from knowledge.reader import Unreadable
+from knowledge.loaders.decoding import decode_text, normalise_text
+from knowledge.reader import FileUnreadable
 
 FRENCH = "Où est le câble réseau ? À l'étagère B3, près du boîtier."
 
@@ -15,12 +15,12 @@ FRENCH = "Où est le câble réseau ? À l'étagère B3, près du boîtier."
 )
 @pytest.mark.parametrize("text", [FRENCH, "Où est le câble ?", FRENCH * 50])
 def test_western_text_is_read_whatever_its_encoding(text: str, encoding: str) -> None:
-    assert decode(text.encode(encoding)) == text
+    assert decode_text(text.encode(encoding)) == text
 
 
 def test_typographic_signs_of_windows_are_kept() -> None:
     text = "Prix : 12 € – “bon marché” … œuvre"
-    assert decode(text.encode("cp1252")) == text
+    assert decode_text(text.encode("cp1252")) == text
 
 
 @pytest.mark.parametrize(
@@ -31,17 +31,19 @@ def test_typographic_signs_of_windows_are_kept() -> None:
     ],
 )
 def test_other_scripts_are_guessed(text: str, encoding: str) -> None:
-    assert decode((text * 3).encode(encoding)) == text * 3
+    assert decode_text((text * 3).encode(encoding)) == text * 3
 
 
 def test_windows_bytes_pasted_into_utf8_are_both_read() -> None:
-    assert decode("déjà vu à côté, ".encode() * 3 + "étagère".encode("cp1252")) == "déjà vu à côté, " * 3 + "étagère"
+    assert (
+        decode_text("déjà vu à côté, ".encode() * 3 + "étagère".encode("cp1252")) == "déjà vu à côté, " * 3 + "étagère"
+    )
 
 
 def test_a_declared_encoding_is_believed_when_it_fits() -> None:
     text = "Zażółć gęślą jaźń"
-    assert decode(text.encode("iso8859-2"), "iso-8859-2") == text
-    assert decode("café".encode(), "no-such-charset") == "café"
+    assert decode_text(text.encode("iso8859-2"), "iso-8859-2") == text
+    assert decode_text("café".encode(), "no-such-charset") == "café"
 
 
 @pytest.mark.parametrize(
@@ -55,12 +57,14 @@ def test_a_declared_encoding_is_believed_when_it_fits() -> None:
     ],
 )
 def test_binary_data_is_refused_with_a_sentence(data: bytes, sentence: str) -> None:
-    with pytest.raises(Unreadable, match=sentence):
-        decode(data)
+    with pytest.raises(FileUnreadable, match=sentence):
+        decode_text(data)
 
 
 def test_a_few_stray_nuls_do_not_make_a_text_binary() -> None:
-    assert tidy(decode(b"name,place\nbackup\0 drive,shelf B3\0\n")) == "name,place\nbackup drive,shelf B3\n"
+    assert (
+        normalise_text(decode_text(b"name,place\nbackup\0 drive,shelf B3\0\n")) == "name,place\nbackup drive,shelf B3\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,14 +78,14 @@ def test_a_few_stray_nuls_do_not_make_a_text_binary() -> None:
     ],
 )
 def test_tidying_leaves_text_and_line_ends(text: str, tidied: str) -> None:
-    assert tidy(text) == tidied
+    assert normalise_text(text) == tidied
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_become_text_that_can_be_stored_or_a_sentence(data: bytes) -> None:
     try:
-        text = tidy(decode(data))
-    except Unreadable as error:
+        text = normalise_text(decode_text(data))
+    except FileUnreadable as error:
         assert str(error).endswith(".")
     else:
         assert "\0" not in text

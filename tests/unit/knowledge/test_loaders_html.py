@@ -1,12 +1,12 @@
 import pytest
 
-from knowledge.loaders import load
-from knowledge.loaders.types import Extracted, Limits, Raw
+from knowledge.loaders import load_documents
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
 
 
-def loaded(source: str | bytes) -> Extracted:
+def loaded(source: str | bytes) -> ExtractedDocument:
     data = source.encode() if isinstance(source, str) else source
-    (document,) = load(Raw("page.html", data), Limits())
+    (document,) = load_documents(RawFile("page.html", data), LoadLimits())
     return document
 
 

@@ -1,13 +1,13 @@
 import pytest
 
-from knowledge.loaders import load
-from knowledge.loaders.jsonl_rows import flatten
-from knowledge.loaders.types import Extracted, Limits, Raw
-from knowledge.reader import Unreadable
+from knowledge.loaders import load_documents
+from knowledge.loaders.jsonl_rows import flatten_json
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
+from knowledge.reader import FileUnreadable
 
 
-def loaded(source: str, template: str = "") -> list[Extracted]:
-    return load(Raw("faq.jsonl", source.encode(), template), Limits())
+def loaded(source: str, template: str = "") -> list[ExtractedDocument]:
+    return load_documents(RawFile("faq.jsonl", source.encode(), template), LoadLimits())
 
 
 def test_a_line_is_a_document_with_nested_values_flattened() -> None:
@@ -17,7 +17,7 @@ def test_a_line_is_a_document_with_nested_values_flattened() -> None:
 
 
 def test_lists_of_objects_are_numbered() -> None:
-    assert list(flatten({"a": [{"b": 1}, {"b": 2}]})) == [("a.1.b", "1"), ("a.2.b", "2")]
+    assert list(flatten_json({"a": [{"b": 1}, {"b": 2}]})) == [("a.1.b", "1"), ("a.2.b", "2")]
 
 
 def test_a_template_reaches_nested_values_and_leaves_missing_ones_blank() -> None:
@@ -50,7 +50,7 @@ def test_many_bad_lines_are_counted_and_not_all_named() -> None:
 
 
 def test_a_file_of_nothing_but_bad_lines_is_refused_with_the_first_reason() -> None:
-    with pytest.raises(Unreadable, match=r"^Line 1 cannot be read"):
+    with pytest.raises(FileUnreadable, match=r"^Line 1 cannot be read"):
         loaded("hello\nthere\n")
 
 

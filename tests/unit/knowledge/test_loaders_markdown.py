@@ -1,12 +1,12 @@
 import pytest
 
 from knowledge.headings import Heading, find_headings
-from knowledge.loaders import load
-from knowledge.loaders.types import Extracted, Limits, Raw
+from knowledge.loaders import load_documents
+from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
 
 
-def loaded(source: str, name: str = "notes/the_shelf.md") -> Extracted:
-    (document,) = load(Raw(name, source.encode()), Limits())
+def loaded(source: str, name: str = "notes/the_shelf.md") -> ExtractedDocument:
+    (document,) = load_documents(RawFile(name, source.encode()), LoadLimits())
     return document
 
 

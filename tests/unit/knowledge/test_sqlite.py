@@ -23,8 +23,8 @@ async def test_a_new_file_gets_every_migration_and_is_private(tmp_path: Path, mi
     (migrations / "0002_second.sql").write_text(SECOND)
     database = await Database.open(tmp_path / "a.sqlite3", migrations)
     await database.execute("INSERT INTO shelves (name) VALUES (?)", ("Heron",))
-    assert await database.rows("SELECT name, room FROM shelves") == [("Heron", "cellar")]
-    assert await database.row("PRAGMA user_version") == (2,)
+    assert await database.fetch_rows("SELECT name, room FROM shelves") == [("Heron", "cellar")]
+    assert await database.fetch_row("PRAGMA user_version") == (2,)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("a.sqlite3*")}
     await database.close()
     assert modes == {0o600}
@@ -36,7 +36,7 @@ async def test_an_older_file_gets_only_what_it_lacks(tmp_path: Path, migrations:
     await database.close()
     (migrations / "0002_second.sql").write_text(SECOND)
     database = await Database.open(tmp_path / "a.sqlite3", migrations)
-    assert await database.row("SELECT name, room FROM shelves") == ("Heron", "cellar")
+    assert await database.fetch_row("SELECT name, room FROM shelves") == ("Heron", "cellar")
     await database.close()
 
 
@@ -100,7 +100,7 @@ async def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path, migration
         async with database.transaction() as connection:
             await connection.execute("INSERT INTO shelves VALUES ('Heron')")
             await connection.execute("INSERT INTO shelves VALUES ('Heron')")
-    assert await database.rows("SELECT * FROM shelves") == []
+    assert await database.fetch_rows("SELECT * FROM shelves") == []
     await database.close()
 
 
@@ -121,7 +121,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_the_next_one_works(tmp
         await task
     async with database.transaction() as connection:
         await connection.execute("INSERT INTO shelves VALUES ('Quince')")
-    assert await database.rows("SELECT * FROM shelves") == [("Quince",)]
+    assert await database.fetch_rows("SELECT * FROM shelves") == [("Quince",)]
     await database.close()
 
 
@@ -135,7 +135,7 @@ async def test_transactions_of_several_tasks_wait_for_each_other(tmp_path: Path,
             await connection.execute("INSERT INTO shelves VALUES (?)", (f"b{number}",))
 
     await asyncio.gather(*(write(number) for number in range(10)))
-    assert await database.row("SELECT count(*) FROM shelves") == (20,)
+    assert await database.fetch_row("SELECT count(*) FROM shelves") == (20,)
     await database.close()
 
 
@@ -149,14 +149,14 @@ async def test_a_reading_connection_refuses_to_write(tmp_path: Path, migrations:
 async def test_one_row_means_one_row(tmp_path: Path, migrations: Path) -> None:
     database = await Database.open(tmp_path / "a.sqlite3", migrations)
     with pytest.raises(LookupError):
-        await database.row("SELECT * FROM shelves")
+        await database.fetch_row("SELECT * FROM shelves")
     await database.close()
 
 
 async def test_a_wrong_statement_is_not_blamed_on_the_file(tmp_path: Path, migrations: Path) -> None:
     database = await Database.open(tmp_path / "a.sqlite3", migrations)
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
-        await database.rows("SELECT * FROM nowhere")
+        await database.fetch_rows("SELECT * FROM nowhere")
     with pytest.raises(sqlite3.ProgrammingError):
-        await database.rows("SELECT ?", (1, 2))
+        await database.fetch_rows("SELECT ?", (1, 2))
     await database.close()

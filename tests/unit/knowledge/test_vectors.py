@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from knowledge.embedding import FloatArray
-from knowledge.vectors import ExactScan, IndexDamaged, IndexFile, VectorIndex, ids_of, pack, unpack
+from knowledge.vectors import ExactScan, IndexDamaged, IndexFile, VectorIndex, id_array, pack_vectors, unpack_vectors
 
 DIMENSION = 32
 
@@ -20,42 +20,42 @@ def unit_vectors(count: int, seed: int = 1) -> FloatArray:
 
 def filled(count: int = 300) -> VectorIndex:
     index = VectorIndex(DIMENSION)
-    index.add(ids_of(range(count)), unit_vectors(count).astype(np.float16))
+    index.add_vectors(id_array(range(count)), unit_vectors(count).astype(np.float16))
     return index
 
 
 def test_the_nearest_come_first_with_their_cosines() -> None:
     vectors, asked = unit_vectors(300), unit_vectors(1, seed=2)[0]
-    found = filled().search(asked, 10)
+    found = filled().find_nearest(asked, 10)
     exact = vectors @ asked
     assert list(found) == list(np.argsort(-exact)[:10])
     assert list(found.values()) == pytest.approx(sorted(exact, reverse=True)[:10], abs=2e-3)
 
 
 def test_an_empty_index_finds_nothing() -> None:
-    assert VectorIndex(DIMENSION).search(unit_vectors(1)[0], 10) == {}
+    assert VectorIndex(DIMENSION).find_nearest(unit_vectors(1)[0], 10) == {}
 
 
 def test_ids_that_are_there_are_not_added_twice_and_missing_ones_not_removed() -> None:
     index = filled(10)
-    index.add(ids_of([3, 10]), unit_vectors(2, seed=5).astype(np.float16))
+    index.add_vectors(id_array([3, 10]), unit_vectors(2, seed=5).astype(np.float16))
     assert len(index) == 11
-    assert index.search(unit_vectors(10)[3], 1) == {3: pytest.approx(1.0, abs=2e-3)}
-    index.remove(ids_of([3, 99]))
+    assert index.find_nearest(unit_vectors(10)[3], 1) == {3: pytest.approx(1.0, abs=2e-3)}
+    index.remove_vectors(id_array([3, 99]))
     assert len(index) == 10
-    assert 3 not in index.search(unit_vectors(10)[3], 10)
+    assert 3 not in index.find_nearest(unit_vectors(10)[3], 10)
 
 
 def test_the_sum_of_all_vectors_follows_what_is_added_and_removed() -> None:
     index = filled(50)
-    index.remove(ids_of(range(20)))
-    assert index.total == pytest.approx(unit_vectors(50)[20:].sum(axis=0), abs=0.02)
+    index.remove_vectors(id_array(range(20)))
+    assert index.vector_sum == pytest.approx(unit_vectors(50)[20:].sum(axis=0), abs=0.02)
 
 
 def test_what_is_left_after_most_is_removed_is_still_found() -> None:
     index, vectors = filled(300), unit_vectors(300)
-    index.remove(ids_of(range(270)))
-    assert all(next(iter(index.search(vectors[key], 1))) == key for key in range(270, 300))
+    index.remove_vectors(id_array(range(270)))
+    assert all(next(iter(index.find_nearest(vectors[key], 1))) == key for key in range(270, 300))
 
 
 def test_a_saved_index_comes_back_whole_and_private(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_a_saved_index_comes_back_whole_and_private(tmp_path: Path) -> None:
     record = index.save(tmp_path, "a.usearch", last_seq=7)
     loaded = VectorIndex.load(tmp_path, record, DIMENSION)
     asked = unit_vectors(1, seed=3)[0]
-    assert loaded.search(asked, 10) == index.search(asked, 10)
-    assert loaded.total == pytest.approx(index.total)
+    assert loaded.find_nearest(asked, 10) == index.find_nearest(asked, 10)
+    assert loaded.vector_sum == pytest.approx(index.vector_sum)
     assert (record.last_seq, record.count) == (7, 300)
     assert [path.name for path in tmp_path.iterdir()] == ["a.usearch"]
     assert stat.S_IMODE((tmp_path / "a.usearch").stat().st_mode) == 0o600
@@ -125,13 +125,13 @@ def test_an_exact_scan_over_chunks_finds_what_a_full_scan_finds() -> None:
     vectors, asked = unit_vectors(300), unit_vectors(1, seed=2)[0]
     scan = ExactScan(asked, 10)
     for start in range(0, 300, 70):
-        scan.feed(ids_of(range(start, min(start + 70, 300))), vectors[start : start + 70].astype(np.float16))
-    assert list(scan.best) == list(np.argsort(-(vectors @ asked))[:10])
-    assert scan.count == 300
-    assert scan.total == pytest.approx(vectors.sum(axis=0), abs=0.1)
+        scan.add_vectors(id_array(range(start, min(start + 70, 300))), vectors[start : start + 70].astype(np.float16))
+    assert list(scan.nearest) == list(np.argsort(-(vectors @ asked))[:10])
+    assert scan.vector_count == 300
+    assert scan.vector_sum == pytest.approx(vectors.sum(axis=0), abs=0.1)
 
 
 def test_stored_vectors_keep_their_values_to_float16() -> None:
     vectors = unit_vectors(5)
-    assert unpack(pack(vectors), DIMENSION) == pytest.approx(vectors, abs=1e-3)
-    assert all(len(blob) == 2 * DIMENSION for blob in pack(vectors))
+    assert unpack_vectors(pack_vectors(vectors), DIMENSION) == pytest.approx(vectors, abs=1e-3)
+    assert all(len(blob) == 2 * DIMENSION for blob in pack_vectors(vectors))

@@ -4,27 +4,27 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from knowledge.worker_thread import Worker
+from knowledge.worker_thread import WorkerThread
 
 
 @pytest.fixture
-async def worker() -> AsyncIterator[Worker]:
-    worker = Worker("bench")
+async def worker() -> AsyncIterator[WorkerThread]:
+    worker = WorkerThread("bench")
     yield worker
     await worker.close()
 
 
-async def test_a_job_runs_on_the_named_thread_and_gives_its_result(worker: Worker) -> None:
+async def test_a_job_runs_on_the_named_thread_and_gives_its_result(worker: WorkerThread) -> None:
     assert await worker.run(lambda: threading.current_thread().name) == "bench"
 
 
-async def test_what_a_job_raises_reaches_whoever_awaits_it_and_the_thread_goes_on(worker: Worker) -> None:
+async def test_what_a_job_raises_reaches_whoever_awaits_it_and_the_thread_goes_on(worker: WorkerThread) -> None:
     with pytest.raises(ZeroDivisionError):
         await worker.run(lambda: 1 / 0)
     assert await worker.run(lambda: 2) == 2
 
 
-async def test_an_urgent_job_overtakes_those_that_wait(worker: Worker) -> None:
+async def test_an_urgent_job_overtakes_those_that_wait(worker: WorkerThread) -> None:
     gate, order = threading.Event(), list[str]()
     first = asyncio.ensure_future(worker.run(lambda: gate.wait(10)))
     await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def test_an_urgent_job_overtakes_those_that_wait(worker: Worker) -> None:
     assert order == ["urgent", "bulk", "bulk", "bulk"]
 
 
-async def test_a_job_cancelled_while_it_waits_never_starts(worker: Worker) -> None:
+async def test_a_job_cancelled_while_it_waits_never_starts(worker: WorkerThread) -> None:
     gate, started = threading.Event(), list[bool]()
     first = asyncio.ensure_future(worker.run(lambda: gate.wait(10)))
     waiting = asyncio.ensure_future(worker.run(lambda: started.append(True)))
@@ -49,7 +49,7 @@ async def test_a_job_cancelled_while_it_waits_never_starts(worker: Worker) -> No
     assert started == []
 
 
-async def test_slices_give_every_item_in_order_and_let_urgent_jobs_between(worker: Worker) -> None:
+async def test_slices_give_every_item_in_order_and_let_urgent_jobs_between(worker: WorkerThread) -> None:
     seen: list[object] = []
 
     def items() -> Iterator[int]:
@@ -57,19 +57,19 @@ async def test_slices_give_every_item_in_order_and_let_urgent_jobs_between(worke
             seen.append(number)
             yield number
 
-    async for batch in worker.slices(items(), slice_s=0.0):
+    async for batch in worker.run_slices(items(), slice_s=0.0):
         assert len(batch) == 1
         await worker.run(lambda: seen.append("urgent"), urgent=True)
     assert seen == [0, "urgent", 1, "urgent", 2, "urgent", 3, "urgent", 4, "urgent"]
 
 
-async def test_a_slice_takes_many_quick_items(worker: Worker) -> None:
-    batches = [batch async for batch in worker.slices(iter(range(1000)), slice_s=5.0)]
+async def test_a_slice_takes_many_quick_items(worker: WorkerThread) -> None:
+    batches = [batch async for batch in worker.run_slices(iter(range(1000)), slice_s=5.0)]
     assert batches == [list(range(1000))]
 
 
 async def test_closing_cancels_what_waits_and_refuses_what_comes_later() -> None:
-    worker = Worker("bench")
+    worker = WorkerThread("bench")
     gate = threading.Event()
     running = asyncio.ensure_future(worker.run(lambda: gate.wait(10)))
     waiting = asyncio.ensure_future(worker.run(lambda: None))

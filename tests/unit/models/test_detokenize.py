@@ -1,20 +1,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.detokenize import Utf8Pieces
+from models.detokenize import Utf8Decoder
 
 
 @given(st.text(max_size=30), st.data())
 def test_any_cut_of_the_bytes_gives_the_same_text_and_whole_characters(text: str, data: st.DataObject) -> None:
     encoded = text.encode("utf-8", errors="replace")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(encoded)), max_size=8)))
-    decoder = Utf8Pieces()
-    pieces = [decoder.push(encoded[a:b]) for a, b in zip([0, *cuts], [*cuts, len(encoded)], strict=True)]
-    assert "".join(pieces) + decoder.finish() == encoded.decode()
+    decoder = Utf8Decoder()
+    pieces = [decoder.push_bytes(encoded[a:b]) for a, b in zip([0, *cuts], [*cuts, len(encoded)], strict=True)]
+    assert "".join(pieces) + decoder.flush() == encoded.decode()
     assert all("�" not in piece for piece in pieces) or "�" in encoded.decode()
 
 
 @given(st.binary(max_size=30))
 def test_bytes_that_are_no_text_never_fail(data: bytes) -> None:
-    decoder = Utf8Pieces()
-    assert decoder.push(data) + decoder.finish() == data.decode("utf-8", errors="replace")
+    decoder = Utf8Decoder()
+    assert decoder.push_bytes(data) + decoder.flush() == data.decode("utf-8", errors="replace")

@@ -52,8 +52,8 @@ def _read(tmp_path: Path, content: bytes) -> GgufHeader:
 
 def test_a_header_tells_what_the_model_is_and_the_memory_it_needs(tmp_path: Path) -> None:
     header = _read(tmp_path, _file(_ENTRIES))
-    assert (header.architecture, header.name, header.layers, header.embedding) == ("llama", "Tiny", 2, 64)
-    assert (header.trained_context, header.vocabulary, header.weights_bytes) == (512, 3, 768)
+    assert (header.architecture, header.name, header.layers, header.embedding_length) == ("llama", "Tiny", 2, 64)
+    assert (header.trained_context, header.vocabulary_size, header.weights_bytes) == (512, 3, 768)
     # 2 layers x 2 heads x (16 of K + 16 of V) x 2 bytes
     assert header.kv_bytes(100, "f16") == 2 * 2 * 32 * 2 * 100
     assert header.kv_bytes(100, "q8_0") == 2 * 2 * 32 * 34 / 32 * 100

@@ -1,6 +1,6 @@
 import pytest
 
-from models.recommended import KNOWN_MODELS, recommend
+from models.recommended import KNOWN_MODELS, recommend_model
 
 _GB = 10**9
 
@@ -22,12 +22,12 @@ _GB = 10**9
     ],
 )
 def test_a_machine_gets_the_largest_model_it_runs_well(memory: int, gpu: int, title: str, on_gpu: bool) -> None:
-    recommendation = recommend(memory * _GB, gpu * _GB)
+    recommendation = recommend_model(memory * _GB, gpu * _GB)
     assert (recommendation.model.title, recommendation.on_gpu) == (title, on_gpu)
 
 
 def test_more_memory_never_gives_a_smaller_model() -> None:
-    sizes = [recommend(memory * _GB).model.size_bytes for memory in range(1, 129)]
+    sizes = [recommend_model(memory * _GB).model.size_bytes for memory in range(1, 129)]
     assert sizes == sorted(sizes)
 
 

@@ -9,8 +9,8 @@ _STOPS = st.lists(st.text("abc", min_size=1, max_size=4), max_size=4)
 
 def _run(stops: list[str], pieces: list[str]) -> tuple[str, bool]:
     strings = StopStrings(stops)
-    shown = "".join(strings.push(piece) for piece in pieces)
-    return shown + strings.finish(), strings.stopped
+    shown = "".join(strings.push_text(piece) for piece in pieces)
+    return shown + strings.flush(), strings.stopped
 
 
 def _expected(stops: list[str], text: str) -> tuple[str, bool]:
@@ -32,7 +32,7 @@ def test_nothing_is_shown_that_would_have_to_be_taken_back(stops: list[str], pie
     strings = StopStrings(stops)
     shown = ""
     for piece in pieces:
-        shown += strings.push(piece)
+        shown += strings.push_text(piece)
         assert _expected(stops, "".join(pieces))[0].startswith(shown)
 
 
@@ -40,7 +40,7 @@ def test_nothing_is_shown_that_would_have_to_be_taken_back(stops: list[str], pie
 def test_no_more_is_held_back_than_could_become_a_stop_string(stops: list[str], pieces: list[str]) -> None:
     strings = StopStrings(stops)
     text = "".join(pieces)
-    shown = "".join(strings.push(piece) for piece in pieces)
+    shown = "".join(strings.push_text(piece) for piece in pieces)
     held = text[len(shown) :] if not strings.stopped else ""
     assert held == "" or any(stop.startswith(held) and stop != held for stop in stops)
 
@@ -52,6 +52,6 @@ def test_without_stop_strings_everything_passes() -> None:
 
 def test_ten_thousand_stop_strings_hold_back_one_that_began() -> None:
     strings = StopStrings([f"stop number {number:05}" for number in range(10_000)])
-    assert strings.push("text then stop number 098") == "text then "
-    assert strings.push("76 and more") == ""
+    assert strings.push_text("text then stop number 098") == "text then "
+    assert strings.push_text("76 and more") == ""
     assert strings.stopped

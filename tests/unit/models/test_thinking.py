@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.thinking import Thinking
+from models.thinking import ThinkingFilter
 
 _WORDS = ("<think>", "</think>", "[THINK]", "[/THINK]", "<thi", "</", "◁think▷", "◁/think▷", "a", " ", "<", ">", "\n")
 
 
 def _run(pieces: list[str], prompt_end: str = "") -> str:
-    thinking = Thinking(prompt_end)
-    return "".join(thinking.push(piece) for piece in pieces) + thinking.finish()
+    thinking = ThinkingFilter(prompt_end)
+    return "".join(thinking.push_text(piece) for piece in pieces) + thinking.flush()
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_the_cutting_into_pieces_changes_nothing(words: list[str], data: st.Data
 @given(st.lists(st.sampled_from(_WORDS), max_size=12))
 def test_no_opening_tag_and_nothing_between_tags_is_ever_shown(words: list[str]) -> None:
     text = "".join(words)
-    thinking = Thinking()
-    shown = "".join(thinking.push(character) for character in text)
+    thinking = ThinkingFilter()
+    shown = "".join(thinking.push_text(character) for character in text)
     kept = re.sub(
         r"<think>.*?(</think>|$)|\[THINK\].*?(\[/THINK\]|$)|◁think▷.*?(◁/think▷|$)", "", text, flags=re.DOTALL
     )

@@ -15,9 +15,9 @@ import aiohttp
 import yaml
 
 from deploy.build import llama_server
-from models.llama.native.context import threads
+from models.llama.native.context import thread_count
 from models.llama.plan.hardware import GpuMemory
-from models.llama.plan.memory_plan import inspect, plan
+from models.llama.plan.memory_plan import plan_memory, read_model_header
 from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
 from tests.benchmarks.engine.beside.client import KEY, Client, Heard, Message, client_session
@@ -122,7 +122,7 @@ class Both:
 async def both(folder: Path) -> AsyncIterator[Both]:
     """Both servers on the default model with the same threads, replies and context, started."""
     model = await houses.chat_model()
-    context = plan(inspect(model), SETTINGS, GpuMemory()).context_tokens
+    context = plan_memory(read_model_header(model), SETTINGS, GpuMemory()).context_tokens
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(client_session())
         pair = Both(_ours(folder, model, session), _theirs(folder, model, context, session))
@@ -159,7 +159,7 @@ def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
 def _theirs(folder: Path, model: Path, context: int, session: aiohttp.ClientSession) -> Server:
     port = _free_port()
     program = llama_server.program(os.environ)
-    cores = threads(SETTINGS)
+    cores = thread_count(SETTINGS)
     url = f"http://127.0.0.1:{port}"
     options = {"-m": model, "-np": REPLIES, "-c": REPLIES * context, "-t": cores, "-tb": cores}
     where = {"--host": "127.0.0.1", "--port": port}

@@ -12,7 +12,7 @@ from adapters.discord.outgoing.citations import footer
 from adapters.discord.outgoing.nonce import nonce
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import Source
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
 SNOWFLAKE = "1234567890123456789"
 
@@ -45,7 +45,7 @@ def test_only_who_manages_the_server_is_an_admin_by_default() -> None:
 
 
 def source(title: str = "Disks", **place: object) -> Source:
-    where = Place(**{"heading": ("Home", "Backup"), **place})  # type: ignore[arg-type]
+    where = PassageLocation(**{"heading": ("Home", "Backup"), **place})  # type: ignore[arg-type]
     return Source(2, "handbook", "disks.md", title, where, "text", 0.9)
 
 

@@ -10,12 +10,12 @@ from bot.cli.main import hearth
 from bot.cli.models import _config_lines, _hub_source
 from bot.cli.next_steps import advice, program
 from bot.config.loading import Config
-from models.recommended import KNOWN_MODELS, recommend
+from models.recommended import KNOWN_MODELS, recommend_model
 
 
 @pytest.mark.parametrize(("memory", "graphics"), [(4 << 30, 0), (16 << 30, 0), (64 << 30, 0), (32 << 30, 24 << 30)])
 def test_the_advice_is_a_command_that_fetches_a_model_fit_for_the_machine(memory: int, graphics: int) -> None:
-    recommended = recommend(memory, graphics)
+    recommended = recommend_model(memory, graphics)
     text = advice(recommended, "hearth")
     (command,) = [line.strip() for line in text.splitlines() if line.startswith("  ")]
     words = shlex.split(command)

@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 
 from bot.core.messages import Source
 from bot.core.prompt_building import PastTurn, budget, cited, drop_halves, fitting, place_text, said, spoken, tail
-from knowledge.passages import Passage, Place
+from knowledge.passages import Passage, PassageLocation
 
 
 def passage(number: int, text: str) -> Passage:
-    return Passage(number, "handbook", f"{number}.md", "", Place(heading=("Backup", "Drives")), text)
+    return Passage(number, "handbook", f"{number}.md", "", PassageLocation(heading=("Backup", "Drives")), text)
 
 
 def source(number: int) -> Source:
-    return Source(number, "handbook", f"{number}.md", "", Place(), "text", 1.0)
+    return Source(number, "handbook", f"{number}.md", "", PassageLocation(), "text", 1.0)
 
 
 def words(text: str) -> int:
@@ -96,5 +96,5 @@ def test_all_sources_are_cited_when_the_text_names_none_that_exists() -> None:
 
 
 def test_a_place_reads_in_any_language() -> None:
-    assert place_text(Place(heading=("Backup", "Drives"), page=3)) == "Backup › Drives › p. 3"
-    assert place_text(Place(row=12)) == "#12"
+    assert place_text(PassageLocation(heading=("Backup", "Drives"), page=3)) == "Backup › Drives › p. 3"
+    assert place_text(PassageLocation(row=12)) == "#12"

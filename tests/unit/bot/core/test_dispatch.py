@@ -298,13 +298,13 @@ async def _crash_in_delivery(core: Core):  # type: ignore[no-untyped-def]
     """Leave the journal as a kill between writing an answer and delivering it does."""
     from bot.core.journal import key_of
     from bot.core.messages import Closing, Source
-    from knowledge.passages import Place
+    from knowledge.passages import PassageLocation
     from tests.fakes.reply import RecordingReply
 
     asked = message("Where is the backup drive?")
     await core.history.journal.receive(asked)
     await core.history.journal.begin(key_of(asked))
-    source = Source(1, "handbook", "handbook.txt", "", Place(), SHELF, 1.0)
+    source = Source(1, "handbook", "handbook.txt", "", PassageLocation(), SHELF, 1.0)
     await core.history.journal.write(asked, Closing("There [1].", (source,)), "answered", ["handbook"], True)
     return RecordingReply()
 

@@ -9,11 +9,11 @@ import pytest
 from bot.core.history import MIGRATIONS, History
 from bot.core.journal import Journal, key_of
 from bot.core.messages import Attachment, Closing, ConversationId, PostedPart, Said, Source, Timings
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 from knowledge.sqlite import Database
 from tests.fakes.messages import message
 
-SOURCE = Source(1, "handbook", "a.md", "A", Place(heading=("B", "C"), page=2, start=3, end=9), "text", 0.5)
+SOURCE = Source(1, "handbook", "a.md", "A", PassageLocation(heading=("B", "C"), page=2, start=3, end=9), "text", 0.5)
 CLOSING = Closing("On the shelf.", (SOURCE,), "A note.", Timings(total_s=1.5, generated_tokens=4))
 
 

@@ -5,9 +5,9 @@ import pytest
 from bot.core.api_completions import Completed
 from bot.core.messages import Source
 from bot.openai.responses import Answer, Pieces, event, footer, without_sources
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
-SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", Place(), "text", 1.0) for number in (1, 2))
+SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", PassageLocation(), "text", 1.0) for number in (1, 2))
 
 
 @pytest.mark.parametrize("text", ["On Quince [1].", "A list:\n\n[1] no source\n\nand so on", "", "[1] x"])

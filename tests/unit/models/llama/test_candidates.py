@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.decoding.logits import most_likely, penalise
+from models.llama.decoding.logits import penalise_repeats, top_k_tokens
 
 _LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(numpy.float32)
 
@@ -12,7 +12,7 @@ _LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(nu
 def test_the_likeliest_tokens_come_first(
     logits: "numpy.ndarray[tuple[int], numpy.dtype[numpy.float32]]", most: int
 ) -> None:
-    tokens = most_likely(logits, most)
+    tokens = top_k_tokens(logits, most)
     wanted = sorted(logits.tolist(), reverse=True)
     assert logits[tokens].tolist() == (wanted[:most] if most > 0 else wanted)
     assert len(set(tokens.tolist())) == len(tokens)
@@ -21,13 +21,13 @@ def test_the_likeliest_tokens_come_first(
 def test_forbidden_tokens_come_last() -> None:
     logits = numpy.full(100, -numpy.inf, numpy.float32)
     logits[[7, 9]] = -3.0, -2.0
-    assert most_likely(logits, 5)[:2].tolist() == [9, 7]
-    assert most_likely(logits, 1).tolist() == [9]
+    assert top_k_tokens(logits, 5)[:2].tolist() == [9, 7]
+    assert top_k_tokens(logits, 1).tolist() == [9]
 
 
 def test_what_was_said_lately_is_less_likely_once_however_often_it_was_said() -> None:
     logits = numpy.float32([2.0, -2.0, 4.0])
-    penalise(logits, [0, 1, 1, 0], 1.25)
+    penalise_repeats(logits, [0, 1, 1, 0], 1.25)
     assert logits.tolist() == pytest.approx([1.6, -2.5, 4.0])
-    penalise(logits, [], 1.25)
+    penalise_repeats(logits, [], 1.25)
     assert logits.tolist() == pytest.approx([1.6, -2.5, 4.0])

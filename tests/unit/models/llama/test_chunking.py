@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.plan.prefill_chunks import LEAST_CHUNK_TOKENS, Grid, chunks, free_end, grid_for_processor
+from models.llama.plan.prefill_chunks import (
+    MIN_CHUNK_TOKENS,
+    PrefillPlan,
+    cpu_prefill_plan,
+    iter_chunks,
+    unaligned_chunk_end,
+)
 
 _LENGTHS = st.integers(1, 3000)
 
@@ -15,52 +21,52 @@ def test_chunks_cover_the_rest_of_the_prompt_in_bounds(
 ) -> None:
     start = data.draw(st.integers(0, length - 1))
     stops = data.draw(st.lists(st.integers(0, length), max_size=3))
-    size = first * LEAST_CHUNK_TOKENS
-    cut = list(chunks(start, length, stops, Grid(size, 1000.0).ends(length), exact))
+    size = first * MIN_CHUNK_TOKENS
+    cut = list(iter_chunks(start, length, stops, PrefillPlan(size, 1000.0).chunk_ends(length), exact))
     assert cut[0][0] == start
     assert cut[-1][1] == length
     assert all(one[1] == other[0] for one, other in pairwise(cut))
-    assert all(0 < end - begin < size + 2 * LEAST_CHUNK_TOKENS for begin, end in cut)
+    assert all(0 < end - begin < size + 2 * MIN_CHUNK_TOKENS for begin, end in cut)
     if exact:
         assert {stop for stop in stops if start < stop < length} <= {end for _, end in cut}
-    elif length - start >= LEAST_CHUNK_TOKENS:
-        assert all(end - begin >= LEAST_CHUNK_TOKENS for begin, end in cut)
+    elif length - start >= MIN_CHUNK_TOKENS:
+        assert all(end - begin >= MIN_CHUNK_TOKENS for begin, end in cut)
 
 
 @given(_LENGTHS, st.data(), st.integers(1, 20))
 def test_a_prompt_taken_up_later_is_cut_at_the_same_places(length: int, data: st.DataObject, first: int) -> None:
-    ends = Grid(first * LEAST_CHUNK_TOKENS, 500.0).ends(length)
+    ends = PrefillPlan(first * MIN_CHUNK_TOKENS, 500.0).chunk_ends(length)
     stops = (data.draw(st.integers(0, length)), data.draw(st.integers(0, length)))
-    whole = list(chunks(0, length, stops, ends))
+    whole = list(iter_chunks(0, length, stops, ends))
     resumed_at = data.draw(st.sampled_from(whole))[1]
-    assert list(chunks(resumed_at, length, stops, ends)) == [cut for cut in whole if cut[0] >= resumed_at]
+    assert list(iter_chunks(resumed_at, length, stops, ends)) == [cut for cut in whole if cut[0] >= resumed_at]
 
 
 def test_chunks_end_at_the_stops_that_leave_enough_on_both_sides() -> None:
-    ends = Grid(64, float("inf")).ends(200)
-    assert list(chunks(0, 200, (100, 195), ends)) == [(0, 64), (64, 100), (100, 128), (128, 192), (192, 200)]
+    ends = PrefillPlan(64, float("inf")).chunk_ends(200)
+    assert list(iter_chunks(0, 200, (100, 195), ends)) == [(0, 64), (64, 100), (100, 128), (128, 192), (192, 200)]
 
 
 def test_chunks_shrink_where_attention_costs_more() -> None:
-    ends = Grid(64, 1000.0).ends(4000)
+    ends = PrefillPlan(64, 1000.0).chunk_ends(4000)
     sizes = [other - one for one, other in pairwise([0, *ends])]
     assert sizes[0] == 64
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[-1] == LEAST_CHUNK_TOKENS
+    assert sizes[-1] == MIN_CHUNK_TOKENS
 
 
 def test_a_token_weighs_more_the_more_stands_before_it() -> None:
-    grid = Grid(64, 1000.0)
-    assert grid.weight(0, 10) == pytest.approx(10, rel=0.01)
-    assert grid.weight(1000, 1010) == pytest.approx(20, rel=0.01)
-    assert grid.weight(10, 10) == 0
+    grid = PrefillPlan(64, 1000.0)
+    assert grid.cost(0, 10) == pytest.approx(10, rel=0.01)
+    assert grid.cost(1000, 1010) == pytest.approx(20, rel=0.01)
+    assert grid.cost(10, 10) == 0
 
 
 def test_a_larger_model_is_read_in_smaller_chunks() -> None:
-    small = grid_for_processor(0.25, 2, 135_000_000, 30 * 576, 240)
-    large = grid_for_processor(0.25, 8, 8_000_000_000, 36 * 4096, 240)
-    assert 16 <= small.first_tokens <= 64
-    assert large.first_tokens == LEAST_CHUNK_TOKENS
+    small = cpu_prefill_plan(0.25, 2, 135_000_000, 30 * 576, 240)
+    large = cpu_prefill_plan(0.25, 8, 8_000_000_000, 36 * 4096, 240)
+    assert 16 <= small.first_chunk_tokens <= 64
+    assert large.first_chunk_tokens == MIN_CHUNK_TOKENS
 
 
 @given(_LENGTHS, st.data(), st.integers(0, 300))
@@ -69,15 +75,15 @@ def test_a_chunk_that_may_end_anywhere_ends_at_the_stops_and_leaves_no_tiny_rest
 ) -> None:
     start = data.draw(st.integers(0, length - 1))
     stops = data.draw(st.lists(st.integers(0, length), max_size=3))
-    end = free_end(start, length, stops, most)
+    end = unaligned_chunk_end(start, length, stops, most)
     next_stop = min((stop for stop in [*stops, length] if stop > start), default=length)
     assert start < end <= next_stop
-    assert end - start < max(most, LEAST_CHUNK_TOKENS) + LEAST_CHUNK_TOKENS
-    assert end == next_stop or next_stop - end >= LEAST_CHUNK_TOKENS
+    assert end - start < max(most, MIN_CHUNK_TOKENS) + MIN_CHUNK_TOKENS
+    assert end == next_stop or next_stop - end >= MIN_CHUNK_TOKENS
 
 
 def test_as_many_tokens_are_read_as_a_time_allows() -> None:
-    grid = Grid(64, 1000.0)
-    assert grid.tokens(0, 50) == 50
-    assert grid.tokens(1000, 50) == 25
-    assert grid.weight(1000, 1025) == pytest.approx(50, rel=0.02)
+    grid = PrefillPlan(64, 1000.0)
+    assert grid.tokens_for_cost(0, 50) == 50
+    assert grid.tokens_for_cost(1000, 50) == 25
+    assert grid.cost(1000, 1025) == pytest.approx(50, rel=0.02)

@@ -6,29 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from models.llama.kv_cache.cache_keys import EVERYBODY, Owner, owner_of, state_name
-from models.llama.kv_cache.snapshot_file import Label
-from models.llama.kv_cache.snapshot_folder import Shelf
-from models.llama.kv_cache.snapshot_store import Entry, Parked
+from models.llama.kv_cache.cache_keys import SHARED, CacheKey, cache_key_of, new_snapshot_name
+from models.llama.kv_cache.snapshot_file import SnapshotHeader
+from models.llama.kv_cache.snapshot_folder import SnapshotFolder
+from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 
 _MODEL = b"m" * 16
 _SIZE = 1000
-_A, _B, _C = (owner_of(name) for name in ("a", "b", "c"))
+_A, _B, _C = (cache_key_of(name) for name in ("a", "b", "c"))
 
 
-def _shelf(folder: Path, budget: int = 100 * _SIZE, model: bytes = _MODEL) -> Shelf:
-    return Shelf(folder, model, budget)
+def _shelf(folder: Path, budget: int = 100 * _SIZE, model: bytes = _MODEL) -> SnapshotFolder:
+    return SnapshotFolder(folder, model, budget)
 
 
-def _keep(parked: Parked, owner: Owner, fill: int = 1) -> None:
-    parked.keep(Label(state_name(owner), owner, [fill, 2, 3], _SIZE), memoryview(bytearray([fill]) * _SIZE))
+def _keep(parked: SnapshotStore, owner: CacheKey, fill: int = 1) -> None:
+    parked.put_snapshot(
+        SnapshotHeader(new_snapshot_name(owner), owner, [fill, 2, 3], _SIZE), memoryview(bytearray([fill]) * _SIZE)
+    )
 
 
-def _entry(parked: Parked, owner: Owner) -> Entry | None:
-    return next(iter(parked.candidates((owner,))), None)
+def _entry(parked: SnapshotStore, owner: CacheKey) -> CachedSnapshot | None:
+    return next(iter(parked.find_snapshots((owner,))), None)
 
 
-def _fetched(parked: Parked, owner: Owner) -> memoryview | None:
+def _fetched(parked: SnapshotStore, owner: CacheKey) -> memoryview | None:
     entry = _entry(parked, owner)
     assert entry is not None
     come = threading.Event()
@@ -38,7 +40,7 @@ def _fetched(parked: Parked, owner: Owner) -> memoryview | None:
         got.append(state)
         come.set()
 
-    parked.fetch(entry, then)
+    parked.fetch_state(entry, then)
     assert come.wait(5)
     return got[0]
 
@@ -53,37 +55,37 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_state_is_kept_for_its_owner_alone() -> None:
-    parked = Parked(10 * _SIZE, None)
+    parked = SnapshotStore(10 * _SIZE, None)
     _keep(parked, _A, 7)
     entry = _entry(parked, _A)
     assert entry is not None
-    assert parked.state(entry) == bytes([7]) * _SIZE
+    assert parked.get_resident_state(entry) == bytes([7]) * _SIZE
     assert _entry(parked, _B) is None
 
 
 def test_a_conversation_has_one_state_and_a_caller_without_conversations_many() -> None:
-    parked = Parked(10 * _SIZE, None)
-    caller = owner_of("stateless:key")
-    for owner in (_A, caller, EVERYBODY):
+    parked = SnapshotStore(10 * _SIZE, None)
+    caller = cache_key_of("stateless:key")
+    for owner in (_A, caller, SHARED):
         _keep(parked, owner, 1)
         _keep(parked, owner, 2)
-    assert [len(parked.candidates((owner,))) for owner in (_A, caller, EVERYBODY)] == [1, 2, 2]
+    assert [len(parked.find_snapshots((owner,))) for owner in (_A, caller, SHARED)] == [1, 2, 2]
 
 
 def test_without_a_disk_what_was_used_longest_ago_leaves_memory_for_good() -> None:
-    parked = Parked(2 * _SIZE, None)
+    parked = SnapshotStore(2 * _SIZE, None)
     _keep(parked, _A)
     _keep(parked, _B)
     entry = _entry(parked, _A)
     assert entry is not None
-    parked.state(entry)
+    parked.get_resident_state(entry)
     _keep(parked, _C)
     assert [_entry(parked, owner) is not None for owner in (_A, _B, _C)] == [True, False, True]
     assert parked.memory_used_bytes == 2 * _SIZE
 
 
 def test_what_leaves_memory_goes_to_disk_and_comes_back(tmp_path: Path) -> None:
-    parked = Parked(_SIZE, _shelf(tmp_path))
+    parked = SnapshotStore(_SIZE, _shelf(tmp_path))
     _keep(parked, _A, 1)
     _keep(parked, _B, 2)
     _until(lambda: parked.memory_used_bytes <= _SIZE)
@@ -93,7 +95,7 @@ def test_what_leaves_memory_goes_to_disk_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_state_larger_than_the_memory_budget_can_still_be_fetched(tmp_path: Path) -> None:
-    parked = Parked(0, _shelf(tmp_path))
+    parked = SnapshotStore(0, _shelf(tmp_path))
     _keep(parked, _A, 1)
     _until(lambda: parked.memory_used_bytes == 0)
     assert _fetched(parked, _A) == bytes([1]) * _SIZE
@@ -101,25 +103,25 @@ def test_a_state_larger_than_the_memory_budget_can_still_be_fetched(tmp_path: Pa
 
 
 def test_a_quiet_conversation_is_written_without_being_asked(tmp_path: Path) -> None:
-    parked = Parked(10 * _SIZE, _shelf(tmp_path), quiet_s=0.01)
+    parked = SnapshotStore(10 * _SIZE, _shelf(tmp_path), quiet_s=0.01)
     _keep(parked, _A)
     _until(lambda: len(list(tmp_path.glob("*.kv"))) == 1)
     parked.close(1)
 
 
 def test_closing_writes_what_is_not_on_disk_and_the_next_start_finds_it(tmp_path: Path) -> None:
-    parked = Parked(10 * _SIZE, _shelf(tmp_path))
+    parked = SnapshotStore(10 * _SIZE, _shelf(tmp_path))
     _keep(parked, _A, 1)
     _keep(parked, _B, 2)
     parked.close(1)
-    again = Parked(10 * _SIZE, _shelf(tmp_path))
+    again = SnapshotStore(10 * _SIZE, _shelf(tmp_path))
     assert _fetched(again, _B) == bytes([2]) * _SIZE
     assert _entry(again, _C) is None
     again.close(1)
 
 
 def test_the_disk_budget_drops_what_was_used_longest_ago(tmp_path: Path) -> None:
-    parked = Parked(0, _shelf(tmp_path, budget=2 * _SIZE))
+    parked = SnapshotStore(0, _shelf(tmp_path, budget=2 * _SIZE))
     for owner in (_A, _B, _C):
         _keep(parked, owner)
         _until(lambda: parked.memory_used_bytes == 0)
@@ -129,34 +131,34 @@ def test_the_disk_budget_drops_what_was_used_longest_ago(tmp_path: Path) -> None
 
 
 def test_order_of_use_outlives_a_restart(tmp_path: Path) -> None:
-    parked = Parked(10 * _SIZE, _shelf(tmp_path))
+    parked = SnapshotStore(10 * _SIZE, _shelf(tmp_path))
     for owner in (_A, _B, _C):
         _keep(parked, owner)
     parked.close(1)
     for age, owner in enumerate((_B, _C, _A)):
         os.utime(tmp_path / f"{owner.digest.hex()}.kv", (1_000_000 + age,) * 2)
-    again = Parked(10 * _SIZE, _shelf(tmp_path, budget=_SIZE))
+    again = SnapshotStore(10 * _SIZE, _shelf(tmp_path, budget=_SIZE))
     assert [_entry(again, owner) is not None for owner in (_A, _B, _C)] == [True, False, False]
     again.close(1)
 
 
 def test_forgetting_removes_an_owners_states_everywhere_and_no_others(tmp_path: Path) -> None:
-    parked = Parked(10 * _SIZE, _shelf(tmp_path), quiet_s=0.0)
+    parked = SnapshotStore(10 * _SIZE, _shelf(tmp_path), quiet_s=0.0)
     _keep(parked, _A)
     _keep(parked, _B)
     _until(lambda: len(list(tmp_path.glob("*.kv"))) == 2)
     told: list[int] = []
-    parked.forget(_A, told.append)
+    parked.drop_all_of(_A, told.append)
     _until(lambda: told == [_SIZE])
     assert _entry(parked, _A) is None
     assert [path.stem for path in tmp_path.glob("*.kv")] == [_B.digest.hex()]
-    parked.forget(_A, told.append)
+    parked.drop_all_of(_A, told.append)
     assert told == [_SIZE, 0]
     parked.close(1)
 
 
 def test_a_damaged_state_is_dropped_with_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    parked = Parked(0, _shelf(tmp_path))
+    parked = SnapshotStore(0, _shelf(tmp_path))
     _keep(parked, _A)
     _until(lambda: parked.memory_used_bytes == 0)
     (file,) = tmp_path.glob("*.kv")
@@ -172,7 +174,7 @@ def test_a_damaged_state_is_dropped_with_one_line(tmp_path: Path, caplog: pytest
 
 
 def test_a_file_that_was_taken_away_is_dropped(tmp_path: Path) -> None:
-    parked = Parked(0, _shelf(tmp_path))
+    parked = SnapshotStore(0, _shelf(tmp_path))
     _keep(parked, _A)
     _until(lambda: parked.memory_used_bytes == 0)
     (file,) = tmp_path.glob("*.kv")
@@ -184,14 +186,14 @@ def test_a_file_that_was_taken_away_is_dropped(tmp_path: Path) -> None:
 def test_states_of_another_model_and_strange_files_are_dropped_at_the_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    parked = Parked(10 * _SIZE, _shelf(tmp_path))
+    parked = SnapshotStore(10 * _SIZE, _shelf(tmp_path))
     _keep(parked, _A)
     _keep(parked, _B)
     parked.close(1)
     (tmp_path / "strange.kv").write_bytes(b"what is this")
     (tmp_path / "half.kv.writing").write_bytes(b"half")
     with caplog.at_level(logging.INFO):
-        again = Parked(10 * _SIZE, _shelf(tmp_path, model=b"n" * 16))
+        again = SnapshotStore(10 * _SIZE, _shelf(tmp_path, model=b"n" * 16))
     assert len(caplog.records) == 2
     assert _entry(again, _A) is None
     assert list(tmp_path.iterdir()) == []
@@ -202,7 +204,7 @@ def test_a_folder_that_cannot_be_written_costs_no_state_that_fits_into_memory(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "parked"
-    parked = Parked(10 * _SIZE, _shelf(folder), quiet_s=0.0)
+    parked = SnapshotStore(10 * _SIZE, _shelf(folder), quiet_s=0.0)
     folder.rmdir()
     with caplog.at_level(logging.WARNING):
         _keep(parked, _A)
@@ -210,37 +212,37 @@ def test_a_folder_that_cannot_be_written_costs_no_state_that_fits_into_memory(
         _until(lambda: bool(caplog.records))
     entry = _entry(parked, _A)
     assert entry is not None
-    assert parked.state(entry) is not None
+    assert parked.get_resident_state(entry) is not None
     parked.close(1)
     assert len(caplog.records) == 1
 
 
 def test_a_newer_state_replaces_the_file_of_the_older(tmp_path: Path) -> None:
-    parked = Parked(10 * _SIZE, _shelf(tmp_path), quiet_s=0.0)
+    parked = SnapshotStore(10 * _SIZE, _shelf(tmp_path), quiet_s=0.0)
     _keep(parked, _A, 1)
     _until(lambda: len(list(tmp_path.glob("*.kv"))) == 1)
     _keep(parked, _A, 2)
     parked.close(1)
-    again = Parked(10 * _SIZE, _shelf(tmp_path))
+    again = SnapshotStore(10 * _SIZE, _shelf(tmp_path))
     assert _fetched(again, _A) == bytes([2]) * _SIZE
     again.close(1)
 
 
 def test_waiting_for_a_state_that_is_replaced_or_forgotten_ends(tmp_path: Path) -> None:
-    parked = Parked(0, _shelf(tmp_path))
+    parked = SnapshotStore(0, _shelf(tmp_path))
     _keep(parked, _A)
     _until(lambda: parked.memory_used_bytes == 0)
     entry = _entry(parked, _A)
     assert entry is not None
-    parked.forget(_A, lambda _: None)
+    parked.drop_all_of(_A, lambda _: None)
     got: list[memoryview | None] = []
-    parked.fetch(entry, got.append)
+    parked.fetch_state(entry, got.append)
     assert got == [None]
     parked.close(1)
 
 
 def test_who_owns_what_follows_from_the_key() -> None:
-    assert owner_of("a") == _A != _B
-    assert owner_of("a").lasting
-    assert not owner_of("stateless:a").lasting
-    assert owner_of("stateless:a") != owner_of("stateless:b")
+    assert cache_key_of("a") == _A != _B
+    assert cache_key_of("a").is_conversation
+    assert not cache_key_of("stateless:a").is_conversation
+    assert cache_key_of("stateless:a") != cache_key_of("stateless:b")

@@ -1,44 +1,44 @@
 import pytest
 
-from models.llama.scheduling.prefill_policy import Moment, Reading, first_of, may_read
+from models.llama.scheduling.prefill_policy import PendingPrefill, StepState, choose_prefill, should_prefill
 
 
-def _moment(**changes: float | bool) -> Moment:
+def _moment(**changes: float | bool) -> StepState:
     usual: dict[str, float | bool] = {
-        "writing": True,
-        "reading": True,
-        "since_written_s": 0.0,
+        "is_decoding": True,
+        "is_prefilling": True,
+        "since_decode_s": 0.0,
         "chunk_s": 0.1,
         "step_s": 0.02,
-        "read_last": False,
+        "prefilled_last": False,
     }
-    return Moment(**{**usual, **changes})  # type: ignore[arg-type]
+    return StepState(**{**usual, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("moment", "reads"),
     [
-        (_moment(reading=False), False),
-        (_moment(writing=False, since_written_s=99.0), True),
+        (_moment(is_prefilling=False), False),
+        (_moment(is_decoding=False, since_decode_s=99.0), True),
         (_moment(), True),
         (_moment(chunk_s=9.0), True),  # one chunk between two tokens, however long it takes
-        (_moment(read_last=True, since_written_s=0.1), True),
-        (_moment(read_last=True, since_written_s=0.14), False),
-        (_moment(read_last=True, chunk_s=9.0), False),
-        (_moment(reading=False, writing=False), False),
+        (_moment(prefilled_last=True, since_decode_s=0.1), True),
+        (_moment(prefilled_last=True, since_decode_s=0.14), False),
+        (_moment(prefilled_last=True, chunk_s=9.0), False),
+        (_moment(is_prefilling=False, is_decoding=False), False),
     ],
 )
-def test_chunks_go_between_tokens_as_far_as_the_gap_allows(moment: Moment, reads: bool) -> None:
-    assert may_read(moment, longest_gap_s=0.25) is reads
+def test_chunks_go_between_tokens_as_far_as_the_gap_allows(moment: StepState, reads: bool) -> None:
+    assert should_prefill(moment, longest_gap_s=0.25) is reads
 
 
 def test_the_shortest_prompt_is_read_first_and_of_equals_the_one_that_waits_longest() -> None:
-    assert first_of([Reading(5.0, 0.0), Reading(0.3, 0.0)]) == 1
-    assert first_of([Reading(1.0, 0.0), Reading(1.0, 0.5)]) == 1
+    assert choose_prefill([PendingPrefill(5.0, 0.0), PendingPrefill(0.3, 0.0)]) == 1
+    assert choose_prefill([PendingPrefill(1.0, 0.0), PendingPrefill(1.0, 0.5)]) == 1
 
 
 def test_a_long_prompt_is_not_kept_waiting_by_an_endless_line_of_short_ones() -> None:
     waited_s = 0.0
-    while first_of([Reading(10.0, waited_s), Reading(0.3, 0.0)]) == 1:
+    while choose_prefill([PendingPrefill(10.0, waited_s), PendingPrefill(0.3, 0.0)]) == 1:
         waited_s += 0.3
     assert waited_s < 10.5

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.llama.kv_cache.slots import Slot, common_prefix
-from models.llama.native.context import DecodeFailed, Run
+from models.llama.native.context import DecodeFailed, TokenRun
 
 _TOKENS = st.lists(st.integers(0, 2), max_size=40)
 
@@ -16,31 +16,31 @@ class _Cells:
     size_tokens = 100
 
     def __init__(self, rewinds: bool = True, restored_rewinds: bool = True) -> None:
-        self.rewinds = rewinds
-        self.restored_rewinds = restored_rewinds
+        self.can_truncate = rewinds
+        self.can_truncate_restored = restored_rewinds
         self.held: list[int] = []
         self.refuses = False
 
-    def prefill(self, run: Run) -> None:
+    def prefill(self, run: TokenRun) -> None:
         assert run.start == len(self.held)
         if self.refuses:
             self.held.append(run.tokens[0])
             raise DecodeFailed(1)
         self.held.extend(run.tokens)
 
-    def cut(self, sequence: int, count: int) -> bool:
+    def truncate_sequence(self, sequence: int, count: int) -> bool:
         del sequence
-        if count > 0 and (self.rewinds or count == len(self.held)):
+        if count > 0 and (self.can_truncate or count == len(self.held)):
             del self.held[count:]
             return True
         self.held.clear()
         return count == 0
 
-    def save(self, sequence: int) -> memoryview:
+    def save_sequence(self, sequence: int) -> memoryview:
         del sequence
         return memoryview(bytearray(self.held))
 
-    def restore(self, sequence: int, state: memoryview) -> bool:
+    def restore_sequence(self, sequence: int, state: memoryview) -> bool:
         del sequence
         self.held = [] if self.refuses else list(state)
         return not self.refuses
@@ -68,28 +68,28 @@ def test_long_common_prefixes_are_found_too(place: int) -> None:
 
 def test_a_slot_offers_what_it_shares_with_a_prompt_but_never_its_end() -> None:
     slot = _slot(_Cells(), [1, 2, 3, 4])
-    assert slot.usable([1, 2, 9, 9, 9], least_left=2) == 2
-    assert slot.usable([1, 2, 3, 4, 5], least_left=2) == 3
-    assert slot.usable([9], least_left=2) == 0
+    assert slot.usable_tokens([1, 2, 9, 9, 9], least_left=2) == 2
+    assert slot.usable_tokens([1, 2, 3, 4, 5], least_left=2) == 3
+    assert slot.usable_tokens([9], least_left=2) == 0
 
 
 def test_a_model_that_cannot_go_back_offers_all_or_nothing() -> None:
     slot = _slot(_Cells(rewinds=False), [1, 2, 3, 4])
-    assert slot.usable([1, 2, 9, 9], least_left=1) == 0
-    assert slot.usable([1, 2, 3, 4, 9], least_left=1) == 4
-    slot.cut(2)
+    assert slot.usable_tokens([1, 2, 9, 9], least_left=1) == 0
+    assert slot.usable_tokens([1, 2, 3, 4, 9], least_left=1) == 4
+    slot.truncate(2)
     assert len(slot) == 0
 
 
 def test_a_restored_window_can_be_extended_and_cut_back_to_where_it_was_restored() -> None:
     cells = _Cells(restored_rewinds=False)
     slot = _slot(cells)
-    assert slot.restore([1, 2, 3], memoryview(bytearray([1, 2, 3])))
+    assert slot.restore_state([1, 2, 3], memoryview(bytearray([1, 2, 3])))
     slot.prefill([4, 5])
-    slot.cut(3)
+    slot.truncate(3)
     assert cells.held == [1, 2, 3]
-    assert slot.usable([1, 2, 9], least_left=1) == 0
-    slot.cut(2)
+    assert slot.usable_tokens([1, 2, 9], least_left=1) == 0
+    slot.truncate(2)
     assert cells.held == []
     assert len(slot) == 0
 
@@ -107,10 +107,10 @@ def test_a_refused_state_leaves_an_empty_slot() -> None:
     cells = _Cells()
     slot = _slot(cells, [1, 2])
     cells.refuses = True
-    assert not slot.restore([5, 6], memoryview(bytearray([5, 6])))
+    assert not slot.restore_state([5, 6], memoryview(bytearray([5, 6])))
     assert len(slot) == 0
 
 
 def test_a_state_longer_than_the_context_is_not_even_tried() -> None:
     slot = _slot(_Cells())
-    assert not slot.restore(list(range(101)), memoryview(bytearray(101)))
+    assert not slot.restore_state(list(range(101)), memoryview(bytearray(101)))

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from models.llama.kv_cache.cache_keys import owner_of
-from models.llama.kv_cache.snapshot_file import Label, SnapshotUnusable, read_label, read_snapshot, write_snapshot
+from models.llama.kv_cache.cache_keys import cache_key_of
+from models.llama.kv_cache.snapshot_file import (
+    SnapshotHeader,
+    SnapshotUnusable,
+    read_snapshot,
+    read_snapshot_header,
+    write_snapshot,
+)
 
-_OWNER = owner_of("discord:1")
+_OWNER = cache_key_of("discord:1")
 _STATE = memoryview(random.Random(1).randbytes(5000))
-_LABEL = Label(_OWNER.digest, _OWNER, [1, 2, 49151, 7], len(_STATE))
+_LABEL = SnapshotHeader(_OWNER.digest, _OWNER, [1, 2, 49151, 7], len(_STATE))
 _MODEL, _ANOTHER = b"m" * 16, b"n" * 16
 
 
@@ -34,7 +40,7 @@ def _files_up_to(size_bytes: int) -> Iterator[None]:
 
 
 def test_what_was_written_is_read_back(file: Path) -> None:
-    assert read_label(file, _MODEL) == _LABEL
+    assert read_snapshot_header(file, _MODEL) == _LABEL
     label, state = read_snapshot(file, _MODEL)
     assert label == _LABEL
     assert state == _STATE
@@ -56,7 +62,7 @@ def test_a_flip_of_any_byte_is_noticed(file: Path) -> None:
 @pytest.mark.parametrize("length", [0, 1, 60, 91, 92, 100, 107, 108, 2000, 5107])
 def test_a_file_that_was_cut_off_is_noticed(file: Path, length: int) -> None:
     file.write_bytes(file.read_bytes()[:length])
-    for read in (read_label, read_snapshot):
+    for read in (read_snapshot_header, read_snapshot):
         with pytest.raises(SnapshotUnusable):
             read(file, _MODEL)
 
@@ -64,11 +70,11 @@ def test_a_file_that_was_cut_off_is_noticed(file: Path, length: int) -> None:
 def test_a_file_with_something_behind_it_is_noticed(file: Path) -> None:
     file.write_bytes(file.read_bytes() + b"x")
     with pytest.raises(SnapshotUnusable, match="cut off or damaged"):
-        read_label(file, _MODEL)
+        read_snapshot_header(file, _MODEL)
 
 
 def test_a_state_of_another_model_is_refused(file: Path) -> None:
-    for read in (read_label, read_snapshot):
+    for read in (read_snapshot_header, read_snapshot):
         with pytest.raises(SnapshotUnusable, match="another model"):
             read(file, _ANOTHER)
 
@@ -76,7 +82,7 @@ def test_a_state_of_another_model_is_refused(file: Path) -> None:
 def test_a_disk_that_fills_up_while_writing_leaves_what_was_there(file: Path) -> None:
     before = file.read_bytes()
     with _files_up_to(1000), pytest.raises(OSError, match="large"):
-        write_snapshot(file, _MODEL, Label(_OWNER.digest, _OWNER, [5], len(_STATE)), _STATE)
+        write_snapshot(file, _MODEL, SnapshotHeader(_OWNER.digest, _OWNER, [5], len(_STATE)), _STATE)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
 

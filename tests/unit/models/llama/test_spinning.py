@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from models.llama.native.openmp_spin import Spinning
+from models.llama.native.openmp_spin import OpenMpSpinControl
 
 THREADS = 2
 ALL_S, HALF_S = 0.02 * THREADS, 0.01 * THREADS
@@ -21,9 +21,9 @@ class OpenMp:
         self.started.release()
 
 
-def steps(spinning: Spinning, used_s: float, count: int = 20) -> None:
+def steps(spinning: OpenMpSpinControl, used_s: float, count: int = 20) -> None:
     for _ in range(count):
-        spinning.computed(0.02, used_s)
+        spinning.record_computation(0.02, used_s)
 
 
 @pytest.fixture
@@ -36,61 +36,61 @@ def holders() -> list[threading.Thread]:
 
 
 def test_threads_with_their_cores_to_themselves_spin_long(openmp: OpenMp) -> None:
-    spinning = Spinning(openmp, THREADS)
+    spinning = OpenMpSpinControl(openmp, THREADS)
     steps(spinning, ALL_S)
-    assert not spinning.brief
+    assert not spinning.is_brief
     assert not openmp.sizes
 
 
 def test_displaced_threads_spin_briefly_until_they_are_undisturbed_again(openmp: OpenMp) -> None:
-    spinning = Spinning(openmp, THREADS)
+    spinning = OpenMpSpinControl(openmp, THREADS)
     steps(spinning, HALF_S)
-    assert spinning.brief
+    assert spinning.is_brief
     assert openmp.started.acquire(timeout=10)
     assert len(openmp.sizes) == 1  # however many steps are slow
     assert len(holders()) == 1
     steps(spinning, ALL_S)
-    assert not spinning.brief
+    assert not spinning.is_brief
     for thread in holders():
         thread.join(10)
     assert not holders()
 
 
 def test_one_slow_step_changes_nothing(openmp: OpenMp) -> None:
-    spinning = Spinning(openmp, THREADS)
-    spinning.computed(0.2, 0.2)
-    assert not spinning.brief
+    spinning = OpenMpSpinControl(openmp, THREADS)
+    spinning.record_computation(0.2, 0.2)
+    assert not spinning.is_brief
 
 
 def test_what_is_too_short_to_be_judged_is_not(openmp: OpenMp) -> None:
-    spinning = Spinning(openmp, THREADS)
+    spinning = OpenMpSpinControl(openmp, THREADS)
     for _ in range(100):
-        spinning.computed(0.001, 0.0)
-    assert not spinning.brief
+        spinning.record_computation(0.001, 0.0)
+    assert not spinning.is_brief
 
 
 @pytest.mark.parametrize(("library", "threads"), [(OpenMp(), 1), (object(), THREADS)])
 def test_without_openmp_or_with_one_thread_there_is_nothing_to_do(library: object, threads: int) -> None:
-    spinning = Spinning(library, threads)
-    with spinning.watched():
+    spinning = OpenMpSpinControl(library, threads)
+    with spinning.measured():
         pass
     steps(spinning, 0.0)
-    assert not spinning.brief
+    assert not spinning.is_brief
 
 
 def test_closing_gives_the_threads_back(openmp: OpenMp) -> None:
-    spinning = Spinning(openmp, THREADS)
+    spinning = OpenMpSpinControl(openmp, THREADS)
     steps(spinning, HALF_S)
     spinning.close()
     spinning.close()
     for thread in holders():
         thread.join(10)
     assert not holders()
-    assert not spinning.brief
+    assert not spinning.is_brief
 
 
 def test_a_computation_that_fails_is_not_noted(openmp: OpenMp) -> None:
-    spinning = Spinning(openmp, THREADS)
-    with pytest.raises(ValueError, match="refused"), spinning.watched():
+    spinning = OpenMpSpinControl(openmp, THREADS)
+    with pytest.raises(ValueError, match="refused"), spinning.measured():
         raise ValueError("refused")
-    assert not spinning.brief
+    assert not spinning.is_brief

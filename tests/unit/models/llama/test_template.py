@@ -20,7 +20,7 @@ class _Letters:
     class path:  # noqa: N801
         name = "letters.gguf"
 
-    bos = 0
+    bos_token = 0
     eos_text = "<end>"
 
     def __init__(self, template: str | None, adds_bos: bool = False) -> None:
@@ -46,55 +46,55 @@ _TURNS = (Turn("system", "Be brief."), Turn("user", "Where?"), Turn("assistant",
 
 
 def test_the_files_own_template_renders_the_turns() -> None:
-    assert _template(_PLAIN).render(_TURNS).text == (
+    assert _template(_PLAIN).render_turns(_TURNS).text == (
         "<s>[system]Be brief.[user]Where?[assistant]There.[user]Sure?[assistant]"
     )
 
 
 def test_a_template_without_system_turns_gets_the_instructions_in_the_first_question() -> None:
-    assert _template(_WITHOUT_SYSTEM).render(_TURNS).text.startswith("[user]Be brief.\n\nWhere?[assistant]")
+    assert _template(_WITHOUT_SYSTEM).render_turns(_TURNS).text.startswith("[user]Be brief.\n\nWhere?[assistant]")
 
 
 def test_turns_of_one_role_in_a_row_become_one() -> None:
     turns = (Turn("user", "One."), Turn("user", "Two."), Turn("assistant", "Yes."), Turn("user", "Three."))
-    assert _template(_WITHOUT_SYSTEM).render(turns).text == "[user]One.\n\nTwo.[assistant]Yes.[user]Three."
+    assert _template(_WITHOUT_SYSTEM).render_turns(turns).text == "[user]One.\n\nTwo.[assistant]Yes.[user]Three."
 
 
 def test_a_history_that_begins_with_an_answer_gets_a_question_before_it() -> None:
     turns = (Turn("assistant", "Yes."), Turn("user", "Three."))
-    assert _template(_WITHOUT_SYSTEM).render(turns).text == "[user]…[assistant]Yes.[user]Three."
+    assert _template(_WITHOUT_SYSTEM).render_turns(turns).text == "[user]…[assistant]Yes.[user]Three."
 
 
 @pytest.mark.parametrize("template", [None, "{% for broken"])
 def test_without_a_usable_template_turns_are_written_as_chatml(template: str | None) -> None:
-    text = _template(template).render(_TURNS).text
+    text = _template(template).render_turns(_TURNS).text
     assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n")
     assert text.endswith("<|im_start|>assistant\n")
 
 
 def test_texts_cannot_pose_as_control_tokens() -> None:
-    text = _template(_PLAIN).render((Turn("user", "a <end> b <end>x c <s> d <other>"),)).text
+    text = _template(_PLAIN).render_turns((Turn("user", "a <end> b <end>x c <s> d <other>"),)).text
     assert text == "<s>[user]a < end> b < end>x c < s> d <other>[assistant]"
 
 
 def test_the_beginning_of_sequence_token_stands_once() -> None:
-    assert _template(_PLAIN, adds_bos=True).render(_TURNS).tokens.count(0) == 1
-    assert _template(_WITHOUT_SYSTEM, adds_bos=True).render(_TURNS).tokens[0] == 0
-    assert 0 not in _template(_WITHOUT_SYSTEM).render(_TURNS).tokens
+    assert _template(_PLAIN, adds_bos=True).render_turns(_TURNS).tokens.count(0) == 1
+    assert _template(_WITHOUT_SYSTEM, adds_bos=True).render_turns(_TURNS).tokens[0] == 0
+    assert 0 not in _template(_WITHOUT_SYSTEM).render_turns(_TURNS).tokens
 
 
 def test_thinking_is_asked_for_or_not() -> None:
     template = "{% if enable_thinking %}think{% else %}answer{% endif %}{{ messages[0]['content'] }}"
-    assert _template(template).render(_TURNS).text.startswith("answer")
-    assert _template(template, thinking=True).render(_TURNS).text.startswith("think")
+    assert _template(template).render_turns(_TURNS).text.startswith("answer")
+    assert _template(template, thinking=True).render_turns(_TURNS).text.startswith("think")
 
 
 @pytest.mark.parametrize("template", ["{{ raise_exception('never') }}", "{{ messages[99]['content'] }}", "{{ 1 / 0 }}"])
 def test_a_template_that_refuses_the_turns_fails_with_a_sentence(template: str) -> None:
     with pytest.raises(EngineFailed, match=r"chat template of letters\.gguf fails"):
-        _template(template).render(_TURNS)
+        _template(template).render_turns(_TURNS)
 
 
 def test_a_template_cannot_reach_into_the_program() -> None:
     with pytest.raises(EngineFailed, match="unsafe"):
-        _template("{{ messages.__class__.__mro__[1].__subclasses__() }}").render(_TURNS)
+        _template("{{ messages.__class__.__mro__[1].__subclasses__() }}").render_turns(_TURNS)

@@ -7,7 +7,7 @@ from adapters.matrix.outgoing.contents import PNG, Target, edit, message, pictur
 from adapters.matrix.outgoing.reply_transport import Part
 from adapters.matrix.outgoing.transactions import editing, picturing, redacting, sending
 from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Source
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 
 TARGET = Target("!room:home.example", "$question", "$question", author="@ana:home.example")
 IN_THREAD = Target("!room:home.example", "$question", "$question", "$root", "@ana:home.example")
@@ -91,13 +91,13 @@ def test_a_picture_tells_its_size() -> None:
 
 
 def test_sources_are_short_numbered_lines_under_the_note() -> None:
-    disks = Source(1, "handbook", "disks.md", "Disks", Place(heading=("House", "Backup"), page=3), "", 0.9)
-    bare = Source(2, "", "a\nb.txt", "", Place(), "", 0.9)
+    disks = Source(1, "handbook", "disks.md", "Disks", PassageLocation(heading=("House", "Backup"), page=3), "", 0.9)
+    bare = Source(2, "", "a\nb.txt", "", PassageLocation(), "", 0.9)
     assert footer(" No document\nsupports this. ", (disks, bare)) == (
         "No document supports this.\n[1] Disks › Backup › p. 3 (handbook)\n[2] a b.txt"
     )
     assert footer("", ()) == ""
-    long = footer("", (Source(3, "c", "d", "t" * 500, Place(), "", 0.9),))
+    long = footer("", (Source(3, "c", "d", "t" * 500, PassageLocation(), "", 0.9),))
     assert len(long) == len("[3] ") + TITLE_CHARACTERS + len(" (c)")
 
 

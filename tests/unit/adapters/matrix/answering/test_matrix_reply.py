@@ -14,7 +14,7 @@ from adapters.matrix.outgoing.rate_limiter import Budget
 from adapters.matrix.outgoing.reply import MatrixReply
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, Closing, PostedPart, Source, Timings
-from knowledge.passages import Place
+from knowledge.passages import PassageLocation
 from tests.fakes.matrix_place import MemoryRoom
 
 QUESTION = "$question"
@@ -139,7 +139,7 @@ async def test_a_failure_without_text_is_a_notice_and_below_an_answer_it_is_part
 async def test_sources_and_note_are_small_lines_below() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    source = Source(1, "handbook", "disks.md", "Disks", Place(heading=("Backup",), page=3), "text", 0.9)
+    source = Source(1, "handbook", "disks.md", "Disks", PassageLocation(heading=("Backup",), page=3), "text", 0.9)
     await reply.finish(Closing("On shelf Heron [1].", (source,), "Cut short.", TOOK_TIME))
     (part,) = room.parts.values()
     assert part.below == "Cut short.\n[1] Disks › Backup › p. 3 (handbook)"
