@@ -10,22 +10,22 @@ from pathlib import Path
 
 from bot.config.loading import Config
 from bot.core.answer import Answerer
-from bot.core.api_completions import Completer
+from bot.core.api_completions import CompletionService
 from bot.core.attachments import AttachmentReader
 from bot.core.commands import Commands
 from bot.core.dispatch import Dispatcher
 from bot.core.history import History
 from bot.core.ports import Adapter
 from bot.core.queue import FairQueue
-from bot.core.retrieval_prompt import Consultant
-from bot.core.stats import Figures
+from bot.core.retrieval_prompt import RetrievalPromptBuilder
+from bot.core.stats import Stats
 from bot.engines import open_engine
 from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.keys import ApiKeys
 from bot.server.folder_lock import FolderLock
 from bot.server.http import HttpServer
-from bot.server.metrics import Metrics, sample_lag
-from bot.startup_progress import Report, StartProgress, silent
+from bot.server.metrics import Metrics, sample_loop_lag
+from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
 from knowledge.reader import DocumentReader
@@ -45,19 +45,21 @@ class App:
     library: Library
     engine: Engine
     history: History
-    figures: Figures
+    stats: Stats
     http_port: int | None
 
     async def run(self, *adapters: Adapter) -> None:
         """Run the adapters until cancelled. One that dies ends all of them, loudly."""
-        self.figures.tell_of(adapters)
+        self.stats.set_adapters(adapters)
         async with asyncio.TaskGroup() as group:
             for adapter in adapters:
                 group.create_task(adapter.run(self.inbox), name=adapter.platform)
 
 
 @asynccontextmanager
-async def open_app(config: Config, *, serve_http: bool = False, report: Report = silent) -> AsyncIterator[App]:
+async def open_app(
+    config: Config, *, serve_http: bool = False, report: ReportStartup = ignore_progress
+) -> AsyncIterator[App]:
     """Build everything, and close it all in the opposite order.
 
     Raises FolderInUse, FolderUnusable, HttpUnavailable, KeyMissing, WeightsUnavailable, ModelUnusable, EmbeddingFailed
@@ -83,17 +85,19 @@ async def open_app(config: Config, *, serve_http: bool = False, report: Report =
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        report(StartProgress("opening", "index"))
+        report(StartupProgress("opening", "index"))
         embedder = await _embedder(config, report)
         library = await Library.open(
-            config.knowledge, embedder, reader, config.data_folder, busy=lambda: queue.running > 0
+            config.knowledge, embedder, reader, config.data_folder, busy=lambda: queue.running_count > 0
         )
         stack.push_async_callback(library.close)
         missing.clear()
         if endpoint is not None:
-            endpoint.open(_completer(config, engine, library, queue, metrics), config.model.sampling.sampling())
-            stack.callback(endpoint.shut)
-        figures = Figures(library, engine, history, queue)
+            endpoint.open(
+                _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
+            )
+            stack.callback(endpoint.close)
+        figures = Stats(library, engine, history, queue)
         inbox = _dispatcher(
             config,
             engine=engine,
@@ -116,7 +120,7 @@ def _dispatcher(
     history: History,
     queue: FairQueue,
     metrics: Metrics,
-    figures: Figures,
+    figures: Stats,
     attachments: DocumentReader,
 ) -> Dispatcher:
     answerer = Answerer(
@@ -125,7 +129,7 @@ def _dispatcher(
         history=history,
         queue=queue,
         settings=config.core,
-        sampling=config.model.sampling.sampling(),
+        sampling=config.model.sampling.to_sampling(),
         observer=metrics,
     )
     return Dispatcher(
@@ -151,9 +155,11 @@ def _endpoint(config: Config) -> OpenAiEndpoint | None:
     return OpenAiEndpoint(settings, ApiKeys.from_environment(settings.keys, os.environ)) if settings.enabled else None
 
 
-def _completer(config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics) -> Completer:
-    consultant = Consultant(engine, library, config.core, metrics)
-    return Completer(engine, queue, consultant, metrics, config.core.token_timeout_s)
+def _completion_service(
+    config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics
+) -> CompletionService:
+    consultant = RetrievalPromptBuilder(engine, library, config.core, metrics)
+    return CompletionService(engine, queue, consultant, metrics, config.core.token_timeout_s)
 
 
 async def _http(
@@ -169,16 +175,16 @@ async def _http(
     server = HttpServer(config.http, metrics, readiness, endpoint)
     await server.start()
     stack.push_async_callback(server.close)
-    sampling = asyncio.create_task(sample_lag(metrics))
+    sampling = asyncio.create_task(sample_loop_lag(metrics))
     stack.callback(sampling.cancel)
     return server.port
 
 
-async def _embedder(config: Config, report: Report) -> Embedder:
+async def _embedder(config: Config, report: ReportStartup) -> Embedder:
     def on_progress(progress: FetchProgress) -> None:
-        report(StartProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+        report(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
     folder: Path | None = None
     if config.embedding_weights:
-        folder = await fetch_weights_folder(config.embedding_weights, config.cache, on_progress)
-    return build_embedder(config.knowledge.embedding, folder, config.cache / "embedders")
+        folder = await fetch_weights_folder(config.embedding_weights, config.model_cache_folder, on_progress)
+    return build_embedder(config.knowledge.embedding, folder, config.model_cache_folder / "embedders")

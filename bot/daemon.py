@@ -6,17 +6,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from adapters.console.adapter import ConsoleAdapter
-from adapters.console.channel import Channel
+from adapters.console.channel import ConsoleChannel
 from bot.app import App, open_app
 from bot.config.loading import Config
 from bot.core.ports import Adapter
 from bot.server.local_socket import LocalServer
-from bot.server.socket_commands import Requests
-from bot.startup_progress import Report, silent
+from bot.server.socket_commands import SocketCommands
+from bot.startup_progress import ReportStartup, ignore_progress
 
 
 @dataclass(frozen=True)
-class Host:
+class Daemon:
     """A running Hearth with its console."""
 
     app: App
@@ -24,15 +24,15 @@ class Host:
 
 
 @asynccontextmanager
-async def hosting(
+async def run_daemon(
     config: Config,
     *,
-    home: Channel | None = None,
+    home: ConsoleChannel | None = None,
     adapters: Sequence[Adapter] = (),
     serve_http: bool = False,
     with_model: bool = True,
-    report: Report = silent,
-) -> AsyncIterator[Host]:
+    report: ReportStartup = ignore_progress,
+) -> AsyncIterator[Daemon]:
     """Run Hearth for as long as the context lasts; raises what `open_app` raises.
 
     Without `with_model` only documents are seen to: no model is loaded, nothing is answered, and nobody may chat.
@@ -46,11 +46,11 @@ async def hosting(
         stack.push_async_callback(server.close)
         used = config if with_model else _without_model(config)
         app = await stack.enter_async_context(open_app(used, serve_http=serve_http, report=report))
-        await server.listen(Requests(console if with_model else None, app.library).commands())
+        await server.listen(SocketCommands(console if with_model else None, app.library).handlers())
         stack.push_async_callback(server.stop)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(app.run(*((console, *adapters) if with_model else ())))
-            yield Host(app, console)
+            yield Daemon(app, console)
             running.cancel()
 
 

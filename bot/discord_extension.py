@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from adapters.discord.connection.session import AnyBot
-from adapters.discord.embedded import GuestCog
-from bot.config.loading import Config, ConfigFaulty, find_config, load_config
+from adapters.discord.embedded import EmbeddedCog
+from bot.config.loading import Config, InvalidConfig, find_config, load_config
 from bot.core.ports import Inbox
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +21,18 @@ async def setup(bot: AnyBot) -> None:
     """Begin to open Hearth in a bot; a config with faults is logged, and the bot goes on without it."""
     try:
         config = load_config(find_config(None, os.environ))
-    except ConfigFaulty as faulty:
+    except InvalidConfig as faulty:
         log.error("Hearth cannot be in this bot, its config has faults:\n%s", faulty)
         return
-    await bot.add_cog(GuestCog(bot, config.discord, config.data_folder, lambda: _house(config)))
+    await bot.add_cog(EmbeddedCog(bot, config.discord, config.data_folder, lambda: _open_core(config)))
 
 
 async def teardown(bot: AnyBot) -> None:
     """Close Hearth; the bot stays as it was before."""
-    await bot.remove_cog(GuestCog.__cog_name__)
+    await bot.remove_cog(EmbeddedCog.__cog_name__)
 
 
 @asynccontextmanager
-async def _house(config: Config) -> AsyncIterator[Inbox]:
-    async with hosting(config, serve_http=True) as host:
+async def _open_core(config: Config) -> AsyncIterator[Inbox]:
+    async with run_daemon(config, serve_http=True) as host:
         yield host.app.inbox

@@ -1,7 +1,7 @@
 """Opens the language model that the config asks for."""
 
 from bot.config.loading import Config
-from bot.startup_progress import Report, StartProgress
+from bot.startup_progress import ReportStartup, StartupProgress
 from models.echo import EchoEngine
 from models.engine import Engine
 from models.llama.engine import LlamaEngine
@@ -10,16 +10,16 @@ from models.weights import FetchProgress, fetch_weights
 PERCENT = 100
 
 
-async def open_engine(config: Config, report: Report) -> Engine:
+async def open_engine(config: Config, report: ReportStartup) -> Engine:
     """The engine, ready to answer. Raises WeightsUnavailable, ModelUnusable."""
     if config.model.engine == "echo":
         return EchoEngine(**config.model.echo.model_dump())
 
     def fetching(progress: FetchProgress) -> None:
-        report(StartProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+        report(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
     def loading(part: float) -> None:
-        report(StartProgress("loading", path.name, round(part * PERCENT), PERCENT))
+        report(StartupProgress("loading", path.name, round(part * PERCENT), PERCENT))
 
-    path = await fetch_weights(config.weights.chat, config.cache, fetching)
+    path = await fetch_weights(config.weights.chat, config.model_cache_folder, fetching)
     return await LlamaEngine.load(path, config.model.llama, loading, config.data_folder / "parked")

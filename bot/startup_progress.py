@@ -4,21 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Step = Literal["fetching", "loading", "opening"]
+StartupStep = Literal["fetching", "loading", "opening"]
 
 
 @dataclass(frozen=True, slots=True)
-class StartProgress:
+class StartupProgress:
     """How far a step of the start has come: `done` of `total` in the step's own unit; 0 of 0 when that is unknown."""
 
-    step: Step
+    step: StartupStep
     name: str
     done: int = 0
     total: int = 0
 
 
-Report = Callable[[StartProgress], None]
+ReportStartup = Callable[[StartupProgress], None]
 
 
-def silent(progress: StartProgress) -> None:
+def ignore_progress(progress: StartupProgress) -> None:
     """Report to nobody."""

@@ -64,7 +64,7 @@ class DatabaseUnusable(Exception):
 
 
 class Database:
-    """One SQLite file on one thread. Reads go through `rows` and `row`, writes through `transaction`."""
+    """One SQLite file on one thread. Reads go through `fetch_rows` and `fetch_row`, writes through `transaction`."""
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, way_out: str) -> None:
         self._path = path

@@ -62,7 +62,7 @@ class VectorSearch:
         self._indexes: dict[int, _CollectionIndex] = {}
 
     async def open(self, collections: Collection[int]) -> None:
-        """Load the index files that can be trusted; the others are built by the first `catch_up`."""
+        """Load the index files that can be trusted; the others are built by the first `update_index`."""
         records = await self._read_records()
         await self._thread.run(lambda: self._delete_stale_files({record.name for record in records.values()}))
         for collection in collections:

@@ -26,7 +26,7 @@ _EXPANSION_SEARCH = 128
 
 @dataclass(frozen=True, slots=True)
 class IndexFile:
-    """A saved index: complete up to change `last_seq`, with `count` vectors whose sum is `total`."""
+    """A saved index: complete up to change `last_seq`, with `vector_count` vectors whose sum is `vector_sum`."""
 
     name: str
     last_seq: int

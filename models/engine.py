@@ -57,7 +57,7 @@ class Sampling:
 class Usage:
     """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`.
 
-    Of the generated tokens `guessed_tokens` were guessed before they were computed.
+    Of the generated tokens `accepted_draft_tokens` were guessed before they were computed.
     """
 
     prompt_tokens: int

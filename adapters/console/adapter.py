@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adapters.console.attachments import AttachmentReader
-from adapters.console.channel import Channel
-from adapters.console.events import Question, bad_line
-from adapters.console.jsonl import BadLine, Line, MessageLine, StopLine, WithdrawLine, parse
+from adapters.console.attachments import FileAttachmentReader
+from adapters.console.channel import ConsoleChannel
+from adapters.console.events import QuestionRef, bad_line_event
+from adapters.console.jsonl import BadLine, InputLine, MessageLine, StopLine, WithdrawLine, parse_line
 from adapters.console.reply import ConsoleReply
 from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
@@ -25,24 +25,24 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Client:
+class ConsoleClient:
     """One channel being served: `folder` is where its relative attachment paths start."""
 
-    channel: Channel
+    channel: ConsoleChannel
     folder: Path
-    open: set[Ended] = field(default_factory=set)
+    pending: set[Ended] = field(default_factory=set)
 
 
 class ConsoleAdapter:
     """Fills `Adapter`. `home` is the channel that answers go to whose own client is gone: those of an earlier process.
 
-    Further clients come and go through `serve`, each getting the answers to its own messages.
+    Further clients come and go through `serve_client`, each getting the answers to its own messages.
     """
 
-    def __init__(self, settings: ConsoleSettings, home: Channel | None = None) -> None:
+    def __init__(self, settings: ConsoleSettings, home: ConsoleChannel | None = None) -> None:
         self._settings = settings
-        self._home = Client(home, Path.cwd()) if home else None
-        self._attachments = AttachmentReader(settings.attachment_bytes)
+        self._home = ConsoleClient(home, Path.cwd()) if home else None
+        self._attachments = FileAttachmentReader(settings.attachment_bytes)
         self._inbox: Inbox | None = None
         self._opened = asyncio.Event()
         self.home_ended = asyncio.Event()
@@ -64,19 +64,19 @@ class ConsoleAdapter:
         if resumed:
             logger.info("Answering %d console messages that an earlier process left.", len(resumed))
         if self._home:
-            self._home.open.update(each.ended for each in resumed)
+            self._home.pending.update(each.ended for each in resumed)
             await self._serve(self._home, inbox)
             self.home_ended.set()
         await asyncio.Event().wait()
 
-    async def serve(self, channel: Channel, folder: Path) -> None:
+    async def serve_client(self, channel: ConsoleChannel, folder: Path) -> None:
         """Serve one client until its input has ended and every message in it is answered.
 
         Raises ReplyFailed when the client has gone away.
         """
         await self._opened.wait()
         assert self._inbox is not None
-        await self._serve(Client(channel, folder), self._inbox)
+        await self._serve(ConsoleClient(channel, folder), self._inbox)
 
     def reply_to(self, message: Message) -> ConsoleReply:
         """A reply on the home channel; without one, opening it raises ReplyFailed."""
@@ -86,46 +86,46 @@ class ConsoleAdapter:
         """Nothing: a terminal that reads this is well."""
         return ()
 
-    async def _serve(self, client: Client, inbox: Inbox) -> None:
+    async def _serve(self, client: ConsoleClient, inbox: Inbox) -> None:
         number = 0
-        async for line in client.channel.lines():
+        async for line in client.channel.read_lines():
             number += 1
             if line is None or line.strip():
-                await self._take(client, inbox, number, line)
-        if client.open:
-            await asyncio.wait(client.open)
+                await self._handle_line(client, inbox, number, line)
+        if client.pending:
+            await asyncio.wait(client.pending)
 
-    async def _take(self, client: Client, inbox: Inbox, number: int, line: bytes | None) -> None:
+    async def _handle_line(self, client: ConsoleClient, inbox: Inbox, number: int, line: bytes | None) -> None:
         try:
-            content = parse(line)
-            message = await self._message(content, client.folder) if isinstance(content, MessageLine) else None
+            content = parse_line(line)
+            message = await self._read_message(content, client.folder) if isinstance(content, MessageLine) else None
         except BadLine as fault:
-            await client.channel.write(bad_line(number, fault))
+            await client.channel.write_event(bad_line_event(number, fault))
             return
         if message is not None:
-            await self._hand_in(client, inbox, message)
+            await self._submit_message(client, inbox, message)
         else:
-            await client.channel.write(await _control(content, inbox))
+            await client.channel.write_event(await _run_control_line(content, inbox))
 
-    async def _hand_in(self, client: Client, inbox: Inbox, message: Message) -> None:
+    async def _submit_message(self, client: ConsoleClient, inbox: Inbox, message: Message) -> None:
         ended = await inbox.handle(message, self._reply(message, client))
         if ended is None:
-            await client.channel.write(_question(message).event("ignored"))
+            await client.channel.write_event(_question_ref(message).make_event("ignored"))
             return
-        client.open.add(ended)
-        ended.add_done_callback(client.open.discard)
-        await client.channel.write(_question(message).event("received"))
+        client.pending.add(ended)
+        ended.add_done_callback(client.pending.discard)
+        await client.channel.write_event(_question_ref(message).make_event("received"))
 
-    def _reply(self, message: Message, client: Client | None) -> ConsoleReply:
-        write = client.channel.write if client else _refuse
-        return ConsoleReply(_question(message), write, self._settings.edit_interval_s)
+    def _reply(self, message: Message, client: ConsoleClient | None) -> ConsoleReply:
+        write = client.channel.write_event if client else _refuse_event
+        return ConsoleReply(_question_ref(message), write, self._settings.edit_interval_s)
 
-    async def _message(self, line: MessageLine, folder: Path) -> Message:
-        attachments = await self._attachments.read(line.attachments, folder)
-        return _message(line, attachments)
+    async def _read_message(self, line: MessageLine, folder: Path) -> Message:
+        attachments = await self._attachments.read_attachments(line.attachments, folder)
+        return _to_message(line, attachments)
 
 
-def _message(line: MessageLine, attachments: tuple[Attachment, ...]) -> Message:
+def _to_message(line: MessageLine, attachments: tuple[Attachment, ...]) -> Message:
     conversation = conversation_id(line.conversation)
     author = Person(id=f"{PLATFORM}:{line.author}", name=line.author, is_admin=line.admin)
     return Message(
@@ -155,11 +155,11 @@ def conversation_id(name: str) -> ConversationId:
     return ConversationId(f"{PLATFORM}:{name.removeprefix(PLATFORM + ':')}")
 
 
-def _question(message: Message) -> Question:
-    return Question(message.conversation.removeprefix(f"{PLATFORM}:"), message.event_id)
+def _question_ref(message: Message) -> QuestionRef:
+    return QuestionRef(message.conversation.removeprefix(f"{PLATFORM}:"), message.event_id)
 
 
-async def _control(line: Line, inbox: Inbox) -> Mapping[str, Any]:
+async def _run_control_line(line: InputLine, inbox: Inbox) -> Mapping[str, Any]:
     if isinstance(line, StopLine):
         person = f"{PLATFORM}:{line.author}" if line.author else None
         count = await inbox.stop(conversation_id(line.stop), person)
@@ -167,8 +167,8 @@ async def _control(line: Line, inbox: Inbox) -> Mapping[str, Any]:
     assert isinstance(line, WithdrawLine)
     named = line.withdraw
     found = await inbox.withdraw(conversation_id(named.conversation), named.event_id)
-    return Question(named.conversation, named.event_id).event("withdrawn", was_open=found)
+    return QuestionRef(named.conversation, named.event_id).make_event("withdrawn", was_open=found)
 
 
-async def _refuse(event: Mapping[str, Any]) -> None:
+async def _refuse_event(event: Mapping[str, Any]) -> None:
     raise ReplyFailed("The client that asked is gone, and an answer cannot wait for it on the console.")

@@ -11,31 +11,31 @@ from adapters.console.jsonl import AttachmentLine, BadLine
 from bot.core.messages import Attachment
 
 
-class AttachmentReader:
+class FileAttachmentReader:
     """Reads attachments of at most `limit_bytes` each."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-files")
 
-    async def read(self, lines: Sequence[AttachmentLine], folder: Path) -> tuple[Attachment, ...]:
+    async def read_attachments(self, lines: Sequence[AttachmentLine], folder: Path) -> tuple[Attachment, ...]:
         """The files, relative paths taken from `folder`. Raises BadLine with the reason when one cannot be had."""
         if not lines:
             return ()
         loop = asyncio.get_running_loop()
-        return tuple([await loop.run_in_executor(self._thread, self._one, line, folder) for line in lines])
+        return tuple([await loop.run_in_executor(self._thread, self._read_one, line, folder) for line in lines])
 
-    def _one(self, line: AttachmentLine, folder: Path) -> Attachment:
+    def _read_one(self, line: AttachmentLine, folder: Path) -> Attachment:
         if line.path is None:
-            name, data = line.name or "", line.decoded()
+            name, data = line.name or "", line.decode_data()
         else:
             path = folder / Path(line.path).expanduser()
-            name, data = line.name or path.name, self._content(path)
+            name, data = line.name or path.name, self._read_content(path)
         if len(data) > self._limit_bytes:
             raise BadLine(f"attachments: {name} is over the limit of {self._limit_bytes} bytes")
         return Attachment(name, line.media_type or mimetypes.guess_type(name)[0] or "application/octet-stream", data)
 
-    def _content(self, path: Path) -> bytes:
+    def _read_content(self, path: Path) -> bytes:
         try:
             # Opening a pipe or a device could wait for ever.
             if not stat.S_ISREG(path.stat().st_mode):

@@ -9,28 +9,28 @@ from typing import Any, Protocol
 
 from bot.core.errors import ReplyFailed
 
-NOBODY_READS = "Nobody reads the console's answers any more: the other end has closed."
+CHANNEL_CLOSED = "Nobody reads the console's answers any more: the other end has closed."
 
 
-class Channel(Protocol):
+class ConsoleChannel(Protocol):
     """One client of the console."""
 
-    def lines(self) -> AsyncIterator[bytes | None]:
+    def read_lines(self) -> AsyncIterator[bytes | None]:
         """Input lines without their line ends; None stands for a line over the limit. Ends with the input."""
         ...
 
-    async def write(self, event: Mapping[str, Any]) -> None:
+    async def write_event(self, event: Mapping[str, Any]) -> None:
         """Write one event. Returns when the operating system has all of it; raises ReplyFailed when nobody reads."""
         ...
 
 
-def encode(event: Mapping[str, Any]) -> bytes:
+def encode_event(event: Mapping[str, Any]) -> bytes:
     """One event as a line of JSON, readable for people: only what UTF-8 cannot carry is escaped."""
     line = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
     return line.encode("utf-8", errors="backslashreplace") + b"\n"
 
 
-class LineCutter:
+class LineSplitter:
     """Cuts a byte stream into lines; a line over `limit` bytes comes out as None, and only once."""
 
     def __init__(self, limit: int) -> None:
@@ -38,19 +38,19 @@ class LineCutter:
         self._parts: list[bytes] = []
         self._size = 0
 
-    def feed(self, data: bytes) -> list[bytes | None]:
+    def feed_data(self, data: bytes) -> list[bytes | None]:
         """The lines that end in `data`."""
         head, *rest = data.split(b"\n")
         self._add(head)
         lines = []
         for part in rest:
-            lines.append(self._take())
+            lines.append(self._take_line())
             self._add(part)
         return lines
 
-    def end(self) -> list[bytes | None]:
+    def feed_eof(self) -> list[bytes | None]:
         """The last line, when the input ends without a line end."""
-        return [self._take()] if self._size else []
+        return [self._take_line()] if self._size else []
 
     def _add(self, part: bytes) -> None:
         self._size += len(part)
@@ -59,44 +59,44 @@ class LineCutter:
         elif part:
             self._parts.append(part)
 
-    def _take(self) -> bytes | None:
+    def _take_line(self) -> bytes | None:
         line = None if self._size > self._limit else b"".join(self._parts)
         self._parts, self._size = [], 0
         return line
 
 
 class StreamChannel:
-    """The other end of an asyncio stream. `lines` may be called again, and goes on where the last caller stopped."""
+    """The other end of an asyncio stream. `read_lines` may be called again, and goes on where the last caller stopped."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line_bytes: int) -> None:
         self._reader = reader
         self._writer = writer
-        self._cutter = LineCutter(line_bytes)
-        self._cut: deque[bytes | None] = deque()
+        self._splitter = LineSplitter(line_bytes)
+        self._split_lines: deque[bytes | None] = deque()
 
-    async def lines(self) -> AsyncGenerator[bytes | None, None]:
+    async def read_lines(self) -> AsyncGenerator[bytes | None, None]:
         """Input lines until the other end closes its sending side or goes away."""
         while True:
-            while self._cut:
-                yield self._cut.popleft()
+            while self._split_lines:
+                yield self._split_lines.popleft()
             data = await self._read()
-            self._cut.extend(self._cutter.feed(data) if data else self._cutter.end())
-            if not (data or self._cut):
+            self._split_lines.extend(self._splitter.feed_data(data) if data else self._splitter.feed_eof())
+            if not (data or self._split_lines):
                 return
 
-    async def write(self, event: Mapping[str, Any]) -> None:
+    async def write_event(self, event: Mapping[str, Any]) -> None:
         """Write one event; waits while the other end does not keep up."""
-        await self.forward(encode(event))
+        await self.write_line(encode_event(event))
 
-    async def forward(self, line: bytes) -> None:
+    async def write_line(self, line: bytes) -> None:
         """Write a line as it is, its line end included."""
         try:
             self._writer.write(line)
             await self._writer.drain()
         except ConnectionError as error:
-            raise ReplyFailed(NOBODY_READS) from error
+            raise ReplyFailed(CHANNEL_CLOSED) from error
 
-    def end(self) -> None:
+    def write_eof(self) -> None:
         """Say that nothing more will be written; reading goes on."""
         if self._writer.can_write_eof() and not self._writer.is_closing():
             self._writer.write_eof()

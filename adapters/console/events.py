@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bot.core.messages import Closing, Source
+from bot.core.messages import FinalAnswer, Source
 
-Event = Mapping[str, Any]
+ConsoleEvent = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class QuestionRef:
     """What an event belongs to: the conversation's name on the console, and the question's event id."""
 
     conversation: str
     event_id: str
 
-    def event(self, kind: str, **fields: Any) -> Event:
+    def make_event(self, kind: str, **fields: Any) -> ConsoleEvent:
         """An event about this question."""
         return {"event": kind, "conversation": self.conversation, "event_id": self.event_id, **fields}
 
@@ -26,20 +26,20 @@ class Question:
         return f"{self.event_id}/0"
 
 
-def posted(question: Question, text: str) -> Event:
+def posted_event(question: QuestionRef, text: str) -> ConsoleEvent:
     """The answer's message appears with its first text."""
-    return question.event("text", send_id=question.send_id, text=text)
+    return question.make_event("text", send_id=question.send_id, text=text)
 
 
-def edited(question: Question, edits: str, attempt: int, revision: int, text: str) -> Event:
+def edited_event(question: QuestionRef, edits: str, attempt: int, revision: int, text: str) -> ConsoleEvent:
     """The answer's message gets a whole new text. Each edit has an id of its own, or a platform would drop it."""
     send_id = f"{question.send_id}@{attempt}.{revision}"
-    return question.event("text", send_id=send_id, edits=edits, text=text)
+    return question.make_event("text", send_id=send_id, edits=edits, text=text)
 
 
-def finished(question: Question, attempt: int, closing: Closing) -> Event:
+def finished_event(question: QuestionRef, attempt: int, closing: FinalAnswer) -> ConsoleEvent:
     """The answer is complete."""
-    return question.event(
+    return question.make_event(
         "finished",
         attempt=attempt,
         text=closing.text,
@@ -49,12 +49,12 @@ def finished(question: Question, attempt: int, closing: Closing) -> Event:
     )
 
 
-def failed(question: Question, attempt: int, text: str, sentence: str) -> Event:
+def failed_event(question: QuestionRef, attempt: int, text: str, sentence: str) -> ConsoleEvent:
     """The answer ended with a sentence instead; `text` is all that is shown, the sentence included."""
-    return question.event("failed", attempt=attempt, text=text, sentence=sentence)
+    return question.make_event("failed", attempt=attempt, text=text, sentence=sentence)
 
 
-def bad_line(number: int, reason: object) -> Event:
+def bad_line_event(number: int, reason: object) -> ConsoleEvent:
     """An input line was refused, and nothing else happened."""
     return {"event": "error", "line": number, "sentence": f"Line {number}: {reason}."}
 

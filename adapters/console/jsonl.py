@@ -33,7 +33,7 @@ class AttachmentLine(BaseModel):
             raise ValueError("an attachment with `data` needs a `name`")
         return self
 
-    def decoded(self) -> bytes:
+    def decode_data(self) -> bytes:
         """The bytes in `data`. Raises BadLine."""
         try:
             return base64.b64decode(self.data or "", validate=True)
@@ -67,7 +67,7 @@ class StopLine(BaseModel):
     author: Name | None = None
 
 
-class Withdrawn(BaseModel):
+class WithdrawnQuestion(BaseModel):
     """Names a question."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,10 +81,10 @@ class WithdrawLine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    withdraw: Withdrawn
+    withdraw: WithdrawnQuestion
 
 
-Line = MessageLine | StopLine | WithdrawLine
+InputLine = MessageLine | StopLine | WithdrawLine
 
 
 @dataclass(eq=False)
@@ -97,19 +97,19 @@ class BadLine(Exception):
         return self.reason
 
 
-def parse(line: bytes | None) -> Line:
+def parse_line(line: bytes | None) -> InputLine:
     """What a line says; None is a line over the limit. Raises BadLine."""
     if line is None:
         raise BadLine("the line is too long")
-    content = _object(line)
+    content = _json_object(line)
     model = StopLine if "stop" in content else WithdrawLine if "withdraw" in content else MessageLine
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise BadLine("; ".join(_sentence(fault) for fault in error.errors(include_input=False))) from None
+        raise BadLine("; ".join(_fault_sentence(fault) for fault in error.errors(include_input=False))) from None
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _json_object(line: bytes) -> dict[str, Any]:
     try:
         content = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
@@ -131,7 +131,7 @@ def _is_unicode(content: dict[str, Any]) -> bool:
     return True
 
 
-def _sentence(fault: Any) -> str:
+def _fault_sentence(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"{where}: is not a key of this line"

@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from adapters.console import events
-from adapters.console.events import Event, Question
-from adapters.delivery.live_edit import Showing
-from adapters.delivery.rate_limit import Pace
-from bot.core.messages import Closing, PostedPart
+from adapters.console.events import ConsoleEvent, QuestionRef
+from adapters.delivery.live_edit import LiveEdit
+from adapters.delivery.rate_limit import RateLimit
+from bot.core.messages import FinalAnswer, PostedPart
 from bot.core.ports import RecordPart
 
-Write = Callable[[Event], Awaitable[None]]
+WriteEvent = Callable[[ConsoleEvent], Awaitable[None]]
 
 
 class ConsoleReply:
@@ -19,14 +19,14 @@ class ConsoleReply:
     edited: so it is shown once, whether or not the crash came between the first send and the journal.
     """
 
-    def __init__(self, question: Question, write: Write, interval_s: float) -> None:
+    def __init__(self, question: QuestionRef, write: WriteEvent, interval_s: float) -> None:
         self._question = question
         self._write = write
-        self._pace = Pace(assumed_s=interval_s, floor_s=0.0)
-        self._showing = Showing(self)
+        self._rate_limit = RateLimit(assumed_s=interval_s, floor_s=0.0)
+        self._live_edit = LiveEdit(self)
         self._attempt = 1
         self._record: RecordPart | None = None
-        self._edits = ""
+        self._posted_id = ""
         self._revision = 0
         self._text = ""
         self._shown = ""
@@ -36,60 +36,60 @@ class ConsoleReply:
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Begin; with `posted`, what follows edits that message."""
         self._attempt, self._record = attempt, record
-        self._edits = posted[0].platform_id if posted else ""
+        self._posted_id = posted[0].platform_id if posted else ""
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Tell the place in the queue."""
-        await self._write(self._question.event("queued", place=place, wait_s=wait_s, sentence=sentence))
+        await self._write(self._question.make_event("queued", place=place, wait_s=wait_s, sentence=sentence))
 
     async def working(self) -> None:
         """Tell once that the answer is being made."""
         if not self._typing:
             self._typing = True
-            await self._write(self._question.event("typing"))
+            await self._write(self._question.make_event("typing"))
 
     async def append(self, piece: str) -> None:
         """Add text; returns at once. Raises what showing earlier text ran into."""
         self._text += piece
-        self._showing.show(self._text, at_once=True)
+        self._live_edit.show_text(self._text, at_once=True)
 
     async def replace(self, text: str) -> None:
         """Put a whole new text in place; returns at once."""
         self._text = text
-        self._showing.show(text, at_once=True)
+        self._live_edit.show_text(text, at_once=True)
 
-    async def finish(self, closing: Closing) -> None:
+    async def finish(self, closing: FinalAnswer) -> None:
         """Show the closing text, then write `finished`."""
         await self._show_last(closing.text)
-        await self._write(events.finished(self._question, self._attempt, closing))
+        await self._write(events.finished_event(self._question, self._attempt, closing))
 
     async def fail(self, sentence: str) -> None:
         """Show the sentence below the text so far, then write `failed`."""
         text = f"{self._text}\n\n{sentence}" if self._text else sentence
         await self._show_last(text)
-        await self._write(events.failed(self._question, self._attempt, text, sentence))
+        await self._write(events.failed_event(self._question, self._attempt, text, sentence))
 
-    def due(self, text: str) -> Pace | None:
+    def next_permit(self, text: str) -> RateLimit | None:
         """The console's one pace while another text is shown."""
         may_stand = self._ended and self._attempt > 1 and self._revision == 0  # text of an earlier attempt
-        return self._pace if self._shown != text or may_stand else None
+        return self._rate_limit if self._shown != text or may_stand else None
 
-    async def step(self, text: str, *, final: bool) -> None:
+    async def send_next(self, text: str, *, final: bool) -> None:
         """Post the text, or edit what is posted."""
-        is_new = not self._edits
+        is_new = not self._posted_id
         if is_new:
             await self._post(text)
         if self._attempt > 1 or not is_new:
             self._revision += 1
-            await self._write(events.edited(self._question, self._edits, self._attempt, self._revision, text))
+            await self._write(events.edited_event(self._question, self._posted_id, self._attempt, self._revision, text))
         self._shown = text
 
     async def _show_last(self, text: str) -> None:
         self._text, self._ended = text, True
-        await self._showing.finish(text)
+        await self._live_edit.show_final_text(text)
 
     async def _post(self, text: str) -> None:
-        await self._write(events.posted(self._question, text))
-        self._edits = self._question.send_id
+        await self._write(events.posted_event(self._question, text))
+        self._posted_id = self._question.send_id
         if self._record is not None:
-            await self._record(PostedPart(0, self._edits))
+            await self._record(PostedPart(0, self._posted_id))

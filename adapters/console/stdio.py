@@ -8,10 +8,10 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from adapters.console.channel import NOBODY_READS, LineCutter, encode
+from adapters.console.channel import CHANNEL_CLOSED, LineSplitter, encode_event
 from bot.core.errors import ReplyFailed
 
-LINES_AHEAD = 256
+READ_AHEAD_LINES = 256
 """Lines that are read before the first of them is handled; it bounds the memory when input comes fast."""
 CLOSE_TIMEOUT_S = 5.0
 
@@ -26,33 +26,33 @@ class StdioChannel:
     def __init__(self, input_fd: int, output_fd: int, line_bytes: int) -> None:
         self._input_fd = input_fd
         self._output_fd = output_fd
-        self._cutter = LineCutter(line_bytes)
+        self._splitter = LineSplitter(line_bytes)
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[tuple[bytes | None, bool]] = asyncio.Queue()
-        self._room = threading.BoundedSemaphore(LINES_AHEAD)
+        self._read_ahead = threading.BoundedSemaphore(READ_AHEAD_LINES)
         self._outgoing: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
-        self._reading = threading.Thread(target=self._read, name="console-read", daemon=True)
-        self._writing = threading.Thread(target=self._write_all, name="console-write", daemon=True)
-        self._writing.start()
+        self._reader_thread = threading.Thread(target=self._read_all, name="console-read", daemon=True)
+        self._writer_thread = threading.Thread(target=self._write_all, name="console-write", daemon=True)
+        self._writer_thread.start()
 
-    async def lines(self) -> AsyncIterator[bytes | None]:
+    async def read_lines(self) -> AsyncIterator[bytes | None]:
         """Input lines until the end of the input."""
-        self._reading.start()
+        self._reader_thread.start()
         while True:
             line, more = await self._lines.get()
             if not more:
                 return
-            self._room.release()
+            self._read_ahead.release()
             yield line
 
-    async def write(self, event: Mapping[str, Any]) -> None:
+    async def write_event(self, event: Mapping[str, Any]) -> None:
         """Write one event, in the order of the calls."""
         written: asyncio.Future[None] = self._loop.create_future()
-        self._outgoing.put((encode(event), written))
+        self._outgoing.put((encode_event(event), written))
         try:
             await written
         except OSError as error:
-            raise ReplyFailed(NOBODY_READS) from error
+            raise ReplyFailed(CHANNEL_CLOSED) from error
 
     async def close(self) -> None:
         """Write what is still waiting, and end the writing thread; give up when nobody takes it for a while."""
@@ -63,12 +63,12 @@ class StdioChannel:
         for future in done:
             future.exception()
 
-    def _read(self) -> None:
+    def _read_all(self) -> None:
         while data := self._read_some():
-            if not self._hand_over(self._cutter.feed(data)):
+            if not self._queue_lines(self._splitter.feed_data(data)):
                 return
-        if self._hand_over(self._cutter.end()):
-            self._post(self._lines.put_nowait, (None, False))
+        if self._queue_lines(self._splitter.feed_eof()):
+            self._call_in_loop(self._lines.put_nowait, (None, False))
 
     def _read_some(self) -> bytes:
         while True:
@@ -80,10 +80,10 @@ class StdioChannel:
             except OSError:
                 return b""
 
-    def _hand_over(self, lines: list[bytes | None]) -> bool:
+    def _queue_lines(self, lines: list[bytes | None]) -> bool:
         for line in lines:
-            self._room.acquire()
-            if not self._post(self._lines.put_nowait, (line, True)):
+            self._read_ahead.acquire()
+            if not self._call_in_loop(self._lines.put_nowait, (line, True)):
                 return False
         return True
 
@@ -92,7 +92,7 @@ class StdioChannel:
         while (item := self._outgoing.get()) is not None:
             data, written = item
             broken = broken or self._write_bytes(data)
-            self._post(_settle, written, broken)
+            self._call_in_loop(_resolve_future, written, broken)
 
     def _write_bytes(self, data: bytes) -> OSError | None:
         rest = memoryview(data)
@@ -105,7 +105,7 @@ class StdioChannel:
                 return error
         return None
 
-    def _post(self, function: Any, *arguments: Any) -> bool:
+    def _call_in_loop(self, function: Any, *arguments: Any) -> bool:
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # The loop is closed: nobody waits for this any more.
@@ -113,7 +113,7 @@ class StdioChannel:
         return True
 
 
-def _settle(written: asyncio.Future[None], broken: OSError | None) -> None:
+def _resolve_future(written: asyncio.Future[None], broken: OSError | None) -> None:
     if written.done():
         return
     if broken is None:

@@ -7,26 +7,26 @@ from knowledge.passages import PassageLocation
 
 TITLE_CHARACTERS = 120
 
-Escape = Callable[[str], str]
+EscapeMarkup = Callable[[str], str]
 
 
-def footer(note: str, sources: Sequence[Source], mark: str = "", escape: Escape = str) -> str:
+def citation_footer(note: str, sources: Sequence[Source], mark: str = "", escape: EscapeMarkup = str) -> str:
     """The note and the sources of an answer, each line behind a `mark` of the platform; empty without either.
 
     `escape` keeps what documents are called from being read as the platform's own signs.
     """
     noted = [" ".join(note.split())] if note.strip() else []
-    return "\n".join(mark + each for each in [*noted, *(line(source, escape) for source in sources)])
+    return "\n".join(mark + each for each in [*noted, *(citation_line(source, escape) for source in sources)])
 
 
-def line(source: Source, escape: Escape = str) -> str:
+def citation_line(source: Source, escape: EscapeMarkup = str) -> str:
     """A source's number, title, place and collection."""
-    where = [_shortened(source.title or source.document), *_place(source.place)]
+    where = [_shortened(source.title or source.document), *_place_parts(source.place)]
     collection = f" ({escape(_shortened(source.collection))})" if source.collection else ""
     return f"[{source.number}] {' › '.join(map(escape, where))}{collection}"
 
 
-def _place(place: PassageLocation) -> list[str]:
+def _place_parts(place: PassageLocation) -> list[str]:
     parts = [_shortened(place.heading[-1])] if place.heading else []
     if place.page is not None:
         parts.append(f"p. {place.page}")

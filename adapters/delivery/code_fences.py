@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _QUOTE = re.compile(r"[ \t]*>")
-_MARKS = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<marks>`{3,}|~{3,})(?P<info>[^\r\n]*)")
+_FENCE_MARKS = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<marks>`{3,}|~{3,})(?P<info>[^\r\n]*)")
 # Behind more spaces than this no marks are thought to be hidden.
-_FAR = 8
+_MAX_HIDDEN_INDENT = 8
 _NOT_BLANK = re.compile(r"[^ \t]")
 
 
@@ -16,61 +16,61 @@ _NOT_BLANK = re.compile(r"[^ \t]")
 class Fence:
     """An open fence: how deep in quotes, what stands before its marks on a line, the marks, and what follows them."""
 
-    depth: int
+    quote_depth: int
     prefix: str
     marks: str
     info: str
 
-    def closer(self, *, at_line_start: bool) -> str:
+    def closing_line(self, *, at_line_start: bool) -> str:
         """What ends the fence."""
         return ("" if at_line_start else "\n") + self.prefix + self.marks
 
-    def opener(self, *, at_line_start: bool) -> str:
+    def opening_line(self, *, at_line_start: bool) -> str:
         """What begins the same fence again, for code that goes on at the start of a line or within one."""
         return self.prefix + self.marks + self.info + "\n" + ("" if at_line_start else self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MarkdownLine:
     """A line of a text: its offsets, line break included, and the fence that is open before and behind it."""
 
     begin: int
     end: int
-    before: Fence | None
-    after: Fence | None
+    fence_before: Fence | None
+    fence_after: Fence | None
 
 
-def lines(text: str, begin: int, end: int, fence: Fence | None, prefix: str = "") -> Iterator[Line]:
+def iter_lines(text: str, begin: int, end: int, fence: Fence | None, prefix: str = "") -> Iterator[MarkdownLine]:
     """The lines of `text[begin:end]`, with `fence` open at first and `prefix` put before the first line."""
     while begin < end:
         found = _LINE.match(text, begin, end)
         stop = found.end() if found else end
-        after = behind(fence, prefix + text[begin:stop])
-        yield Line(begin, stop, fence, after)
+        after = fence_after_line(fence, prefix + text[begin:stop])
+        yield MarkdownLine(begin, stop, fence, after)
         begin, fence, prefix = stop, after, ""
 
 
-def behind(fence: Fence | None, line: str) -> Fence | None:
+def fence_after_line(fence: Fence | None, line: str) -> Fence | None:
     """The fence that is open behind a line, when `fence` was open before it."""
     if fence is not None:
-        inside = _behind_quotes(line, fence.depth)
+        inside = _after_quotes(line, fence.quote_depth)
         if inside is not None:
             return None if _closes(fence, line, inside) else fence
-    return _opened(line)
+    return _opened_fence(line)
 
 
-def marks_at(text: str, position: int, end: int) -> bool:
+def may_be_fence_at(text: str, position: int, end: int) -> bool:
     """Whether fence marks, quote marks before them or not, may stand here; what `end` hides is thought to be marks."""
     while (quote := _QUOTE.match(text, position, end)) is not None:
         position = quote.end()
     seen = text[position:end]
     rest = seen.lstrip(" \t")
     if not rest:
-        return len(seen) <= _FAR
+        return len(seen) <= _MAX_HIDDEN_INDENT
     return rest[:3] in ("```", "~~~") or (len(rest) < 3 and not rest.strip("`~"))
 
 
-def _behind_quotes(line: str, depth: int) -> int | None:
+def _after_quotes(line: str, depth: int) -> int | None:
     position = 0
     for _ in range(depth):
         quote = _QUOTE.match(line, position)
@@ -81,15 +81,15 @@ def _behind_quotes(line: str, depth: int) -> int | None:
 
 
 def _closes(fence: Fence, line: str, inside: int) -> bool:
-    found = _MARKS.match(line, inside)
+    found = _FENCE_MARKS.match(line, inside)
     return found is not None and found["marks"].startswith(fence.marks) and not found["info"].strip(" \t")
 
 
-def _opened(line: str) -> Fence | None:
+def _opened_fence(line: str) -> Fence | None:
     depth = position = 0
     while (quote := _QUOTE.match(line, position)) is not None:
         depth, position = depth + 1, quote.end()
-    found = _MARKS.match(line, position)
+    found = _FENCE_MARKS.match(line, position)
     if found is None or (found["marks"][0] == "`" and "`" in found["info"]):
         return None
     prefix = line[:position] + _NOT_BLANK.sub(" ", found["indent"])

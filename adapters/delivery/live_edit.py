@@ -5,7 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Protocol
 
-from adapters.delivery.rate_limit import Allowance, Overall
+from adapters.delivery.rate_limit import GlobalRateLimit, SendPermit
 from adapters.delivery.sentence_ends import has_sentence
 
 log = logging.getLogger(__name__)
@@ -13,43 +13,43 @@ log = logging.getLogger(__name__)
 # A first text without a whole sentence goes out after this time.
 FIRST_TEXT_AFTER_S = 1.0
 # How soon a reply that is behind others in line looks again whether they have gone.
-BEHIND_OTHERS_S = 0.05
+QUEUE_POLL_S = 0.05
 
 
-class Screen(Protocol):
-    """What an adapter's reply gives to `Showing`: its messages on the platform, written one request at a time."""
+class EditTarget(Protocol):
+    """What an adapter's reply gives to `LiveEdit`: its messages on the platform, written one request at a time."""
 
-    def due(self, text: str) -> Allowance | None:
+    def next_permit(self, text: str) -> SendPermit | None:
         """The pace of the next request on the way to showing `text`; None when all of it is shown."""
         ...
 
-    async def step(self, text: str, *, final: bool) -> None:
+    async def send_next(self, text: str, *, final: bool) -> None:
         """Make that next request. What it raises ends the showing and reaches the reply's next call; what may pass
-        by itself is told to what paces it instead (`Pace.refused`), and the step comes again with the newest text.
+        by itself is reported to its pace (`Pace.record_refusal`), and the step comes again with the newest text.
         """
         ...
 
 
-class Showing:
+class LiveEdit:
     """Shows the texts of one answer: always the newest, the last one for certain.
 
     Requests run in a task of their own, so neither a slow platform holds the caller nor a cancelled caller cuts one.
     """
 
     def __init__(
-        self, screen: Screen, *, overall: Overall | None = None, first_after_s: float = FIRST_TEXT_AFTER_S
+        self, screen: EditTarget, *, overall: GlobalRateLimit | None = None, first_after_s: float = FIRST_TEXT_AFTER_S
     ) -> None:
-        self._screen = screen
-        self._overall = overall
+        self._target = screen
+        self._global_limit = overall
         self._first_after_s = first_after_s
         self._text = ""
-        self._last: str | None = None
+        self._final_text: str | None = None
         self._begun = self._stopped = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._line: Allowance | None = None
+        self._queued_for: SendPermit | None = None
 
-    def show(self, text: str, *, at_once: bool = False) -> None:
+    def show_text(self, text: str, *, at_once: bool = False) -> None:
         """Show this text when the pace allows; returns at once. Raises what an earlier text ran into.
 
         The very first text waits for a sentence, a second at most, unless it is to go `at_once`.
@@ -59,78 +59,84 @@ class Showing:
             ended.result()
         self._text = text
         if not self._begun and (at_once or has_sentence(text)):
-            self._hurry()
+            self._skip_waiting()
         if self._task is None:
-            self._task = asyncio.create_task(self._stream())
+            self._task = asyncio.create_task(self._send_updates())
 
-    async def finish(self, text: str) -> None:
+    async def show_final_text(self, text: str) -> None:
         """Show this text as the last one; returns when the platform has it. Raises what this text ran into, not what
         an earlier one did. When the caller is cancelled, the text is still brought to its end.
         """
-        self._last = text
-        self._hurry()
-        self._task = task = asyncio.create_task(self._flush(self._task, text))
+        self._final_text = text
+        self._skip_waiting()
+        self._task = task = asyncio.create_task(self._send_final(self._task, text))
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
-            task.add_done_callback(_told)
+            task.add_done_callback(_log_failure)
             raise
         task.result()
 
     async def stop(self) -> None:
         """Show no more; returns when no request is under way. Raises nothing that a request ran into."""
         self._stopped = True
-        self._hurry()
+        self._skip_waiting()
         if self._task is not None:
             await asyncio.wait([self._task])
-            _told(self._task)
+            _log_failure(self._task)
 
-    def _hurry(self) -> None:
+    def _skip_waiting(self) -> None:
         self._begun = True
         self._wake.set()
 
-    async def _stream(self) -> None:
+    async def _send_updates(self) -> None:
         if not self._begun:
             await self._pause(self._first_after_s)
             self._begun = True
         try:
-            while self._last is None and not self._stopped and (pace := self._screen.due(self._text)) is not None:
-                if await self._turn(pace, final=False):
-                    await self._screen.step(self._text, final=False)
+            while (
+                self._final_text is None
+                and not self._stopped
+                and (pace := self._target.next_permit(self._text)) is not None
+            ):
+                if await self._acquire_permit(pace, final=False):
+                    await self._target.send_next(self._text, final=False)
         finally:
-            self._stand_in(None)
+            self._enqueue_for(None)
 
-    async def _flush(self, earlier: asyncio.Task[None] | None, text: str) -> None:
+    async def _send_final(self, earlier: asyncio.Task[None] | None, text: str) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
-            _told(earlier)
-        while not self._stopped and (pace := self._screen.due(text)) is not None:
-            if await self._turn(pace, final=True):
-                await self._screen.step(text, final=True)
+            _log_failure(earlier)
+        while not self._stopped and (pace := self._target.next_permit(text)) is not None:
+            if await self._acquire_permit(pace, final=True):
+                await self._target.send_next(text, final=True)
 
-    async def _turn(self, pace: Allowance, *, final: bool) -> bool:
+    async def _acquire_permit(self, pace: SendPermit, *, final: bool) -> bool:
         """Wait for the pace, then for a slot; whether the request may go now. If not, all is to be looked at anew."""
         wait_s = pace.wait_s(_now(), final=final)
         # Answers that share a pace show their first texts in the order they came; a final text waits for none of them.
-        if not final and not self._stand_in(pace):
-            wait_s = max(wait_s, BEHIND_OTHERS_S)
+        if not final and not self._enqueue_for(pace):
+            wait_s = max(wait_s, QUEUE_POLL_S)
         if wait_s > 0:
             await self._pause(wait_s)
             return False
-        if self._overall is not None and not await self._pause(self._overall.claim(_now(), final=final)):
+        if self._global_limit is not None and not await self._pause(
+            self._global_limit.reserve_request(_now(), final=final)
+        ):
             return False
         if pace.wait_s(_now(), final=final) > 0:  # another reply used it meanwhile
             return False
-        pace.sent(_now())
-        self._stand_in(None)
+        pace.record_sent(_now())
+        self._enqueue_for(None)
         return True
 
-    def _stand_in(self, line: Allowance | None) -> bool:
+    def _enqueue_for(self, line: SendPermit | None) -> bool:
         """Stand in line for this pace and for no other; whether it is this answer's turn."""
-        if self._line is not None and self._line is not line:
-            self._line.leave(self)
-        self._line = line
-        return line is not None and line.stand(self)
+        if self._queued_for is not None and self._queued_for is not line:
+            self._queued_for.leave_queue(self)
+        self._queued_for = line
+        return line is not None and line.enqueue(self)
 
     async def _pause(self, seconds: float) -> bool:
         """Sleep; False when something woke it before the time was over."""
@@ -147,7 +153,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _told(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     """Log what nobody will ask for any more."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("A text of an answer did not reach the platform: %s", error)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 _LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*(?:\]|\Z))*"
 _TARGET = r"\((?:[^()\n]|\([^()\n]*(?:\)|\Z))*"
 _LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")
-_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s<>]+|<[^\s<>]{1,2000}(?:>|\Z)", re.IGNORECASE)
-_TICKS = re.compile(r"`+")
+_URL = re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s<>]+|<[^\s<>]{1,2000}(?:>|\Z)", re.IGNORECASE)
+_BACKTICKS = re.compile(r"`+")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|~~|\|\|")
 
@@ -24,7 +24,7 @@ class Span:
     marks: str = ""
 
 
-def spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span]:
+def find_spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span]:
     """The spans of `text[begin:end]`, which holds no fenced code; they may nest and overlap. With `code` it begins
     within inline code of these marks.
     """
@@ -32,24 +32,24 @@ def spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span]:
         whole = Span(begin, _code_end(text, begin, end, code), is_link=False, marks=code)
         begin = whole.end
         yield whole
-    for pattern in (_LINK, _ADDRESS):
+    for pattern in (_LINK, _URL):
         for found in pattern.finditer(text, begin, end):
             yield Span(found.start(), found.end(), is_link=True)
     position = begin
     for blank in [*(found.start() for found in _BLANK_LINE.finditer(text, begin, end)), end]:
-        yield from _code(text, position, blank, is_last=blank == end)
-        yield from _emphasis(text, position, blank, is_last=blank == end)
+        yield from _code_spans(text, position, blank, is_last=blank == end)
+        yield from _emphasis_spans(text, position, blank, is_last=blank == end)
         position = blank
 
 
 def _code_end(text: str, begin: int, end: int, marks: str) -> int:
     blank = _BLANK_LINE.search(text, begin, end)
     stop = blank.start() if blank else end
-    return next((run.end() for run in _TICKS.finditer(text, begin, stop) if run[0] == marks), stop)
+    return next((run.end() for run in _BACKTICKS.finditer(text, begin, stop) if run[0] == marks), stop)
 
 
-def _code(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
-    runs = list(_TICKS.finditer(text, begin, end))
+def _code_spans(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
+    runs = list(_BACKTICKS.finditer(text, begin, end))
     ahead: dict[str, list[int]] = {}
     for run in reversed(runs):
         ahead.setdefault(run[0], []).append(run.start())
@@ -66,7 +66,7 @@ def _code(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
             yield Span(run.start(), end, is_link=False, marks=run[0])
 
 
-def _emphasis(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
+def _emphasis_spans(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
     opened: dict[str, int] = {}
     for found in _EMPHASIS.finditer(text, begin, end):
         before = text[found.start() - 1] if found.start() > begin else " "

@@ -6,31 +6,31 @@ from typing import Protocol
 # Servers round the times they tell, and the way there varies.
 _MARGIN_S = 0.05
 # A refusal slows its channel for this long, longer than any answer takes.
-_REFUSAL_FORGOTTEN_S = 3600.0
+_REFUSAL_MEMORY_S = 3600.0
 
 
-class Allowance(Protocol):
+class SendPermit(Protocol):
     """Says when the next request of one answer may go. Times are seconds of one clock, given by the caller."""
 
     def wait_s(self, now: float, *, final: bool = False) -> float:
         """Seconds until the request may go, as far as known now; 0.0 when it may go at once."""
         ...
 
-    def stand(self, who: object) -> bool:
+    def enqueue(self, who: object) -> bool:
         """Stand in line for the next request that is not final; whether it is one's turn."""
         ...
 
-    def leave(self, who: object) -> None:
+    def leave_queue(self, who: object) -> None:
         """Stand in line no longer."""
         ...
 
-    def sent(self, now: float) -> None:
+    def record_sent(self, now: float) -> None:
         """The request goes out now."""
         ...
 
 
-class Pace:
-    """Fills `Allowance`: when one rate limit (a channel's edits, a room's events) lets the next text through.
+class RateLimit:
+    """Fills `SendPermit`: when one rate limit (a channel's edits, a room's events) lets the next text through.
 
     Until the platform has said anything, texts are
     `assumed_s` apart. What it says of its window spreads the texts over it, one kept in reserve for the last text.
@@ -39,40 +39,40 @@ class Pace:
     def __init__(self, assumed_s: float = 1.0, floor_s: float = 0.5) -> None:
         self._assumed_s = assumed_s
         self._floor_s = floor_s
-        self._refused_s = 0.0
+        self._refusal_spacing_s = 0.0
         self._refused_at = float("-inf")
-        self._sent = float("-inf")
+        self._sent_at = float("-inf")
         self._remaining: int | None = None
         self._resets_at = float("-inf")
-        self._next = self._last = float("-inf")
-        self._line: list[object] = []
+        self._next_at = self._final_at = float("-inf")
+        self._queue: list[object] = []
 
-    def stand(self, who: object) -> bool:
+    def enqueue(self, who: object) -> bool:
         """Stand in line for the next text, keeping the place one has; whether it is one's turn."""
-        if who not in self._line:
-            self._line.append(who)
-        return self._line[0] is who
+        if who not in self._queue:
+            self._queue.append(who)
+        return self._queue[0] is who
 
-    def leave(self, who: object) -> None:
+    def leave_queue(self, who: object) -> None:
         """Stand in line no longer."""
-        if who in self._line:
-            self._line.remove(who)
+        if who in self._queue:
+            self._queue.remove(who)
 
     def wait_s(self, now: float, *, final: bool = False) -> float:
         """Seconds until the next text may go; 0.0 when it may go now. The final text may use the reserve."""
-        return max(0.0, (self._last if final else self._next) - now)
+        return max(0.0, (self._final_at if final else self._next_at) - now)
 
-    def sent(self, now: float) -> None:
+    def record_sent(self, now: float) -> None:
         """A request goes out now; call it just before sending, so that others who share this pace see it."""
-        self._sent = now
-        self._next = now + self._spacing(now)
-        self._last = now + self._after_refusal(now)
+        self._sent_at = now
+        self._next_at = now + self._spacing(now)
+        self._final_at = now + self._spacing_after_refusal(now)
         if self._remaining is not None and now < self._resets_at:
             self._remaining -= 1
             if self._remaining <= 0:
-                self._next = self._last = self._resets_at
+                self._next_at = self._final_at = self._resets_at
 
-    def learn(self, now: float, limit: int, remaining: int, reset_after_s: float) -> None:
+    def update_window(self, now: float, limit: int, remaining: int, reset_after_s: float) -> None:
         """What an answer's headers say: `remaining` of `limit` requests are left until `reset_after_s` from now."""
         resets_at = now + reset_after_s
         if self._remaining is not None and resets_at <= self._resets_at + _MARGIN_S:
@@ -80,67 +80,67 @@ class Pace:
         self._remaining, self._resets_at = remaining, resets_at
         reserve = 1 if limit > 2 else 0
         free = max(0, remaining - reserve)
-        self._next = max(now + reset_after_s / (free + 1), self._sent + self._slowest(now))
-        self._last = self._sent + self._after_refusal(now) if remaining > 0 else self._resets_at
+        self._next_at = max(now + reset_after_s / (free + 1), self._sent_at + self._min_spacing(now))
+        self._final_at = self._sent_at + self._spacing_after_refusal(now) if remaining > 0 else self._resets_at
 
-    def refused(self, now: float, retry_after_s: float) -> None:
+    def record_refusal(self, now: float, retry_after_s: float) -> None:
         """The last request was refused (429). The spacing in force plus the wait is a spacing that a window of any
         length allows, when texts came at an even pace.
         """
         wait_s = retry_after_s + _MARGIN_S
-        self._refused_s = self._spacing(now) + wait_s
+        self._refusal_spacing_s = self._spacing(now) + wait_s
         self._refused_at = now
-        self._next = self._last = now + wait_s
+        self._next_at = self._final_at = now + wait_s
 
-    def idle(self, now: float) -> bool:
+    def is_idle(self, now: float) -> bool:
         """Whether nothing is known any more that a new pace would not know."""
-        return not self._line and now > max(
-            self._sent, self._resets_at, self._next, self._refused_at + _REFUSAL_FORGOTTEN_S
+        return not self._queue and now > max(
+            self._sent_at, self._resets_at, self._next_at, self._refused_at + _REFUSAL_MEMORY_S
         )
 
     def _spacing(self, now: float) -> float:
-        return max(self._assumed_s, self._slowest(now))
+        return max(self._assumed_s, self._min_spacing(now))
 
-    def _slowest(self, now: float) -> float:
-        return max(self._floor_s, self._after_refusal(now))
+    def _min_spacing(self, now: float) -> float:
+        return max(self._floor_s, self._spacing_after_refusal(now))
 
-    def _after_refusal(self, now: float) -> float:
+    def _spacing_after_refusal(self, now: float) -> float:
         """The spacing that a refusal taught, for final texts too; 0.0 when there was none of late."""
-        return self._refused_s if now < self._refused_at + _REFUSAL_FORGOTTEN_S else 0.0
+        return self._refusal_spacing_s if now < self._refused_at + _REFUSAL_MEMORY_S else 0.0
 
 
-class Overall:
+class GlobalRateLimit:
     """What a platform allows all channels together: requests stand in line for slots, final ones a little ahead."""
 
     def __init__(self, per_s: float, ahead_s: float = 0.2) -> None:
         """At most `per_s` * (1 + `ahead_s`) requests go out in any second."""
-        self._every_s = 1 / per_s
+        self._spacing_s = 1 / per_s
         self._ahead_s = ahead_s
         self._free_at = float("-inf")
 
-    def claim(self, now: float, *, final: bool = False) -> float:
+    def reserve_request(self, now: float, *, final: bool = False) -> float:
         """Take the next slot. Seconds until it."""
         free = max(self._free_at, now)
-        self._free_at = free + self._every_s
+        self._free_at = free + self._spacing_s
         return max(0.0, free - now - (self._ahead_s if final else 0.0))
 
 
-class Paces:
+class RateLimits:
     """The paces of all limits of one platform, by a key that the adapter chooses; idle ones are forgotten."""
 
-    def __init__(self, fresh: Callable[[], Pace] = Pace, kept: int = 1000) -> None:
+    def __init__(self, fresh: Callable[[], RateLimit] = RateLimit, kept: int = 1000) -> None:
         """From `kept` paces on, idle ones are looked for."""
-        self._fresh = fresh
-        self._kept = kept
-        self._paces: dict[str, Pace] = {}
+        self._make_limit = fresh
+        self._kept_limits = kept
+        self._limits: dict[str, RateLimit] = {}
 
     def __len__(self) -> int:
-        return len(self._paces)
+        return len(self._limits)
 
-    def of(self, key: str, now: float) -> Pace:
+    def limit_for(self, key: str, now: float) -> RateLimit:
         """The pace of a limit, a fresh one when it is new."""
-        if key not in self._paces:
-            if len(self._paces) >= self._kept:
-                self._paces = {name: pace for name, pace in self._paces.items() if not pace.idle(now)}
-            self._paces[key] = self._fresh()
-        return self._paces[key]
+        if key not in self._limits:
+            if len(self._limits) >= self._kept_limits:
+                self._limits = {name: pace for name, pace in self._limits.items() if not pace.is_idle(now)}
+            self._limits[key] = self._make_limit()
+        return self._limits[key]

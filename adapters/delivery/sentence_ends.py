@@ -7,22 +7,22 @@ from collections.abc import Iterator
 _CLOSING = r"[\"'”’»›)\]*_~]*+"
 _END = re.compile(rf"(?<![.!?…؟])[.!?…؟]++{_CLOSING}(?=\s)|[。！？]++{_CLOSING}")
 # A full stop after these ends no sentence: one letter (initials, "e. g."), a list's number, common short forms.
-_SHORT = re.compile(
+_ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'«.])(?:[^\W\d_]|\d{1,3}|e\.g|i\.e|etc|vs|cf|ca|no|nr|dr|mr|mrs|ms|prof|st|approx|fig|mme|mlle|env|ex|p\.ex)\.$",
     re.IGNORECASE,
 )
 # What no reader would miss as a first text: a fence, a heading's marks, a rule, an empty bullet.
-_BARE_LINE = re.compile(r"\s*+(?:```|~~~)|[#>*+_\-\s\d.)]*+$")
+_WORDLESS_LINE = re.compile(r"\s*+(?:```|~~~)|[#>*+_\-\s\d.)]*+$")
 
 
 def sentence_ends(text: str) -> Iterator[int]:
     """Offsets just behind each sentence, before the space that follows it."""
     for found in _END.finditer(text):
-        if not _SHORT.search(text, max(0, found.start() - 12), found.start() + 1):
+        if not _ABBREVIATION.search(text, max(0, found.start() - 12), found.start() + 1):
             yield found.end()
 
 
 def has_sentence(text: str) -> bool:
     """Whether there is enough to read: one whole sentence, or one whole line with words in it."""
     lines = text.split("\n")[:-1]
-    return any(not _BARE_LINE.match(line) for line in lines) or next(sentence_ends(text), None) is not None
+    return any(not _WORDLESS_LINE.match(line) for line in lines) or next(sentence_ends(text), None) is not None

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from wcwidth import grapheme_boundary_before
 
-from adapters.delivery.code_fences import Fence, Line, marks_at
-from adapters.delivery.markdown_spans import Span, spans
+from adapters.delivery.code_fences import Fence, MarkdownLine, may_be_fence_at
+from adapters.delivery.markdown_spans import Span, find_spans
 from adapters.delivery.sentence_ends import sentence_ends
-from adapters.delivery.split_window import CLOSER_ROOM, Cut, Window
+from adapters.delivery.split_window import CLOSER_RESERVE, SplitPoint, SplitWindow
 
 _SPACES = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\S)")
 _GAP = re.compile(r"[ \t\r\n]*")
@@ -19,7 +19,7 @@ _BLOCK_START = re.compile(r"[>#]|[-*+](?:[ \t]|\Z)|\d{1,9}(?:[.)]|\Z)")
 
 
 @dataclass
-class _Places:
+class _SplitCandidates:
     """Offsets at which a part may end, ascending, by kind."""
 
     blank_lines: list[int] = field(default_factory=list)
@@ -42,61 +42,61 @@ class _Places:
 
 
 # The share for a cut within a word, where there is no better place.
-_ANYWHERE_SHARE = 0.25
+_MIN_SHARE = 0.25
 
 
-def best_cut(window: Window) -> Cut:
+def best_split_point(window: SplitWindow) -> SplitPoint:
     """The cut after the part that fills the window best: between paragraphs, list items, lines, sentences or words;
     not within a link unless it is longer than a whole part, nor within what a reader sees as one character.
     """
     found = [
         span
-        for begin, end in _prose(window)
-        for span in spans(window.text, begin, end, window.code if begin == window.start else "")
+        for begin, end in _unfenced_stretches(window)
+        for span in find_spans(window.text, begin, end, window.code_marks if begin == window.start else "")
     ]
-    places = _places(window)
+    places = _find_candidates(window)
     fences = _fence_lines(window)
     everything = _mask(window, [*fences, *((span.begin, span.end) for span in found)])
     links = _mask(window, [*fences, *((span.begin, span.end) for span in found if span.is_link)])
     for mask, share in ((everything, 1.0), (links, 1.0), (links, 0.0)):
-        position = _last_of(window, places, mask, share)
+        position = _last_allowed(window, places, mask, share)
         if position is not None:
-            return _cut(window, position, found)
-    return _cut(window, _emergency(window), found)
+            return _split_at(window, position, found)
+    return _split_at(window, _forced_position(window), found)
 
 
-def _last_of(window: Window, places: _Places, mask: bytearray, share: float) -> int | None:
+def _last_allowed(window: SplitWindow, places: _SplitCandidates, mask: bytearray, share: float) -> int | None:
     size = window.end - window.start
     for positions, own in places.ranked():
         for position in reversed(positions):
             if position - window.start < max(1.0, own * share * size):
                 break
-            if not mask[position - window.start] and _whole(window, position):
+            if not mask[position - window.start] and _is_grapheme_boundary(window, position):
                 return position
-    least = window.start + max(1, int(_ANYWHERE_SHARE * share * size))
-    for position in _between_characters(window, least):
-        if not mask[position - window.start] and _harmless(window, position):
+    least = window.start + max(1, int(_MIN_SHARE * share * size))
+    for position in _grapheme_boundaries(window, least):
+        if not mask[position - window.start] and _is_safe_start(window, position):
             return position
     return None
 
 
-def _emergency(window: Window) -> int:
+def _forced_position(window: SplitWindow) -> int:
     """Somewhere between two characters; where not even one fits, within it."""
-    return next(_between_characters(window, window.start + 1), window.end)
+    return next(_grapheme_boundaries(window, window.start + 1), window.end)
 
 
-def _between_characters(window: Window, least: int) -> Iterator[int]:
+def _grapheme_boundaries(window: SplitWindow, least: int) -> Iterator[int]:
     """The offsets from the window's end down to `least` that cut no character as readers see them."""
     position = window.end
     while position >= least:
-        if _whole(window, position):
+        if _is_grapheme_boundary(window, position):
             yield position
             position -= 1
         else:
             position = window.start + grapheme_boundary_before(window.text[window.start : position], len(window.text))
 
 
-def _mask(window: Window, stretches: list[tuple[int, int]]) -> bytearray:
+def _mask(window: SplitWindow, stretches: list[tuple[int, int]]) -> bytearray:
     """1 for each offset of the window that lies within a stretch."""
     mask = bytearray(window.end - window.start + 1)
     for begin, end in stretches:
@@ -105,11 +105,11 @@ def _mask(window: Window, stretches: list[tuple[int, int]]) -> bytearray:
     return mask
 
 
-def _prose(window: Window) -> Iterator[tuple[int, int]]:
+def _unfenced_stretches(window: SplitWindow) -> Iterator[tuple[int, int]]:
     """The stretches outside of fences."""
     begin = window.start
     for line in window.lines:
-        if line.before is not None or line.after is not None:
+        if line.fence_before is not None or line.fence_after is not None:
             if line.begin > begin:
                 yield begin, line.begin
             begin = line.end
@@ -117,30 +117,30 @@ def _prose(window: Window) -> Iterator[tuple[int, int]]:
         yield begin, window.end
 
 
-def _fence_lines(window: Window) -> list[tuple[int, int]]:
+def _fence_lines(window: SplitWindow) -> list[tuple[int, int]]:
     """Stretches of the lines that begin or end fences, and may not be cut; behind an opening line neither."""
     return [
-        (line.begin, line.end + (line.before is None and line.after is not None))
+        (line.begin, line.end + (line.fence_before is None and line.fence_after is not None))
         for line in window.lines
-        if line.before is not line.after or marks_at(window.text, line.begin, line.end)
+        if line.fence_before is not line.fence_after or may_be_fence_at(window.text, line.begin, line.end)
     ]
 
 
-def _places(window: Window) -> _Places:
-    places, said = _Places(), ""
+def _find_candidates(window: SplitWindow) -> _SplitCandidates:
+    places, said = _SplitCandidates(), ""
     for line in window.lines:
         content = window.text[line.begin : line.end]
         said = content if content.strip() else said
-        if content[-1] in "\r\n" and (content.strip() or line.begin == window.start or line.after is not None):
+        if content[-1] in "\r\n" and (content.strip() or line.begin == window.start or line.fence_after is not None):
             _add_line_end(window, places, line, said)
-        if line.before is line.after and not marks_at(window.text, line.begin, line.end):
-            _add_within(window, places, line, content)
+        if line.fence_before is line.fence_after and not may_be_fence_at(window.text, line.begin, line.end):
+            _add_within_line(window, places, line, content)
     return places
 
 
-def _add_line_end(window: Window, places: _Places, line: Line, said: str) -> None:
-    if line.after is not None:
-        if line.before is not None and not marks_at(window.text, line.end, window.end):
+def _add_line_end(window: SplitWindow, places: _SplitCandidates, line: MarkdownLine, said: str) -> None:
+    if line.fence_after is not None:
+        if line.fence_before is not None and not may_be_fence_at(window.text, line.end, window.end):
             places.code_lines.append(line.end)
         return
     if said.lstrip(" >").startswith("#"):
@@ -150,7 +150,7 @@ def _add_line_end(window: Window, places: _Places, line: Line, said: str) -> Non
     if stop == window.end:
         return  # what begins there is not seen yet
     is_top = window.text[stop - 1] in "\r\n"
-    if not is_top and _marks_line(window, stop):
+    if not is_top and _starts_with_fence(window, stop):
         # A fence keeps its indentation, which its code has too.
         stop = max(window.text.rfind("\n", line.begin, stop) + 1, line.end)
     is_blank = "\n" in window.text[line.end : stop] or not window.text[line.begin : line.end].strip()
@@ -160,36 +160,36 @@ def _add_line_end(window: Window, places: _Places, line: Line, said: str) -> Non
         (places.blank_lines if is_blank else places.items).append(stop)
 
 
-def _marks_line(window: Window, position: int) -> bool:
-    return position < window.end and marks_at(window.text, position, window.end)
+def _starts_with_fence(window: SplitWindow, position: int) -> bool:
+    return position < window.end and may_be_fence_at(window.text, position, window.end)
 
 
-def _add_within(window: Window, places: _Places, line: Line, content: str) -> None:
+def _add_within_line(window: SplitWindow, places: _SplitCandidates, line: MarkdownLine, content: str) -> None:
     indent = line.begin + len(content) - len(content.lstrip())
-    in_code = line.before is not None
+    in_code = line.fence_before is not None
     for found in _SPACES.finditer(window.text, indent, line.end):
-        if in_code or _harmless(window, found.end()):
+        if in_code or _is_safe_start(window, found.end()):
             places.spaces.append(found.end())
     if in_code:
         return
     for end in sentence_ends(content):
         gap = _SPACES.match(content, end)
         position = line.begin + (gap.end() if gap else end)
-        if content[position - line.begin :].strip() and _harmless(window, position):
+        if content[position - line.begin :].strip() and _is_safe_start(window, position):
             places.sentences.append(position)
 
 
-def _harmless(window: Window, position: int) -> bool:
+def _is_safe_start(window: SplitWindow, position: int) -> bool:
     """Whether what follows reads the same at the start of a message as it does here."""
     text = window.text
     if text[position - 1] in "\r\n":
-        return not marks_at(text, position, window.end)
+        return not may_be_fence_at(text, position, window.end)
     if text[position - 1] in "`~*_|" and text[position - 1 : position] == text[position : position + 1]:
         return False
-    return not marks_at(text, position, window.end) and not _BLOCK_START.match(text, position, window.end)
+    return not may_be_fence_at(text, position, window.end) and not _BLOCK_START.match(text, position, window.end)
 
 
-def _whole(window: Window, position: int) -> bool:
+def _is_grapheme_boundary(window: SplitWindow, position: int) -> bool:
     """Whether no character as readers see them is cut: emoji of several parts, flags, letters with their accents."""
     before, behind = window.text[position - 1], window.text[position]
     if before.isascii() and behind.isascii():
@@ -198,18 +198,18 @@ def _whole(window: Window, position: int) -> bool:
     return grapheme_boundary_before(seen, len(seen)) == len(seen) - 1
 
 
-def _cut(window: Window, position: int, found: list[Span]) -> Cut:
+def _split_at(window: SplitWindow, position: int, found: list[Span]) -> SplitPoint:
     fence = window.fence_at(position)
     at_line_start = window.text[position - 1] in "\r\n"
     if fence is not None:
-        return _cut_in_fence(window, position, fence, at_line_start=at_line_start)
+        return _split_in_fence(window, position, fence, at_line_start=at_line_start)
     quotes = None if at_line_start else _QUOTES.match(window.line_before(position))
-    opener = quotes[0] if quotes and window.measure(quotes[0]) <= CLOSER_ROOM else ""
-    marks = _open_code(window, position, found)
-    return Cut(position, opener + marks, code=marks, closer=marks)
+    opener = quotes[0] if quotes and window.measure(quotes[0]) <= CLOSER_RESERVE else ""
+    marks = _open_code_marks(window, position, found)
+    return SplitPoint(position, opener + marks, code_marks=marks, closer=marks)
 
 
-def _open_code(window: Window, position: int, found: list[Span]) -> str:
+def _open_code_marks(window: SplitWindow, position: int, found: list[Span]) -> str:
     """The marks of the inline code that is cut, if they can end it and begin it again here."""
     if "`" in window.text[position - 1 : position + 1]:
         return ""
@@ -217,10 +217,10 @@ def _open_code(window: Window, position: int, found: list[Span]) -> str:
     return next((each for each in marks if len(each) < 3), "")  # three would be a fence's
 
 
-def _cut_in_fence(window: Window, position: int, fence: Fence, *, at_line_start: bool) -> Cut:
-    closer = window.closer(fence, position)
-    for again in (fence, Fence(fence.depth, fence.prefix, fence.marks, "")):
-        opener = again.opener(at_line_start=at_line_start)
+def _split_in_fence(window: SplitWindow, position: int, fence: Fence, *, at_line_start: bool) -> SplitPoint:
+    closer = window.fence_closer(fence, position)
+    for again in (fence, Fence(fence.quote_depth, fence.prefix, fence.marks, "")):
+        opener = again.opening_line(at_line_start=at_line_start)
         if closer and window.measure(opener) <= window.limit // 4:
-            return Cut(position, opener, again, closer=closer)
-    return Cut(position, closer=closer)
+            return SplitPoint(position, opener, again, closer=closer)
+    return SplitPoint(position, closer=closer)

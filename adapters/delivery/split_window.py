@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from adapters.delivery.code_fences import Fence, Line, behind, lines
+from adapters.delivery.code_fences import Fence, MarkdownLine, fence_after_line, iter_lines
 
 # Room kept for what closes a part. A fence whose end measures more is left open.
-CLOSER_ROOM = 24
+CLOSER_RESERVE = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class SplitPoint:
     """Where a part begins: what is put before it, the fence or the marks of the inline code that it goes on with, and
     what closed the part before.
     """
@@ -20,22 +20,22 @@ class Cut:
     position: int
     opener: str = ""
     fence: Fence | None = None
-    code: str = ""
+    code_marks: str = ""
     closer: str = ""
 
 
-class Window:
+class SplitWindow:
     """What is seen of a text when a part begins at `start`: as much as surely fits, and no character more.
 
     That nothing behind it is looked at is what makes finished parts stable while the text grows.
     """
 
-    def __init__(self, text: str, begin: Cut, limit: int, measure: Callable[[str], int]) -> None:
+    def __init__(self, text: str, begin: SplitPoint, limit: int, measure: Callable[[str], int]) -> None:
         self.text = text
         self.start = begin.position
         self.fence = begin.fence
-        self.code = begin.code
-        self.room = limit - measure(begin.opener)
+        self.code_marks = begin.code_marks
+        self.capacity = limit - measure(begin.opener)
         self.measure = measure
         self.limit = limit
         self._prefix = begin.opener.rpartition("\n")[2]
@@ -45,53 +45,53 @@ class Window:
         """Whether the text from `start` does not fit with what closes it, or did not at an earlier length: text that is
         appended never makes an overflow undone.
         """
-        if self.measure(self.text[self.start : self.start + self.room + 1]) > self.room:
+        if self.measure(self.text[self.start : self.start + self.capacity + 1]) > self.capacity:
             return True
         rest = self.text[self.start :]
         if self.fence is None and "```" not in rest and "~~~" not in rest:
             return False
         return any(
-            self.measure(self.text[self.start : end]) + self.measure(self.closer_at(end)) > self.room
+            self.measure(self.text[self.start : end]) + self.measure(self.closer_at(end)) > self.capacity
             for end in range(self.end, len(self.text) + 1)
         )
 
     @cached_property
     def end(self) -> int:
         """The offset up to which text fits, whatever has to close it. At least one character fits."""
-        most = min(len(self.text), self.start + self.room) - self.start
-        room = self.room - CLOSER_ROOM
+        most = min(len(self.text), self.start + self.capacity) - self.start
+        room = self.capacity - CLOSER_RESERVE
         fits = bisect_right(
             range(most + 1), room, key=lambda count: self.measure(self.text[self.start : self.start + count])
         )
         return self.start + max(1, fits - 1)
 
     @cached_property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[MarkdownLine]:
         """The lines that fit, the last one perhaps not to its end."""
-        return list(lines(self.text, self.start, self.end, self.fence, self._prefix))
+        return list(iter_lines(self.text, self.start, self.end, self.fence, self._prefix))
 
     def line_before(self, position: int) -> str:
         """The line up to a cut at `position`, with what its part's opener put before it."""
-        return self._line_to(position)[0]
+        return self._line_and_fence(position)[0]
 
     def fence_at(self, position: int) -> Fence | None:
         """The fence that is open when the part ends at `position`."""
-        line, fence = self._line_to(position)
-        return behind(fence, line)
+        line, fence = self._line_and_fence(position)
+        return fence_after_line(fence, line)
 
     def closer_at(self, position: int) -> str:
         """What closes the open fence when the part ends at `position`; nothing when there is none."""
-        return self.closer(self.fence_at(position), position)
+        return self.fence_closer(self.fence_at(position), position)
 
-    def closer(self, fence: Fence | None, position: int) -> str:
+    def fence_closer(self, fence: Fence | None, position: int) -> str:
         """What closes `fence` behind `position`, if there is room for it."""
         if fence is None:
             return ""
-        closer = fence.closer(at_line_start=self.text[position - 1] in "\r\n")
-        return closer if self.measure(closer) <= CLOSER_ROOM else ""
+        closer = fence.closing_line(at_line_start=self.text[position - 1] in "\r\n")
+        return closer if self.measure(closer) <= CLOSER_RESERVE else ""
 
-    def _line_to(self, position: int) -> tuple[str, Fence | None]:
+    def _line_and_fence(self, position: int) -> tuple[str, Fence | None]:
         begin, fence = self.start, self.fence
-        for line in lines(self.text, self.start, position, self.fence, self._prefix):
-            begin, fence = line.begin, line.before
+        for line in iter_lines(self.text, self.start, position, self.fence, self._prefix):
+            begin, fence = line.begin, line.fence_before
         return (self._prefix if begin == self.start else "") + self.text[begin:position], fence

@@ -4,67 +4,71 @@ from pathlib import Path
 
 from discord.ext import commands
 
-from adapters.discord.adapter import Furnish
-from adapters.discord.commands.app_commands import Menus
-from adapters.discord.commands.command_registration import hand_over
-from adapters.discord.commands.interaction_handler import Desk
+from adapters.discord.adapter import CogBuilder
+from adapters.discord.commands.app_commands import AppCommands
+from adapters.discord.commands.command_registration import register_commands
+from adapters.discord.commands.interaction_handler import InteractionHandler
 from adapters.discord.connection.session import AnyBot
-from adapters.discord.incoming.members import People
-from adapters.discord.incoming.message_reader import Reading
-from adapters.discord.outgoing.interaction_token import Grant
-from adapters.discord.outgoing.interaction_transport import InteractionPlace
-from adapters.discord.outgoing.rate_limits import Rates
-from adapters.discord.outgoing.replies import Answers
-from adapters.discord.outgoing.views import views_of
-from adapters.discord.reply_transport import Channel
+from adapters.discord.incoming.members import MemberDirectory
+from adapters.discord.incoming.message_reader import MessageReader
+from adapters.discord.outgoing.interaction_token import InteractionToken
+from adapters.discord.outgoing.interaction_transport import InteractionTransport
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
+from adapters.discord.outgoing.replies import DiscordReplyFactory
+from adapters.discord.outgoing.views import view_factory
+from adapters.discord.reply_transport import ReplyTransport
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import Message
 from bot.core.ports import Inbox
 
-DEFINITIONS_FILE = "discord-commands.json"
+COMMANDS_FILE = "discord-commands.json"
 
 
-def furnishing(settings: DiscordSettings, folder: Path) -> Furnish:
+def cog_builder(settings: DiscordSettings, folder: Path) -> CogBuilder:
     """What makes the answers and the cog with commands and buttons; `folder` is where definitions are noted."""
 
-    def furnish(bot: AnyBot, inbox: Inbox, rates: Rates) -> tuple[Answers, list[commands.Cog]]:
-        def place_of(message: Message) -> Channel:
-            grant = Grant.of(message.platform_data)
+    def furnish(bot: AnyBot, inbox: Inbox, rates: DiscordRateLimits) -> tuple[DiscordReplyFactory, list[commands.Cog]]:
+        def place_of(message: Message) -> ReplyTransport:
+            grant = InteractionToken.from_platform_data(message.platform_data)
             if grant is None:
-                return answers.channel_of(message)
+                return answers.channel_transport(message)
             is_question = message.command == "ask"
-            return InteractionPlace(bot, grant, rates, views_of(message) if is_question else None)
+            return InteractionTransport(bot, grant, rates, view_factory(message) if is_question else None)
 
-        answers = Answers(bot, rates, views_of, place_of)
-        return answers, [MenuCog(bot, settings, inbox, answers, folder / DEFINITIONS_FILE)]
+        answers = DiscordReplyFactory(bot, rates, view_factory, place_of)
+        return answers, [CommandsCog(bot, settings, inbox, answers, folder / COMMANDS_FILE)]
 
     return furnish
 
 
-class MenuCog(commands.Cog, name="Hearth menus"):
+class CommandsCog(commands.Cog, name="Hearth menus"):
     """Commands and buttons inside a bot."""
 
-    def __init__(self, bot: AnyBot, settings: DiscordSettings, inbox: Inbox, answers: Answers, file: Path) -> None:
+    def __init__(
+        self, bot: AnyBot, settings: DiscordSettings, inbox: Inbox, answers: DiscordReplyFactory, file: Path
+    ) -> None:
         """`file` is where it stands which definitions Discord has."""
         self._bot = bot
         self._settings = settings
         self._file = file
-        people = People(bot)
-        reading = Reading(bot, settings, people)
-        desk = Desk(settings=settings, inbox=inbox, people=people, reply_to=answers.reply_to, reading=reading)
-        self._menus = Menus(bot, desk)
+        people = MemberDirectory(bot)
+        reading = MessageReader(bot, settings, people)
+        desk = InteractionHandler(
+            settings=settings, inbox=inbox, people=people, reply_to=answers.reply_to, reading=reading
+        )
+        self._commands = AppCommands(bot, desk)
 
     async def cog_load(self) -> None:
         """Add the commands; in a bot that is ready already, tell Discord of them."""
-        self._menus.add()
+        self._commands.add_commands()
         if self._bot.is_ready():
             await self.on_ready()
 
     async def cog_unload(self) -> None:
         """Leave the bot as it was."""
-        self._menus.remove()
+        self._commands.remove_commands()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Tell Discord of the commands where it has others."""
-        await hand_over(self._bot, self._menus.added, self._file)
+        await register_commands(self._bot, self._commands.own_commands, self._file)

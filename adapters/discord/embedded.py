@@ -8,70 +8,70 @@ from pathlib import Path
 
 from discord.ext import commands
 
-from adapters.discord.composition import furnishing
+from adapters.discord.composition import cog_builder
 from adapters.discord.connection.session import AnyBot
 from adapters.discord.incoming.cog import HearthCog
-from adapters.discord.outgoing.rate_limits import Rates
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.settings import DiscordSettings
 from bot.core.ports import Inbox
 
 log = logging.getLogger(__name__)
 
-OpenHouse = Callable[[], AbstractAsyncContextManager[Inbox]]
+OpenCore = Callable[[], AbstractAsyncContextManager[Inbox]]
 """Opens the core for as long as its context lasts, and raises what stands in the way with a sentence."""
 
 
-class GuestCog(commands.Cog, name="Hearth guest"):
+class EmbeddedCog(commands.Cog, name="Hearth guest"):
     """Opens the house in a task of its own, because loading a model takes longer than a bot can wait.
 
     Whatever goes wrong is logged; the bot goes on without Hearth.
     """
 
-    def __init__(self, bot: AnyBot, settings: DiscordSettings, folder: Path, open_house: OpenHouse) -> None:
+    def __init__(self, bot: AnyBot, settings: DiscordSettings, folder: Path, open_house: OpenCore) -> None:
         self._bot = bot
         self._settings = settings
         self._folder = folder
-        self._open_house = open_house
+        self._open_core = open_house
         self._cogs: list[commands.Cog] = []
-        self._living: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def cog_load(self) -> None:
         """Begin to open the house."""
-        self._living = asyncio.create_task(self._live(), name="hearth")
-        self._living.add_done_callback(_tell_failure)
+        self._task = asyncio.create_task(self._run(), name="hearth")
+        self._task.add_done_callback(_log_failure)
 
     async def cog_unload(self) -> None:
         """Let running answers end, close the house, and leave the bot as it was."""
-        if self._living is not None:
-            self._living.cancel()
-            await asyncio.wait([self._living])
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         try:
-            async with self._open_house() as inbox:
-                await self._move_in(inbox)
+            async with self._open_core() as inbox:
+                await self._add_cogs(inbox)
                 await asyncio.Event().wait()
         finally:  # after the core, so that answers in the making still reach Discord
-            await self._move_out()
+            await self._remove_cogs()
 
-    async def _move_in(self, inbox: Inbox) -> None:
-        answers, cogs = furnishing(self._settings, self._folder)(self._bot, inbox, Rates())
+    async def _add_cogs(self, inbox: Inbox) -> None:
+        answers, cogs = cog_builder(self._settings, self._folder)(self._bot, inbox, DiscordRateLimits())
         for cog in (HearthCog(self._bot, self._settings, inbox, answers, self._folder), *cogs):
             await self._bot.add_cog(cog)
             self._cogs.append(cog)
         log.info("Hearth has moved into the bot.")
 
-    async def _move_out(self) -> None:
+    async def _remove_cogs(self) -> None:
         while self._cogs:
             await self._bot.remove_cog(self._cogs.pop().qualified_name)
 
 
-def _tell_failure(living: asyncio.Task[None]) -> None:
+def _log_failure(living: asyncio.Task[None]) -> None:
     if not living.cancelled() and (error := living.exception()) is not None:
-        log.error("Hearth cannot be in this bot, which goes on without it: %s", _sentence(error), exc_info=error)
+        log.error("Hearth cannot be in this bot, which goes on without it: %s", _error_sentence(error), exc_info=error)
 
 
-def _sentence(error: BaseException) -> str:
+def _error_sentence(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return " ".join(_sentence(inner) for inner in error.exceptions)
+        return " ".join(_error_sentence(inner) for inner in error.exceptions)
     return str(error)

@@ -13,14 +13,14 @@ from adapters.discord.connection.session import AnyBot
 
 log = logging.getLogger(__name__)
 
-HOME = Path(__file__).parents[2]
-NAMES = ("bot", "knowledge", "models")
-ENTRY = "bot.discord_extension"
+ROOT_FOLDER = Path(__file__).parents[2]
+PACKAGES = ("bot", "knowledge", "models")
+ENTRY_MODULE = "bot.discord_extension"
 
 
 async def setup(bot: AnyBot) -> None:
     """Load Hearth into a bot; what stands in the way is logged, and the bot goes on without it."""
-    hidden = shadowed()
+    hidden = shadowed_packages()
     if hidden:
         found = ", ".join(f"{name} is {where}" for name, where in hidden.items())
         log.error(
@@ -29,19 +29,19 @@ async def setup(bot: AnyBot) -> None:
             found,
         )
         return
-    await importlib.import_module(ENTRY).setup(bot)
+    await importlib.import_module(ENTRY_MODULE).setup(bot)
 
 
 async def teardown(bot: AnyBot) -> None:
     """Take Hearth out of a bot again."""
-    if not shadowed():
-        await importlib.import_module(ENTRY).teardown(bot)
+    if not shadowed_packages():
+        await importlib.import_module(ENTRY_MODULE).teardown(bot)
 
 
-def shadowed() -> dict[str, str]:
+def shadowed_packages() -> dict[str, str]:
     """Hearth's packages that are hidden by others of the same name, and where those are."""
-    found = {name: _origin(name) for name in NAMES}
-    return {name: origin for name, origin in found.items() if Path(origin) != HOME / name / "__init__.py"}
+    found = {name: _origin(name) for name in PACKAGES}
+    return {name: origin for name, origin in found.items() if Path(origin) != ROOT_FOLDER / name / "__init__.py"}
 
 
 def _origin(name: str) -> str:

@@ -9,10 +9,10 @@ import aiohttp
 import discord
 
 from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS, NO_PERMISSION
-from adapters.discord.reply_transport import Unsettled
+from adapters.discord.reply_transport import TransientFailure
 from bot.core.errors import ReplyFailed
 
-REASONS = {
+ERROR_REASONS = {
     10003: "The channel does not exist any more.",
     10004: "The server does not exist any more, or the bot was removed from it.",
     10008: "The message with the answer was deleted.",
@@ -25,10 +25,10 @@ REASONS = {
 }
 """What error codes mean (`topics/opcodes-and-status-codes.mdx`)."""
 
-NO_THREAD = "the bot may not open threads in it: give it “Create Public Threads” and “Send Messages in Threads”"
-NO_PICTURE = "the bot may not attach files in it: give it the permission “Attach Files”"
+NO_THREAD_REASON = "the bot may not open threads in it: give it “Create Public Threads” and “Send Messages in Threads”"
+NO_PICTURE_REASON = "the bot may not attach files in it: give it the permission “Attach Files”"
 
-LOST = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+CONNECTION_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 """What a broken connection raises."""
 
 
@@ -42,32 +42,32 @@ class DiscordUnusable(Exception):
         return self.reason
 
 
-def sentence(error: discord.HTTPException) -> str:
+def error_sentence(error: discord.HTTPException) -> str:
     """Why Discord refuses, for the log."""
-    return REASONS.get(error.code, f"Discord refused with status {error.status}, code {error.code}: {error.text}")
+    return ERROR_REASONS.get(error.code, f"Discord refused with status {error.status}, code {error.code}: {error.text}")
 
 
-def passes(error: discord.HTTPException) -> bool:
+def is_transient(error: discord.HTTPException) -> bool:
     """Whether the same request may be taken later."""
     return error.status >= 500 or error.status == 429
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raises ReplyFailed for what Discord refuses for good, and Unsettled for what may pass."""
     try:
         yield
     except discord.RateLimited as error:
-        raise Unsettled(f"Discord asks to wait {error.retry_after:.0f} s") from error
+        raise TransientFailure(f"Discord asks to wait {error.retry_after:.0f} s") from error
     except discord.HTTPException as error:
-        if passes(error):
-            raise Unsettled(f"Discord answered with status {error.status}") from error
-        raise ReplyFailed(sentence(error)) from error
-    except LOST as error:
-        raise Unsettled(f"Discord was not reached: {type(error).__name__}") from error
+        if is_transient(error):
+            raise TransientFailure(f"Discord answered with status {error.status}") from error
+        raise ReplyFailed(error_sentence(error)) from error
+    except CONNECTION_ERRORS as error:
+        raise TransientFailure(f"Discord was not reached: {type(error).__name__}") from error
 
 
-def no_token(token_env: str) -> str:
+def missing_token_text(token_env: str) -> str:
     """What an admin reads who has given no token."""
     return (
         f"The environment variable {token_env} is not set. It is to hold the bot's token, which is at"
@@ -75,7 +75,7 @@ def no_token(token_env: str) -> str:
     )
 
 
-def no_message_content() -> str:
+def missing_intent_text() -> str:
     """What an admin reads who has not switched the intent on (close code 4014)."""
     return (
         "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”: Developer"
@@ -84,7 +84,7 @@ def no_message_content() -> str:
     )
 
 
-def unusable(error: Exception, token_env: str) -> Exception:
+def to_admin_error(error: Exception, token_env: str) -> Exception:
     """The error as a sentence for the admin where it is one of those that an admin can mend."""
     code = error.code if isinstance(error, discord.ConnectionClosed) else None
     if isinstance(error, discord.LoginFailure) or code == AUTHENTICATION_FAILED:
@@ -93,5 +93,5 @@ def unusable(error: Exception, token_env: str) -> Exception:
             " it there: Developer Portal, your application, Bot, “Reset Token”."
         )
     if isinstance(error, discord.PrivilegedIntentsRequired) or code == DISALLOWED_INTENTS:
-        return DiscordUnusable(no_message_content())
+        return DiscordUnusable(missing_intent_text())
     return error

@@ -6,7 +6,7 @@ CONTENT_CHARACTERS = 2000
 NONCE_CHARACTERS = 25
 """The longest nonce of a message (`resources/message.mdx`)."""
 
-OLD_AFTER_S = 3600.0
+OLD_MESSAGE_AGE_S = 3600.0
 """Messages older than this take only a few edits: error 30046 (`topics/opcodes-and-status-codes.mdx`)."""
 
 THREAD_NAME_CHARACTERS = 100

@@ -3,9 +3,9 @@
 import discord
 from discord import app_commands
 
-from bot.core.texts import LANGUAGES, Language, say
+from bot.core.texts import LANGUAGES, Language, localize
 
-KEY = "hearth"
+TEXT_KEY = "hearth"
 """Under which a name keeps the key of its text, so that another bot's translator finds nothing of its own in it."""
 
 
@@ -15,17 +15,17 @@ def language_of(locale: discord.Locale | str | None) -> Language:
     return next((language for language in LANGUAGES if language == spoken), "en")
 
 
-def label(key: str) -> app_commands.locale_str:
+def localized(key: str) -> app_commands.locale_str:
     """A text as a command's name or description: in English, translated when the commands are handed to Discord."""
-    return app_commands.locale_str(say(key, "en"), **{KEY: key})
+    return app_commands.locale_str(localize(key, "en"), **{TEXT_KEY: key})
 
 
-class Labels(app_commands.Translator):
-    """Translates what `label` made, and nothing else."""
+class CommandTranslator(app_commands.Translator):
+    """Translates what `localized` made, and nothing else."""
 
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: app_commands.TranslationContextTypes
     ) -> str | None:
         """The text in a locale; None where the English one stays."""
-        key, language = string.extras.get(KEY), language_of(locale)
-        return say(key, language) if key and language != "en" else None
+        key, language = string.extras.get(TEXT_KEY), language_of(locale)
+        return localize(key, language) if key and language != "en" else None

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from adapters.delivery.rate_limit import Pace
+from adapters.delivery.rate_limit import RateLimit
 from bot.core.messages import Attachment
 
-Buttons = Literal["none", "running", "ended"]
+ButtonSet = Literal["none", "running", "ended"]
 """What is under a message: nothing, what goes with an answer in the making, or what goes with a finished one."""
 
-Request = Literal["send", "edit", "delete"]
+RequestKind = Literal["send", "edit", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class PostedMessage:
     """A message of ours as the platform has it."""
 
     platform_id: str
@@ -22,45 +22,45 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DiscordPart:
     """A message as it should be."""
 
     text: str
-    buttons: Buttons = "none"
+    buttons: ButtonSet = "none"
     pictures: tuple[Attachment, ...] = ()
 
 
-class Unsettled(Exception):
+class TransientFailure(Exception):
     """The platform did not take a request this time (5xx, a lost connection, a rate limit); it may take it later."""
 
 
-class Channel(Protocol):
+class ReplyTransport(Protocol):
     """Where one answer is written. All methods raise ReplyFailed when the place refuses for good, else Unsettled."""
 
-    async def prepare(self) -> None:
+    async def ensure_thread(self) -> None:
         """Make the place ready, for example open the thread of the answer; may be called again."""
         ...
 
-    async def send(self, part: Part, nonce: str) -> Posted:
+    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
         """Post a message; the same nonce again gives the message that is there already."""
         ...
 
-    async def edit(self, platform_id: str, part: Part) -> None:
+    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
         """Change a message of ours."""
         ...
 
-    async def delete(self, platform_id: str) -> None:
+    async def delete_message(self, platform_id: str) -> None:
         """Delete a message of ours; one that is gone already is no error."""
         ...
 
-    async def typing(self) -> None:
+    async def send_typing(self) -> None:
         """Show for some seconds that an answer is being written."""
         ...
 
-    async def answers(self) -> Sequence[Posted]:
+    async def fetch_posted(self) -> Sequence[PostedMessage]:
         """What is posted already in answer to the question, oldest first."""
         ...
 
-    def pace(self, kind: Request) -> Pace:
+    def limit_for(self, kind: RequestKind) -> RateLimit:
         """The pace that such requests go at here; one that is shared with all other answers in the place."""
         ...

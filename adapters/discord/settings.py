@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Doors(BaseModel):
+class AccessList(BaseModel):
     """Who comes in: block lists win; an empty allow list lets everybody in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,11 +38,13 @@ class DiscordSettings(BaseModel):
         True, description="Ask for the Message Content intent; without it only mentions, replies and DMs can be read."
     )
     direct_messages: bool = Field(True, description="Answer direct messages.")
-    guilds: Doors = Field(default_factory=Doors, description="Servers where Hearth answers.")
-    channels: Doors = Field(default_factory=Doors, description="Channels where Hearth answers; threads go with them.")
-    roles: Doors = Field(default_factory=Doors, description="Roles whose people are answered.")
-    users: Doors = Field(
-        default_factory=Doors, description="People who are answered; who is in either allow list comes in."
+    guilds: AccessList = Field(default_factory=AccessList, description="Servers where Hearth answers.")
+    channels: AccessList = Field(
+        default_factory=AccessList, description="Channels where Hearth answers; threads go with them."
+    )
+    roles: AccessList = Field(default_factory=AccessList, description="Roles whose people are answered.")
+    users: AccessList = Field(
+        default_factory=AccessList, description="People who are answered; who is in either allow list comes in."
     )
     admin_users: frozenset[int] = Field(frozenset(), description="People who may use the admins' commands.")
     admin_roles: frozenset[int] = Field(frozenset(), description="Roles whose people may use the admins' commands.")
@@ -61,12 +63,12 @@ class DiscordSettings(BaseModel):
     read_timeout_s: float = Field(15, gt=0, description="Longest wait for what a question refers to, in seconds.")
     silence_s: float = Field(180, gt=60, description="After this silence of the gateway the connection is made anew.")
 
-    def in_thread(self, channel_id: int) -> bool:
+    def answers_in_thread(self, channel_id: int) -> bool:
         """Whether questions in a channel are answered in threads of their own."""
         own = self.each_channel.get(channel_id)
         return self.answer_in_thread if own is None or own.answer_in_thread is None else own.answer_in_thread
 
-    def recent_in(self, channel_id: int) -> int:
+    def recent_limit(self, channel_id: int) -> int:
         """How many of a channel's last messages are read with a question."""
         own = self.each_channel.get(channel_id)
         return self.recent_messages if own is None or own.recent_messages is None else own.recent_messages

@@ -9,22 +9,22 @@ from pathlib import Path
 
 from adapters.matrix.account.health import health_lines
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.identity_service import OwnKeys
-from adapters.matrix.account.profile import name_account
-from adapters.matrix.api.failures import unusable
-from adapters.matrix.background_tasks import Background
-from adapters.matrix.client import Client
-from adapters.matrix.credentials import load
-from adapters.matrix.executor import aside
-from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled, Wire
+from adapters.matrix.account.identity_service import IdentityService
+from adapters.matrix.account.profile import ensure_display_name
+from adapters.matrix.api.failures import as_admin_error
+from adapters.matrix.background_tasks import BackgroundTasks
+from adapters.matrix.client import MatrixClient
+from adapters.matrix.credentials import load_credentials
+from adapters.matrix.executor import run_in_thread
+from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused, TransientFailure
 from adapters.matrix.ids import PLATFORM
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.outgoing.replies import Answers
-from adapters.matrix.retry import pause_s
-from adapters.matrix.session import Manners, Presence
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.replies import MatrixReplyFactory
+from adapters.matrix.retry import backoff_s
+from adapters.matrix.session import BotProfile, MatrixSession
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.sync.sync_state import Marks
-from adapters.matrix.verification.service import VerificationDesk
+from adapters.matrix.sync.sync_state import SyncState
+from adapters.matrix.verification.service import VerificationService
 from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
@@ -38,15 +38,15 @@ FOLDER = "matrix"
 class MatrixAdapter:
     """Fills `Adapter`. `close` it after the core, so that answers in the making still reach Matrix."""
 
-    def __init__(self, settings: MatrixSettings, data_folder: Path, manners: Manners | None = None) -> None:
+    def __init__(self, settings: MatrixSettings, data_folder: Path, manners: BotProfile | None = None) -> None:
         self._settings = settings
         self._folder = data_folder / FOLDER
-        self._manners = manners or Manners()
-        self._budget = Budget()
-        self._client: Client | None = None
-        self._answers: Answers | None = None
-        self._own: OwnKeys | None = None
-        self._presence: Presence | None = None
+        self._profile = manners or BotProfile()
+        self._rate_limiter = SendRateLimiter()
+        self._client: MatrixClient | None = None
+        self._replies: MatrixReplyFactory | None = None
+        self._identity: IdentityService | None = None
+        self._session: MatrixSession | None = None
 
     @property
     def platform(self) -> str:
@@ -55,63 +55,63 @@ class MatrixAdapter:
 
     def reply_to(self, message: Message) -> Reply:
         """A reply in the room that the message names; only while the adapter runs."""
-        assert self._answers is not None
-        return self._answers.reply_to(message)
+        assert self._replies is not None
+        return self._replies.reply_to(message)
 
     async def health(self, language: Language) -> Sequence[str]:
         """The encryption's state: whether our device is signed, who has verified us, what could not be read."""
-        if self._own is None or self._presence is None:
+        if self._identity is None or self._session is None:
             return ()
-        unread = self._presence.undecryptable.count
-        return health_lines(language, self._own.standing, self._own.verifiers, unread)
+        unread = self._session.undecryptable.total
+        return health_lines(language, self._identity.status, self._identity.verifiers, unread)
 
     async def run(self, inbox: Inbox) -> None:
         """Answer until cancelled. Raises MatrixUnusable when the account cannot be used, with what to do."""
-        credentials = await aside(load, self._folder)
-        client = self._client = Client.open(self._folder, credentials, self._settings.request_timeout_s)
-        self._answers = Answers(client, self._budget)
-        self._own = await OwnKeys.open(client, client, IdentityFile.beside(self._folder, credentials))
-        marks = Marks(self._folder)
+        credentials = await run_in_thread(load_credentials, self._folder)
+        client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
+        self._replies = MatrixReplyFactory(client, self._rate_limiter)
+        self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
+        marks = SyncState(self._folder)
         await marks.load()
         # If that is no longer so, the first refusal tells.
-        self._budget.bucket.lifted = marks.kept.lifted
-        background = Background()
+        self._rate_limiter.bucket.lifted = marks.saved.lifted
+        background = BackgroundTasks()
         try:
-            await self._introduce(client, self._own)
-            background.start(self._own.keep(), "Checking the signature of the device")
-            await self._serve(inbox, client, self._own, marks)
-        except (LoggedOut, Refused) as error:
-            raise unusable(error) from None
+            await self._publish_device(client, self._identity)
+            background.start(self._identity.keep_signed(), "Checking the signature of the device")
+            await self._serve(inbox, client, self._identity, marks)
+        except (LoggedOut, RequestRefused) as error:
+            raise as_admin_error(error) from None
         finally:
             await background.close()
-            marks.note_limits(self._budget.bucket.lifted)
+            marks.note_limits(self._rate_limiter.bucket.lifted)
             await marks.close()
 
     async def close(self) -> None:
         """Leave Matrix."""
-        if self._answers is not None:
-            await self._answers.close()
+        if self._replies is not None:
+            await self._replies.close()
         if self._client is not None:
             await self._client.close()
 
-    async def _serve(self, inbox: Inbox, client: Client, own: OwnKeys, marks: Marks) -> None:
-        settings = self._settings.following(marks.kept.replaced)
-        desk = VerificationDesk(
+    async def _serve(self, inbox: Inbox, client: MatrixClient, own: IdentityService, marks: SyncState) -> None:
+        settings = self._settings.with_replaced_rooms(marks.saved.replaced)
+        desk = VerificationService(
             client,
             client,
             own,
             settings.admin_users,
-            language=self._manners.language,
-            direct_room=partial(direct_room, client, marks),
-            turn=partial(self._budget.turn, "first"),
+            language=self._profile.language,
+            direct_room=partial(find_direct_room, client, marks),
+            turn=partial(self._rate_limiter.turn, "first"),
         )
-        presence = self._presence = Presence(
+        presence = self._session = MatrixSession(
             wire=client,
             settings=settings,
             marks=marks,
-            manners=self._manners,
+            manners=self._profile,
             inbox=inbox,
-            budget=self._budget,
+            budget=self._rate_limiter,
             reply_to=self.reply_to,
             verifying=desk,
         )
@@ -121,27 +121,27 @@ class MatrixAdapter:
             await presence.close()
             await desk.close()
 
-    async def _introduce(self, client: Client, own: OwnKeys) -> None:
+    async def _publish_device(self, client: MatrixClient, own: IdentityService) -> None:
         """Have our device known and signed before anybody is answered: clients trust no other. Waits for the server."""
         for failures in count(1):
             try:
-                await client.publish()
-                await own.check()
-                return await name_account(client, self._manners.name)
-            except Unsettled as error:
+                await client.publish_keys()
+                await own.check_signature()
+                return await ensure_display_name(client, self._profile.name)
+            except TransientFailure as error:
                 if failures == 1:
                     log.warning("The homeserver cannot be reached, trying again until it can: %s", error)
-                await asyncio.sleep(pause_s(failures, error))
-            except Refused as error:
+                await asyncio.sleep(backoff_s(failures, error))
+            except RequestRefused as error:
                 log.warning("The device's keys could not be looked after: %s", error)
                 return None
         raise AssertionError  # counting never ends
 
 
-def direct_room(wire: Wire, marks: Marks, user_id: str) -> str:
+def find_direct_room(wire: Homeserver, marks: SyncState, user_id: str) -> str:
     """The room of our direct chat with a user, where we last heard something first; empty when there is none."""
-    for room_id in reversed(marks.kept.seen):
-        room = wire.room(room_id)
-        if room is not None and room.is_direct and user_id in room.names:
+    for room_id in reversed(marks.saved.seen):
+        room = wire.get_room(room_id)
+        if room is not None and room.is_direct and user_id in room.display_names:
             return room_id
     return ""

@@ -9,7 +9,7 @@ from adapters.matrix.homeserver import LoggedOut
 log = logging.getLogger(__name__)
 
 
-class Background:
+class BackgroundTasks:
     """Tasks under way. An error in one is logged: it is the work's own, and ends nothing else."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Background:
         return task
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether anything is under way."""
         return bool(self._tasks)
 

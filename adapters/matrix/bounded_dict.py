@@ -5,7 +5,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def put(mapping: dict[str, Value], key: str, value: Value, most: int) -> None:
+def put_bounded(mapping: dict[str, Value], key: str, value: Value, most: int) -> None:
     """Add an entry as the newest; the oldest goes when there are too many."""
     mapping.pop(key, None)
     mapping[key] = value

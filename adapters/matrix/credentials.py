@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from adapters.matrix.homeserver import MatrixUnusable
-from adapters.storage.private_file import write_private
+from adapters.storage.private_file import write_private_file
 
 FILE_NAME = "credentials.json"
 KEY_BYTES = 32
-LOGIN = "Run `hearth matrix login`."
+LOGIN_HINT = "Run `hearth matrix login`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ def new_store_key() -> str:
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
 
 
-def exist(folder: Path) -> bool:
+def credentials_exist(folder: Path) -> bool:
     """Whether somebody has logged in."""
     return (folder / FILE_NAME).exists()
 
 
-def load(folder: Path) -> Credentials:
+def load_credentials(folder: Path) -> Credentials:
     """Read the credentials. Raises MatrixUnusable where there are none, or others may read or have broken them."""
     path = folder / FILE_NAME
     try:
@@ -48,24 +48,24 @@ def load(folder: Path) -> Credentials:
             )
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise MatrixUnusable(f"Hearth is not logged in to Matrix. {LOGIN}") from error
+        raise MatrixUnusable(f"Hearth is not logged in to Matrix. {LOGIN_HINT}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise MatrixUnusable(f"{path} cannot be read ({type(error).__name__}). {LOGIN}") from error
+        raise MatrixUnusable(f"{path} cannot be read ({type(error).__name__}). {LOGIN_HINT}") from error
     return _parsed(text, path)
 
 
-def save(folder: Path, credentials: Credentials) -> None:
+def save_credentials(folder: Path, credentials: Credentials) -> None:
     """Write the credentials, readable by their user alone. Raises MatrixUnusable when that is not possible."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        write_private(folder / FILE_NAME, json.dumps(asdict(credentials), indent=1).encode())
+        write_private_file(folder / FILE_NAME, json.dumps(asdict(credentials), indent=1).encode())
     except OSError as error:
         raise MatrixUnusable(f"The credentials cannot be written into {folder}: {error.strerror}.") from error
 
 
 def _parsed(text: str, path: Path) -> Credentials:
-    broken = MatrixUnusable(f"{path} is damaged. Put a backup of it back, or move its folder away. {LOGIN}")
+    broken = MatrixUnusable(f"{path} is damaged. Put a backup of it back, or move its folder away. {LOGIN_HINT}")
     try:
         read = json.loads(text)
     except (ValueError, RecursionError):

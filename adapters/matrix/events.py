@@ -41,12 +41,12 @@ class ToDevice:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened in a room, oldest first. `limited`: more happened before it, to be paged back from `before`."""
+    """What happened in a room, oldest first. `limited`: more happened before it, to be paged back from `prev_batch`."""
 
     room_id: str
     events: tuple[Event, ...]
     limited: bool = False
-    before: str = ""
+    prev_batch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class SyncResponse:
     """One answer to a sync; `token` is where the next one goes on."""
 
     token: str
@@ -78,7 +78,7 @@ class News:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EventPage:
     """Events of a room in the order asked for; `end` is where the next page goes on, empty at the room's end."""
 
     events: tuple[Event, ...]
@@ -87,26 +87,26 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A room we are in, as known now. `members`: joined and invited, ourselves too; None while that is not known.
+    """A room we are in, as known now. `member_count`: joined and invited, ourselves too; None while that is not known.
 
-    `powers`: power level by user, `default_power` for everybody else. `names`: display names by user, as far as known.
-    `open_history`: people who never were in the room may read it.
+    `power_levels`: power level by user, `default_power_level` for everybody else. `display_names`: display names by user, as far as known.
+    `world_readable`: people who never were in the room may read it.
     """
 
     room_id: str
     encrypted: bool = False
-    members: int | None = None
+    member_count: int | None = None
     name: str = ""
-    powers: Mapping[str, int] = field(default_factory=dict)
-    default_power: int = 0
-    names: Mapping[str, str] = field(default_factory=dict)
-    open_history: bool = False
+    power_levels: Mapping[str, int] = field(default_factory=dict)
+    default_power_level: int = 0
+    display_names: Mapping[str, str] = field(default_factory=dict)
+    world_readable: bool = False
 
     @property
     def is_direct(self) -> bool:
         """Whether exactly one other person is in it or invited to it."""
-        return self.members == 2
+        return self.member_count == 2
 
-    def power_of(self, user_id: str) -> int:
+    def power_level(self, user_id: str) -> int:
         """A user's power level."""
-        return self.powers.get(user_id, self.default_power)
+        return self.power_levels.get(user_id, self.default_power_level)

@@ -9,9 +9,9 @@ Inputs = ParamSpec("Inputs")
 Output = TypeVar("Output")
 
 # One thread: what it does holds the interpreter's lock for the most part, so more would only crowd each other.
-_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="matrix")
+_EXECUTOR = ThreadPoolExecutor(max_workers=1, thread_name_prefix="matrix")
 
 
-async def aside(work: Callable[Inputs, Output], *inputs: Inputs.args, **named: Inputs.kwargs) -> Output:
+async def run_in_thread(work: Callable[Inputs, Output], *inputs: Inputs.args, **named: Inputs.kwargs) -> Output:
     """The result of `work`, done in the thread; raises what it raises."""
-    return await asyncio.get_running_loop().run_in_executor(_THREAD, lambda: work(*inputs, **named))
+    return await asyncio.get_running_loop().run_in_executor(_EXECUTOR, lambda: work(*inputs, **named))

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from adapters.matrix.events import Event, Json, News, Page, Room
+from adapters.matrix.events import Event, EventPage, Json, Room, SyncResponse
 
 
-class Unsettled(Exception):
+class TransientFailure(Exception):
     """The homeserver did not take a request this time (5xx, a lost connection); it may take it later."""
 
 
 @dataclass(eq=False)
-class Limited(Unsettled):
+class RateLimited(TransientFailure):
     """The homeserver asks to wait (429)."""
 
     retry_after_s: float
@@ -22,7 +22,7 @@ class Limited(Unsettled):
 
 
 @dataclass(eq=False)
-class Refused(Exception):
+class RequestRefused(Exception):
     """The homeserver refuses a request for good. `code` is its `errcode`; `body` is all that it said."""
 
     status: int
@@ -53,13 +53,13 @@ class MatrixUnusable(Exception):
         return self.reason
 
 
-class Server(Protocol):
+class MatrixApi(Protocol):
     """Authenticated JSON requests. Every method of these protocols may raise Unsettled, Refused and LoggedOut."""
 
     user_id: str
     device_id: str
 
-    async def call(
+    async def call_api(
         self,
         method: str,
         path: str,
@@ -72,16 +72,16 @@ class Server(Protocol):
         ...
 
 
-class Wire(Server, Protocol):
+class Homeserver(MatrixApi, Protocol):
     """Everything a reply and an intake need of a homeserver. Encryption happens below: what is sent to an encrypted
     room is encrypted, what is read comes decrypted where that is possible.
     """
 
-    async def sync(self, since: str, timeout_s: float) -> News:
+    async def sync(self, since: str, timeout_s: float) -> SyncResponse:
         """What has happened since a token (empty: from the beginning of time), waiting up to `timeout_s` for news."""
         ...
 
-    def room(self, room_id: str) -> Room | None:
+    def get_room(self, room_id: str) -> Room | None:
         """A room we are in, as the last sync left it."""
         ...
 
@@ -93,68 +93,68 @@ class Wire(Server, Protocol):
         """
         ...
 
-    async def redact(self, room_id: str, event_id: str, tx_id: str) -> None:
+    async def redact_event(self, room_id: str, event_id: str, tx_id: str) -> None:
         """Take an event of ours back."""
         ...
 
-    async def event(self, room_id: str, event_id: str) -> Event:
+    async def get_event(self, room_id: str, event_id: str) -> Event:
         """One event of a room."""
         ...
 
-    async def page(self, room_id: str, start: str, *, back: bool, limit: int) -> Page:
+    async def get_event_page(self, room_id: str, start: str, *, back: bool, limit: int) -> EventPage:
         """Events from a place in a room's timeline on, `back`wards or forwards. An empty `start` with `back` is the
         newest end of the room.
         """
         ...
 
-    async def after(self, room_id: str, event_id: str) -> str:
-        """The place in the timeline just after an event, for `page`."""
+    async def token_after(self, room_id: str, event_id: str) -> str:
+        """The place in the timeline just after an event, for `get_event_page`."""
         ...
 
-    async def before(self, room_id: str, event_id: str) -> str:
-        """The place in the timeline just before an event, for `page`."""
+    async def token_before(self, room_id: str, event_id: str) -> str:
+        """The place in the timeline just before an event, for `get_event_page`."""
         ...
 
-    async def related(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
+    async def get_relations(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
         """The newest events that relate to one in a way (`m.replace`, `m.thread`), newest first, at most `limit`
         (`GET /v1/rooms/{roomId}/relations/{eventId}/{relType}`).
         """
         ...
 
-    def decrypt(self, event: Event) -> Event | None:
+    def decrypt_event(self, event: Event) -> Event | None:
         """Try again to decrypt an event that could not be; None while its key is still missing."""
         ...
 
-    async def typing(self, room_id: str, shown: bool) -> None:
+    async def set_typing(self, room_id: str, shown: bool) -> None:
         """Show for some 30 s that an answer is being written, or show it no longer."""
         ...
 
-    async def read(self, room_id: str, event_id: str) -> None:
+    async def send_read_receipt(self, room_id: str, event_id: str) -> None:
         """Send a read receipt."""
         ...
 
-    async def download(self, uri: str, limit_bytes: int) -> bytes:
+    async def download_file(self, uri: str, limit_bytes: int) -> bytes:
         """A file of the media store (`mxc://...`). Raises TooLarge when it is over the limit."""
         ...
 
-    async def upload(self, data: bytes, name: str, media_type: str) -> str:
+    async def upload_file(self, data: bytes, name: str, media_type: str) -> str:
         """Put a file into the media store; its `mxc://` address."""
         ...
 
-    async def join(self, room_id: str, via: Sequence[str] = ()) -> None:
+    async def join_room(self, room_id: str, via: Sequence[str] = ()) -> None:
         """Join a room."""
         ...
 
-    async def leave(self, room_id: str) -> None:
+    async def leave_room(self, room_id: str) -> None:
         """Leave a room, or decline an invitation to it."""
         ...
 
 
-class TooLarge(Exception):
+class FileTooLarge(Exception):
     """A file is over the limit that the caller named."""
 
 
-class Keys(Protocol):
+class DeviceSigner(Protocol):
     """What this device can do with its own keys."""
 
     @property

@@ -22,10 +22,10 @@ def room_audience(room_id: str) -> Audience:
 
 def private_audience(room_id: str, user_id: str) -> Audience:
     """One person in a direct chat."""
-    names = {str(conversation_id(room_id)), f"{PLATFORM}:user:{user_id}", f"{PLATFORM}:server:{server_of(user_id)}"}
+    names = {str(conversation_id(room_id)), f"{PLATFORM}:user:{user_id}", f"{PLATFORM}:server:{server_name(user_id)}"}
     return Audience(frozenset(names), private=True)
 
 
-def server_of(user_id: str) -> str:
+def server_name(user_id: str) -> str:
     """The server of a user's account."""
     return user_id.partition(":")[2]

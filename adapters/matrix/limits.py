@@ -3,7 +3,7 @@
 EVENT_BYTES = 65_536
 """The size of an event as canonical JSON (client-server API, "Size limits")."""
 
-EDITS = 20
+MAX_EDITS = 20
 """Edits of one reply: a message that was edited a thousand times made a room unloadable."""
 
 TYPING_S = 30.0
@@ -19,8 +19,8 @@ CONTENT_BYTES = 45_000
 """The JSON of a message's content that certainly fits into an encrypted event: base64 makes four bytes of three, and
 4 KB are kept for what encryption, the server and a room with many branches put around it."""
 
-COPIES = 3
+TEXT_COPIES = 3
 """An edit says its text three times: plain, plain for clients that know no edits, and formatted."""
 
-SAID_BYTES = 43_500
+TEXT_COPIES_BYTES = 43_500
 """The JSON of all copies together; what is left of the content is ids."""

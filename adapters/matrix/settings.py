@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 
-class Doors(BaseModel):
+class AccessList(BaseModel):
     """Who comes in: block lists win; an empty allow list lets everybody in. `*` and `?` stand for other characters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -14,9 +14,9 @@ class Doors(BaseModel):
     allow: tuple[str, ...] = Field((), description="Patterns that are let in; empty: all.")
     block: tuple[str, ...] = Field((), description="Patterns that are never let in.")
 
-    def lets_in(self, name: str) -> bool:
+    def allows(self, name: str) -> bool:
         """Whether a user, server or room of this name comes in."""
-        return not matches(name, self.block) and (not self.allow or matches(name, self.allow))
+        return not matches_any(name, self.block) and (not self.allow or matches_any(name, self.allow))
 
 
 class RoomSettings(BaseModel):
@@ -39,9 +39,11 @@ class MatrixSettings(BaseModel):
 
     enabled: bool = Field(False, description="Whether `hearth run` answers on Matrix.")
     direct_messages: bool = Field(True, description="Answer direct messages.")
-    users: Doors = Field(default_factory=Doors, description="People who are answered, such as `@*:example.org`.")
-    servers: Doors = Field(default_factory=Doors, description="Servers whose people are answered.")
-    rooms: Doors = Field(default_factory=Doors, description="Rooms where Hearth answers, by their ids.")
+    users: AccessList = Field(
+        default_factory=AccessList, description="People who are answered, such as `@*:example.org`."
+    )
+    servers: AccessList = Field(default_factory=AccessList, description="Servers whose people are answered.")
+    rooms: AccessList = Field(default_factory=AccessList, description="Rooms where Hearth answers, by their ids.")
     bots: tuple[str, ...] = Field((), description="Other bots, which are never answered, as patterns.")
     admin_users: frozenset[str] = Field(frozenset(), description="People who may use the admins' commands.")
     admin_rooms: frozenset[str] = Field(
@@ -64,7 +66,7 @@ class MatrixSettings(BaseModel):
     request_timeout_s: float = Field(30, gt=0, description="Longest wait for the homeserver, in seconds.")
     _replaced: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
-    def following(self, replaced: Mapping[str, str]) -> "MatrixSettings":
+    def with_replaced_rooms(self, replaced: Mapping[str, str]) -> "MatrixSettings":
         """The same settings, where a room is as the one that it replaces is configured; `replaced` may still grow.
 
         Not so for `admin_rooms`: who may replace a room is not always who has all power in it, but has it in the new.
@@ -73,39 +75,39 @@ class MatrixSettings(BaseModel):
         settings._replaced = replaced
         return settings
 
-    def lets_in_room(self, room_id: str, is_direct: bool = False) -> bool:
+    def allows_room(self, room_id: str, is_direct: bool = False) -> bool:
         """Whether a room is one where Hearth answers. A direct chat need not be in the allow list, whoever writes in it
         is the one asked about; blocked it is like any other.
         """
-        names = list(self._known_as(room_id))
-        if any(matches(name, self.rooms.block) for name in names):
+        names = list(self._room_lineage(room_id))
+        if any(matches_any(name, self.rooms.block) for name in names):
             return False
-        return is_direct or any(self.rooms.lets_in(name) for name in names)
+        return is_direct or any(self.rooms.allows(name) for name in names)
 
-    def answers(self, user_id: str) -> bool:
+    def answers_user(self, user_id: str) -> bool:
         """Whether a person is answered: blocked by no list, in one of the allow lists where there are any, and none of
         the other bots. An id names its server, so both lists are about the person.
         """
         users, servers, server = self.users, self.servers, user_id.partition(":")[2]
-        if matches(user_id, (*users.block, *self.bots)) or matches(server, servers.block):
+        if matches_any(user_id, (*users.block, *self.bots)) or matches_any(server, servers.block):
             return False
         lists = users.allow or servers.allow
-        return not lists or matches(user_id, users.allow) or matches(server, servers.allow)
+        return not lists or matches_any(user_id, users.allow) or matches_any(server, servers.allow)
 
-    def in_thread(self, room_id: str) -> bool:
+    def answers_in_thread(self, room_id: str) -> bool:
         """Whether questions in a room are answered in threads of their own."""
-        own = self._of_room(room_id)
+        own = self._override_of(room_id)
         return self.answer_in_thread if own is None or own.answer_in_thread is None else own.answer_in_thread
 
-    def recent_in(self, room_id: str) -> int:
+    def recent_limit(self, room_id: str) -> int:
         """How many of a room's last messages are read with a question."""
-        own = self._of_room(room_id)
+        own = self._override_of(room_id)
         return self.recent_messages if own is None or own.recent_messages is None else own.recent_messages
 
-    def _of_room(self, room_id: str) -> RoomSettings | None:
-        return next((self.each_room[name] for name in self._known_as(room_id) if name in self.each_room), None)
+    def _override_of(self, room_id: str) -> RoomSettings | None:
+        return next((self.each_room[name] for name in self._room_lineage(room_id) if name in self.each_room), None)
 
-    def _known_as(self, room_id: str) -> Iterator[str]:
+    def _room_lineage(self, room_id: str) -> Iterator[str]:
         """A room's id, and those of the rooms that it replaces, the latest first."""
         seen: set[str] = set()
         name: str | None = room_id
@@ -115,7 +117,7 @@ class MatrixSettings(BaseModel):
             name = self._replaced.get(name)
 
 
-def matches(name: str, patterns: Iterable[str]) -> bool:
+def matches_any(name: str, patterns: Iterable[str]) -> bool:
     """Whether one of the patterns, in which `*` and `?` stand for other characters, fits a whole name."""
     return any(re.fullmatch(_expression(pattern), name, re.DOTALL | re.IGNORECASE) for pattern in patterns)
 

@@ -9,39 +9,39 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from adapters.storage.private_file import write_private
+from adapters.storage.private_file import write_private_file
 
 log = logging.getLogger(__name__)
 
-SAVED_EVERY_S = 1.0
+SAVE_DELAY_S = 1.0
 
-Kept = TypeVar("Kept", bound=BaseModel)
+StateModel = TypeVar("StateModel", bound=BaseModel)
 
 
-class Notebook(Generic[Kept]):
+class StateFile(Generic[StateModel]):
     """Reads and writes the file in a thread of its own, so that a slow disk delays nobody.
 
     What is kept is asked for when it is saved. Changes of the last moment may be lost with the process: only what can
     be found again belongs here.
     """
 
-    def __init__(self, file: Path, kind: type[Kept], now: Callable[[], Kept]) -> None:
+    def __init__(self, file: Path, kind: type[StateModel], now: Callable[[], StateModel]) -> None:
         """`kind()` is what a new file holds, `now` what is to be kept."""
         self._file = file
-        self._kind = kind
-        self._now = now
+        self._model = kind
+        self._current_state = now
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=file.stem)
         self._saving: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def load(self) -> Kept:
+    async def load(self) -> StateModel:
         """What an earlier process left; a damaged file counts as none."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read_file)
 
     def save_soon(self) -> None:
         """Something has changed."""
         if self._saving is None and not self._closed:
-            self._saving = asyncio.get_running_loop().call_later(SAVED_EVERY_S, self._save)
+            self._saving = asyncio.get_running_loop().call_later(SAVE_DELAY_S, self._save)
 
     async def close(self) -> None:
         """Save, and end the thread; what changes after this is not kept."""
@@ -56,20 +56,20 @@ class Notebook(Generic[Kept]):
         self._write()
 
     def _write(self) -> asyncio.Future[None]:
-        data = self._now().model_dump_json().encode()
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._put, data)
+        data = self._current_state().model_dump_json().encode()
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._write_bytes, data)
 
-    def _put(self, data: bytes) -> None:
+    def _write_bytes(self, data: bytes) -> None:
         try:
-            write_private(self._file, data)
+            write_private_file(self._file, data)
         except OSError as error:
             log.warning("How far was read cannot be noted in %s: %s", self._file, error.strerror)
 
-    def _read(self) -> Kept:
+    def _read_file(self) -> StateModel:
         try:
-            return self._kind.model_validate_json(self._file.read_bytes())
+            return self._model.model_validate_json(self._file.read_bytes())
         except FileNotFoundError:
-            return self._kind()
+            return self._model()
         except (OSError, ValidationError) as error:
             log.warning("How far was read is not known, %s cannot be read: %s", self._file, type(error).__name__)
-            return self._kind()
+            return self._model()

@@ -9,20 +9,20 @@ from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
-from bot.cli.markdown import settled, with_line_ends
-from bot.cli.output import place, printable
+from bot.cli.markdown import keep_line_breaks, settled_length
+from bot.cli.output import format_place, printable
 
 Event = Mapping[str, Any]
 
 
 class AnswerView(Protocol):
-    """Shows an answer: `status` until there is text, then `text` with the whole text so far, `close` in any case."""
+    """Shows an answer: `show_status` until there is text, then `show_text` with the whole text so far, `close` in any case."""
 
-    def status(self, sentence: str) -> None:
+    def show_status(self, sentence: str) -> None:
         """Say what is being waited for."""
         ...
 
-    def text(self, whole: str) -> None:
+    def show_text(self, whole: str) -> None:
         """Show the text so far."""
         ...
 
@@ -31,7 +31,7 @@ class AnswerView(Protocol):
         ...
 
 
-def view_on(console: Console) -> AnswerView:
+def view_for(console: Console) -> AnswerView:
     """The view that suits a console."""
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
@@ -39,10 +39,10 @@ def view_on(console: Console) -> AnswerView:
 class NoView:
     """Shows nothing, for those who want the end only."""
 
-    def status(self, sentence: str) -> None:
+    def show_status(self, sentence: str) -> None:
         """Nothing."""
 
-    def text(self, whole: str) -> None:
+    def show_text(self, whole: str) -> None:
         """Nothing."""
 
     def close(self) -> None:
@@ -56,10 +56,10 @@ class PlainView:
         self._console = console
         self._shown = ""
 
-    def status(self, sentence: str) -> None:
+    def show_status(self, sentence: str) -> None:
         """Nothing: in a file or a pipe only the answer counts."""
 
-    def text(self, whole: str) -> None:
+    def show_text(self, whole: str) -> None:
         """Print what is new."""
         whole = printable(whole)
         goes_on = whole.startswith(self._shown)
@@ -82,19 +82,19 @@ class LiveView:
         self._live = Live(console=console, transient=True, refresh_per_second=12)
         self._live.start()
 
-    def status(self, sentence: str) -> None:
+    def show_status(self, sentence: str) -> None:
         """Show a spinner with a sentence."""
         self._live.update(Spinner("dots", Text(printable(sentence), style="dim")))
 
-    def text(self, whole: str) -> None:
+    def show_text(self, whole: str) -> None:
         """Print the blocks that are whole now, and draw the rest."""
         whole = printable(whole)
         if not whole.startswith(self._whole[: self._printed]):
             self._console.print(Text("(The answer starts over.)", style="dim"))
             self._printed = 0
         self._whole = whole
-        self._print_up_to(settled(whole))
-        self._live.update(self._bottom(whole[self._printed :]))
+        self._print_up_to(settled_length(whole))
+        self._live.update(self._last_lines(whole[self._printed :]))
 
     def close(self) -> None:
         """Print what is left."""
@@ -106,27 +106,27 @@ class LiveView:
         blocks = self._whole[self._printed : end].strip("\n")
         if blocks.strip():
             # Without hyperlinks the address itself is shown: a model's link must not hide where it leads.
-            self._console.print(Markdown(with_line_ends(blocks), hyperlinks=False))
+            self._console.print(Markdown(keep_line_breaks(blocks), hyperlinks=False))
         self._printed = max(end, self._printed)
 
-    def _bottom(self, text: str) -> RenderableType:
+    def _last_lines(self, text: str) -> RenderableType:
         """The last lines of a text: a drawing taller than the terminal could not be taken back."""
         room = max(3, self._console.height - 4)
         lines = Text(text).wrap(self._console, self._console.width)
         return Group(*lines[-room:])
 
 
-def sources_text(sources: list[dict[str, Any]]) -> Text:
+def format_sources(sources: list[dict[str, Any]]) -> Text:
     """The sources as a compact numbered list."""
     text = Text()
     for source in sources:
         origin = f"{printable(source['collection'])}: " if source["collection"] else ""
         text.append(f"  [{source['number']}] ", style="cyan")
-        text.append(f"{origin}{place(source)}\n")
+        text.append(f"{origin}{format_place(source)}\n")
     return text
 
 
-def timings_text(timings: Mapping[str, Any]) -> str:
+def format_timings(timings: Mapping[str, Any]) -> str:
     """What an answer cost, in a line; empty when no model ran."""
     if not timings["generated_tokens"]:
         return ""

@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 import click
 
 from bot.cli.answer_view import NoView
-from bot.cli.ask_stream import Asked, answer_to, show
-from bot.cli.daemon_client import Event, Exchange, reaching
-from bot.cli.output import console, print_json
-from bot.cli.runner import FAILED, config_option, run
-from bot.cli.startup_view import StartView
+from bot.cli.ask_stream import ChatQuestion, ask_and_follow, ask_and_show
+from bot.cli.daemon_client import DaemonEvent, DaemonRequest, connect_or_host
+from bot.cli.output import make_console, print_json
+from bot.cli.runner import EXIT_FAILED, config_option, run_and_exit
+from bot.cli.startup_view import StartupView
 from bot.config.loading import Config
 
 
@@ -23,28 +23,28 @@ from bot.config.loading import Config
 def ask(config: Config, question: str, conversation: str | None, as_json: bool) -> NoReturn:
     """Ask one QUESTION (- reads it from standard input), print the answer and its sources."""
     text = sys.stdin.read() if question == "-" else question
-    run(_ask(config, Asked(conversation or f"ask-{uuid.uuid4().hex[:12]}", text), as_json))
+    run_and_exit(_ask(config, ChatQuestion(conversation or f"ask-{uuid.uuid4().hex[:12]}", text), as_json))
 
 
-async def _ask(config: Config, asked: Asked, as_json: bool) -> int:
-    with StartView() as view:
-        async with reaching(config, view) as hearth, hearth.request("chat") as exchange:
-            view.end()
-            answered = await (_json if as_json else _shown)(asked, exchange)
-    return 0 if answered else FAILED
+async def _ask(config: Config, asked: ChatQuestion, as_json: bool) -> int:
+    with StartupView() as view:
+        async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
+            view.close()
+            answered = await (_print_answer if as_json else _show_answer)(asked, exchange)
+    return 0 if answered else EXIT_FAILED
 
 
-async def _shown(asked: Asked, exchange: Exchange) -> bool:
-    return await show(asked, exchange, exchange.events(), console())
+async def _show_answer(asked: ChatQuestion, exchange: DaemonRequest) -> bool:
+    return await ask_and_show(asked, exchange, exchange.read_events(), make_console())
 
 
-async def _json(asked: Asked, exchange: Exchange) -> bool:
-    event = await answer_to(asked, exchange, exchange.events(), NoView())
+async def _print_answer(asked: ChatQuestion, exchange: DaemonRequest) -> bool:
+    event = await ask_and_follow(asked, exchange, exchange.read_events(), NoView())
     print_json(_result(asked, event))
     return bool(event["event"] == "finished")
 
 
-def _result(asked: Asked, event: Event) -> dict[str, Any]:
+def _result(asked: ChatQuestion, event: DaemonEvent) -> dict[str, Any]:
     """The answer as one object; without one, `error` is the sentence that came in its place."""
     return {
         "question": asked.text,

@@ -9,23 +9,23 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.answer_view import AnswerView, sources_text, timings_text, view_on
-from bot.cli.daemon_client import Event, Exchange
+from bot.cli.answer_view import AnswerView, format_sources, format_timings, view_for
+from bot.cli.daemon_client import DaemonEvent, DaemonRequest
 from bot.cli.output import printable
-from bot.cli.runner import Failure
+from bot.cli.runner import CliError
 
-LOST = "Hearth has ended before the answer did. Start it again: it goes on where it stopped."
+CONNECTION_LOST = "Hearth has ended before the answer did. Start it again: it goes on where it stopped."
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChatQuestion:
     """A question on its way."""
 
     conversation: str
     text: str
     event_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
-    def line(self) -> dict[str, Any]:
+    def to_input_line(self) -> dict[str, Any]:
         """The question as an input line; whoever sits at this terminal may do everything."""
         author = getpass.getuser()
         return {
@@ -37,43 +37,47 @@ class Asked:
         }
 
 
-async def answer_to(asked: Asked, exchange: Exchange, events: AsyncIterator[Event], view: AnswerView) -> Event:
+async def ask_and_follow(
+    asked: ChatQuestion, exchange: DaemonRequest, events: AsyncIterator[DaemonEvent], view: AnswerView
+) -> DaemonEvent:
     """Ask, show what comes, and return the event that ends the answer: finished, failed, ignored or error.
 
     Raises Failure when the connection ends first.
     """
-    await exchange.send(**asked.line())
-    view.status("Waiting …")
+    await exchange.send(**asked.to_input_line())
+    view.show_status("Waiting …")
     async for event in events:
         if event.get("event_id", asked.event_id) != asked.event_id:
             continue
         match event["event"]:
             case "queued":
-                view.status(_place(event))
+                view.show_status(_queue_status(event))
             case "typing":
-                view.status("Reading and thinking …")
+                view.show_status("Reading and thinking …")
             case "text":
-                view.text(event["text"])
+                view.show_text(event["text"])
             case "finished" | "failed":
-                view.text(event["text"])
+                view.show_text(event["text"])
                 return event
             case "ignored" | "error":
                 return event
-    raise Failure(LOST)
+    raise CliError(CONNECTION_LOST)
 
 
-async def show(asked: Asked, exchange: Exchange, events: AsyncIterator[Event], console: Console) -> bool:
+async def ask_and_show(
+    asked: ChatQuestion, exchange: DaemonRequest, events: AsyncIterator[DaemonEvent], console: Console
+) -> bool:
     """Ask and show the answer with its sources; whether it is one."""
-    view = view_on(console)
+    view = view_for(console)
     try:
-        event = await answer_to(asked, exchange, events, view)
+        event = await ask_and_follow(asked, exchange, events, view)
     finally:
         view.close()
     show_ending(event, console)
     return bool(event["event"] == "finished")
 
 
-def show_ending(event: Event, console: Console) -> None:
+def show_ending(event: DaemonEvent, console: Console) -> None:
     """What goes under an answer: note, sources, timings; or the sentence in its place."""
     if event["event"] == "error":
         console.print(printable(event["sentence"]))
@@ -83,11 +87,11 @@ def show_ending(event: Event, console: Console) -> None:
         console.print(Text(printable(event["note"]), style="yellow"))
     if event.get("sources"):
         console.print(Text("\nSources", style="bold"))
-        console.print(sources_text(event["sources"]), end="")
+        console.print(format_sources(event["sources"]), end="")
     if event.get("timings") and console.is_terminal:
-        console.print(Text(timings_text(event["timings"]), style="dim"))
+        console.print(Text(format_timings(event["timings"]), style="dim"))
 
 
-def _place(event: Event) -> str:
+def _queue_status(event: DaemonEvent) -> str:
     wait = f", about {event['wait_s']:.0f} s to go" if event["wait_s"] else ""
     return f"Number {event['place']} in the queue{wait} …"

@@ -8,14 +8,14 @@ from typing import NoReturn
 
 import click
 
-from adapters.console.events import bad_line
+from adapters.console.events import bad_line_event
 from adapters.console.stdio import StdioChannel
-from bot.cli.ask_stream import LOST
-from bot.cli.daemon_client import Exchange, is_reachable, reaching
-from bot.cli.runner import Failure, config_option, run
-from bot.cli.startup_view import StartView
+from bot.cli.ask_stream import CONNECTION_LOST
+from bot.cli.daemon_client import DaemonRequest, connect_or_host, is_reachable
+from bot.cli.runner import CliError, config_option, run_and_exit
+from bot.cli.startup_view import StartupView
 from bot.config.loading import Config
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 from bot.server.folder_lock import FolderInUse
 
 
@@ -25,65 +25,68 @@ from bot.server.folder_lock import FolderInUse
 @config_option
 def chat(config: Config, conversation: str, jsonl: bool) -> NoReturn:
     """Talk with Hearth. Ctrl-C stops an answer, Ctrl-D leaves."""
-    run(_jsonl(config) if jsonl else _chat(config, conversation))
+    run_and_exit(_jsonl(config) if jsonl else _chat(config, conversation))
 
 
 async def _chat(config: Config, conversation: str) -> None:
     # Imported here: the terminal's libraries are no business of --jsonl, which starts sooner without them.
     from bot.cli.terminal import Terminal
 
-    with StartView() as view:
-        async with reaching(config, view) as hearth, hearth.request("chat") as exchange:
-            view.end()
+    with StartupView() as view:
+        async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
+            view.close()
             await Terminal(exchange, conversation, config.core.command_prefix).run()
 
 
 async def _jsonl(config: Config) -> int:
     channel = StdioChannel(sys.stdin.fileno(), sys.stdout.fileno(), config.console.line_bytes)
     try:
-        with StartView() as view:
-            if not await is_reachable(config) and await _at_home(config, channel, view):
+        with StartupView() as view:
+            if not await is_reachable(config) and await _host_on_stdio(config, channel, view):
                 return 0
-            async with reaching(config, view) as hearth, hearth.request("chat", folder=str(Path.cwd())) as exchange:
-                await _pass_through(channel, exchange)
+            async with (
+                connect_or_host(config, view) as hearth,
+                hearth.open_request("chat", folder=str(Path.cwd())) as exchange,
+            ):
+                await _relay(channel, exchange)
                 return 0
     finally:
         await channel.close()
 
 
-async def _at_home(config: Config, channel: StdioChannel, view: StartView) -> bool:
+async def _host_on_stdio(config: Config, channel: StdioChannel, view: StartupView) -> bool:
     """Be Hearth, right on standard input and output; False when another process has just become it.
 
     Not through the socket: what is in between would be lost if this process were killed.
     """
     async with AsyncExitStack() as stack:
         try:
-            host = await stack.enter_async_context(hosting(config, home=channel, report=view))
+            host = await stack.enter_async_context(run_daemon(config, home=channel, report=view))
         except FolderInUse:
             return False
-        view.end()
+        view.close()
         await host.console.home_ended.wait()
     return True
 
 
-async def _pass_through(channel: StdioChannel, exchange: Exchange) -> None:
-    sending = asyncio.create_task(_send(channel, exchange))
+async def _relay(channel: StdioChannel, exchange: DaemonRequest) -> None:
+    sending = asyncio.create_task(_send_lines(channel, exchange))
     try:
-        async for event in exchange.events():
+        async for event in exchange.read_events():
             if event["event"] == "end":
                 return
-            await channel.write(event)
+            await channel.write_event(event)
     finally:
         sending.cancel()
-    raise Failure(LOST)
+    raise CliError(CONNECTION_LOST)
 
 
-async def _send(channel: StdioChannel, exchange: Exchange) -> None:
+async def _send_lines(channel: StdioChannel, exchange: DaemonRequest) -> None:
     number = 0
-    async for line in channel.lines():
+    async for line in channel.read_lines():
         number += 1
         # A line too long to hold still counts: the other side numbers lines too.
-        await exchange.channel.forward((line or b"") + b"\n")
+        await exchange.channel.write_line((line or b"") + b"\n")
         if line is None:
-            await channel.write(bad_line(number, "the line is too long"))
-    exchange.channel.end()
+            await channel.write_event(bad_line_event(number, "the line is too long"))
+    exchange.channel.write_eof()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bot.cli.output import size
+from bot.cli.output import format_size
 from bot.config.loading import Config
-from bot.server.folder_lock import owner_of
+from bot.server.folder_lock import owner_pid
 from models.checksum import sha256_of
 from models.engine import ModelUnusable
 from models.fetch_job import FetchJob, FetchProgress
@@ -22,7 +22,7 @@ from models.weights_sources import WeightsSource
 
 Status = Literal["ok", "warning", "problem"]
 OnProgress = Callable[[FetchProgress], None]
-LEAST_FREE_BYTES = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Check:
     figures: Mapping[str, int] = field(default_factory=dict)
 
 
-def data_folder(config: Config) -> Check:
+def check_data_folder(config: Config) -> Check:
     """Whether the data folder can be written to and has room."""
     folder = config.data_folder
     existing = next(path for path in (folder, *folder.parents) if path.exists())
@@ -43,26 +43,26 @@ def data_folder(config: Config) -> Check:
         return Check("data_folder", "problem", f"{folder} cannot be written to: {existing} does not allow it.")
     free = shutil.disk_usage(existing).free
     figures = {"free_bytes": free}
-    if free < LEAST_FREE_BYTES:
-        return Check("data_folder", "warning", f"{folder} has only {size(free)} of disk left.", figures)
-    return Check("data_folder", "ok", f"{folder} can be used; {size(free)} of disk is free.", figures)
+    if free < MIN_FREE_BYTES:
+        return Check("data_folder", "warning", f"{folder} has only {format_size(free)} of disk left.", figures)
+    return Check("data_folder", "ok", f"{folder} can be used; {format_size(free)} of disk is free.", figures)
 
 
-def weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
+def check_weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
     """Whether every file of the models is there and intact. Reads each of them whole."""
     if config.model.engine == "llama":
-        yield _file("weights.chat", config.weights.chat, config, on_progress)
+        yield _check_file("weights.chat", config.weights.chat, config, on_progress)
     else:
         yield Check("weights.chat", "ok", "The echo engine needs no model.")
     for source in config.embedding_weights:
-        yield _file("weights.embedding", source, config, on_progress)
+        yield _check_file("weights.embedding", source, config, on_progress)
     if not config.embedding_weights:
         kind = config.knowledge.embedding.kind
         yield Check("weights.embedding", "ok", f"The {kind} embedder has no files of its own in the config.")
 
 
-def _file(name: str, source: WeightsSource, config: Config, on_progress: OnProgress) -> Check:
-    path = cached_path(source, config.cache)
+def _check_file(name: str, source: WeightsSource, config: Config, on_progress: OnProgress) -> Check:
+    path = cached_path(source, config.model_cache_folder)
     if path is None:
         wanted = "correct its path" if source.source == "path" else "`hearth models get` fetches it"
         return Check(name, "problem", f"{source.name} is not on this machine: {wanted}.")
@@ -79,9 +79,9 @@ def _file(name: str, source: WeightsSource, config: Config, on_progress: OnProgr
     return Check(name, "ok", f"{path} is there and intact.", figures)
 
 
-def memory(config: Config) -> Check:
+def check_memory(config: Config) -> Check:
     """Whether the model and its KV cache fit into what is free."""
-    path = cached_path(config.weights.chat, config.cache)
+    path = cached_path(config.weights.chat, config.model_cache_folder)
     if config.model.engine != "llama" or path is None:
         return Check("memory", "ok", "There is no model here to fit into memory.")
     try:
@@ -91,17 +91,19 @@ def memory(config: Config) -> Check:
     fit = plan_memory(header, config.model.llama, gpu_memory(ggml_library()))
     free = free_memory_bytes()
     figures = {"needed_bytes": fit.needed_bytes, "gpu_bytes": fit.gpu_bytes, "free_bytes": free}
-    on_gpu = f" and {size(fit.gpu_bytes)} of graphics memory for {fit.gpu_layers} layers" if fit.gpu_layers else ""
-    needs = f"{path.name} with {fit.context_tokens} tokens of context needs {size(fit.needed_bytes)}{on_gpu}"
-    running = owner_of(config.data_folder)
+    on_gpu = (
+        f" and {format_size(fit.gpu_bytes)} of graphics memory for {fit.gpu_layers} layers" if fit.gpu_layers else ""
+    )
+    needs = f"{path.name} with {fit.context_tokens} tokens of context needs {format_size(fit.needed_bytes)}{on_gpu}"
+    running = owner_pid(config.data_folder)
     if fit.needed_bytes > free and not running:
-        sentence = f"{needs}, and {size(free)} is free. Choose a smaller model or context, or kv_type q8_0."
+        sentence = f"{needs}, and {format_size(free)} is free. Choose a smaller model or context, or kv_type q8_0."
         return Check("memory", "problem", sentence, figures)
     held = " (a running Hearth may hold it already)" if running else ""
-    return Check("memory", "ok", f"{needs}; {size(free)} is free{held}.", figures)
+    return Check("memory", "ok", f"{needs}; {format_size(free)} is free{held}.", figures)
 
 
-def folders(config: Config) -> Iterator[Check]:
+def check_collections(config: Config) -> Iterator[Check]:
     """Whether the collections' folders can be read."""
     for name, collection in config.knowledge.collections.items():
         check = f"collection.{name}"
@@ -115,7 +117,7 @@ def folders(config: Config) -> Iterator[Check]:
         yield Check("collections", "warning", "No documents are configured: knowledge.collections is empty.")
 
 
-def port(config: Config) -> Check:
+def check_http_port(config: Config) -> Check:
     """Whether the HTTP port is free, or ours."""
     http = config.http
     if not http.enabled:
@@ -126,40 +128,40 @@ def port(config: Config) -> Check:
         try:
             probe.bind((http.host, http.port))
         except OSError as error:
-            return _taken(config, error)
+            return _port_in_use(config, error)
     return Check("http", "ok", f"Port {http.port} on {http.host} is free.")
 
 
-def _taken(config: Config, error: OSError) -> Check:
-    http, owner = config.http, owner_of(config.data_folder)
+def _port_in_use(config: Config, error: OSError) -> Check:
+    http, owner = config.http, owner_pid(config.data_folder)
     if owner:
         return Check("http", "ok", f"Port {http.port} on {http.host} is in use, and Hearth runs as process {owner}.")
     sentence = f"Port {http.port} on {http.host} cannot be used: {error.strerror}. Set another http.port."
     return Check("http", "problem", sentence)
 
 
-async def discord(config: Config, *, offline: bool) -> Check:
+async def check_discord(config: Config, *, offline: bool) -> Check:
     """Whether the bot's token is there and, unless `offline`, whether Discord takes it; never shows it."""
     if not config.discord.enabled:
         return Check("discord", "ok", "Discord is switched off.")
     # Imported only where it is used: the library of a platform is slow to load.
-    from adapters.discord.connection.account import name_of_account, token_of
+    from adapters.discord.connection.account import fetch_account_name, read_token
     from adapters.discord.failures import DiscordUnusable
-    from adapters.discord.reply_transport import Unsettled
+    from adapters.discord.reply_transport import TransientFailure
 
     try:
         if offline:
-            token_of(config.discord)
+            read_token(config.discord)
             told = f"The token in {config.discord.token_env} is set; Discord was not asked about it."
             return Check("discord", "ok", told)
-        name = await name_of_account(config.discord)
+        name = await fetch_account_name(config.discord)
     except DiscordUnusable as error:
         return Check("discord", "problem", str(error))
-    except Unsettled as error:
+    except TransientFailure as error:
         return Check("discord", "warning", f"{error}, so the token could not be tried.")
     return Check("discord", "ok", f"Discord knows the bot as {name}.")
 
 
-def is_indexed(folder: Path) -> bool:
+def index_exists(folder: Path) -> bool:
     """Whether there is an index to ask about."""
     return (folder / "knowledge.sqlite3").exists()

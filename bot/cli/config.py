@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from bot.cli.output import console, print_json, tell
-from bot.cli.runner import MISUSED
-from bot.config.loading import ConfigFaulty, find_config, load_config
-from bot.config.yaml_source import Fault
+from bot.cli.output import make_console, print_errors, print_json
+from bot.cli.runner import EXIT_USAGE
+from bot.config.loading import InvalidConfig, find_config, load_config
+from bot.config.yaml_source import ConfigFault
 
 
 @click.group()
@@ -27,17 +27,17 @@ def check(file: Path | None, named: Path | None, as_json: bool) -> None:
     try:
         load_config(used)
         faulty = None
-    except ConfigFaulty as error:
+    except InvalidConfig as error:
         faulty = error
     if as_json:
         faults = [{"line": each.line, "path": each.path, "sentence": each.sentence} for each in _faults(faulty)]
         print_json({"file": str(used) if used else None, "valid": faulty is None, "faults": faults})
     elif faulty is None:
-        console().print(f"{used} is in order." if used else "There is no config file; the defaults are used.")
+        make_console().print(f"{used} is in order." if used else "There is no config file; the defaults are used.")
     else:
-        tell(*faulty.lines())
-    sys.exit(MISUSED if faulty else 0)
+        print_errors(*faulty.fault_lines())
+    sys.exit(EXIT_USAGE if faulty else 0)
 
 
-def _faults(faulty: ConfigFaulty | None) -> tuple[Fault, ...]:
+def _faults(faulty: InvalidConfig | None) -> tuple[ConfigFault, ...]:
     return faulty.faults if faulty else ()

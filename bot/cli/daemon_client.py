@@ -7,56 +7,58 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from adapters.console.channel import StreamChannel
-from bot.cli.output import tell
-from bot.cli.runner import Failure
+from bot.cli.output import print_errors
+from bot.cli.runner import CliError
 from bot.config.loading import Config
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 from bot.server.folder_lock import FolderInUse
-from bot.server.local_socket import connect
-from bot.startup_progress import Report
+from bot.server.local_socket import connect_to_daemon
+from bot.startup_progress import ReportStartup
 
-Event = Mapping[str, Any]
+DaemonEvent = Mapping[str, Any]
 RETRY_S = 0.3
 
 
-class Hearth:
+class DaemonClient:
     """A way to the process that owns the data folder."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
     @asynccontextmanager
-    async def request(self, command: str, **fields: Any) -> AsyncIterator["Exchange"]:
+    async def open_request(self, command: str, **fields: Any) -> AsyncIterator["DaemonRequest"]:
         """Ask for something on a connection of its own. Raises Failure when the process is gone."""
-        channel = await connect(self._config.data_folder, self._config.console.line_bytes)
+        channel = await connect_to_daemon(self._config.data_folder, self._config.console.line_bytes)
         if channel is None:
-            raise Failure("The Hearth process that owned the data folder has ended. Try again.")
+            raise CliError("The Hearth process that owned the data folder has ended. Try again.")
         try:
-            await channel.write({"command": command, **fields})
-            yield Exchange(channel)
+            await channel.write_event({"command": command, **fields})
+            yield DaemonRequest(channel)
         finally:
             await channel.close()
 
 
-class Exchange:
+class DaemonRequest:
     """A request under way: events come, and with `chat` lines may go."""
 
     def __init__(self, channel: StreamChannel) -> None:
         self.channel = channel
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def read_events(self) -> AsyncIterator[DaemonEvent]:
         """What the process says, until it has said everything."""
-        async for line in self.channel.lines():
+        async for line in self.channel.read_lines():
             if line:
                 yield json.loads(line)
 
     async def send(self, **line: Any) -> None:
         """Write a line."""
-        await self.channel.write(line)
+        await self.channel.write_event(line)
 
 
 @asynccontextmanager
-async def reaching(config: Config, report: Report, *, with_model: bool = True) -> AsyncIterator[Hearth]:
+async def connect_or_host(
+    config: Config, report: ReportStartup, *, with_model: bool = True
+) -> AsyncIterator[DaemonClient]:
     """Hearth for as long as the context lasts: the running process, or this one, as long as it takes.
 
     Without `with_model` this process, if it has to be Hearth itself, only sees to documents.
@@ -65,18 +67,20 @@ async def reaching(config: Config, report: Report, *, with_model: bool = True) -
         told = False
         while not await is_reachable(config):
             try:
-                await stack.enter_async_context(hosting(config, report=report, with_model=with_model))
+                await stack.enter_async_context(run_daemon(config, report=report, with_model=with_model))
             except FolderInUse as error:
                 if not told:
                     told = True
-                    tell(f"Process {error.pid} owns the data folder and is starting or stopping; waiting for it.")
+                    print_errors(
+                        f"Process {error.pid} owns the data folder and is starting or stopping; waiting for it."
+                    )
                 await asyncio.sleep(RETRY_S)
-        yield Hearth(config)
+        yield DaemonClient(config)
 
 
 async def is_reachable(config: Config) -> bool:
     """Whether a process owns the data folder and lets clients in."""
-    channel = await connect(config.data_folder, config.console.line_bytes)
+    channel = await connect_to_daemon(config.data_folder, config.console.line_bytes)
     if channel is None:
         return False
     await channel.close()

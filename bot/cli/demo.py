@@ -8,13 +8,13 @@ from typing import NoReturn
 import click
 from rich.text import Text
 
-from bot.cli.ask_stream import Asked, show
-from bot.cli.daemon_client import Hearth, reaching
+from bot.cli.ask_stream import ChatQuestion, ask_and_show
+from bot.cli.daemon_client import DaemonClient, connect_or_host
 from bot.cli.index import reindex, show_report
 from bot.cli.next_steps import next_step
-from bot.cli.output import console
-from bot.cli.runner import FAILED, Failure, load, run
-from bot.cli.startup_view import StartView
+from bot.cli.output import make_console
+from bot.cli.runner import EXIT_FAILED, CliError, load_or_exit, run_and_exit
+from bot.cli.startup_view import StartupView
 from bot.cli.terminal import Terminal
 
 CONFIG = Path(__file__).parents[2] / "deploy/demo/config.yaml"
@@ -25,29 +25,33 @@ QUESTION = "On which shelf is the backup drive?"
 @click.option("--question", envvar="QUESTION", default="", help="Ask this and leave; otherwise $QUESTION.")
 def demo(question: str) -> NoReturn:
     """Index the demo's documents and chat about them; without a terminal, or with a question, ask once and leave."""
-    run(_demo(question))
+    run_and_exit(_demo(question))
 
 
 async def _demo(question: str) -> int:
     if not CONFIG.is_file():
-        raise Failure("The demo's documents are part of a checkout of Hearth, and this is none: run `make demo` there.")
-    config = load(CONFIG)
-    with StartView() as view:
-        async with reaching(config, view) as hearth:
-            view.end()
+        raise CliError(
+            "The demo's documents are part of a checkout of Hearth, and this is none: run `make demo` there."
+        )
+    config = load_or_exit(CONFIG)
+    with StartupView() as view:
+        async with connect_or_host(config, view) as hearth:
+            view.close()
             show_report(await reindex(hearth, ()))
             if question or not (sys.stdin.isatty() and sys.stdout.isatty()):
                 return await _ask(hearth, question or QUESTION)
-            console().print(f"\n{next_step()}")
-            async with hearth.request("chat") as exchange:
+            make_console().print(f"\n{next_step()}")
+            async with hearth.open_request("chat") as exchange:
                 await Terminal(exchange, "demo", config.core.command_prefix).run()
     return 0
 
 
-async def _ask(hearth: Hearth, question: str) -> int:
-    out = console()
+async def _ask(hearth: DaemonClient, question: str) -> int:
+    out = make_console()
     out.print(Text(f"> {question}", style="bold"))
-    async with hearth.request("chat") as exchange:
-        answered = await show(Asked(f"demo-{os.getpid()}", question), exchange, exchange.events(), out)
+    async with hearth.open_request("chat") as exchange:
+        answered = await ask_and_show(
+            ChatQuestion(f"demo-{os.getpid()}", question), exchange, exchange.read_events(), out
+        )
     out.print(f"\n{next_step()}", end="")
-    return 0 if answered else FAILED
+    return 0 if answered else EXIT_FAILED

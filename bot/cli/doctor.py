@@ -15,12 +15,12 @@ from rich.text import Text
 
 from bot.cli import checks
 from bot.cli.checks import Check, OnProgress
-from bot.cli.daemon_client import Event, reaching
-from bot.cli.matrix_checks import matrix
-from bot.cli.output import console, print_json, printable
-from bot.cli.runner import FAILED, Failure, expected, run, sentences
-from bot.config.loading import Config, ConfigFaulty, find_config, load_config
-from bot.startup_progress import silent
+from bot.cli.daemon_client import DaemonEvent, connect_or_host
+from bot.cli.matrix_checks import check_matrix
+from bot.cli.output import make_console, print_json, printable
+from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, expected_errors, run_and_exit
+from bot.config.loading import Config, InvalidConfig, find_config, load_config
+from bot.startup_progress import ignore_progress
 from models.weights import FetchProgress, cached_path
 
 INDEX_TIMEOUT_S = 60
@@ -33,7 +33,7 @@ MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", 
 @click.option("--offline", is_flag=True, help="Ask no chat platform whether it takes the bot's credentials.")
 def doctor(config_file: Path | None, as_json: bool, offline: bool) -> NoReturn:
     """Check config, models, memory, documents, ports and platforms. Exits with 1 when there is a problem."""
-    run(_doctor(config_file, as_json, offline))
+    run_and_exit(_doctor(config_file, as_json, offline))
 
 
 async def _doctor(config_file: Path | None, as_json: bool, offline: bool) -> int:
@@ -41,52 +41,52 @@ async def _doctor(config_file: Path | None, as_json: bool, offline: bool) -> int
     try:
         config = load_config(file)
         told = f"{file} is in order." if file else "No config file; the defaults are used."
-        found = [Check("config", "ok", told), *await _looked_at(config, offline)]
-    except ConfigFaulty as faulty:
-        found = [Check("config", "problem", line) for line in faulty.lines()]
+        found = [Check("config", "ok", told), *await _run_checks(config, offline)]
+    except InvalidConfig as faulty:
+        found = [Check("config", "problem", line) for line in faulty.fault_lines()]
     healthy = all(check.status != "problem" for check in found)
     if as_json:
         print_json({"healthy": healthy, "checks": [asdict(check) for check in found]})
     else:
-        _show(found, console())
-    return 0 if healthy else FAILED
+        _show(found, make_console())
+    return 0 if healthy else EXIT_FAILED
 
 
-async def _looked_at(config: Config, offline: bool) -> list[Check]:
+async def _run_checks(config: Config, offline: bool) -> list[Check]:
     columns = (TextColumn("Checking {task.description}"), BarColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+    with Progress(*columns, console=make_console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
         task = bars.add_task("", total=None)
 
         def on_progress(progress: FetchProgress) -> None:
             total = progress.total_bytes or None
             bars.update(task, description=progress.file, completed=progress.done_bytes, total=total)
 
-        found = list(_still(config, on_progress))
-    found.append(await checks.discord(config, offline=offline))
-    found += [check async for check in matrix(config, offline=offline)]
-    return [*found, await _index(config)]
+        found = list(_local_checks(config, on_progress))
+    found.append(await checks.check_discord(config, offline=offline))
+    found += [check async for check in check_matrix(config, offline=offline)]
+    return [*found, await _check_index(config)]
 
 
-def _still(config: Config, on_progress: OnProgress) -> Iterator[Check]:
-    yield checks.data_folder(config)
-    yield from checks.weights(config, on_progress)
-    yield checks.memory(config)
-    yield from checks.folders(config)
-    yield checks.port(config)
+def _local_checks(config: Config, on_progress: OnProgress) -> Iterator[Check]:
+    yield checks.check_data_folder(config)
+    yield from checks.check_weights(config, on_progress)
+    yield checks.check_memory(config)
+    yield from checks.check_collections(config)
+    yield checks.check_http_port(config)
 
 
-async def _index(config: Config) -> Check:
+async def _check_index(config: Config) -> Check:
     """How much is indexed; asks the running process, or opens the index for a moment."""
-    if not checks.is_indexed(config.data_folder):
+    if not checks.index_exists(config.data_folder):
         return Check("index", "warning", "Nothing is indexed yet: `hearth index` does it.")
-    if any(cached_path(source, config.cache) is None for source in config.embedding_weights):
+    if any(cached_path(source, config.model_cache_folder) is None for source in config.embedding_weights):
         return Check("index", "warning", "The index cannot be looked at without the embedder's files.")
     try:
-        state = await _state(config)
+        state = await _index_state(config)
     except BaseExceptionGroup as group:
-        return _unopened(group)
-    except expected() as error:
-        return _unopened(error)
+        return _index_unusable(group)
+    except expected_errors() as error:
+        return _index_unusable(error)
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
     told = ", ".join(f"{count} {key}" for key, count in figures.items())
     ready = all(each["index_ready"] for each in state["collections"])
@@ -96,22 +96,22 @@ async def _index(config: Config) -> Check:
     return Check("index", "warning" if fails else "ok", f"{told}.{fails}", figures)
 
 
-async def _state(config: Config) -> Event:
+async def _index_state(config: Config) -> DaemonEvent:
     try:
         async with (
             asyncio.timeout(INDEX_TIMEOUT_S),
-            reaching(config, silent, with_model=False) as hearth,
-            hearth.request("state") as exchange,
+            connect_or_host(config, ignore_progress, with_model=False) as hearth,
+            hearth.open_request("state") as exchange,
         ):
-            async for event in exchange.events():
+            async for event in exchange.read_events():
                 return event
     except TimeoutError as error:
-        raise Failure(f"it did not answer within {INDEX_TIMEOUT_S} seconds.") from error
-    raise Failure("the process that owns it has ended.")
+        raise CliError(f"it did not answer within {INDEX_TIMEOUT_S} seconds.") from error
+    raise CliError("the process that owns it has ended.")
 
 
-def _unopened(error: BaseException) -> Check:
-    reasons = sentences(error) or [f"it did not say how it is ({type(error).__name__})."]
+def _index_unusable(error: BaseException) -> Check:
+    reasons = error_sentences(error) or [f"it did not say how it is ({type(error).__name__})."]
     return Check("index", "problem", f"The index cannot be opened: {' '.join(reasons)}")
 
 

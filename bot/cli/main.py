@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """Where a command is, and what it does in half a sentence."""
 
     module: str
@@ -16,17 +16,17 @@ class Entry(NamedTuple):
     summary: str
 
 
-COMMANDS: Mapping[str, Entry] = {
-    "run": Entry("bot.cli.run", "run", "Answer on all platforms until stopped."),
-    "chat": Entry("bot.cli.chat", "chat", "Talk in this terminal, or by JSON lines with --jsonl."),
-    "ask": Entry("bot.cli.ask", "ask", "Ask one question, print the answer and its sources."),
-    "index": Entry("bot.cli.index", "index", "Bring the documents' index up to date."),
-    "search": Entry("bot.cli.search", "search", "Find passages without asking the model."),
-    "models": Entry("bot.cli.models", "models", "List and fetch the models of the config."),
-    "config": Entry("bot.cli.config", "config", "Check the config file."),
-    "doctor": Entry("bot.cli.doctor", "doctor", "Check that everything needed is there and fits."),
-    "matrix": Entry("bot.cli.matrix", "matrix", "Log in to Matrix once, and see how the account stands."),
-    "demo": Entry("bot.cli.demo", "demo", "Try Hearth on the handbook of an invented home."),
+COMMANDS: Mapping[str, CommandEntry] = {
+    "run": CommandEntry("bot.cli.run", "run", "Answer on all platforms until stopped."),
+    "chat": CommandEntry("bot.cli.chat", "chat", "Talk in this terminal, or by JSON lines with --jsonl."),
+    "ask": CommandEntry("bot.cli.ask", "ask", "Ask one question, print the answer and its sources."),
+    "index": CommandEntry("bot.cli.index", "index", "Bring the documents' index up to date."),
+    "search": CommandEntry("bot.cli.search", "search", "Find passages without asking the model."),
+    "models": CommandEntry("bot.cli.models", "models", "List and fetch the models of the config."),
+    "config": CommandEntry("bot.cli.config", "config", "Check the config file."),
+    "doctor": CommandEntry("bot.cli.doctor", "doctor", "Check that everything needed is there and fits."),
+    "matrix": CommandEntry("bot.cli.matrix", "matrix", "Log in to Matrix once, and see how the account stands."),
+    "demo": CommandEntry("bot.cli.demo", "demo", "Try Hearth on the handbook of an invented home."),
 }
 
 

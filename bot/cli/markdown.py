@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 
-def settled(text: str) -> int:
+def settled_length(text: str) -> int:
     """How many characters from the start are whole blocks: up to the last blank line outside a code fence."""
     position = end = 0
     for line, is_code in _lines(text):
@@ -13,9 +13,9 @@ def settled(text: str) -> int:
     return end
 
 
-def with_line_ends(text: str) -> str:
+def keep_line_breaks(text: str) -> str:
     """The text with every line end kept when it is rendered, as chats do; Markdown alone would join the lines."""
-    return "".join(line if is_code else _kept(line) for line, is_code in _lines(text))
+    return "".join(line if is_code else _hard_break(line) for line, is_code in _lines(text))
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:
@@ -31,5 +31,5 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
             yield line, bool(fence)
 
 
-def _kept(line: str) -> str:
+def _hard_break(line: str) -> str:
     return f"{line.rstrip()}  \n" if line.strip() and line.endswith("\n") else line

@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from adapters.matrix.account.cross_signing import Standing, look
+from adapters.matrix.account.cross_signing import SigningStatus, query_status
 from adapters.matrix.account.identity import IdentityFile, Verifier
-from adapters.matrix.account.login import Connection, Password, Token
-from adapters.matrix.api.discovery import Place, discover, is_plain
-from adapters.matrix.credentials import load as load_credentials
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Unsettled
+from adapters.matrix.account.login import AccessTokenLogin, AccountConnection, PasswordLogin
+from adapters.matrix.api.discovery import HomeserverAddress, discover_homeserver, is_unencrypted
+from adapters.matrix.credentials import load_credentials
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
 from adapters.matrix.ids import PLATFORM
 from bot.cli import prompts
-from bot.cli.output import console, print_json, printable, tell
-from bot.cli.runner import FAILED, Failure, config_option, run
+from bot.cli.output import make_console, print_errors, print_json, printable
+from bot.cli.runner import EXIT_FAILED, CliError, config_option, run_and_exit
 from bot.config.loading import Config
 from bot.server.folder_lock import FolderLock
 
 if TYPE_CHECKING:
-    from adapters.matrix.account.setup import Earlier, SetUp
+    from adapters.matrix.account.setup import AccountSetup, EarlierLogin
 
-REPLACING = (
+REPLACE_WARNING = (
     "This account has cross-signing keys that are not Hearth's: another program, such as Element, has made them, or"
     " Hearth's own were lost. Without keys of its own Hearth cannot sign its device, and many clients do not talk to"
     " unsigned devices. If Hearth replaces them, the account's other devices count as unsigned, and whoever has"
     " verified the account is warned and has to verify it again. Nothing else is lost."
 )
-NEXT = """
+NEXT_STEPS = """
 What comes next:
   1. In the config:  matrix: {{enabled: true, admin_users: ["@you:example.org"]}}
   2. `hearth run`
@@ -38,7 +38,7 @@ What comes next:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LoginOptions:
     """What `hearth matrix login` was told; empty where it was not."""
 
     homeserver: str
@@ -66,12 +66,12 @@ def matrix() -> None:
 @config_option
 def login(config: Config, **told: Any) -> NoReturn:
     """Log in once: what is not given is asked for. The token is kept, the password is not."""
-    wish = Wish(**told)
+    wish = LoginOptions(**told)
     if bool(wish.token_env) != bool(wish.device_id):
         raise click.UsageError("--token-env and --device-id belong together.")
     if wish.token_env and wish.password_env and not wish.replace_keys:
         raise click.UsageError("With --token-env a password is only needed for --replace-keys.")
-    run(_login(wish, config))
+    run_and_exit(_login(wish, config))
 
 
 @matrix.command()
@@ -79,87 +79,95 @@ def login(config: Config, **told: Any) -> NoReturn:
 @config_option
 def status(config: Config, as_json: bool) -> NoReturn:
     """Tell whether the device is signed, and who has verified it. Exits with 1 when something is to be done."""
-    run(_status(config.data_folder / PLATFORM, as_json))
+    run_and_exit(_status(config.data_folder / PLATFORM, as_json))
 
 
-async def _login(wish: Wish, config: Config) -> int:
+async def _login(wish: LoginOptions, config: Config) -> int:
     folder = config.data_folder / PLATFORM
     # Imported only where it is used: nio is slow to load.
-    from adapters.matrix.account.setup import earlier, setting_up
+    from adapters.matrix.account.setup import find_earlier_login, set_up_account
 
     lock = FolderLock(config.data_folder)
     lock.acquire()
     try:
-        before = await earlier(folder)
+        before = await find_earlier_login(folder)
         if before is not None and not wish.again:
-            tell(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
-            if not await prompts.agrees("Log in anew?"):
-                return FAILED
-        place = await discover(wish.homeserver or await prompts.text("Account or homeserver", "--homeserver"))
-        means = await _means(wish, place)
-        async with setting_up(folder, place.homeserver, means, before) as account:
-            _tell_of(account, before)
-            return await _sign(account, wish, means)
+            print_errors(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
+            if not await prompts.ask_yes_no("Log in anew?"):
+                return EXIT_FAILED
+        place = await discover_homeserver(
+            wish.homeserver or await prompts.ask_text("Account or homeserver", "--homeserver")
+        )
+        means = await _login_method(wish, place)
+        async with set_up_account(folder, place.homeserver, means, before) as account:
+            _show_login(account, before)
+            return await _sign_and_report(account, wish, means)
     except MatrixUnusable as error:
-        raise Failure(str(error)) from error
+        raise CliError(str(error)) from error
     finally:
         lock.release()
 
 
-async def _means(wish: Wish, place: Place) -> Password | Token:
-    if is_plain(place.homeserver):
-        tell(f"Beware: {place.homeserver} is not encrypted; whoever listens on the way can read what is sent there.")
+async def _login_method(wish: LoginOptions, place: HomeserverAddress) -> PasswordLogin | AccessTokenLogin:
+    if is_unencrypted(place.homeserver):
+        print_errors(
+            f"Beware: {place.homeserver} is not encrypted; whoever listens on the way can read what is sent there."
+        )
     if wish.token_env:
-        return Token(_from_environment(wish.token_env), wish.device_id)
-    user = wish.user or place.user_id or await prompts.text("User", "--user")
-    return Password(user, await _password(wish, user))
+        return AccessTokenLogin(_from_environment(wish.token_env), wish.device_id)
+    user = wish.user or place.user_id or await prompts.ask_text("User", "--user")
+    return PasswordLogin(user, await _password(wish, user))
 
 
-async def _password(wish: Wish, user: str) -> str:
+async def _password(wish: LoginOptions, user: str) -> str:
     if wish.password_env:
         return _from_environment(wish.password_env)
-    return await prompts.secret(f"Password of {user}", "--password-env")
+    return await prompts.ask_secret(f"Password of {user}", "--password-env")
 
 
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        raise Failure(f"The environment variable {name} is not set.")
+        raise CliError(f"The environment variable {name} is not set.")
     return value
 
 
-async def _sign(account: "SetUp", wish: Wish, means: Password | Token) -> int:
+async def _sign_and_report(account: "AccountSetup", wish: LoginOptions, means: PasswordLogin | AccessTokenLogin) -> int:
     """Have the device signed, and ask before keys of others are replaced."""
     try:
-        standing = await _signed(account, wish, means)
-    except (Unsettled, LoggedOut) as error:
-        raise Failure(f"Logged in, but the device is not signed yet: {error}. `hearth run` goes on with it.") from error
-    out = console()
+        standing = await _sign_device(account, wish, means)
+    except (TransientFailure, LoggedOut) as error:
+        raise CliError(
+            f"Logged in, but the device is not signed yet: {error}. `hearth run` goes on with it."
+        ) from error
+    out = make_console()
     out.print(str(standing))
-    out.print(NEXT.format(user_id=account.access.user_id))
-    return 0 if standing.is_signed else FAILED
+    out.print(NEXT_STEPS.format(user_id=account.login.user_id))
+    return 0 if standing.is_signed else EXIT_FAILED
 
 
-async def _signed(account: "SetUp", wish: Wish, means: Password | Token) -> Standing:
-    standing = await account.own.check()
+async def _sign_device(
+    account: "AccountSetup", wish: LoginOptions, means: PasswordLogin | AccessTokenLogin
+) -> SigningStatus:
+    standing = await account.identity.check_signature()
     if standing.state == "foreign_keys":
         if not wish.replace_keys:
-            tell(REPLACING)
-            if not await prompts.agrees("Replace them?"):
+            print_errors(REPLACE_WARNING)
+            if not await prompts.ask_yes_no("Replace them?"):
                 return standing
-        await account.own.replace()
+        await account.identity.replace_keys()
     elif standing.state != "password_needed":
         return standing
-    password = means.password if isinstance(means, Password) else await _password(wish, account.access.user_id)
-    return await account.own.check(password)
+    password = means.password if isinstance(means, PasswordLogin) else await _password(wish, account.login.user_id)
+    return await account.identity.check_signature(password)
 
 
-def _tell_of(account: "SetUp", before: "Earlier | None") -> None:
-    access, out = account.access, console()
+def _show_login(account: "AccountSetup", before: "EarlierLogin | None") -> None:
+    access, out = account.login, make_console()
     kind = "as a new device" if account.is_new_device else "as the same device as before"
     out.print(printable(f"Logged in: {access.user_id} at {access.homeserver}, {kind}, {access.device_id}."))
-    if account.put_aside is not None:
-        out.print(f"The keys of the device before it are in {account.put_aside}; they are not used any more.")
+    if account.old_store is not None:
+        out.print(f"The keys of the device before it are in {account.old_store}; they are not used any more.")
     if before is not None and account.is_new_device:
         out.print("What was sent to the old device and not answered yet cannot be read by the new one.")
 
@@ -167,28 +175,28 @@ def _tell_of(account: "SetUp", before: "Earlier | None") -> None:
 async def _status(folder: Path, as_json: bool) -> int:
     try:
         credentials = load_credentials(folder)
-        identity = IdentityFile.beside(folder, credentials).load()
+        identity = IdentityFile.for_account(folder, credentials).load()
     except MatrixUnusable as error:
-        raise Failure(str(error)) from error
-    connection = Connection(credentials)
+        raise CliError(str(error)) from error
+    connection = AccountConnection(credentials)
     try:
-        standing = await look(connection, identity) if identity is not None else Standing("unsigned")
-    except (Unsettled, LoggedOut) as error:
-        raise Failure(f"{credentials.user_id}, device {credentials.device_id}: {error}.") from error
+        standing = await query_status(connection, identity) if identity is not None else SigningStatus("unsigned")
+    except (TransientFailure, LoggedOut) as error:
+        raise CliError(f"{credentials.user_id}, device {credentials.device_id}: {error}.") from error
     finally:
         await connection.close()
     who = {"user_id": credentials.user_id, "device_id": credentials.device_id, "homeserver": credentials.homeserver}
     _show(who, standing, identity.verifiers if identity is not None else (), as_json=as_json)
-    return 0 if standing.is_signed else FAILED
+    return 0 if standing.is_signed else EXIT_FAILED
 
 
-def _show(who: dict[str, str], standing: Standing, verifiers: tuple[Verifier, ...], *, as_json: bool) -> None:
+def _show(who: dict[str, str], standing: SigningStatus, verifiers: tuple[Verifier, ...], *, as_json: bool) -> None:
     if as_json:
-        verified_by = [{"user_id": each.user_id, "at": each.at.isoformat()} for each in verifiers]
+        verified_by = [{"user_id": each.user_id, "at": each.verified_at.isoformat()} for each in verifiers]
         print_json({**who, "signed": standing.is_signed, "state": standing.state, "verified_by": verified_by})
         return
-    out = console()
+    out = make_console()
     out.print(printable(f"{who['user_id']} at {who['homeserver']}, device {who['device_id']}"))
     out.print(str(standing))
-    people = ", ".join(f"{each.user_id} ({each.at:%Y-%m-%d})" for each in verifiers)
+    people = ", ".join(f"{each.user_id} ({each.verified_at:%Y-%m-%d})" for each in verifiers)
     out.print(printable(f"Verified by {people}." if people else "Nobody has verified it yet."))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bot.cli.checks import Check, Status
 from bot.config.loading import Config
-from bot.server.folder_lock import owner_of
+from bot.server.folder_lock import owner_pid
 
 if TYPE_CHECKING:
     from adapters.matrix.account.identity import Identity
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Imported only where they are used: the library of a platform is slow to load.
 
 
-async def matrix(config: Config, *, offline: bool) -> AsyncIterator[Check]:
+async def check_matrix(config: Config, *, offline: bool) -> AsyncIterator[Check]:
     """Whether there is a login that only this user can read and, unless `offline`, whether the homeserver still takes
     it and shows its device as signed. Ends at the first thing that keeps the next from being looked at.
     """
@@ -24,7 +24,7 @@ async def matrix(config: Config, *, offline: bool) -> AsyncIterator[Check]:
     from adapters.matrix.homeserver import MatrixUnusable
 
     try:
-        credentials, identity = _kept(config)
+        credentials, identity = _stored_login(config)
     except MatrixUnusable as error:
         yield Check("matrix", "problem", str(error))
         return
@@ -32,41 +32,41 @@ async def matrix(config: Config, *, offline: bool) -> AsyncIterator[Check]:
     if offline:
         yield Check("matrix", "ok", f"Logged in as {who}; {credentials.homeserver} was not asked about it.")
         return
-    account = await _account(credentials, config.matrix.request_timeout_s)
+    account = await _check_login(credentials, config.matrix.request_timeout_s)
     yield account or Check("matrix", "ok", f"{credentials.homeserver} takes the login as {who}.")
     if account is None:
-        yield await _device(credentials, identity, config.matrix.request_timeout_s)
+        yield await _check_device(credentials, identity, config.matrix.request_timeout_s)
 
 
-def _kept(config: Config) -> "tuple[Credentials, Identity | None]":
+def _stored_login(config: Config) -> "tuple[Credentials, Identity | None]":
     """What lies on the disk. Raises MatrixUnusable. The key store is opened too, unless a running Hearth has it."""
     from adapters.matrix.account.identity import IdentityFile
-    from adapters.matrix.credentials import load
+    from adapters.matrix.credentials import load_credentials
     from adapters.matrix.crypto.store import open_store
     from adapters.matrix.ids import PLATFORM
 
     folder = config.data_folder / PLATFORM
-    credentials = load(folder)
-    identity = IdentityFile.beside(folder, credentials).load()
-    if not owner_of(config.data_folder):
+    credentials = load_credentials(folder)
+    identity = IdentityFile.for_account(folder, credentials).load()
+    if not owner_pid(config.data_folder):
         open_store(folder, credentials).close()
     return credentials, identity
 
 
-async def _account(credentials: "Credentials", timeout_s: float) -> Check | None:
+async def _check_login(credentials: "Credentials", timeout_s: float) -> Check | None:
     """What is wrong with the login; None when nothing is."""
-    from adapters.matrix.account.login import Connection
-    from adapters.matrix.api.failures import sentence, unusable
-    from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled
+    from adapters.matrix.account.login import AccountConnection
+    from adapters.matrix.api.failures import as_admin_error, error_sentence
+    from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
 
-    connection = Connection(credentials, timeout_s)
+    connection = AccountConnection(credentials, timeout_s)
     try:
-        told = await connection.call("GET", "/v3/account/whoami")
+        told = await connection.call_api("GET", "/v3/account/whoami")
     except LoggedOut as error:
-        return Check("matrix", "problem", str(unusable(error)))
-    except Refused as error:
-        return Check("matrix", "problem", f"{credentials.homeserver} does not take the login. {sentence(error)}")
-    except Unsettled as error:
+        return Check("matrix", "problem", str(as_admin_error(error)))
+    except RequestRefused as error:
+        return Check("matrix", "problem", f"{credentials.homeserver} does not take the login. {error_sentence(error)}")
+    except TransientFailure as error:
         untried = f"{credentials.homeserver}: {error}, so the login could not be tried."
         return Check("matrix", "warning", f"{untried} `hearth run` waits until it can be.")
     finally:
@@ -77,15 +77,15 @@ async def _account(credentials: "Credentials", timeout_s: float) -> Check | None
     return None
 
 
-async def _device(credentials: "Credentials", identity: "Identity | None", timeout_s: float) -> Check:
-    from adapters.matrix.account.cross_signing import Standing, look
-    from adapters.matrix.account.login import Connection
-    from adapters.matrix.homeserver import LoggedOut, Unsettled
+async def _check_device(credentials: "Credentials", identity: "Identity | None", timeout_s: float) -> Check:
+    from adapters.matrix.account.cross_signing import SigningStatus, query_status
+    from adapters.matrix.account.login import AccountConnection
+    from adapters.matrix.homeserver import LoggedOut, TransientFailure
 
-    connection = Connection(credentials, timeout_s)
+    connection = AccountConnection(credentials, timeout_s)
     try:
-        standing = await look(connection, identity) if identity is not None else Standing("unsigned")
-    except (Unsettled, LoggedOut) as error:
+        standing = await query_status(connection, identity) if identity is not None else SigningStatus("unsigned")
+    except (TransientFailure, LoggedOut) as error:
         return Check("matrix.device", "warning", f"Whether the device is signed could not be asked: {error}.")
     finally:
         await connection.close()

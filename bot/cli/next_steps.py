@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from bot.cli.output import size
+from bot.cli.output import format_size
 from models.llama.native.libllama import ggml_library
 from models.llama.plan.hardware import gpu_memory
 from models.recommended import Recommendation, recommend_model
@@ -15,7 +15,7 @@ from models.recommended import Recommendation, recommend_model
 def next_step() -> str:
     """What to do to get real answers on this machine; takes a moment when llama.cpp is not loaded yet."""
     graphics = gpu_memory(ggml_library()).total_bytes
-    return advice(recommend_model(psutil.virtual_memory().total, graphics), program())
+    return advice(recommend_model(psutil.virtual_memory().total, graphics), program_command())
 
 
 def advice(recommended: Recommendation, hearth: str) -> str:
@@ -25,12 +25,12 @@ def advice(recommended: Recommendation, hearth: str) -> str:
     return (
         "The demo's model is a toy of 135 million parameters: it is there to show that all parts work, and it often "
         f"misreads what was found.\nA real model that fits this machine, {where}: {model.title}, "
-        f"a download of {size(model.size_bytes)}. Next:\n\n"
+        f"a download of {format_size(model.size_bytes)}. Next:\n\n"
         f"  {hearth} models get {model.weights.repository} {model.weights.file}\n"
     )
 
 
-def program() -> str:
+def program_command() -> str:
     """How to call this program from the current folder."""
     beside = Path(sys.executable).parent / "hearth"
     if not beside.exists():

@@ -15,15 +15,15 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub("", text)
 
 
-def console(*, stderr: bool = False) -> Console:
+def make_console(*, stderr: bool = False) -> Console:
     """A console that takes text as it is: no markup, no highlighting, no emoji codes; wraps on a terminal only."""
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=not is_terminal)
 
 
-def tell(*sentences: str) -> None:
+def print_errors(*sentences: str) -> None:
     """Print sentences on standard error."""
-    out = console(stderr=True)
+    out = make_console(stderr=True)
     for sentence in sentences:
         out.print(printable(sentence))
 
@@ -34,7 +34,7 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def size(count: float) -> str:
+def format_size(count: float) -> str:
     """A number of bytes for people."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
@@ -43,7 +43,7 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def place(fields: dict[str, Any]) -> str:
+def format_place(fields: dict[str, Any]) -> str:
     """A source's or hit's place in words: document, headings, page, row."""
     where = fields["place"]
     parts = [str(fields["document"]), *where["heading"]]

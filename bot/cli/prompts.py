@@ -2,20 +2,20 @@
 
 import sys
 
-from bot.cli.runner import Failure
+from bot.cli.runner import CliError
 
 
-async def text(question: str, option: str) -> str:
+async def ask_text(question: str, option: str) -> str:
     """A line; asked again until there is one. Raises Failure, which names the option, where nobody can be asked."""
     return await _answer(question, option, hidden=False)
 
 
-async def secret(question: str, option: str) -> str:
-    """A line that is not shown while it is typed. Raises Failure as `text` does."""
+async def ask_secret(question: str, option: str) -> str:
+    """A line that is not shown while it is typed. Raises Failure as `ask_text` does."""
     return await _answer(question, option, hidden=True)
 
 
-async def agrees(question: str) -> bool:
+async def ask_yes_no(question: str) -> bool:
     """Whether the person says yes; nobody to be asked says no."""
     if not _is_terminal():
         return False
@@ -25,7 +25,7 @@ async def agrees(question: str) -> bool:
 
 async def _answer(question: str, option: str, *, hidden: bool) -> str:
     if not _is_terminal():
-        raise Failure(f"{option} is needed, since there is no terminal to ask at.")
+        raise CliError(f"{option} is needed, since there is no terminal to ask at.")
     while True:
         answer = await _line(f"{question}: ", hidden=hidden)
         # A password may begin or end with spaces.
@@ -41,7 +41,7 @@ async def _line(prompt: str, *, hidden: bool) -> str:
     try:
         return await session.prompt_async(prompt)
     except EOFError as error:
-        raise Failure("Nothing was changed.") from error
+        raise CliError("Nothing was changed.") from error
 
 
 def _is_terminal() -> bool:

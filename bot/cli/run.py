@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from bot.cli.runner import config_option, run_until_stopped
-from bot.cli.startup_view import StartView
+from bot.cli.startup_view import StartupView
 from bot.config.loading import Config
 from bot.core.ports import Adapter
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 
 if TYPE_CHECKING:
     from adapters.discord.adapter import DiscordAdapter
@@ -29,12 +29,12 @@ def run(config: Config) -> NoReturn:
 
 
 async def _run(config: Config) -> None:
-    with StartView() as view:
+    with StartupView() as view:
         async with (
             _platforms(config) as adapters,
-            hosting(config, adapters=adapters, serve_http=True, report=view) as host,
+            run_daemon(config, adapters=adapters, serve_http=True, report=view) as host,
         ):
-            view.end()
+            view.close()
             log.info("Hearth is ready: %s, data folder %s.", host.app.engine.name, config.data_folder)
             if host.app.http_port is not None:
                 log.info("Health and metrics: http://%s:%d/metrics", config.http.host, host.app.http_port)
@@ -62,15 +62,15 @@ async def _platforms(config: Config) -> AsyncIterator[list[Adapter]]:
 
 def _discord(config: Config) -> "DiscordAdapter":
     from adapters.discord.adapter import DiscordAdapter
-    from adapters.discord.composition import furnishing
+    from adapters.discord.composition import cog_builder
 
-    return DiscordAdapter(config.discord, config.data_folder, furnishing(config.discord, config.data_folder))
+    return DiscordAdapter(config.discord, config.data_folder, cog_builder(config.discord, config.data_folder))
 
 
 def _matrix(config: Config) -> "MatrixAdapter":
     from adapters.matrix.adapter import MatrixAdapter
-    from adapters.matrix.session import Manners
+    from adapters.matrix.session import BotProfile
 
     core = config.core
     language = "en" if core.language == "auto" else core.language
-    return MatrixAdapter(config.matrix, config.data_folder, Manners(core.name, core.command_prefix, language))
+    return MatrixAdapter(config.matrix, config.data_folder, BotProfile(core.name, core.command_prefix, language))

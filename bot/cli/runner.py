@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bot.cli.output import tell
+from bot.cli.output import print_errors
 
 if TYPE_CHECKING:
     from bot.config.loading import Config
 
-FAILED = 1
-MISUSED = 2
-INTERRUPTED = 130
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
-class Failure(Exception):
+class CliError(Exception):
     """Ends a command with a sentence and exit code 1."""
 
 
@@ -38,23 +38,23 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_config(*args: Any, config_file: Path | None, **kwargs: Any) -> Any:
-        return command(*args, config=load(config_file), **kwargs)
+        return command(*args, config=load_or_exit(config_file), **kwargs)
 
     return with_config
 
 
-def load(named: Path | None) -> "Config":
+def load_or_exit(named: Path | None) -> "Config":
     """The config to use; exits with 2 after telling every fault."""
-    from bot.config.loading import ConfigFaulty, find_config, load_config
+    from bot.config.loading import InvalidConfig, find_config, load_config
 
     try:
         return load_config(find_config(named, os.environ))
-    except ConfigFaulty as faulty:
-        tell(*faulty.lines())
-        sys.exit(MISUSED)
+    except InvalidConfig as faulty:
+        print_errors(*faulty.fault_lines())
+        sys.exit(EXIT_USAGE)
 
 
-def run(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
+def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
     """Run a command's coroutine and exit with its code. SIGTERM cancels it, and is then no failure."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
@@ -62,27 +62,27 @@ def run(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> No
     try:
         code = asyncio.run(_cancelled_by_sigterm(main))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(EXIT_INTERRUPTED)
     except asyncio.CancelledError:
         sys.exit(0)
     except BaseExceptionGroup as group:
-        told = sentences(group)
+        told = error_sentences(group)
         if told is None:
             raise
-        tell(*told)
-        sys.exit(FAILED)
-    except expected() as error:
-        tell(str(error))
-        sys.exit(FAILED)
+        print_errors(*told)
+        sys.exit(EXIT_FAILED)
+    except expected_errors() as error:
+        print_errors(str(error))
+        sys.exit(EXIT_FAILED)
     sys.exit(code or 0)
 
 
 def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """As `run`, for what only ends when somebody stops it: Ctrl-C is no failure either."""
+    """As `run_and_exit`, for what only ends when somebody stops it: Ctrl-C is no failure either."""
     try:
-        run(main, log_level)
+        run_and_exit(main, log_level)
     except SystemExit as ending:
-        sys.exit(0 if ending.code == INTERRUPTED else ending.code)
+        sys.exit(0 if ending.code == EXIT_INTERRUPTED else ending.code)
 
 
 async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | None:
@@ -93,12 +93,12 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
 
 
 @functools.cache
-def expected() -> tuple[type[Exception], ...]:
+def expected_errors() -> tuple[type[Exception], ...]:
     """The errors that say in a sentence what is wrong and how to mend it."""
     from adapters.discord.failures import DiscordUnusable
     from adapters.matrix.homeserver import MatrixUnusable
     from bot.core.errors import ReplyFailed
-    from bot.openai.keys import KeyMissing
+    from bot.openai.keys import ApiKeyMissing
     from bot.server.folder_lock import FolderInUse, FolderUnusable
     from bot.server.http import HttpUnavailable
     from knowledge.embedding import EmbeddingFailed
@@ -113,11 +113,11 @@ def expected() -> tuple[type[Exception], ...]:
         DiscordUnusable,
         EmbeddingFailed,
         EngineFailed,
-        Failure,
+        CliError,
         FolderInUse,
         FolderUnusable,
         HttpUnavailable,
-        KeyMissing,
+        ApiKeyMissing,
         MatrixUnusable,
         ModelUnusable,
         ReplyFailed,
@@ -126,10 +126,10 @@ def expected() -> tuple[type[Exception], ...]:
     )
 
 
-def sentences(error: BaseException) -> list[str] | None:
+def error_sentences(error: BaseException) -> list[str] | None:
     """What an expected error, or a group of them, says; None when there is any other in it."""
     leaves = _leaves(error)
-    return [str(leaf) for leaf in leaves] if all(isinstance(leaf, expected()) for leaf in leaves) else None
+    return [str(leaf) for leaf in leaves] if all(isinstance(leaf, expected_errors()) for leaf in leaves) else None
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

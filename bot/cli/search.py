@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.daemon_client import Event, Hearth, reaching
-from bot.cli.output import console, place, print_json, printable
-from bot.cli.runner import Failure, config_option, run
-from bot.cli.startup_view import StartView
+from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
+from bot.cli.output import format_place, make_console, print_json, printable
+from bot.cli.runner import CliError, config_option, run_and_exit
+from bot.cli.startup_view import StartupView
 from bot.config.loading import Config
 
 
@@ -21,32 +21,32 @@ from bot.config.loading import Config
 @config_option
 def search(config: Config, question: str, collections: tuple[str, ...], limit: int | None, as_json: bool) -> NoReturn:
     """Find the passages that bear on QUESTION, without asking the model."""
-    run(_search(config, question, collections, limit or config.knowledge.passages, as_json))
+    run_and_exit(_search(config, question, collections, limit or config.knowledge.passages, as_json))
 
 
 async def _search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> int:
-    with StartView() as view:
-        async with reaching(config, view, with_model=False) as hearth:
-            view.end()
-            result = await found(hearth, question=question, collections=list(collections), limit=limit)
+    with StartupView() as view:
+        async with connect_or_host(config, view, with_model=False) as hearth:
+            view.close()
+            result = await search_daemon(hearth, question=question, collections=list(collections), limit=limit)
     if as_json:
         print_json({"question": question, **{key: value for key, value in result.items() if key != "event"}})
     else:
-        show_result(result, console())
+        show_result(result, make_console())
     return 0
 
 
-async def found(hearth: Hearth, **request: Any) -> Event:
+async def search_daemon(hearth: DaemonClient, **request: Any) -> DaemonEvent:
     """What a search finds. Raises Failure with the reason."""
-    async with hearth.request("search", **request) as exchange:
-        async for event in exchange.events():
+    async with hearth.open_request("search", **request) as exchange:
+        async for event in exchange.read_events():
             if event["event"] == "result":
                 return event
-            raise Failure(event["sentence"])
-    raise Failure("Hearth has ended before the search did. Try again.")
+            raise CliError(event["sentence"])
+    raise CliError("Hearth has ended before the search did. Try again.")
 
 
-def show_result(result: Event, out: Console) -> None:
+def show_result(result: DaemonEvent, out: Console) -> None:
     """The hits for people."""
     if not result["hits"]:
         out.print("Nothing was found.")
@@ -54,7 +54,7 @@ def show_result(result: Event, out: Console) -> None:
         out.print(Text("Nothing found bears on the question; these come nearest.", style="yellow"))
     for number, hit in enumerate(result["hits"], start=1):
         ranks = ", ".join(f"{ranker} {rank}" for ranker, rank in hit["ranks"].items())
-        out.print(Text(f"{number}. {printable(hit['collection'])}: {place(hit)}", style="bold"))
+        out.print(Text(f"{number}. {printable(hit['collection'])}: {format_place(hit)}", style="bold"))
         out.print(Text(f"   score {hit['score']:.3f}; {ranks}", style="dim"))
         out.print(Text(printable(hit["passage"])))
         out.print()

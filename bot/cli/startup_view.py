@@ -5,46 +5,46 @@ from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot.cli.output import console, printable, size, tell
-from bot.startup_progress import StartProgress, Step
+from bot.cli.output import format_size, make_console, print_errors, printable
+from bot.startup_progress import StartupProgress, StartupStep
 
-WORDS: dict[Step, str] = {"fetching": "Fetching", "loading": "Loading", "opening": "Opening"}
+WORDS: dict[StartupStep, str] = {"fetching": "Fetching", "loading": "Loading", "opening": "Opening"}
 
 
-class StartView:
+class StartupView:
     """Fills `Report`: bars on a terminal, otherwise a line for each quarter of each step; always on standard error."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
-        self._tasks: dict[tuple[Step, str], TaskID] = {}
-        self._told: set[tuple[Step, str, int]] = set()
+        self._tasks: dict[tuple[StartupStep, str], TaskID] = {}
+        self._told: set[tuple[StartupStep, str, int]] = set()
         self._is_terminal = sys.stderr.isatty()
 
-    def __enter__(self) -> "StartView":
+    def __enter__(self) -> "StartupView":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end()
+        self.close()
 
-    def __call__(self, progress: StartProgress) -> None:
+    def __call__(self, progress: StartupProgress) -> None:
         """Show how far a step has come."""
         if self._is_terminal:
             self._draw(progress)
         else:
             self._tell(progress)
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Take the bars away: what comes next is the answer."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
 
-    def _draw(self, progress: StartProgress) -> None:
+    def _draw(self, progress: StartupProgress) -> None:
         if self._bars is None:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
-            self._bars = Progress(*columns, console=console(stderr=True), transient=True)
+            self._bars = Progress(*columns, console=make_console(stderr=True), transient=True)
             self._bars.start()
         key = (progress.step, progress.name)
         if key not in self._tasks:
@@ -52,21 +52,21 @@ class StartView:
         total = progress.total or None
         self._bars.update(self._tasks[key], total=total, completed=progress.done, figures=_figures(progress))
 
-    def _tell(self, progress: StartProgress) -> None:
+    def _tell(self, progress: StartupProgress) -> None:
         quarter = 4 * progress.done // progress.total if progress.total else 0
         key = (progress.step, progress.name, quarter)
         if key not in self._told:
             self._told.add(key)
-            tell(f"{_description(progress)} {_figures(progress)}".rstrip())
+            print_errors(f"{_description(progress)} {_figures(progress)}".rstrip())
 
 
-def _description(progress: StartProgress) -> str:
+def _description(progress: StartupProgress) -> str:
     return printable(f"{WORDS[progress.step]} {progress.name}")
 
 
-def _figures(progress: StartProgress) -> str:
+def _figures(progress: StartupProgress) -> str:
     if not progress.total:
         return ""
     if progress.step == "fetching":
-        return f"{size(progress.done)} of {size(progress.total)}"
+        return f"{format_size(progress.done)} of {format_size(progress.total)}"
     return f"{100 * progress.done // progress.total}%"

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.console.stdio import StdioChannel
-from bot.cli.ask_stream import Asked, show
-from bot.cli.daemon_client import Event, Exchange
-from bot.cli.output import console
+from bot.cli.ask_stream import ChatQuestion, ask_and_show
+from bot.cli.daemon_client import DaemonEvent, DaemonRequest
+from bot.cli.output import make_console
 
-LEAVING = ("/quit", "/exit", "/bye")
+QUIT_COMMANDS = ("/quit", "/exit", "/bye")
 LINE_BYTES = 1_000_000
 GREETING = "Ask away. /help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves."
 
@@ -22,24 +22,24 @@ GREETING = "Ask away. /help lists the commands, Ctrl-C stops an answer, Ctrl-D l
 class Terminal:
     """One conversation over one connection. Commands may begin with `/` as well as with the config's own prefix."""
 
-    def __init__(self, exchange: Exchange, conversation: str, prefix: str) -> None:
+    def __init__(self, exchange: DaemonRequest, conversation: str, prefix: str) -> None:
         self._exchange = exchange
         self._conversation = conversation
         self._prefix = prefix
-        self._console: Console = console()
-        self._events: AsyncIterator[Event] = exchange.events()
+        self._console: Console = make_console()
+        self._events: AsyncIterator[DaemonEvent] = exchange.read_events()
         self._answering: asyncio.Task[bool] | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Answer lines until the person leaves. Raises Failure when Hearth is gone."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
         try:
             async for line in self._lines():
-                if line in LEAVING:
+                if line in QUIT_COMMANDS:
                     return
-                if line and not await self._answered(line):
+                if line and not await self._answer_line(line):
                     return
         finally:
             loop.remove_signal_handler(signal.SIGINT)
@@ -50,11 +50,11 @@ class Terminal:
             return typed_lines()
         return piped_lines()
 
-    async def _answered(self, line: str) -> bool:
+    async def _answer_line(self, line: str) -> bool:
         """Show the answer to a line; False when it was interrupted twice: the person wants out."""
         text = self._prefix + line[1:] if line.startswith("/") else line
-        asked = Asked(self._conversation, text)
-        self._answering = asyncio.create_task(show(asked, self._exchange, self._events, self._console))
+        asked = ChatQuestion(self._conversation, text)
+        self._answering = asyncio.create_task(ask_and_show(asked, self._exchange, self._events, self._console))
         await asyncio.wait({self._answering})
         answering, self._answering, self._stopping = self._answering, None, None
         if answering.cancelled():
@@ -62,7 +62,7 @@ class Terminal:
         answering.result()
         return True
 
-    def _interrupted(self) -> None:
+    def _on_interrupt(self) -> None:
         """The first Ctrl-C asks the core to stop the answer; the second does not wait for that."""
         if self._answering is None:
             return
@@ -85,7 +85,7 @@ async def typed_lines() -> AsyncIterator[str]:
             if interrupted:
                 return
             interrupted = True
-            console().print(Text("Ctrl-C again or Ctrl-D leaves.", style="dim"))
+            make_console().print(Text("Ctrl-C again or Ctrl-D leaves.", style="dim"))
             continue
         interrupted = False
         yield line.strip()
@@ -95,7 +95,7 @@ async def piped_lines() -> AsyncIterator[str]:
     """Lines of standard input when it is no terminal."""
     channel = StdioChannel(sys.stdin.fileno(), sys.stdout.fileno(), LINE_BYTES)
     try:
-        async for line in channel.lines():
+        async for line in channel.read_lines():
             yield (line or b"").decode("utf-8", errors="replace").strip()
     finally:
         await channel.close()

@@ -8,24 +8,24 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.config.yaml_source import Fault, KeyPath, YamlSource, written
+from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
 
 QUOTE = "'"
 UNIONS = (Union, types.UnionType)
 
 
-def faults_of(error: ValidationError, model: type[BaseModel], source: YamlSource) -> list[Fault]:
+def validation_faults(error: ValidationError, model: type[BaseModel], source: YamlSource) -> list[ConfigFault]:
     """Every fault of a validation, by line."""
     faults = [_fault(detail, model, source) for detail in error.errors(include_url=False)]
     return sorted(faults, key=lambda fault: (fault.line, fault.path))
 
 
-def _fault(detail: ErrorDetails, model: type[BaseModel], source: YamlSource) -> Fault:
-    path, owners = locate(detail["loc"], model)
-    return Fault(written(path), source.line(path), _sentence(detail, owners))
+def _fault(detail: ErrorDetails, model: type[BaseModel], source: YamlSource) -> ConfigFault:
+    path, owners = locate_key(detail["loc"], model)
+    return ConfigFault(format_key_path(path), source.line_of(path), _sentence(detail, owners))
 
 
-def locate(place: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
+def locate_key(place: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
     """The path in the file for a place in the models, and the models that the last key belongs to.
 
     pydantic puts the chosen member of a union into the place, where the file has nothing.
@@ -36,38 +36,38 @@ def locate(place: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath,
     for part in place:
         if part == "[key]":  # pydantic's mark for a fault of a key itself
             break
-        narrowed = [choice for choice in choices if len(choices) > 1 and _is_called(choice, part)]
+        narrowed = [choice for choice in choices if len(choices) > 1 and _is_tagged(choice, part)]
         if narrowed:
             choices = narrowed
             continue
         owners = tuple(choice for choice in choices if _is_model(choice))
         path.append(part)
-        choices = [inner for choice in choices for inner in _inside(choice, part)]
+        choices = [inner for choice in choices for inner in _inner_choices(choice, part)]
     return tuple(path), owners
 
 
-def members(annotation: Any) -> list[Any]:
+def union_members(annotation: Any) -> list[Any]:
     """What an annotation may be, without None: the members of a union, or the annotation itself."""
     if get_origin(annotation) is Annotated:
-        return members(get_args(annotation)[0])
+        return union_members(get_args(annotation)[0])
     if get_origin(annotation) in UNIONS:
-        return [each for one in get_args(annotation) if one is not types.NoneType for each in members(one)]
+        return [each for one in get_args(annotation) if one is not types.NoneType for each in union_members(one)]
     return [annotation]
 
 
-def _inside(choice: Any, part: str | int) -> list[Any]:
+def _inner_choices(choice: Any, part: str | int) -> list[Any]:
     if _is_model(choice):
         field = choice.model_fields.get(str(part))
-        return members(field.annotation) if field else []
+        return union_members(field.annotation) if field else []
     arguments = [each for each in get_args(choice) if each is not Ellipsis]
-    return members(arguments[-1]) if arguments and get_origin(choice) is not Literal else []
+    return union_members(arguments[-1]) if arguments and get_origin(choice) is not Literal else []
 
 
 def _is_model(choice: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(choice, type) and issubclass(choice, BaseModel)
 
 
-def _is_called(choice: Any, part: str | int) -> bool:
+def _is_tagged(choice: Any, part: str | int) -> bool:
     """Whether a place names this member of a union: by its class, or by the value of its discriminator."""
     fields = choice.model_fields.values() if _is_model(choice) else ()
     tags = [field.default for field in fields if get_origin(field.annotation) is Literal]

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adapters.console.settings import ConsoleSettings
 from adapters.discord.settings import DiscordSettings
 from adapters.matrix.settings import MatrixSettings
-from bot.config.errors import faults_of
+from bot.config.errors import validation_faults
 from bot.config.http_settings import HttpSettings
 from bot.config.model_settings import ModelSettings
-from bot.config.yaml_source import Fault, KeyPath, YamlSource, read_yaml, written
+from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path, read_yaml
 from bot.core.settings import CoreSettings
 from knowledge.settings import KnowledgeSettings
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
@@ -70,7 +70,7 @@ class Config(BaseModel):
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
 
     @property
-    def cache(self) -> Path:
+    def model_cache_folder(self) -> Path:
         """The folder for downloaded models."""
         named = self.cache_folder or Path(os.environ.get("HEARTH_CACHE") or "~/.cache/hearth")
         return named.expanduser().absolute()
@@ -88,18 +88,18 @@ class Config(BaseModel):
 
 
 @dataclass(eq=False)
-class ConfigFaulty(Exception):
+class InvalidConfig(Exception):
     """A config that cannot be used: every fault, each a line of `file:line: path: sentence`."""
 
     file: Path
-    faults: tuple[Fault, ...]
+    faults: tuple[ConfigFault, ...]
 
-    def lines(self) -> list[str]:
+    def fault_lines(self) -> list[str]:
         """The faults for people."""
-        return [_line(self.file, fault) for fault in self.faults]
+        return [_fault_line(self.file, fault) for fault in self.faults]
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join(self.fault_lines())
 
 
 def find_config(named: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -118,28 +118,28 @@ def load_config(file: Path | None) -> Config:
         return _absolute(Config(), Path.cwd())
     file = file.expanduser()
     source = read_yaml(file)
-    config, faults = validate(source, Config)
+    config, faults = validate_config(source, Config)
     if faults or config is None:
-        raise ConfigFaulty(file, tuple(faults))
+        raise InvalidConfig(file, tuple(faults))
     return _absolute(config, file.absolute().parent)
 
 
-def validate(source: YamlSource, model: type[Config]) -> tuple[Config | None, list[Fault]]:
+def validate_config(source: YamlSource, model: type[Config]) -> tuple[Config | None, list[ConfigFault]]:
     """The config in a YAML source, or None, and all faults by line."""
     faults = list(source.faults)
     if source.data is None:
         return (None if faults else model()), faults
     if not isinstance(source.data, dict):
-        return None, [*faults, Fault("", 1, "The file must be a list of `key: value` lines.")]
+        return None, [*faults, ConfigFault("", 1, "The file must be a list of `key: value` lines.")]
     faults += _misplaced_secrets(source.data, (), source)
     try:
         config = model.model_validate(source.data)
     except ValidationError as error:
-        config, faults = None, faults + faults_of(error, model, source)
+        config, faults = None, faults + validation_faults(error, model, source)
     return config, sorted(faults, key=lambda fault: fault.line)
 
 
-def _misplaced_secrets(data: Any, path: KeyPath, source: YamlSource) -> list[Fault]:
+def _misplaced_secrets(data: Any, path: KeyPath, source: YamlSource) -> list[ConfigFault]:
     """Keys that should name an environment variable and hold something else, perhaps the secret: never shown."""
     if isinstance(data, list):
         return [fault for i, item in enumerate(data) for fault in _misplaced_secrets(item, (*path, i), source)]
@@ -151,7 +151,7 @@ def _misplaced_secrets(data: Any, path: KeyPath, source: YamlSource) -> list[Fau
         is_name = value is None or (isinstance(value, str) and ENVIRONMENT_NAME.fullmatch(value))
         if str(key).endswith("_env") and not is_name:
             sentence = "must be the name of an environment variable that holds the secret, not the secret itself."
-            faults.append(Fault(written(inner), source.line(inner), sentence))
+            faults.append(ConfigFault(format_key_path(inner), source.line_of(inner), sentence))
         faults += _misplaced_secrets(value, inner, source)
     return faults
 
@@ -173,6 +173,6 @@ def _absolute_in(value: Any, folder: Path) -> Any:
     return value
 
 
-def _line(file: Path, fault: Fault) -> str:
+def _fault_line(file: Path, fault: ConfigFault) -> str:
     where = f"{file}:{fault.line}" if fault.line else str(file)
     return f"{where}: {fault.path}: {fault.sentence}" if fault.path else f"{where}: {fault.sentence}"

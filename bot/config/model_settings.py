@@ -25,7 +25,7 @@ class SamplingSettings(BaseModel):
     max_tokens: int = Field(default=512, ge=1, description="Tokens an answer may have; longer ones are cut short.")
     stop: tuple[str, ...] = Field(default=(), description="Strings that end an answer; they are not shown.")
 
-    def sampling(self) -> Sampling:
+    def to_sampling(self) -> Sampling:
         """The same as the engine's port takes it."""
         return Sampling(**self.model_dump())
 

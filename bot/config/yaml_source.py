@@ -11,7 +11,7 @@ KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ConfigFault:
     """One thing wrong with the file: where, and a sentence. Line 0 stands for the file as a whole."""
 
     path: str
@@ -25,16 +25,16 @@ class YamlSource:
 
     data: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[ConfigFault] = field(default_factory=list)
 
-    def line(self, path: KeyPath) -> int:
+    def line_of(self, path: KeyPath) -> int:
         """The line of a key, or of the nearest thing around it that the file has."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.lines:
                 return self.lines[path[:length]]
         return 1
 
-    def has(self, path: KeyPath) -> bool:
+    def has_key(self, path: KeyPath) -> bool:
         """Whether the file says anything under this path."""
         return path in self.lines
 
@@ -44,9 +44,9 @@ def read_yaml(file: Path) -> YamlSource:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return YamlSource(faults=[Fault("", 0, "The file is not UTF-8 text.")])
+        return YamlSource(faults=[ConfigFault("", 0, "The file is not UTF-8 text.")])
     except OSError as error:
-        return YamlSource(faults=[Fault("", 0, f"The file cannot be read: {error.strerror}.")])
+        return YamlSource(faults=[ConfigFault("", 0, f"The file cannot be read: {error.strerror}.")])
     return parse_yaml(text)
 
 
@@ -62,13 +62,13 @@ def parse_yaml(text: str) -> YamlSource:
     except yaml.MarkedYAMLError as error:
         source.faults.append(_syntax_fault(error))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        source.faults.append(Fault("", 0, f"The file is not valid YAML: {error}."))
+        source.faults.append(ConfigFault("", 0, f"The file is not valid YAML: {error}."))
     finally:
         loader.dispose()
     return source
 
 
-def written(path: KeyPath) -> str:
+def format_key_path(path: KeyPath) -> str:
     """A path as people write it: `knowledge.collections.handbook`, `parts[0].member`."""
     text = ""
     for part in path:
@@ -95,13 +95,13 @@ def _note_key(key: yaml.Node, path: KeyPath, source: YamlSource) -> None:
     line = key.start_mark.line + 1
     if inner in source.lines:
         sentence = f"is here twice; the first is in line {source.lines[inner]}."
-        source.faults.append(Fault(written(inner), line, sentence))
+        source.faults.append(ConfigFault(format_key_path(inner), line, sentence))
     else:
         source.lines[inner] = line
 
 
-def _syntax_fault(error: yaml.MarkedYAMLError) -> Fault:
+def _syntax_fault(error: yaml.MarkedYAMLError) -> ConfigFault:
     line = error.problem_mark.line + 1 if error.problem_mark else 0
     problem = error.problem or "it cannot be understood"
     context = f", {error.context}" if error.context else ""
-    return Fault("", line, f"The file is not valid YAML: {problem}{context}.")
+    return ConfigFault("", line, f"The file is not valid YAML: {problem}{context}.")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from bot.core.messages import EVERYONE, Audience
 
 
-def readable(readers: Mapping[str, Collection[str]], audience: Audience) -> frozenset[str]:
+def readable_collections(readers: Mapping[str, Collection[str]], audience: Audience) -> frozenset[str]:
     """Names of the collections whose readers include everyone or a name of the audience.
 
     `readers` maps each collection to its reader names. A collection without readers is readable by nobody.

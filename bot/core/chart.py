@@ -9,7 +9,7 @@ from statistics import median
 
 from PIL import Image, ImageDraw, ImageFont
 
-from bot.core.history import AnswerFigures
+from bot.core.history import AnswerStats
 
 HOURS = 24
 HOUR_S = 3600.0
@@ -21,7 +21,7 @@ LABEL_EVERY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
+class ChartHour:
     """One hour: `label` is the hour of the clock it begins at, `first_token_s` the median, None without an answer."""
 
     label: int
@@ -37,12 +37,12 @@ class Panel:
     bottom: int
     highest: float
 
-    def height(self, value: float) -> int:
+    def bar_top(self, value: float) -> int:
         """A bar's top edge, in pixels from the top of the picture."""
         return self.bottom - round(value / self.highest * (self.bottom - self.top))
 
 
-def by_hour(answers: Sequence[AnswerFigures], now: float) -> list[Hour]:
+def group_by_hour(answers: Sequence[AnswerStats], now: float) -> list[ChartHour]:
     """The last 24 hours of the local clock, the current one last; `now` in seconds since the epoch."""
     last = datetime.fromtimestamp(now).astimezone().replace(minute=0, second=0, microsecond=0)
     starts = [last - timedelta(hours=HOURS - 1 - hour) for hour in range(HOURS)]
@@ -53,12 +53,12 @@ def by_hour(answers: Sequence[AnswerFigures], now: float) -> list[Hour]:
         if each.outcome == "answered" and at >= 0:
             delays[at].append(each.timings.first_token_s)
     return [
-        Hour(start.hour, len(within), median(within) if within else None)
+        ChartHour(start.hour, len(within), median(within) if within else None)
         for start, within in zip(starts, delays, strict=True)
     ]
 
 
-def draw(hours: Sequence[Hour], titles: tuple[str, str]) -> bytes:
+def draw_chart(hours: Sequence[ChartHour], titles: tuple[str, str]) -> bytes:
     """A PNG: answers per hour above, the median seconds to their first token below, each under its title.
 
     Takes about 8 ms. The font comes with Pillow and has no accented letters, so the titles must do without.
@@ -68,8 +68,8 @@ def draw(hours: Sequence[Hour], titles: tuple[str, str]) -> bytes:
     middle = (SIZE[1] - TOP - BOTTOM - GAP) // 2
     counts = dict(enumerate(float(hour.answers) for hour in hours))
     delays = {at: hour.first_token_s for at, hour in enumerate(hours) if hour.first_token_s is not None}
-    _panel(pen, (TOP, TOP + middle), counts, COUNTS, titles[0])
-    _panel(pen, (TOP + middle + GAP, SIZE[1] - BOTTOM), delays, DELAYS, titles[1])
+    _draw_panel(pen, (TOP, TOP + middle), counts, COUNTS, titles[0])
+    _draw_panel(pen, (TOP + middle + GAP, SIZE[1] - BOTTOM), delays, DELAYS, titles[1])
     for at in range(0, len(hours), LABEL_EVERY):
         left, right = _column(at)
         pen.text(((left + right) / 2, SIZE[1] - BOTTOM + 5), f"{hours[at].label}", INK, _font(), anchor="mt")
@@ -78,7 +78,7 @@ def draw(hours: Sequence[Hour], titles: tuple[str, str]) -> bytes:
     return out.getvalue()
 
 
-def _panel(
+def _draw_panel(
     pen: ImageDraw.ImageDraw, span: tuple[int, int], values: Mapping[int, float], colour: str, title: str
 ) -> None:
     top, bottom = span
@@ -86,13 +86,13 @@ def _panel(
     pen.text((LEFT, top - 8), title, INK, _font(), anchor="lb")
     for share in (1.0, 0.5, 0.0):
         value = panel.highest * share
-        y = panel.height(value)
+        y = panel.bar_top(value)
         pen.line([(LEFT, y), (SIZE[0] - RIGHT, y)], fill=GRID)
         pen.text((LEFT - 6, y), f"{value:g}", INK, _font(), anchor="rm")
     for at, value in values.items():
         left, right = _column(at)
         if value:
-            pen.rectangle([left + 2, min(panel.height(value), bottom - 1), right - 2, bottom], fill=colour)
+            pen.rectangle([left + 2, min(panel.bar_top(value), bottom - 1), right - 2, bottom], fill=colour)
 
 
 def _column(at: int) -> tuple[float, float]:

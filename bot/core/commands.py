@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.core.access import readable
+from bot.core.access import readable_collections
 from bot.core.history import History
-from bot.core.messages import Closing, ConversationId, Message, Source
+from bot.core.messages import ConversationId, FinalAnswer, Message, Source
 from bot.core.ports import Reply
 from bot.core.prompt_building import place_text
-from bot.core.stats import Figures
-from bot.core.texts import Language, say
+from bot.core.stats import Stats
+from bot.core.texts import Language, localize
 from knowledge.embedding import EmbeddingFailed
 from knowledge.library import Library, LibraryClosed, ReindexRunning
 from knowledge.passages import ReindexProgress, ReindexReport
@@ -23,7 +23,7 @@ PROGRESS_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CommandCall:
     """A command as a person gave it."""
 
     message: Message
@@ -32,7 +32,7 @@ class Call:
     reply: Reply
 
 
-class Stopper(Protocol):
+class AnswerStopper(Protocol):
     """What stops answers."""
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
@@ -46,11 +46,11 @@ class Stopper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table. `words` are what people may write for it, `run` makes the reply's text."""
+    """A row of the table. `names_by_alias` are what people may write for it, `run` makes the reply's text."""
 
     name: str
-    words: tuple[str, ...]
-    run: Callable[[Call], Awaitable[Closing]]
+    aliases: tuple[str, ...]
+    run: Callable[[CommandCall], Awaitable[FinalAnswer]]
     admins_only: bool = False
 
 
@@ -58,12 +58,12 @@ class Commands:
     """The commands, bound to what they act on."""
 
     def __init__(
-        self, *, library: Library, engine: Engine, history: History, figures: Figures, stopper: Stopper, prefix: str
+        self, *, library: Library, engine: Engine, history: History, figures: Stats, stopper: AnswerStopper, prefix: str
     ) -> None:
         self._library = library
         self._engine = engine
         self._history = history
-        self._figures = figures
+        self._stats_source = figures
         self._stopper = stopper
         self._prefix = prefix
         rows = (
@@ -75,54 +75,65 @@ class Commands:
             Command("forget", ("forget", "oublie"), self._forget),
             Command("reindex", ("reindex", "réindexe"), self._reindex, admins_only=True),
         )
-        self.table: Mapping[str, Command] = {row.name: row for row in rows}
-        self.words: Mapping[str, str] = {word: row.name for row in rows for word in row.words}
+        self.by_name: Mapping[str, Command] = {row.name: row for row in rows}
+        self.names_by_alias: Mapping[str, str] = {word: row.name for row in rows for word in row.aliases}
 
-    async def run(self, name: str, call: Call) -> Closing:
+    async def run(self, name: str, call: CommandCall) -> FinalAnswer:
         """Run a command; its reply's text. Refuses with a sentence what is for admins only."""
-        command = self.table[name]
+        command = self.by_name[name]
         if command.admins_only and not call.message.author.is_admin:
-            return Closing(say("not_admin", call.language, command=self._prefix + name))
+            return FinalAnswer(localize("not_admin", call.language, command=self._prefix + name))
         return await command.run(call)
 
-    async def _help(self, call: Call) -> Closing:
+    async def _help(self, call: CommandCall) -> FinalAnswer:
         lines = [
-            say("help_line", call.language, prefix=self._prefix, name=name, summary=say(f"help_{name}", call.language))
-            for name in self.table
+            localize(
+                "help_line",
+                call.language,
+                prefix=self._prefix,
+                name=name,
+                summary=localize(f"help_{name}", call.language),
+            )
+            for name in self.by_name
         ]
-        return Closing(say("help", call.language, prefix=self._prefix, commands="\n".join(lines)))
+        return FinalAnswer(localize("help", call.language, prefix=self._prefix, commands="\n".join(lines)))
 
-    async def _stop(self, call: Call) -> Closing:
+    async def _stop(self, call: CommandCall) -> FinalAnswer:
         author = call.message.author
         stopped = await self._stopper.stop(call.message.conversation, None if author.is_admin else author.id)
         key = "stopped_count" if stopped else "nothing_to_stop"
-        return Closing(say(key, call.language, count=stopped))
+        return FinalAnswer(localize(key, call.language, count=stopped))
 
-    async def _sources(self, call: Call) -> Closing:
+    async def _sources(self, call: CommandCall) -> FinalAnswer:
         conversation, argument = call.message.conversation, call.argument
         sources = await self._history.last_sources(conversation, argument)
         if sources is None and argument:  # not the id of an answer after all
             sources = await self._history.last_sources(conversation)
         if sources is None:
-            return Closing(say("no_answer_yet", call.language))
+            return FinalAnswer(localize("no_answer_yet", call.language))
         # Read anew: what the audience may read can have changed since the answer. Attachments are of no collection.
-        allowed = readable(self._library.readers, call.message.audience) | {""}
+        allowed = readable_collections(self._library.readers, call.message.audience) | {""}
         sources = tuple(source for source in sources if source.collection in allowed)
         if not sources:
-            return Closing(say("no_sources", call.language))
-        lines = [say("sources_title", call.language), *(_quoted(source, call.language) for source in sources)]
-        return Closing("\n\n".join(lines))
+            return FinalAnswer(localize("no_sources", call.language))
+        lines = [
+            localize("sources_title", call.language),
+            *(_quote_source(source, call.language) for source in sources),
+        ]
+        return FinalAnswer("\n\n".join(lines))
 
-    async def _stats(self, call: Call) -> Closing:
-        figures, platform = self._figures, call.message.platform
-        return Closing(await figures.text(call.language, platform), pictures=await figures.pictures(call.language))
+    async def _stats(self, call: CommandCall) -> FinalAnswer:
+        figures, platform = self._stats_source, call.message.platform
+        return FinalAnswer(
+            await figures.stats_text(call.language, platform), pictures=await figures.chart_pictures(call.language)
+        )
 
-    async def _forget(self, call: Call) -> Closing:
+    async def _forget(self, call: CommandCall) -> FinalAnswer:
         message, everything = call.message, call.argument.casefold() in ("conversation", "all", "tout")
         if call.argument and not everything:
-            return Closing(say("forget_unknown", call.language))
+            return FinalAnswer(localize("forget_unknown", call.language))
         if everything and not (message.audience.private or message.author.is_admin):
-            return Closing(say("forget_conversation_refused", call.language))
+            return FinalAnswer(localize("forget_conversation_refused", call.language))
         if everything:
             await self._stopper.stop(message.conversation)
             gone = await self._history.forget_conversation(message.conversation)
@@ -130,7 +141,7 @@ class Commands:
             await self._stopper.stop_person(message.author.id)
             gone = await self._history.forget_person(message.author.id)
         dropped = [await self._engine.drop_state(conversation) for conversation in gone.conversations]
-        text = say(
+        text = localize(
             "forgotten",
             call.language,
             questions=gone.questions,
@@ -138,39 +149,39 @@ class Commands:
             attachments=gone.attachments,
             kilobytes=sum(dropped) // 1024,
         )
-        return Closing(text)
+        return FinalAnswer(text)
 
-    async def _reindex(self, call: Call) -> Closing:
+    async def _reindex(self, call: CommandCall) -> FinalAnswer:
         newest: list[ReindexProgress] = []
         work = asyncio.create_task(self._library.reindex(on_progress=newest.append))
         try:
             while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
                 if newest:
-                    await call.reply.replace(_progress(newest[-1], call.language))
+                    await call.reply.replace(_progress_text(newest[-1], call.language))
                     newest.clear()
-            return Closing(_report(work.result(), call.language))
+            return FinalAnswer(_report_text(work.result(), call.language))
         except ReindexRunning:
-            return Closing(say("reindex_running", call.language))
+            return FinalAnswer(localize("reindex_running", call.language))
         except (EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable) as error:
-            return Closing(say("reindex_failed", call.language, reason=error))
+            return FinalAnswer(localize("reindex_failed", call.language, reason=error))
         finally:
             work.cancel()
 
 
-def _quoted(source: Source, language: Language) -> str:
+def _quote_source(source: Source, language: Language) -> str:
     where = " › ".join(part for part in (source.document, place_text(source.place)) if part)
-    title = say("source_line", language, number=source.number, place=where, collection=source.collection)
+    title = localize("source_line", language, number=source.number, place=where, collection=source.collection)
     return "\n".join([title, *(f"> {line}" for line in source.text.splitlines())])
 
 
-def _progress(progress: ReindexProgress, language: Language) -> str:
-    return say(
+def _progress_text(progress: ReindexProgress, language: Language) -> str:
+    return localize(
         f"reindex_{progress.phase}", language, done=progress.done, total=progress.total, document=progress.document
     )
 
 
-def _report(report: ReindexReport, language: Language) -> str:
-    text = say(
+def _report_text(report: ReindexReport, language: Language) -> str:
+    text = localize(
         "reindex_done",
         language,
         seconds=round(report.took_s, 1),
@@ -181,9 +192,11 @@ def _report(report: ReindexReport, language: Language) -> str:
         failed=len(report.failed),
     )
     lines: Sequence[str] = [
-        say("reindex_failure", language, document=f"{failure.collection}/{failure.document}", reason=failure.reason)
+        localize(
+            "reindex_failure", language, document=f"{failure.collection}/{failure.document}", reason=failure.reason
+        )
         for failure in report.failed[:FAILURES_SHOWN]
     ]
     more = len(report.failed) - FAILURES_SHOWN
-    rest = [say("reindex_more_failures", language, count=more)] if more > 0 else []
+    rest = [localize("reindex_more_failures", language, count=more)] if more > 0 else []
     return "\n".join([text, *lines, *rest])

@@ -6,7 +6,7 @@ from bot.core.messages import Timings
 from models.engine import Usage
 
 
-def with_costs(timings: Timings, usage: Usage | None) -> Timings:
+def with_usage(timings: Timings, usage: Usage | None) -> Timings:
     """The timings with an answer's tokens; as they are where no model ran."""
     if usage is None:
         return timings

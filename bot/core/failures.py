@@ -3,20 +3,20 @@
 from dataclasses import dataclass, field
 
 from bot.core.errors import ReplyFailed
-from bot.core.texts import Language, say
+from bot.core.texts import Language, localize
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import EngineFailed, PromptTooLong
 
 
 @dataclass(eq=False)
-class Hopeless(Exception):
+class CrashedTooOften(Exception):
     """This message has crashed the process before, too often to try again."""
 
     crashes: int
 
 
 @dataclass(eq=False)
-class Undelivered(Exception):
+class DeliveryTimedOut(Exception):
     """The platform did not take a finished answer in time."""
 
     timeout_s: float
@@ -28,23 +28,23 @@ class Undelivered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ErrorExplanation:
     """What to say about an error, and whether its traceback belongs into the log because nobody expected it."""
 
     kind: str
-    text: str
-    expected: bool = True
+    text_key: str
+    is_expected: bool = True
     values: dict[str, object] = field(default_factory=dict)
 
-    def sentence(self, language: Language) -> str:
+    def to_sentence(self, language: Language) -> str:
         """The sentence for the person who asked."""
-        return say(self.text, language, **self.values)
+        return localize(self.text_key, language, **self.values)
 
 
 _TEXTS: tuple[tuple[type[BaseException], str, str], ...] = (
     (PromptTooLong, "too_long", "question_too_long"),
-    (Hopeless, "crashed", "crashed_twice"),
-    (Undelivered, "undelivered", "unexpected"),
+    (CrashedTooOften, "crashed", "crashed_twice"),
+    (DeliveryTimedOut, "undelivered", "unexpected"),
     (EngineFailed, "engine", "engine_failed"),
     (TimeoutError, "timeout", "engine_silent"),
     (DatabaseUnusable, "storage", "storage_failed"),
@@ -53,12 +53,12 @@ _TEXTS: tuple[tuple[type[BaseException], str, str], ...] = (
 )
 
 
-def explain(error: BaseException) -> Explained:
+def explain_error(error: BaseException) -> ErrorExplanation:
     """What an error means to the person who asked."""
     values: dict[str, object] = {}
     if isinstance(error, PromptTooLong):
         values = {"size": error.prompt_tokens, "limit": error.limit_tokens}
     for kind, name, text in _TEXTS:
         if isinstance(error, kind):
-            return Explained(name, text, values=values)
-    return Explained("unexpected", "unexpected", expected=False)
+            return ErrorExplanation(name, text, values=values)
+    return ErrorExplanation("unexpected", "unexpected", is_expected=False)

@@ -6,10 +6,10 @@ from typing import Literal
 from bot.core.messages import ConversationId
 
 MINUTE_S = 60.0
-Verdict = Literal["go", "pause", "paused"]
+FloodVerdict = Literal["go", "pause", "paused"]
 
 
-class Pace:
+class FloodGuard:
     """Counts answers of the last minute in each conversation; times are seconds of one monotonic clock."""
 
     def __init__(self, answers_per_minute: int, pause_s: float) -> None:
@@ -18,9 +18,9 @@ class Pace:
         self._recent: dict[ConversationId, deque[float]] = {}
         self._until: dict[ConversationId, float] = {}
 
-    def check(self, conversation: ConversationId, now: float) -> Verdict:
+    def count_answer(self, conversation: ConversationId, now: float) -> FloodVerdict:
         """Count one more answer: `go`, `pause` when it is one too many (said once), `paused` while the pause lasts."""
-        self._tidy(now)
+        self._drop_expired(now)
         if conversation in self._until:
             return "paused"
         recent = self._recent.setdefault(conversation, deque())
@@ -31,7 +31,7 @@ class Pace:
         self._until[conversation] = now + self._pause_s
         return "pause"
 
-    def _tidy(self, now: float) -> None:
+    def _drop_expired(self, now: float) -> None:
         for conversation in [name for name, until in self._until.items() if until <= now]:
             del self._until[conversation]
         for conversation, recent in list(self._recent.items()):

@@ -18,7 +18,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ForgetResult:
     """How much went, and the conversations whose parked model state must go too."""
 
     turns: int
@@ -28,7 +28,7 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerFigures:
+class AnswerStats:
     """An ended answer: when (seconds since the epoch), how, and what it took."""
 
     ended_at: float
@@ -55,7 +55,7 @@ class History:
         """Close the database; what was stored stays."""
         await self._database.close()
 
-    async def language(self, conversation: ConversationId) -> Language | None:
+    async def conversation_language(self, conversation: ConversationId) -> Language | None:
         """The language a conversation was found to be in."""
         rows = await self._database.fetch_rows("SELECT language FROM conversations WHERE id = ?", (conversation,))
         return rows[0][0] if rows else None
@@ -68,7 +68,7 @@ class History:
             (conversation, language),
         )
 
-    async def turns(self, conversation: ConversationId) -> list[PastTurn]:
+    async def past_turns(self, conversation: ConversationId) -> list[PastTurn]:
         """The turns that a prompt may still hold, oldest first; answers that never ended are not among them."""
         rows = await self._database.fetch_rows(
             "SELECT turns.id, role, speaker, text, collections FROM turns JOIN messages USING (platform, event_id)"
@@ -99,9 +99,9 @@ class History:
             " ORDER BY ended_at DESC, messages.rowid DESC LIMIT 1",
             (conversation, event_id),
         )
-        return await self.journal.sources((rows[0][0], rows[0][1])) if rows else None
+        return await self.journal.answer_sources((rows[0][0], rows[0][1])) if rows else None
 
-    async def question(self, conversation: ConversationId, event_id: str) -> str | None:
+    async def question_text(self, conversation: ConversationId, event_id: str) -> str | None:
         """The text of a question that came as a command of its platform."""
         rows = await self._database.fetch_rows(
             "SELECT COALESCE(question, CASE json_extract(message, '$.command')"
@@ -111,24 +111,24 @@ class History:
         )
         return rows[0][0] if rows else None
 
-    async def figures(self, seconds: float = DAY_S) -> list[AnswerFigures]:
+    async def answer_stats(self, seconds: float = DAY_S) -> list[AnswerStats]:
         """Answers that ended in the last `seconds`, oldest first."""
         rows = await self._database.fetch_rows(
             "SELECT ended_at, outcome, timings FROM answers WHERE ended_at >= ? ORDER BY ended_at",
             (time.time() - seconds,),
         )
-        return [AnswerFigures(ended_at, outcome, timings_from_json(timings)) for ended_at, outcome, timings in rows]
+        return [AnswerStats(ended_at, outcome, timings_from_json(timings)) for ended_at, outcome, timings in rows]
 
-    async def forget_conversation(self, conversation: ConversationId) -> Forgotten:
+    async def forget_conversation(self, conversation: ConversationId) -> ForgetResult:
         """Delete everything said in a conversation."""
         return await self._forget("conversation = ?", conversation, {conversation})
 
-    async def forget_person(self, person: str) -> Forgotten:
+    async def forget_person(self, person: str) -> ForgetResult:
         """Delete everything a person asked, and every answer to it, in all conversations."""
         rows = await self._database.fetch_rows("SELECT DISTINCT conversation FROM messages WHERE person = ?", (person,))
         return await self._forget("person = ?", person, {ConversationId(row[0]) for row in rows})
 
-    async def _forget(self, which: str, value: str, conversations: Collection[ConversationId]) -> Forgotten:
+    async def _forget(self, which: str, value: str, conversations: Collection[ConversationId]) -> ForgetResult:
         # `which` is one of the two literals above, never anything from outside.
         chosen = f"(platform, event_id) IN (SELECT platform, event_id FROM messages WHERE {which})"  # noqa: S608
         counts: dict[str, int] = {}
@@ -147,4 +147,4 @@ class History:
             if which.startswith("conversation"):
                 await connection.execute("DELETE FROM conversations WHERE id = ?", (value,))
         await self._database.checkpoint()
-        return Forgotten(counts["turns"], cursor.rowcount, counts["attachments"], frozenset(conversations))
+        return ForgetResult(counts["turns"], cursor.rowcount, counts["attachments"], frozenset(conversations))

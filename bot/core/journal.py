@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.core.messages import Attachment, Closing, Message, PostedPart, Source
+from bot.core.messages import Attachment, FinalAnswer, Message, PostedPart, Source
 from bot.core.observe import Outcome
 from bot.core.records import (
     message_from_json,
@@ -18,10 +18,10 @@ from bot.core.records import (
 )
 from knowledge.sqlite import Database
 
-CRASHES_ALLOWED = 2
+MAX_CRASHES = 2
 """Answers that crashed the process this often are not tried again."""
 
-Key = tuple[str, str]
+MessageKey = tuple[str, str]
 """Platform and event id: what makes a message unique."""
 
 _RECEIVE = (
@@ -37,15 +37,15 @@ class Attempt:
     number: int = 1
     crashes: int = 0
     posted: tuple[PostedPart, ...] = ()
-    written: Closing | None = None
+    written: FinalAnswer | None = None
 
     @property
-    def hopeless(self) -> bool:
+    def crashed_too_often(self) -> bool:
         """True when earlier tries have crashed the process too often."""
-        return self.crashes >= CRASHES_ALLOWED
+        return self.crashes >= MAX_CRASHES
 
 
-def key_of(message: Message) -> Key:
+def message_key(message: Message) -> MessageKey:
     """What makes a message unique."""
     return (message.platform, message.event_id)
 
@@ -56,9 +56,9 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def receive(self, message: Message) -> bool:
+    async def receive_message(self, message: Message) -> bool:
         """Take a message in; False when it was seen before, whatever became of it."""
-        key = key_of(message)
+        key = message_key(message)
         row = (*key, message.conversation, message.author.id, time.time(), message_to_json(message))
         if not message.attachments:
             return bool(await self._database.execute(_RECEIVE, row))
@@ -74,7 +74,7 @@ class Journal:
             )
             return True
 
-    async def reopen(self, key: Key) -> Attempt | None:
+    async def reopen_message(self, key: MessageKey) -> Attempt | None:
         """Take up a message that an earlier process left open; if it was answering, it crashed over this message.
 
         None: the answer has ended meanwhile.
@@ -92,30 +92,30 @@ class Journal:
         written = await self._written(key) if state == "written" else None
         return Attempt(number, crashes, await self._parts(key), written)
 
-    async def revise(self, message: Message) -> None:
+    async def revise_message(self, message: Message) -> None:
         """The question was edited while its answer is being made."""
         await self._database.execute(
             "UPDATE messages SET message = ? WHERE platform = ? AND event_id = ? AND message IS NOT NULL",
-            (message_to_json(message), *key_of(message)),
+            (message_to_json(message), *message_key(message)),
         )
 
-    async def begin(self, key: Key) -> None:
+    async def mark_answering(self, key: MessageKey) -> None:
         """The answer is being made: until it ends in another state, dying counts as a crash over it."""
         await self._database.execute(
             "UPDATE messages SET state = 'answering' WHERE platform = ? AND event_id = ? AND state = 'received'", key
         )
 
-    async def record(self, key: Key, part: PostedPart) -> None:
+    async def record_part(self, key: MessageKey, part: PostedPart) -> None:
         """Note what was posted."""
         await self._database.execute(
             "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", (*key, part.number, part.platform_id)
         )
 
-    async def write(
-        self, message: Message, closing: Closing, outcome: Outcome, collections: Sequence[str], keep_turns: bool
+    async def write_answer(
+        self, message: Message, closing: FinalAnswer, outcome: Outcome, collections: Sequence[str], keep_turns: bool
     ) -> None:
         """Store a finished answer before the platform gets it: from now on it is delivered, never made again."""
-        key = key_of(message)
+        key = message_key(message)
         kept = [("user", message.author.name, message.text), ("assistant", "", closing.text)] if keep_turns else []
         async with self._database.transaction() as connection:
             changed = await connection.execute(
@@ -143,11 +143,11 @@ class Journal:
                 ),
             )
 
-    async def end(self, key: Key, state: Outcome | None = None) -> None:
+    async def mark_ended(self, key: MessageKey, state: Outcome | None = None) -> None:
         """The answer has ended and the person has been told; the message is no longer needed, but for the text of a
         command of the platform, which nobody else keeps.
 
-        `state` defaults to answered, or to what `write` was told.
+        `state` defaults to answered, or to what `write_answer` was told.
         """
         final = state if state in ("failed", "cancelled") else None
         await self._database.execute(
@@ -160,13 +160,13 @@ class Journal:
             (final, *key),
         )
 
-    async def ignore(self, key: Key) -> None:
+    async def mark_ignored(self, key: MessageKey) -> None:
         """Nothing will be said to a message after all: its id stays, and nothing else."""
         await self._database.execute(
             "UPDATE messages SET message = NULL, state = 'ignored' WHERE platform = ? AND event_id = ?", key
         )
 
-    async def release(self, key: Key) -> None:
+    async def requeue_message(self, key: MessageKey) -> None:
         """The process stops in good order before the answer has ended: the next one answers, and it was no crash."""
         await self._database.execute(
             "UPDATE messages SET state = 'received' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
@@ -184,25 +184,25 @@ class Journal:
             for text, conversation, event_id in rows
         ]
 
-    async def _attachments(self, key: Key) -> list[Attachment]:
+    async def _attachments(self, key: MessageKey) -> list[Attachment]:
         rows = await self._database.fetch_rows(
             "SELECT name, media_type, data FROM attachments WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
         return [Attachment(name, media_type, data) for name, media_type, data in rows]
 
-    async def _parts(self, key: Key) -> tuple[PostedPart, ...]:
+    async def _parts(self, key: MessageKey) -> tuple[PostedPart, ...]:
         rows = await self._database.fetch_rows(
             "SELECT number, platform_id FROM parts WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
         return tuple(PostedPart(number, platform_id) for number, platform_id in rows)
 
-    async def _written(self, key: Key) -> Closing:
+    async def _written(self, key: MessageKey) -> FinalAnswer:
         text, note, timings = await self._database.fetch_row(
             "SELECT text, note, timings FROM answers WHERE platform = ? AND event_id = ?", key
         )
-        return Closing(text, await self.sources(key), note, timings_from_json(timings))
+        return FinalAnswer(text, await self.answer_sources(key), note, timings_from_json(timings))
 
-    async def sources(self, key: Key) -> tuple[Source, ...]:
+    async def answer_sources(self, key: MessageKey) -> tuple[Source, ...]:
         """The passages an answer rests on."""
         rows = await self._database.fetch_rows(
             "SELECT number, collection, document, title, place, text, score FROM sources"

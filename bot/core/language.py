@@ -11,24 +11,24 @@ from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)
 
-DEFAULT: Language = "en"
+DEFAULT_LANGUAGE: Language = "en"
 
 
-class Languages:
+class LanguageSelector:
     """The configured language, or that of a conversation's first clear message, which then stays."""
 
     def __init__(self, history: History, configured: Literal["auto"] | Language) -> None:
         self._history = history
         self._configured = configured
 
-    async def of(self, message: Message) -> Language:
+    async def language_for(self, message: Message) -> Language:
         """The language to speak to a message's author in."""
         if self._configured != "auto":
             return self._configured
-        if (known := await self._history.language(message.conversation)) is not None:
+        if (known := await self._history.conversation_language(message.conversation)) is not None:
             return known
-        if (guessed := language_of(message.text)) is None:
-            return DEFAULT
+        if (guessed := detect_language(message.text)) is None:
+            return DEFAULT_LANGUAGE
         await self._remember(message, guessed)
         return guessed
 
@@ -39,7 +39,7 @@ class Languages:
             log.warning("The language of %s is not remembered: %s", message.conversation, error)
 
 
-def language_of(text: str) -> Language | None:
+def detect_language(text: str) -> Language | None:
     """The language of a text, among those that Hearth speaks; None when it is not clear."""
     guessed = guess_language(text[:500], among=LANGUAGES)
     return next((language for language in LANGUAGES if language == guessed), None)

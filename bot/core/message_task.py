@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bot.core import triage
-from bot.core.answer import Answered, Answerer, Draft
+from bot.core.answer import AnswerDraft, Answerer, AnswerResult
 from bot.core.attachments import AttachmentReader
-from bot.core.commands import Call, Commands
+from bot.core.commands import CommandCall, Commands
 from bot.core.errors import ReplyFailed
-from bot.core.failures import Hopeless, Undelivered, explain
-from bot.core.journal import Attempt, Journal, key_of
-from bot.core.language import Languages
-from bot.core.messages import Closing, Message, PostedPart, Timings
+from bot.core.failures import CrashedTooOften, DeliveryTimedOut, explain_error
+from bot.core.journal import Attempt, Journal, message_key
+from bot.core.language import LanguageSelector
+from bot.core.messages import FinalAnswer, Message, PostedPart, Timings
 from bot.core.observe import Observer, Outcome
 from bot.core.ports import Reply
 from bot.core.queue import FairQueue, Ticket
-from bot.core.texts import Language, say
+from bot.core.texts import Language, localize
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)
@@ -27,37 +27,37 @@ Decide = Callable[[Message], triage.Decision]
 
 
 @dataclass(eq=False)
-class Job:
-    """A message being seen to. `work` is what `stop` cancels, until `closing` is set; `attending` waits for it.
+class MessageTask:
+    """A message being seen to. `work_task` is what `stop` cancels, until `is_finalizing` is set; `supervisor_task` waits for it.
 
-    `left_open`: an earlier process received the message and did not see it to its end. `delivering`: the platform is
-    getting the final text, which the journal holds. `revised`: the question as it was edited, to start over with.
-    `remembered`: its turns are part of the history.
+    `was_left_open`: an earlier process received the message and did not see it to its end. `is_delivering`: the platform is
+    getting the final text, which the journal holds. `revised_message`: the question as it was edited, to start over with.
+    `is_in_history`: its turns are part of the history.
     """
 
     message: Message
-    decision: triage.Answer | triage.RunCommand | triage.Refuse
+    decision: triage.AnswerQuestion | triage.RunCommand | triage.Refuse
     reply: Reply
-    arrived: float = field(default_factory=time.monotonic)
+    arrived_s: float = field(default_factory=time.monotonic)
     ticket: Ticket | None = None
-    draft: Draft | None = None
-    work: asyncio.Task[None] | None = None
-    attending: asyncio.Task[None] | None = None
-    left_open: bool = False
-    opened: bool = False
-    closing: bool = False
-    delivering: bool = False
-    revised: Message | None = None
-    remembered: bool = False
+    draft: AnswerDraft | None = None
+    work_task: asyncio.Task[None] | None = None
+    supervisor_task: asyncio.Task[None] | None = None
+    was_left_open: bool = False
+    reply_opened: bool = False
+    is_finalizing: bool = False
+    is_delivering: bool = False
+    revised_message: Message | None = None
+    is_in_history: bool = False
     language: Language = "en"
 
     @property
-    def is_waiting(self) -> bool:
+    def is_queued(self) -> bool:
         """Whether the message only waits for its turn at the engine."""
         return self.ticket is not None and not self.ticket.admitted.is_set()
 
 
-class Worker:
+class MessageProcessor:
     """What the tasks of all messages do."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Worker:
         answerer: Answerer,
         commands: Commands,
         attachments: AttachmentReader,
-        languages: Languages,
+        languages: LanguageSelector,
         observer: Observer,
         decide: Decide,
         send_timeout_s: float,
@@ -83,142 +83,144 @@ class Worker:
         self._decide = decide
         self._send_timeout_s = send_timeout_s
 
-    def start(self, job: Job) -> None:
+    def start(self, job: MessageTask) -> None:
         """Begin to work on a message, in a task that may be cancelled."""
-        job.work = asyncio.create_task(self._work(job))
+        job.work_task = asyncio.create_task(self._work(job))
 
-    async def see_to(self, job: Job) -> None:
+    async def process_message(self, job: MessageTask) -> None:
         """Wait for the work; when it was stopped or failed, tell the person and the journal."""
-        assert job.work is not None, "the job was started"
+        assert job.work_task is not None, "the job was started"
         try:
-            await asyncio.wait({job.work})
-            while job.work.cancelled() and job.revised is not None:
-                job.work = asyncio.create_task(self._start_over(job, job.revised))
-                await asyncio.wait({job.work})
-            if job.work.cancelled():
-                await self._end_stopped(job)
-            elif (error := job.work.exception()) is not None:
-                await self._end_failed(job, error)
+            await asyncio.wait({job.work_task})
+            while job.work_task.cancelled() and job.revised_message is not None:
+                job.work_task = asyncio.create_task(self._start_over(job, job.revised_message))
+                await asyncio.wait({job.work_task})
+            if job.work_task.cancelled():
+                await self._finish_stopped(job)
+            elif (error := job.work_task.exception()) is not None:
+                await self._finish_failed(job, error)
         except asyncio.CancelledError:
-            job.work.cancel()
-            await asyncio.wait({job.work})
-            await self._journal.release(key_of(job.message))
+            job.work_task.cancel()
+            await asyncio.wait({job.work_task})
+            await self._journal.requeue_message(message_key(job.message))
             raise
 
-    async def refuse(self, job: Job, error: Exception) -> None:
+    async def report_failure(self, job: MessageTask, error: Exception) -> None:
         """Tell why a message could not even be taken in."""
-        await self._end_failed(job, error)
+        await self._finish_failed(job, error)
 
-    async def _work(self, job: Job) -> None:
-        attempt = await self._open(job)
+    async def _work(self, job: MessageTask) -> None:
+        attempt = await self._open_reply(job)
         if attempt is None:
             return
         if attempt.written is not None:
             await self._deliver(job, attempt.written)
-        elif attempt.hopeless:
-            raise Hopeless(attempt.crashes)
+        elif attempt.crashed_too_often:
+            raise CrashedTooOften(attempt.crashes)
         else:
             await self._proceed(job)
 
-    async def _start_over(self, job: Job, message: Message) -> None:
-        job.message, job.revised, job.draft = message, None, None
-        await self._journal.revise(message)
+    async def _start_over(self, job: MessageTask, message: Message) -> None:
+        job.message, job.revised_message, job.draft = message, None, None
+        await self._journal.revise_message(message)
         decision = self._decide(message)
         # Edited into something that is no question any more, it is treated as an empty one.
-        job.decision = decision if isinstance(decision, triage.Answer) else triage.Refuse("empty_question")
-        if not job.opened:
+        job.decision = decision if isinstance(decision, triage.AnswerQuestion) else triage.Refuse("empty_question")
+        if not job.reply_opened:
             await self._work(job)
             return
         await job.reply.replace("")
         await self._proceed(job)
 
-    async def _proceed(self, job: Job) -> None:
-        if isinstance(job.decision, triage.Answer):
+    async def _proceed(self, job: MessageTask) -> None:
+        if isinstance(job.decision, triage.AnswerQuestion):
             await self._answer(job, job.decision.question)
         else:
-            await self._journal.begin(key_of(job.message))
-            await self._deliver(job, await self._closing_of(job))
+            await self._journal.mark_answering(message_key(job.message))
+            await self._deliver(job, await self._final_answer_of(job))
 
-    async def _open(self, job: Job) -> Attempt | None:
+    async def _open_reply(self, job: MessageTask) -> Attempt | None:
         """Begin the reply; None when the answer has ended meanwhile."""
-        key = key_of(job.message)
+        key = message_key(job.message)
 
         async def record(part: PostedPart) -> None:
-            await self._journal.record(key, part)
+            await self._journal.record_part(key, part)
 
-        attempt = await self._journal.reopen(key) if job.left_open else Attempt()
+        attempt = await self._journal.reopen_message(key) if job.was_left_open else Attempt()
         if attempt is not None:
-            job.language = await self._languages.of(job.message)
+            job.language = await self._languages.language_for(job.message)
             await job.reply.open(attempt.number, attempt.posted, record)
-            job.opened = True
+            job.reply_opened = True
         return attempt
 
-    async def _closing_of(self, job: Job) -> Closing:
+    async def _final_answer_of(self, job: MessageTask) -> FinalAnswer:
         if isinstance(job.decision, triage.RunCommand):
-            call = Call(job.message, job.decision.argument, job.language, job.reply)
+            call = CommandCall(job.message, job.decision.argument, job.language, job.reply)
             return await self._commands.run(job.decision.name, call)
         assert isinstance(job.decision, triage.Refuse)
-        return Closing(say(job.decision.text, job.language, **job.decision.values))
+        return FinalAnswer(localize(job.decision.text_key, job.language, **job.decision.values))
 
-    async def _answer(self, job: Job, question: str) -> None:
+    async def _answer(self, job: MessageTask, question: str) -> None:
         assert job.ticket is not None  # _start gave one, or made the question a refusal
-        draft = Draft(job.message, question, job.language, job.reply, job.ticket, job.arrived)
-        draft.attached, unread = await self._attachments.read(job.message, job.language)
+        draft = AnswerDraft(job.message, question, job.language, job.reply, job.ticket, job.arrived_s)
+        draft.attached_passages, unread = await self._attachments.parse_attachments(job.message, job.language)
         draft.notes.extend(unread)
         job.draft = draft
-        answered = await self._answerer.answer(draft)
+        answered = await self._answerer.answer_question(draft)
         await self._write(job, answered)
-        self._queue.free(job.ticket)  # others may use the engine while the platform takes the text at its own pace
-        await self._deliver(job, answered.closing)
-        self._observer.ended(answered.outcome, answered.closing.timings)
-        job.remembered = answered.keep_turns
+        self._queue.release_engine(
+            job.ticket
+        )  # others may use the engine while the platform takes the text at its own pace
+        await self._deliver(job, answered.final_answer)
+        self._observer.answer_ended(answered.outcome, answered.final_answer.timings)
+        job.is_in_history = answered.keep_turns
 
-    async def _write(self, job: Job, answered: Answered) -> None:
-        job.closing = True
-        await self._journal.write(
-            job.message, answered.closing, answered.outcome, sorted(answered.collections), answered.keep_turns
+    async def _write(self, job: MessageTask, answered: AnswerResult) -> None:
+        job.is_finalizing = True
+        await self._journal.write_answer(
+            job.message, answered.final_answer, answered.outcome, sorted(answered.collections), answered.keep_turns
         )
 
-    async def _deliver(self, job: Job, closing: Closing) -> None:
-        job.closing = job.delivering = True
+    async def _deliver(self, job: MessageTask, closing: FinalAnswer) -> None:
+        job.is_finalizing = job.is_delivering = True
         try:
             async with asyncio.timeout(self._send_timeout_s):
                 await job.reply.finish(closing)
         except TimeoutError as error:
-            raise Undelivered(self._send_timeout_s) from error
-        await self._journal.end(key_of(job.message))
+            raise DeliveryTimedOut(self._send_timeout_s) from error
+        await self._journal.mark_ended(message_key(job.message))
 
-    async def _end_stopped(self, job: Job) -> None:
+    async def _finish_stopped(self, job: MessageTask) -> None:
         """A stopped answer keeps what was shown of it."""
-        note = say("stopped", job.language)
+        note = localize("stopped", job.language)
         draft = job.draft
-        self._observer.ended("cancelled", draft.timings if draft else Timings())
+        self._observer.answer_ended("cancelled", draft.timings if draft else Timings())
         if draft is None or not draft.text.strip():
-            await self._tell(job, note, "cancelled")
+            await self._send_failure(job, note, "cancelled")
             return
-        closing = Closing(draft.text, draft.sources, note, draft.timings)
-        await self._write(job, Answered(closing, "cancelled", draft.collections, keep_turns=True))
+        closing = FinalAnswer(draft.text, draft.sources, note, draft.timings)
+        await self._write(job, AnswerResult(closing, "cancelled", draft.collections, keep_turns=True))
         await self._deliver(job, closing)
 
-    async def _end_failed(self, job: Job, error: BaseException) -> None:
-        explained = explain(error)
-        self._observer.failed(explained.kind)
+    async def _finish_failed(self, job: MessageTask, error: BaseException) -> None:
+        explained = explain_error(error)
+        self._observer.error_reported(explained.kind)
         where = f"{job.message.conversation} {job.message.event_id}"
-        if explained.expected:
+        if explained.is_expected:
             log.warning("No answer to %s: %s", where, error)
         else:
             log.error("No answer to %s", where, exc_info=error)
         if isinstance(error, ReplyFailed):
-            await self._journal.end(key_of(job.message), "failed")
-        elif not job.delivering:  # else it stays in the journal, and the next start delivers it
-            await self._tell(job, explained.sentence(job.language), "failed")
+            await self._journal.mark_ended(message_key(job.message), "failed")
+        elif not job.is_delivering:  # else it stays in the journal, and the next start delivers it
+            await self._send_failure(job, explained.to_sentence(job.language), "failed")
 
-    async def _tell(self, job: Job, sentence: str, state: Outcome) -> None:
+    async def _send_failure(self, job: MessageTask, sentence: str, state: Outcome) -> None:
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                if not job.opened and await self._open(job) is None:
+                if not job.reply_opened and await self._open_reply(job) is None:
                     return
                 await job.reply.fail(sentence)
-            await self._journal.end(key_of(job.message), state)
+            await self._journal.mark_ended(message_key(job.message), state)
         except (ReplyFailed, TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("%s %s could not be told: %s", job.message.conversation, job.message.event_id, error)

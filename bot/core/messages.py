@@ -56,7 +56,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ContextMessage:
     """What somebody said before a question, read from the platform for this one answer and never kept."""
 
     speaker: str
@@ -83,7 +83,7 @@ class Message:
     sent_at: float
     attachments: tuple[Attachment, ...] = ()
     command: str = ""
-    context: tuple[Said, ...] = ()
+    context: tuple[ContextMessage, ...] = ()
     platform_data: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -129,7 +129,7 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class FinalAnswer:
     """What goes under a finished answer. `text` is the whole answer; `note` is a sentence below it, or empty.
 
     `pictures` are shown with it where the platform can; a text says the same.

@@ -10,18 +10,18 @@ Outcome = Literal["answered", "failed", "cancelled", "unsupported"]
 class Observer(Protocol):
     """Notes figures; every method returns at once."""
 
-    def queued(self, waiting: int, running: int) -> None:
+    def queue_changed(self, waiting: int, running: int) -> None:
         """The queue changed."""
         ...
 
-    def retrieved(self, took_s: float, hits: int) -> None:
+    def search_ended(self, took_s: float, hits: int) -> None:
         """A search ended."""
         ...
 
-    def ended(self, outcome: Outcome, timings: Timings) -> None:
+    def answer_ended(self, outcome: Outcome, timings: Timings) -> None:
         """An answer ended."""
         ...
 
-    def failed(self, kind: str) -> None:
+    def error_reported(self, kind: str) -> None:
         """An error of the named kind reached a person."""
         ...

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.core.messages import Closing, ConversationId, Message, PostedPart
+from bot.core.messages import ConversationId, FinalAnswer, Message, PostedPart
 from bot.core.texts import Language
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]
@@ -16,7 +16,7 @@ Ended = asyncio.Future[None]
 
 
 @dataclass(frozen=True, slots=True)
-class Resumed:
+class ResumedMessage:
     """A message of an earlier process whose answer is being made, or delivered, again."""
 
     message: Message
@@ -56,7 +56,7 @@ class Reply(Protocol):
         """Put a whole new text in place of what was shown so far (progress lines); paced like `append`."""
         ...
 
-    async def finish(self, closing: Closing) -> None:
+    async def finish(self, closing: FinalAnswer) -> None:
         """Show exactly `closing.text`, its sources and note; returns when the platform has all of it."""
         ...
 
@@ -74,7 +74,7 @@ class Inbox(Protocol):
         """
         ...
 
-    async def resume(self, adapter: "Adapter") -> list[Resumed]:
+    async def resume(self, adapter: "Adapter") -> list[ResumedMessage]:
         """Answer what a crash or a stop left unanswered on the adapter's platform, oldest first.
         Call it once the platform can be written to, before or after the messages missed meanwhile are handled.
         Edits and deletions of these questions are to be followed as those of new ones.

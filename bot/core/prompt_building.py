@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core import prompts
-from bot.core.messages import Said, Source
+from bot.core.messages import ContextMessage, Source
 from knowledge.passages import Passage, PassageLocation, SearchResult
 from models.engine import Role, Turn
 
 TURN_OVERHEAD_TOKENS = 10
 """Tokens a chat template puts around a turn; measured at 4 to 8 for ChatML, Llama and Gemma templates."""
 
-Count = Callable[[str], int]
+TokenCounter = Callable[[str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +27,15 @@ class PastTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class PromptBudget:
     """Tokens of one prompt: what history and passages may take, and what question and passages must fit into."""
 
-    history: int
-    passages: int
-    tail: int
+    history_tokens: int
+    passage_tokens: int
+    tail_tokens: int
 
 
-def budget(context: int, system: int, answer: int, history: int, passages: int) -> Budget:
+def split_budget(context: int, system: int, answer: int, history: int, passages: int) -> PromptBudget:
     """Share out a context of `context` tokens after the system prompt and the answer have taken theirs.
 
     History gets at most half of what is left, so that its size, and with it the prompt's stable prefix, does not
@@ -43,10 +43,10 @@ def budget(context: int, system: int, answer: int, history: int, passages: int) 
     """
     free = max(0, context - system - answer - 2 * TURN_OVERHEAD_TOKENS)
     kept = min(history, free // 2)
-    return Budget(history=kept, passages=min(passages, free - kept), tail=free - kept)
+    return PromptBudget(history_tokens=kept, passage_tokens=min(passages, free - kept), tail_tokens=free - kept)
 
 
-def drop_halves(sizes: Sequence[int], limit: int) -> int:
+def count_turns_to_drop(sizes: Sequence[int], limit: int) -> int:
     """How many turns to drop from the front, by halves, until the rest is at most `limit` tokens.
 
     Halves, not single turns: the prompt's prefix then stays the same for many turns before it changes again.
@@ -59,53 +59,53 @@ def drop_halves(sizes: Sequence[int], limit: int) -> int:
     return dropped
 
 
-def spoken(turn: PastTurn, private: bool) -> Turn:
+def to_prompt_turn(turn: PastTurn, private: bool) -> Turn:
     """A past turn as the model reads it: questions with the speaker's name where several people write."""
-    return Turn(turn.role, said(turn.speaker, turn.text, private) if turn.role == "user" else turn.text)
+    return Turn(turn.role, with_speaker(turn.speaker, turn.text, private) if turn.role == "user" else turn.text)
 
 
-def said(speaker: str, text: str, private: bool) -> str:
+def with_speaker(speaker: str, text: str, private: bool) -> str:
     """A question with its speaker's name before it, or alone where only one person writes."""
     name = " ".join(speaker.split())[:80]
     return text if private or not name else f"{name}: {text}"
 
 
-def fitting(passages: Iterable[Passage], count: Count, limit: int) -> list[Passage]:
+def fit_passages(passages: Iterable[Passage], count: TokenCounter, limit: int) -> list[Passage]:
     """The passages that fit into `limit` tokens, best first; one that does not fit is left out, a later one may fit."""
     kept: list[Passage] = []
     left = limit
     for passage in passages:
-        needed = count(prompts.render("passage", number="0", place=heading(passage), text=passage.text))
+        needed = count(prompts.render_prompt("passage", number="0", place=passage_heading(passage), text=passage.text))
         if needed <= left:
             left -= needed
             kept.append(passage)
     return kept
 
 
-def heading(passage: Passage | Source) -> str:
+def passage_heading(passage: Passage | Source) -> str:
     """Where a passage stands, for the model: its document and the headings above it."""
     return " › ".join((passage.document, *passage.place.heading))
 
 
-def tail(question: str, passages: Sequence[Passage], before: str = "") -> str:
+def prompt_tail(question: str, passages: Sequence[Passage], before: str = "") -> str:
     """The part of the prompt that changes each turn: numbered passages, what was said before, then the question.
 
     The best passage, number 1, stands last: models read best what is next to the question, small ones above all
     (SmolLM2-135M named the right shelf in that order only).
     """
     numbered = [
-        prompts.render("passage", number=str(number), place=heading(passage), text=passage.text)
+        prompts.render_prompt("passage", number=str(number), place=passage_heading(passage), text=passage.text)
         for number, passage in enumerate(passages, 1)
     ]
     material = list(reversed(numbered))
     if before:
-        material.append(prompts.render("before", before=before))
+        material.append(prompts.render_prompt("before", before=before))
     if not material:
-        return prompts.render("question_unsupported", question=question)
-    return prompts.render("question", passages="\n\n".join(material), question=question)
+        return prompts.render_prompt("question_unsupported", question=question)
+    return prompts.render_prompt("question", passages="\n\n".join(material), question=question)
 
 
-def numbered(passages: Sequence[Passage], found: SearchResult) -> tuple[Source, ...]:
+def number_sources(passages: Sequence[Passage], found: SearchResult) -> tuple[Source, ...]:
     """The passages of a prompt as sources, numbered as there; files that came with the question score 1."""
     scores = {hit.passage.id: hit.score for hit in found.hits}
     return tuple(
@@ -122,11 +122,11 @@ def numbered(passages: Sequence[Passage], found: SearchResult) -> tuple[Source, 
     )
 
 
-def quoted(context: Sequence[Said], count: Count, limit: int) -> str:
+def quote_context(context: Sequence[ContextMessage], count: TokenCounter, limit: int) -> str:
     """What was said before a question, one line each, as far as the newest of it fits into `limit` tokens."""
     lines: list[str] = []
     left = limit
-    for line in (said(each.speaker, " ".join(each.text.split()), private=False) for each in reversed(context)):
+    for line in (with_speaker(each.speaker, " ".join(each.text.split()), private=False) for each in reversed(context)):
         if (needed := count(line) + 1) > left:
             break
         left -= needed
@@ -134,7 +134,7 @@ def quoted(context: Sequence[Said], count: Count, limit: int) -> str:
     return "\n".join(reversed(lines))
 
 
-def cited(text: str, sources: Sequence[Source]) -> tuple[Source, ...]:
+def cited_sources(text: str, sources: Sequence[Source]) -> tuple[Source, ...]:
     """The sources that the answer names as [n]; all of them when it names none that exists."""
     named = {int(number) for number in re.findall(r"\[(\d{1,3})\]", text)}
     return tuple(source for source in sources if source.number in named) or tuple(sources)

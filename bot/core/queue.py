@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bot.core.messages import ConversationId
 
-PEOPLE_REMEMBERED = 1000
+MAX_PEOPLE_REMEMBERED = 1000
 """How many people's last turn is kept; it bounds the memory, and a home has fewer."""
 
 
@@ -20,20 +20,20 @@ class TooManyWaiting(Exception):
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A question's place in the queue. `behind` groups wait for all lower ones (other tools wait behind people).
+    """A question's place in the queue. `priority` groups wait for all lower ones (other tools wait behind people).
 
-    `foremost` is set once nothing older of its conversation waits or runs, `admitted` once it may use the engine.
+    `is_head` is set once nothing older of its conversation waits or runs, `admitted` once it may use the engine.
     """
 
     number: int
     person: str
     conversation: ConversationId
-    behind: int
-    foremost: asyncio.Event = field(default_factory=asyncio.Event)
+    priority: int
+    is_head: asyncio.Event = field(default_factory=asyncio.Event)
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def heads(waiting: Iterable[Ticket], running: Collection[ConversationId]) -> list[Ticket]:
+def eligible(waiting: Iterable[Ticket], running: Collection[ConversationId]) -> list[Ticket]:
     """The tickets that could be admitted now: the oldest of each conversation that no answer is running in."""
     taken = set(running)
     first: list[Ticket] = []
@@ -44,23 +44,23 @@ def heads(waiting: Iterable[Ticket], running: Collection[ConversationId]) -> lis
     return first
 
 
-def choose(candidates: Iterable[Ticket], served: Mapping[str, int]) -> Ticket | None:
+def next_ticket(candidates: Iterable[Ticket], served: Mapping[str, int]) -> Ticket | None:
     """Whose turn it is: lowest group, then who was served longest ago, then who came first.
 
     `served` maps a person to the number of the admission in which they were last served.
     """
     return min(
-        candidates, key=lambda ticket: (ticket.behind, served.get(ticket.person, 0), ticket.number), default=None
+        candidates, key=lambda ticket: (ticket.priority, served.get(ticket.person, 0), ticket.number), default=None
     )
 
 
-def order(waiting: Iterable[Ticket], served: Mapping[str, int]) -> list[Ticket]:
+def admission_order(waiting: Iterable[Ticket], served: Mapping[str, int]) -> list[Ticket]:
     """All waiting tickets in the order in which they will be admitted if nobody else comes."""
     remaining = list(waiting)
     turns = dict(served)
     clock = max(turns.values(), default=0)
     result: list[Ticket] = []
-    while ticket := choose(heads(remaining, ()), turns):
+    while ticket := next_ticket(eligible(remaining, ()), turns):
         clock += 1
         turns[ticket.person] = clock
         remaining.remove(ticket)
@@ -84,16 +84,18 @@ class FairQueue:
         self._changed = asyncio.Event()
 
     @property
-    def waiting(self) -> int:
+    def waiting_count(self) -> int:
         """How many tickets wait."""
         return len(self._waiting)
 
     @property
-    def running(self) -> int:
+    def running_count(self) -> int:
         """How many tickets are using the engine."""
         return len(self._running)
 
-    def enter(self, person: str, conversation: ConversationId, behind: int = 0, limit: int | None = None) -> Ticket:
+    def take_ticket(
+        self, person: str, conversation: ConversationId, behind: int = 0, limit: int | None = None
+    ) -> Ticket:
         """Take a ticket. Raises TooManyWaiting when the person has `limit` (none: `per_person`) open already."""
         limit = self._per_person if limit is None else limit
         if self._open[person] >= limit:
@@ -105,14 +107,14 @@ class FairQueue:
         self._admit()
         return ticket
 
-    def free(self, ticket: Ticket) -> None:
+    def release_engine(self, ticket: Ticket) -> None:
         """The engine is free for others, but the ticket's conversation waits until it is left, to keep its order."""
         if ticket in self._running:
             self._running.remove(ticket)
             self._closing.append(ticket)
             self._admit()
 
-    def leave(self, ticket: Ticket) -> None:
+    def release_ticket(self, ticket: Ticket) -> None:
         """Give a ticket back, admitted or not; the next one moves up. A second call does nothing."""
         held = next((held for held in (self._running, self._closing, self._waiting) if ticket in held), None)
         if held is None:
@@ -123,11 +125,11 @@ class FairQueue:
             del self._open[ticket.person]
         self._admit()
 
-    def place(self, ticket: Ticket) -> int:
+    def position_of(self, ticket: Ticket) -> int:
         """How many tickets stand before this one, plus one; 0 once it is admitted."""
-        return 0 if ticket.admitted.is_set() else order(self._waiting, self._served).index(ticket) + 1
+        return 0 if ticket.admitted.is_set() else admission_order(self._waiting, self._served).index(ticket) + 1
 
-    async def places(self, ticket: Ticket, notice_after_s: float) -> AsyncIterator[int]:
+    async def watch_position(self, ticket: Ticket, notice_after_s: float) -> AsyncIterator[int]:
         """The ticket's place each time it changes, the first after `notice_after_s`; ends when it is admitted."""
         try:
             await asyncio.wait_for(ticket.admitted.wait(), notice_after_s or 0.001)
@@ -135,32 +137,32 @@ class FairQueue:
             told = 0
             while not ticket.admitted.is_set():
                 changed = self._changed
-                if (place := self.place(ticket)) != told:
+                if (place := self.position_of(ticket)) != told:
                     told = place
                     yield place
                 await changed.wait()
 
     def _admit(self) -> None:
         while len(self._running) < self._capacity:
-            ticket = choose(heads(self._waiting, self._busy()), self._served)
+            ticket = next_ticket(eligible(self._waiting, self._busy_conversations()), self._served)
             if ticket is None:
                 break
             self._waiting.remove(ticket)
             self._running.append(ticket)
-            self._serve(ticket.person)
-            ticket.foremost.set()
+            self._record_served(ticket.person)
+            ticket.is_head.set()
             ticket.admitted.set()
-        for ticket in heads(self._waiting, self._busy()):
-            ticket.foremost.set()
+        for ticket in eligible(self._waiting, self._busy_conversations()):
+            ticket.is_head.set()
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _busy(self) -> set[ConversationId]:
+    def _busy_conversations(self) -> set[ConversationId]:
         return {held.conversation for held in (*self._running, *self._closing)}
 
-    def _serve(self, person: str) -> None:
+    def _record_served(self, person: str) -> None:
         self._admissions += 1
         self._served[person] = self._admissions
         self._served.move_to_end(person)
-        while len(self._served) > PEOPLE_REMEMBERED:
+        while len(self._served) > MAX_PEOPLE_REMEMBERED:
             self._served.popitem(last=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Said, Source, Timings
+from bot.core.messages import Attachment, Audience, ContextMessage, ConversationId, Message, Person, Source, Timings
 from knowledge.passages import PassageLocation
 
 
@@ -39,7 +39,7 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         sent_at=kept["sent_at"],
         attachments=tuple(attachments),
         command=kept["command"],
-        context=tuple(Said(speaker, said) for speaker, said in kept["context"]),
+        context=tuple(ContextMessage(speaker, said) for speaker, said in kept["context"]),
         platform_data=kept["platform_data"],
     )
 

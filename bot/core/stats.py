@@ -12,12 +12,12 @@ from bot.core.history import History
 from bot.core.messages import Attachment
 from bot.core.ports import Adapter
 from bot.core.queue import FairQueue
-from bot.core.texts import Language, say
+from bot.core.texts import Language, localize
 from knowledge.library import Library
 from models.engine import Engine
 
 
-class Figures:
+class Stats:
     """Reads the figures where they are kept."""
 
     def __init__(self, library: Library, engine: Engine, history: History, queue: FairQueue) -> None:
@@ -28,28 +28,28 @@ class Figures:
         self._adapters: dict[str, Adapter] = {}
         self._started = time.monotonic()
 
-    def tell_of(self, adapters: Iterable[Adapter]) -> None:
+    def set_adapters(self, adapters: Iterable[Adapter]) -> None:
         """These platforms are running; what they say of themselves is told from now on."""
         self._adapters = {adapter.platform: adapter for adapter in adapters}
 
-    async def text(self, language: Language, platform: str) -> str:
+    async def stats_text(self, language: Language, platform: str) -> str:
         """All figures as a short text, and the state of the platform on which it is read."""
         adapter = self._adapters.get(platform)
         health = await adapter.health(language) if adapter else ()
-        return "\n".join([await self._house(language), *health])
+        return "\n".join([await self._core_text(language), *health])
 
-    async def _house(self, language: Language) -> str:
-        answers = await self._history.figures()
+    async def _core_text(self, language: Language) -> str:
+        answers = await self._history.answer_stats()
         answered = [answer.timings for answer in answers if answer.outcome == "answered"]
-        return say(
+        return localize(
             "stats",
             language,
             uptime=timedelta(seconds=round(time.monotonic() - self._started)),
             model=self._engine.name,
             capacity=self._engine.capacity,
             memory=psutil.Process().memory_info().rss // 2**20,
-            running=self._queue.running,
-            waiting=self._queue.waiting,
+            running=self._queue.running_count,
+            waiting=self._queue.waiting_count,
             answered=len(answered),
             failed=sum(answer.outcome == "failed" for answer in answers),
             first_token=_median([timings.first_token_s for timings in answered]),
@@ -57,21 +57,23 @@ class Figures:
             collections=await self._collections(language),
         )
 
-    async def pictures(self, language: Language) -> tuple[Attachment, ...]:
+    async def chart_pictures(self, language: Language) -> tuple[Attachment, ...]:
         """The last day as a picture; none when nothing was answered in it."""
-        hours = chart.by_hour(await self._history.figures(), time.time())
+        hours = chart.group_by_hour(await self._history.answer_stats(), time.time())
         if not any(hour.answers for hour in hours):
             return ()
-        titles = say("chart_answers", language), say("chart_first_token", language)
-        return (Attachment("last-day.png", "image/png", chart.draw(hours, titles)),)
+        titles = localize("chart_answers", language), localize("chart_first_token", language)
+        return (Attachment("last-day.png", "image/png", chart.draw_chart(hours, titles)),)
 
     async def _collections(self, language: Language) -> str:
         states = await self._library.collection_states()
         lines = [
-            say("stats_collection", language, name=s.name, documents=s.documents, passages=s.passages, failed=s.failed)
+            localize(
+                "stats_collection", language, name=s.name, documents=s.documents, passages=s.passages, failed=s.failed
+            )
             for s in states
         ]
-        return "\n".join(lines) or say("stats_no_collections", language)
+        return "\n".join(lines) or localize("stats_no_collections", language)
 
 
 def _median(values: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from bot.core.messages import Message
 
 
-class Ignored(StrEnum):
+class IgnoreReason(StrEnum):
     """Why a message is none of our business."""
 
     BOT = "written by a bot"
@@ -16,7 +16,7 @@ class Ignored(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class TriagePolicy:
     """What decisions depend on besides the message. `commands` maps every word for a command to its name."""
 
     prefix: str
@@ -26,7 +26,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerQuestion:
     """Find passages and answer the question."""
 
     question: str
@@ -44,7 +44,7 @@ class RunCommand:
 class Refuse:
     """Say one sentence: a key of the texts, and what it names."""
 
-    text: str
+    text_key: str
     values: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -52,39 +52,39 @@ class Refuse:
 class Ignore:
     """Do nothing, and store nothing."""
 
-    reason: Ignored
+    reason: IgnoreReason
 
 
-Decision = Answer | RunCommand | Refuse | Ignore
+Decision = AnswerQuestion | RunCommand | Refuse | Ignore
 
 
-def decide(message: Message, policy: Policy) -> Decision:
+def decide(message: Message, policy: TriagePolicy) -> Decision:
     """What to do about a message."""
     if message.author.is_bot:
-        return Ignore(Ignored.BOT)
+        return Ignore(IgnoreReason.BOT)
     if message.author.id in policy.blocked:
-        return Ignore(Ignored.BLOCKED)
+        return Ignore(IgnoreReason.BLOCKED)
     text = message.text.strip()
     if message.command:
         named = RunCommand(message.command, text)
         return _question(text, message, policy) if named.name == "ask" else named
-    command = _prefixed(text, policy) or (_bare(text, policy) if message.addressed else None)
+    command = _prefixed_command(text, policy) or (_bare_command(text, policy) if message.addressed else None)
     if command is None and not message.addressed:
-        return Ignore(Ignored.NOT_ADDRESSED)
+        return Ignore(IgnoreReason.NOT_ADDRESSED)
     if command is None or command.name == "ask":
         return _question(command.argument if command else text, message, policy)
     return command
 
 
-def _question(text: str, message: Message, policy: Policy) -> Answer | Refuse:
+def _question(text: str, message: Message, policy: TriagePolicy) -> AnswerQuestion | Refuse:
     if not text and not message.attachments:
         return Refuse("empty_question")
     if len(text) > policy.question_characters:
         return Refuse("question_too_long_characters", {"size": len(text), "limit": policy.question_characters})
-    return Answer(text)
+    return AnswerQuestion(text)
 
 
-def _prefixed(text: str, policy: Policy) -> RunCommand | None:
+def _prefixed_command(text: str, policy: TriagePolicy) -> RunCommand | None:
     if not text.startswith(policy.prefix):
         return None
     word, _, argument = text.removeprefix(policy.prefix).partition(" ")
@@ -92,7 +92,7 @@ def _prefixed(text: str, policy: Policy) -> RunCommand | None:
     return RunCommand(name, argument.strip()) if name else None
 
 
-def _bare(text: str, policy: Policy) -> RunCommand | None:
+def _bare_command(text: str, policy: TriagePolicy) -> RunCommand | None:
     # Only the word alone: "stop" is a command, "stop the sprinkler at noon?" is a question.
     name = policy.commands.get(text.casefold())
     return RunCommand(name) if name else None

@@ -4,10 +4,10 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from bot.openai.errors import RequestFault
+from bot.openai.errors import RequestError
 
 
-class KeyMissing(Exception):
+class ApiKeyMissing(Exception):
     """An environment variable that should hold a key does not."""
 
 
@@ -24,14 +24,16 @@ class ApiKeys:
         for name, variable in names.items():
             key = environment.get(variable, "").strip()
             if not key:
-                raise KeyMissing(f"The environment variable {variable} is to hold the key of {name!r}, and is not set.")
+                raise ApiKeyMissing(
+                    f"The environment variable {variable} is to hold the key of {name!r}, and is not set."
+                )
             digest = _digest(key)
             if digest in digests.values():
-                raise KeyMissing(f"The key in {variable} is also another program's: give {name!r} one of its own.")
+                raise ApiKeyMissing(f"The key in {variable} is also another program's: give {name!r} one of its own.")
             digests[name] = digest
         return cls(digests)
 
-    def caller(self, authorization: str) -> str:
+    def identify_caller(self, authorization: str) -> str:
         """The program whose key a header holds. Raises RequestFault (401). Takes the same time for any wrong key."""
         scheme, _, key = authorization.partition(" ")
         given = _digest(key.strip())
@@ -40,7 +42,7 @@ class ApiKeys:
             if hmac.compare_digest(given, digest):
                 found = name
         if scheme.casefold() != "bearer" or not found:
-            raise RequestFault(
+            raise RequestError(
                 401,
                 "This key is not known here. Send `Authorization: Bearer KEY`; the admin has the keys.",
                 code="invalid_api_key",

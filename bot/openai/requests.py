@@ -5,18 +5,18 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bot.openai.errors import RequestFault
+from bot.openai.errors import RequestError
 from models.engine import Role, Sampling, Turn
 
 ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
-MAY_ANSWER = (None, "none", "auto")
-MOST_STOPS = 16
-MOST_MESSAGES = 4096
+UNFORCED_TOOL_CHOICES = (None, "none", "auto")
+MAX_STOPS = 16
+MAX_MESSAGES = 4096
 """More than fit into any context that a home has; reading 60,000 takes a second, in which nothing else would run."""
 
 
-class Lenient(BaseModel):
+class NullsAsMissing(BaseModel):
     """Where null means the same as nothing, as OpenAI's clients have it."""
 
     @model_validator(mode="before")
@@ -56,17 +56,17 @@ class ResponseFormat(BaseModel):
     json_schema: JsonSchema | None = None
 
 
-class StreamOptions(Lenient):
+class StreamOptions(NullsAsMissing):
     """How a stream ends."""
 
     include_usage: bool = False
 
 
-class ChatRequest(Lenient):
+class ChatCompletionRequest(NullsAsMissing):
     """A request. Fields that are not named here are ignored, except those that would change the answer."""
 
     model: str
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
@@ -89,15 +89,15 @@ class ChatRequest(Lenient):
         """Whether a stream ends with its usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
-    def turns(self) -> tuple[Turn, ...]:
+    def to_turns(self) -> tuple[Turn, ...]:
         """The conversation as turns, the last one a user's. Raises RequestFault for what is none."""
         turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
         spoken = [turn for turn in turns if turn.role != "system"]
         if not spoken or spoken[-1].role != "user":
-            raise RequestFault(400, "The last message must be a user's: it is what is answered.", "messages")
+            raise RequestError(400, "The last message must be a user's: it is what is answered.", "messages")
         return turns
 
-    def sampling(self, defaults: Sampling, most_tokens: int) -> Sampling:
+    def to_sampling(self, defaults: Sampling, most_tokens: int) -> Sampling:
         """How the answer is sampled: the house's own way where the request says nothing. Raises RequestFault."""
         wanted = self.max_completion_tokens or self.max_tokens or defaults.max_tokens
         return Sampling(
@@ -112,13 +112,21 @@ class ChatRequest(Lenient):
             json_schema=self._schema(),
         )
 
-    def refuse_what_is_not_done(self) -> None:
+    def reject_unsupported(self) -> None:
         """Raise RequestFault for fields that would change the answer and that Hearth does not know."""
         unknown: Sequence[tuple[str, bool, str]] = (
             ("n", self.n not in (None, 1), "One answer is made for each request: leave n out."),
             # Front ends offer tools with every question; only who insists on a call cannot be answered.
-            ("tool_choice", self.tool_choice not in MAY_ANSWER, "Tools are not called here: leave tool_choice out."),
-            ("function_call", self.function_call not in MAY_ANSWER, "Functions are not called here: leave it out."),
+            (
+                "tool_choice",
+                self.tool_choice not in UNFORCED_TOOL_CHOICES,
+                "Tools are not called here: leave tool_choice out.",
+            ),
+            (
+                "function_call",
+                self.function_call not in UNFORCED_TOOL_CHOICES,
+                "Functions are not called here: leave it out.",
+            ),
             ("logprobs", bool(self.logprobs), "Probabilities are not told: leave logprobs out."),
             ("frequency_penalty", bool(self.frequency_penalty), "frequency_penalty is not applied: leave it out."),
             ("presence_penalty", bool(self.presence_penalty), "presence_penalty is not applied: leave it out."),
@@ -126,12 +134,12 @@ class ChatRequest(Lenient):
         )
         for param, is_asked, sentence in unknown:
             if is_asked:
-                raise RequestFault(400, sentence, param, "unsupported_parameter")
+                raise RequestError(400, sentence, param, "unsupported_parameter")
 
     def _stops(self) -> tuple[str, ...]:
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        if len(stops) > MOST_STOPS:
-            raise RequestFault(400, f"{len(stops)} stop strings are too many; {MOST_STOPS} are taken.", "stop")
+        if len(stops) > MAX_STOPS:
+            raise RequestError(400, f"{len(stops)} stop strings are too many; {MAX_STOPS} are taken.", "stop")
         return tuple(stop for stop in stops if stop)
 
     def _schema(self) -> Mapping[str, Any] | None:
@@ -141,20 +149,20 @@ class ChatRequest(Lenient):
         if wanted.type == "json_object":
             return ANY_OBJECT
         if wanted.json_schema is None or not wanted.json_schema.json_schema:
-            raise RequestFault(400, "A schema is missing: json_schema.schema.", "response_format.json_schema.schema")
+            raise RequestError(400, "A schema is missing: json_schema.schema.", "response_format.json_schema.schema")
         return wanted.json_schema.json_schema
 
 
-def parse(body: bytes) -> ChatRequest:
+def parse_request(body: bytes) -> ChatCompletionRequest:
     """A request from its JSON. Raises RequestFault, naming a faulty field."""
     try:
-        return ChatRequest.model_validate_json(body)
+        return ChatCompletionRequest.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         # A field that may be of several types has a fault for each of them: the deepest says most.
         fault = max(faults, key=lambda fault: len(fault["loc"]))
         param = "".join(map(_step, fault["loc"])).lstrip(".")
-        raise RequestFault(400, f"{param or 'The request'}: {fault['msg']}.", param or None) from None
+        raise RequestError(400, f"{param or 'The request'}: {fault['msg']}.", param or None) from None
 
 
 def _step(part: int | str) -> str:
@@ -167,10 +175,10 @@ def _step(part: int | str) -> str:
 def _turn(message: ChatMessage, param: str) -> Turn:
     role = ROLES.get(message.role)
     if role is None:
-        raise RequestFault(400, f"The role {message.role[:40]!r} is not known here.", f"{param}.role")
+        raise RequestError(400, f"The role {message.role[:40]!r} is not known here.", f"{param}.role")
     if isinstance(message.content, str) or message.content is None:
         return Turn(role, message.content or "")
     other = next((part.type for part in message.content if part.type != "text"), None)
     if other is not None:
-        raise RequestFault(400, f"This model reads text only, no {other[:40]!r}.", f"{param}.content")
+        raise RequestError(400, f"This model reads text only, no {other[:40]!r}.", f"{param}.content")
     return Turn(role, "\n".join(part.text or "" for part in message.content))

@@ -48,7 +48,7 @@ class FolderLock:
             self._lock.acquire(timeout=0)
             (self._folder / OWNER_NAME).write_text(f"{os.getpid()}\n", encoding="ascii")
         except Timeout as error:
-            raise FolderInUse(self._folder, owner_of(self._folder)) from error
+            raise FolderInUse(self._folder, owner_pid(self._folder)) from error
         except OSError as error:
             raise FolderUnusable(self._folder, f"{error.strerror}.") from error
 
@@ -59,7 +59,7 @@ class FolderLock:
             self._lock.release()
 
 
-def owner_of(folder: Path) -> int:
+def owner_pid(folder: Path) -> int:
     """The process that says it owns the folder, 0 when none does."""
     try:
         return int((folder / OWNER_NAME).read_text(encoding="ascii"))

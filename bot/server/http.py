@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from bot.config.http_settings import HttpSettings
 from bot.openai.endpoint import OpenAiEndpoint
-from bot.openai.errors import tell_faults
+from bot.openai.errors import error_middleware
 from bot.server.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -78,14 +78,14 @@ class HttpServer:
             self._runner = None
 
     def _application(self) -> web.Application:
-        size = self._endpoint.body_bytes if self._endpoint else 1024
-        outer = [tell_faults] if self._endpoint else []
+        size = self._endpoint.max_body_bytes if self._endpoint else 1024
+        outer = [error_middleware] if self._endpoint else []
         application = web.Application(middlewares=[*outer, _host_check(self._settings)], client_max_size=size)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._serve_metrics)
         if self._endpoint is not None:
-            self._endpoint.add_to(application.router)
+            self._endpoint.add_routes(application.router)
         return application
 
     async def _healthz(self, request: web.Request) -> web.Response:
@@ -96,7 +96,7 @@ class HttpServer:
         return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
 
     async def _serve_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.text(), headers={"Content-Type": self._metrics.content_type})
+        return web.Response(body=self._metrics.exposition_text(), headers={"Content-Type": self._metrics.content_type})
 
 
 def _server_log() -> logging.Logger:

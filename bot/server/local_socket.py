@@ -14,11 +14,11 @@ from adapters.console.channel import StreamChannel
 from bot.core.errors import ReplyFailed
 
 SOCKET_NAME = "hearth.sock"
-PATH_BYTES = 100
+MAX_PATH_BYTES = 100
 """What the path of a socket may take on every system: 107 bytes on Linux, 103 on macOS."""
 
-Request = Mapping[str, Any]
-Command = Callable[[StreamChannel, Request], Awaitable[None]]
+SocketRequest = Mapping[str, Any]
+CommandHandler = Callable[[StreamChannel, SocketRequest], Awaitable[None]]
 """Sees to one command of a client, writing events to its channel. May raise ReplyFailed when the client is gone."""
 
 log = logging.getLogger(__name__)
@@ -34,20 +34,20 @@ class LocalServer:
     def __init__(self, folder: Path, line_bytes: int) -> None:
         self._path = folder / SOCKET_NAME
         self._line_bytes = line_bytes
-        self._commands: Mapping[str, Command] = {}
+        self._commands: Mapping[str, CommandHandler] = {}
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._channels: set[StreamChannel] = set()
 
-    async def listen(self, commands: Mapping[str, Command]) -> None:
+    async def listen(self, commands: Mapping[str, CommandHandler]) -> None:
         """Let clients in. The caller owns the folder, so a socket that lies there is a dead process's."""
         self._commands = commands
         self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with _address(self._path) as address:
+        with _socket_address(self._path) as address:
             listening.bind(address)
         self._path.chmod(0o600)
-        self._server = await asyncio.start_unix_server(self._connected, sock=listening)
+        self._server = await asyncio.start_unix_server(self._on_connected, sock=listening)
 
     async def stop(self) -> None:
         """Let nobody in any more, and end what clients still ask for."""
@@ -64,7 +64,7 @@ class LocalServer:
             await channel.close()
         self._channels.clear()
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _on_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         channel = StreamChannel(reader, writer, self._line_bytes)
         self._channels.add(channel)
         task = asyncio.create_task(self._serve(channel))
@@ -73,25 +73,25 @@ class LocalServer:
 
     async def _serve(self, channel: StreamChannel) -> None:
         try:
-            async with aclosing(channel.lines()) as lines:
+            async with aclosing(channel.read_lines()) as lines:
                 line = await anext(lines, b"")
-            await self._see_to(channel, line or b"")
+            await self._run_command(channel, line or b"")
         except ReplyFailed as error:
             log.debug("A client of the local socket has gone: %s", error)
         await channel.close()
         self._channels.discard(channel)
 
-    async def _see_to(self, channel: StreamChannel, line: bytes) -> None:
-        request = read_request(line)
+    async def _run_command(self, channel: StreamChannel, line: bytes) -> None:
+        request = parse_request_line(line)
         command = self._commands.get(str(request.get("command")))
         if command is None:
             known = ", ".join(sorted(self._commands))
-            await channel.write({"event": "error", "sentence": f"The first line must name a command: {known}."})
+            await channel.write_event({"event": "error", "sentence": f"The first line must name a command: {known}."})
         else:
             await command(channel, request)
 
 
-def read_request(line: bytes) -> Request:
+def parse_request_line(line: bytes) -> SocketRequest:
     """The JSON object in a line, empty when there is none."""
     with suppress(ValueError, RecursionError):
         content = json.loads(line)
@@ -100,11 +100,11 @@ def read_request(line: bytes) -> Request:
     return {}
 
 
-async def connect(folder: Path, line_bytes: int) -> StreamChannel | None:
+async def connect_to_daemon(folder: Path, line_bytes: int) -> StreamChannel | None:
     """A connection to the process that owns the folder; None when none listens there."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _address(folder / SOCKET_NAME) as address:
+        with _socket_address(folder / SOCKET_NAME) as address:
             client.connect(address)
     except OSError:
         client.close()
@@ -115,9 +115,9 @@ async def connect(folder: Path, line_bytes: int) -> StreamChannel | None:
 
 
 @contextmanager
-def _address(path: Path) -> Iterator[str]:
+def _socket_address(path: Path) -> Iterator[str]:
     """A name for the socket that fits into its address, by way of the open folder when the path itself is too long."""
-    if len(os.fsencode(path)) <= PATH_BYTES:
+    if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield str(path)
         return
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -47,17 +47,17 @@ class Metrics:
             "hearth_loop_lag_seconds", "How late the event loop runs.", registry=registry, buckets=LAG_SECONDS
         )
 
-    def queued(self, waiting: int, running: int) -> None:
+    def queue_changed(self, waiting: int, running: int) -> None:
         """The queue changed."""
         self._waiting.set(waiting)
         self._running.set(running)
 
-    def retrieved(self, took_s: float, hits: int) -> None:
+    def search_ended(self, took_s: float, hits: int) -> None:
         """A search ended."""
         self._retrieval.observe(took_s)
         self._hits.observe(hits)
 
-    def ended(self, outcome: Outcome, timings: Timings) -> None:
+    def answer_ended(self, outcome: Outcome, timings: Timings) -> None:
         """An answer ended; times that it never came to are left out."""
         self._answers.labels(outcome).inc()
         self._wait.observe(timings.queued_s)
@@ -71,23 +71,23 @@ class Metrics:
         self._prompt.labels("reused").inc(timings.reused_tokens)
         self._generated.inc(timings.generated_tokens)
 
-    def failed(self, kind: str) -> None:
+    def error_reported(self, kind: str) -> None:
         """An error of the named kind reached a person."""
         self._errors.labels(kind).inc()
 
-    def lagged(self, late_s: float) -> None:
+    def loop_lagged(self, late_s: float) -> None:
         """The event loop ran a timer so many seconds late."""
         self._lag.observe(late_s)
 
-    def text(self) -> bytes:
+    def exposition_text(self) -> bytes:
         """All figures in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-async def sample_lag(metrics: Metrics, every_s: float = 0.1) -> None:
+async def sample_loop_lag(metrics: Metrics, every_s: float = 0.1) -> None:
     """Measure until cancelled how late the loop wakes a sleeper."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + every_s
         await asyncio.sleep(every_s)
-        metrics.lagged(max(0.0, loop.time() - due))
+        metrics.loop_lagged(max(0.0, loop.time() - due))

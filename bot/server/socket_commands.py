@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.console.channel import StreamChannel
 from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields
-from bot.server.local_socket import Command, Request
+from bot.server.local_socket import CommandHandler, SocketRequest
 from knowledge.embedding import EmbeddingFailed
 from knowledge.folder_scan import FolderUnreadable
 from knowledge.library import Library, LibraryClosed, ReindexRunning, UnknownCollection
@@ -19,7 +19,7 @@ from knowledge.passages import ReindexProgress
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 PROGRESS_EVERY_S = 0.2
-EXPECTED = (
+DOCUMENT_ERRORS = (
     DatabaseDamaged,
     DatabaseUnusable,
     EmbeddingFailed,
@@ -33,10 +33,10 @@ EXPECTED = (
 """What can go wrong with documents, each a sentence for whoever asked."""
 
 
-class Console(Protocol):
+class ChatConsole(Protocol):
     """What serves a client that chats."""
 
-    async def serve(self, channel: StreamChannel, folder: Path) -> None:
+    async def serve_client(self, channel: StreamChannel, folder: Path) -> None:
         """Serve one client until its input has ended and everything in it is answered."""
         ...
 
@@ -73,36 +73,36 @@ class SearchRequest(BaseModel):
     limit: int = Field(default=6, ge=1, le=50)
 
 
-class Requests:
+class SocketCommands:
     """Sees to the commands of the local socket; without a console nobody may chat."""
 
-    def __init__(self, console: Console | None, library: Library) -> None:
+    def __init__(self, console: ChatConsole | None, library: Library) -> None:
         self._console = console
         self._library = library
 
-    def commands(self) -> Mapping[str, Command]:
+    def handlers(self) -> Mapping[str, CommandHandler]:
         """The commands by name."""
         return {"chat": self._chat, "index": self._index, "search": self._search, "state": self._state}
 
-    async def _chat(self, channel: StreamChannel, request: Request) -> None:
+    async def _chat(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
             asked = ChatRequest.model_validate(request)
         except ValidationError as error:
-            await _refuse(channel, error)
+            await _write_error(channel, error)
             return
         if self._console is None:
             sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
-            await channel.write({"event": "error", "sentence": sentence})
+            await channel.write_event({"event": "error", "sentence": sentence})
         else:
-            await self._console.serve(channel, asked.folder)
-            await channel.write({"event": "end"})
+            await self._console.serve_client(channel, asked.folder)
+            await channel.write_event({"event": "end"})
 
-    async def _index(self, channel: StreamChannel, request: Request) -> None:
+    async def _index(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
             asked = IndexRequest.model_validate(request)
             await self._reindex(channel, asked.collections or None)
-        except (ValidationError, *EXPECTED) as error:
-            await _refuse(channel, error)
+        except (ValidationError, *DOCUMENT_ERRORS) as error:
+            await _write_error(channel, error)
 
     async def _reindex(self, channel: StreamChannel, collections: Collection[str] | None) -> None:
         newest: list[ReindexProgress] = []
@@ -110,32 +110,32 @@ class Requests:
         try:
             while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
                 if newest:
-                    await channel.write({"event": "progress", **progress_fields(newest[-1])})
+                    await channel.write_event({"event": "progress", **progress_fields(newest[-1])})
                     newest.clear()
         finally:
             # A client that goes away stops what it asked for: Ctrl-C means stop.
             work.cancel()
             await asyncio.wait({work})
-        await channel.write({"event": "report", **report_fields(work.result())})
+        await channel.write_event({"event": "report", **report_fields(work.result())})
 
-    async def _search(self, channel: StreamChannel, request: Request) -> None:
+    async def _search(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
             asked = SearchRequest.model_validate(request)
             names = asked.collections or tuple(self._library.collections)
             result = await self._library.search(asked.question, names, limit=asked.limit)
-        except (ValidationError, *EXPECTED) as error:
-            await _refuse(channel, error)
+        except (ValidationError, *DOCUMENT_ERRORS) as error:
+            await _write_error(channel, error)
             return
-        await channel.write({"event": "result", **result_fields(result)})
+        await channel.write_event({"event": "result", **result_fields(result)})
 
-    async def _state(self, channel: StreamChannel, request: Request) -> None:
+    async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:
         states = state_fields(await self._library.collection_states())
-        await channel.write({"event": "state", "pid": os.getpid(), "collections": states})
+        await channel.write_event({"event": "state", "pid": os.getpid(), "collections": states})
 
 
-async def _refuse(channel: StreamChannel, error: Exception) -> None:
+async def _write_error(channel: StreamChannel, error: Exception) -> None:
     event: dict[str, Any] = {"event": "error", "sentence": str(error)}
     if isinstance(error, ValidationError):
         faults = error.errors(include_input=False, include_url=False)
         event["sentence"] = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults) + "."
-    await channel.write(event)
+    await channel.write_event(event)

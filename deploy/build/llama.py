@@ -17,11 +17,11 @@ from pathlib import Path
 
 from deploy.build import machine
 from deploy.build.packages import LOCKS, install_build_tools
-from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
+from deploy.build.progress import CommandFailed, SetupFailed, parse_compile_step, run_with_progress
 
-INCLUDE = Path(__file__).with_name("llama-build.cmake")
-TILE = Path(__file__).with_name("llama-tile.c")
-"""Read by `INCLUDE`."""
+CMAKE_INCLUDE = Path(__file__).with_name("llama-build.cmake")
+TILE_SOURCE = Path(__file__).with_name("llama-tile.c")
+"""Read by `CMAKE_INCLUDE`."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ BACKENDS = {
 }
 
 # What Hearth does not load: the picture models (llava) and TLS for a downloader that is not built.
-LEFT_OUT = ("-DLLAVA_BUILD=OFF", "-DLLAMA_OPENSSL=OFF")
+DISABLED_FLAGS = ("-DLLAVA_BUILD=OFF", "-DLLAMA_OPENSSL=OFF")
 
 # For images: x86-64-v3, which every Intel since Haswell (2013) and AMD since Excavator (2015) runs, Atoms and Celerons
 # of that time aside. Without AVX2 and F16C decoding would be several times slower. On other architectures the
 # compiler's own baseline (armv8-a) stays, so that a Raspberry Pi 4 runs it too.
-PORTABLE = {
+PORTABLE_FLAGS = {
     "x86_64": tuple(f"-DGGML_{name}=ON" for name in ("SSE42", "AVX", "AVX2", "BMI2", "FMA", "F16C")),
 }
 
 # Variables that change what a compiler makes.
-TUNING = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CUDACXX", "CUDAARCHS", "HIPCXX", "CMAKE_ARGS")
+COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CUDACXX", "CUDAARCHS", "HIPCXX", "CMAKE_ARGS")
 
 
 @dataclass(frozen=True)
-class Build:
+class EngineBuild:
     """One way of compiling: what to hand to CMake, and a key that differs whenever the result may."""
 
     backend: str
@@ -69,7 +69,7 @@ class Build:
         return f"{self.backend}-{self.key}"
 
 
-def plan(environment: Mapping[str, str]) -> Build:
+def plan_build(environment: Mapping[str, str]) -> EngineBuild:
     """Decide what to compile from BACKEND, NATIVE and the compiler's own variables; raises SetupFailed."""
     backend = environment.get("BACKEND") or "cpu"
     if backend not in BACKENDS:
@@ -79,31 +79,31 @@ def plan(environment: Mapping[str, str]) -> Build:
     native = environment.get("NATIVE") or "1"
     if native not in ("0", "1"):
         raise SetupFailed(f"NATIVE={native} is neither 0 (any machine) nor 1 (this machine).", status=2)
-    flags = [*BACKENDS[backend].flags, *LEFT_OUT]
+    flags = [*BACKENDS[backend].flags, *DISABLED_FLAGS]
     if native == "0":
-        flags += ["-DGGML_NATIVE=OFF", *PORTABLE.get(platform.machine(), ())]
-    return Build(backend, tuple(flags), _key(flags, native == "1", environment))
+        flags += ["-DGGML_NATIVE=OFF", *PORTABLE_FLAGS.get(platform.machine(), ())]
+    return EngineBuild(backend, tuple(flags), _key(flags, native == "1", environment))
 
 
 def _key(flags: list[str], native: bool, environment: Mapping[str, str]) -> str:
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
-        INCLUDE.read_text(encoding="utf-8"),
-        TILE.read_text(encoding="utf-8"),
-        machine.libraries(),
-        machine.processor() if native else "",
+        CMAKE_INCLUDE.read_text(encoding="utf-8"),
+        TILE_SOURCE.read_text(encoding="utf-8"),
+        machine.c_library(),
+        machine.processor_features() if native else "",
         *flags,
-        *(f"{name}={environment.get(name, '')}" for name in TUNING),
+        *(f"{name}={environment.get(name, '')}" for name in COMPILER_VARIABLES),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def find(build: Build, cache: Path) -> Path | None:
+def find_wheel(build: EngineBuild, cache: Path) -> Path | None:
     """Give the cached wheel of a build, if it was made before."""
     return next(iter(sorted((cache / "wheels" / build.name).glob("llama_cpp_python-*.whl"))), None)
 
 
-def require_tools(build: Build, environment: Mapping[str, str]) -> None:
+def require_tools(build: EngineBuild, environment: Mapping[str, str]) -> None:
     """Raise SetupFailed when a tool for the compile is missing: said before anything is downloaded."""
     machine.require_compiler(environment)
     backend = BACKENDS[build.backend]
@@ -119,27 +119,27 @@ def _tool_path(environment: Mapping[str, str]) -> str:
     return os.pathsep.join((environment.get("PATH", os.defpath), "/usr/local/cuda/bin", "/opt/rocm/bin"))
 
 
-def compile_wheel(build: Build, cache: Path, environment: Mapping[str, str]) -> Path:
+def compile_wheel(build: EngineBuild, cache: Path, environment: Mapping[str, str]) -> Path:
     """Compile, or find what another process compiled meanwhile; returns the wheel in the cache.
 
     The wheel appears in its place whole, by a rename; what an interrupted compile left is removed by the next.
     Raises SetupFailed with the end of the log.
     """
-    with machine.locked(cache / "wheels" / ".lock", "compiling llama-cpp-python"):
-        if found := find(build, cache):
+    with machine.file_lock(cache / "wheels" / ".lock", "compiling llama-cpp-python"):
+        if found := find_wheel(build, cache):
             return found
         for left in (cache / "wheels").glob(".making-*"):
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=cache / "wheels", ignore_cleanup_errors=True) as made:
             _compile_in(Path(made), build, cache, environment)
             (Path(made) / "out").rename(cache / "wheels" / build.name)
-    wheel = find(build, cache)
+    wheel = find_wheel(build, cache)
     if wheel is None:
         raise SetupFailed(f"The compile left no wheel in {cache / 'wheels' / build.name}. Remove it and try again.")
     return wheel
 
 
-def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str, str]) -> None:
+def _compile_in(made: Path, build: EngineBuild, cache: Path, environment: Mapping[str, str]) -> None:
     log = cache / "logs" / f"llama-{build.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tools = install_build_tools(made, made, environment)
@@ -158,7 +158,9 @@ def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str,
     command += ["--wheel-dir", made / "out", "--requirement", LOCKS / "engine.lock"]
     print(f"Compiling the language model's engine for {build.backend}: minutes, once. Log: {log}", file=sys.stderr)
     try:
-        run(command, "Engine", compile_measure, log, compile_environment(build, tools, made, environment))
+        run_with_progress(
+            command, "Engine", parse_compile_step, log, compile_environment(build, tools, made, environment)
+        )
     except CommandFailed as failure:
         raise SetupFailed(
             "\n".join(failure.tail)
@@ -168,9 +170,9 @@ def _compile_in(made: Path, build: Build, cache: Path, environment: Mapping[str,
         ) from failure
 
 
-def compile_environment(build: Build, tools: Path, made: Path, environment: Mapping[str, str]) -> dict[str, str]:
+def compile_environment(build: EngineBuild, tools: Path, made: Path, environment: Mapping[str, str]) -> dict[str, str]:
     """Give the variables of the compile: locked tools first on the path, our flags, then the admin's CMAKE_ARGS."""
-    flags = [f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={INCLUDE.absolute()}", *build.flags]
+    flags = [f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={CMAKE_INCLUDE.absolute()}", *build.flags]
     jobs = environment.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(machine.compile_jobs())
     return {
         **environment,
@@ -182,7 +184,7 @@ def compile_environment(build: Build, tools: Path, made: Path, environment: Mapp
     }
 
 
-def ready_wheel(path: Path) -> Path:
+def check_wheel(path: Path) -> Path:
     """Check a wheel that was made elsewhere (LLAMA_WHEEL): there, and of the locked version; raises SetupFailed."""
     if not path.is_file():
         raise SetupFailed(f"LLAMA_WHEEL={path} is not a file.", status=2)

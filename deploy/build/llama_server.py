@@ -14,15 +14,15 @@ from pathlib import Path
 
 from deploy.build import machine
 from deploy.build.packages import LOCKS, install_build_tools
-from deploy.build.progress import CommandFailed, SetupFailed, compile_measure, run
-from deploy.build.test_services import made
+from deploy.build.progress import CommandFailed, SetupFailed, parse_compile_step, run_with_progress
+from deploy.build.test_services import build_once
 
 PROJECT = Path(__file__).with_name("llama-server")
 PROGRAM = "llama-server"
 
 
-def program(environment: Mapping[str, str]) -> Path:
-    """Give the server, compiled first if it is not there. Start it with `variables`.
+def server_program(environment: Mapping[str, str]) -> Path:
+    """Give the server, compiled first if it is not there. Start it with `server_environment`.
 
     Raises SetupFailed with the end of the log.
     """
@@ -37,10 +37,10 @@ def program(environment: Mapping[str, str]) -> Path:
         (making / "build" / "bin" / PROGRAM).rename(folder / PROGRAM)
         shutil.rmtree(making)
 
-    return made(cache / PROGRAM / key(), make) / PROGRAM
+    return build_once(cache / PROGRAM / build_key(), make) / PROGRAM
 
 
-def key() -> str:
+def build_key() -> str:
     """Give a name that differs whenever the server may: by its sources and the machine.
 
     The libraries below it are those of the same sources, found when it starts.
@@ -48,19 +48,19 @@ def key() -> str:
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
         (PROJECT / "CMakeLists.txt").read_text(encoding="utf-8"),
-        machine.libraries(),
-        machine.processor(),
+        machine.c_library(),
+        machine.processor_features(),
     ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def variables(environment: Mapping[str, str]) -> dict[str, str]:
+def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Give the environment to start the server in: it finds its libraries where Hearth's engine has them."""
-    paths = [str(libraries()), environment.get("LD_LIBRARY_PATH", "")]
+    paths = [str(library_folder()), environment.get("LD_LIBRARY_PATH", "")]
     return {**environment, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
 
-def libraries() -> Path:
+def library_folder() -> Path:
     """Give the folder of libllama and libggml in this environment. Raises SetupFailed when the engine is missing."""
     found = importlib.util.find_spec("llama_cpp")
     if found is None or found.origin is None:
@@ -89,13 +89,13 @@ def _download(tools: Path, folder: Path) -> list[str | Path]:
 
 
 def _definitions(source: Path) -> list[str]:
-    return ["-DCMAKE_BUILD_TYPE=Release", f"-DLLAMA_SOURCE={source}", f"-DLLAMA_LIBRARIES={libraries()}"]
+    return ["-DCMAKE_BUILD_TYPE=Release", f"-DLLAMA_SOURCE={source}", f"-DLLAMA_LIBRARIES={library_folder()}"]
 
 
 def _run(command: list[str | Path], label: str, logs: Path, environment: Mapping[str, str]) -> None:
     log = logs / f"llama-server-{label.lower()}.log"
     try:
-        run(command, label, compile_measure, log, environment)
+        run_with_progress(command, label, parse_compile_step, log, environment)
     except CommandFailed as failure:
         raise SetupFailed(
             "\n".join(failure.tail)
@@ -106,7 +106,7 @@ def _run(command: list[str | Path], label: str, logs: Path, environment: Mapping
 def main() -> int:
     """Compile the server if it is not there; returns the exit status."""
     try:
-        program(dict(os.environ))
+        server_program(dict(os.environ))
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
         return failure.status

@@ -14,9 +14,9 @@ OLDEST_PYTHON = "3.11"
 HEADER = "# Written by `make lock` from pyproject.toml: Python 3.11 and newer, every platform. Do not edit.\n"
 
 # Wheels only (the engine apart), so that nothing but the engine is compiled and no build tool comes unlocked.
-RESOLVE = ("--universal", "--python-version", OLDEST_PYTHON, "--no-config", "--quiet")
-WRITE = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
-WHEELS = ("--only-binary", ":all:", "--no-binary", "llama-cpp-python")
+RESOLVE_OPTIONS = ("--universal", "--python-version", OLDEST_PYTHON, "--no-config", "--quiet")
+WRITE_OPTIONS = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+WHEEL_OPTIONS = ("--only-binary", ":all:", "--no-binary", "llama-cpp-python")
 
 # One resolution feeds the next: a package that stands in several locks has one version.
 INPUTS: dict[str, tuple[str, ...]] = {
@@ -30,7 +30,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def uv() -> Path:
+def install_uv() -> Path:
     """Install the resolver itself from its lock; `$UV` names another one, as for the very first lock."""
     if chosen := os.environ.get("UV"):
         return Path(chosen)
@@ -40,16 +40,16 @@ def uv() -> Path:
     return TOOLS / "bin" / "uv"
 
 
-def resolve(resolver: Path, name: str, upgrade: bool) -> None:
+def resolve_lock(resolver: Path, name: str, upgrade: bool) -> None:
     """Resolve one lock; the versions it holds stay, unless an upgrade is asked or pyproject.toml rules them out."""
     target = LOCKS / f"{name}.lock"
     command: list[str | Path] = [
         resolver,
         "pip",
         "compile",
-        *RESOLVE,
-        *WRITE,
-        *WHEELS,
+        *RESOLVE_OPTIONS,
+        *WRITE_OPTIONS,
+        *WHEEL_OPTIONS,
         *INPUTS[name],
         "--output-file",
         target,
@@ -66,10 +66,10 @@ def resolve(resolver: Path, name: str, upgrade: bool) -> None:
 def main() -> int:
     """Resolve all locks; returns the exit status."""
     try:
-        resolver = uv()
+        resolver = install_uv()
         for name in INPUTS:
             print(f"Resolving {name}.lock", file=sys.stderr)
-            resolve(resolver, name, bool(os.environ.get("UPGRADE")))
+            resolve_lock(resolver, name, bool(os.environ.get("UPGRADE")))
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
         return failure.status

@@ -19,7 +19,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path, doing: str) -> Iterator[None]:
+def file_lock(path: Path, doing: str) -> Iterator[None]:
     """Hold a lock between processes; says what it waits for. The kernel drops it when the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -43,7 +43,7 @@ def require_compiler(environment: Mapping[str, str]) -> None:
             )
 
 
-def processor() -> str:
+def processor_features() -> str:
     """Name what `-march=native` depends on: all instruction sets the kernel reports, or the processor's brand.
 
     A kernel that reports another set costs one more compile; a wheel with instructions the processor lacks would
@@ -64,7 +64,7 @@ def instruction_sets(cpuinfo: str) -> str:
     return ""
 
 
-def libraries() -> str:
+def c_library() -> str:
     """Name the C library: a wheel compiled against a newer one does not load with an older one."""
     return "-".join((sys.platform, platform.machine(), *platform.libc_ver()))
 

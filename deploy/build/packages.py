@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.build.progress import CommandFailed, SetupFailed, pip_measure, run
+from deploy.build.progress import CommandFailed, SetupFailed, pip_step_parser, run_with_progress
 
 LOCKS = Path(__file__).with_name("locks")
 
@@ -25,7 +25,7 @@ def install_locked(venv: Path, lock: str, logs: Path, environment: Mapping[str, 
     command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--requirement", requirements]
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        run(command, label, pip_measure(packages), logs / f"{lock}.log", environment)
+        run_with_progress(command, label, pip_step_parser(packages), logs / f"{lock}.log", environment)
     except CommandFailed as failure:
         raise SetupFailed(
             "\n".join(failure.tail) + f"\n\npip could not install {requirements.name}. Behind a mirror of your "

@@ -15,19 +15,19 @@ from typing import TextIO
 
 TAIL_LINES = 30
 # Without a terminal (a log of continuous integration) a line at most this often.
-QUIET_S = 5.0
+LINE_INTERVAL_S = 5.0
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """How far a command is: `done` of `total`, in whatever unit it counts."""
 
-    what: str
+    action: str
     done: int
     total: int
 
 
-Measure = Callable[[str], Step | None]
+ParseStep = Callable[[str], BuildStep | None]
 
 
 class SetupFailed(Exception):
@@ -57,20 +57,20 @@ class ProgressLine:
         self._shown: tuple[str, int] | None = None
         self._written = self._started
 
-    def begin(self) -> None:
+    def show_start(self) -> None:
         """Say that the work has begun."""
         self._write(f"{self._label} ...")
 
-    def show(self, step: Step) -> None:
+    def show_step(self, step: BuildStep) -> None:
         """Show a step, unless the line would hardly differ from the one before."""
         percent = 100 * step.done // max(1, step.total)
         terminal = self._stream.isatty()
-        shown = (step.what, percent if terminal else percent // 10)
-        if shown != self._shown and (terminal or self._clock() - self._written >= QUIET_S):
+        shown = (step.action, percent if terminal else percent // 10)
+        if shown != self._shown and (terminal or self._clock() - self._written >= LINE_INTERVAL_S):
             self._shown = shown
-            self._write(f"{self._label}: {step.what} {percent}% after {self._elapsed()}")
+            self._write(f"{self._label}: {step.action} {percent}% after {self._elapsed()}")
 
-    def end(self, outcome: str) -> None:
+    def show_outcome(self, outcome: str) -> None:
         """Say how it ended, and leave the line on the screen."""
         self._write(f"{self._label}: {outcome} after {self._elapsed()}")
         if self._stream.isatty():
@@ -88,13 +88,15 @@ class ProgressLine:
             print(text, file=self._stream, flush=True)
 
 
-def run(command: Sequence[str | Path], label: str, measure: Measure, log: Path, env: Mapping[str, str]) -> None:
+def run_with_progress(
+    command: Sequence[str | Path], label: str, measure: ParseStep, log: Path, env: Mapping[str, str]
+) -> None:
     """Run a command, its output in `log`, showing the steps that `measure` reads from its lines.
 
     Raises CommandFailed when it ends with a status other than 0. A command that is interrupted is waited for.
     """
     line = ProgressLine(label)
-    line.begin()
+    line.show_start()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with (
         log.open("w", encoding="utf-8", errors="replace") as kept,
@@ -115,28 +117,28 @@ def run(command: Sequence[str | Path], label: str, measure: Measure, log: Path, 
                 kept.write(text)
                 tail.append(text.rstrip())
                 if step := measure(text):
-                    line.show(step)
+                    line.show_step(step)
         except BaseException:
             # The compilers are grandchildren: the whole group has to go, or they would work on for minutes.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             raise
-    line.end("done" if process.returncode == 0 else "failed")
+    line.show_outcome("done" if process.returncode == 0 else "failed")
     if process.returncode:
         raise CommandFailed(process.returncode, list(tail))
 
 
-def pip_measure(packages: int) -> Measure:
+def pip_step_parser(packages: int) -> ParseStep:
     """Read the steps of `pip install --progress-bar raw` for a lock of so many packages."""
     collected = 0
 
-    def measure(text: str) -> Step | None:
+    def measure(text: str) -> BuildStep | None:
         nonlocal collected
         if text.startswith(("Collecting ", "Processing ")):
             collected += 1
-            return Step("fetching", min(collected, packages), packages)
+            return BuildStep("fetching", min(collected, packages), packages)
         if text.startswith("Installing collected packages"):
-            return Step("unpacking", packages, packages)
+            return BuildStep("unpacking", packages, packages)
         return None
 
     return measure
@@ -146,10 +148,10 @@ _COMPILED = re.compile(r"\s*\[(\d+)/(\d+)\] ")
 _FETCHED = re.compile(r"\s*Progress (\d+) of (\d+)$")
 
 
-def compile_measure(text: str) -> Step | None:
+def parse_compile_step(text: str) -> BuildStep | None:
     """Read one line of a compile by pip: raw download progress, then ninja's `[n/m]`."""
     if found := _COMPILED.match(text):
-        return Step("compiling", int(found[1]), int(found[2]))
+        return BuildStep("compiling", int(found[1]), int(found[2]))
     if found := _FETCHED.match(text):
-        return Step("fetching", int(found[1]), int(found[2]))
+        return BuildStep("fetching", int(found[1]), int(found[2]))
     return None

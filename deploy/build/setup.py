@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from deploy.build import llama, machine, test_services
 from deploy.build.packages import LOCKS, install_locked
-from deploy.build.progress import CommandFailed, SetupFailed, run
+from deploy.build.progress import CommandFailed, SetupFailed, run_with_progress
 
 ROOT = Path(__file__).parents[2]
 VENV = ROOT / ".venv"
@@ -24,7 +24,7 @@ LOGS = ROOT / "build" / "logs"
 
 
 @dataclass(frozen=True)
-class State:
+class EnvironmentState:
     """What an environment was made from. Two equal states need no work."""
 
     python: str
@@ -34,15 +34,15 @@ class State:
     project: str
 
 
-def wanted(environment: Mapping[str, str], dev: bool) -> State:
+def wanted_state(environment: Mapping[str, str], dev: bool) -> EnvironmentState:
     """Tell what the environment should be made from now; raises SetupFailed for settings that make no sense."""
     if ready := environment.get("LLAMA_WHEEL"):
-        wheel = llama.ready_wheel(Path(ready))
+        wheel = llama.check_wheel(Path(ready))
         about = wheel.stat()
         engine = f"{wheel} {about.st_size} {about.st_mtime_ns}"
     else:
-        engine = llama.plan(environment).name
-    return State(
+        engine = llama.plan_build(environment).name
+    return EnvironmentState(
         # The place too: the scripts of an environment hold its path, and it breaks when its Python goes.
         python=f"{sys.version_info.major}.{sys.version_info.minor} {sys.base_prefix} {ROOT}",
         locks=_digest([LOCKS / name for name in ("bootstrap.lock", "requirements.lock", "requirements-dev.lock")]),
@@ -56,16 +56,16 @@ def _digest(files: list[Path]) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def present() -> State | None:
+def installed_state() -> EnvironmentState | None:
     """Tell what the environment on disk was made from; None when there is none that works."""
     try:
-        state = State(**json.loads(STAMP.read_text(encoding="utf-8")))
+        state = EnvironmentState(**json.loads(STAMP.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return state if (VENV / "bin" / "python").exists() else None
 
 
-def steps(have: State | None, want: State) -> list[str]:
+def due_steps(have: EnvironmentState | None, want: EnvironmentState) -> list[str]:
     """Decide what to do, in order: `venv`, `packages`, `engine`, `project`. Empty when all is in place.
 
     An environment with the development packages serves for running too.
@@ -80,7 +80,9 @@ def steps(have: State | None, want: State) -> list[str]:
     return [step for step, needed in due.items() if needed]
 
 
-def perform(due: list[str], have: State | None, want: State, environment: Mapping[str, str]) -> None:
+def run_steps(
+    due: list[str], have: EnvironmentState | None, want: EnvironmentState, environment: Mapping[str, str]
+) -> None:
     """Carry the steps out, then write the stamp; until then the environment counts as absent."""
     wheel = _engine_wheel(environment) if "engine" in due else None
     STAMP.unlink(missing_ok=True)
@@ -101,10 +103,10 @@ def perform(due: list[str], have: State | None, want: State, environment: Mappin
 def _engine_wheel(environment: Mapping[str, str]) -> Path:
     """Find or compile the engine's wheel: first of all, so that a missing compiler is told before any download."""
     if ready := environment.get("LLAMA_WHEEL"):
-        return llama.ready_wheel(Path(ready))
-    build = llama.plan(environment)
+        return llama.check_wheel(Path(ready))
+    build = llama.plan_build(environment)
     cache = machine.cache_folder(environment)
-    if found := llama.find(build, cache):
+    if found := llama.find_wheel(build, cache):
         return found
     llama.require_tools(build, environment)
     return llama.compile_wheel(build, cache, environment)
@@ -130,7 +132,7 @@ def _pip(arguments: list[str | Path], name: str, environment: Mapping[str, str])
     log = LOGS / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        run([*command, *arguments], f"Installing the {name}", lambda _: None, log, environment)
+        run_with_progress([*command, *arguments], f"Installing the {name}", lambda _: None, log, environment)
     except CommandFailed as failure:
         raise SetupFailed("\n".join(failure.tail) + f"\n\npip could not install the {name}. Log: {log}") from failure
 
@@ -145,7 +147,7 @@ def _try_engine(wheel: Path, environment: Mapping[str, str]) -> None:
         )
 
 
-def _terminated(_signal: int, _frame: object) -> NoReturn:
+def _on_sigterm(_signal: int, _frame: object) -> NoReturn:
     raise SystemExit(143)
 
 
@@ -154,16 +156,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="with the tools for tests and checks")
     dev = parser.parse_args().dev
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _on_sigterm)
     environment = dict(os.environ)
     try:
-        want = wanted(environment, dev)
-        if steps(present(), want):
-            with machine.locked(ROOT / "build" / "setup.lock", "setting this checkout up"):
-                have = present()
-                perform(steps(have, want), have, want, environment)
+        want = wanted_state(environment, dev)
+        if due_steps(installed_state(), want):
+            with machine.file_lock(ROOT / "build" / "setup.lock", "setting this checkout up"):
+                have = installed_state()
+                run_steps(due_steps(have, want), have, want, environment)
         if dev:
-            test_services.prepare(environment)
+            test_services.install_services(environment)
     except SetupFailed as failure:
         print(failure, file=sys.stderr)
         return failure.status

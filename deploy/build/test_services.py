@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.build import machine
 from deploy.build.packages import LOCKS, install_locked
-from deploy.build.progress import CommandFailed, SetupFailed, run
+from deploy.build.progress import CommandFailed, SetupFailed, run_with_progress
 
 CLIENT = Path(__file__).parents[2] / "tests" / "element"
 NPM_LOCK = CLIENT / "package-lock.json"
@@ -19,12 +19,12 @@ NPM_INSTALL = ("ci", "--ignore-scripts", "--omit", "dev", "--no-audit", "--no-fu
 OLDEST_NODE = 20
 
 
-def homeserver(environment: Mapping[str, str]) -> Path:
+def synapse_python(environment: Mapping[str, str]) -> Path:
     """Give a Python that can import Synapse, apart from Hearth's own; installed first if it is not there.
 
     Raises SetupFailed with pip's last lines.
     """
-    python = f"{sys.version_info.major}.{sys.version_info.minor} {sys.base_prefix} {machine.libraries()}"
+    python = f"{sys.version_info.major}.{sys.version_info.minor} {sys.base_prefix} {machine.c_library()}"
     key = _key(python, LOCKS / "bootstrap.lock", LOCKS / "synapse.lock")
     cache = machine.cache_folder(environment)
 
@@ -33,7 +33,7 @@ def homeserver(environment: Mapping[str, str]) -> Path:
         install_locked(folder, "bootstrap", cache / "logs", environment, "Synapse (1 of 2)")
         install_locked(folder, "synapse", cache / "logs", environment, "Synapse (2 of 2)")
 
-    return made(cache / "synapse" / key, make) / "bin" / "python"
+    return build_once(cache / "synapse" / key, make) / "bin" / "python"
 
 
 def client_library(environment: Mapping[str, str]) -> Path:
@@ -51,11 +51,13 @@ def client_library(environment: Mapping[str, str]) -> Path:
         log = cache / "logs" / "npm.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
-            run(["npm", *NPM_INSTALL, "--prefix", folder], "Matrix client library", lambda _: None, log, environment)
+            run_with_progress(
+                ["npm", *NPM_INSTALL, "--prefix", folder], "Matrix client library", lambda _: None, log, environment
+            )
         except CommandFailed as failure:
             raise SetupFailed("\n".join(failure.tail) + f"\n\nnpm could not install {NPM_LOCK.name}.") from failure
 
-    return made(cache / "element" / _key("", NPM_LOCK), make) / "node_modules"
+    return build_once(cache / "element" / _key("", NPM_LOCK), make) / "node_modules"
 
 
 def require_node(environment: Mapping[str, str]) -> None:
@@ -70,9 +72,9 @@ def require_node(environment: Mapping[str, str]) -> None:
         raise SetupFailed(f"Node {OLDEST_NODE} or newer was not found; {node} is {told or 'broken'}.")
 
 
-def prepare(environment: Mapping[str, str]) -> None:
+def install_services(environment: Mapping[str, str]) -> None:
     """Install both; where the client cannot be had, say that its tests will be skipped. Raises SetupFailed."""
-    homeserver(environment)
+    synapse_python(environment)
     try:
         client_library(environment)
     except SetupFailed as failure:
@@ -83,11 +85,11 @@ def _key(place: str, *locks: Path) -> str:
     return hashlib.sha256(b"\0".join([place.encode(), *(lock.read_bytes() for lock in locks)])).hexdigest()[:16]
 
 
-def made(folder: Path, make: Callable[[Path], None]) -> Path:
+def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """Give a folder that was made whole, making it first if need be; what an interrupted try left is removed."""
     stamp = folder / "made"
     if not stamp.exists():
-        with machine.locked(folder.parent / ".lock", f"installing {folder.parent.name}"):
+        with machine.file_lock(folder.parent / ".lock", f"installing {folder.parent.name}"):
             if not stamp.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 make(folder)

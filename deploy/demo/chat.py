@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.answer_view import AnswerView, view_on
+from bot.cli.answer_view import AnswerView, view_for
 from deploy.demo.demo_instance import DemoFailed
 from tests.homeserver import Shown
 from tests.homeserver.client import Client
@@ -20,44 +20,44 @@ UNTYPED_QUIET_S = 8.0
 """... or for so long, where the person's client does not tell who types."""
 
 
-class Chat:
+class DemoChat:
     """A room with Hearth in it."""
 
     def __init__(self, person: Client, hearth: str, room: str, out: Console) -> None:
         self.person, self.hearth, self.room = person, hearth, room
         self._out = out
 
-    def replies(self, event_id: str) -> list[Shown]:
+    def replies_to(self, event_id: str) -> list[Shown]:
         """Hearth's messages in reply to one, edits applied."""
         everything = self.person.timeline.shown(self.room, self.hearth)
         return [shown for shown in everything if shown.reply_to == event_id]
 
-    async def say(self, text: str, *, shown: bool = True) -> list[Shown]:
+    async def send_text(self, text: str, *, shown: bool = True) -> list[Shown]:
         """Say something and show the answer as it comes. `shown`: the words are not on the screen yet."""
         if shown:
             self._out.print(Text(f"> {text}", style="bold"))
-        view, began = view_on(self._out), time.monotonic()
-        view.status("Sending ...")
+        view, began = view_for(self._out), time.monotonic()
+        view.show_status("Sending ...")
         try:
             event_id = await self.person.say(self.room, text)
-            first_s = await self._followed(event_id, view, began)
+            first_s = await self._show_until_done(event_id, view, began)
         finally:
             view.close()
-        answer = self.replies(event_id)
+        answer = self.replies_to(event_id)
         self._out.print(Text("".join(_figures(answer, first_s)), style="dim"))
         return answer
 
-    async def _followed(self, event_id: str, view: AnswerView, began: float) -> float:
+    async def _show_until_done(self, event_id: str, view: AnswerView, began: float) -> float:
         """Show an answer to its end; the seconds until its first words. Raises DemoFailed when it does not come."""
         first_s, last, changed = 0.0, "", began
         while not (last and self._is_quiet(changed)):
             now = time.monotonic()
-            whole = "\n\n".join(shown.body for shown in self.replies(event_id))
+            whole = "\n\n".join(shown.body for shown in self.replies_to(event_id))
             if whole != last:
-                view.text(whole)
+                view.show_text(whole)
                 first_s, last, changed = first_s or now - began, whole, now
             elif not last and self.hearth in self.person.typing.get(self.room, ()):
-                view.status("Hearth is typing ...")
+                view.show_status("Hearth is typing ...")
             if now - changed > ANSWER_WITHIN_S:
                 raise DemoFailed(f"Nothing came from Hearth for {ANSWER_WITHIN_S:.0f} seconds.")
             await asyncio.sleep(LOOK_EVERY_S)

@@ -29,16 +29,16 @@ class DemoFailed(Exception):
     """Ends the demo with a sentence."""
 
 
-class Home:
+class DemoInstance:
     """A data folder with a config. `environment` is what its commands run in."""
 
     def __init__(self, folder: Path, out: Console) -> None:
         self._out = out
         self._config = folder / "config.yaml"
-        self.log = folder / "hearth.log"
+        self.log_file = folder / "hearth.log"
         self.environment = {**os.environ, "HEARTH_CONFIG": str(self._config)}
 
-    def configure(self, person: str) -> None:
+    def write_config(self, person: str) -> None:
         """Write the demo's config, with the documents for one person, who is the admin."""
         settings: dict[str, Any] = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
         settings["data_folder"] = str(self._config.with_name("data"))
@@ -48,7 +48,7 @@ class Home:
             collection["readers"] = [f"matrix:user:{person}"]
         self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
-    async def show(self, *arguments: str, **secrets: str) -> None:
+    async def run_command(self, *arguments: str, **secrets: str) -> None:
         """Run a command of `hearth` on the screen. `secrets` go into its environment. Raises DemoFailed."""
         self._out.print(Text(f"$ hearth {shlex.join(arguments)}", style="bold"))
         process = await asyncio.create_subprocess_exec(
@@ -64,7 +64,7 @@ class Home:
         if code:
             raise DemoFailed(f"`hearth {arguments[0]}` ended with status {code}.")
 
-    async def ask(self, *arguments: str) -> Any:
+    async def run_json_command(self, *arguments: str) -> Any:
         """What a command of `hearth` says with --json."""
         command = (sys.executable, "-m", "bot", *arguments, "--json")
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=self.environment, stdout=PIPE)
@@ -72,19 +72,19 @@ class Home:
         return json.loads(told)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """`hearth run` for as long as the context lasts, from when it is ready; its log is in `log`."""
+    async def running_daemon(self) -> AsyncIterator[None]:
+        """`hearth run` for as long as the context lasts, from when it is ready; its log is in `log_file`."""
         self._out.print(Text("$ hearth run", style="bold"))
-        process = self._started()
+        process = self._start_daemon()
         try:
-            await self._is_ready(process)
+            await self._wait_until_ready(process)
             yield
         finally:
             await asyncio.to_thread(_stop, process)
 
-    def _started(self) -> "subprocess.Popen[bytes]":
+    def _start_daemon(self) -> "subprocess.Popen[bytes]":
         # A session of its own: Ctrl-C is for the demo, which then stops it in good order.
-        with self.log.open("wb") as log:
+        with self.log_file.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "deploy.demo.run_until_stdin_closes", "run"],
                 cwd=ROOT,
@@ -95,20 +95,20 @@ class Home:
                 start_new_session=True,
             )
 
-    async def _is_ready(self, process: "subprocess.Popen[bytes]") -> None:
+    async def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
         try:
             async with asyncio.timeout(READY_WITHIN_S):
-                while READY not in self.log.read_text(encoding="utf-8", errors="replace"):
+                while READY not in self.log_file.read_text(encoding="utf-8", errors="replace"):
                     if process.poll() is not None:
-                        raise DemoFailed(f"`hearth run` ended:\n{self.last_words}")
+                        raise DemoFailed(f"`hearth run` ended:\n{self.log_tail}")
                     await asyncio.sleep(0.1)
         except TimeoutError as error:
-            raise DemoFailed(f"`hearth run` was not ready in {READY_WITHIN_S:.0f} s:\n{self.last_words}") from error
+            raise DemoFailed(f"`hearth run` was not ready in {READY_WITHIN_S:.0f} s:\n{self.log_tail}") from error
 
     @property
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of what `hearth run` logged."""
-        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
+        return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

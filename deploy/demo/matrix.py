@@ -12,25 +12,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from adapters.matrix.homeserver import MatrixUnusable, Refused
+from adapters.matrix.homeserver import MatrixUnusable, RequestRefused
 from bot.cli.next_steps import next_step
-from bot.cli.output import console
+from bot.cli.output import make_console
 from bot.cli.terminal import typed_lines
 from deploy.build import test_services
 from deploy.build.progress import SetupFailed
-from deploy.demo.chat import Chat
-from deploy.demo.demo_instance import DemoFailed, Home
-from deploy.demo.fallback_client import StandIn
-from deploy.demo.server_evidence import Evidence, evidence
-from deploy.demo.verifying import look, verify
+from deploy.demo.chat import DemoChat
+from deploy.demo.demo_instance import DemoFailed, DemoInstance
+from deploy.demo.fallback_client import FallbackClient
+from deploy.demo.server_evidence import ServerEvidence, collect_evidence
+from deploy.demo.verifying import show_device_signature, verify_device
 from tests.element import Peer
 from tests.element.process import CallFailed
-from tests.homeserver import Account, Homeserver
+from tests.homeserver import Account, SynapseServer
 from tests.homeserver import account as accounts
 
 QUESTIONS = ("On which shelf is the backup drive?", "And what colour is the band around it?")
 JOINED_WITHIN_S = 60.0
-BEGINNING = (
+INTRODUCTION = (
     "A homeserver of its own on this machine, Hearth with an account there, and Ana, who asks. Everything is in a"
     " temporary folder and gone afterwards."
 )
@@ -43,30 +43,34 @@ UNLIMITED = (
     "Both accounts may send as fast as they like (the admin API's override_ratelimit); by default Synapse takes 0.2"
     " messages a second."
 )
-EXPECTED = (SetupFailed, DemoFailed, CallFailed, MatrixUnusable, Refused, accounts.Refused, AssertionError)
+EXPECTED = (SetupFailed, DemoFailed, CallFailed, MatrixUnusable, RequestRefused, accounts.Refused, AssertionError)
 
 
-async def demo(question: str, out: Console) -> None:
+async def play_demo(question: str, out: Console) -> None:
     """Play the whole demo; with a question ask only that. Raises what is in EXPECTED."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hearth-demo-")))
-        home, server = Home(folder, out), await stack.enter_async_context(_homeserver(out))
+        home, server = DemoInstance(folder, out), await stack.enter_async_context(_homeserver(out))
         hearth, ana = await _accounts(server)
         out.print(UNLIMITED)
-        home.configure(ana.user_id)
+        home.write_config(ana.user_id)
         _step(out, f"Hearth's account is {hearth.user_id}. It logs in once, signs its device, and reads the documents.")
-        await _set_up(home, server, hearth)
-        await stack.enter_async_context(home.running())
-        person = await stack.enter_async_context(_ana(server, ana, folder / "ana", out))
-        chat = await _opened(person, hearth.user_id, out)
-        device = (await home.ask("matrix", "status"))["device_id"]
-        await (verify(chat, person, device, out) if isinstance(person, Peer) else look(chat, person, device, out))
-        await _asked(chat, question, out)
-        _show(await evidence(chat, server.folder), out)
+        await _set_up_hearth(home, server, hearth)
+        await stack.enter_async_context(home.running_daemon())
+        person = await stack.enter_async_context(_open_client(server, ana, folder / "ana", out))
+        chat = await _open_chat(person, hearth.user_id, out)
+        device = (await home.run_json_command("matrix", "status"))["device_id"]
+        await (
+            verify_device(chat, person, device, out)
+            if isinstance(person, Peer)
+            else show_device_signature(chat, person, device, out)
+        )
+        await _ask_questions(chat, question, out)
+        _show(await collect_evidence(chat, server.folder), out)
         _step(out, "Stopping, and removing everything ...")
 
 
-async def _accounts(server: Homeserver) -> tuple[Account, Account]:
+async def _accounts(server: SynapseServer) -> tuple[Account, Account]:
     hearth, ana = await server.register("hearth"), await server.register("ana")
     for account in (hearth, ana):
         await server.lift_limits(account.user_id)
@@ -75,17 +79,17 @@ async def _accounts(server: Homeserver) -> tuple[Account, Account]:
     return hearth, ana
 
 
-async def _set_up(home: Home, server: Homeserver, hearth: Account) -> None:
+async def _set_up_hearth(home: DemoInstance, server: SynapseServer, hearth: Account) -> None:
     where = ("--homeserver", server.url, "--user", hearth.user_id)
-    await home.show("matrix", "login", *where, "--password-env", "PASSWORD", PASSWORD=hearth.password)
-    await home.show("models", "get")
-    await home.show("index")
+    await home.run_command("matrix", "login", *where, "--password-env", "PASSWORD", PASSWORD=hearth.password)
+    await home.run_command("models", "get")
+    await home.run_command("index")
 
 
 @asynccontextmanager
-async def _homeserver(out: Console) -> AsyncIterator[Homeserver]:
+async def _homeserver(out: Console) -> AsyncIterator[SynapseServer]:
     _step(out, "Starting Synapse ...")
-    server = Homeserver(lifted=False)
+    server = SynapseServer(lifted=False)
     try:
         await server.start()
         out.print(f"It answers at {server.url}.")
@@ -95,13 +99,15 @@ async def _homeserver(out: Console) -> AsyncIterator[Homeserver]:
 
 
 @asynccontextmanager
-async def _ana(server: Homeserver, account: Account, folder: Path, out: Console) -> AsyncIterator[Peer | StandIn]:
+async def _open_client(
+    server: SynapseServer, account: Account, folder: Path, out: Console
+) -> AsyncIterator[Peer | FallbackClient]:
     """Ana's client: Element's library where it is or can be had."""
     try:
         await asyncio.to_thread(test_services.client_library, os.environ)
     except SetupFailed as failure:
         _step(out, WITHOUT_LIBRARY.format(failure))
-        person: Peer | StandIn = await StandIn.enter(server.url, account, folder)
+        person: Peer | FallbackClient = await FallbackClient.enter(server.url, account, folder)
     else:
         _step(out, WITH_LIBRARY)
         person = await Peer.enter(server.url, account)
@@ -111,29 +117,29 @@ async def _ana(server: Homeserver, account: Account, folder: Path, out: Console)
         await person.close()
 
 
-async def _opened(person: Peer | StandIn, hearth: str, out: Console) -> Chat:
+async def _open_chat(person: Peer | FallbackClient, hearth: str, out: Console) -> DemoChat:
     room = await person.direct(hearth, encrypted=True)
     await person.until(lambda: person.members.get(room, {}).get(hearth) == "join", JOINED_WITHIN_S)
     algorithm = (await person.state(room, "m.room.encryption"))["algorithm"]
     out.print(f"She opens a direct chat, encrypted with {algorithm}. Hearth comes in:")
     welcome = await person.shown(room, lambda shown: shown.sender == hearth)
     out.print(Text(f"  {welcome.body}", style="italic"))
-    return Chat(person, hearth, room, out)
+    return DemoChat(person, hearth, room, out)
 
 
-async def _asked(chat: Chat, question: str, out: Console) -> None:
+async def _ask_questions(chat: DemoChat, question: str, out: Console) -> None:
     _step(out, "Ana asks.")
     for text in (question,) if question else QUESTIONS:
-        await chat.say(text)
+        await chat.send_text(text)
     if question or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return
     out.print(Text("\nNow you are Ana. !help lists the commands, Ctrl-D leaves.", style="dim"))
     async for line in typed_lines():
         if line:
-            await chat.say(line, shown=False)
+            await chat.send_text(line, shown=False)
 
 
-def _show(found: Evidence, out: Console) -> None:
+def _show(found: ServerEvidence, out: Console) -> None:
     _step(out, f"The server has kept {found.stored} messages and edits, {found.encrypted} of them encrypted, such as")
     out.print(Text(f"  {found.example} ...", style="dim"))
     if found.plain_types:
@@ -152,13 +158,13 @@ def _step(out: Console, text: str) -> None:
 
 def main() -> int:
     """Play the demo; returns the exit status."""
-    out = console()
-    out.print(BEGINNING)
+    out = make_console()
+    out.print(INTRODUCTION)
     try:
-        test_services.homeserver(os.environ)
+        test_services.synapse_python(os.environ)
         asyncio.run(_until_stopped(os.environ.get("QUESTION", ""), out))
     except EXPECTED as failure:
-        console(stderr=True).print(f"\n{failure}")
+        make_console(stderr=True).print(f"\n{failure}")
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
         out.print("\nStopped; everything is removed.")
@@ -172,7 +178,7 @@ async def _until_stopped(question: str, out: Console) -> None:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await demo(question, out)
+    await play_demo(question, out)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import signal
 import threading
 
 
-def end_with_the_parent() -> None:
+def exit_with_parent() -> None:
     """Wait for the end of standard input, and stop as by SIGTERM."""
     while os.read(0, 1):
         pass
@@ -14,5 +14,5 @@ def end_with_the_parent() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with_the_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     runpy.run_module("bot", run_name="__main__", alter_sys=True)

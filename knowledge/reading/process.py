@@ -37,7 +37,7 @@ class ProcessLost(Exception):
 
 
 class ReadingProcess:
-    """A running child. One request at a time; after any error `end` it and start another."""
+    """A running child. One request at a time; after any error `kill` it and start another."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from adapters.discord.adapter import DiscordAdapter
-from adapters.discord.composition import furnishing
+from adapters.discord.composition import cog_builder
 from adapters.discord.settings import DiscordSettings
 from bot.config.loading import Config
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
@@ -82,10 +82,10 @@ def _config(folder: Path) -> Config:
 async def _hearth(folder: Path) -> AsyncIterator[None]:
     """Hearth on Discord, with an index."""
     settings = DiscordSettings(token_env=TOKEN_ENV)
-    adapter = DiscordAdapter(settings, folder, furnishing(settings, folder))
+    adapter = DiscordAdapter(settings, folder, cog_builder(settings, folder))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(adapter.close)
-        host = await stack.enter_async_context(hosting(_config(folder), adapters=[adapter]))
+        host = await stack.enter_async_context(run_daemon(_config(folder), adapters=[adapter]))
         await host.app.library.reindex()
         yield
 

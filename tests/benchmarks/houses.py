@@ -37,7 +37,7 @@ def write_config(folder: Path, documents: Path, engine: Literal["llama", "echo"]
 
 async def chat_model() -> Path:
     """The default chat model, fetched into the usual cache if need be."""
-    return await fetch_weights(DEFAULT_CHAT, Config().cache, lambda _: None)
+    return await fetch_weights(DEFAULT_CHAT, Config().model_cache_folder, lambda _: None)
 
 
 def index(config: Path) -> None:

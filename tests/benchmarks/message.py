@@ -38,5 +38,5 @@ async def _ask(core: Core, number: int) -> float:
     took_ms = 1000 * (time.perf_counter() - began)
     if reply.closing is None or not reply.closing.sources:
         raise ValueError(f"the answer rests on nothing: {reply.closing}")
-    await core.inbox.idle()
+    await core.inbox.wait_until_idle()
     return took_ms

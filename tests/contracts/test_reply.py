@@ -8,30 +8,30 @@ from typing import Any, Protocol
 import discord
 import pytest
 
-from adapters.console.events import Question
+from adapters.console.events import QuestionRef
 from adapters.console.reply import ConsoleReply
-from adapters.delivery.rate_limit import Pace, Paces
-from adapters.discord.outgoing.channel_transport import DiscordPlace, Target
-from adapters.discord.outgoing.interaction_token import Grant, accept
-from adapters.discord.outgoing.interaction_transport import InteractionPlace
-from adapters.discord.outgoing.rate_limits import Rates
+from adapters.delivery.rate_limit import RateLimit, RateLimits
+from adapters.discord.outgoing.channel_transport import ChannelTransport, DiscordReplyTarget
+from adapters.discord.outgoing.interaction_token import InteractionToken, acknowledge_interaction
+from adapters.discord.outgoing.interaction_transport import InteractionTransport
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.outgoing.reply import DiscordReply
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import Refused as RefusedByHomeserver
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.outgoing.replies import Answers
+from adapters.matrix.homeserver import RequestRefused as RefusedByHomeserver
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Audience, Closing, ConversationId, Message, Person, PostedPart, Source
+from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Source
 from bot.core.ports import Reply
 from knowledge.passages import PassageLocation
 from tests.fakes.channel import MemoryChannel
-from tests.fakes.discord_place import MemoryPlace
+from tests.fakes.discord_place import MemoryTransport
 from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.message import Message as DiscordMessage
 from tests.fakes.discord_server.refusals import Refused
 from tests.fakes.reply import FakePlatform, RecordingReply
-from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
+from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 SOURCE = Source(
     1, "handbook", "disks.md", "Disks", PassageLocation(heading=("Backup",)), "The drive is on shelf Heron.", 0.9
@@ -82,7 +82,7 @@ class ConsoleStage:
         self._channel = MemoryChannel()
 
     def reply(self) -> Reply:
-        return ConsoleReply(Question("kitchen", "question-1"), self._channel.write, 0.0)
+        return ConsoleReply(QuestionRef("kitchen", "question-1"), self._channel.write_event, 0.0)
 
     def shown(self) -> list[str]:
         return list(self._channel.shown().values())
@@ -95,7 +95,7 @@ class DiscordStage:
     """Discord's replies over a channel in memory."""
 
     def __init__(self) -> None:
-        self._place = MemoryPlace()
+        self._place = MemoryTransport()
 
     def reply(self) -> Reply:
         return DiscordReply("1234567890123456789", self._place)
@@ -110,14 +110,16 @@ class DiscordStage:
 class InteractionStage:
     """Discord's replies to slash commands, over real requests to a Discord on loopback."""
 
-    def __init__(self, client: discord.Client, grant: Grant, server: DiscordServer, channel: Channel) -> None:
+    def __init__(
+        self, client: discord.Client, grant: InteractionToken, server: DiscordServer, channel: Channel
+    ) -> None:
         self._client = client
         self._grant = grant
         self._server = server
         self._channel = channel
 
     def reply(self) -> Reply:
-        place = InteractionPlace(self._client, self._grant, hasty())
+        place = InteractionTransport(self._client, self._grant, hasty())
         return DiscordReply(str(self._grant.interaction_id), place)
 
     def shown(self) -> list[str]:
@@ -138,8 +140,8 @@ class ChannelStage:
     def reply(self) -> Reply:
         channel = self._question.channel
         assert channel.guild is not None
-        target = Target(channel.id, self._question.id, channel.guild.id)
-        return DiscordReply(str(self._question.id), DiscordPlace(self._client, target, hasty()))
+        target = DiscordReplyTarget(channel.id, self._question.id, channel.guild.id)
+        return DiscordReply(str(self._question.id), ChannelTransport(self._client, target, hasty()))
 
     def shown(self) -> list[str]:
         return [message.content for message in self._question.channel.said_by_bot]
@@ -148,10 +150,10 @@ class ChannelStage:
         self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
 
 
-def hasty() -> Rates:
+def hasty() -> DiscordRateLimits:
     """Paces that wait for nothing until Discord says so."""
-    rates = Rates()
-    rates.paces = Paces(lambda: Pace(0.0, floor_s=0.0))
+    rates = DiscordRateLimits()
+    rates.limits = RateLimits(lambda: RateLimit(0.0, floor_s=0.0))
     return rates
 
 
@@ -159,7 +161,7 @@ class MatrixStage:
     """Matrix's replies in a room of a homeserver in memory."""
 
     def __init__(self) -> None:
-        self._wire = FakeWire()
+        self._wire = FakeHomeserver()
         self._wire.add_room()
         question = self._wire.say("Where is the drive?").event_id
         self._question = Message(
@@ -172,10 +174,10 @@ class MatrixStage:
             sent_at=0.0,
             platform_data={"room": ROOM, "question": question, "author": ALICE},
         )
-        self._runs: list[Answers] = []
+        self._runs: list[MatrixReplyFactory] = []
 
     def reply(self) -> Reply:
-        self._runs.append(Answers(self._wire, Budget()))
+        self._runs.append(MatrixReplyFactory(self._wire, SendRateLimiter()))
         return self._runs[-1].reply_to(self._question)
 
     def shown(self) -> list[str]:
@@ -213,10 +215,10 @@ class Waiter(Listener):
 
     def __init__(self) -> None:
         super().__init__()
-        self.granted: asyncio.Queue[Grant] = asyncio.Queue()
+        self.granted: asyncio.Queue[InteractionToken] = asyncio.Queue()
 
     async def on_interaction(self, interaction: discord.Interaction[discord.Client]) -> None:
-        self.granted.put_nowait(await accept(interaction, ephemeral=False))
+        self.granted.put_nowait(await acknowledge_interaction(interaction, ephemeral=False))
 
 
 @asynccontextmanager
@@ -284,14 +286,14 @@ async def test_a_finished_reply_shows_exactly_the_closing_text(stage: Stage) -> 
     reply = await opened(stage, Journal())
     for piece in ["The drive ", "is on ", "shelf"]:
         await reply.append(piece)
-    await reply.finish(Closing("The drive is on shelf Heron [1].", (SOURCE,)))
+    await reply.finish(FinalAnswer("The drive is on shelf Heron [1].", (SOURCE,)))
     assert "".join(stage.shown()).startswith("The drive is on shelf Heron [1].")
     assert len(stage.shown()) == 1
 
 
 async def test_a_reply_finished_without_pieces_is_posted(stage: Stage) -> None:
     reply = await opened(stage, Journal())
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert stage.shown() == ["Shelf Heron."]
 
 
@@ -300,7 +302,7 @@ async def test_opening_waiting_and_working_leave_nothing_behind(stage: Stage) ->
     await reply.waiting(3, 12.5, "Third in the queue.")
     await reply.waiting(1, None, "Next in the queue.")
     await reply.working()
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert stage.shown() == ["Shelf Heron."]
 
 
@@ -308,7 +310,7 @@ async def test_replace_puts_a_new_text_in_place_of_what_was_shown(stage: Stage) 
     reply = await opened(stage, Journal())
     await reply.append("10 of 50 documents")
     await reply.replace("50 of 50 documents")
-    await reply.finish(Closing("Added 50 documents."))
+    await reply.finish(FinalAnswer("Added 50 documents."))
     assert stage.shown() == ["Added 50 documents."]
 
 
@@ -331,7 +333,7 @@ async def test_posted_parts_are_recorded_once_and_numbered_from_0(stage: Stage) 
     journal = Journal()
     reply = await opened(stage, journal)
     await reply.append("Shelf ")
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert [part.number for part in journal.parts] == list(range(len(stage.shown())))
     assert len({part.platform_id for part in journal.parts}) == len(journal.parts)
 
@@ -339,27 +341,27 @@ async def test_posted_parts_are_recorded_once_and_numbered_from_0(stage: Stage) 
 async def test_a_second_attempt_edits_what_the_first_one_posted(stage: Stage) -> None:
     journal = Journal()
     first = await opened(stage, journal)
-    await first.finish(Closing("A longer first answer."))
+    await first.finish(FinalAnswer("A longer first answer."))
     second = await opened(stage, Journal(), attempt=2, posted=journal.parts)
     await second.append("Shelf ")
-    await second.finish(Closing("Shelf Heron."))
+    await second.finish(FinalAnswer("Shelf Heron."))
     assert stage.shown() == ["Shelf Heron."]
 
 
 async def test_a_post_that_a_crash_kept_out_of_the_journal_is_not_posted_twice(stage: Stage) -> None:
     first = await opened(stage, Journal())
-    await first.finish(Closing("A first answer."))
+    await first.finish(FinalAnswer("A first answer."))
     journal = Journal()
     second = await opened(stage, journal, attempt=2, posted=())
     await second.append("Shelf ")
-    await second.finish(Closing("Shelf Heron."))
+    await second.finish(FinalAnswer("Shelf Heron."))
     assert stage.shown() == ["Shelf Heron."]
     assert len(journal.parts) == 1
 
 
 async def test_a_failed_second_attempt_leaves_one_message(stage: Stage) -> None:
     first = await opened(stage, Journal())
-    await first.finish(Closing("A first answer."))
+    await first.finish(FinalAnswer("A first answer."))
     second = await opened(stage, Journal(), attempt=3, posted=())
     await second.fail("The answer failed twice.")
     assert len(stage.shown()) == 1
@@ -368,7 +370,7 @@ async def test_a_failed_second_attempt_leaves_one_message(stage: Stage) -> None:
 
 async def test_an_empty_closing_text_ends_the_reply(stage: Stage) -> None:
     reply = await opened(stage, Journal())
-    await reply.finish(Closing("", note="Stopped."))
+    await reply.finish(FinalAnswer("", note="Stopped."))
     assert "".join(stage.shown()) in ("", "Stopped.")
 
 
@@ -376,7 +378,7 @@ async def test_a_platform_that_refuses_raises_reply_failed(stage: Stage) -> None
     reply = await opened(stage, Journal())
     stage.refuse()
     with pytest.raises(ReplyFailed):
-        await reply.finish(Closing("Shelf Heron."))
+        await reply.finish(FinalAnswer("Shelf Heron."))
 
 
 async def test_a_platform_that_refuses_raises_on_failures_too(stage: Stage) -> None:

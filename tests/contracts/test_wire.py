@@ -1,4 +1,4 @@
-"""What every `Wire` keeps to: the homeserver in memory, and our client at a real one, in plain and encrypted rooms."""
+"""What every `Homeserver` keeps to: one in memory, and our client at a real one, in plain and encrypted rooms."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 import pytest
 
-from adapters.matrix.client import TIMELINE, Client
+from adapters.matrix.client import TIMELINE_EVENTS, MatrixClient
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
-from adapters.matrix.events import Event, News
-from adapters.matrix.homeserver import Refused, TooLarge, Wire
-from tests.fakes.wire import ALICE, ROOM, FakeWire
+from adapters.matrix.events import Event, SyncResponse
+from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused
+from tests.fakes.wire import ALICE, ROOM, FakeHomeserver
 from tests.fakes.wire_rooms import text
-from tests.homeserver import Homeserver
+from tests.homeserver import SynapseServer
 
 MESSAGE = "m.room.message"
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
@@ -23,7 +23,7 @@ ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorit
 class Stage(Protocol):
     """A homeserver with a room in which we and somebody else are, and what that person does."""
 
-    wire: Wire
+    wire: Homeserver
     room: str
     other: str
     encrypted: bool
@@ -49,11 +49,11 @@ class FakeStage:
     encrypted = False
 
     def __init__(self) -> None:
-        self.fake = FakeWire()
-        self.wire: Wire = self.fake
+        self.fake = FakeHomeserver()
+        self.wire: Homeserver = self.fake
         self.room, self.other = ROOM, ALICE
         self.fake.add_room()
-        self.fake.timeline_limit = TIMELINE
+        self.fake.timeline_limit = TIMELINE_EVENTS
 
     async def say(self, body: str) -> str:
         return self.fake.say(body).event_id
@@ -70,8 +70,8 @@ class FakeStage:
 
 
 class RealStage:
-    def __init__(self, ours: Client, other: Client, room: str, encrypted: bool) -> None:
-        self.wire: Wire = ours
+    def __init__(self, ours: MatrixClient, other: MatrixClient, room: str, encrypted: bool) -> None:
+        self.wire: Homeserver = ours
         self.person = other
         self.other, self.room, self.encrypted = other.user_id, room, encrypted
         self._said = 0
@@ -82,23 +82,23 @@ class RealStage:
 
     async def tell(self, kind: str, content: dict[str, Any]) -> None:
         messages = {self.wire.user_id: {self.wire.device_id: content}}
-        await self.person.call("PUT", f"/v3/sendToDevice/{kind}/t1", {"messages": messages})
+        await self.person.call_api("PUT", f"/v3/sendToDevice/{kind}/t1", {"messages": messages})
 
     async def invite(self) -> str:
         return await direct_chat(self.person, self.wire.user_id)
 
     async def kick(self) -> None:
-        await self.person.call("POST", f"/v3/rooms/{self.room}/kick", {"user_id": self.wire.user_id})
+        await self.person.call_api("POST", f"/v3/rooms/{self.room}/kick", {"user_id": self.wire.user_id})
 
 
-async def direct_chat(person: Client, user_id: str, *state: Any) -> str:
+async def direct_chat(person: MatrixClient, user_id: str, *state: Any) -> str:
     body = {"preset": "private_chat", "invite": [user_id], "is_direct": True, "initial_state": list(state)}
-    return str((await person.call("POST", "/v3/createRoom", body))["room_id"])
+    return str((await person.call_api("POST", "/v3/createRoom", body))["room_id"])
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Homeserver]:
-    server = Homeserver(lifted=True)
+def server() -> Iterator[SynapseServer]:
+    server = SynapseServer(lifted=True)
     try:
         server.start_now()
         yield server
@@ -106,11 +106,11 @@ def server() -> Iterator[Homeserver]:
         server.close()
 
 
-async def device(server: Homeserver, name: str, folder: Path) -> Client:
+async def device(server: SynapseServer, name: str, folder: Path) -> MatrixClient:
     account = await server.register(name)
     credentials = Credentials(server.url, account.user_id, account.device_id, account.access_token, new_store_key())
-    client = Client(credentials, store.create(folder / name, credentials))
-    await client.publish()
+    client = MatrixClient(credentials, store.create_store(folder / name, credentials))
+    await client.publish_keys()
     return client
 
 
@@ -119,18 +119,18 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield FakeStage()
         return
-    server: Homeserver = request.getfixturevalue("server")
+    server: SynapseServer = request.getfixturevalue("server")
     ours, other = await device(server, "hearth", tmp_path), await device(server, "alice", tmp_path)
     encrypted = request.param == "encrypted"
     room = await direct_chat(other, ours.user_id, *([ENCRYPTION] if encrypted else []))
-    await ours.join(room)
+    await ours.join_room(room)
     await other.sync("", 0)
     yield RealStage(ours, other, room, encrypted)
     await ours.close()
     await other.close()
 
 
-def said(news: News, room: str) -> list[Event]:
+def said(news: SyncResponse, room: str) -> list[Event]:
     return [event for timeline in news.joined if timeline.room_id == room for event in timeline.events]
 
 
@@ -167,13 +167,13 @@ async def test_a_sync_waits_for_news(stage: Stage) -> None:
 
 async def test_a_room_is_known_once_a_sync_has_told_of_it(stage: Stage) -> None:
     await stage.wire.sync("", 0)
-    room = stage.wire.room(stage.room)
-    assert room and (room.members, room.is_direct, room.encrypted) == (2, True, stage.encrypted)
-    assert stage.wire.room("!elsewhere:home.example") is None
+    room = stage.wire.get_room(stage.room)
+    assert room and (room.member_count, room.is_direct, room.encrypted) == (2, True, stage.encrypted)
+    assert stage.wire.get_room("!elsewhere:home.example") is None
 
 
 async def test_nothing_is_sent_to_a_room_of_which_no_sync_has_told(stage: Stage) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await stage.wire.send("!elsewhere:home.example", MESSAGE, text("hello"), "t1")
     assert refused.value.code == "HEARTH_UNKNOWN_ROOM"
 
@@ -190,7 +190,7 @@ async def test_an_event_is_read_as_it_was_sent(stage: Stage) -> None:
     await stage.wire.sync("", 0)
     content = text("é 🦉", **{"m.relates_to": {"m.in_reply_to": {"event_id": "$some"}}, "m.mentions": {}})
     event_id = await stage.wire.send(stage.room, MESSAGE, content, "t1")
-    event = await stage.wire.event(stage.room, event_id)
+    event = await stage.wire.get_event(stage.room, event_id)
     assert (event.event_id, event.type, event.content) == (event_id, MESSAGE, content)
     assert (event.sender, event.room_id, event.state_key) == (stage.wire.user_id, stage.room, None)
 
@@ -201,12 +201,12 @@ async def test_pages_lead_back_to_the_beginning(stage: Stage) -> None:
         await stage.say(str(number))
     await stage.wire.sync("", 0.001)
     events: list[Event] = []
-    page = await stage.wire.page(stage.room, "", back=True, limit=3)
+    page = await stage.wire.get_event_page(stage.room, "", back=True, limit=3)
     events += page.events
     for _ in range(20):
         if not page.end:
             break
-        page = await stage.wire.page(stage.room, page.end, back=True, limit=3)
+        page = await stage.wire.get_event_page(stage.room, page.end, back=True, limit=3)
         events += page.events
     assert not page.end
     assert bodies(events) == ["6", "5", "4", "3", "2", "1", "0"]
@@ -217,23 +217,23 @@ async def test_pages_begin_right_beside_an_event(stage: Stage) -> None:
     await stage.wire.sync("", 0)
     ids = [await stage.say(str(number)) for number in range(4)]
     await stage.wire.sync("", 0.001)
-    after = await stage.wire.after(stage.room, ids[1])
-    before = await stage.wire.before(stage.room, ids[2])
-    assert bodies((await stage.wire.page(stage.room, after, back=False, limit=10)).events) == ["2", "3"]
-    assert bodies((await stage.wire.page(stage.room, after, back=True, limit=2)).events) == ["1", "0"]
-    assert bodies((await stage.wire.page(stage.room, before, back=True, limit=2)).events) == ["1", "0"]
-    assert bodies((await stage.wire.page(stage.room, before, back=False, limit=10)).events) == ["2", "3"]
+    after = await stage.wire.token_after(stage.room, ids[1])
+    before = await stage.wire.token_before(stage.room, ids[2])
+    assert bodies((await stage.wire.get_event_page(stage.room, after, back=False, limit=10)).events) == ["2", "3"]
+    assert bodies((await stage.wire.get_event_page(stage.room, after, back=True, limit=2)).events) == ["1", "0"]
+    assert bodies((await stage.wire.get_event_page(stage.room, before, back=True, limit=2)).events) == ["1", "0"]
+    assert bodies((await stage.wire.get_event_page(stage.room, before, back=False, limit=10)).events) == ["2", "3"]
 
 
 async def test_a_timeline_that_was_cut_is_continued_by_paging_back(stage: Stage) -> None:
     token = (await stage.wire.sync("", 0)).token
-    for number in range(TIMELINE + 5):
+    for number in range(TIMELINE_EVENTS + 5):
         await stage.say(str(number))
     news = await stage.wire.sync(token, 5)
     [timeline] = [timeline for timeline in news.joined if timeline.room_id == stage.room]
     assert timeline.limited
-    missing = await stage.wire.page(stage.room, timeline.before, back=True, limit=5)
-    assert bodies(reversed(missing.events)) + bodies(timeline.events) == [str(n) for n in range(TIMELINE + 5)]
+    missing = await stage.wire.get_event_page(stage.room, timeline.prev_batch, back=True, limit=5)
+    assert bodies(reversed(missing.events)) + bodies(timeline.events) == [str(n) for n in range(TIMELINE_EVENTS + 5)]
 
 
 async def test_what_was_taken_back_has_no_content(stage: Stage) -> None:
@@ -241,8 +241,8 @@ async def test_what_was_taken_back_has_no_content(stage: Stage) -> None:
     event_id = await stage.wire.send(stage.room, MESSAGE, text("wrong"), "t1")
     token = (await stage.wire.sync("", 0)).token
     for _ in range(2):
-        await stage.wire.redact(stage.room, event_id, "t2")
-    event = await stage.wire.event(stage.room, event_id)
+        await stage.wire.redact_event(stage.room, event_id, "t2")
+    event = await stage.wire.get_event(stage.room, event_id)
     assert not event.content and not event.session_id
     redactions = [e for e in said(await stage.wire.sync(token, 5), stage.room) if e.type == "m.room.redaction"]
     assert [redaction.redacts for redaction in redactions] == [event_id]
@@ -250,8 +250,8 @@ async def test_what_was_taken_back_has_no_content(stage: Stage) -> None:
 
 async def test_an_event_that_nobody_knows_is_refused(stage: Stage) -> None:
     await stage.wire.sync("", 0)
-    for ask in (stage.wire.event, stage.wire.after, stage.wire.before):
-        with pytest.raises(Refused) as refused:
+    for ask in (stage.wire.get_event, stage.wire.token_after, stage.wire.token_before):
+        with pytest.raises(RequestRefused) as refused:
             await ask(stage.room, "$4Xnobody_knows_this_event_at_all_0000000000")
         assert refused.value.code == "M_NOT_FOUND"
 
@@ -262,10 +262,10 @@ async def test_an_invitation_is_told_and_accepted(stage: Stage) -> None:
     news = await stage.wire.sync(token, 5)
     [invitation] = [each for each in news.invited if each.room_id == room]
     assert (invitation.inviter, invitation.direct) == (stage.other, True)
-    await stage.wire.join(room)
+    await stage.wire.join_room(room)
     news = await stage.wire.sync(news.token, 5)
-    known = stage.wire.room(room)
-    assert known and known.members == 2
+    known = stage.wire.get_room(room)
+    assert known and known.member_count == 2
     assert not news.invited
     await stage.wire.send(room, MESSAGE, text("hello"), "t9")
 
@@ -273,20 +273,20 @@ async def test_an_invitation_is_told_and_accepted(stage: Stage) -> None:
 async def test_an_invitation_can_be_declined(stage: Stage) -> None:
     await stage.wire.sync("", 0)
     room = await stage.invite()
-    await stage.wire.leave(room)
+    await stage.wire.leave_room(room)
     assert not [each for each in (await stage.wire.sync("", 0.001)).invited if each.room_id == room]
-    assert stage.wire.room(room) is None
+    assert stage.wire.get_room(room) is None
 
 
 async def test_who_was_removed_is_told_by_whom_and_may_send_no_more(stage: Stage) -> None:
     token = (await stage.wire.sync("", 0)).token
     await stage.kick()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         await stage.wire.send(stage.room, MESSAGE, text("hello"), "t1")
     assert refused.value.code == "M_FORBIDDEN"
     [departure] = (await stage.wire.sync(token, 5)).left
     assert (departure.room_id, departure.sender) == (stage.room, stage.other)
-    assert stage.wire.room(stage.room) is None
+    assert stage.wire.get_room(stage.room) is None
 
 
 async def test_to_device_messages_come_once(stage: Stage) -> None:
@@ -300,25 +300,25 @@ async def test_to_device_messages_come_once(stage: Stage) -> None:
 
 
 async def test_a_file_is_fetched_up_to_the_limit(stage: Stage) -> None:
-    uri = await stage.wire.upload(b"0123456789", "ten é.txt", "text/plain")
+    uri = await stage.wire.upload_file(b"0123456789", "ten é.txt", "text/plain")
     assert uri.startswith("mxc://")
-    assert await stage.wire.download(uri, 10) == b"0123456789"
-    with pytest.raises(TooLarge):
-        await stage.wire.download(uri, 9)
-    with pytest.raises(Refused) as refused:
-        await stage.wire.download(uri + "0", 10)
+    assert await stage.wire.download_file(uri, 10) == b"0123456789"
+    with pytest.raises(FileTooLarge):
+        await stage.wire.download_file(uri, 9)
+    with pytest.raises(RequestRefused) as refused:
+        await stage.wire.download_file(uri + "0", 10)
     assert refused.value.code == "M_NOT_FOUND"
 
 
 async def test_typing_and_receipts_are_taken(stage: Stage) -> None:
     await stage.wire.sync("", 0)
     event_id = await stage.say("question")
-    await stage.wire.typing(stage.room, True)
-    await stage.wire.read(stage.room, event_id)
-    await stage.wire.typing(stage.room, False)
+    await stage.wire.set_typing(stage.room, True)
+    await stage.wire.send_read_receipt(stage.room, event_id)
+    await stage.wire.set_typing(stage.room, False)
 
 
 async def test_a_request_that_the_server_does_not_know_is_refused(stage: Stage) -> None:
-    with pytest.raises(Refused) as refused:
-        await stage.wire.call("GET", "/v3/nothing/like/this")
+    with pytest.raises(RequestRefused) as refused:
+        await stage.wire.call_api("GET", "/v3/nothing/like/this")
     assert (refused.value.status, refused.value.code) == (404, "M_UNRECOGNIZED")

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.texts import say
+from bot.core.texts import localize
 from tests.exactly_once.platform import Ending, Platform, Question
 
-GIVEN_UP = say("crashed_twice", "en")
+GIVEN_UP = localize("crashed_twice", "en")
 """What Hearth says, in English, to a question over which it has crashed twice."""
 
 Kind = Literal["lost", "answered twice", "left over", "wrong text", "out of order", "impossible send"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import vodozemac
 
-from adapters.matrix.account.signing import KeyPair, canonical
+from adapters.matrix.account.signing import KeyPair, canonical_json
 
 ADA, DEVICE = "@ada:home", "ADASPHONE"
 START = {
@@ -19,7 +19,7 @@ START = {
 }
 
 
-class AskingSide:
+class VerifyingClient:
     """Makes the contents of one verification and takes the answers, checking each as a client does.
 
     `mark` is what stands in every content of it: `transaction_id` or `m.relates_to`.
@@ -44,8 +44,8 @@ class AskingSide:
 
     def served(self) -> dict[str, Any]:
         """What the homeserver answers to a query of this person's keys."""
-        device = {"keys": {f"ed25519:{self.device_id}": self.pair.public}, "device_id": self.device_id}
-        master = {"usage": ["master"], "keys": {self.master.key_id: self.master.public}}
+        device = {"keys": {f"ed25519:{self.device_id}": self.pair.public_key}, "device_id": self.device_id}
+        master = {"usage": ["master"], "keys": {self.master.key_id: self.master.public_key}}
         return {
             "device_keys": {self.user_id: {self.device_id: device}},
             "master_keys": {self.user_id: master},
@@ -69,7 +69,7 @@ class AskingSide:
 
     def keyed(self, content: Mapping[str, Any]) -> None:
         theirs = content["key"]
-        digest = hashlib.sha256(theirs.encode() + canonical(self._started)).digest()
+        digest = hashlib.sha256(theirs.encode() + canonical_json(self._started)).digest()
         assert self._commitment == b64encode(digest).decode().rstrip("=")
         self._agreed = self._sas.diffie_hellman(vodozemac.Curve25519PublicKey.from_base64(theirs))
         info = (
@@ -80,7 +80,7 @@ class AskingSide:
         self.emoji, self.decimals = tuple(string.emoji_indices), string.decimals
 
     def mac(self, **other: Any) -> dict[str, Any]:
-        keys = {f"ed25519:{self.device_id}": self.pair.public, self.master.key_id: self.master.public}
+        keys = {f"ed25519:{self.device_id}": self.pair.public_key, self.master.key_id: self.master.public_key}
         macs = {name: self._mac(public, name) for name, public in keys.items()}
         return {"mac": macs, "keys": self._mac(",".join(sorted(keys)), "KEY_IDS"), **self.mark, **other}
 

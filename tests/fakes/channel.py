@@ -28,11 +28,11 @@ class MemoryChannel:
         """End the input."""
         self._lines.put_nowait(b"<end>")
 
-    async def lines(self) -> AsyncIterator[bytes | None]:
+    async def read_lines(self) -> AsyncIterator[bytes | None]:
         while (line := await self._lines.get()) != b"<end>":
             yield line
 
-    async def write(self, event: Mapping[str, Any]) -> None:
+    async def write_event(self, event: Mapping[str, Any]) -> None:
         if self.gone:
             raise ReplyFailed("nobody reads")
         await self.gate.wait()

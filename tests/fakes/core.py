@@ -13,14 +13,14 @@ from bot.core.history import History
 from bot.core.messages import Message
 from bot.core.queue import FairQueue
 from bot.core.settings import CoreSettings
-from bot.core.stats import Figures
+from bot.core.stats import Stats
 from bot.core.texts import Language
 from knowledge.embedding import HashingEmbedder
 from knowledge.library import Library
 from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
 from models.engine import Sampling
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.messages import NotingObserver
+from tests.fakes.messages import RecordingObserver
 from tests.fakes.paragraph_reader import ParagraphReader
 from tests.fakes.reply import FakePlatform, RecordingReply
 
@@ -36,8 +36,8 @@ class Core:
     library: Library
     engine: ScriptedEngine
     queue: FairQueue
-    figures: Figures
-    observer: NotingObserver
+    stats: Stats
+    observer: RecordingObserver
     platform: FakePlatform
     replies: dict[str, RecordingReply]
 
@@ -51,11 +51,11 @@ class Core:
     async def ask(self, message: Message) -> RecordingReply:
         """Hand a message in and wait until all answers have ended."""
         reply = await self.send(message)
-        await self.inbox.idle()
+        await self.inbox.wait_until_idle()
         return reply
 
 
-class Recovery:
+class RecoveryAdapter:
     """Fills `Adapter` for a restart: replies are built from messages alone. `state` is what its platform tells."""
 
     platform = "console"
@@ -101,7 +101,7 @@ async def running_core(
     if documents:
         await library.reindex()
     queue = FairQueue(engine.capacity, core_settings.waiting_per_person)
-    observer = NotingObserver()
+    observer = RecordingObserver()
     answerer = Answerer(
         engine=engine,
         library=library,
@@ -111,7 +111,7 @@ async def running_core(
         sampling=Sampling(max_tokens=64),
         observer=observer,
     )
-    figures = Figures(library, engine, history, queue)
+    figures = Stats(library, engine, history, queue)
     inbox = Dispatcher(
         settings=core_settings,
         history=history,

@@ -5,17 +5,17 @@ from datetime import timedelta
 
 from discord.utils import time_snowflake, utcnow
 
-from adapters.delivery.rate_limit import Pace
+from adapters.delivery.rate_limit import RateLimit
 from adapters.discord.limits import CONTENT_CHARACTERS, NONCE_CHARACTERS
-from adapters.discord.reply_transport import Part, Posted, Request, Unsettled
+from adapters.discord.reply_transport import DiscordPart, PostedMessage, RequestKind, TransientFailure
 from bot.core.errors import ReplyFailed
 
 
-class MemoryPlace:
+class MemoryTransport:
     """Fills `Channel`. `parts` is what the channel shows, by id; `requests` what was asked, in order."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, DiscordPart] = {}
         self.nonces: dict[str, str] = {}
         self.requests: list[str] = []
         self.typings = 0
@@ -23,48 +23,48 @@ class MemoryPlace:
         self.unsettled = 0
         self.assumed_s = 0.0
         self.age = timedelta()
-        self._paces: dict[Request, Pace] = {}
+        self._limits: dict[RequestKind, RateLimit] = {}
 
-    async def prepare(self) -> None:
+    async def ensure_thread(self) -> None:
         self._check("prepare")
 
-    async def send(self, part: Part, nonce: str) -> Posted:
+    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
         self._check("send", part)
         assert len(nonce) <= NONCE_CHARACTERS
         if nonce not in self.nonces:
             self.nonces[nonce] = str(time_snowflake(utcnow() - self.age) + len(self.nonces))
             self.parts[self.nonces[nonce]] = part
         platform_id = self.nonces[nonce]
-        return Posted(platform_id, self.parts[platform_id].text)
+        return PostedMessage(platform_id, self.parts[platform_id].text)
 
-    async def edit(self, platform_id: str, part: Part) -> None:
+    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
         self._check("edit", part)
         if platform_id not in self.parts:
             raise ReplyFailed("The message with the answer was deleted.")
         self.parts[platform_id] = part
 
-    async def delete(self, platform_id: str) -> None:
+    async def delete_message(self, platform_id: str) -> None:
         self._check("delete")
         self.parts.pop(platform_id, None)
 
-    async def typing(self) -> None:
+    async def send_typing(self) -> None:
         self.typings += 1
 
-    async def answers(self) -> Sequence[Posted]:
-        return [Posted(platform_id, part.text) for platform_id, part in self.parts.items()]
+    async def fetch_posted(self) -> Sequence[PostedMessage]:
+        return [PostedMessage(platform_id, part.text) for platform_id, part in self.parts.items()]
 
-    def pace(self, kind: Request) -> Pace:
-        return self._paces.setdefault(kind, Pace(self.assumed_s, floor_s=0.0))
+    def limit_for(self, kind: RequestKind) -> RateLimit:
+        return self._limits.setdefault(kind, RateLimit(self.assumed_s, floor_s=0.0))
 
     def texts(self) -> list[str]:
         """What the channel shows, oldest first."""
         return [part.text for part in self.parts.values()]
 
-    def _check(self, request: str, part: Part | None = None) -> None:
+    def _check(self, request: str, part: DiscordPart | None = None) -> None:
         self.requests.append(request)
         if self.refuses_with:
             raise ReplyFailed(self.refuses_with)
         if self.unsettled:
             self.unsettled -= 1
-            raise Unsettled("Discord answered with status 500")
+            raise TransientFailure("Discord answered with status 500")
         assert part is None or (part.text.strip() and len(part.text) <= CONTENT_CHARACTERS)

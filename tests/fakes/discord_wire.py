@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.discord.adapter import DiscordAdapter
-from adapters.discord.composition import furnishing
+from adapters.discord.composition import cog_builder
 from adapters.discord.settings import DiscordSettings
 from bot.core.ports import Inbox
 from tests.fakes.discord_server import DiscordServer
@@ -20,7 +20,7 @@ TOKEN_ENV = "HEARTH_TEST_DISCORD_TOKEN"
 
 
 @dataclass
-class Wire:
+class DiscordHarness:
     """`root` may do everything on the server; `folder` is the data folder of all processes."""
 
     server: DiscordServer
@@ -44,7 +44,7 @@ class Wire:
     def adapter(self, **more: object) -> DiscordAdapter:
         """The adapter as `hearth run` builds it."""
         settings = self.settings(**more)
-        return DiscordAdapter(settings, self.folder, furnishing(settings, self.folder))
+        return DiscordAdapter(settings, self.folder, cog_builder(settings, self.folder))
 
     @asynccontextmanager
     async def living(self, inbox: Inbox, **more: object) -> AsyncIterator[DiscordAdapter]:

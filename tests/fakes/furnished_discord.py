@@ -8,24 +8,24 @@ import discord
 import simcord
 
 from adapters.discord.adapter import build_bot
-from adapters.discord.composition import furnishing
+from adapters.discord.composition import cog_builder
 from adapters.discord.connection.session import AnyBot
 from adapters.discord.incoming.cog import HearthCog
-from adapters.discord.outgoing.rate_limits import Rates
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
-from tests.fakes.simulated_discord import House
+from tests.fakes.simulated_discord import SimulatedDiscord
 
 MANAGE = discord.Permissions(manage_guild=True)
 
 
-def furnished_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
+def full_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
     """The smallest bot, or another one, which takes both cogs in when it starts."""
-    rates = Rates()
+    rates = DiscordRateLimits()
     made = bot or build_bot(settings, rates)
 
     async def setup_hook() -> None:
-        answers, cogs = furnishing(settings, folder)(made, inbox, rates)
+        answers, cogs = cog_builder(settings, folder)(made, inbox, rates)
         await made.add_cog(HearthCog(made, settings, inbox, answers, folder))
         for cog in cogs:
             await made.add_cog(cog)
@@ -34,10 +34,10 @@ def furnished_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot
     return made
 
 
-class FurnishedHouse(House):
+class FullSimulatedDiscord(SimulatedDiscord):
     """`root` manages the server; `ana_user` is ana outside of it."""
 
-    def furnish(self) -> None:
+    def create_guild(self) -> None:
         """Make the server, its people and their boss."""
         super().furnish()
         role = self.guild.create_role("Keepers", permissions=MANAGE)
@@ -52,19 +52,19 @@ class FurnishedHouse(House):
 
     async def restart(self) -> None:
         """A new process: the same Discord, data folder and inbox."""
-        await self.env.restart_bot(furnished_bot(self.settings, self.inbox, self.folder))
+        await self.env.restart_bot(full_bot(self.settings, self.inbox, self.folder))
 
 
 @asynccontextmanager
-async def furnished_house(
+async def full_simulated_discord(
     folder: Path,
     settings: DiscordSettings | None = None,
     inbox: FakeInbox | None = None,
     bot: AnyBot | None = None,
-) -> AsyncIterator[FurnishedHouse]:
+) -> AsyncIterator[FullSimulatedDiscord]:
     """A running house."""
     settings, inbox = settings or DiscordSettings(), inbox or FakeInbox()
-    async with simcord.run(furnished_bot(settings, inbox, folder, bot), settle_timeout=10) as env:
-        place = FurnishedHouse(env, inbox, settings, folder)
-        place.furnish()
+    async with simcord.run(full_bot(settings, inbox, folder, bot), settle_timeout=10) as env:
+        place = FullSimulatedDiscord(env, inbox, settings, folder)
+        place.create_guild()
         yield place

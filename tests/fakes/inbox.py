@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bot.core.messages import Closing, ConversationId, Message, PostedPart, Timings
-from bot.core.ports import Adapter, Ended, Reply, Resumed
+from bot.core.messages import ConversationId, FinalAnswer, Message, PostedPart, Timings
+from bot.core.ports import Adapter, Ended, Reply, ResumedMessage
 
 TOOK = Timings(total_s=0.1)
 """What an answer takes, at least; a command's reply takes nothing."""
@@ -18,7 +18,7 @@ async def echo(message: Message, reply: Reply) -> None:
     middle = len(message.text) // 2
     await reply.append(message.text[:middle])
     await reply.append(message.text[middle:])
-    await reply.finish(Closing(message.text, timings=TOOK))
+    await reply.finish(FinalAnswer(message.text, timings=TOOK))
 
 
 @dataclass
@@ -54,10 +54,10 @@ class FakeInbox:
         self._seen.add(message.event_id)
         return self._start(message, reply, attempt=1)
 
-    async def resume(self, adapter: Adapter) -> list[Resumed]:
+    async def resume(self, adapter: Adapter) -> list[ResumedMessage]:
         left, self.left = self.left, []
         self._seen.update(message.event_id for message in left)
-        return [Resumed(message, self._start(message, adapter.reply_to(message), attempt=2)) for message in left]
+        return [ResumedMessage(message, self._start(message, adapter.reply_to(message), attempt=2)) for message in left]
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
         self.stopped.append((conversation, person_id))
@@ -77,7 +77,7 @@ class FakeInbox:
         self.withdrawn.append((conversation, event_id))
         return bool(self._cancel(lambda m: m.conversation == conversation and m.event_id == event_id))
 
-    async def idle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until every answer that was started has ended, and raise what one of them raised."""
         while self._running:
             running = self._running.pop(0)
@@ -87,7 +87,7 @@ class FakeInbox:
 
     def _start(self, message: Message, reply: Reply, attempt: int) -> Ended:
         running = Running(message, asyncio.create_task(self._answer(message, reply, attempt)))
-        # What it raises is for `idle`; unread it would be logged later, in the middle of another test.
+        # What it raises is for `wait_until_idle`; unread it would be logged later, in the middle of another test.
         running.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._running.append(running)
         return running.task

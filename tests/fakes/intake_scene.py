@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.matrix.events import Event
-from adapters.matrix.incoming.message_handler import Intake
+from adapters.matrix.incoming.message_handler import MessageHandler
 from adapters.matrix.settings import MatrixSettings
-from bot.core.messages import Closing, Message
+from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.reply import RecordingReply
-from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
+from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 BEN, EVE = "@ben:home.example", "@eve:far.example"
 CHAT = "!chat:home.example"
@@ -25,10 +25,10 @@ class FakeThreads:
     def __init__(self) -> None:
         self.owned: set[str] = set()
 
-    def own(self, thread_root: str) -> None:
+    def join_thread(self, thread_root: str) -> None:
         self.owned.add(thread_root)
 
-    def owns(self, thread_root: str) -> bool:
+    def is_in_thread(self, thread_root: str) -> bool:
         return thread_root in self.owned
 
 
@@ -36,8 +36,8 @@ class FakeThreads:
 class Scene:
     """A kitchen where Alice and Ben are, a direct chat with Alice, and an inbox whose answers last until `done`."""
 
-    wire: FakeWire
-    intake: Intake
+    wire: FakeHomeserver
+    intake: MessageHandler
     inbox: FakeInbox
     threads: FakeThreads
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,7 +50,7 @@ class Scene:
     async def hear(self, body: str, sender: str = ALICE, room_id: str = ROOM, **content: Any) -> Event:
         """Somebody says something, and we hear of it."""
         event = self.wire.say(body, sender, room_id, **content)
-        await self.intake.take(event)
+        await self.intake.take_event(event)
         return event
 
     async def edit(self, event: Event, body: str, sender: str = "", **more: Any) -> Event:
@@ -64,13 +64,13 @@ class Scene:
         """Somebody reacts to a message, and we hear of it."""
         relates = {"rel_type": "m.annotation", "event_id": event.event_id, "key": key}
         reaction = self.wire.post(event.room_id, sender, "m.reaction", {"m.relates_to": relates})
-        await self.intake.take(reaction)
+        await self.intake.take_event(reaction)
         return reaction
 
     async def redact(self, event: Event) -> None:
         """Somebody takes a message back, and we hear of it."""
         self.wire.rooms[event.room_id].empty(event.event_id)
-        await self.intake.take(
+        await self.intake.take_event(
             self.wire.post(event.room_id, event.sender, "m.room.redaction", {"redacts": event.event_id})
         )
 
@@ -78,16 +78,16 @@ class Scene:
 @asynccontextmanager
 async def scene(**settings: Any) -> AsyncIterator[Scene]:
     """All of it; `settings` are those of Matrix."""
-    wire, threads = FakeWire(), FakeThreads()
+    wire, threads = FakeHomeserver(), FakeThreads()
     wire.add_room(ROOM, ALICE, BEN, EVE, names={ALICE: "Alice", BEN: "Ben", ME: "Hearth"})
     wire.add_room(CHAT, ALICE)
 
     async def lasting(message: Message, reply: Reply) -> None:
         await made.done.wait()
-        await reply.finish(Closing("done"))
+        await reply.finish(FinalAnswer("done"))
 
     inbox = FakeInbox(lasting)
-    intake = Intake(
+    intake = MessageHandler(
         wire=wire,
         settings=MatrixSettings.model_validate(settings),
         prefix="!",
@@ -100,7 +100,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
         yield made
     finally:
         made.done.set()
-        await inbox.idle()
+        await inbox.wait_until_idle()
 
 
 def replying(event: Event) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
-from adapters.matrix.crypto.decryption import Reader
-from adapters.matrix.crypto.key_management import Upkeep
-from adapters.matrix.crypto.machine import Machine
-from adapters.matrix.crypto.room_encryption import Sharing
-from adapters.matrix.crypto.room_state import KnownRoom
+from adapters.matrix.crypto.decryption import DecryptingReader
+from adapters.matrix.crypto.key_management import KeyManager
+from adapters.matrix.crypto.machine import OlmMachine
+from adapters.matrix.crypto.room_encryption import RoomEncryption
+from adapters.matrix.crypto.room_state import RoomState
 from adapters.matrix.events import Event, Json
-from adapters.matrix.homeserver import Refused
+from adapters.matrix.homeserver import RequestRefused
 from tests.fakes.wire_faults import Faults
 
 ROOM = "!room"
@@ -72,21 +72,21 @@ class Device:
         self.device_id = device_id = device_id or f"DEVICE-{user_id}"
         self.credentials = Credentials("https://home.example", user_id, device_id, "token", new_store_key())
         self.folder = folder / device_id
-        self._wire(store.create(self.folder, self.credentials))
+        self._wire(store.create_store(self.folder, self.credentials))
 
-    def _wire(self, held: store.HeldStore) -> None:
+    def _wire(self, held: store.DeviceKeyStore) -> None:
         self.held = held
-        self.machine: Machine = held.machine
-        self.upkeep = Upkeep(self.machine, self)
-        self.sharing = Sharing(self.machine, self, self.upkeep)
-        self.reader = Reader(self.machine, self.upkeep)
+        self.machine: OlmMachine = held.machine
+        self.upkeep = KeyManager(self.machine, self)
+        self.sharing = RoomEncryption(self.machine, self, self.upkeep)
+        self.reader = DecryptingReader(self.machine, self.upkeep)
 
     def restart(self) -> None:
         """Close the store and open it again, as another process would."""
         self.held.close()
         self._wire(store.open_store(self.folder, self.credentials))
 
-    async def call(
+    async def call_api(
         self,
         method: str,
         path: str,
@@ -108,7 +108,7 @@ class Device:
         elif name == "sendToDevice":
             answer = self.exchange.pass_on(self.user_id, unquote(path.split("/")[-2]), body)
         else:
-            raise Refused(404, "M_UNRECOGNIZED", {})
+            raise RequestRefused(404, "M_UNRECOGNIZED", {})
         self.exchange.faults.after(name)
         return answer
 
@@ -122,16 +122,16 @@ class Device:
     async def receive(self, **more: Any) -> None:
         """Take what has come, and do what is due after it."""
         answer = self.sync(**more)
-        self.upkeep.told(answer)
-        await self.reader.news(answer)
-        await self.upkeep.run()
+        self.upkeep.apply_sync(answer)
+        await self.reader.read_sync(answer)
+        await self.upkeep.run_pending()
 
-    def room(self, *others: str, room_id: str = ROOM) -> KnownRoom:
+    def room(self, *others: str, room_id: str = ROOM) -> RoomState:
         """An encrypted room with these users and our own."""
         users = dict.fromkeys((self.user_id, *others), "join")
-        return KnownRoom(room_id, encrypted=True, complete=True, users=users)
+        return RoomState(room_id, encrypted=True, members_complete=True, memberships=users)
 
     def read(self, sender: str, content: Json, event_id: str = "$event") -> Event | None:
         """An encrypted event of the room, as this device reads it."""
         raw = {"event_id": event_id, "sender": sender, "type": "m.room.encrypted", "content": content}
-        return self.reader.event(raw, ROOM)
+        return self.reader.read_event(raw, ROOM)

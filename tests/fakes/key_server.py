@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.matrix.account.signing import KeyPair, bare, is_signed, signed
+from adapters.matrix.account.signing import KeyPair, has_valid_signature, sign_object, without_signatures
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Refused, Unsettled
+from adapters.matrix.homeserver import RequestRefused, TransientFailure
 
 BOT = "@hearth:home"
 DEVICE = "HEARTHDEV"
@@ -22,7 +22,7 @@ class DeviceKeys:
 
     @property
     def fingerprint(self) -> str:
-        return self.pair.public
+        return self.pair.public_key
 
     def sign(self, text: bytes) -> str:
         return self.pair.sign(text)
@@ -57,11 +57,11 @@ class KeyServer:
             "user_id": self.user_id,
             "keys": {f"curve25519:{device_id}": "curve", f"ed25519:{device_id}": keys.fingerprint},
         }
-        whole = signed(body, self.user_id, keys.pair)
+        whole = sign_object(body, self.user_id, keys.pair)
         whole["signatures"] = {self.user_id: {f"ed25519:{device_id}": keys.pair.sign(b"as uploaded")}}
         self.devices[device_id] = {**whole, "unsigned": {"device_display_name": "Hearth"}}
 
-    async def call(
+    async def call_api(
         self,
         method: str,
         path: str,
@@ -92,30 +92,34 @@ class KeyServer:
     def _upload_keys(self, body: Json) -> dict[str, Any]:
         keys = {name: body[name] for name in NAMES}
         master = next(iter(keys["master_key"]["keys"].values()))
-        if not all(is_signed(keys[name], self.user_id, master) for name in ("self_signing_key", "user_signing_key")):
-            raise Refused(400, "M_INVALID_SIGNATURE", {})
+        if not all(
+            has_valid_signature(keys[name], self.user_id, master) for name in ("self_signing_key", "user_signing_key")
+        ):
+            raise RequestRefused(400, "M_INVALID_SIGNATURE", {})
         if keys == self.keys:
             return {}
         if self.keys or self.asks_first:
             self._authenticate(body.get("auth"))
         if keys.get("master_key") != self.keys.get("master_key") and master in self.ever:
-            raise Unsettled("status 500")
+            raise TransientFailure("status 500")
         self.ever.add(master)
         self.keys = keys
         return {}
 
     def _authenticate(self, auth: Any) -> None:
         if auth is None:
-            raise Refused(401, "", self.flow)
+            raise RequestRefused(401, "", self.flow)
         if (auth["type"], auth["password"], auth["session"]) != ("m.login.password", PASSWORD, "S1"):
-            raise Refused(401, "M_FORBIDDEN", {**self.flow, "errcode": "M_FORBIDDEN"})
+            raise RequestRefused(401, "M_FORBIDDEN", {**self.flow, "errcode": "M_FORBIDDEN"})
         assert auth["identifier"] == {"type": "m.id.user", "user": self.user_id}
 
     def _upload_signatures(self, body: Json) -> dict[str, Any]:
         ((device_id, given),) = body[self.user_id].items()
         stored = self.devices[device_id]
         public = next(iter(self.keys["self_signing_key"]["keys"].values()))
-        if bare(given) != bare(stored) or not is_signed(given, self.user_id, public):
+        if without_signatures(given) != without_signatures(stored) or not has_valid_signature(
+            given, self.user_id, public
+        ):
             failure = {"status": 400, "errcode": "M_INVALID_SIGNATURE", "message": "400: Invalid signature"}
             return {"failures": {self.user_id: {device_id: failure}}}
         if not self.accepts_nothing:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from adapters.matrix.homeserver import Unsettled
-from adapters.matrix.outgoing.reply_transport import Part
+from adapters.matrix.homeserver import TransientFailure
+from adapters.matrix.outgoing.reply_transport import ReplyPart
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment
 
@@ -15,23 +15,23 @@ class MemoryRoom:
     """
 
     def __init__(self) -> None:
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, ReplyPart] = {}
         self.pictures: dict[str, Attachment] = {}
         self.transactions: dict[str, str] = {}
         self.requests: list[str] = []
         self.history: list[str] = []
         self.begins = self.rests = 0
         self.refuses_with = ""
-        self.failures: list[Unsettled] = []
-        self.losses: list[Unsettled] = []
+        self.failures: list[TransientFailure] = []
+        self.losses: list[TransientFailure] = []
 
-    def begin(self) -> None:
+    def start_typing(self) -> None:
         self.begins += 1
 
-    def rest(self) -> None:
+    def stop_typing(self) -> None:
         self.rests += 1
 
-    async def send(self, part: Part, tx_id: str) -> str:
+    async def send(self, part: ReplyPart, tx_id: str) -> str:
         self._arrives("send")
         if tx_id not in self.transactions:
             self.transactions[tx_id] = f"$event{len(self.transactions)}"
@@ -39,24 +39,24 @@ class MemoryRoom:
         self._leaves()
         return self.transactions[tx_id]
 
-    async def edit(self, event_id: str, part: Part, tx_id: str) -> None:
+    async def edit_message(self, event_id: str, part: ReplyPart, tx_id: str) -> None:
         self._arrives("edit")
         if tx_id not in self.transactions:
             self.transactions[tx_id] = event_id
             self._put(event_id, part)
         self._leaves()
 
-    async def redact(self, event_id: str, tx_id: str) -> None:
+    async def redact_message(self, event_id: str, tx_id: str) -> None:
         self._arrives("redact")
         self.parts.pop(event_id, None)
         self._leaves()
 
-    async def show(self, picture: Attachment, tx_id: str) -> None:
+    async def send_picture(self, picture: Attachment, tx_id: str) -> None:
         self._arrives("show")
         self.pictures[tx_id] = picture
         self._leaves()
 
-    async def answers(self) -> Sequence[str]:
+    async def fetch_posted(self) -> Sequence[str]:
         self._arrives("answers")
         return list(self.parts)
 
@@ -64,7 +64,7 @@ class MemoryRoom:
         """What the room shows, oldest first."""
         return ["\n\n".join(said for said in (part.text, part.below) if said) for part in self.parts.values()]
 
-    def _put(self, event_id: str, part: Part) -> None:
+    def _put(self, event_id: str, part: ReplyPart) -> None:
         assert part.text.strip() or part.below.strip()
         self.parts[event_id] = part
         self.history.append(part.text)

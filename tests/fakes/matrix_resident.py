@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
-from adapters.matrix.credentials import Credentials, new_store_key, save
+from adapters.matrix.credentials import Credentials, new_store_key, save_credentials
 from adapters.matrix.crypto import store
-from adapters.matrix.session import Manners
+from adapters.matrix.session import BotProfile
 from adapters.matrix.settings import MatrixSettings
 from tests.fakes.core import Core, running_core
 from tests.fakes.engine import ScriptedEngine
-from tests.homeserver import Account, Homeserver
+from tests.homeserver import Account, SynapseServer
 
 DRAIN_S = 10.0
 
@@ -21,12 +21,12 @@ DRAIN_S = 10.0
 def log_in(folder: Path, homeserver: str, account: Account) -> None:
     """What a login leaves on the disk."""
     credentials = Credentials(homeserver, account.user_id, account.device_id, account.access_token, new_store_key())
-    store.create(folder / FOLDER, credentials).close()
-    save(folder / FOLDER, credentials)
+    store.create_store(folder / FOLDER, credentials).close()
+    save_credentials(folder / FOLDER, credentials)
 
 
 @dataclass
-class Resident:
+class MatrixInstance:
     """Hearth with an account and a data folder; it can be stopped and started again. `core_settings` are those of
     `running_core`.
     """
@@ -43,7 +43,9 @@ class Resident:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @classmethod
-    async def at(cls, homeserver: Homeserver, folder: Path, url: str = "", **settings: object) -> "Resident":
+    async def registered_at(
+        cls, homeserver: SynapseServer, folder: Path, url: str = "", **settings: object
+    ) -> "MatrixInstance":
         """An account on a homeserver, logged in; not started."""
         account = await homeserver.register("hearth")
         log_in(folder, url or homeserver.url, account)
@@ -57,12 +59,12 @@ class Resident:
     async def start(self) -> None:
         """Start a process, so to speak; it answers once it has heard of the rooms."""
         self.engine = self.engine.anew()
-        self.adapter = MatrixAdapter(self.settings, self.folder, Manners())
+        self.adapter = MatrixAdapter(self.settings, self.folder, BotProfile())
         self._stack.push_async_callback(self.adapter.close)
         self.core = await self._stack.enter_async_context(
             running_core(self.folder, engine=self.engine, drain_s=self.drain_s, **self.core_settings)
         )
-        self.core.figures.tell_of([self.adapter])
+        self.core.stats.set_adapters([self.adapter])
         self.running = asyncio.create_task(self.adapter.run(self.core.inbox))
 
     async def stop(self) -> None:

@@ -8,43 +8,43 @@ from pathlib import Path
 
 from adapters.matrix.events import Event, ToDevice
 from adapters.matrix.ids import PLATFORM
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.outgoing.replies import Answers
-from adapters.matrix.session import Manners, Presence
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.replies import MatrixReplyFactory
+from adapters.matrix.session import BotProfile, MatrixSession
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.sync.sync_state import FILE, Marks
+from adapters.matrix.sync.sync_state import FILE, SyncState
 from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.until import until
-from tests.fakes.wire import FakeWire
+from tests.fakes.wire import FakeHomeserver
 
 
-class NoVerifying:
+class FakeVerification:
     """Fills `Verifying`: `heard` is what came; events whose type begins so belong to a verification."""
 
     def __init__(self) -> None:
         self.heard: list[ToDevice] = []
 
-    async def to_device(self, message: ToDevice) -> None:
+    async def take_to_device(self, message: ToDevice) -> None:
         self.heard.append(message)
 
-    async def room_event(self, event: Event) -> bool:
+    async def take_room_event(self, event: Event) -> bool:
         return event.type.startswith("m.key.verification.")
 
 
 @dataclass
-class Station:
+class MatrixSessionHarness:
     """Fills `Adapter` for a presence. `wire` and `inbox` outlive it when it is started again."""
 
     folder: Path
-    wire: FakeWire = field(default_factory=FakeWire)
+    wire: FakeHomeserver = field(default_factory=FakeHomeserver)
     inbox: FakeInbox = field(default_factory=FakeInbox)
     settings: MatrixSettings = field(default_factory=MatrixSettings)
-    verifying: NoVerifying = field(default_factory=NoVerifying)
+    verifying: FakeVerification = field(default_factory=FakeVerification)
     platform: str = PLATFORM
-    marks: Marks = field(init=False)
+    marks: SyncState = field(init=False)
     task: asyncio.Task[None] | None = None
 
     def reply_to(self, message: Message) -> Reply:
@@ -58,16 +58,16 @@ class Station:
 
     async def start(self) -> None:
         """Start, and wait until the first sync has been dealt with."""
-        self.marks = Marks(self.folder)
+        self.marks = SyncState(self.folder)
         await self.marks.load()
-        budget = Budget()
+        budget = SendRateLimiter()
         budget.bucket.lifted = True
-        self.answers = Answers(self.wire, budget)
-        self.presence = Presence(
+        self.answers = MatrixReplyFactory(self.wire, budget)
+        self.presence = MatrixSession(
             wire=self.wire,
-            settings=self.settings.following(self.marks.kept.replaced),
+            settings=self.settings.with_replaced_rooms(self.marks.saved.replaced),
             marks=self.marks,
-            manners=Manners(),
+            manners=BotProfile(),
             inbox=self.inbox,
             budget=budget,
             reply_to=self.reply_to,
@@ -79,7 +79,7 @@ class Station:
     async def settled(self) -> None:
         """Wait until the server has nothing more to tell, and everything has been dealt with."""
         assert self.task is not None
-        await until(lambda: self.marks.kept.token == self.wire.newest or (self.task and self.task.done()))
+        await until(lambda: self.marks.saved.token == self.wire.newest or (self.task and self.task.done()))
 
     async def stop(self, kill: bool = False) -> None:
         """End; killed, nothing is noted of what was dealt with last."""

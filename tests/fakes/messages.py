@@ -29,7 +29,7 @@ def message(
     )
 
 
-class NotingObserver:
+class RecordingObserver:
     """Fills `Observer`: keeps what it was told."""
 
     def __init__(self) -> None:
@@ -37,14 +37,14 @@ class NotingObserver:
         self.failures: list[str] = []
         self.lengths: list[tuple[int, int]] = []
 
-    def queued(self, waiting: int, running: int) -> None:
+    def queue_changed(self, waiting: int, running: int) -> None:
         self.lengths.append((waiting, running))
 
-    def retrieved(self, took_s: float, hits: int) -> None:
+    def search_ended(self, took_s: float, hits: int) -> None:
         pass
 
-    def ended(self, outcome: Outcome, timings: Timings) -> None:
+    def answer_ended(self, outcome: Outcome, timings: Timings) -> None:
         self.outcomes.append(outcome)
 
-    def failed(self, kind: str) -> None:
+    def error_reported(self, kind: str) -> None:
         self.failures.append(kind)

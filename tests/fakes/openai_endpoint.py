@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import openai
 
 from bot.config.http_settings import HttpSettings
-from bot.core.api_completions import Completer
-from bot.core.retrieval_prompt import Consultant
+from bot.core.api_completions import CompletionService
+from bot.core.retrieval_prompt import RetrievalPromptBuilder
 from bot.core.settings import CoreSettings
 from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.keys import ApiKeys
@@ -47,9 +47,9 @@ async def serving(core: Core, opened: bool = True, **settings: object) -> AsyncI
     http = HttpSettings.model_validate({"port": 0, "openai": {"enabled": True, "keys": variables, **settings}})
     environment = {variables[name]: key for name, key in KEYS.items()}
     endpoint = OpenAiEndpoint(http.openai, ApiKeys.from_environment(http.openai.keys, environment))
-    consultant = Consultant(core.engine, core.library, CoreSettings(), core.observer)
+    consultant = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
     if opened:
-        endpoint.open(Completer(core.engine, core.queue, consultant, core.observer, 5.0), HOUSE)
+        endpoint.open(CompletionService(core.engine, core.queue, consultant, core.observer, 5.0), HOUSE)
     server = HttpServer(http, Metrics(), _nothing_missing, endpoint)
     await server.start()
     at_work = Serving(core, f"http://127.0.0.1:{server.port}")

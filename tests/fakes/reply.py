@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Closing, PostedPart
+from bot.core.messages import FinalAnswer, PostedPart
 from bot.core.ports import RecordPart
 
 
@@ -36,7 +36,7 @@ class RecordingReply:
         self.places: list[int] = []
         self.pieces: list[str] = []
         self.text = ""
-        self.closing: Closing | None = None
+        self.closing: FinalAnswer | None = None
         self.failure: str | None = None
         self.refuses_with: str | None = None
         self.ended = asyncio.Event()
@@ -64,7 +64,7 @@ class RecordingReply:
         self._note("replace", text)
         await self._show(text)
 
-    async def finish(self, closing: Closing) -> None:
+    async def finish(self, closing: FinalAnswer) -> None:
         self._note("finish", closing)
         if closing.text or self.text:
             await self._show(closing.text)

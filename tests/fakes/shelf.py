@@ -13,7 +13,7 @@ from tests.fakes.paragraph_reader import ParagraphReader
 
 
 @dataclass
-class Shelf:
+class LibraryFixture:
     """Documents below `folder/<collection>`, data below `folder/data`."""
 
     folder: Path
@@ -26,7 +26,7 @@ class Shelf:
         """Where the library keeps its files."""
         return self.folder / "data"
 
-    def write(self, document: str, text: str, collection: str = "home") -> Path:
+    def write_document(self, document: str, text: str, collection: str = "home") -> Path:
         """Write a document."""
         path = self.folder / collection / document
         path.parent.mkdir(parents=True, exist_ok=True)

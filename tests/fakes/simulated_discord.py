@@ -11,14 +11,14 @@ from simcord import ChannelHandle, Env, GuildHandle, MemberActor
 from adapters.discord.adapter import build_bot
 from adapters.discord.connection.session import AnyBot
 from adapters.discord.incoming.cog import HearthCog
-from adapters.discord.outgoing.rate_limits import Rates
-from adapters.discord.outgoing.replies import Answers
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
+from adapters.discord.outgoing.replies import DiscordReplyFactory
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
 
 
 @dataclass
-class House:
+class SimulatedDiscord:
     """What a test plays with. `ana` and `ben` are members of the guild."""
 
     env: Env
@@ -30,7 +30,7 @@ class House:
     ana: MemberActor = field(init=False)
     ben: MemberActor = field(init=False)
 
-    def furnish(self) -> None:
+    def create_guild(self) -> None:
         """Make the server and its people."""
         self.guild = self.env.create_guild("Rook Lane")
         self.channel = self.guild.create_text_channel("kitchen")
@@ -54,7 +54,7 @@ class House:
         ]
 
     @contextmanager
-    def unheard(self) -> Iterator[None]:
+    def lost_events(self) -> Iterator[None]:
         """What happens inside, Discord tells no bot."""
         told, self.env.backend.subscribers = self.env.backend.subscribers, []
         try:
@@ -68,32 +68,32 @@ class House:
         await self.env.restart_bot(small_bot(self.settings, self.inbox, self.folder))
 
 
-async def move_in(bot: AnyBot, settings: DiscordSettings, inbox: FakeInbox, folder: Path) -> None:
+async def add_hearth_cog(bot: AnyBot, settings: DiscordSettings, inbox: FakeInbox, folder: Path) -> None:
     """Put the cog into a bot."""
-    await bot.add_cog(HearthCog(bot, settings, inbox, Answers(bot, Rates()), folder))
+    await bot.add_cog(HearthCog(bot, settings, inbox, DiscordReplyFactory(bot, DiscordRateLimits()), folder))
 
 
 def small_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
     """The smallest bot, or another one, which takes the cog in when it starts."""
-    made = bot or build_bot(settings, Rates())
+    made = bot or build_bot(settings, DiscordRateLimits())
 
     async def setup_hook() -> None:
-        await move_in(made, settings, inbox, folder)
+        await add_hearth_cog(made, settings, inbox, folder)
 
     made.setup_hook = setup_hook  # type: ignore[method-assign]
     return made
 
 
 @asynccontextmanager
-async def house(
+async def simulated_discord(
     folder: Path,
     settings: DiscordSettings | None = None,
     inbox: FakeInbox | None = None,
     bot: AnyBot | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[SimulatedDiscord]:
     """A running house."""
     settings, inbox = settings or DiscordSettings(), inbox or FakeInbox()
     async with simcord.run(small_bot(settings, inbox, folder, bot)) as env:
-        place = House(env, inbox, settings, folder)
-        place.furnish()
+        place = SimulatedDiscord(env, inbox, settings, folder)
+        place.create_guild()
         yield place

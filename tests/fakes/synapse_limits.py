@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from adapters.matrix.homeserver import Limited
-from adapters.matrix.outgoing.leaky_bucket import Spent
-from adapters.matrix.outgoing.rate_limiter import Budget, Share
+from adapters.matrix.homeserver import RateLimited
+from adapters.matrix.outgoing.leaky_bucket import Reservation
+from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
 
 PAUSE_S = 0.5
 """Synapse lets a request that it refuses wait so long (`Ratelimiter.ratelimit`)."""
@@ -26,7 +26,7 @@ class SynapseLimit:
         """An event arrives. Raises Limited."""
         if self.refuses[0] <= now < self.refuses[1]:
             self.refused += 1
-            raise Limited(5.0)
+            raise RateLimited(5.0)
         if self.burst is None:
             self.taken += 1
             return
@@ -36,7 +36,7 @@ class SynapseLimit:
         if performed > self.burst - 1:
             self.refused += 1
             allowed_at = self._since + (self._count - self.burst + 1) / self.per_s
-            raise Limited(int(1000 * (allowed_at - now)) / 1000)
+            raise RateLimited(int(1000 * (allowed_at - now)) / 1000)
         self._count += 1
         self.taken += 1
 
@@ -51,7 +51,7 @@ class Writer:
     shown: list[float] = field(default_factory=list)
     edits: int = 0
     ended_at: float | None = None
-    _share: Share | None = None
+    _share: ReplyQuota | None = None
     _busy_until: float = float("-inf")
 
     @property
@@ -70,7 +70,7 @@ class Writer:
         """The longest time in which the text stood still."""
         return max((after - before for before, after in zip(self.shown, self.shown[1:], strict=False)), default=0.0)
 
-    def tick(self, now: float, budget: Budget, limit: SynapseLimit) -> None:
+    def tick(self, now: float, budget: SendRateLimiter, limit: SynapseLimit) -> None:
         """What happens at this moment."""
         if self.ended_at is not None or now < self.at or now < self._busy_until:
             return
@@ -82,18 +82,18 @@ class Writer:
             return
         turns = self._share.edit if self.shown else self._share.first
         if final:
-            turns.leave(self)
-        if (not final and not turns.stand(self)) or turns.wait_s(now, final=final) > 0:
+            turns.leave_queue(self)
+        if (not final and not turns.enqueue(self)) or turns.wait_s(now, final=final) > 0:
             return
-        turns.leave(self)
-        turns.sent(now)
+        turns.leave_queue(self)
+        turns.record_sent(now)
         self._ask(now, self._share.request, limit, final)
 
-    def _ask(self, now: float, request: Spent, limit: SynapseLimit, final: bool) -> None:
+    def _ask(self, now: float, request: Reservation, limit: SynapseLimit, final: bool) -> None:
         try:
             with request:
                 limit.take(now)
-        except Limited:
+        except RateLimited:
             self._busy_until = now + PAUSE_S
             return
         self.edits += bool(self.shown)
@@ -104,7 +104,7 @@ class Writer:
             self._share.close()
 
 
-def simulate(budget: Budget, limit: SynapseLimit, writers: list[Writer], start: float = 0.0) -> None:
+def simulate(budget: SendRateLimiter, limit: SynapseLimit, writers: list[Writer], start: float = 0.0) -> None:
     """Let them write until all have ended. Raises AssertionError when one never does."""
     for tick in range(round(3600 / TICK_S)):
         now = start + tick * TICK_S

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.matrix.events import Departure, Event, Invitation, Json, News, Page, Room, Timeline, ToDevice
-from adapters.matrix.homeserver import Refused, TooLarge
+from adapters.matrix.events import Departure, Event, EventPage, Invitation, Json, Room, SyncResponse, Timeline, ToDevice
+from adapters.matrix.homeserver import FileTooLarge, RequestRefused
 from tests.fakes.wire_faults import Faults
 from tests.fakes.wire_rooms import FakeRoom, text
 
@@ -28,7 +28,7 @@ class Sent:
     encrypted: bool
 
 
-class FakeWire:
+class FakeHomeserver:
     """Fills `Wire`. A test speaks for everybody else with `add_room`, `say`, `post`, `invite`, `kick` and `tell`.
 
     `sent`, `redacted`, `typing_log`, `receipts`, `joins` and `leaves` list what was asked of the server, `faults`
@@ -66,7 +66,7 @@ class FakeWire:
     # What the test does.
 
     def add_room(self, room_id: str = ROOM, *others: str, **room: Any) -> FakeRoom:
-        """A room that we and `others` (Alice when nobody is named) are in; `room` is what else `FakeRoom` takes."""
+        """A room that we and `others` (Alice when nobody is named) are in; `get_room` is what else `FakeRoom` takes."""
         members = dict.fromkeys((self.user_id, *(others or (ALICE,))), "join")
         self.rooms[room_id] = FakeRoom(room_id, members, **room)
         self._known.add(room_id)
@@ -134,7 +134,7 @@ class FakeWire:
 
     # What the client asks.
 
-    async def call(
+    async def call_api(
         self,
         method: str,
         path: str,
@@ -145,13 +145,13 @@ class FakeWire:
     ) -> dict[str, Any]:
         await self.faults.before("call")
         self.calls.append((method, path, body))
-        answer = self.answers.get((method, path), Refused(404, "M_UNRECOGNIZED", {"errcode": "M_UNRECOGNIZED"}))
+        answer = self.answers.get((method, path), RequestRefused(404, "M_UNRECOGNIZED", {"errcode": "M_UNRECOGNIZED"}))
         if isinstance(answer, Exception):
             raise answer
         self.faults.after("call")
         return dict(answer(body) if callable(answer) else answer)
 
-    async def sync(self, since: str, timeout_s: float) -> News:
+    async def sync(self, since: str, timeout_s: float) -> SyncResponse:
         await self.faults.before("sync")
         start = int(since.removeprefix("s")) if since else 0
         if start == self._position and since:
@@ -160,10 +160,10 @@ class FakeWire:
                 async with asyncio.timeout(timeout_s):  # wait_for loses cancellations (Python 3.11)
                     await self._news.wait()
             except TimeoutError:
-                return News(since)
+                return SyncResponse(since)
         self._known = {room.room_id for room in self._joined()}
         asides = [aside for position, aside in self._asides if position > start]
-        return News(
+        return SyncResponse(
             f"s{self._position}",
             joined=tuple(timeline for room in self._joined() if (timeline := self._timeline(room, start))),
             invited=tuple(aside for aside in asides if isinstance(aside, Invitation)),
@@ -171,13 +171,13 @@ class FakeWire:
             to_device=tuple(aside for aside in asides if isinstance(aside, ToDevice)),
         )
 
-    def room(self, room_id: str) -> Room | None:
+    def get_room(self, room_id: str) -> Room | None:
         known = room_id in self._known and room_id in self.rooms
         return self.rooms[room_id].view() if known else None
 
     async def send(self, room_id: str, kind: str, content: Json, tx_id: str) -> str:
         if room_id not in self._known:
-            raise Refused(0, "HEARTH_UNKNOWN_ROOM", {})
+            raise RequestRefused(0, "HEARTH_UNKNOWN_ROOM", {})
         await self.faults.before("send")
         room = self._inside(room_id)
         if (room_id, tx_id) not in self._transactions:
@@ -188,7 +188,7 @@ class FakeWire:
         self.faults.after("send")
         return self._transactions[room_id, tx_id]
 
-    async def redact(self, room_id: str, event_id: str, tx_id: str) -> None:
+    async def redact_event(self, room_id: str, event_id: str, tx_id: str) -> None:
         await self.faults.before("redact")
         room = self._inside(room_id)
         if (room_id, tx_id) not in self._transactions:
@@ -198,70 +198,70 @@ class FakeWire:
             self.redacted.append(event_id)
         self.faults.after("redact")
 
-    async def event(self, room_id: str, event_id: str) -> Event:
+    async def get_event(self, room_id: str, event_id: str) -> Event:
         await self.faults.before("event")
         room = self._inside(room_id)
         return room.events()[room.index(event_id)]
 
-    async def page(self, room_id: str, start: str, *, back: bool, limit: int) -> Page:
+    async def get_event_page(self, room_id: str, start: str, *, back: bool, limit: int) -> EventPage:
         await self.faults.before("page")
         return self._inside(room_id).page(start, back, limit)
 
-    async def after(self, room_id: str, event_id: str) -> str:
+    async def token_after(self, room_id: str, event_id: str) -> str:
         await self.faults.before("after")
         return f"t{self._inside(room_id).index(event_id) + 1}"
 
-    async def before(self, room_id: str, event_id: str) -> str:
+    async def token_before(self, room_id: str, event_id: str) -> str:
         await self.faults.before("before")
         return f"t{self._inside(room_id).index(event_id)}"
 
-    async def related(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
+    async def get_relations(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
         await self.faults.before("related")
         room = self._inside(room_id)
         room.index(event_id)
         return tuple(event for event in room.events()[::-1] if room.relates(event, event_id, relation))[:limit]
 
-    def decrypt(self, event: Event) -> Event | None:
+    def decrypt_event(self, event: Event) -> Event | None:
         if not event.session_id:
             return event
         seen = self.rooms[event.room_id].seen(event)
         return None if seen.session_id else seen
 
-    async def typing(self, room_id: str, shown: bool) -> None:
+    async def set_typing(self, room_id: str, shown: bool) -> None:
         await self.faults.before("typing")
         self._inside(room_id)
         self.typing_log.append((room_id, shown))
 
-    async def read(self, room_id: str, event_id: str) -> None:
+    async def send_read_receipt(self, room_id: str, event_id: str) -> None:
         await self.faults.before("read")
         self._inside(room_id)
         self.receipts.append((room_id, event_id))
 
-    async def download(self, uri: str, limit_bytes: int) -> bytes:
+    async def download_file(self, uri: str, limit_bytes: int) -> bytes:
         await self.faults.before("download")
         if uri not in self.media:
-            raise Refused(404, "M_NOT_FOUND", {"errcode": "M_NOT_FOUND"})
+            raise RequestRefused(404, "M_NOT_FOUND", {"errcode": "M_NOT_FOUND"})
         if len(self.media[uri]) > limit_bytes:
-            raise TooLarge
+            raise FileTooLarge
         return self.media[uri]
 
-    async def upload(self, data: bytes, name: str, media_type: str) -> str:
+    async def upload_file(self, data: bytes, name: str, media_type: str) -> str:
         await self.faults.before("upload")
         uri = f"mxc://home.example/file{len(self.media)}"
         self.media[uri] = data
         return uri
 
-    async def join(self, room_id: str, via: Sequence[str] = ()) -> None:
+    async def join_room(self, room_id: str, via: Sequence[str] = ()) -> None:
         await self.faults.before("join")
         if room_id not in self.rooms:
-            raise Refused(403, "M_FORBIDDEN", {"errcode": "M_FORBIDDEN"})
+            raise RequestRefused(403, "M_FORBIDDEN", {"errcode": "M_FORBIDDEN"})
         self._asides = [(at, aside) for at, aside in self._asides if not _is_invitation(aside, room_id)]
         self.rooms[room_id].members[self.user_id] = "join"
         self.joins.append(room_id)
         self.post(room_id, self.user_id, "m.room.member", {"membership": "join"}, self.user_id)
         self._joined_at[room_id] = self._position
 
-    async def leave(self, room_id: str) -> None:
+    async def leave_room(self, room_id: str) -> None:
         await self.faults.before("leave")
         if room_id in self.rooms:
             self.leaves.append(room_id)
@@ -289,7 +289,7 @@ class FakeWire:
     def _inside(self, room_id: str) -> FakeRoom:
         room = self.rooms.get(room_id)
         if room is None or room.members.get(self.user_id) != "join":
-            raise Refused(403, "M_FORBIDDEN", {"errcode": "M_FORBIDDEN"})
+            raise RequestRefused(403, "M_FORBIDDEN", {"errcode": "M_FORBIDDEN"})
         return room
 
     def _timeline(self, room: FakeRoom, start: int) -> Timeline | None:

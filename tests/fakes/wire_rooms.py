@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapters.matrix.events import Event, Page, Room
-from adapters.matrix.homeserver import Refused
+from adapters.matrix.events import Event, EventPage, Room
+from adapters.matrix.homeserver import RequestRefused
 
 
 @dataclass
@@ -32,12 +32,12 @@ class FakeRoom:
         return Room(
             self.room_id,
             encrypted=self.encrypted,
-            members=len(self.members),
+            member_count=len(self.members),
             name=self.name,
-            powers=dict(self.powers),
-            default_power=self.default_power,
-            names=dict(self.names),
-            open_history=self.open_history,
+            power_levels=dict(self.powers),
+            default_power_level=self.default_power,
+            display_names=dict(self.names),
+            world_readable=self.open_history,
         )
 
     def lock(self, event: Event, session_id: str) -> Event:
@@ -67,17 +67,17 @@ class FakeRoom:
         for index, (_, event) in enumerate(self.timeline):
             if event.event_id == event_id:
                 return index
-        raise Refused(404, "M_NOT_FOUND", {"errcode": "M_NOT_FOUND"})
+        raise RequestRefused(404, "M_NOT_FOUND", {"errcode": "M_NOT_FOUND"})
 
-    def page(self, start: str, back: bool, limit: int) -> Page:
-        """Events from a place on, as `Wire.page` gives them; places are numbers of events from the oldest one."""
+    def page(self, start: str, back: bool, limit: int) -> EventPage:
+        """Events from a place on, as `Homeserver.get_event_page` gives them; places count from the oldest event."""
         place = int(start.removeprefix("t")) if start else len(self.timeline)
         events = self.events()
         if back:
             found = events[max(0, place - limit) : place][::-1]
-            return Page(tuple(found), f"t{place - limit}" if place > limit else "")
+            return EventPage(tuple(found), f"t{place - limit}" if place > limit else "")
         found = events[place : place + limit]
-        return Page(tuple(found), f"t{place + limit}" if place + limit < len(events) else "")
+        return EventPage(tuple(found), f"t{place + limit}" if place + limit < len(events) else "")
 
     def relates(self, event: Event, event_id: str, relation: str) -> bool:
         """Whether an event relates to another in a way. Servers see that of encrypted ones too: it stands outside."""

@@ -34,7 +34,7 @@ _PORTS = range(20_000, 30_000)
 _SERVE = Path(__file__).with_name("serve.py")
 
 
-class Homeserver:
+class SynapseServer:
     """A Synapse with data of its own, gone with `close`. Other settings than ours: Synapse's own names.
 
     `url` is where clients connect, `log` everything it told. Accounts made here get a number behind their name, so
@@ -50,7 +50,7 @@ class Homeserver:
         self.url = f"http://127.0.0.1:{self.port}"
         self._config, self._secret = configuration.write(self.folder, self.port, lifted, settings or {})
         # Asked once: a test may change the environment later.
-        self._python = test_services.homeserver(os.environ)
+        self._python = test_services.synapse_python(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: Account | None = None
         self._accounts = 0

@@ -51,7 +51,7 @@ async def test_readiness_tells_what_is_missing_until_nothing_is() -> None:
 
 async def test_metrics_come_in_the_text_format() -> None:
     metrics = Metrics()
-    metrics.queued(7, 2)
+    metrics.queue_changed(7, 2)
     async with serving(metrics=metrics) as (_, client), client.get("/metrics") as response:
         assert response.content_type == "text/plain"
         assert "hearth_queue_waiting 7.0" in await response.text()

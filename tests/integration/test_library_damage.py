@@ -16,25 +16,25 @@ from knowledge.passages import Hit
 from knowledge.sqlite import DatabaseDamaged, DatabaseTooNew, DatabaseUnusable
 from tests.fakes.embedders import CountingEmbedder
 from tests.fakes.paragraph_reader import ParagraphReader
-from tests.fakes.shelf import Shelf
+from tests.fakes.shelf import LibraryFixture
 from tests.integration import library_child
 
 QUESTION = "Which box is on shelf 77?"
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+async def shelf(tmp_path: Path) -> AsyncIterator[LibraryFixture]:
     async with AsyncExitStack() as stack:
-        shelf = Shelf(tmp_path, stack)
+        shelf = LibraryFixture(tmp_path, stack)
         for number in range(200):
-            shelf.write(f"{number}.txt", f"Shelf {number} holds box {number * 7}.")
+            shelf.write_document(f"{number}.txt", f"Shelf {number} holds box {number * 7}.")
         library = await shelf.open()
         await library.reindex()
         await library.close()
         yield shelf
 
 
-def index_file(shelf: Shelf) -> Path:
+def index_file(shelf: LibraryFixture) -> Path:
     (path,) = shelf.data.glob("vectors-*.usearch")
     return path
 
@@ -60,7 +60,7 @@ def flip(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [flip, lambda path: os.truncate(path, 500), lambda path: path.unlink()])
 async def test_a_damaged_index_is_rebuilt_while_an_exact_scan_answers(
-    shelf: Shelf, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    shelf: LibraryFixture, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     library = await shelf.open()
     expected = await ask(library)
@@ -82,7 +82,7 @@ async def test_a_damaged_index_is_rebuilt_while_an_exact_scan_answers(
     assert caplog.text == ""
 
 
-async def test_an_index_that_lags_behind_the_database_catches_up(shelf: Shelf) -> None:
+async def test_an_index_that_lags_behind_the_database_catches_up(shelf: LibraryFixture) -> None:
     """As after a crash between the last change and the saving of the index."""
     old_file = index_file(shelf)
     old = old_file.read_bytes()
@@ -90,7 +90,7 @@ async def test_an_index_that_lags_behind_the_database_catches_up(shelf: Shelf) -
         record = database.execute("SELECT * FROM index_files").fetchone()
         before = set(database.execute("SELECT id FROM passages"))
     database.close()
-    shelf.write("77.txt", "Shelf 77 holds nothing but dust.")
+    shelf.write_document("77.txt", "Shelf 77 holds nothing but dust.")
     (shelf.folder / "home" / "78.txt").unlink()
     library = await shelf.open()
     await library.reindex()
@@ -111,7 +111,7 @@ async def test_an_index_that_lags_behind_the_database_catches_up(shelf: Shelf) -
     assert len(gone) == 2
 
 
-async def test_files_that_a_crash_left_behind_are_swept_away(shelf: Shelf) -> None:
+async def test_files_that_a_crash_left_behind_are_swept_away(shelf: LibraryFixture) -> None:
     (shelf.data / "vectors-1-99999.usearch").write_bytes(b"x")
     (shelf.data / "vectors-1-99999.usearch.new").write_bytes(b"x")
     kept = index_file_names(shelf)
@@ -119,18 +119,18 @@ async def test_files_that_a_crash_left_behind_are_swept_away(shelf: Shelf) -> No
     assert index_file_names(shelf) == [name for name in kept if "99999" not in name]
 
 
-def index_file_names(shelf: Shelf) -> list[str]:
+def index_file_names(shelf: LibraryFixture) -> list[str]:
     return sorted(path.name for path in shelf.data.glob("vectors-*"))
 
 
 async def test_an_index_that_cannot_be_saved_costs_a_rebuild_and_no_answer(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shelf: LibraryFixture, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     library = await shelf.open()
-    shelf.write("new.txt", "Shelf 77 has a new neighbour.")
+    shelf.write_document("new.txt", "Shelf 77 has a new neighbour.")
     monkeypatch.setattr(os, "fsync", full)
     assert (await library.reindex()).added == 1
     assert "could not be saved" in caplog.text
@@ -138,9 +138,9 @@ async def test_an_index_that_cannot_be_saved_costs_a_rebuild_and_no_answer(
     assert (await ask(library))[0][1] == 1
 
 
-async def test_a_full_disk_is_a_sentence_and_what_was_stored_stays(shelf: Shelf) -> None:
+async def test_a_full_disk_is_a_sentence_and_what_was_stored_stays(shelf: LibraryFixture) -> None:
     for number in range(500, 900):
-        shelf.write(f"{number}.txt", f"Shelf {number} holds box {number * 7}." * 20)
+        shelf.write_document(f"{number}.txt", f"Shelf {number} holds box {number * 7}." * 20)
     limit = (shelf.data / "knowledge.sqlite3").stat().st_size + 100_000
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", library_child.__name__, shelf.data, shelf.folder / "home", str(limit),
@@ -157,7 +157,7 @@ async def test_a_full_disk_is_a_sentence_and_what_was_stored_stays(shelf: Shelf)
     assert (await library.collection_states())[0].documents == 600
 
 
-async def test_a_damaged_database_says_what_to_do(shelf: Shelf) -> None:
+async def test_a_damaged_database_says_what_to_do(shelf: LibraryFixture) -> None:
     path = shelf.data / "knowledge.sqlite3"
     data = bytearray(path.read_bytes())
     for place in range(3 * 4096, len(data), 4096):
@@ -167,7 +167,7 @@ async def test_a_damaged_database_says_what_to_do(shelf: Shelf) -> None:
         await shelf.open()
 
 
-async def test_a_newer_database_is_refused_and_left_alone(shelf: Shelf) -> None:
+async def test_a_newer_database_is_refused_and_left_alone(shelf: LibraryFixture) -> None:
     with sqlite3.connect(shelf.data / "knowledge.sqlite3") as database:
         database.execute("PRAGMA user_version = 999")
     database.close()

@@ -9,55 +9,55 @@ from typing import Any
 
 import discord
 
-from adapters.discord.commands.app_commands import Command
+from adapters.discord.commands.app_commands import TreeCommand
 from adapters.discord.connection.session import AnyBot
-from adapters.discord.failures import LOST, sentence
-from adapters.discord.localization import Labels
+from adapters.discord.failures import CONNECTION_ERRORS, error_sentence
+from adapters.discord.localization import CommandTranslator
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, int]
+CommandKey = tuple[str, int]
 """What makes a command unique: its name and its type."""
 
 
-async def hand_over(bot: AnyBot, commands: Sequence[Command], file: Path) -> bool:
+async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: Path) -> bool:
     """Give Discord our commands as they are now, beside the ones that others have given it; True when it was needed.
 
     What was handed over last stands in `file`, by application. A refusal is logged, and tried again at the next start.
     """
-    payloads = [await command.get_translated_payload(bot.tree, Labels()) for command in commands]
+    payloads = [await command.get_translated_payload(bot.tree, CommandTranslator()) for command in commands]
     digest = hashlib.sha256(json.dumps(payloads, sort_keys=True).encode()).hexdigest()
-    kept, application = _read(file), str(bot.application_id)
+    kept, application = _read_record(file), str(bot.application_id)
     last = kept.get(application, {})
     if last.get("hash") == digest:
         return False
-    ours = {_key(payload) for payload in payloads}
+    ours = {_command_key(payload) for payload in payloads}
     before = {(name, kind) for name, kind in last.get("commands", [])}
     try:
-        await _replace(bot, payloads, ours | before)
+        await _replace_commands(bot, payloads, ours | before)
     except discord.HTTPException as error:
-        log.warning("The slash commands are not up to date: %s", sentence(error))
+        log.warning("The slash commands are not up to date: %s", error_sentence(error))
         return False
-    except LOST as error:
+    except CONNECTION_ERRORS as error:
         log.warning("The slash commands are not up to date: %s", type(error).__name__)
         return False
-    _write(file, kept | {application: {"hash": digest, "commands": sorted(ours)}})
+    _write_record(file, kept | {application: {"hash": digest, "commands": sorted(ours)}})
     log.info("Discord has the new definitions of %d commands.", len(payloads))
     return True
 
 
-async def _replace(bot: AnyBot, payloads: Sequence[Any], ours: set[Key]) -> None:
+async def _replace_commands(bot: AnyBot, payloads: Sequence[Any], ours: set[CommandKey]) -> None:
     assert bot.application_id is not None, "the bot is logged in"
     there = await bot.http.get_global_commands(bot.application_id)
-    others: list[Any] = [command for command in there if _key(command) not in ours]
+    others: list[Any] = [command for command in there if _command_key(command) not in ours]
     await bot.http.bulk_upsert_global_commands(bot.application_id, payload=[*others, *payloads])
 
 
-def _key(payload: Any) -> Key:
+def _command_key(payload: Any) -> CommandKey:
     return str(payload["name"]), int(payload.get("type", 1))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_record(file: Path) -> dict[str, Any]:
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -65,7 +65,7 @@ def _read(file: Path) -> dict[str, Any]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _write(file: Path, kept: dict[str, Any]) -> None:
+def _write_record(file: Path, kept: dict[str, Any]) -> None:
     temporary = file.with_suffix(".new")
     try:
         temporary.write_text(json.dumps(kept, indent=1), encoding="utf-8")

@@ -6,40 +6,46 @@ import os
 import discord
 from discord.http import HTTPClient
 
-from adapters.discord.failures import DiscordUnusable, answering, no_message_content, no_token, unusable
+from adapters.discord.failures import (
+    DiscordUnusable,
+    missing_intent_text,
+    missing_token_text,
+    to_admin_error,
+    translate_errors,
+)
 from adapters.discord.settings import DiscordSettings
 
 ASKED_WITHIN_S = 10.0
 
 
-def token_of(settings: DiscordSettings) -> str:
+def read_token(settings: DiscordSettings) -> str:
     """The bot's token from the environment. Raises DiscordUnusable when there is none."""
     token = os.environ.get(settings.token_env, "").strip()
     if not token:
-        raise DiscordUnusable(no_token(settings.token_env))
+        raise DiscordUnusable(missing_token_text(settings.token_env))
     return token
 
 
-async def name_of_account(settings: DiscordSettings) -> str:
+async def fetch_account_name(settings: DiscordSettings) -> str:
     """The name of the bot that the token belongs to.
 
     Raises DiscordUnusable, with what to do, when Discord will not have the bot; Unsettled when it cannot be asked now.
     """
     http = HTTPClient(asyncio.get_running_loop())
     try:
-        with answering():
+        with translate_errors():
             async with asyncio.timeout(ASKED_WITHIN_S):
-                return await _asked(http, settings)
+                return await _fetch_name(http, settings)
     finally:
         await http.close()
 
 
-async def _asked(http: HTTPClient, settings: DiscordSettings) -> str:
+async def _fetch_name(http: HTTPClient, settings: DiscordSettings) -> str:
     try:
-        user = await http.static_login(token_of(settings))
+        user = await http.static_login(read_token(settings))
     except discord.LoginFailure as error:
-        raise unusable(error, settings.token_env) from None  # the library's error may quote what it was given
+        raise to_admin_error(error, settings.token_env) from None  # the library's error may quote what it was given
     flags = discord.ApplicationFlags._from_value((await http.application_info())["flags"])
     if settings.message_content and not (flags.gateway_message_content or flags.gateway_message_content_limited):
-        raise DiscordUnusable(no_message_content())
+        raise DiscordUnusable(missing_intent_text())
     return user["username"]

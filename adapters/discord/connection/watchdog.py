@@ -15,21 +15,21 @@ class Watchdog:
     def __init__(self, bot: discord.Client) -> None:
         self._bot = bot
         self._latency = bot.latency
-        self._heard = time.monotonic()
+        self._last_event_at = time.monotonic()
 
-    def hear(self) -> None:
+    def record_event(self) -> None:
         """Something has come from the gateway."""
-        self._heard = time.monotonic()
+        self._last_event_at = time.monotonic()
 
     def silence_s(self) -> float:
         """Seconds since the gateway was last heard."""
         latency = self._bot.latency
         if not math.isnan(latency) and latency != self._latency:
             self._latency = latency
-            self.hear()
-        return time.monotonic() - self._heard
+            self.record_event()
+        return time.monotonic() - self._last_event_at
 
-    async def bark(self, after_s: float) -> None:
+    async def wait_for_silence(self, after_s: float) -> None:
         """Returns when the gateway has been silent for so long."""
         left = after_s - self.silence_s()
         while left > 0:

@@ -7,21 +7,23 @@ from collections.abc import Sequence
 
 import discord
 
-from adapters.discord.failures import LOST
+from adapters.discord.failures import CONNECTION_ERRORS
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = "application/octet-stream"
+UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 
 
-async def fetch(files: Sequence[discord.Attachment], limit_bytes: int, timeout_s: float) -> tuple[Attachment, ...]:
+async def fetch_attachments(
+    files: Sequence[discord.Attachment], limit_bytes: int, timeout_s: float
+) -> tuple[Attachment, ...]:
     """The files. Of pictures, of files over the limit, and of those that do not come in time, only the name comes."""
-    return tuple(await asyncio.gather(*(_one(file, limit_bytes, timeout_s) for file in files)))
+    return tuple(await asyncio.gather(*(_fetch_one(file, limit_bytes, timeout_s) for file in files)))
 
 
-async def _one(file: discord.Attachment, limit_bytes: int, timeout_s: float) -> Attachment:
-    media_type = (file.content_type or mimetypes.guess_type(file.filename)[0] or UNKNOWN).partition(";")[0]
+async def _fetch_one(file: discord.Attachment, limit_bytes: int, timeout_s: float) -> Attachment:
+    media_type = (file.content_type or mimetypes.guess_type(file.filename)[0] or UNKNOWN_MEDIA_TYPE).partition(";")[0]
     if file.size > limit_bytes:
         return Attachment(file.filename, f"{TOO_LARGE}{limit_bytes}", b"")
     if media_type.startswith("image/"):
@@ -29,6 +31,6 @@ async def _one(file: discord.Attachment, limit_bytes: int, timeout_s: float) -> 
     try:
         async with asyncio.timeout(timeout_s):
             return Attachment(file.filename, media_type, await file.read())
-    except (discord.HTTPException, *LOST) as error:
+    except (discord.HTTPException, *CONNECTION_ERRORS) as error:
         log.warning("The attached file %d could not be fetched: %s", file.id, type(error).__name__)
         return Attachment(file.filename, NOT_FETCHED, b"")

@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Lane:
-    """One channel's; `users` hold it or wait for it."""
+class CountedLock:
+    """One channel's; `use_count` hold it or wait for it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
+    use_count: int = 0
 
 
-class Lanes:
+class KeyedLocks:
     """One lane for each channel in use. A lock of asyncio wakes those who wait in the order they came."""
 
     def __init__(self) -> None:
-        self._lanes: dict[int, Lane] = {}
+        self._locks: dict[int, CountedLock] = {}
 
     @asynccontextmanager
-    async def turn(self, channel_id: int) -> AsyncIterator[None]:
+    async def hold_lock(self, channel_id: int) -> AsyncIterator[None]:
         """Wait for everything that came earlier in the channel."""
-        lane = self._lanes.setdefault(channel_id, Lane())
-        lane.users += 1
+        lane = self._locks.setdefault(channel_id, CountedLock())
+        lane.use_count += 1
         try:
             async with lane.lock:
                 yield
         finally:
-            lane.users -= 1
-            if not lane.users:
-                del self._lanes[channel_id]
+            lane.use_count -= 1
+            if not lane.use_count:
+                del self._locks[channel_id]

@@ -8,54 +8,58 @@ from typing import TypeVar
 import discord
 
 from adapters.discord.incoming import attachments, context
-from adapters.discord.incoming.members import People
-from adapters.discord.incoming.translate import Enclosed, question_of, spoken
+from adapters.discord.incoming.members import MemberDirectory
+from adapters.discord.incoming.translate import DiscordQuestionContext, message_text, to_question
 from adapters.discord.settings import DiscordSettings
-from bot.core.messages import Attachment, Message, Said
+from bot.core.messages import Attachment, ContextMessage, Message
 
 log = logging.getLogger(__name__)
 
 Read = TypeVar("Read")
 
 
-class Reading:
+class MessageReader:
     """Reads on Discord, each part within the admin's time."""
 
-    def __init__(self, bot: discord.Client, settings: DiscordSettings, people: People) -> None:
+    def __init__(self, bot: discord.Client, settings: DiscordSettings, people: MemberDirectory) -> None:
         self._bot = bot
         self._settings = settings
-        self._people = people
+        self._members = people
 
-    async def question(self, message: discord.Message) -> Message:
+    async def read_question(self, message: discord.Message) -> Message:
         """What the author of a message asks; its channel's last messages are read where the admin allows it."""
-        return await self._question(message, self._settings.recent_in(message.channel.id))
+        return await self._read_message(message, self._settings.recent_limit(message.channel.id))
 
-    async def pointed_at(self, message: discord.Message) -> Message:
+    async def read_target(self, message: discord.Message) -> Message:
         """What a message asks that somebody points at, as if its author did."""
-        return await self._question(message, recent=0)
+        return await self._read_message(message, recent=0)
 
-    async def recall(self, channel: discord.abc.Messageable, before_id: int) -> tuple[Said, ...]:
+    async def read_recent(self, channel: discord.abc.Messageable, before_id: int) -> tuple[ContextMessage, ...]:
         """What was said in a channel before the moment of an id, as far as the admin lets it be read."""
-        limit = self._settings.recent_in(getattr(channel, "id", 0))
-        return await self._in_time(context.recent(channel, before_id, limit, self._spoken), (), before_id)
-
-    async def _question(self, message: discord.Message, recent: int) -> Message:
-        said, files, standing = await asyncio.gather(
-            self._in_time(context.before(message, self._settings.reply_chain, recent, self._spoken), (), message.id),
-            self._files(message),
-            self._people.standing(message.author, self._settings.read_timeout_s),
+        limit = self._settings.recent_limit(getattr(channel, "id", 0))
+        return await self._with_timeout(
+            context.read_recent(channel, before_id, limit, self._message_text), (), before_id
         )
-        return question_of(message, self._us, self._settings, Enclosed(said, files, standing))
 
-    async def _files(self, message: discord.Message) -> tuple[Attachment, ...]:
+    async def _read_message(self, message: discord.Message, recent: int) -> Message:
+        said, files, standing = await asyncio.gather(
+            self._with_timeout(
+                context.read_context(message, self._settings.reply_chain, recent, self._message_text), (), message.id
+            ),
+            self._fetch_files(message),
+            self._members.get_rights(message.author, self._settings.read_timeout_s),
+        )
+        return to_question(message, self._bot_user, self._settings, DiscordQuestionContext(said, files, standing))
+
+    async def _fetch_files(self, message: discord.Message) -> tuple[Attachment, ...]:
         settings = self._settings
-        above = await self._in_time(context.replied_to(message), None, message.id)
+        above = await self._with_timeout(context.fetch_replied_to(message), None, message.id)
         files = [*message.attachments, *(above.attachments if above else ())]
-        return await attachments.fetch(
+        return await attachments.fetch_attachments(
             files[: settings.attachments], settings.attachment_bytes, settings.read_timeout_s
         )
 
-    async def _in_time(self, reading: Awaitable[Read], otherwise: Read, message_id: int) -> Read:
+    async def _with_timeout(self, reading: Awaitable[Read], otherwise: Read, message_id: int) -> Read:
         try:
             async with asyncio.timeout(self._settings.read_timeout_s):
                 return await reading
@@ -63,10 +67,10 @@ class Reading:
             log.warning("What message %d refers to could not be read in time.", message_id)
             return otherwise
 
-    def _spoken(self, message: discord.Message) -> str:
-        return spoken(message, self._us)
+    def _message_text(self, message: discord.Message) -> str:
+        return message_text(message, self._bot_user)
 
     @property
-    def _us(self) -> discord.ClientUser:
+    def _bot_user(self) -> discord.ClientUser:
         assert self._bot.user is not None, "nobody has asked us anything before we were logged in"
         return self._bot.user

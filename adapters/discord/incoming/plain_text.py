@@ -12,37 +12,37 @@ TIME = re.compile(r"<t:(-?\d{1,11})(?::[a-zA-Z])?>")
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What mentions stand for, by id. `us` are the ids (user, role) that mean Hearth, `our_names` how it is called."""
+class MentionNames:
+    """What mentions stand for, by id. `own_ids` are the ids (user, role) that mean Hearth, `own_names` how it is called."""
 
-    us: frozenset[int] = field(default_factory=frozenset)
-    our_names: tuple[str, ...] = ()
+    own_ids: frozenset[int] = field(default_factory=frozenset)
+    own_names: tuple[str, ...] = ()
     people: Mapping[int, str] = field(default_factory=dict)
     roles: Mapping[int, str] = field(default_factory=dict)
     channels: Mapping[int, str] = field(default_factory=dict)
 
 
-def plain(text: str, names: Names) -> str:
+def to_plain_text(text: str, names: MentionNames) -> str:
     """The text with names for mentions, and without the words that only address Hearth."""
-    text = _without_our_mention(text, names)
-    text = MENTION.sub(lambda found: _name(found[1], int(found[2]), names), text)
+    text = _without_own_mention(text, names)
+    text = MENTION.sub(lambda found: _mention_name(found[1], int(found[2]), names), text)
     text = EMOJI.sub(r":\1:", text)
     text = COMMAND.sub(r"/\1", text)
-    text = TIME.sub(_time, text)
-    return _without_our_name(text.strip(), names).strip()
+    text = TIME.sub(_format_time, text)
+    return _without_own_name(text.strip(), names).strip()
 
 
-def _without_our_mention(text: str, names: Names) -> str:
+def _without_own_mention(text: str, names: MentionNames) -> str:
     """Mentions at either end address us; one in the middle of a sentence is a word of it."""
-    ours = "|".join(rf"<@[!&]?{number}>" for number in sorted(names.us))
+    ours = "|".join(rf"<@[!&]?{number}>" for number in sorted(names.own_ids))
     if not ours:
         return text
     text = re.sub(rf"^(?:\s*(?:{ours})\s*[,:;!]?)+", "", text)
     return re.sub(rf"(?:[,\s]*(?:{ours}))+\s*(?=[.!?]?\s*$)", "", text)
 
 
-def _without_our_name(text: str, names: Names) -> str:
-    for name in names.our_names:
+def _without_own_name(text: str, names: MentionNames) -> str:
+    for name in names.own_names:
         # With a comma or colon, so that "Hearth stones" stay.
         found = re.match(rf"@?{re.escape(name)}\s*[,:;!]\s*", text, re.IGNORECASE)
         if found:
@@ -50,9 +50,9 @@ def _without_our_name(text: str, names: Names) -> str:
     return text
 
 
-def _name(kind: str, number: int, names: Names) -> str:
-    if number in names.us:
-        return names.our_names[0] if names.our_names else ""
+def _mention_name(kind: str, number: int, names: MentionNames) -> str:
+    if number in names.own_ids:
+        return names.own_names[0] if names.own_names else ""
     if kind == "#":
         return f"#{names.channels.get(number, 'channel')}"
     if kind == "@&":
@@ -60,7 +60,7 @@ def _name(kind: str, number: int, names: Names) -> str:
     return f"@{names.people.get(number, 'somebody')}"
 
 
-def _time(found: re.Match[str]) -> str:
+def _format_time(found: re.Match[str]) -> str:
     try:
         return datetime.fromtimestamp(int(found[1]), UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):

@@ -5,42 +5,44 @@ from dataclasses import dataclass, field
 import discord
 
 from adapters.discord.ids import conversation_id, person_id, private_audience, room_audience
-from adapters.discord.incoming.addressing import Seen
-from adapters.discord.incoming.members import Standing, is_admin
-from adapters.discord.incoming.plain_text import Names, plain
+from adapters.discord.incoming.addressing import DiscordMessageFacts
+from adapters.discord.incoming.members import MemberRights, is_admin
+from adapters.discord.incoming.plain_text import MentionNames, to_plain_text
 from adapters.discord.limits import THREAD_NAME_CHARACTERS
-from adapters.discord.outgoing.channel_transport import Target
-from adapters.discord.outgoing.views import LOCALE
+from adapters.discord.outgoing.channel_transport import DiscordReplyTarget
+from adapters.discord.outgoing.views import LOCALE_KEY
 from adapters.discord.settings import DiscordSettings
-from bot.core.messages import Attachment, Audience, Message, Person, Said
+from bot.core.messages import Attachment, Audience, ContextMessage, Message, Person
 
-SAID_BY_PEOPLE = frozenset({discord.MessageType.default, discord.MessageType.reply})
+USER_MESSAGE_TYPES = frozenset({discord.MessageType.default, discord.MessageType.reply})
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosed:
+class DiscordQuestionContext:
     """What was read from Discord to go with a question."""
 
-    context: tuple[Said, ...] = ()
+    context: tuple[ContextMessage, ...] = ()
     attachments: tuple[Attachment, ...] = ()
-    standing: Standing = field(default_factory=Standing)
+    rights: MemberRights = field(default_factory=MemberRights)
 
 
-def seen(message: discord.Message, us: discord.ClientUser, own_thread: bool, is_host_command: bool = False) -> Seen:
+def message_facts(
+    message: discord.Message, us: discord.ClientUser, own_thread: bool, is_host_command: bool = False
+) -> DiscordMessageFacts:
     """What counts of a message for deciding whether it is ours."""
     channel, reference = message.channel, message.reference
     replied = reference.resolved if reference else None
-    return Seen(
+    return DiscordMessageFacts(
         author_id=message.author.id,
         channel_id=channel.id,
         guild_id=message.guild.id if message.guild else None,
         parent_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
         role_ids=role_ids(message.author),
-        is_machine=message.author.bot or message.webhook_id is not None or message.type not in SAID_BY_PEOPLE,
+        is_machine=message.author.bot or message.webhook_id is not None or message.type not in USER_MESSAGE_TYPES,
         is_host_command=is_host_command,
-        mentions_us=bool(our_ids(message, us) & {*message.raw_mentions, *message.raw_role_mentions}),
+        mentions_us=bool(own_mention_ids(message, us) & {*message.raw_mentions, *message.raw_role_mentions}),
         replies_to_us=isinstance(replied, discord.Message) and replied.author.id == us.id,
-        own_thread=isinstance(channel, discord.Thread) and (own_thread or channel.owner_id == us.id),
+        is_own_thread=isinstance(channel, discord.Thread) and (own_thread or channel.owner_id == us.id),
     )
 
 
@@ -49,20 +51,20 @@ def role_ids(author: discord.User | discord.Member) -> frozenset[int]:
     return frozenset(role.id for role in author.roles) if isinstance(author, discord.Member) else frozenset()
 
 
-def our_ids(message: discord.Message, us: discord.ClientUser) -> frozenset[int]:
+def own_mention_ids(message: discord.Message, us: discord.ClientUser) -> frozenset[int]:
     """What a mention of us may name: the bot, or the role that Discord made for it, which people pick by mistake."""
     role = message.guild.self_role if message.guild else None
     return frozenset({us.id} if role is None else {us.id, role.id})
 
 
-def spoken(message: discord.Message, us: discord.ClientUser) -> str:
+def message_text(message: discord.Message, us: discord.ClientUser) -> str:
     """A message's text for people: names for mentions, our own name gone."""
     guild = message.guild
     names = [guild.me.display_name] if guild and guild.me else []
-    return plain(
+    return to_plain_text(
         message.content,
-        Names(
-            our_ids(message, us),
+        MentionNames(
+            own_mention_ids(message, us),
             tuple(dict.fromkeys([*names, us.display_name, us.name])),
             {user.id: user.display_name for user in message.mentions},
             {role.id: role.name for role in message.role_mentions},
@@ -71,21 +73,21 @@ def spoken(message: discord.Message, us: discord.ClientUser) -> str:
     )
 
 
-def target_of(message: discord.Message, question: str, settings: DiscordSettings) -> Target:
+def reply_target(message: discord.Message, question: str, settings: DiscordSettings) -> DiscordReplyTarget:
     """Where the answer goes: the channel, or a thread on the question where the admin wants that and it is allowed."""
     channel, guild = message.channel, message.guild
     guild_id = guild.id if guild else None
-    opens = wants_thread(message, settings) and may_open(message)
+    opens = wants_thread(message, settings) and may_open_thread(message)
     title = " ".join(question.split())[:THREAD_NAME_CHARACTERS] or message.author.display_name
-    return Target(channel.id, message.id, guild_id, title if opens else "")
+    return DiscordReplyTarget(channel.id, message.id, guild_id, title if opens else "")
 
 
 def wants_thread(message: discord.Message, settings: DiscordSettings) -> bool:
     """Whether the admin wants the answer in a thread of its own, where that can be."""
-    return isinstance(message.channel, discord.TextChannel) and settings.in_thread(message.channel.id)
+    return isinstance(message.channel, discord.TextChannel) and settings.answers_in_thread(message.channel.id)
 
 
-def may_open(message: discord.Message) -> bool:
+def may_open_thread(message: discord.Message) -> bool:
     """Whether a thread may be opened on a message in a text channel, and be written to."""
     assert isinstance(message.channel, discord.TextChannel)
     rights = message.channel.permissions_for(message.channel.guild.me)
@@ -104,12 +106,12 @@ def may_write(message: discord.Message) -> bool:
     return rights.send_messages_in_threads if isinstance(channel, discord.Thread) else rights.send_messages
 
 
-def question_of(
-    message: discord.Message, us: discord.ClientUser, settings: DiscordSettings, enclosed: Enclosed
+def to_question(
+    message: discord.Message, us: discord.ClientUser, settings: DiscordSettings, enclosed: DiscordQuestionContext
 ) -> Message:
     """The message as the core takes it."""
-    text = spoken(message, us)
-    target = target_of(message, text, settings)
+    text = message_text(message, us)
+    target = reply_target(message, text, settings)
     place = target.question_id if target.thread_name else message.channel.id
     return Message(
         conversation=conversation_id(place),
@@ -117,20 +119,23 @@ def question_of(
         author=Person(
             person_id(message.author.id),
             message.author.display_name,
-            is_admin=is_admin(settings, message.author.id, enclosed.standing),
+            is_admin=is_admin(settings, message.author.id, enclosed.rights),
             is_bot=message.author.bot,
         ),
         text=text,
         addressed=True,
-        audience=_audience(message, place, enclosed.standing),
+        audience=_audience(message, place, enclosed.rights),
         sent_at=message.created_at.timestamp(),
         attachments=enclosed.attachments,
         context=enclosed.context,
-        platform_data={**target.platform_data(), LOCALE: str(message.guild.preferred_locale) if message.guild else ""},
+        platform_data={
+            **target.to_platform_data(),
+            LOCALE_KEY: str(message.guild.preferred_locale) if message.guild else "",
+        },
     )
 
 
-def _audience(message: discord.Message, place: int, standing: Standing) -> Audience:
+def _audience(message: discord.Message, place: int, standing: MemberRights) -> Audience:
     channel, guild = message.channel, message.guild
     if guild is None:
         return private_audience(conversation_id(place), message.author.id, standing.role_ids, standing.guild_ids)

@@ -8,8 +8,14 @@ from typing import Any
 
 import discord
 
-from adapters.delivery.rate_limit import Pace
-from adapters.discord.failures import NO_PICTURE, NO_THREAD, answering, passes, sentence
+from adapters.delivery.rate_limit import RateLimit
+from adapters.discord.failures import (
+    NO_PICTURE_REASON,
+    NO_THREAD_REASON,
+    error_sentence,
+    is_transient,
+    translate_errors,
+)
 from adapters.discord.limits import (
     HISTORY_PAGE,
     NO_HISTORY_TO_REPLY,
@@ -17,21 +23,21 @@ from adapters.discord.limits import (
     THREAD_EXISTS,
     THREAD_NAME_CHARACTERS,
 )
-from adapters.discord.outgoing.rate_limits import Rates
-from adapters.discord.reply_transport import Buttons, Part, Posted, Request
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
+from adapters.discord.reply_transport import ButtonSet, DiscordPart, PostedMessage, RequestKind
 from bot.core.messages import Attachment, Message
 
 log = logging.getLogger(__name__)
 
-Views = Callable[[Buttons], discord.ui.View | None]
+ViewFactory = Callable[[ButtonSet], discord.ui.View | None]
 """Makes what is under a message of an answer; None for nothing."""
 
-NOBODY = discord.AllowedMentions.none()
+NO_MENTIONS = discord.AllowedMentions.none()
 """What a model writes never pings anybody."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DiscordReplyTarget:
     """Where an answer goes. With `thread_name` it goes into a thread of its own, opened on the question."""
 
     channel_id: int
@@ -39,7 +45,7 @@ class Target:
     guild_id: int | None = None
     thread_name: str = ""
 
-    def platform_data(self) -> dict[str, str]:
+    def to_platform_data(self) -> dict[str, str]:
         """What a message keeps, so that its answer finds here again after a restart."""
         data = {"channel": str(self.channel_id), "question": str(self.question_id)}
         if self.guild_id is not None:
@@ -49,7 +55,7 @@ class Target:
         return data
 
     @classmethod
-    def of(cls, message: Message) -> "Target":
+    def from_message(cls, message: Message) -> "DiscordReplyTarget":
         """The place of a message's answer."""
         data = message.platform_data
         guild = data.get("guild")
@@ -58,108 +64,114 @@ class Target:
         )
 
 
-class DiscordPlace:
+class ChannelTransport:
     """Fills `Channel`."""
 
-    def __init__(self, bot: discord.Client, target: Target, rates: Rates, views: Views | None = None) -> None:
+    def __init__(
+        self,
+        bot: discord.Client,
+        target: DiscordReplyTarget,
+        rates: DiscordRateLimits,
+        views: ViewFactory | None = None,
+    ) -> None:
         self._bot = bot
         self._target = target
-        self._rates = rates
-        self._views = views
+        self._rate_limits = rates
+        self._make_view = views
         self._channel_id = target.channel_id
         self._ready = not target.thread_name
 
-    def pace(self, kind: Request) -> Pace:
+    def limit_for(self, kind: RequestKind) -> RateLimit:
         """What Discord has said of such requests in this channel."""
-        return self._rates.of(kind, self._channel_id)
+        return self._rate_limits.limit_for(kind, self._channel_id)
 
-    async def prepare(self) -> None:
+    async def ensure_thread(self) -> None:
         """Open the answer's thread; where that is not allowed the answer goes to the channel."""
         if self._ready:
             return
-        with answering():
+        with translate_errors():
             try:
                 question = self._messageable().get_partial_message(self._target.question_id)
                 await question.create_thread(name=self._target.thread_name[:THREAD_NAME_CHARACTERS])
             except discord.HTTPException as error:
-                if passes(error):
+                if is_transient(error):
                     raise
                 if error.code != THREAD_EXISTS:
-                    why = NO_THREAD if error.code == NO_PERMISSION else sentence(error)
+                    why = NO_THREAD_REASON if error.code == NO_PERMISSION else error_sentence(error)
                     log.warning("Answering in channel %d without a thread: %s", self._channel_id, why)
                     self._ready = True
                     return
         self._channel_id = self._target.question_id  # a thread has the id of the message it was opened on
         self._ready = True
 
-    async def send(self, part: Part, nonce: str) -> Posted:
+    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
         """Post a message in reply to the question."""
-        settings = self._shown(part) | {"nonce": nonce, "suppress_embeds": True}
+        settings = self._message_options(part) | {"nonce": nonce, "suppress_embeds": True}
         if reference := self._reference():
             settings["reference"] = reference
-        with answering():
-            sent = await self._sent(part, settings)
-        return Posted(str(sent.id), sent.content)
+        with translate_errors():
+            sent = await self._send_message(part, settings)
+        return PostedMessage(str(sent.id), sent.content)
 
-    async def _sent(self, part: Part, settings: dict[str, Any]) -> discord.Message:
+    async def _send_message(self, part: DiscordPart, settings: dict[str, Any]) -> discord.Message:
         """Done without what a channel's rights deny: first the pictures, then the reference to the question."""
-        pictures: dict[str, Any] = {"files": files(part.pictures)} if part.pictures else {}
+        pictures: dict[str, Any] = {"files": to_discord_files(part.pictures)} if part.pictures else {}
         try:
             return await self._messageable().send(part.text, **(settings | pictures))
         except discord.HTTPException as error:
             if pictures and error.status == 403:
-                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE)
-                return await self._sent(replace(part, pictures=()), settings)
+                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE_REASON)
+                return await self._send_message(replace(part, pictures=()), settings)
             if error.code != NO_HISTORY_TO_REPLY or settings.pop("reference", None) is None:
                 raise
-            return await self._sent(part, settings)
+            return await self._send_message(part, settings)
 
-    async def edit(self, platform_id: str, part: Part) -> None:
+    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
         """Change a message of ours."""
-        message, settings = self._partial(platform_id), self._shown(part)
-        with answering():
+        message, settings = self._partial_message(platform_id), self._message_options(part)
+        with translate_errors():
             try:
-                pictures: dict[str, Any] = {"attachments": files(part.pictures)} if part.pictures else {}
+                pictures: dict[str, Any] = {"attachments": to_discord_files(part.pictures)} if part.pictures else {}
                 await message.edit(content=part.text, **(settings | pictures))
             except discord.Forbidden:
                 if not part.pictures:
                     raise
-                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE)
+                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE_REASON)
                 await message.edit(content=part.text, **settings)
 
-    async def delete(self, platform_id: str) -> None:
+    async def delete_message(self, platform_id: str) -> None:
         """Delete a message of ours."""
-        with answering():
+        with translate_errors():
             try:
-                await self._partial(platform_id).delete()
+                await self._partial_message(platform_id).delete()
             except discord.NotFound:
                 log.debug("A message to delete is gone already.")
 
-    async def typing(self) -> None:
+    async def send_typing(self) -> None:
         """Show for some seconds that an answer is being written."""
-        with answering():
+        with translate_errors():
             await self._messageable().typing()
 
-    async def answers(self) -> Sequence[Posted]:
+    async def fetch_posted(self) -> Sequence[PostedMessage]:
         """Our messages that refer to the question; in a thread of the answer's own those that refer to none."""
         assert self._bot.user is not None  # nobody has asked us anything before we were logged in
         us, reference = self._bot.user.id, self._reference()
         expected = reference.message_id if reference else None
         found = []
-        with answering():
+        with translate_errors():
             try:
                 after = discord.Object(self._target.question_id)
                 async for message in self._messageable().history(limit=HISTORY_PAGE, after=after, oldest_first=True):
                     refers_to = message.reference.message_id if message.reference else None
                     if message.author.id == us and refers_to == expected:
-                        found.append(Posted(str(message.id), message.content))
+                        found.append(PostedMessage(str(message.id), message.content))
             except discord.Forbidden:
                 log.debug("The history of channel %d may not be read.", self._channel_id)
         return found
 
-    def _shown(self, part: Part) -> dict[str, Any]:
-        settings: dict[str, Any] = {"allowed_mentions": NOBODY}
-        view = self._views(part.buttons) if self._views else None
+    def _message_options(self, part: DiscordPart) -> dict[str, Any]:
+        settings: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
+        view = self._make_view(part.buttons) if self._make_view else None
         if view is not None:
             settings["view"] = view
         return settings
@@ -174,10 +186,10 @@ class DiscordPlace:
     def _messageable(self) -> discord.PartialMessageable:
         return self._bot.get_partial_messageable(self._channel_id, guild_id=self._target.guild_id)
 
-    def _partial(self, platform_id: str) -> discord.PartialMessage:
+    def _partial_message(self, platform_id: str) -> discord.PartialMessage:
         return self._messageable().get_partial_message(int(platform_id))
 
 
-def files(pictures: Sequence[Attachment]) -> list[discord.File]:
+def to_discord_files(pictures: Sequence[Attachment]) -> list[discord.File]:
     """Pictures as files to send."""
     return [discord.File(io.BytesIO(picture.data), picture.name) for picture in pictures]

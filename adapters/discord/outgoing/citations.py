@@ -7,10 +7,10 @@ from discord.utils import escape_markdown
 from adapters.delivery import citations as lines
 from bot.core.messages import Source
 
-SMALL = "-# "
+SUBTEXT = "-# "
 """What makes a line of a message small."""
 
 
-def footer(note: str, sources: Sequence[Source]) -> str:
+def subtext_footer(note: str, sources: Sequence[Source]) -> str:
     """The note and the sources of an answer as small lines; empty without either."""
-    return lines.footer(note, sources, SMALL, escape_markdown)
+    return lines.citation_footer(note, sources, SUBTEXT, escape_markdown)

@@ -7,20 +7,20 @@ from typing import Self
 
 import discord
 
-from adapters.discord.failures import LOST
+from adapters.discord.failures import CONNECTION_ERRORS
 from adapters.discord.limits import ALREADY_ACKNOWLEDGED, INTERACTION_LASTS_S
-from adapters.discord.outgoing.views import LOCALE
+from adapters.discord.outgoing.views import LOCALE_KEY
 
 log = logging.getLogger(__name__)
 
 Interaction = discord.Interaction[discord.Client]
 
-SPARED_S = 20.0
+TOKEN_MARGIN_S = 20.0
 """The token is not used in its last seconds: a request may be on its way that long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class InteractionToken:
     """What an interaction allows: answers with its token for a while. `original_id` is the message that is waiting for
     the answer, 0 when Discord would not have it; `private` says that only the person sees it.
     """
@@ -35,7 +35,7 @@ class Grant:
     private: bool = False
     locale: str = ""
 
-    def platform_data(self) -> dict[str, str]:
+    def to_platform_data(self) -> dict[str, str]:
         """What a message keeps, so that its answer finds here again after a restart."""
         return {
             "interaction": str(self.interaction_id),
@@ -46,11 +46,11 @@ class Grant:
             "guild": str(self.guild_id or ""),
             "original": str(self.original_id),
             "private": "yes" if self.private else "",
-            LOCALE: self.locale,
+            LOCALE_KEY: self.locale,
         }
 
     @classmethod
-    def of(cls, data: Mapping[str, str]) -> Self | None:
+    def from_platform_data(cls, data: Mapping[str, str]) -> Self | None:
         """The grant that a message came with; None when it was no interaction."""
         if "interaction" not in data:
             return None
@@ -63,16 +63,16 @@ class Grant:
             guild_id=int(data["guild"]) if data["guild"] else None,
             original_id=int(data["original"]),
             private=bool(data["private"]),
-            locale=data[LOCALE],
+            locale=data[LOCALE_KEY],
         )
 
-    def is_good(self, spared_s: float = SPARED_S) -> bool:
+    def is_valid(self, spared_s: float = TOKEN_MARGIN_S) -> bool:
         """Whether the token can be used, and can so for `spared_s` from now."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(self.interaction_id)
         return bool(self.original_id) and age.total_seconds() < INTERACTION_LASTS_S - spared_s
 
 
-async def accept(interaction: Interaction, ephemeral: bool) -> Grant:
+async def acknowledge_interaction(interaction: Interaction, ephemeral: bool) -> InteractionToken:
     """Acknowledge an interaction, which Discord waits 3 seconds for, and what may be done with it then."""
     original = 0
     try:
@@ -81,10 +81,10 @@ async def accept(interaction: Interaction, ephemeral: bool) -> Grant:
     except discord.HTTPException as error:
         log.warning("Interaction %d was not acknowledged: %s", interaction.id, error.text or error.status)
         if error.code == ALREADY_ACKNOWLEDGED:
-            original = await _acknowledged(interaction)
-    except LOST as error:
+            original = await _original_response_id(interaction)
+    except CONNECTION_ERRORS as error:
         log.warning("Interaction %d was not acknowledged: %s", interaction.id, type(error).__name__)
-    return Grant(
+    return InteractionToken(
         interaction_id=interaction.id,
         application_id=interaction.application_id,
         token=interaction.token,
@@ -97,9 +97,9 @@ async def accept(interaction: Interaction, ephemeral: bool) -> Grant:
     )
 
 
-async def _acknowledged(interaction: Interaction) -> int:
+async def _original_response_id(interaction: Interaction) -> int:
     """The message that somebody else's acknowledgement opened; 0 when there is none."""
     try:
         return (await interaction.original_response()).id
-    except (discord.HTTPException, discord.ClientException, *LOST):
+    except (discord.HTTPException, discord.ClientException, *CONNECTION_ERRORS):
         return 0

@@ -5,7 +5,7 @@ import hashlib
 from adapters.discord.limits import NONCE_CHARACTERS
 
 
-def nonce(event_id: str, number: int) -> str:
+def part_nonce(event_id: str, number: int) -> str:
     """The nonce of a part: the same for the same question and number, in every process."""
     plain = f"{event_id}-{number}"
     if len(plain) <= NONCE_CHARACTERS:

@@ -7,16 +7,23 @@ from dataclasses import dataclass
 
 import discord
 
-from adapters.delivery.live_edit import Showing
-from adapters.delivery.rate_limit import Overall, Pace
-from adapters.discord.limits import OLD_AFTER_S
-from adapters.discord.outgoing.citations import footer
-from adapters.discord.outgoing.layout import Layout
-from adapters.discord.outgoing.nonce import nonce
-from adapters.discord.outgoing.typing_indicator import Typing
-from adapters.discord.reply_transport import Buttons, Channel, Part, Posted, Request, Unsettled
+from adapters.delivery.live_edit import LiveEdit
+from adapters.delivery.rate_limit import GlobalRateLimit, RateLimit
+from adapters.discord.limits import OLD_MESSAGE_AGE_S
+from adapters.discord.outgoing.citations import subtext_footer
+from adapters.discord.outgoing.layout import DiscordLayout
+from adapters.discord.outgoing.nonce import part_nonce
+from adapters.discord.outgoing.typing_indicator import DiscordTypingIndicator
+from adapters.discord.reply_transport import (
+    ButtonSet,
+    DiscordPart,
+    PostedMessage,
+    ReplyTransport,
+    RequestKind,
+    TransientFailure,
+)
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Attachment, Closing, PostedPart, Timings
+from bot.core.messages import Attachment, FinalAnswer, PostedPart, Timings
 from bot.core.ports import RecordPart
 
 log = logging.getLogger(__name__)
@@ -26,26 +33,26 @@ AGAIN_AFTER_S = 2.0
 
 
 @dataclass(slots=True)
-class Shown:
+class ShownMessage:
     """A message of ours, and what it is known to show; None: left by an earlier attempt."""
 
     platform_id: str
-    part: Part | None
+    part: DiscordPart | None
 
     @property
     def is_old(self) -> bool:
         """Whether Discord takes only a few edits of it: it gets its last text, and none on the way."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(int(self.platform_id))
-        return age.total_seconds() > OLD_AFTER_S
+        return age.total_seconds() > OLD_MESSAGE_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextRequest:
     """The next request: what kind, of which message (its number from 0), and how the message is to be."""
 
-    kind: Request
+    kind: RequestKind
     number: int
-    part: Part
+    part: DiscordPart
 
 
 class DiscordReply:
@@ -54,19 +61,19 @@ class DiscordReply:
     def __init__(
         self,
         event_id: str,
-        channel: Channel,
-        overall: Overall | None = None,
+        channel: ReplyTransport,
+        overall: GlobalRateLimit | None = None,
         opened: "set[DiscordReply] | None" = None,
     ) -> None:
         """`opened` holds the reply from its opening to its end."""
         self._event_id = event_id
-        self._channel = channel
+        self._transport = channel
         self._opened: set[DiscordReply] = set() if opened is None else opened
-        self._typing = Typing(channel)
-        self._showing = Showing(self, overall=overall)
+        self._typing = DiscordTypingIndicator(channel)
+        self._live_edit = LiveEdit(self, overall=overall)
         self._record: RecordPart | None = None
-        self._shown: list[Shown] = []
-        self._layout = Layout()
+        self._shown: list[ShownMessage] = []
+        self._layout = DiscordLayout()
         self._text = ""
         self._below = ""
         self._pictures: tuple[Attachment, ...] = ()
@@ -74,7 +81,7 @@ class DiscordReply:
         self._is_answer = False
         self._attempt = 1
         self._prepared = False
-        self._complained = False
+        self._delay_logged = False
         self._refused: ReplyFailed | None = None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
@@ -82,11 +89,11 @@ class DiscordReply:
         self._record, self._attempt = record, attempt
         self._opened.add(self)
         ordered = sorted(posted, key=lambda part: part.number)
-        self._shown = [Shown(part.platform_id, None) for part in ordered]
+        self._shown = [ShownMessage(part.platform_id, None) for part in ordered]
         try:
             await self._prepare()
-        except Unsettled as error:
-            self._complain(error)
+        except TransientFailure as error:
+            self._log_delay(error)
         except ReplyFailed:
             self._close()
             raise
@@ -113,9 +120,9 @@ class DiscordReply:
         self._text = text
         self._show(text, at_once=True)
 
-    async def finish(self, closing: Closing) -> None:
+    async def finish(self, closing: FinalAnswer) -> None:
         """Show the closing text with its note and sources; returns when Discord has all of it."""
-        below = footer(closing.note, closing.sources) if closing.text.strip() else closing.note
+        below = subtext_footer(closing.note, closing.sources) if closing.text.strip() else closing.note
         # An answer that was written before a restart comes without working on it. What a command says, or an answer
         # that was edited into none, took no time, cannot be tried again and rests on nothing.
         self._is_answer = closing.timings != Timings()
@@ -128,13 +135,13 @@ class DiscordReply:
     async def abandon(self) -> None:
         """Show no more: the process stops, and the next one goes on."""
         self._close()
-        await self._showing.stop()
+        await self._live_edit.stop()
 
     async def _end(self, text: str, below: str, pictures: tuple[Attachment, ...] = ()) -> None:
         self._text, self._below, self._pictures, self._ended = text, below, pictures, True
         self._typing.stop()
         try:
-            await self._showing.finish(text)
+            await self._live_edit.show_final_text(text)
         except ReplyFailed:
             self._close()
             raise
@@ -144,89 +151,90 @@ class DiscordReply:
         if self._refused is not None:
             self._close()
             raise self._refused
-        self._showing.show(text, at_once=at_once)
+        self._live_edit.show_text(text, at_once=at_once)
 
     def _close(self) -> None:
         self._typing.stop()
         self._opened.discard(self)
 
-    def due(self, text: str) -> Pace | None:
+    def next_permit(self, text: str) -> RateLimit | None:
         """The pace of the next request on the way to showing a text."""
-        step = None if self._refused and not self._ended else self._next(text)
-        return self._channel.pace(step.kind) if step else None
+        step = None if self._refused and not self._ended else self._next_request(text)
+        return self._transport.limit_for(step.kind) if step else None
 
-    async def step(self, text: str, final: bool) -> None:
+    async def send_next(self, text: str, final: bool) -> None:
         """Make the next request; one that Discord does not take comes again a little later."""
         try:
             await self._prepare()
-            if step := self._next(text):
-                await self._take(step)
-        except Unsettled as error:
-            self._complain(error)
+            if step := self._next_request(text):
+                await self._make_request(step)
+        except TransientFailure as error:
+            self._log_delay(error)
             await asyncio.sleep(AGAIN_AFTER_S)
         except ReplyFailed as error:
             if final:
                 raise
             self._refused = error  # for the next call: were it raised here, the log would have it twice
 
-    def _next(self, text: str) -> Step | None:
+    def _next_request(self, text: str) -> NextRequest | None:
         parts = self._parts(text)
         for number, part in enumerate(parts):
             if number == len(self._shown):
-                return Step("send", number, part)
+                return NextRequest("send", number, part)
             if self._shown[number].part != part and (self._ended or not self._shown[number].is_old):
-                return Step("edit", number, part)
+                return NextRequest("edit", number, part)
         if self._ended and len(self._shown) > len(parts):
-            return Step("delete", len(self._shown) - 1, Part(""))
+            return NextRequest("delete", len(self._shown) - 1, DiscordPart(""))
         return None
 
-    def _parts(self, text: str) -> list[Part]:
-        texts = self._layout.pages(text, self._below if self._ended else "")
+    def _parts(self, text: str) -> list[DiscordPart]:
+        texts = self._layout.split_pages(text, self._below if self._ended else "")
         last = len(texts) - 1
-        answering: Buttons = "ended" if self._ended else "running"
-        under: Buttons = answering if self._is_answer else "none"
+        answering: ButtonSet = "ended" if self._ended else "running"
+        under: ButtonSet = answering if self._is_answer else "none"
         return [
-            Part(page, under, self._pictures) if number == last else Part(page) for number, page in enumerate(texts)
+            DiscordPart(page, under, self._pictures) if number == last else DiscordPart(page)
+            for number, page in enumerate(texts)
         ]
 
-    async def _take(self, step: Step) -> None:
+    async def _make_request(self, step: NextRequest) -> None:
         if step.kind == "send":
             await self._post(step)
         elif step.kind == "edit":
-            await self._channel.edit(self._shown[step.number].platform_id, step.part)
+            await self._transport.edit_message(self._shown[step.number].platform_id, step.part)
             self._shown[step.number].part = step.part
         else:
-            await self._channel.delete(self._shown[step.number].platform_id)
+            await self._transport.delete_message(self._shown[step.number].platform_id)
             self._shown.pop()
         if self._text and step.number == 0:
             self._typing.stop()
 
-    async def _post(self, step: Step) -> None:
-        posted = await self._channel.send(step.part, nonce(self._event_id, step.number))
+    async def _post(self, step: NextRequest) -> None:
+        posted = await self._transport.send(step.part, part_nonce(self._event_id, step.number))
         # With a nonce that Discord knows it gives the message it has, which may hold an earlier text.
-        await self._add(posted, step.part if posted.text.strip() == step.part.text.strip() else None)
+        await self._add_message(posted, step.part if posted.text.strip() == step.part.text.strip() else None)
 
-    async def _add(self, posted: Posted, part: Part | None) -> None:
+    async def _add_message(self, posted: PostedMessage, part: DiscordPart | None) -> None:
         number = len(self._shown)
-        self._shown.append(Shown(posted.platform_id, part))
+        self._shown.append(ShownMessage(posted.platform_id, part))
         if self._record is not None:
             await self._record(PostedPart(number, posted.platform_id))
 
     async def _prepare(self) -> None:
         if not self._prepared:
-            await self._channel.prepare()
+            await self._transport.ensure_thread()
             if self._attempt > 1:
-                await self._adopt()
+                await self._adopt_posted()
             self._prepared = True
 
-    async def _adopt(self) -> None:
+    async def _adopt_posted(self) -> None:
         """Take over what an earlier process posted and could not note any more."""
         known = {shown.platform_id for shown in self._shown}
-        for posted in await self._channel.answers():
+        for posted in await self._transport.fetch_posted():
             if posted.platform_id not in known:
-                await self._add(posted, None)
+                await self._add_message(posted, None)
 
-    def _complain(self, error: Unsettled) -> None:
-        if not self._complained:
-            self._complained = True
+    def _log_delay(self, error: TransientFailure) -> None:
+        if not self._delay_logged:
+            self._delay_logged = True
             log.warning("The answer to %s is held up: %s", self._event_id, error)

@@ -7,36 +7,40 @@ from typing import Literal, Self
 import discord
 
 from adapters.discord.localization import language_of
-from adapters.discord.outgoing.channel_transport import Views
-from adapters.discord.reply_transport import Buttons
+from adapters.discord.outgoing.channel_transport import ViewFactory
+from adapters.discord.reply_transport import ButtonSet
 from bot.core.messages import ConversationId, Message
-from bot.core.texts import Language, say
+from bot.core.texts import Language, localize
 
-Action = Literal["stop", "again", "sources"]
-SHOWN: dict[Buttons, tuple[Action, ...]] = {"none": (), "running": ("stop",), "ended": ("again", "sources")}
-SIGNS: dict[Action, str] = {"stop": "⏹️", "again": "🔁", "sources": "📚"}
+ButtonAction = Literal["stop", "again", "sources"]
+ACTIONS_SHOWN: dict[ButtonSet, tuple[ButtonAction, ...]] = {
+    "none": (),
+    "running": ("stop",),
+    "ended": ("again", "sources"),
+}
+BUTTON_EMOJI: dict[ButtonAction, str] = {"stop": "⏹️", "again": "🔁", "sources": "📚"}
 
-ID = re.compile(
+BUTTON_ID = re.compile(
     r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<place>\d{1,20})(?P<private>p?)"
     r"(?::(?P<about>\d{1,20}))?"
 )
-LOCALE = "locale"
+LOCALE_KEY = "locale"
 """Where a message's platform data keep the locale that its buttons are labelled in."""
 
-ABOUT = "about"
+ABOUT_KEY = "about"
 """Where they keep the id of the message that a person pointed at, which asks instead of a text of their own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Press:
+class ButtonId:
     """What a button is for: the answer to `event_id`, which `asker_id` asked for in `conversation`; `about` is the
     message that they pointed at.
     """
 
-    action: Action
+    action: ButtonAction
     event_id: str
     asker_id: int
-    place_id: int
+    channel_id: int
     private: bool
     about: str = ""
 
@@ -49,41 +53,41 @@ class Press:
     def conversation(self) -> ConversationId:
         """The conversation of the answer."""
         private = f"#private:{self.asker_id}" if self.private else ""
-        return ConversationId(f"discord:{self.place_id}{private}")
+        return ConversationId(f"discord:{self.channel_id}{private}")
 
     @property
     def custom_id(self) -> str:
         """All of it, as the id of a button."""
         private = "p" if self.private else ""
         about = f":{self.about}" if self.about else ""
-        return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.place_id}{private}{about}"
+        return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.channel_id}{private}{about}"
 
     @classmethod
-    def read(cls, custom_id: str) -> Self | None:
+    def from_custom_id(cls, custom_id: str) -> Self | None:
         """What a button's id says; None when it is not one of ours."""
-        found = ID.fullmatch(custom_id)
+        found = BUTTON_ID.fullmatch(custom_id)
         if found is None:
             return None
-        action: Action = found["action"]  # type: ignore[assignment]
+        action: ButtonAction = found["action"]  # type: ignore[assignment]
         about = found["about"] or ""
         return cls(action, found["event"], int(found["asker"]), int(found["place"]), bool(found["private"]), about)
 
 
-def views_of(message: Message) -> Views:
+def view_factory(message: Message) -> ViewFactory:
     """Makes the buttons under the answer to a message; built from the message alone."""
     place, _, private = message.conversation.removeprefix("discord:").partition("#")
     asker = int(message.author.id.removeprefix("discord:"))
-    language, about = language_of(message.platform_data.get(LOCALE)), message.platform_data.get(ABOUT, "")
+    language, about = language_of(message.platform_data.get(LOCALE_KEY)), message.platform_data.get(ABOUT_KEY, "")
 
-    def view(buttons: Buttons) -> discord.ui.View:
-        shown = SHOWN[buttons]
-        presses = [Press(action, message.event_id, asker, int(place), bool(private), about) for action in shown]
+    def view(buttons: ButtonSet) -> discord.ui.View:
+        shown = ACTIONS_SHOWN[buttons]
+        presses = [ButtonId(action, message.event_id, asker, int(place), bool(private), about) for action in shown]
         return _view(presses, language)
 
     return view
 
 
-def _view(presses: list[Press], language: Language) -> discord.ui.View:
+def _view(presses: list[ButtonId], language: Language) -> discord.ui.View:
     """An empty view, too, is worth sending: it takes away the buttons that were there."""
     view = discord.ui.View(timeout=None)
     for press in presses:
@@ -93,10 +97,10 @@ def _view(presses: list[Press], language: Language) -> discord.ui.View:
     return view
 
 
-def _button(press: Press, language: Language) -> discord.ui.Button[discord.ui.View]:
+def _button(press: ButtonId, language: Language) -> discord.ui.Button[discord.ui.View]:
     labels = {
-        "stop": say("button_stop", language),
-        "again": say("button_again", language),
-        "sources": say("button_sources", language),
+        "stop": localize("button_stop", language),
+        "again": localize("button_again", language),
+        "sources": localize("button_sources", language),
     }
-    return discord.ui.Button(label=labels[press.action], emoji=SIGNS[press.action], custom_id=press.custom_id)
+    return discord.ui.Button(label=labels[press.action], emoji=BUTTON_EMOJI[press.action], custom_id=press.custom_id)

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from adapters.matrix.account.identity import Identity
-from adapters.matrix.account.signing import KeyPair, bare, is_signed, key_id, signed
+from adapters.matrix.account.signing import KeyPair, has_valid_signature, key_id, sign_object, without_signatures
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Keys, Refused, Server
+from adapters.matrix.homeserver import DeviceSigner, MatrixApi, RequestRefused
 
 log = logging.getLogger(__name__)
 
-QUERY = "/v3/keys/query"
+KEYS_QUERY = "/v3/keys/query"
 UPLOAD_KEYS = "/v3/keys/device_signing/upload"
 UPLOAD_SIGNATURES = "/v3/keys/signatures/upload"
 PASSWORD_STAGE = "m.login.password"  # noqa: S105
 
-State = Literal[
+SigningState = Literal[
     "signed",
     "unsigned",
     "foreign_keys",
@@ -28,7 +28,7 @@ State = Literal[
     "device_differs",
     "refused",
 ]
-REASONS: Mapping[State, str] = {
+STATE_SENTENCES: Mapping[SigningState, str] = {
     "signed": "This device is signed by its owner.",
     "unsigned": "This device is not signed yet; `hearth run` does it when it starts.",
     "foreign_keys": "The homeserver has other cross-signing keys for this account than Hearth: another program has set"
@@ -47,10 +47,10 @@ REASONS: Mapping[State, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SigningStatus:
     """How this device stands with the homeserver. `detail` is what the homeserver said, where it said something."""
 
-    state: State
+    state: SigningState
     detail: str = ""
 
     @property
@@ -59,10 +59,12 @@ class Standing:
         return self.state == "signed"
 
     def __str__(self) -> str:
-        return f"{REASONS[self.state]} ({self.detail})" if self.detail else REASONS[self.state]
+        return f"{STATE_SENTENCES[self.state]} ({self.detail})" if self.detail else STATE_SENTENCES[self.state]
 
 
-async def ensure(server: Server, keys: Keys, identity: Identity, password: str | None = None) -> Standing:
+async def ensure_signed(
+    server: MatrixApi, keys: DeviceSigner, identity: Identity, password: str | None = None
+) -> SigningStatus:
     """See to it that the homeserver shows device -> self-signing key -> master key, ours all of them.
 
     The device's own keys must have been uploaded, and `identity` saved. Keys of somebody else are replaced only with a
@@ -72,36 +74,36 @@ async def ensure(server: Server, keys: Keys, identity: Identity, password: str |
         served = await _query(server)
         fault = _device_fault(served.device, server, keys)
         if fault is not None:
-            return Standing(fault)
-        if not served.has(identity):
+            return SigningStatus(fault)
+        if not served.match(identity):
             if served.master and password is None:
-                return Standing("foreign_keys")
+                return SigningStatus("foreign_keys")
             uploaded = await _upload_keys(server, identity, password)
             if not uploaded.is_signed:
                 return uploaded
-        if is_signed(served.device, server.user_id, identity.self_signing.public):
-            return Standing("signed")
+        if has_valid_signature(served.device, server.user_id, identity.self_signing.public_key):
+            return SigningStatus("signed")
         return await _sign_device(server, identity, served.device)
-    except Refused as error:
-        return Standing("refused", str(error))
+    except RequestRefused as error:
+        return SigningStatus("refused", str(error))
 
 
-async def look(server: Server, identity: Identity) -> Standing:
+async def query_status(server: MatrixApi, identity: Identity) -> SigningStatus:
     """How the device stands, without changing anything or knowing its own keys. Raises Unsettled and LoggedOut."""
     try:
         served = await _query(server)
-    except Refused as error:
-        return Standing("refused", str(error))
+    except RequestRefused as error:
+        return SigningStatus("refused", str(error))
     if not served.device:
-        return Standing("device_unknown")
-    if not served.has(identity):
-        return Standing("foreign_keys" if served.master else "unsigned")
-    is_chained = is_signed(served.device, server.user_id, identity.self_signing.public)
-    return Standing("signed" if is_chained else "unsigned")
+        return SigningStatus("device_unknown")
+    if not served.match(identity):
+        return SigningStatus("foreign_keys" if served.master else "unsigned")
+    is_chained = has_valid_signature(served.device, server.user_id, identity.self_signing.public_key)
+    return SigningStatus("signed" if is_chained else "unsigned")
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
+class _ServerKeys:
     """What the homeserver has of our account; empty where it has nothing, or nonsense."""
 
     device: Json
@@ -109,39 +111,39 @@ class _Served:
     self_signing: Json
     user_signing: Json
 
-    def has(self, identity: Identity) -> bool:
+    def match(self, identity: Identity) -> bool:
         """Whether the keys are ours, and the master key vouches for the other two."""
-        user_id, master = identity.user_id, identity.master.public
+        user_id, master = identity.user_id, identity.master.public_key
         ours = ((self.self_signing, identity.self_signing), (self.user_signing, identity.user_signing))
         return self.master == master and all(
-            public_of(key) == pair.public and is_signed(key, user_id, master) for key, pair in ours
+            public_key_of(key) == pair.public_key and has_valid_signature(key, user_id, master) for key, pair in ours
         )
 
 
-async def _query(server: Server) -> _Served:
-    answer = await server.call("POST", QUERY, {"device_keys": {server.user_id: []}})
+async def _query(server: MatrixApi) -> _ServerKeys:
+    answer = await server.call_api("POST", KEYS_QUERY, {"device_keys": {server.user_id: []}})
     kinds = ("master_keys", "self_signing_keys", "user_signing_keys")
-    master, self_signing, user_signing = (inner(answer, kind, server.user_id) for kind in kinds)
-    device = inner(answer, "device_keys", server.user_id, server.device_id)
-    return _Served(device, public_of(master), self_signing, user_signing)
+    master, self_signing, user_signing = (get_nested(answer, kind, server.user_id) for kind in kinds)
+    device = get_nested(answer, "device_keys", server.user_id, server.device_id)
+    return _ServerKeys(device, public_key_of(master), self_signing, user_signing)
 
 
-def inner(value: Any, *path: str) -> Json:
+def get_nested(value: Any, *path: str) -> Json:
     """The object at a path, empty where there is none."""
     for step in path:
         value = value.get(step) if isinstance(value, Mapping) else None
     return value if isinstance(value, Mapping) else {}
 
 
-def public_of(key: Json) -> str:
+def public_key_of(key: Json) -> str:
     """The public key in a cross-signing key as it is served; empty where there is none."""
-    return next((public for name, public in inner(key, "keys").items() if name == key_id(str(public))), "")
+    return next((public for name, public in get_nested(key, "keys").items() if name == key_id(str(public))), "")
 
 
-def _device_fault(device: Json, server: Server, keys: Keys) -> State | None:
+def _device_fault(device: Json, server: MatrixApi, keys: DeviceSigner) -> SigningState | None:
     if not device:
         return "device_unknown"
-    fingerprint = inner(device, "keys").get(f"ed25519:{server.device_id}")
+    fingerprint = get_nested(device, "keys").get(f"ed25519:{server.device_id}")
     named = (device.get("user_id"), device.get("device_id")) == (server.user_id, server.device_id)
     return None if named and fingerprint == keys.fingerprint else "device_differs"
 
@@ -151,32 +153,32 @@ def _key_objects(identity: Identity) -> dict[str, Any]:
     user_id = identity.user_id
 
     def key(pair: KeyPair, usage: str) -> dict[str, Any]:
-        return {"user_id": user_id, "usage": [usage], "keys": {pair.key_id: pair.public}}
+        return {"user_id": user_id, "usage": [usage], "keys": {pair.key_id: pair.public_key}}
 
     return {
         "master_key": key(identity.master, "master"),
-        "self_signing_key": signed(key(identity.self_signing, "self_signing"), user_id, identity.master),
-        "user_signing_key": signed(key(identity.user_signing, "user_signing"), user_id, identity.master),
+        "self_signing_key": sign_object(key(identity.self_signing, "self_signing"), user_id, identity.master),
+        "user_signing_key": sign_object(key(identity.user_signing, "user_signing"), user_id, identity.master),
     }
 
 
-async def _upload_keys(server: Server, identity: Identity, password: str | None) -> Standing:
+async def _upload_keys(server: MatrixApi, identity: Identity, password: str | None) -> SigningStatus:
     body = _key_objects(identity)
     try:
-        await server.call("POST", UPLOAD_KEYS, body)
-    except Refused as error:
+        await server.call_api("POST", UPLOAD_KEYS, body)
+    except RequestRefused as error:
         if error.status != 401:
             raise
         if not _takes_password(error.body):
-            return Standing("password_not_taken")
+            return SigningStatus("password_not_taken")
         if password is None:
-            return Standing("password_needed")
+            return SigningStatus("password_needed")
         return await _upload_with_password(server, body, password, error.body.get("session"))
     log.info("The cross-signing keys of %s are uploaded.", identity.user_id)
-    return Standing("signed")
+    return SigningStatus("signed")
 
 
-async def _upload_with_password(server: Server, body: Json, password: str, session: Any) -> Standing:
+async def _upload_with_password(server: MatrixApi, body: Json, password: str, session: Any) -> SigningStatus:
     auth = {
         "type": PASSWORD_STAGE,
         "identifier": {"type": "m.id.user", "user": server.user_id},
@@ -184,13 +186,13 @@ async def _upload_with_password(server: Server, body: Json, password: str, sessi
         **({"session": session} if isinstance(session, str) else {}),
     }
     try:
-        await server.call("POST", UPLOAD_KEYS, {**body, "auth": auth})
-    except Refused as error:
+        await server.call_api("POST", UPLOAD_KEYS, {**body, "auth": auth})
+    except RequestRefused as error:
         if error.status == 401 or error.code == "M_FORBIDDEN":
-            return Standing("password_wrong")
+            return SigningStatus("password_wrong")
         raise
     log.info("The cross-signing keys of %s were replaced by Hearth's own.", server.user_id)
-    return Standing("signed")
+    return SigningStatus("signed")
 
 
 def _takes_password(body: Json) -> bool:
@@ -201,18 +203,18 @@ def _takes_password(body: Json) -> bool:
     )
 
 
-async def _sign_device(server: Server, identity: Identity, device: Json) -> Standing:
+async def _sign_device(server: MatrixApi, identity: Identity, device: Json) -> SigningStatus:
     """The answer is 200 even when nothing was accepted, and a signature in place of a bad one is skipped in silence:
     success is that no failures are named, and that the signature is there.
     """
     user_id, device_id = server.user_id, server.device_id
-    body = {user_id: {device_id: signed(bare(device), user_id, identity.self_signing)}}
-    answer = await server.call("POST", UPLOAD_SIGNATURES, body)
+    body = {user_id: {device_id: sign_object(without_signatures(device), user_id, identity.self_signing)}}
+    answer = await server.call_api("POST", UPLOAD_SIGNATURES, body)
     failures = answer.get("failures")
     if failures:
-        failure = inner(failures, user_id, device_id)
-        return Standing("refused", f"code {failure.get('errcode')}")
-    if not is_signed((await _query(server)).device, user_id, identity.self_signing.public):
-        return Standing("refused", "the signature did not arrive")
+        failure = get_nested(failures, user_id, device_id)
+        return SigningStatus("refused", f"code {failure.get('errcode')}")
+    if not has_valid_signature((await _query(server)).device, user_id, identity.self_signing.public_key):
+        return SigningStatus("refused", "the signature did not arrive")
     log.info("Device %s of %s is signed.", device_id, user_id)
-    return Standing("signed")
+    return SigningStatus("signed")

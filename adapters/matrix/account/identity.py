@@ -12,14 +12,14 @@ from Crypto.Cipher import AES
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
 
-from adapters.matrix.account.signing import SEED_BYTES, KeyPair, canonical, decoded, unpadded
+from adapters.matrix.account.signing import SEED_BYTES, KeyPair, canonical_json, decode_base64, encode_base64
 from adapters.matrix.credentials import Credentials
 from adapters.matrix.homeserver import MatrixUnusable
-from adapters.storage.private_file import write_private
+from adapters.storage.private_file import write_private_file
 
 FILE_NAME = "identity.json"
 VERSION = 1
-CONTEXT = b"hearth matrix identity 1"
+HKDF_CONTEXT = b"hearth matrix identity 1"
 NONCE_BYTES = 12
 TAG_BYTES = 16
 VERIFIERS_KEPT = 100
@@ -30,7 +30,7 @@ class Verifier:
     """Somebody who has compared emoji with us, and when."""
 
     user_id: str
-    at: datetime
+    verified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Identity:
     user_signing: KeyPair
     verifiers: tuple[Verifier, ...] = ()
 
-    def verified_by(self, user_id: str, at: datetime) -> "Identity":
+    def with_verifier(self, user_id: str, at: datetime) -> "Identity":
         """The same keys, with one more who has verified them."""
         others = [each for each in self.verifiers if each.user_id != user_id]
         return replace(self, verifiers=(*others, Verifier(user_id, at))[-VERIFIERS_KEPT:])
@@ -63,14 +63,14 @@ class IdentityFile:
     def __init__(self, folder: Path, user_id: str, store_key: bytes) -> None:
         self.path = folder / FILE_NAME
         self._user_id = user_id
-        key = HKDF(store_key, 32, b"", SHA256, 1, CONTEXT)
+        key = HKDF(store_key, 32, b"", SHA256, 1, HKDF_CONTEXT)
         assert isinstance(key, bytes)
         self._key = key
 
     @classmethod
-    def beside(cls, folder: Path, credentials: Credentials) -> "IdentityFile":
+    def for_account(cls, folder: Path, credentials: Credentials) -> "IdentityFile":
         """The file of the account with these credentials."""
-        return cls(folder, credentials.user_id, decoded(credentials.store_key))
+        return cls(folder, credentials.user_id, decode_base64(credentials.store_key))
 
     def load(self) -> Identity | None:
         """What was saved; None when nothing ever was. Raises MatrixUnusable when it cannot be read."""
@@ -81,7 +81,7 @@ class IdentityFile:
         except OSError as error:
             raise MatrixUnusable(f"{self.path} cannot be read: {error.strerror}.") from error
         try:
-            return self._opened(text)
+            return self._decrypt(text)
         except (ValueError, KeyError, TypeError) as error:
             raise MatrixUnusable(
                 f"{self.path}, which holds this account's own keys, is damaged or belongs to another account or store."
@@ -92,39 +92,39 @@ class IdentityFile:
     def save(self, identity: Identity) -> None:
         """Save it. When this returns it is on the disk. Raises MatrixUnusable."""
         try:
-            write_private(self.path, self._sealed(identity))
+            write_private_file(self.path, self._encrypt(identity))
         except OSError as error:
             raise MatrixUnusable(f"{self.path} cannot be written: {error.strerror}.") from error
 
-    def _sealed(self, identity: Identity) -> bytes:
+    def _encrypt(self, identity: Identity) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)
         cipher = AES.new(self._key, AES.MODE_GCM, nonce=nonce, mac_len=TAG_BYTES)
-        cipher.update(self._bound())
+        cipher.update(self._associated_data())
         sealed, tag = cipher.encrypt_and_digest(json.dumps(_fields(identity)).encode())
-        outer = {"version": VERSION, "nonce": unpadded(nonce), "sealed": unpadded(sealed + tag)}
+        outer = {"version": VERSION, "nonce": encode_base64(nonce), "sealed": encode_base64(sealed + tag)}
         return json.dumps(outer, indent=1).encode() + b"\n"
 
-    def _opened(self, text: bytes) -> Identity:
+    def _decrypt(self, text: bytes) -> Identity:
         outer = json.loads(text)
         if outer["version"] != VERSION:
             raise ValueError("another version")
-        sealed = decoded(outer["sealed"])
-        cipher = AES.new(self._key, AES.MODE_GCM, nonce=decoded(outer["nonce"]), mac_len=TAG_BYTES)
-        cipher.update(self._bound())
+        sealed = decode_base64(outer["sealed"])
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce=decode_base64(outer["nonce"]), mac_len=TAG_BYTES)
+        cipher.update(self._associated_data())
         return _identity(json.loads(cipher.decrypt_and_verify(sealed[:-TAG_BYTES], sealed[-TAG_BYTES:])))
 
-    def _bound(self) -> bytes:
+    def _associated_data(self) -> bytes:
         """What the sealed part is bound to: put into another account's folder it does not open."""
-        return canonical({"user_id": self._user_id, "version": VERSION})
+        return canonical_json({"user_id": self._user_id, "version": VERSION})
 
 
 def _fields(identity: Identity) -> dict[str, Any]:
     return {
         "user_id": identity.user_id,
-        "master": unpadded(identity.master.seed),
-        "self_signing": unpadded(identity.self_signing.seed),
-        "user_signing": unpadded(identity.user_signing.seed),
-        "verifiers": [{"user_id": each.user_id, "at": each.at.isoformat()} for each in identity.verifiers],
+        "master": encode_base64(identity.master.seed),
+        "self_signing": encode_base64(identity.self_signing.seed),
+        "user_signing": encode_base64(identity.user_signing.seed),
+        "verifiers": [{"user_id": each.user_id, "at": each.verified_at.isoformat()} for each in identity.verifiers],
     }
 
 
@@ -139,4 +139,4 @@ def _identity(fields: Mapping[str, Any]) -> Identity:
 
 
 def _pair(seed: str) -> KeyPair:
-    return KeyPair(decoded(seed))
+    return KeyPair(decode_base64(seed))

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapters.matrix.api.failures import sentence
-from adapters.matrix.api.http import Http
+from adapters.matrix.api.failures import error_sentence
+from adapters.matrix.api.http import HttpClient
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.homeserver import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RateLimited, RequestRefused, TransientFailure
 
 DEVICE_NAME = "Hearth"
-PASSWORD = "m.login.password"  # noqa: S105
+PASSWORD_FLOW = "m.login.password"  # noqa: S105
 NO_PASSWORDS = (
     "This homeserver takes no passwords for logging in. Get an access token for a new device there (its admin can make"
     " one), and give it with --token-env and --device-id."
@@ -18,7 +18,7 @@ NO_PASSWORDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Password:
+class PasswordLogin:
     """Who logs in, and with what. `user`: an account (`@name:server`) or the name alone."""
 
     user: str
@@ -26,7 +26,7 @@ class Password:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessTokenLogin:
     """A token that somebody else got, for a device that no program uses."""
 
     access_token: str = field(repr=False)
@@ -34,7 +34,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class LoginResult:
     """What a login gives."""
 
     homeserver: str
@@ -42,85 +42,91 @@ class Access:
     device_id: str
     access_token: str = field(repr=False)
 
-    def credentials(self, store_key: str) -> Credentials:
+    def to_credentials(self, store_key: str) -> Credentials:
         """What is kept of it, with the key of the store beside it."""
         return Credentials(self.homeserver, self.user_id, self.device_id, self.access_token, store_key)
 
 
-class Connection:
+class AccountConnection:
     """Fills `Server`: the account, without its encryption."""
 
-    def __init__(self, access: Access | Credentials, timeout_s: float = 30.0) -> None:
+    def __init__(self, access: LoginResult | Credentials, timeout_s: float = 30.0) -> None:
         self.user_id = access.user_id
         self.device_id = access.device_id
-        self._http = Http(access.homeserver, access.access_token, timeout_s)
-        self.call = self._http.call
+        self._http = HttpClient(access.homeserver, access.access_token, timeout_s)
+        self.call_api = self._http.call_api
         self.close = self._http.close
 
 
-async def log_in(homeserver: str, means: Password | Token, device_id: str = "", timeout_s: float = 30.0) -> Access:
+async def log_in(
+    homeserver: str, means: PasswordLogin | AccessTokenLogin, device_id: str = "", timeout_s: float = 30.0
+) -> LoginResult:
     """Log in. With `device_id` into that device, else into a new one. Raises MatrixUnusable with what to do."""
-    http = Http(homeserver, means.access_token if isinstance(means, Token) else "", timeout_s)
+    http = HttpClient(homeserver, means.access_token if isinstance(means, AccessTokenLogin) else "", timeout_s)
     try:
-        if isinstance(means, Token):
-            told = await http.call("GET", "/v3/account/whoami")
-            return access_of(homeserver, {**told, "access_token": means.access_token}, means.device_id)
-        if not takes_passwords(await http.call("GET", "/v3/login")):
+        if isinstance(means, AccessTokenLogin):
+            told = await http.call_api("GET", "/v3/account/whoami")
+            return parse_login(homeserver, {**told, "access_token": means.access_token}, means.device_id)
+        if not supports_passwords(await http.call_api("GET", "/v3/login")):
             raise MatrixUnusable(NO_PASSWORDS)
-        return access_of(homeserver, await http.call("POST", "/v3/login", _request(means, device_id)), device_id)
-    except Refused as error:
-        raise MatrixUnusable(refusal(error)) from error
+        return parse_login(
+            homeserver, await http.call_api("POST", "/v3/login", _login_body(means, device_id)), device_id
+        )
+    except RequestRefused as error:
+        raise MatrixUnusable(login_error_sentence(error)) from error
     except LoggedOut as error:
         raise MatrixUnusable("The homeserver does not know this access token.") from error
-    except Limited as error:
+    except RateLimited as error:
         raise MatrixUnusable(
             f"The homeserver takes no more logins for now: try again in {_minutes(error.retry_after_s)}."
         ) from error
-    except Unsettled as error:
+    except TransientFailure as error:
         raise MatrixUnusable(f"The login did not work: {error}. Try again.") from error
     finally:
         await http.close()
 
 
-async def knows_token(access: Credentials, timeout_s: float = 30.0) -> bool | None:
+async def device_exists(access: Credentials, timeout_s: float = 30.0) -> bool | None:
     """Whether the homeserver still has the device: True also after a soft logout, None when it did not say."""
-    connection = Connection(access, timeout_s)
+    connection = AccountConnection(access, timeout_s)
     try:
-        await connection.call("GET", "/v3/account/whoami")
+        await connection.call_api("GET", "/v3/account/whoami")
     except LoggedOut as error:
         return error.soft
-    except (Unsettled, Refused):
+    except (TransientFailure, RequestRefused):
         return None
     finally:
         await connection.close()
     return True
 
 
-async def log_out(access: Access | Credentials, timeout_s: float = 30.0) -> None:
+async def log_out(access: LoginResult | Credentials, timeout_s: float = 30.0) -> None:
     """Take a device away that is of no use any more; that it cannot be is no harm."""
-    connection = Connection(access, timeout_s)
+    connection = AccountConnection(access, timeout_s)
     try:
-        await connection.call("POST", "/v3/logout", {})
-    except (Unsettled, Refused, LoggedOut):
+        await connection.call_api("POST", "/v3/logout", {})
+    except (TransientFailure, RequestRefused, LoggedOut):
         return
     finally:
         await connection.close()
 
 
-def renewed(old: Credentials, access: Access) -> Credentials:
+def with_new_token(old: Credentials, access: LoginResult) -> Credentials:
     """The same device and store with the token of a new login."""
     return replace(old, homeserver=access.homeserver, access_token=access.access_token)
 
 
-def takes_passwords(told: Mapping[str, Any]) -> bool:
+def supports_passwords(told: Mapping[str, Any]) -> bool:
     """Whether a homeserver that was asked how one logs in names passwords."""
     flows = told.get("flows")
-    return isinstance(flows, list) and any(isinstance(flow, Mapping) and flow.get("type") == PASSWORD for flow in flows)
+    return isinstance(flows, list) and any(
+        isinstance(flow, Mapping) and flow.get("type") == PASSWORD_FLOW for flow in flows
+    )
 
 
-def _request(means: Password, device_id: str) -> dict[str, Any]:
+def _login_body(means: PasswordLogin, device_id: str) -> dict[str, Any]:
     return {
-        "type": PASSWORD,
+        "type": PASSWORD_FLOW,
         "identifier": {"type": "m.id.user", "user": means.user},
         "password": means.password,
         "initial_device_display_name": DEVICE_NAME,
@@ -128,7 +134,7 @@ def _request(means: Password, device_id: str) -> dict[str, Any]:
     }
 
 
-def access_of(homeserver: str, told: Mapping[str, Any], wanted: str) -> Access:
+def parse_login(homeserver: str, told: Mapping[str, Any], wanted: str) -> LoginResult:
     """What a homeserver's answer gives. `wanted`: the device it must be. Raises MatrixUnusable."""
     values = [told.get(name) for name in ("user_id", "device_id", "access_token")]
     user_id, device_id, access_token = (value if isinstance(value, str) else "" for value in values)
@@ -136,16 +142,16 @@ def access_of(homeserver: str, told: Mapping[str, Any], wanted: str) -> Access:
         raise MatrixUnusable("The homeserver's answer to the login is not one that Hearth understands.")
     if wanted and device_id != wanted:
         raise MatrixUnusable(f"The access token belongs to device {device_id}, not to {wanted}.")
-    return Access(homeserver, user_id, device_id, access_token)
+    return LoginResult(homeserver, user_id, device_id, access_token)
 
 
-def refusal(error: Refused) -> str:
+def login_error_sentence(error: RequestRefused) -> str:
     """Why a login was refused, for the admin."""
     if error.code == "M_FORBIDDEN":
         return "The homeserver does not take this user and password."
     if error.code in ("M_UNKNOWN", "M_INVALID_USERNAME", "M_INVALID_PARAM"):
         return f"The homeserver does not take this login ({error.code}). Check the user name."
-    return sentence(error)
+    return error_sentence(error)
 
 
 def _minutes(seconds: float) -> str:

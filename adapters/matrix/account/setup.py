@@ -8,21 +8,30 @@ from pathlib import Path
 
 from adapters.matrix import credentials as kept
 from adapters.matrix.account import identity
-from adapters.matrix.account.cross_signing import QUERY, inner
+from adapters.matrix.account.cross_signing import KEYS_QUERY, get_nested
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.identity_service import OwnKeys
-from adapters.matrix.account.login import Access, Connection, Password, Token, knows_token, log_in, log_out, renewed
-from adapters.matrix.api.failures import sentence
-from adapters.matrix.client import Client
+from adapters.matrix.account.identity_service import IdentityService
+from adapters.matrix.account.login import (
+    AccessTokenLogin,
+    AccountConnection,
+    LoginResult,
+    PasswordLogin,
+    device_exists,
+    log_in,
+    log_out,
+    with_new_token,
+)
+from adapters.matrix.api.failures import error_sentence
+from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused, TransientFailure
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierLogin:
     """What an earlier login left. `usable`: its device's keys are here, and the homeserver still has the device."""
 
     credentials: Credentials
@@ -30,21 +39,21 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
-class SetUp:
-    """An account that is set up, except that its device may not be signed yet. `put_aside`: a store of no more use."""
+class AccountSetup:
+    """An account that is set up, except that its device may not be signed yet. `old_store`: a store of no more use."""
 
-    access: Access
-    own: OwnKeys
+    login: LoginResult
+    identity: IdentityService
     is_new_device: bool
-    put_aside: Path | None
+    old_store: Path | None
 
 
-async def earlier(folder: Path) -> Earlier | None:
+async def find_earlier_login(folder: Path) -> EarlierLogin | None:
     """What an earlier login left; None when there was none.
 
     Raises MatrixUnusable when that cannot be read: without its credentials the rest of a folder is of no use.
     """
-    if not kept.exist(folder):
+    if not kept.credentials_exist(folder):
         left = [name for name in (identity.FILE_NAME, store.FILE_NAME) if (folder / name).exists()]
         if left:
             raise MatrixUnusable(
@@ -52,20 +61,20 @@ async def earlier(folder: Path) -> Earlier | None:
                 " they cannot be read. Put a backup of the folder back, or move it away, and log in again."
             )
         return None
-    credentials = kept.load(folder)
-    IdentityFile.beside(folder, credentials).load()
+    credentials = kept.load_credentials(folder)
+    IdentityFile.for_account(folder, credentials).load()
     try:
         store.open_store(folder, credentials).close()
     except MatrixUnusable as error:
         log.warning("%s", error)
-        return Earlier(credentials, usable=False)
-    return Earlier(credentials, usable=await knows_token(credentials) is not False)
+        return EarlierLogin(credentials, usable=False)
+    return EarlierLogin(credentials, usable=await device_exists(credentials) is not False)
 
 
 @asynccontextmanager
-async def setting_up(
-    folder: Path, homeserver: str, means: Password | Token, before: Earlier | None
-) -> AsyncIterator[SetUp]:
+async def set_up_account(
+    folder: Path, homeserver: str, means: PasswordLogin | AccessTokenLogin, before: EarlierLogin | None
+) -> AsyncIterator[AccountSetup]:
     """Log in, and set the account up: into the device of an earlier login where that is usable, else into a new one.
 
     The own keys are kept either way. Raises MatrixUnusable with what to do; what was there before stays until the
@@ -75,22 +84,24 @@ async def setting_up(
     access = await log_in(homeserver, means, wanted)
     try:
         is_new = before is None or not before.usable or access.device_id != wanted
-        put_aside = await _keep(folder, access, before, is_new=is_new)
+        put_aside = await _write_account(folder, access, before, is_new=is_new)
     except MatrixUnusable:
-        if isinstance(means, Password) and access.device_id != wanted:
+        if isinstance(means, PasswordLogin) and access.device_id != wanted:
             await log_out(access)
         raise
-    credentials = kept.load(folder)
-    client = Client.open(folder, credentials)
+    credentials = kept.load_credentials(folder)
+    client = MatrixClient.open(folder, credentials)
     try:
-        await _publish(client)
-        own = await OwnKeys.open(client, client, IdentityFile.beside(folder, credentials))
-        yield SetUp(access, own, is_new, put_aside)
+        await _publish_keys(client)
+        own = await IdentityService.open(client, client, IdentityFile.for_account(folder, credentials))
+        yield AccountSetup(access, own, is_new, put_aside)
     finally:
         await client.close()
 
 
-async def _keep(folder: Path, access: Access, before: Earlier | None, *, is_new: bool) -> Path | None:
+async def _write_account(
+    folder: Path, access: LoginResult, before: EarlierLogin | None, *, is_new: bool
+) -> Path | None:
     """Write what the next process needs; gives where the store of an earlier device lies now."""
     if before is not None and before.credentials.user_id != access.user_id:
         raise MatrixUnusable(
@@ -99,35 +110,35 @@ async def _keep(folder: Path, access: Access, before: Earlier | None, *, is_new:
         )
     if not is_new:
         assert before is not None
-        kept.save(folder, renewed(before.credentials, access))
+        kept.save_credentials(folder, with_new_token(before.credentials, access))
         return None
     await _check_unused(access)
     store_key = before.credentials.store_key if before is not None else new_store_key()
-    put_aside = _put_aside(folder, before.credentials.device_id) if before is not None else None
-    kept.save(folder, access.credentials(store_key))
-    store.create(folder, access.credentials(store_key)).close()
+    put_aside = _move_store_away(folder, before.credentials.device_id) if before is not None else None
+    kept.save_credentials(folder, access.to_credentials(store_key))
+    store.create_store(folder, access.to_credentials(store_key)).close()
     if before is not None and before.credentials.device_id != access.device_id:
         await log_out(before.credentials)
     return put_aside
 
 
-async def _check_unused(access: Access) -> None:
+async def _check_unused(access: LoginResult) -> None:
     """A device with keys of another program would be broken by keys of ours."""
-    connection = Connection(access)
+    connection = AccountConnection(access)
     try:
-        told = await connection.call("POST", QUERY, {"device_keys": {access.user_id: []}})
-    except (Unsettled, Refused, LoggedOut) as error:
+        told = await connection.call_api("POST", KEYS_QUERY, {"device_keys": {access.user_id: []}})
+    except (TransientFailure, RequestRefused, LoggedOut) as error:
         raise MatrixUnusable(f"The homeserver could not be asked about the new device: {error}. Try again.") from error
     finally:
         await connection.close()
-    if inner(told, "device_keys", access.user_id, access.device_id, "keys"):
+    if get_nested(told, "device_keys", access.user_id, access.device_id, "keys"):
         raise MatrixUnusable(
             f"Device {access.device_id} has keys of another program already. Give Hearth a device of its own: log in"
             " with the password, or get a token for a new device."
         )
 
 
-def _put_aside(folder: Path, device_id: str) -> Path | None:
+def _move_store_away(folder: Path, device_id: str) -> Path | None:
     """Move the store of an earlier device out of the way; nothing is deleted."""
     path = folder / store.FILE_NAME
     if not path.exists():
@@ -146,12 +157,12 @@ def _put_aside(folder: Path, device_id: str) -> Path | None:
     return target
 
 
-async def _publish(client: Client) -> None:
+async def _publish_keys(client: MatrixClient) -> None:
     try:
-        await client.publish()
-    except Refused as error:
-        raise MatrixUnusable(f"The homeserver did not take the device's keys. {sentence(error)}") from error
-    except (Unsettled, LoggedOut) as error:
+        await client.publish_keys()
+    except RequestRefused as error:
+        raise MatrixUnusable(f"The homeserver did not take the device's keys. {error_sentence(error)}") from error
+    except (TransientFailure, LoggedOut) as error:
         raise MatrixUnusable(
             f"Logged in, but the device's keys are not at the homeserver yet: {error}. `hearth run` goes on with it."
         ) from error

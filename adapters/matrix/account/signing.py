@@ -13,7 +13,7 @@ from Crypto.Signature import eddsa
 from adapters.matrix.events import Json
 
 SEED_BYTES = 32
-UNSIGNED = ("signatures", "unsigned")
+UNSIGNED_FIELDS = ("signatures", "unsigned")
 """What of an object its signatures do not cover (specification, appendix "Signing JSON")."""
 
 
@@ -32,20 +32,20 @@ class KeyPair:
             raise ValueError("a seed has 32 bytes")
 
     @property
-    def public(self) -> str:
+    def public_key(self) -> str:
         """The public key, base64 without padding."""
         raw = self._key().public_key().export_key(format="raw")
         assert isinstance(raw, bytes)
-        return unpadded(raw)
+        return encode_base64(raw)
 
     @property
     def key_id(self) -> str:
         """The id under which signatures by this key stand."""
-        return key_id(self.public)
+        return key_id(self.public_key)
 
     def sign(self, text: bytes) -> str:
         """The signature of these bytes, base64 without padding."""
-        return unpadded(eddsa.new(self._key(), "rfc8032").sign(text))
+        return encode_base64(eddsa.new(self._key(), "rfc8032").sign(text))
 
     def _key(self) -> ECC.EccKey:
         return ECC.construct(curve="Ed25519", seed=self.seed)
@@ -56,12 +56,12 @@ def key_id(public: str) -> str:
     return f"ed25519:{public}"
 
 
-def unpadded(data: bytes) -> str:
+def encode_base64(data: bytes) -> str:
     """Base64 without padding, the standard alphabet."""
     return base64.b64encode(data).decode("ascii").rstrip("=")
 
 
-def decoded(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """The bytes of base64, padded or not. Raises ValueError."""
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -69,9 +69,9 @@ def decoded(text: str) -> bytes:
         raise ValueError("not base64") from error
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """Canonical JSON (specification, appendix "Canonical JSON"). Raises NotCanonical."""
-    if not _is_exact(value):
+    if not _has_no_fractions(value):
         raise NotCanonical("canonical JSON has integers only")
     try:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
@@ -80,23 +80,23 @@ def canonical(value: Any) -> bytes:
         raise NotCanonical(type(error).__name__) from error
 
 
-def bare(value: Json) -> dict[str, Any]:
+def without_signatures(value: Json) -> dict[str, Any]:
     """An object without what its signatures do not cover."""
-    return {key: inner for key, inner in value.items() if key not in UNSIGNED}
+    return {key: inner for key, inner in value.items() if key not in UNSIGNED_FIELDS}
 
 
-def signed(value: Json, user_id: str, pair: KeyPair) -> dict[str, Any]:
+def sign_object(value: Json, user_id: str, pair: KeyPair) -> dict[str, Any]:
     """An object with the signature of a key of a user as its only one."""
-    body = bare(value)
-    return {**body, "signatures": {user_id: {pair.key_id: pair.sign(canonical(body))}}}
+    body = without_signatures(value)
+    return {**body, "signatures": {user_id: {pair.key_id: pair.sign(canonical_json(body))}}}
 
 
-def is_signed(value: Json, user_id: str, public: str, name: str = "") -> bool:
+def has_valid_signature(value: Json, user_id: str, public: str, name: str = "") -> bool:
     """Whether an object has a true signature by a user's public key. `name`: the key's id, where it is another."""
     given = _signature(value, user_id, name or key_id(public))
     try:
-        key = eddsa.import_public_key(decoded(public))
-        eddsa.new(key, "rfc8032").verify(canonical(bare(value)), decoded(given))
+        key = eddsa.import_public_key(decode_base64(public))
+        eddsa.new(key, "rfc8032").verify(canonical_json(without_signatures(value)), decode_base64(given))
     except ValueError:
         return False
     return True
@@ -109,7 +109,7 @@ def _signature(value: Json, user_id: str, name: str) -> str:
     return given if isinstance(given, str) else ""
 
 
-def _is_exact(value: Any) -> bool:
+def _has_no_fractions(value: Any) -> bool:
     """Whether there is no fraction in it. Walks without recursion: hostile values may be deep."""
     open_values = [value]
     while open_values:

@@ -7,8 +7,8 @@ from typing import Any
 
 from yarl import URL
 
-from adapters.matrix.api.http import Http
-from adapters.matrix.homeserver import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.api.http import HttpClient
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RateLimited, RequestRefused, TransientFailure
 
 TIMEOUT_S = 15.0
 WELL_KNOWN = "/.well-known/matrix/client"
@@ -17,32 +17,32 @@ SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 """A host name or address with an optional port (specification, appendix "Server Name")."""
 MXID = re.compile(r"@[!-9;-~]{1,200}:(?P<server>.+)")
 
-Ask = Callable[[str, str], Awaitable[dict[str, Any]]]
+FetchJson = Callable[[str, str], Awaitable[dict[str, Any]]]
 """Gives the JSON object at a path of a server, or raises the port's errors."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HomeserverAddress:
     """A homeserver's address, and the account that was named with it (empty: only the server was)."""
 
     homeserver: str
     user_id: str = ""
 
 
-async def ask(homeserver: str, path: str) -> dict[str, Any]:
+async def fetch_json(homeserver: str, path: str) -> dict[str, Any]:
     """The JSON object at a path of a server. Raises the port's errors."""
-    http = Http(homeserver, timeout_s=TIMEOUT_S)
+    http = HttpClient(homeserver, timeout_s=TIMEOUT_S)
     try:
-        return await http.ask("GET", path)
+        return await http.request_json("GET", path)
     finally:
         await http.close()
 
 
-async def discover(named: str, ask: Ask = ask) -> Place:
+async def discover_homeserver(named: str, fetch: FetchJson = fetch_json) -> HomeserverAddress:
     """The homeserver of `@user:server`, `server` or an address with `https://`. Raises MatrixUnusable."""
     named = named.strip()
     if named.startswith(("http://", "https://")):
-        return Place(await _checked(_address(named), ask))
+        return HomeserverAddress(await _check_versions(_address(named), fetch))
     found = MXID.fullmatch(named)
     server = found["server"] if found else named
     if not SERVER_NAME.fullmatch(server):
@@ -50,11 +50,11 @@ async def discover(named: str, ask: Ask = ask) -> Place:
             f"“{named}” names no homeserver. Give the account (@name:example.org), or the homeserver's address"
             " (https://matrix.example.org)."
         )
-    told = await _well_known(server, ask)
-    return Place(await _checked(told or f"https://{server}", ask), named if found else "")
+    told = await _well_known(server, fetch)
+    return HomeserverAddress(await _check_versions(told or f"https://{server}", fetch), named if found else "")
 
 
-def is_plain(homeserver: str) -> bool:
+def is_unencrypted(homeserver: str) -> bool:
     """Whether what is sent to a homeserver can be read on the way."""
     address = URL(homeserver)
     return address.scheme == "http" and address.host not in ("localhost", "127.0.0.1", "::1")
@@ -70,11 +70,11 @@ def _address(text: str) -> str:
     return str(address.origin()) + address.path.rstrip("/")
 
 
-async def _well_known(server: str, ask: Ask) -> str:
+async def _well_known(server: str, fetch: FetchJson) -> str:
     """The address that a server names for itself; empty when it names none (specification, "Server discovery")."""
     try:
-        told = await ask(f"https://{server}", WELL_KNOWN)
-    except (Unsettled, Refused, LoggedOut):
+        told = await fetch(f"https://{server}", WELL_KNOWN)
+    except (TransientFailure, RequestRefused, LoggedOut):
         return ""
     homeserver = told.get("m.homeserver")
     address = homeserver.get("base_url") if isinstance(homeserver, Mapping) else None
@@ -83,12 +83,12 @@ async def _well_known(server: str, ask: Ask) -> str:
     return _address(address)
 
 
-async def _checked(homeserver: str, ask: Ask) -> str:
+async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
     try:
-        told = await ask(homeserver, VERSIONS)
-    except Limited as error:
+        told = await fetch(homeserver, VERSIONS)
+    except RateLimited as error:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
-    except (Unsettled, Refused, LoggedOut) as error:
+    except (TransientFailure, RequestRefused, LoggedOut) as error:
         raise MatrixUnusable(
             f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up."
         ) from error

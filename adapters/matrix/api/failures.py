@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Refused
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from bot.core.errors import ReplyFailed
 
 UNKNOWN_ROOM = "HEARTH_UNKNOWN_ROOM"
-REASONS = {
+CODE_SENTENCES = {
     UNKNOWN_ROOM: "The homeserver has not told of this room, so whether it is encrypted is not known.",
     "HEARTH_NO_ADDRESS": "This is no address of a file in the media store.",
     "M_FORBIDDEN": "Hearth may not do this in the room: it was removed or banned, or its power level does not suffice.",
@@ -24,26 +24,26 @@ REASONS = {
 }
 """What error codes mean (client-server API, "Standard error response")."""
 
-GONE = frozenset({"M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"})
+ACCOUNT_CODES = frozenset({"M_USER_DEACTIVATED", "M_USER_LOCKED", "M_USER_SUSPENDED"})
 """Codes that concern the account, not one request."""
 
 
-def sentence(error: Refused) -> str:
+def error_sentence(error: RequestRefused) -> str:
     """Why the homeserver refuses, for the log."""
     code = error.code if error.code.replace("_", "").replace(".", "").isalnum() else ""
-    return REASONS.get(code, f"The homeserver refused with status {error.status}, {code[:60] or 'no code'}.")
+    return CODE_SENTENCES.get(code, f"The homeserver refused with status {error.status}, {code[:60] or 'no code'}.")
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raises ReplyFailed for what the homeserver refuses for good."""
     try:
         yield
-    except Refused as error:
-        raise ReplyFailed(sentence(error)) from error
+    except RequestRefused as error:
+        raise ReplyFailed(error_sentence(error)) from error
 
 
-def unusable(error: Exception) -> Exception:
+def as_admin_error(error: Exception) -> Exception:
     """The error as a sentence for the admin where it is one of those that only an admin can mend."""
     if isinstance(error, LoggedOut) and error.soft:
         return MatrixUnusable(
@@ -56,6 +56,6 @@ def unusable(error: Exception) -> Exception:
             " `hearth matrix login --again`: it makes a new device, which keeps the account's identity. What was sent"
             " to the old device alone stays unreadable."
         )
-    if isinstance(error, Refused) and error.code in GONE:
-        return MatrixUnusable(f"{sentence(error)} Ask an admin of the homeserver.")
+    if isinstance(error, RequestRefused) and error.code in ACCOUNT_CODES:
+        return MatrixUnusable(f"{error_sentence(error)} Ask an admin of the homeserver.")
     return error

@@ -9,26 +9,26 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from adapters.matrix.api.parsing import decoded
+from adapters.matrix.api.parsing import decode_json
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
 
-CLIENT = "/_matrix/client"
-LOST = (aiohttp.ClientError, TimeoutError, OSError)
+CLIENT_API = "/_matrix/client"
+CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 """What a broken connection raises."""
-BODY_BYTES = 200_000_000
+MAX_BODY_BYTES = 200_000_000
 """Larger answers are no sync of a house's account; reading on would end the process."""
-WAIT_S = 5.0
+DEFAULT_RETRY_AFTER_S = 5.0
 """How long to wait where the server asks for it and does not say how long."""
-LONGEST_WAIT_S = 3600.0
+MAX_RETRY_AFTER_S = 3600.0
 
 
-def path(*parts: str) -> str:
+def api_path(*parts: str) -> str:
     """A path of these parts, each quoted."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-class Http:
+class HttpClient:
     """One homeserver, with the token of an account (empty: none yet).
 
     Nothing is tried twice, except by aiohttp: a GET, PUT or DELETE, which the specification lets be repeated, when a
@@ -41,7 +41,7 @@ class Http:
         self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
 
-    async def call(
+    async def call_api(
         self,
         method: str,
         path: str,
@@ -50,12 +50,14 @@ class Http:
         *,
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
-        """A request with a JSON body to `/_matrix/client` + `path`; the JSON object that comes back."""
+        """A request with a JSON body to `/_matrix/client` + `api_path`; the JSON object that comes back."""
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
-        return await self.ask(method, CLIENT + path, data=data, headers=headers, query=query, timeout_s=timeout_s)
+        return await self.request_json(
+            method, CLIENT_API + path, data=data, headers=headers, query=query, timeout_s=timeout_s
+        )
 
-    async def ask(
+    async def request_json(
         self,
         method: str,
         path: str,
@@ -66,14 +68,16 @@ class Http:
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
         """A request with any body to any path of the server; the JSON object that comes back."""
-        async with self.opened(method, path, data=data, headers=headers, query=query, timeout_s=timeout_s) as answer:
-            parsed = await decoded(await _body(answer, BODY_BYTES))
+        async with self.open_response(
+            method, path, data=data, headers=headers, query=query, timeout_s=timeout_s
+        ) as answer:
+            parsed = await decode_json(await _read_body(answer, MAX_BODY_BYTES))
             if not isinstance(parsed, dict):
-                raise Unsettled("the homeserver's answer is no JSON object")
+                raise TransientFailure("the homeserver's answer is no JSON object")
             return parsed
 
     @asynccontextmanager
-    async def opened(
+    async def open_response(
         self,
         method: str,
         path: str,
@@ -87,14 +91,16 @@ class Http:
         address = URL(self._base + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s or self._timeout_s, sock_connect=self._timeout_s)
         try:
-            async with self._opened_session().request(
+            async with self._client_session().request(
                 method, address, data=data, headers=self._headers(headers), timeout=timeout
             ) as answer:
                 if not answer.ok:
-                    raise failure(answer.status, answer.headers, await decoded(await _body(answer, BODY_BYTES)))
+                    raise response_error(
+                        answer.status, answer.headers, await decode_json(await _read_body(answer, MAX_BODY_BYTES))
+                    )
                 yield answer
-        except LOST as error:
-            raise Unsettled(f"the homeserver was not reached: {type(error).__name__}") from error
+        except CONNECTION_ERRORS as error:
+            raise TransientFailure(f"the homeserver was not reached: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Close all connections."""
@@ -105,7 +111,7 @@ class Http:
         authorization = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         return {**authorization, **(more or {})}
 
-    def _opened_session(self) -> aiohttp.ClientSession:
+    def _client_session(self) -> aiohttp.ClientSession:
         # Made in the loop that uses it. Only one sync and a few requests run at once.
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -114,33 +120,33 @@ class Http:
         return self._session
 
 
-def failure(status: int, headers: Mapping[str, str], body: object) -> Exception:
+def response_error(status: int, headers: Mapping[str, str], body: object) -> Exception:
     """The port's error for an answer without success. `body` is its JSON, None where it has none."""
     said: dict[str, Any] = body if isinstance(body, dict) else {}
     code = said.get("errcode")
     if status == 429:
-        return Limited(_wait_s(headers.get("Retry-After"), said.get("retry_after_ms")))
+        return RateLimited(_retry_after_s(headers.get("Retry-After"), said.get("retry_after_ms")))
     if status >= 500 or status == 408:
-        return Unsettled(f"the homeserver answered with status {status}")
+        return TransientFailure(f"the homeserver answered with status {status}")
     if status == 401 and code == "M_UNKNOWN_TOKEN":
         return LoggedOut(soft=said.get("soft_logout") is True)
-    return Refused(status, code if isinstance(code, str) else "", said)
+    return RequestRefused(status, code if isinstance(code, str) else "", said)
 
 
-def _wait_s(header: str | None, body_ms: object) -> float:
+def _retry_after_s(header: str | None, body_ms: object) -> float:
     # The header is the newer way (Matrix 1.10); its other form, a date, is not used by homeservers.
-    seconds = WAIT_S
+    seconds = DEFAULT_RETRY_AFTER_S
     if header is not None and header.strip().isdecimal():
         seconds = float(header)
     elif isinstance(body_ms, int | float) and body_ms >= 0:
-        seconds = min(body_ms, LONGEST_WAIT_S * 1000) / 1000
-    return min(seconds, LONGEST_WAIT_S)
+        seconds = min(body_ms, MAX_RETRY_AFTER_S * 1000) / 1000
+    return min(seconds, MAX_RETRY_AFTER_S)
 
 
-async def _body(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+async def _read_body(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     pieces = bytearray()
     async for piece in answer.content.iter_any():
         pieces += piece
         if len(pieces) > limit_bytes:
-            raise Unsettled(f"the homeserver's answer is over {limit_bytes} bytes")
+            raise TransientFailure(f"the homeserver's answer is over {limit_bytes} bytes")
     return bytes(pieces)

@@ -4,22 +4,22 @@ import json
 from typing import Any
 
 from adapters.matrix.events import Event, Invitation, ToDevice
-from adapters.matrix.executor import aside
+from adapters.matrix.executor import run_in_thread
 
-LARGEST = 2**53 - 1
+MAX_INT = 2**53 - 1
 """The largest whole number of Matrix (specification, "Canonical JSON")."""
 
 
-async def decoded(data: bytes) -> Any:
+async def decode_json(data: bytes) -> Any:
     """JSON as values without lone surrogates, which nothing could encode again; None where it is no JSON."""
     try:
-        return parsed(data)
+        return parse_json(data)
     except RecursionError:
         # Nested so deep that the stack here does not suffice; in a thread there is as much of it as the server had.
-        return await aside(_parsed_or_none, data)
+        return await run_in_thread(_parse_or_none, data)
 
 
-def parsed(data: bytes | str) -> Any:
+def parse_json(data: bytes | str) -> Any:
     """The same at once. Raises RecursionError where it is nested too deep."""
     try:
         value = json.loads(data)
@@ -29,36 +29,36 @@ def parsed(data: bytes | str) -> Any:
         return None
 
 
-def _parsed_or_none(data: bytes) -> Any:
+def _parse_or_none(data: bytes) -> Any:
     try:
-        return parsed(data)
+        return parse_json(data)
     except RecursionError:
         return None
 
 
-def mapping(value: object) -> dict[str, Any]:
+def as_dict(value: object) -> dict[str, Any]:
     """The value where it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def items(value: object) -> list[Any]:
+def as_list(value: object) -> list[Any]:
     """The value where it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 
-def text(value: object) -> str:
+def as_text(value: object) -> str:
     """The value where it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
 
 
-def whole(value: object) -> int | None:
+def as_int(value: object) -> int | None:
     """The value where it is a whole number, also one written as text as old rooms have it, else None."""
     if isinstance(value, str) and len(value) < 20 and value.removeprefix("-").isdecimal():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INT else None
 
 
-def event(raw: object, room_id: str) -> Event | None:
+def parse_event(raw: object, room_id: str) -> Event | None:
     """An event of a room as it came, not decrypted; None where it is no event."""
     if not isinstance(raw, dict):
         return None
@@ -73,17 +73,18 @@ def event(raw: object, room_id: str) -> Event | None:
         sender=raw["sender"],
         type=raw["type"],
         content=content,
-        sent_ms=whole(raw.get("origin_server_ts")) or 0,
-        age_ms=whole(mapping(raw.get("unsigned")).get("age")),
+        sent_ms=as_int(raw.get("origin_server_ts")) or 0,
+        age_ms=as_int(as_dict(raw.get("unsigned")).get("age")),
         state_key=state_key if isinstance(state_key, str) else None,
         # Up to room version 10 beside the content, since then in it.
-        redacts=text(raw.get("redacts")) or (text(content.get("redacts")) if raw["type"] == "m.room.redaction" else ""),
+        redacts=as_text(raw.get("redacts"))
+        or (as_text(content.get("redacts")) if raw["type"] == "m.room.redaction" else ""),
         encrypted=raw["type"] == "m.room.encrypted",
-        session_id=text(content.get("session_id")) if raw["type"] == "m.room.encrypted" else "",
+        session_id=as_text(content.get("session_id")) if raw["type"] == "m.room.encrypted" else "",
     )
 
 
-def to_device(raw: object) -> ToDevice | None:
+def parse_to_device(raw: object) -> ToDevice | None:
     """A to-device message as it came; None where it is none."""
     if not isinstance(raw, dict):
         return None
@@ -93,23 +94,23 @@ def to_device(raw: object) -> ToDevice | None:
     return ToDevice(sender, kind, content)
 
 
-def invitation(raw: object, room_id: str, user_id: str) -> Invitation | None:
+def parse_invitation(raw: object, room_id: str, user_id: str) -> Invitation | None:
     """An invitation, from the stripped state that comes with it; None where nobody invites."""
-    for state in items(mapping(mapping(raw).get("invite_state")).get("events")):
-        member = mapping(state)
-        content = mapping(member.get("content"))
+    for state in as_list(as_dict(as_dict(raw).get("invite_state")).get("events")):
+        member = as_dict(state)
+        content = as_dict(member.get("content"))
         ours = member.get("type") == "m.room.member" and member.get("state_key") == user_id
         if ours and content.get("membership") == "invite" and isinstance(member.get("sender"), str):
             return Invitation(room_id, member["sender"], content.get("is_direct") is True)
     return None
 
 
-def departed_by(raw: object, user_id: str) -> str:
+def leave_sender(raw: object, user_id: str) -> str:
     """Who ended our stay in a room, ourselves where that is not told."""
-    left = mapping(raw)
+    left = as_dict(raw)
     for part in ("timeline", "state"):
-        for state in reversed(items(mapping(left.get(part)).get("events"))):
-            member = mapping(state)
+        for state in reversed(as_list(as_dict(left.get(part)).get("events"))):
+            member = as_dict(state)
             if member.get("type") == "m.room.member" and member.get("state_key") == user_id:
-                return text(member.get("sender")) or user_id
+                return as_text(member.get("sender")) or user_id
     return user_id

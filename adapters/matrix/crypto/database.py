@@ -10,13 +10,13 @@ from nio.crypto import OlmDevice, Session  # type: ignore[import-untyped]
 from nio.store import MatrixStore  # type: ignore[import-untyped]
 from peewee import SqliteDatabase  # type: ignore[import-untyped]
 
-TURN_S = 0.01
+BATCH_S = 0.01
 """How long is worked without giving others a turn: the loop is to answer within 50 ms, the disk's time on top."""
 
 T = TypeVar("T")
 
 
-class Bound(SqliteDatabase):  # type: ignore[misc]
+class BoundDatabase(SqliteDatabase):  # type: ignore[misc]
     """A database to which nio's models stay bound: nio binds and unbinds all of them for each row, which takes longer
     than the row.
     """
@@ -28,21 +28,21 @@ class Bound(SqliteDatabase):  # type: ignore[misc]
         return nullcontext()
 
 
-class KeyStore(MatrixStore):  # type: ignore[misc]
+class KeyDatabase(MatrixStore):  # type: ignore[misc]
     """The keys of one device, in nio's tables. What is written for each message and device is written as plain SQL."""
 
-    def _create_database(self) -> Bound:
+    def _create_database(self) -> BoundDatabase:
         # As nio does, but with one wait for the disk for each change instead of three. A change that is lost in a power
         # failure would make the device encrypt two messages with one key, so it is waited for.
         pragmas = {"foreign_keys": 1, "secure_delete": 1, "journal_mode": "wal", "synchronous": "full"}
-        return Bound(self.database_path, pragmas=pragmas)
+        return BoundDatabase(self.database_path, pragmas=pragmas)
 
-    async def by_turns(self, each: Iterable[T], act: Callable[[T], None]) -> None:
+    async def run_in_batches(self, each: Iterable[T], act: Callable[[T], None]) -> None:
         """Do something with each, several in one transaction, and give others a turn after each transaction."""
         left = iter(each)
         done = False
         while not done:
-            until = time.perf_counter() + TURN_S
+            until = time.perf_counter() + BATCH_S
             with self.database.atomic():
                 done = True
                 for item in left:
@@ -59,14 +59,14 @@ class KeyStore(MatrixStore):  # type: ignore[misc]
             "INSERT OR REPLACE INTO olmsessions"
             " (creation_time, last_usage_date, sender_key, account_id, session, session_id)"
             " SELECT ?, ?, ?, id, ?, ? FROM accounts WHERE user_id = ? AND device_id = ?",
-            (*times, curve_key, session.pickle(self.pickle_key), session.id, *self._us),
+            (*times, curve_key, session.pickle(self.pickle_key), session.id, *self._own_ids),
         )
 
-    def forget_session(self, session_id: str) -> None:
+    def delete_session(self, session_id: str) -> None:
         """Remove an Olm session."""
         self.database.execute_sql("DELETE FROM olmsessions WHERE session_id = ?", (session_id,))
 
-    def forget_key(self, session_id: str) -> None:
+    def delete_room_key(self, session_id: str) -> None:
         """Remove the key of a room's session."""
         self.database.execute_sql("DELETE FROM megolminboundsessions WHERE session_id = ?", (session_id,))
 
@@ -83,7 +83,7 @@ class KeyStore(MatrixStore):  # type: ignore[misc]
             "INSERT INTO devicekeys (device_id, user_id, display_name, deleted, account_id)"
             " SELECT ?, ?, ?, ?, id FROM accounts WHERE user_id = ? AND device_id = ?"
             " ON CONFLICT (account_id, user_id, device_id) DO UPDATE SET deleted = excluded.deleted",
-            (device.device_id, device.user_id, device.display_name, device.deleted, *self._us),
+            (device.device_id, device.user_id, device.display_name, device.deleted, *self._own_ids),
         )
         for kind, key in device.keys.items():
             self.database.execute_sql(
@@ -93,5 +93,5 @@ class KeyStore(MatrixStore):  # type: ignore[misc]
             )
 
     @property
-    def _us(self) -> tuple[str, str]:
+    def _own_ids(self) -> tuple[str, str]:
         return self.user_id, self.device_id

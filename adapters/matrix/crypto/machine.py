@@ -10,47 +10,56 @@ from cachetools import LRUCache
 from nio.crypto import InboundGroupSession, OutboundSession  # type: ignore[import-untyped]
 from nio.events import OlmEvent  # type: ignore[import-untyped]
 
-from adapters.matrix.api.parsing import mapping, parsed, text
-from adapters.matrix.crypto.database import KeyStore
+from adapters.matrix.api.parsing import as_dict, as_text, parse_json
+from adapters.matrix.crypto.database import KeyDatabase
 from adapters.matrix.crypto.own_device import MEGOLM, OLM, OwnDevice
 from adapters.matrix.events import Json, ToDevice
 
 ROOMLESS = 1000
 """Keys kept for rooms that we are not in: they may come before the room does, and anybody can send them."""
-STRANGERS = 200
+MAX_STRANGERS = 200
 """Olm sessions kept with devices we do not know: anybody who has our user's name can open them."""
-SESSIONS = 5
+SESSIONS_PER_DEVICE = 5
 """Olm sessions kept with one device: the newest; the other side uses one of them."""
-HOSTILE = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, OverflowError, RecursionError)
+HOSTILE_INPUT_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    RecursionError,
+)
 """What nio and vodozemac raise over what others wrote: all of vodozemac's errors are ValueErrors."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class DecryptedContent:
     """A message of a room, decrypted."""
 
     type: str
     content: Json
 
 
-class Machine(OwnDevice):
+class OlmMachine(OwnDevice):
     """The keys of our device, and what is done with them. Never raises over a message of somebody else's."""
 
-    def __init__(self, user_id: str, device_id: str, store: KeyStore) -> None:
+    def __init__(self, user_id: str, device_id: str, store: KeyDatabase) -> None:
         super().__init__(user_id, device_id, store)
         self.knows_room: Callable[[str], bool] = lambda _: True
         self._roomless: deque[InboundGroupSession] = deque()
         # By their ids alone: who sent an event need not say by which device (specification 1.3).
-        self._rooms_sessions = {session.id: session for session in self.inbound_group_store}
+        self._room_sessions = {session.id: session for session in self.inbound_group_store}
         # Which event a session's message number belongs to: a server could show one message twice.
-        self._numbers: LRUCache[tuple[str, int], str] = LRUCache(50_000)
+        self._message_indices: LRUCache[tuple[str, int], str] = LRUCache(50_000)
         self._strangers: deque[str] = deque(
             sender_key
             for sender_key, sessions in self.session_store.items()
-            if sessions and not self._owner(sender_key)
+            if sessions and not self._owner_of(sender_key)
         )
 
-    def open_to_device(self, message: ToDevice) -> ToDevice | None:
+    def decrypt_to_device(self, message: ToDevice) -> ToDevice | None:
         """What an encrypted to-device message says, None where nothing can be made of it.
 
         Keys of rooms are kept; of them only the names come back.
@@ -59,34 +68,37 @@ class Machine(OwnDevice):
         if message.content.get("algorithm") != OLM or not isinstance(sender_key, str):
             return None
         try:
-            return self._open_olm(message.sender, sender_key, message.content)
-        except HOSTILE:
+            return self._decrypt_olm(message.sender, sender_key, message.content)
+        except HOSTILE_INPUT_ERRORS:
             # Also raised at a key that we no longer have: then a new session is due.
             self._mark_device_for_unwedging(message.sender, sender_key)
             return None
         finally:
-            self._bound(message.sender, sender_key)
+            self._enforce_limits(message.sender, sender_key)
 
-    def open_in_room(self, room_id: str, sender: str, event_id: str, content: Json) -> Opened | None:
+    def decrypt_room_event(self, room_id: str, sender: str, event_id: str, content: Json) -> DecryptedContent | None:
         """What an encrypted event of a room says, None where its key is missing or it is not what it seems."""
-        session = self._rooms_sessions.get(text(content.get("session_id")))
+        session = self._room_sessions.get(as_text(content.get("session_id")))
         if session is None or session.room_id != room_id or content.get("algorithm") != MEGOLM:
             return None
         try:
-            plain, number = session.decrypt(text(content.get("ciphertext")))
-            payload = mapping(parsed(plain))
-        except HOSTILE:
+            plain, number = session.decrypt(as_text(content.get("ciphertext")))
+            payload = as_dict(parse_json(plain))
+        except HOSTILE_INPUT_ERRORS:
             return None
         kind, inner = payload.get("type"), payload.get("content")
         if payload.get("room_id") != room_id or not isinstance(kind, str) or not isinstance(inner, dict):
             return None
-        if not self._is_from(sender, session) or self._numbers.setdefault((session.id, number), event_id) != event_id:
+        if (
+            not self._may_be_from(sender, session)
+            or self._message_indices.setdefault((session.id, number), event_id) != event_id
+        ):
             return None
         if "m.relates_to" in content and "m.relates_to" not in inner:
             inner["m.relates_to"] = content["m.relates_to"]
-        return Opened(kind, inner)
+        return DecryptedContent(kind, inner)
 
-    def seal(self, room_id: str, kind: str, content: Json) -> dict[str, Any]:
+    def encrypt_room_event(self, room_id: str, kind: str, content: Json) -> dict[str, Any]:
         """The content of an `m.room.encrypted` that says this, in the room's shared session."""
         session = self.outbound_group_sessions[room_id]
         # Not by nio, whose JSON writes six bytes for each letter outside of ASCII. Half a surrogate pair is no text.
@@ -99,13 +111,13 @@ class Machine(OwnDevice):
             "session_id": session.id,
         }
 
-    def room_key(self, room_id: str) -> Json:
+    def room_key_content(self, room_id: str) -> Json:
         """The key of the room's shared session, from the next message on."""
         session = self.outbound_group_sessions[room_id]
         named = {"algorithm": MEGOLM, "room_id": room_id, "session_id": session.id}
         return {**named, "session_key": session.session_key}
 
-    def seal_to_device(self, user_id: str, device_id: str, kind: str, content: Json) -> Json | None:
+    def encrypt_to_device(self, user_id: str, device_id: str, kind: str, content: Json) -> Json | None:
         """The content of an `m.room.encrypted` for one device; None where there is no session with it."""
         device = self.device_store[user_id][device_id]
         session = self.session_store.get(device.curve25519)
@@ -114,9 +126,9 @@ class Machine(OwnDevice):
         sealed: Json = self._olm_encrypt(session, device, kind, content)
         return sealed
 
-    def knows(self, session_id: str) -> bool:
+    def has_room_key(self, session_id: str) -> bool:
         """Whether the key of a room's session has come."""
-        return session_id in self._rooms_sessions
+        return session_id in self._room_sessions
 
     def create_session(self, one_time_key: str, curve_key: str) -> OutboundSession:
         """Begin a session with a device. Raises ValueError where these are no keys.
@@ -139,21 +151,21 @@ class Machine(OwnDevice):
         session = InboundGroupSession(session_key, sender_fp_key, sender_key, room_id)
         if session.id != session_id:
             raise ValueError("the session has another id")
-        known = self._rooms_sessions.get(session_id)
+        known = self._room_sessions.get(session_id)
         if known is not None and (
             (known.sender_key, known.room_id) != (sender_key, room_id)
             or known.first_known_index <= session.first_known_index
         ):
             return
-        self._rooms_sessions[session_id] = session
+        self._room_sessions[session_id] = session
         self.save_inbound_group_session(session)
         if not self.knows_room(room_id):
             self._roomless.append(session)
         if len(self._roomless) > ROOMLESS:
-            self._drop_key(self._roomless.popleft())
+            self._drop_room_key(self._roomless.popleft())
 
-    def _open_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
-        ours = mapping(mapping(content.get("ciphertext")).get(self.sender_key))
+    def _decrypt_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
+        ours = as_dict(as_dict(content.get("ciphertext")).get(self.sender_key))
         event = OlmEvent({}, sender, sender_key, {self.sender_key: ours})
         opened = self.decrypt_event(event) if ours else None
         return opened if isinstance(opened, ToDevice) else None
@@ -173,44 +185,44 @@ class Machine(OwnDevice):
         # Keys that were forwarded are nobody's word but the forwarder's.
         return None if kind in {"m.dummy", "m.forwarded_room_key"} else ToDevice(sender, kind, content, encrypted=True)
 
-    def _is_from(self, sender: str, session: InboundGroupSession) -> bool:
+    def _may_be_from(self, sender: str, session: InboundGroupSession) -> bool:
         """Whether the session can be the sender's: another known user's device has not made it."""
         if sender == self.user_id and session.sender_key == self.sender_key:
             return True
         device = self.device_store.device_from_sender_key(sender, session.sender_key)
         if device is not None:
             return bool(device.ed25519 == session.ed25519)
-        return session.sender_key != self.sender_key and self._owner(session.sender_key) in {"", sender}
+        return session.sender_key != self.sender_key and self._owner_of(session.sender_key) in {"", sender}
 
-    def _owner(self, sender_key: str) -> str:
+    def _owner_of(self, sender_key: str) -> str:
         """The user whose device has this Curve25519 key, empty where that is not known."""
         for device in self.device_store:
             if device.curve25519 == sender_key:
                 return str(device.user_id)
         return ""
 
-    def _bound(self, sender: str, sender_key: str) -> None:
+    def _enforce_limits(self, sender: str, sender_key: str) -> None:
         """Keep what anybody can add to within bounds."""
         sessions = self.session_store[sender_key]
-        while len(sessions) > SESSIONS:
-            self.store.forget_session(sessions.pop().id)
+        while len(sessions) > SESSIONS_PER_DEVICE:
+            self.store.delete_session(sessions.pop().id)
         if not sessions:
             # nio makes an entry by looking for one.
             self.session_store._entries.pop(sender_key, None)
-        elif sender_key not in self._strangers and not self._owner(sender_key):
+        elif sender_key not in self._strangers and not self._owner_of(sender_key):
             self._strangers.append(sender_key)
-        if len(self._strangers) > STRANGERS:
+        if len(self._strangers) > MAX_STRANGERS:
             self._drop_stranger(self._strangers.popleft())
         if not self.device_store[sender]:
             self.device_store._entries.pop(sender, None)
 
-    def _drop_key(self, session: InboundGroupSession) -> None:
+    def _drop_room_key(self, session: InboundGroupSession) -> None:
         if not self.knows_room(session.room_id):
-            self._rooms_sessions.pop(session.id, None)
-            self.store.forget_key(session.id)
+            self._room_sessions.pop(session.id, None)
+            self.store.delete_room_key(session.id)
 
     def _drop_stranger(self, sender_key: str) -> None:
-        if self._owner(sender_key):
+        if self._owner_of(sender_key):
             return
         for session in self.session_store._entries.pop(sender_key, []):
-            self.store.forget_session(session.id)
+            self.store.delete_session(session.id)

@@ -7,7 +7,7 @@ from nio.crypto import Olm  # type: ignore[import-untyped]
 
 OLM = "m.olm.v1.curve25519-aes-sha2"
 MEGOLM = "m.megolm.v1.aes-sha2"
-SIGNED = "signed_curve25519"
+SIGNED_CURVE25519 = "signed_curve25519"
 
 # Its lines hold pieces of what was sent.
 logging.getLogger("nio").setLevel(logging.CRITICAL)
@@ -46,12 +46,14 @@ class OwnDevice(Olm):  # type: ignore[misc]
         due = not account.shared or (known and held <= account.max_one_time_keys // 2)
         if not (due or fallback):
             return {}
-        body: dict[str, Any] = {} if account.shared else {"device_keys": self._signed(self._device())}
+        body: dict[str, Any] = {} if account.shared else {"device_keys": self._with_signature(self._device_keys())}
         # What an upload that failed has left is taken again.
         if due and not account.one_time_keys["curve25519"]:
             account.generate_one_time_keys(account.max_one_time_keys - held)
         one_time = account.one_time_keys["curve25519"]
-        body["one_time_keys"] = {f"{SIGNED}:{name}": self._signed({"key": key}) for name, key in one_time.items()}
+        body["one_time_keys"] = {
+            f"{SIGNED_CURVE25519}:{name}": self._with_signature({"key": key}) for name, key in one_time.items()
+        }
         if fallback:
             # nio knows no fallback keys; its account's own does.
             inner = account._account
@@ -59,22 +61,22 @@ class OwnDevice(Olm):  # type: ignore[misc]
                 inner.generate_fallback_key()
             keys = inner.fallback_key
             body["fallback_keys"] = {
-                f"{SIGNED}:{name}": self._signed({"key": key.to_base64(), "fallback": True})
+                f"{SIGNED_CURVE25519}:{name}": self._with_signature({"key": key.to_base64(), "fallback": True})
                 for name, key in keys.items()
             }
         self.save_account()
         return body
 
-    def uploaded(self, held: int) -> None:
+    def mark_uploaded(self, held: int) -> None:
         """The server has taken the keys, and holds so many now."""
         self.account.shared = True
         self.uploaded_key_count = held
         self.mark_keys_as_published()
         self.save_account()
 
-    def _device(self) -> dict[str, Any]:
+    def _device_keys(self) -> dict[str, Any]:
         keys = {f"curve25519:{self.device_id}": self.sender_key, f"ed25519:{self.device_id}": self.fingerprint}
         return {"algorithms": [OLM, MEGOLM], "device_id": self.device_id, "user_id": self.user_id, "keys": keys}
 
-    def _signed(self, value: dict[str, Any]) -> dict[str, Any]:
+    def _with_signature(self, value: dict[str, Any]) -> dict[str, Any]:
         return {**value, "signatures": {self.user_id: {f"ed25519:{self.device_id}": self.sign_json(value)}}}

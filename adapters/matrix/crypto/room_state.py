@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.matrix.api.parsing import mapping, text, whole
+from adapters.matrix.api.parsing import as_dict, as_int, as_text
 from adapters.matrix.events import Event, Json, Room
 
 STATE_TYPES = (
@@ -18,27 +18,27 @@ STATE_TYPES = (
 )
 """The state that is read here, and asked for in a sync."""
 
-INSIDE = ("join", "invite")
+PRESENT_MEMBERSHIPS = ("join", "invite")
 ROTATION_MESSAGES = 100
 ROTATION_S = 7 * 24 * 3600.0
 """When the key of an encrypted room is renewed where the room does not say (`m.room.encryption`)."""
-OLD_VERSIONS = frozenset(str(number) for number in range(1, 12))
+NO_CREATOR_POWER_VERSIONS = frozenset(str(number) for number in range(1, 12))
 """Room versions in which creators are like anybody else; from 12 on they stand above all power levels."""
-ABOVE_ALL = 2**53 - 1
+CREATOR_POWER_LEVEL = 2**53 - 1
 
 
 @dataclass
-class KnownRoom:
-    """A room, kept up to date by `apply`. `users` holds who is joined or invited; `complete`: it holds all of them.
+class RoomState:
+    """A room, kept up to date by `apply_event`. `memberships` holds who is joined or invited; `members_complete`: it holds all of them.
 
-    `changes` counts what was told of members.
+    `member_changes` counts what was told of members.
     """
 
     room_id: str
     encrypted: bool = False
-    complete: bool = False
-    changes: int = 0
-    users: dict[str, str] = field(default_factory=dict)
+    members_complete: bool = False
+    member_changes: int = 0
+    memberships: dict[str, str] = field(default_factory=dict)
     rotation_messages: int = ROTATION_MESSAGES
     rotation_s: float = ROTATION_S
     _counts: dict[str, int] = field(default_factory=dict)
@@ -50,108 +50,110 @@ class KnownRoom:
     _creators: tuple[str, ...] = ()
     _powers: Json | None = None
 
-    def apply(self, event: Event) -> None:
+    def apply_event(self, event: Event) -> None:
         """Take in an event, if it is state."""
         if event.state_key is None:
             return
-        take = TAKERS.get(event.type)
+        take = STATE_HANDLERS.get(event.type)
         if take is not None and (event.state_key == "" or event.type == "m.room.member"):
             take(self, event)
 
-    def summarise(self, summary: object) -> None:
+    def apply_summary(self, summary: object) -> None:
         """Take in a sync's summary of the room; what it leaves out has not changed."""
-        for membership, name in zip(INSIDE, ("m.joined_member_count", "m.invited_member_count"), strict=True):
-            count = whole(mapping(summary).get(name))
+        for membership, name in zip(
+            PRESENT_MEMBERSHIPS, ("m.joined_member_count", "m.invited_member_count"), strict=True
+        ):
+            count = as_int(as_dict(summary).get(name))
             if count is not None:
                 self._counts[membership] = count
 
-    def gather(self, members: Iterable[Event]) -> None:
+    def set_members(self, members: Iterable[Event]) -> None:
         """Take in everybody who is in the room."""
-        self.users = {}
+        self.memberships = {}
         for event in members:
-            self.apply(event)
-        self.complete = True
+            self.apply_event(event)
+        self.members_complete = True
 
     def readers(self) -> set[str]:
         """Who may read what is said now: the invited too, except where the history begins with joining."""
-        return {user for user, how in self.users.items() if how == "join" or self._visibility != "joined"}
+        return {user for user, how in self.memberships.items() if how == "join" or self._visibility != "joined"}
 
-    def view(self) -> Room:
+    def to_room(self) -> Room:
         """The room for everything above."""
-        powers, default_power = self._levels()
+        powers, default_power = self._power_levels()
         return Room(
             self.room_id,
             encrypted=self.encrypted,
-            members=self._members(),
+            member_count=self._member_count(),
             name=self._name or self._alias,
-            powers=powers,
-            default_power=default_power,
-            names=dict(self._names),
-            open_history=self._visibility == "world_readable",
+            power_levels=powers,
+            default_power_level=default_power,
+            display_names=dict(self._names),
+            world_readable=self._visibility == "world_readable",
         )
 
-    def _members(self) -> int | None:
-        if self.complete:
-            return len(self.users)
+    def _member_count(self) -> int | None:
+        if self.members_complete:
+            return len(self.memberships)
         # Servers leave out a count of nobody invited.
         return sum(self._counts.values()) if "join" in self._counts else None
 
-    def _levels(self) -> tuple[dict[str, int], int]:
+    def _power_levels(self) -> tuple[dict[str, int], int]:
         if self._powers is None:
             powers = dict.fromkeys(self._creators, 100)
             default = 0
         else:
-            levels = mapping(self._powers.get("users"))
-            powers = {user: power for user, level in levels.items() if (power := whole(level)) is not None}
-            default = whole(self._powers.get("users_default")) or 0
-        if self._version not in OLD_VERSIONS:
-            powers |= dict.fromkeys(self._creators, ABOVE_ALL)
+            levels = as_dict(self._powers.get("users"))
+            powers = {user: power for user, level in levels.items() if (power := as_int(level)) is not None}
+            default = as_int(self._powers.get("users_default")) or 0
+        if self._version not in NO_CREATOR_POWER_VERSIONS:
+            powers |= dict.fromkeys(self._creators, CREATOR_POWER_LEVEL)
         return powers, default
 
-    def _take_member(self, event: Event) -> None:
-        self.changes += 1
+    def _apply_member(self, event: Event) -> None:
+        self.member_changes += 1
         user = event.state_key or ""
-        membership = text(event.content.get("membership"))
-        if membership in INSIDE:
-            self.users[user] = membership
-            self._names[user] = text(event.content.get("displayname"))
+        membership = as_text(event.content.get("membership"))
+        if membership in PRESENT_MEMBERSHIPS:
+            self.memberships[user] = membership
+            self._names[user] = as_text(event.content.get("displayname"))
         else:
-            self.users.pop(user, None)
+            self.memberships.pop(user, None)
 
-    def _take_encryption(self, event: Event) -> None:
+    def _apply_encryption(self, event: Event) -> None:
         # Also with an algorithm that nobody knows, or none: what was encrypted once is never plain again.
         self.encrypted = True
-        messages = whole(event.content.get("rotation_period_msgs"))
-        period_ms = whole(event.content.get("rotation_period_ms"))
+        messages = as_int(event.content.get("rotation_period_msgs"))
+        period_ms = as_int(event.content.get("rotation_period_ms"))
         self.rotation_messages = ROTATION_MESSAGES if messages is None else min(max(messages, 1), 10_000)
         # An hour at least: else everybody who may change the room's state could keep the bot busy with nothing else.
         self.rotation_s = ROTATION_S if period_ms is None else min(max(period_ms / 1000, 3600.0), ROTATION_S)
 
-    def _take_create(self, event: Event) -> None:
-        self._version = text(event.content.get("room_version")) or "1"
+    def _apply_create(self, event: Event) -> None:
+        self._version = as_text(event.content.get("room_version")) or "1"
         more: Any = event.content.get("additional_creators")
         others = tuple(user for user in more if isinstance(user, str)) if isinstance(more, list) else ()
         self._creators = (event.sender, *others)
 
-    def _take_name(self, event: Event) -> None:
-        self._name = text(event.content.get("name"))
+    def _apply_name(self, event: Event) -> None:
+        self._name = as_text(event.content.get("name"))
 
-    def _take_alias(self, event: Event) -> None:
-        self._alias = text(event.content.get("alias"))
+    def _apply_alias(self, event: Event) -> None:
+        self._alias = as_text(event.content.get("alias"))
 
-    def _take_visibility(self, event: Event) -> None:
-        self._visibility = text(event.content.get("history_visibility")) or "shared"
+    def _apply_visibility(self, event: Event) -> None:
+        self._visibility = as_text(event.content.get("history_visibility")) or "shared"
 
-    def _take_powers(self, event: Event) -> None:
+    def _apply_power_levels(self, event: Event) -> None:
         self._powers = event.content
 
 
-TAKERS = {
-    "m.room.canonical_alias": KnownRoom._take_alias,
-    "m.room.create": KnownRoom._take_create,
-    "m.room.encryption": KnownRoom._take_encryption,
-    "m.room.history_visibility": KnownRoom._take_visibility,
-    "m.room.member": KnownRoom._take_member,
-    "m.room.name": KnownRoom._take_name,
-    "m.room.power_levels": KnownRoom._take_powers,
+STATE_HANDLERS = {
+    "m.room.canonical_alias": RoomState._apply_alias,
+    "m.room.create": RoomState._apply_create,
+    "m.room.encryption": RoomState._apply_encryption,
+    "m.room.history_visibility": RoomState._apply_visibility,
+    "m.room.member": RoomState._apply_member,
+    "m.room.name": RoomState._apply_name,
+    "m.room.power_levels": RoomState._apply_power_levels,
 }

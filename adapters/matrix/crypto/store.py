@@ -9,22 +9,22 @@ from nio.crypto import OlmAccount  # type: ignore[import-untyped]
 from peewee import PeeweeException  # type: ignore[import-untyped]
 
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.crypto.database import KeyStore
-from adapters.matrix.crypto.machine import Machine
+from adapters.matrix.crypto.database import KeyDatabase
+from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.homeserver import MatrixUnusable
 
 FILE_NAME = "keys.sqlite3"
 LOCK_NAME = "keys.lock"
-MEND = (
+RESTORE_HINT = (
     "Put a backup of the folder {folder} back. Without one, run `hearth matrix login --again`: it makes a new device,"
     " which keeps the account's identity and cannot read what was sent to the old one."
 )
 
 
-class HeldStore:
+class DeviceKeyStore:
     """An open key store that no other process can open. `machine` encrypts and decrypts with it."""
 
-    def __init__(self, machine: Machine, store: KeyStore, lock: FileLock) -> None:
+    def __init__(self, machine: OlmMachine, store: KeyDatabase, lock: FileLock) -> None:
         self.machine = machine
         self._store = store
         self._lock = lock
@@ -35,9 +35,9 @@ class HeldStore:
         self._lock.release()
 
 
-def create(folder: Path, credentials: Credentials) -> HeldStore:
+def create_store(folder: Path, credentials: Credentials) -> DeviceKeyStore:
     """Make the store of a new device. Raises MatrixUnusable where there is one already."""
-    lock = _locked(folder)
+    lock = _acquire_lock(folder)
     try:
         path = folder / FILE_NAME
         try:
@@ -46,28 +46,28 @@ def create(folder: Path, credentials: Credentials) -> HeldStore:
             raise MatrixUnusable(f"{folder} holds the keys of a device already. Move the folder away first.") from error
         except OSError as error:
             raise MatrixUnusable(f"The key store cannot be made in {folder}: {error.strerror}.") from error
-        return _opened(folder, credentials, lock)
+        return _open_database(folder, credentials, lock)
     except MatrixUnusable:
         lock.release()
         raise
 
 
-def open_store(folder: Path, credentials: Credentials) -> HeldStore:
+def open_store(folder: Path, credentials: Credentials) -> DeviceKeyStore:
     """Open the store of the device that is logged in.
 
     Raises MatrixUnusable where another process has it, it is missing, damaged, another device's, or encrypted with
     another key; nothing is written then.
     """
-    lock = _locked(folder)
+    lock = _acquire_lock(folder)
     try:
-        _inspect(folder, credentials)
-        return _opened(folder, credentials, lock)
+        _check_database(folder, credentials)
+        return _open_database(folder, credentials, lock)
     except MatrixUnusable:
         lock.release()
         raise
 
 
-def _locked(folder: Path) -> FileLock:
+def _acquire_lock(folder: Path) -> FileLock:
     lock = FileLock(folder / LOCK_NAME, mode=0o600)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,15 +82,15 @@ def _locked(folder: Path) -> FileLock:
     return lock
 
 
-def _opened(folder: Path, credentials: Credentials, lock: FileLock) -> HeldStore:
+def _open_database(folder: Path, credentials: Credentials, lock: FileLock) -> DeviceKeyStore:
     try:
         # SQLite gives its journals the mode of the database.
         (folder / FILE_NAME).chmod(0o600)
-        store = KeyStore(
+        store = KeyDatabase(
             credentials.user_id, credentials.device_id, str(folder), credentials.store_key, database_name=FILE_NAME
         )
         try:
-            machine = Machine(credentials.user_id, credentials.device_id, store)
+            machine = OlmMachine(credentials.user_id, credentials.device_id, store)
         except BaseException:
             store.database.close()
             raise
@@ -98,14 +98,14 @@ def _opened(folder: Path, credentials: Credentials, lock: FileLock) -> HeldStore
         raise MatrixUnusable(f"The key store in {folder} cannot be used: {error.strerror}.") from error
     except (PeeweeException, sqlite3.Error, ValueError, TypeError, KeyError, AttributeError) as error:
         # What peewee and vodozemac raise at rows that are not as they were written.
-        raise _damaged(folder) from error
-    return HeldStore(machine, store, lock)
+        raise _damaged_error(folder) from error
+    return DeviceKeyStore(machine, store, lock)
 
 
-def _inspect(folder: Path, credentials: Credentials) -> None:
+def _check_database(folder: Path, credentials: Credentials) -> None:
     path = folder / FILE_NAME
     if not path.exists():
-        raise MatrixUnusable(f"The device's keys, {path}, are missing. {MEND.format(folder=folder)}")
+        raise MatrixUnusable(f"The device's keys, {path}, are missing. {RESTORE_HINT.format(folder=folder)}")
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
         try:
@@ -114,11 +114,11 @@ def _inspect(folder: Path, credentials: Credentials) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise _damaged(folder) from error
+        raise _damaged_error(folder) from error
     if not sound or not owners:
-        raise _damaged(folder)
+        raise _damaged_error(folder)
     if [(user, device) for user, device, _ in owners] != [(credentials.user_id, credentials.device_id)]:
-        raise MatrixUnusable(f"The keys in {folder} are another device's. {MEND.format(folder=folder)}")
+        raise MatrixUnusable(f"The keys in {folder} are another device's. {RESTORE_HINT.format(folder=folder)}")
     _check_key(folder, credentials, owners[0][2])
 
 
@@ -127,9 +127,10 @@ def _check_key(folder: Path, credentials: Credentials, pickled: bytes | str) -> 
         OlmAccount.from_pickle(pickled if isinstance(pickled, bytes) else pickled.encode(), credentials.store_key)
     except ValueError as error:
         raise MatrixUnusable(
-            f"The keys in {folder} are not encrypted with the key in credentials.json. {MEND.format(folder=folder)}"
+            f"The keys in {folder} are not encrypted with the key in credentials.json."
+            f" {RESTORE_HINT.format(folder=folder)}"
         ) from error
 
 
-def _damaged(folder: Path) -> MatrixUnusable:
-    return MatrixUnusable(f"The key store in {folder} is damaged. {MEND.format(folder=folder)}")
+def _damaged_error(folder: Path) -> MatrixUnusable:
+    return MatrixUnusable(f"The key store in {folder} is damaged. {RESTORE_HINT.format(folder=folder)}")

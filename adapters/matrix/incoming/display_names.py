@@ -9,7 +9,7 @@ from adapters.matrix.events import Room
 NAME_CHARACTERS = 80
 """As much of a name as a prompt takes."""
 
-UNSEEN = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff]"
 )
@@ -18,32 +18,32 @@ scripts and emoji need them.
 """
 
 
-class Names:
+class DisplayNames:
     """What people are called in a room, as now known."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
 
-    def of(self, user_id: str) -> str:
+    def display_name(self, user_id: str) -> str:
         """A user's name; with the id where others have the same name, as clients show it. Never empty."""
-        name = clean(self._room.names.get(user_id, ""))
+        name = clean_name(self._room.display_names.get(user_id, ""))
         if not name:
-            return clean(user_id.removeprefix("@").partition(":")[0]) or "somebody"
-        if self._bearers[name.casefold()] < 2:
+            return clean_name(user_id.removeprefix("@").partition(":")[0]) or "somebody"
+        if self._name_counts[name.casefold()] < 2:
             return name
         return f"{name[: NAME_CHARACTERS // 2]} ({user_id})"
 
-    def known(self, user_id: str) -> str:
+    def known_name(self, user_id: str) -> str:
         """A user's name; empty for whom the room does not know."""
-        return self.of(user_id) if self._room.names.get(user_id) else ""
+        return self.display_name(user_id) if self._room.display_names.get(user_id) else ""
 
     @cached_property
-    def _bearers(self) -> Counter[str]:
-        return Counter(clean(name).casefold() for name in self._room.names.values())
+    def _name_counts(self) -> Counter[str]:
+        return Counter(clean_name(name).casefold() for name in self._room.display_names.values())
 
 
-def clean(name: str) -> str:
+def clean_name(name: str) -> str:
     """A name in one line. Names stand before what people say, as in `Name: words`: a colon in one could make up
     another speaker.
     """
-    return " ".join(UNSEEN.sub("", name).replace(":", " ").split())[:NAME_CHARACTERS].strip()
+    return " ".join(INVISIBLE.sub("", name).replace(":", " ").split())[:NAME_CHARACTERS].strip()

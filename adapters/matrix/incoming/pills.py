@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote
 
-from adapters.matrix.event_content import HTML, mentioned, text
+from adapters.matrix.event_content import HTML, get_text, mentioned_users
 from adapters.matrix.events import Json
 
 _USER = r"(?:https://matrix\.to/#/|matrix:u/)(?P<user>[^\s\"'<>()\[\]?/]{1,400}+)[^\s\"'<>()\[\]]*+"
 LINK = re.compile(rf"<a\s[^<>]*?href\s*=\s*[\"']{_USER}[\"'][^<>]*+>(?P<label>.{{0,300}}?)</a>", re.I | re.S)
 """A link to a user in formatted text; possessive, so that text made to be slow is read as fast as any."""
 
-MARKDOWN = re.compile(rf"(?<!!)\[(?P<label>[^\[\]\n]{{0,300}}+)\]\(<?{_USER}>?\)|<?\b{_USER.replace('user', 'bare')}>?")
+MARKDOWN_LINK = re.compile(
+    rf"(?<!!)\[(?P<label>[^\[\]\n]{{0,300}}+)\]\(<?{_USER}>?\)|<?\b{_USER.replace('user', 'bare')}>?"
+)
 """The same in plain text: as Markdown, which some clients leave there, and bare."""
 
 TAG = re.compile(r"<[^<>]{0,1000}>")
 
 
 @dataclass(frozen=True)
-class Us:
+class BotIdentity:
     """How we are called: our full id, and the name that people see, which is empty where we have none."""
 
     user_id: str
@@ -33,12 +35,12 @@ class Us:
         return self.user_id.removeprefix("@").partition(":")[0]
 
     @property
-    def called(self) -> str:
+    def display_name(self) -> str:
         """What people read as our name."""
         return self.name or self.localpart
 
     @cached_property
-    def full(self) -> re.Pattern[str]:
+    def id_pattern(self) -> re.Pattern[str]:
         """Our full id, or its beginning with the sign, as a whole word."""
         server = re.escape(self.user_id.partition(":")[2])
         return re.compile(
@@ -46,9 +48,9 @@ class Us:
         )
 
     @cached_property
-    def word(self) -> re.Pattern[str] | None:
+    def name_pattern(self) -> re.Pattern[str] | None:
         """Our name as a whole word; a single character is none."""
-        name = re.escape(self.called)
+        name = re.escape(self.display_name)
         return re.compile(rf"(?<![\w@-]){name}(?!\w|-\w)|(?<!\w)@{name}(?!\w|[:.-]\w)", re.I) if name[1:] else None
 
 
@@ -60,39 +62,42 @@ class Pill:
     label: str
 
 
-def formatted(content: object) -> str:
+def formatted_body(content: object) -> str:
     """A message's text as HTML; empty when it has none."""
-    return text(content, "formatted_body") if text(content, "format") == HTML else ""
+    return get_text(content, "formatted_body") if get_text(content, "format") == HTML else ""
 
 
-def pills(content: object) -> tuple[Pill, ...]:
+def find_pills(content: object) -> tuple[Pill, ...]:
     """The users that a message's formatted text links to, in order."""
-    return tuple(Pill(user_of(found["user"]), shown(found["label"])) for found in LINK.finditer(formatted(content)))
+    return tuple(
+        Pill(user_from_link(found["user"]), visible_text(found["label"]))
+        for found in LINK.finditer(formatted_body(content))
+    )
 
 
-def linked(written: str) -> Iterator[str]:
+def linked_users(written: str) -> Iterator[str]:
     """The users that a plain text links to."""
-    return (user_of(found["user"] or found["bare"]) for found in MARKDOWN.finditer(written))
+    return (user_from_link(found["user"] or found["bare"]) for found in MARKDOWN_LINK.finditer(written))
 
 
-def user_of(address: str) -> str:
+def user_from_link(address: str) -> str:
     """The user whom the last part of a link stands for; what is no user stays what it is."""
     user = unquote(address)
     return user if user[:1] in ("@", "!", "#", "$", "+") else f"@{user}"
 
 
-def shown(label: str) -> str:
+def visible_text(label: str) -> str:
     """What people see of a piece of HTML, in one line."""
     return " ".join(html.unescape(TAG.sub("", label)).split())
 
 
-def means(content: Json, written: str, us: Us) -> bool:
+def mentions_bot(content: Json, written: str, us: BotIdentity) -> bool:
     """Whether a message means us. If it says whom it mentions, that decides; if not, a link to us, our id or our
     name in its text does. `@room` is nobody in particular.
     """
-    said = mentioned(content)
+    said = mentioned_users(content)
     if said is not None:
         return us.user_id in said
-    if us.user_id in {pill.user_id for pill in pills(content)} or us.user_id in linked(written):
+    if us.user_id in {pill.user_id for pill in find_pills(content)} or us.user_id in linked_users(written):
         return True
-    return bool(us.full.search(written) or (us.word and us.word.search(written)))
+    return bool(us.id_pattern.search(written) or (us.name_pattern and us.name_pattern.search(written)))

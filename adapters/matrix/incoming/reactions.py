@@ -5,83 +5,93 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from adapters.matrix.event_content import relation_of, text
+from adapters.matrix.event_content import get_text, relation_of
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import Wire
-from adapters.matrix.incoming.addressing import Seen, judge
-from adapters.matrix.incoming.room_history import Past
-from adapters.matrix.incoming.translate import Place, is_admin, is_said, sent_at
+from adapters.matrix.homeserver import Homeserver
+from adapters.matrix.incoming.addressing import MatrixMessageFacts, why_ignored
+from adapters.matrix.incoming.room_history import RoomHistory
+from adapters.matrix.incoming.translate import RoomContext, is_admin, is_user_message, sent_at
 from bot.core.messages import Message
 from bot.core.ports import Inbox
 
 log = logging.getLogger(__name__)
 
-Wish = Literal["stop", "again"]
-WISHES: dict[str, Wish] = {"🛑": "stop", "⏹": "stop", "✋": "stop", "♻": "again", "🔄": "again", "🔁": "again"}
+ReactionAction = Literal["stop", "again"]
+REACTION_ACTIONS: dict[str, ReactionAction] = {
+    "🛑": "stop",
+    "⏹": "stop",
+    "✋": "stop",
+    "♻": "again",
+    "🔄": "again",
+    "🔁": "again",
+}
 
 # Variation selectors, and the five colours of skin.
-SHADES = dict.fromkeys((0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
+EMOJI_MODIFIERS = dict.fromkeys((0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
 
-Ask = Callable[[Event, Place, str, str], Awaitable[Message]]
+BuildQuestion = Callable[[Event, RoomContext, str, str], Awaitable[Message]]
 """A message as a question of the user named, in the thread named, with its files and what was said before it."""
 
 
-def wish_of(reaction: str) -> Wish | None:
+def reaction_action(reaction: str) -> ReactionAction | None:
     """What a reaction asks for; None for all others."""
-    return WISHES.get(reaction.translate(SHADES))
+    return REACTION_ACTIONS.get(reaction.translate(EMOJI_MODIFIERS))
 
 
-class Reactions:
+class ReactionHandler:
     """Takes reactions. Those of strangers, or on anything but our answers, do nothing."""
 
-    def __init__(self, wire: Wire, inbox: Inbox, running: Mapping[str, Message], ask: Ask) -> None:
-        self._past = Past(wire)
+    def __init__(self, wire: Homeserver, inbox: Inbox, running: Mapping[str, Message], ask: BuildQuestion) -> None:
+        self._history = RoomHistory(wire)
         self._inbox = inbox
         self._running = running
-        self._ask = ask
+        self._build_question = ask
 
-    async def asked_again(self, event: Event, place: Place) -> Message | None:
+    async def take_reaction(self, event: Event, place: RoomContext) -> Message | None:
         """See to a reaction: stop what it wants stopped; the question that it asks again, with the reaction's id."""
         relation = relation_of(event.content)
-        wish = wish_of(relation.reaction)
+        wish = reaction_action(relation.reaction)
         if wish is None or not _may_react(event, place):
             return None
         asked = self._running.get(relation.reacts_to)
-        answer = None if asked else await self._past.newest(event.room_id, relation.reacts_to)
-        if asked is None and (answer is None or answer.sender != place.us.user_id):
+        answer = None if asked else await self._history.read_message(event.room_id, relation.reacts_to)
+        if asked is None and (answer is None or answer.sender != place.bot.user_id):
             return None
-        question_id = relation.reacts_to if answer is None else relation_of(answer.content).points_at
+        question_id = relation.reacts_to if answer is None else relation_of(answer.content).in_reply_to
         running = [each for each in self._running.values() if _is_about(each, event.room_id, question_id)]
         if wish == "stop":
             await self._stop(running, event, place)
         elif answer is not None and not running:
-            return await self._again(event, place, answer, question_id)
+            return await self._ask_again(event, place, answer, question_id)
         return None
 
-    async def _stop(self, running: list[Message], event: Event, place: Place) -> None:
+    async def _stop(self, running: list[Message], event: Event, place: RoomContext) -> None:
         admin = is_admin(place.settings, place.room, event.sender)
         for message in running:
             if admin or message.platform_data.get("author") == event.sender:
                 await self._inbox.withdraw(message.conversation, message.event_id)
 
-    async def _again(self, event: Event, place: Place, answer: Event, question_id: str) -> Message | None:
-        if text(answer.content, "msgtype") != "m.text" or not question_id:
+    async def _ask_again(self, event: Event, place: RoomContext, answer: Event, question_id: str) -> Message | None:
+        if get_text(answer.content, "msgtype") != "m.text" or not question_id:
             return None  # what a command said or showed, or nobody's answer
-        question = await self._past.newest(event.room_id, question_id)
-        if question is None or not is_said(question):
+        question = await self._history.read_message(event.room_id, question_id)
+        if question is None or not is_user_message(question):
             log.info("The question %s cannot be asked again: it is gone", question_id)
             return None
         if question.sender != event.sender and not is_admin(place.settings, place.room, event.sender):
             return None
         thread = relation_of(answer.content).thread
-        message = await self._ask(question, place, event.sender, thread)
+        message = await self._build_question(question, place, event.sender, thread)
         return replace(message, event_id=event.event_id, sent_at=sent_at(event))
 
 
-def _may_react(event: Event, place: Place) -> bool:
-    sender, room, us = event.sender, place.room, place.us
+def _may_react(event: Event, place: RoomContext) -> bool:
+    sender, room, us = event.sender, place.room, place.bot
     return (
-        judge(Seen(sender, room.room_id, room.is_direct, sender == us.user_id, mentions_us=True), place.settings)
+        why_ignored(
+            MatrixMessageFacts(sender, room.room_id, room.is_direct, sender == us.user_id, mentions_us=True),
+            place.settings,
+        )
         is None
     )
 

@@ -14,7 +14,7 @@ TAGS = frozenset((*HEADINGS, *BLOCKS, "a", "code", "em", "strong", "s", "del", "
 
 SCHEMES = frozenset({"http", "https", "mailto"})
 
-DEEPEST = 100
+MAX_TAG_DEPTH = 100
 """How deep tags may be nested, by the specification."""
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "xhtmlOut": False, "maxNesting": 40})
@@ -25,7 +25,7 @@ _MARKDOWN.disable("image")
 _OPENED_OR_CLOSED = re.compile("<(/?)(?!br|hr)")
 
 
-def _of_a_language(tag: str, attribute: str, value: str) -> str | None:
+def _keep_language_class(tag: str, attribute: str, value: str) -> str | None:
     """Of a code's classes the one that names its language."""
     if (tag, attribute) != ("code", "class"):
         return value
@@ -35,20 +35,20 @@ def _of_a_language(tag: str, attribute: str, value: str) -> str | None:
 _CLEANER = nh3.Cleaner(
     tags=set(TAGS),
     attributes={"a": {"href"}, "ol": {"start"}, "code": {"class"}},
-    attribute_filter=_of_a_language,
+    attribute_filter=_keep_language_class,
     link_rel=None,
     url_schemes=set(SCHEMES),
     url_relative="deny",
 )
 
 
-def rendered(text: str) -> str:
+def render_html(text: str) -> str:
     """Markdown as HTML; markup in the text is text. A text that is not finished yet is rendered as far as it goes."""
     html = _CLEANER.clean(_MARKDOWN.render(text)).strip()
-    return html if _depth(html) <= DEEPEST else small_print(text, small=False)
+    return html if _depth(html) <= MAX_TAG_DEPTH else footer_html(text, small=False)
 
 
-def small_print(text: str, *, small: bool) -> str:
+def footer_html(text: str, *, small: bool) -> str:
     """Lines of plain text as HTML below an answer."""
     lines = "<br>".join(markup.escape(line, quote=False) for line in text.split("\n"))
     return f"<p><sub>{lines}</sub></p>" if small else f"<p>{lines}</p>"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from adapters.matrix.homeserver import Limited
+from adapters.matrix.homeserver import RateLimited
 from adapters.matrix.limits import BURST, PER_S
 
 FORGOTTEN_S = 3600.0
@@ -25,7 +25,7 @@ MEASURED_OVER = 3
 LONGEST_PAUSE_S = 8.0
 
 
-class Bucket:
+class LeakyBucket:
     """A leaky bucket like Synapse's (`synapse/api/ratelimiting.py`): `left` events may go at once, up to `burst`, and
     `per_s` come back a second. A refused event costs nothing, and says exactly when the next one may go.
 
@@ -65,7 +65,7 @@ class Bucket:
         ruled_out = self.left(now) < 1 - SURELY_LEFT
         return ruled_out and not self._trying and self.is_hopeful(now) and now >= self._closed_until
 
-    def spend(self, now: float) -> "Spent":
+    def spend(self, now: float) -> "Reservation":
         """An event goes out now; use what is returned as a context around the request."""
         left = self.left(now)
         if self._careful_until <= now and self._refused is not None:
@@ -73,9 +73,9 @@ class Bucket:
         self._left, self._at = left - 1, now
         tries = left < 1 and not self.lifted
         self._trying = self._trying or tries
-        return Spent(self, now, left, tries)
+        return Reservation(self, now, left, tries)
 
-    def taken(self, spent: "Spent") -> None:
+    def taken(self, spent: "Reservation") -> None:
         """The homeserver took an event."""
         self._settle(spent)
         self._refusals = 0
@@ -83,16 +83,16 @@ class Bucket:
         if spent.left < 1 - SURELY_LEFT:
             self.lifted = True
 
-    def counted(self, spent: "Spent") -> None:
+    def counted(self, spent: "Reservation") -> None:
         """The homeserver took something that may count elsewhere too: it counts here, and teaches nothing."""
         self._settle(spent)
 
-    def lost(self, spent: "Spent") -> None:
+    def lost(self, spent: "Reservation") -> None:
         """Nobody knows whether an event counts. As none, or an outage would use up everything."""
         self._settle(spent)
         self._left += 1
 
-    def refused(self, spent: "Spent", retry_after_s: float) -> None:
+    def refused(self, spent: "Reservation", retry_after_s: float) -> None:
         """The homeserver asks to wait so long."""
         self._settle(spent)
         reopens = spent.at + retry_after_s + MARGIN_S
@@ -121,15 +121,15 @@ class Bucket:
             self.per_s = max(SLOWEST_PER_S, min(self.per_s, 1 / retry_after_s))
         self._refused, self._taken = (at, retry_after_s), 0
 
-    def _settle(self, spent: "Spent") -> None:
+    def _settle(self, spent: "Reservation") -> None:
         if spent.tries:
             self._trying = False
 
 
-class Spent:
+class Reservation:
     """An event on its way; as a context around its request it tells the bucket what came of it."""
 
-    def __init__(self, bucket: Bucket, at: float, left: float, tries: bool) -> None:
+    def __init__(self, bucket: LeakyBucket, at: float, left: float, tries: bool) -> None:
         self._bucket = bucket
         self.at = at
         self.left = left
@@ -153,7 +153,7 @@ class Spent:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if error is None:
             self._bucket.taken(self)
-        elif isinstance(error, Limited):
+        elif isinstance(error, RateLimited):
             self._bucket.refused(self, error.retry_after_s)
         else:
             self._bucket.lost(self)

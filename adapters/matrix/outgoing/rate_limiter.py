@@ -5,8 +5,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
-from adapters.matrix.limits import EDITS
-from adapters.matrix.outgoing.leaky_bucket import Bucket, Spent
+from adapters.matrix.limits import MAX_EDITS
+from adapters.matrix.outgoing.leaky_bucket import LeakyBucket, Reservation
 
 Kind = Literal["final", "first", "edit"]
 
@@ -36,26 +36,26 @@ NEVER_S = 3600.0
 Value = TypeVar("Value")
 
 
-class Budget:
+class SendRateLimiter:
     """The events of one account. Nothing but times and what became of earlier events decides who may send."""
 
-    def __init__(self, bucket: Bucket | None = None) -> None:
-        self.bucket = bucket or Bucket()
-        self._open: set[Share] = set()
+    def __init__(self, bucket: LeakyBucket | None = None) -> None:
+        self.bucket = bucket or LeakyBucket()
+        self._open: set[ReplyQuota] = set()
         self._firsts: list[object] = []
-        self._edits: set[Share] = set()
+        self._edits: set[ReplyQuota] = set()
         self._edited_at = float("-inf")
 
-    def share(self) -> "Share":
+    def share(self) -> "ReplyQuota":
         """The share of one reply."""
-        return Share(self)
+        return ReplyQuota(self)
 
-    async def turn(self, kind: Kind) -> Spent:
+    async def turn(self, kind: Kind) -> Reservation:
         """Wait until a single event may go: `with await budget.turn("first"): await wire.send(...)`.
 
         As an `edit` it goes behind those of all replies.
         """
-        share = Share(self, sent_at=float("inf"))
+        share = ReplyQuota(self, sent_at=float("inf"))
         try:
             while (wait_s := self._line_wait_s(share, kind, now := _now())) > 0:  # noqa: ASYNC110 - time tells, no event
                 await asyncio.sleep(wait_s)
@@ -68,16 +68,16 @@ class Budget:
         with await self.turn(kind):
             return await request()
 
-    def opened(self, share: "Share") -> None:
+    def opened(self, share: "ReplyQuota") -> None:
         """Keep room for the final text of a reply from now on."""
         self._open.add(share)
 
-    def closed(self, share: "Share") -> None:
+    def closed(self, share: "ReplyQuota") -> None:
         """The reply has ended."""
         self._open.discard(share)
         self.leave(share)
 
-    def stand(self, share: "Share", kind: Kind) -> bool:
+    def enqueue(self, share: "ReplyQuota", kind: Kind) -> bool:
         """Stand in line; whether it is the share's turn. Who is next to edit is told by `wait_s`."""
         if kind == "edit":
             self._edits.add(share)
@@ -87,13 +87,13 @@ class Budget:
             return self._firsts[0] is share
         return True
 
-    def leave(self, share: "Share") -> None:
+    def leave(self, share: "ReplyQuota") -> None:
         """Stand in no line."""
         self._edits.discard(share)
         if share in self._firsts:
             self._firsts.remove(share)
 
-    def wait_s(self, share: "Share", kind: Kind, now: float) -> float:
+    def wait_s(self, share: "ReplyQuota", kind: Kind, now: float) -> float:
         """Seconds until an event of this kind may go, as far as known now."""
         if kind == "edit":
             return max(0.0, min(NEVER_S, self._edit_wait_s(share, now)))
@@ -101,7 +101,7 @@ class Budget:
             return 0.0
         return max(0.0, self.bucket.wait_s(now, 1.0 if kind == "final" else 1 + self._kept()))
 
-    def sent(self, kind: Kind, now: float) -> Spent:
+    def sent(self, kind: Kind, now: float) -> Reservation:
         """An event goes out now."""
         if kind != "final":
             self._edited_at = now
@@ -112,8 +112,8 @@ class Budget:
         hopeful = self.bucket.is_hopeful(now) and not self.bucket.lifted
         return hopeful and len(self._open) <= 1 and not self._firsts
 
-    def _line_wait_s(self, share: "Share", kind: Kind, now: float) -> float:
-        first = self.stand(share, kind)
+    def _line_wait_s(self, share: "ReplyQuota", kind: Kind, now: float) -> float:
+        first = self.enqueue(share, kind)
         wait_s = self.wait_s(share, kind, now)
         return wait_s if first else max(wait_s, BEHIND_OTHERS_S)
 
@@ -121,7 +121,7 @@ class Budget:
         """Events kept for the final texts of open replies; a few are never kept, or nothing else would ever go."""
         return min(len(self._open), self.bucket.burst - 2)
 
-    def _edit_wait_s(self, share: "Share", now: float) -> float:
+    def _edit_wait_s(self, share: "ReplyQuota", now: float) -> float:
         wait_s = share.next_edit_at - now
         if self.bucket.lifted:
             return max(wait_s, self.bucket.wait_s(now))
@@ -138,17 +138,17 @@ class Budget:
         return (needed + SPARE - patience - self.bucket.left(now)) / (per_s * (1 + PATIENCE))
 
 
-class Share:
+class ReplyQuota:
     """What one reply has of the budget, from `open` to `close`. Whose last event is the oldest edits next."""
 
-    def __init__(self, budget: Budget, sent_at: float = float("-inf")) -> None:
+    def __init__(self, budget: SendRateLimiter, sent_at: float = float("-inf")) -> None:
         self._budget = budget
-        self._spent: Spent | None = None
+        self._spent: Reservation | None = None
         self._begun_at, self._sent_at = float("-inf"), sent_at
         self.next_edit_at = float("-inf")
         self.edits = 0
-        self.first = Turns(budget, self, "first")
-        self.edit = Turns(budget, self, "edit")
+        self.first = ReplyPermit(budget, self, "first")
+        self.edit = ReplyPermit(budget, self, "edit")
 
     def open(self) -> None:
         """The reply begins: room is kept for its final text."""
@@ -167,18 +167,18 @@ class Share:
         self._sent_at, self.next_edit_at = now, now + self._gap_s(now)
 
     @property
-    def request(self) -> Spent:
+    def request(self) -> Reservation:
         """The context for the request that was let go last."""
         assert self._spent is not None, "nothing goes out before its turn"
         return self._spent
 
-    def is_before(self, other: "Share", now: float) -> bool:
+    def is_before(self, other: "ReplyQuota", now: float) -> bool:
         """Whether this reply is ready for an edit and has waited longer for it than another."""
         return now >= self.next_edit_at and self._sent_at < other._sent_at
 
     def _gap_s(self, now: float) -> float:
         """Seconds to the next edit: the gaps grow with the answer, by the same factor each time."""
-        edits = EDITS - KEPT_EDITS - self.edits
+        edits = MAX_EDITS - KEPT_EDITS - self.edits
         if edits <= 0:
             return NEVER_S
         age_s = now - self._begun_at
@@ -188,10 +188,10 @@ class Share:
         return max(FLUENT_S, age_s * (math.pow(lasts_s / age_s, 1 / edits) - 1))
 
 
-class Turns:
+class ReplyPermit:
     """Fills `Allowance` for the events of one kind of one reply."""
 
-    def __init__(self, budget: Budget, share: Share, kind: Kind) -> None:
+    def __init__(self, budget: SendRateLimiter, share: ReplyQuota, kind: Kind) -> None:
         self._budget = budget
         self._share = share
         self._kind = kind
@@ -202,15 +202,15 @@ class Turns:
         self._final = final
         return self._budget.wait_s(self._share, "final" if final else self._kind, now)
 
-    def stand(self, who: object) -> bool:
+    def enqueue(self, who: object) -> bool:
         """Stand in line; `who` is the reply's own showing."""
-        return self._budget.stand(self._share, self._kind)
+        return self._budget.enqueue(self._share, self._kind)
 
-    def leave(self, who: object) -> None:
+    def leave_queue(self, who: object) -> None:
         """Stand in line no longer."""
         self._budget.leave(self._share)
 
-    def sent(self, now: float) -> None:
+    def record_sent(self, now: float) -> None:
         """The event goes out now."""
         self._share.sent("final" if self._final else self._kind, now, edits=self._kind == "edit")
 

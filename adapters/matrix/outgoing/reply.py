@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.delivery.citations import footer
-from adapters.delivery.live_edit import Showing
-from adapters.delivery.rate_limit import Allowance
-from adapters.matrix.homeserver import Limited, Unsettled
-from adapters.matrix.limits import EDITS
+from adapters.delivery.citations import citation_footer
+from adapters.delivery.live_edit import LiveEdit
+from adapters.delivery.rate_limit import SendPermit
+from adapters.matrix.homeserver import RateLimited, TransientFailure
+from adapters.matrix.limits import MAX_EDITS
 from adapters.matrix.outgoing import transactions
-from adapters.matrix.outgoing.layout import Layout
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.outgoing.reply_transport import Part, Place
+from adapters.matrix.outgoing.layout import MatrixLayout
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.reply_transport import ReplyPart, ReplyTransport
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Attachment, Closing, PostedPart, Timings
+from bot.core.messages import Attachment, FinalAnswer, PostedPart, Timings
 from bot.core.ports import RecordPart
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Shown:
     """A message of ours, and what it is known to show; None: left by an earlier attempt."""
 
     event_id: str
-    part: Part | None
+    part: ReplyPart | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +43,24 @@ class Step:
 
     kind: Literal["send", "edit", "redact", "picture"]
     number: int
-    part: Part
+    part: ReplyPart
 
 
 class MatrixReply:
     """Fills `Reply`, and `Screen` for the showing of its texts."""
 
-    def __init__(self, event_id: str, place: Place, budget: Budget, opened: "set[MatrixReply] | None" = None) -> None:
+    def __init__(
+        self, event_id: str, place: ReplyTransport, budget: SendRateLimiter, opened: "set[MatrixReply] | None" = None
+    ) -> None:
         """`opened` holds the reply from its opening to its end."""
         self._event_id = event_id
         self._place = place
         self._share = budget.share()
         self._opened: set[MatrixReply] = set() if opened is None else opened
-        self._showing = Showing(self)
+        self._showing = LiveEdit(self)
         self._record: RecordPart | None = None
         self._shown: list[Shown] = []
-        self._layout = Layout()
+        self._layout = MatrixLayout()
         self._text = self._below = ""
         self._pictures: Sequence[Attachment] = ()
         self._pictured = 0
@@ -76,12 +78,12 @@ class MatrixReply:
         self._record, self._attempt = record, attempt
         self._opened.add(self)
         self._share.open()
-        self._place.begin()
+        self._place.start_typing()
         ordered = sorted(posted, key=lambda part: part.number)
         self._shown = [Shown(part.platform_id, None) for part in ordered]
         try:
             await self._prepare()
-        except Unsettled as error:
+        except TransientFailure as error:
             self._complain(error)
         except ReplyFailed:
             self._close()
@@ -94,7 +96,7 @@ class MatrixReply:
 
     async def working(self) -> None:
         """Typing has been shown since `open`, and is until the end."""
-        self._place.begin()
+        self._place.start_typing()
 
     async def append(self, piece: str) -> None:
         """Add text; returns at once. Raises what showing earlier text ran into."""
@@ -107,13 +109,13 @@ class MatrixReply:
         self._text = text
         self._show(text, at_once=True)
 
-    async def finish(self, closing: Closing) -> None:
+    async def finish(self, closing: FinalAnswer) -> None:
         """Show the closing text with its note and sources; returns when the homeserver has all of it."""
         # Only an answer of the model took time; what a command says is a notice.
         self._is_answer = closing.timings != Timings()
         self._small = bool(closing.text.strip())
         self._pictures = closing.pictures
-        await self._end(closing.text, footer(closing.note, closing.sources) if self._small else closing.note)
+        await self._end(closing.text, citation_footer(closing.note, closing.sources) if self._small else closing.note)
 
     async def fail(self, sentence: str) -> None:
         """Show the sentence below the text so far."""
@@ -128,7 +130,7 @@ class MatrixReply:
     async def _end(self, text: str, below: str) -> None:
         self._text, self._below, self._ended = text, below, True
         try:
-            await self._showing.finish(text)
+            await self._showing.show_final_text(text)
         except ReplyFailed:
             self._opened.discard(self)
             raise
@@ -138,7 +140,7 @@ class MatrixReply:
 
     def _show(self, text: str, *, at_once: bool = False) -> None:
         try:
-            self._showing.show(text, at_once=at_once)
+            self._showing.show_text(text, at_once=at_once)
         except ReplyFailed:
             self._close()
             raise
@@ -148,17 +150,17 @@ class MatrixReply:
         self._opened.discard(self)
 
     def _let_go(self) -> None:
-        self._place.rest()
+        self._place.stop_typing()
         self._share.close()
 
-    def due(self, text: str) -> Allowance | None:
+    def next_permit(self, text: str) -> SendPermit | None:
         """What the next request on the way to showing a text has to wait for."""
         step = self._next(text)
         if step is None:
             return None
         return self._share.edit if self._shown else self._share.first
 
-    async def step(self, text: str, final: bool) -> None:
+    async def send_next(self, text: str, final: bool) -> None:
         """Make the next request; one that does not reach the homeserver comes again a little later."""
         tried = self._tried
         try:
@@ -166,10 +168,10 @@ class MatrixReply:
                 await self._prepare()
                 if step := self._next(text):
                     await self._take(self._trial(step))
-        except Limited as error:
+        except RateLimited as error:
             self._tried = tried  # it was not taken; the budget knows how long to wait
             self._complain(error)
-        except Unsettled as error:
+        except TransientFailure as error:
             self._complain(error)
             await asyncio.sleep(AGAIN_AFTER_S)
 
@@ -178,18 +180,18 @@ class MatrixReply:
         for number, part in enumerate(parts):
             if number == len(self._shown):
                 return Step("send", number, part)
-            if self._shown[number].part != part and (self._ended or self._share.edits < EDITS):
+            if self._shown[number].part != part and (self._ended or self._share.edits < MAX_EDITS):
                 return Step("edit", number, part)
         if self._ended and len(self._shown) > len(parts):
-            return Step("redact", len(self._shown) - 1, Part(""))
+            return Step("redact", len(self._shown) - 1, ReplyPart(""))
         if self._ended and self._pictured < len(self._pictures):
-            return Step("picture", self._pictured, Part(""))
+            return Step("picture", self._pictured, ReplyPart(""))
         return None
 
-    def _parts(self, text: str) -> list[Part]:
-        pages = self._layout.pages(text, self._below if self._ended else "")
+    def _parts(self, text: str) -> list[ReplyPart]:
+        pages = self._layout.split_pages(text, self._below if self._ended else "")
         notice = not self._is_answer
-        return [Part(page.text, page.below, self._small, notice, number == 0) for number, page in enumerate(pages)]
+        return [ReplyPart(page.text, page.below, self._small, notice, number == 0) for number, page in enumerate(pages)]
 
     def _trial(self, step: Step) -> Step:
         """What is asked now. A post whose outcome is unknown is asked again as it was, because the homeserver keeps the
@@ -207,23 +209,25 @@ class MatrixReply:
         if step.kind == "send":
             await self._post(step)
         elif step.kind == "edit":
-            tx_id = transactions.editing(self._event_id, number, self._occasion, self._revision)
-            await self._place.edit(self._shown[number].event_id, part, tx_id)
+            tx_id = transactions.edit_tx_id(self._event_id, number, self._occasion, self._revision)
+            await self._place.edit_message(self._shown[number].event_id, part, tx_id)
             self._shown[number].part = part
         elif step.kind == "redact":
-            await self._place.redact(self._shown[number].event_id, transactions.redacting(self._shown[number].event_id))
+            await self._place.redact_message(
+                self._shown[number].event_id, transactions.redact_tx_id(self._shown[number].event_id)
+            )
             self._shown.pop()
         else:
-            await self._place.show(self._pictures[number], transactions.picturing(self._event_id, number))
+            await self._place.send_picture(self._pictures[number], transactions.picture_tx_id(self._event_id, number))
             self._pictured += 1
         self._tried = None
 
     async def _post(self, step: Step) -> None:
-        event_id = await self._place.send(step.part, transactions.sending(self._event_id, step.number))
+        event_id = await self._place.send(step.part, transactions.send_tx_id(self._event_id, step.number))
         # An earlier process may have posted it, with another text.
         await self._add(event_id, step.part if self._attempt == 1 else None)
 
-    async def _add(self, event_id: str, part: Part | None) -> None:
+    async def _add(self, event_id: str, part: ReplyPart | None) -> None:
         number = len(self._shown)
         self._shown.append(Shown(event_id, part))
         if self._record is not None:
@@ -238,11 +242,11 @@ class MatrixReply:
     async def _adopt(self) -> None:
         """Take over what an earlier process posted and could not note any more."""
         known = {shown.event_id for shown in self._shown}
-        for event_id in await self._place.answers():
+        for event_id in await self._place.fetch_posted():
             if event_id not in known:
                 await self._add(event_id, None)
 
-    def _complain(self, error: Unsettled) -> None:
+    def _complain(self, error: TransientFailure) -> None:
         if not self._complained:
             self._complained = True
             log.warning("The answer to %s is held up: %s", self._event_id, error)

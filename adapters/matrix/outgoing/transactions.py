@@ -3,22 +3,22 @@
 import hashlib
 
 
-def sending(event_id: str, number: int) -> str:
+def send_tx_id(event_id: str, number: int) -> str:
     """For the first post of a part: the same for the same question and number, in every process."""
     return _hashed("send", event_id, str(number))
 
 
-def picturing(event_id: str, number: int) -> str:
+def picture_tx_id(event_id: str, number: int) -> str:
     """For a picture, likewise."""
     return _hashed("picture", event_id, str(number))
 
 
-def editing(event_id: str, number: int, occasion: str, revision: int) -> str:
+def edit_tx_id(event_id: str, number: int, occasion: str, revision: int) -> str:
     """For an edit. `occasion` tells attempts and processes apart: the same revision of another says something else."""
     return _hashed("edit", event_id, str(number), occasion, str(revision))
 
 
-def redacting(target: str) -> str:
+def redact_tx_id(target: str) -> str:
     """For taking a message back."""
     return _hashed("redact", target)
 

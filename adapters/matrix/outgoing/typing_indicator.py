@@ -4,8 +4,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from adapters.matrix.background_tasks import Background
-from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled, Wire
+from adapters.matrix.background_tasks import BackgroundTasks
+from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused, TransientFailure
 from adapters.matrix.limits import TYPING_S
 
 log = logging.getLogger(__name__)
@@ -15,21 +15,21 @@ LONGEST_S = 900.0
 """Answers that nobody ends show typing no longer than this."""
 
 
-class Indicator:
+class TypingIndicators:
     """Typing in all rooms. That it cannot be shown fails no answer: the answer itself will tell."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: Homeserver) -> None:
+        self._homeserver = wire
         self._writers: dict[str, set[object]] = {}
         self._changes: dict[str, asyncio.Event] = {}
-        self._background = Background()
+        self._background = BackgroundTasks()
 
     def start(self, room_id: str, writer: object) -> None:
         """Somebody writes in a room from now on."""
         self._writers.setdefault(room_id, set()).add(writer)
         if room_id not in self._changes:
             self._changes[room_id] = asyncio.Event()
-            self._background.start(self._keep(room_id), "Typing")
+            self._background.start(self._keep_typing(room_id), "Typing")
 
     def stop(self, room_id: str, writer: object) -> None:
         """Somebody writes there no longer."""
@@ -41,29 +41,29 @@ class Indicator:
         """Show nothing more; what is shown fades."""
         await self._background.close()
 
-    async def _keep(self, room_id: str) -> None:
+    async def _keep_typing(self, room_id: str) -> None:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LONGEST_S):
-                    await self._follow(room_id)
+                    await self._renew_while_writing(room_id)
                     return
-            await self._tell(room_id, False)
+            await self._set_typing(room_id, False)
         finally:
             del self._changes[room_id], self._writers[room_id]
 
-    async def _follow(self, room_id: str) -> None:
+    async def _renew_while_writing(self, room_id: str) -> None:
         writers, change = self._writers[room_id], self._changes[room_id]
         while writers:
             change.clear()
-            await self._tell(room_id, True)
+            await self._set_typing(room_id, True)
             with suppress(TimeoutError):
                 async with asyncio.timeout(RENEWED_S):
                     await change.wait()
             if not writers:
-                await self._tell(room_id, False)  # whoever begins meanwhile is seen to next
+                await self._set_typing(room_id, False)  # whoever begins meanwhile is seen to next
 
-    async def _tell(self, room_id: str, shown: bool) -> None:
+    async def _set_typing(self, room_id: str, shown: bool) -> None:
         try:
-            await self._wire.typing(room_id, shown)
-        except (Unsettled, Refused, LoggedOut) as error:
+            await self._homeserver.set_typing(room_id, shown)
+        except (TransientFailure, RequestRefused, LoggedOut) as error:
             log.debug("Typing is not told in %s: %s", room_id, error)

@@ -3,51 +3,51 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from adapters.matrix.event_content import REDACTION, redacted_by
+from adapters.matrix.event_content import REDACTION, redaction_target
 from adapters.matrix.events import Event
-from adapters.matrix.sync.invites import Invites
-from adapters.matrix.sync.undecryptable import Undecryptable
+from adapters.matrix.sync.invites import InviteHandler
+from adapters.matrix.sync.undecryptable import UndecryptableEvents
 
 
-class Taker(Protocol):
+class EventHandler(Protocol):
     """What the intake is to the front."""
 
-    async def take(self, event: Event) -> object:
+    async def take_event(self, event: Event) -> object:
         """See to any event of a room."""
         ...
 
 
-class Front:
+class EventRouter:
     """Takes the events of each room in their order."""
 
     def __init__(
         self,
         *,
-        invites: Invites,
-        undecryptable: Undecryptable,
-        intake: Taker,
+        invites: InviteHandler,
+        undecryptable: UndecryptableEvents,
+        intake: EventHandler,
         verified: Callable[[Event], Awaitable[bool]],
     ) -> None:
         """`verified` takes events that belong to verifications, and says whether one did."""
         self._invites = invites
         self._undecryptable = undecryptable
-        self._intake = intake
-        self._verified = verified
+        self._message_handler = intake
+        self._take_verification = verified
 
-    async def take(self, event: Event) -> None:
+    async def route_event(self, event: Event) -> None:
         """See to an event. Returns when the core has journaled what there is to do. Raises LoggedOut."""
         if event.session_id:
-            self._undecryptable.hear(event)
+            self._undecryptable.note_event(event)
             return
-        if await self._verified(event):
+        if await self._take_verification(event):
             return
-        self._invites.replaced(event)
+        self._invites.take_tombstone(event)
         if event.type == REDACTION:
-            self._undecryptable.drop(redacted_by(event))
-        await self._intake.take(event)
+            self._undecryptable.drop_event(redaction_target(event))
+        await self._message_handler.take_event(event)
 
-    async def open(self, room_id: str, event_id: str) -> None:
+    async def retry_event(self, room_id: str, event_id: str) -> None:
         """See to a message that could not be decrypted before, if it can be now."""
-        plain = await self._undecryptable.open(room_id, event_id)
+        plain = await self._undecryptable.retry_event(room_id, event_id)
         if plain is not None:
-            await self.take(plain)
+            await self.route_event(plain)

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
-from adapters.matrix.background_tasks import Background
-from adapters.matrix.bounded_dict import put
+from adapters.matrix.background_tasks import BackgroundTasks
+from adapters.matrix.bounded_dict import put_bounded
 from adapters.matrix.events import Departure, Event, Invitation
-from adapters.matrix.homeserver import Refused, Unsettled, Wire
-from adapters.matrix.ids import server_of
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.retry import patiently, pause_s
+from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.ids import server_name
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.retry import backoff_s, retry
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.sync.notices import Notices
-from adapters.matrix.sync.sync_state import Marks
-from bot.core.texts import Language, say
+from adapters.matrix.sync.notices import NoticeSender
+from adapters.matrix.sync.sync_state import SyncState
+from bot.core.texts import Language, localize
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ AGAIN_S = (5.0, 15.0, 60.0, 300.0, 900.0)
 TRIES = 60
 INVITATIONS_KEPT = 100
 REPLACED_KEPT = 1000
-DECLINED_AT_ONCE = 200
+MAX_PENDING_DECLINES = 200
 """Further invitations stand unanswered; that hurts nobody, and a storm of them costs us nothing."""
 
 LEAVE_TRIES = 5
@@ -35,28 +35,28 @@ GREETED_AFTER_S = 2.0
 ROOM_ID_CHARACTERS = 255
 
 
-class Unwanted(StrEnum):
+class DeclineReason(StrEnum):
     """Why an invitation is declined."""
 
-    PERSON = "who invites is not let in"
+    INVITER = "who invites is not let in"
     ROOM = "the room is not let in"
-    DIRECT = "direct messages are switched off"
+    DIRECT_MESSAGE = "direct messages are switched off"
 
 
-def judge(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[str, str]) -> Unwanted | None:
-    """Why an invitation is declined; None when it is to be followed. `replaced` are the rooms that ours have become:
+def why_declined(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[str, str]) -> DeclineReason | None:
+    """Why an invitation is declined; None when it is to be followed. `take_tombstone` are the rooms that ours have become:
     whoever lets us into such a room, we are in it already. Pure.
     """
     if invitation.room_id in replaced:
         return None
-    if not settings.answers(invitation.inviter):
-        return Unwanted.PERSON
+    if not settings.answers_user(invitation.inviter):
+        return DeclineReason.INVITER
     if invitation.direct and not settings.direct_messages:
-        return Unwanted.DIRECT
-    return None if settings.lets_in_room(invitation.room_id, invitation.direct) else Unwanted.ROOM
+        return DeclineReason.DIRECT_MESSAGE
+    return None if settings.allows_room(invitation.room_id, invitation.direct) else DeclineReason.ROOM
 
 
-def replacement(event: Event) -> str:
+def replacement_room(event: Event) -> str:
     """The room that a tombstone names; empty when the event is none."""
     if event.type != "m.room.tombstone" or event.state_key != "":
         return ""
@@ -65,70 +65,70 @@ def replacement(event: Event) -> str:
     return str(room_id) if fits and room_id != event.room_id else ""
 
 
-class Invites:
+class InviteHandler:
     """What is open is in the marks, so that a restart goes on with it."""
 
     def __init__(
         self,
         *,
-        wire: Wire,
+        wire: Homeserver,
         settings: MatrixSettings,
-        marks: Marks,
-        notices: Notices,
-        budget: Budget,
+        marks: SyncState,
+        notices: NoticeSender,
+        budget: SendRateLimiter,
         language: Language,
         prefix: str,
     ) -> None:
-        self._wire = wire
-        self._budget = budget
+        self._homeserver = wire
+        self._rate_limiter = budget
         self._settings = settings
-        self._marks = marks
+        self._sync_state = marks
         self._notices = notices
         self._language = language
         self._prefix = prefix
-        self._doorway = asyncio.Lock()
+        self._join_lock = asyncio.Lock()
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._declined: dict[str, None] = {}
-        self._background = Background()
+        self._background = BackgroundTasks()
         self._greeting: set[str] = set()
-        self._overflown = False
+        self._overflowed = False
 
-    def resume(self) -> None:
+    def resume_joins(self) -> None:
         """Go on with what an earlier process left."""
-        for room_id in self._marks.kept.invitations:
-            self._join_soon(room_id)
+        for room_id in self._sync_state.saved.invitations:
+            self._start_joining(room_id)
 
-    def hear(self, invitation: Invitation) -> None:
+    def take_invite(self, invitation: Invitation) -> None:
         """Somebody invites us."""
-        room_id, kept = invitation.room_id, self._marks.kept
-        reason = judge(invitation, self._settings, kept.replaced)
+        room_id, kept = invitation.room_id, self._sync_state.saved
+        reason = why_declined(invitation, self._settings, kept.replaced)
         if reason is None:
             if len(kept.invitations) < INVITATIONS_KEPT:
                 self._accept(room_id, invitation.inviter)
-        elif len(self._declined) < DECLINED_AT_ONCE:
+        elif len(self._declined) < MAX_PENDING_DECLINES:
             log.debug("An invitation to %s is declined: %s.", room_id, reason)
             if not self._declined:
-                self._background.start(self._decline(), "Declining invitations")
+                self._background.start(self._decline_pending(), "Declining invitations")
             self._declined[room_id] = None
-        elif not self._overflown:
-            self._overflown = True
+        elif not self._overflowed:
+            self._overflowed = True
             log.warning("More invitations than can be declined: the further ones stay open.")
 
-    def replaced(self, event: Event) -> None:
+    def take_tombstone(self, event: Event) -> None:
         """A room we are in was replaced, as far as a tombstone may say that."""
-        new = replacement(event)
-        if new and self._is_let_in(event.room_id):
+        new = replacement_room(event)
+        if new and self._is_allowed(event.room_id):
             log.info("%s was replaced by %s.", event.room_id, new)
-            put(self._marks.kept.replaced, new, event.room_id, REPLACED_KEPT)
+            put_bounded(self._sync_state.saved.replaced, new, event.room_id, REPLACED_KEPT)
             self._accept(new, event.sender)
 
-    def entered(self, room_id: str) -> None:
+    def note_joined(self, room_id: str) -> None:
         """A sync tells of a room we are in: greet where that is due, and leave where nobody else is."""
-        kept = self._marks.kept
+        kept = self._sync_state.saved
         if kept.invitations.pop(room_id, None) is not None:
-            self._marks.save_soon()
-        room = self._wire.room(room_id)
-        if room is not None and room.members == 1:
+            self._sync_state.save_soon()
+        room = self._homeserver.get_room(room_id)
+        if room is not None and room.member_count == 1:
             log.info("Nobody else is in %s any more.", room_id)
             self._background.start(self._leave(room_id), f"Leaving {room_id}")
         elif room is not None and room_id in kept.welcomes and room_id not in self._greeting:
@@ -136,7 +136,7 @@ class Invites:
             after_s = GREETED_AFTER_S if room.encrypted else 0.0
             self._background.start(self._greet(room_id, room.is_direct, after_s), f"Greeting {room_id}")
 
-    def departed(self, departure: Departure) -> None:
+    def note_departed(self, departure: Departure) -> None:
         """We are no longer in a room, or no longer invited to it."""
         self._declined.pop(departure.room_id, None)
         if joining := self._joining.get(departure.room_id):
@@ -146,60 +146,60 @@ class Invites:
         """Begin nothing more, and end what is under way."""
         await self._background.close()
 
-    def _is_let_in(self, room_id: str) -> bool:
-        room = self._wire.room(room_id)
-        return self._settings.lets_in_room(room_id, room is not None and room.is_direct)
+    def _is_allowed(self, room_id: str) -> bool:
+        room = self._homeserver.get_room(room_id)
+        return self._settings.allows_room(room_id, room is not None and room.is_direct)
 
     def _accept(self, room_id: str, inviter: str) -> None:
-        put(self._marks.kept.invitations, room_id, inviter, INVITATIONS_KEPT)
-        self._marks.save_soon()
-        self._join_soon(room_id)
+        put_bounded(self._sync_state.saved.invitations, room_id, inviter, INVITATIONS_KEPT)
+        self._sync_state.save_soon()
+        self._start_joining(room_id)
 
-    def _join_soon(self, room_id: str) -> None:
+    def _start_joining(self, room_id: str) -> None:
         if room_id not in self._joining:
             task = self._joining[room_id] = self._background.start(self._join(room_id), f"Joining {room_id}")
             task.add_done_callback(lambda _: self._joining.pop(room_id, None))
 
     async def _join(self, room_id: str) -> None:
-        kept = self._marks.kept
+        kept = self._sync_state.saved
         inviter = kept.invitations.get(room_id, "")
-        joined = await self._joined(room_id, [server_of(inviter)])
+        joined = await self._try_join(room_id, [server_name(inviter)])
         kept.invitations.pop(room_id, None)
-        self._marks.save_soon()
+        self._sync_state.save_soon()
         if not joined:
             return
         earlier = kept.replaced.get(room_id)
         if earlier is None:
-            put(kept.welcomes, room_id, inviter, INVITATIONS_KEPT)
-            self.entered(room_id)  # a sync may have told of it before the answer to our request came
-        elif not await self._follows(room_id, earlier):
+            put_bounded(kept.welcomes, room_id, inviter, INVITATIONS_KEPT)
+            self.note_joined(room_id)  # a sync may have told of it before the answer to our request came
+        elif not await self._has_predecessor(room_id, earlier):
             log.warning("%s does not say that it replaces %s, and is left.", room_id, earlier)
             kept.replaced.pop(room_id, None)
             await self._leave(room_id)
 
-    async def _joined(self, room_id: str, via: Sequence[str]) -> bool:
+    async def _try_join(self, room_id: str, via: Sequence[str]) -> bool:
         for attempt in range(TRIES):
             try:
-                async with self._doorway:  # of many rooms, one stands in line with the answers' first texts
-                    spent = await self._budget.turn("first")
+                async with self._join_lock:  # of many rooms, one stands in line with the answers' first texts
+                    spent = await self._rate_limiter.turn("first")
                 with spent.aside():
-                    await self._wire.join(room_id, via)
-            except Unsettled as error:
+                    await self._homeserver.join_room(room_id, via)
+            except TransientFailure as error:
                 log.info("%s could not be joined this time: %s", room_id, error)
-                await asyncio.sleep(max(AGAIN_S[min(attempt, len(AGAIN_S) - 1)], pause_s(1, error)))
-            except Refused as error:
+                await asyncio.sleep(max(AGAIN_S[min(attempt, len(AGAIN_S) - 1)], backoff_s(1, error)))
+            except RequestRefused as error:
                 log.info("%s cannot be joined: %s", room_id, error)
                 return False
             else:
                 return True
         return False
 
-    async def _follows(self, room_id: str, earlier: str) -> bool:
+    async def _has_predecessor(self, room_id: str, earlier: str) -> bool:
         """A tombstone may name any room; only the room itself can say that it comes after another."""
         path = f"/v3/rooms/{room_id}/state/m.room.create"
         try:
-            created = await patiently(lambda: self._wire.call("GET", path))
-        except (Unsettled, Refused) as error:
+            created = await retry(lambda: self._homeserver.call_api("GET", path))
+        except (TransientFailure, RequestRefused) as error:
             log.info("Where %s comes from cannot be asked: %s", room_id, error)
             return False
         predecessor = created.get("predecessor")
@@ -209,27 +209,27 @@ class Invites:
         key = "matrix_welcome_direct" if direct else "matrix_welcome_room"
         try:
             await asyncio.sleep(after_s)
-            await self._notices.say(room_id, say(key, self._language, prefix=self._prefix), "welcome")
-            self._marks.kept.welcomes.pop(room_id, None)
-            self._marks.save_soon()
+            await self._notices.send_notice(room_id, localize(key, self._language, prefix=self._prefix), "welcome")
+            self._sync_state.saved.welcomes.pop(room_id, None)
+            self._sync_state.save_soon()
         finally:
             self._greeting.discard(room_id)
 
-    async def _decline(self) -> None:
+    async def _decline_pending(self) -> None:
         """One after another: what strangers send does not make us haste, nor does it cost what answers need."""
         while self._declined:
             room_id = next(iter(self._declined))
             await self._leave(room_id)
             self._declined.pop(room_id, None)
-        self._overflown = False
+        self._overflowed = False
 
     async def _leave(self, room_id: str) -> None:
         try:
-            await patiently(partial(self._leave_behind_all, room_id), LEAVE_TRIES)
-        except (Unsettled, Refused) as error:
+            await retry(partial(self._leave_at_low_priority, room_id), LEAVE_TRIES)
+        except (TransientFailure, RequestRefused) as error:
             log.debug("%s cannot be left: %s", room_id, error)
 
-    async def _leave_behind_all(self, room_id: str) -> None:
-        spent = await self._budget.turn("edit")
+    async def _leave_at_low_priority(self, room_id: str) -> None:
+        spent = await self._rate_limiter.turn("edit")
         with spent.aside():
-            await self._wire.leave(room_id)
+            await self._homeserver.leave_room(room_id)

@@ -4,21 +4,21 @@ import hashlib
 import logging
 
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Refused, Unsettled, Wire
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.retry import patiently
+from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.retry import retry
 
 log = logging.getLogger(__name__)
 
 
-class Notices:
+class NoticeSender:
     """Sends notices, as many as the account's pace allows."""
 
-    def __init__(self, wire: Wire, budget: Budget) -> None:
-        self._wire = wire
-        self._budget = budget
+    def __init__(self, wire: Homeserver, budget: SendRateLimiter) -> None:
+        self._homeserver = wire
+        self._rate_limiter = budget
 
-    async def say(self, room_id: str, sentence: str, occasion: str, reply_to: str = "") -> bool:
+    async def send_notice(self, room_id: str, sentence: str, occasion: str, reply_to: str = "") -> bool:
         """Say a sentence; False when the homeserver will not take it. The same `occasion` is said once only, as far as
         the homeserver remembers. Raises LoggedOut.
         """
@@ -27,11 +27,11 @@ class Notices:
             content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
         tx_id = hashlib.sha256(f"notice {room_id} {occasion}".encode()).hexdigest()[:40]
         try:
-            await patiently(lambda: self._budget.spend("first", lambda: self._send(room_id, content, tx_id)))
-        except (Unsettled, Refused) as error:
+            await retry(lambda: self._rate_limiter.spend("first", lambda: self._send(room_id, content, tx_id)))
+        except (TransientFailure, RequestRefused) as error:
             log.warning("Nothing can be said in %s: %s", room_id, error)
             return False
         return True
 
     async def _send(self, room_id: str, content: Json, tx_id: str) -> str:
-        return await self._wire.send(room_id, "m.room.message", content, tx_id)
+        return await self._homeserver.send(room_id, "m.room.message", content, tx_id)

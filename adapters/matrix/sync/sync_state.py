@@ -4,15 +4,15 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from adapters.matrix.bounded_dict import put
-from adapters.storage.json_state_file import Notebook
+from adapters.matrix.bounded_dict import put_bounded
+from adapters.storage.json_state_file import StateFile
 
 FILE = "marks.json"
 ROOMS_KEPT = 5000
 THREADS_KEPT = 2000
 
 
-class Unread(BaseModel):
+class UndecryptableMessage(BaseModel):
     """A message that could not be decrypted."""
 
     model_config = ConfigDict(frozen=True)
@@ -21,7 +21,7 @@ class Unread(BaseModel):
     session_id: str
 
 
-class Kept(BaseModel):
+class SavedSyncState(BaseModel):
     """What the file holds; every mapping is in the order in which things came, so that the oldest go first.
 
     `token`: where the next sync goes on. `seen`: by room the last event dealt with, empty where there was none yet.
@@ -37,59 +37,59 @@ class Kept(BaseModel):
     invitations: dict[str, str] = {}
     welcomes: dict[str, str] = {}
     replaced: dict[str, str] = {}
-    unread: dict[str, Unread] = {}
+    unread: dict[str, UndecryptableMessage] = {}
     told: dict[str, float] = {}
     lifted: bool = False
 
 
-class Marks:
-    """What is kept, in memory and soon after on the disk. Whoever changes `kept` calls `save_soon`.
+class SyncState:
+    """What is kept, in memory and soon after on the disk. Whoever changes `saved` calls `save_soon`.
 
     A change that is lost makes events come again; the core knows those it has handled.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.kept = Kept()
-        self._notebook = Notebook(folder / FILE, Kept, lambda: self.kept)
+        self.saved = SavedSyncState()
+        self._file = StateFile(folder / FILE, SavedSyncState, lambda: self.saved)
 
     async def load(self) -> None:
         """Read what an earlier process left; a damaged file counts as none."""
-        self.kept = await self._notebook.load()
+        self.saved = await self._file.load()
 
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever read."""
-        return not self.kept.token and not self.kept.seen
+        return not self.saved.token and not self.saved.seen
 
-    def advance(self, token: str) -> None:
+    def advance_token(self, token: str) -> None:
         """Everything that a sync told up to here has been dealt with."""
-        if token != self.kept.token:
-            self.kept.token = token
+        if token != self.saved.token:
+            self.saved.token = token
             self.save_soon()
 
-    def see(self, room_id: str, event_id: str) -> None:
+    def mark_read(self, room_id: str, event_id: str) -> None:
         """An event of a room has been dealt with, and all before it; empty when a room has shown none yet."""
-        put(self.kept.seen, room_id, event_id, ROOMS_KEPT)
+        put_bounded(self.saved.seen, room_id, event_id, ROOMS_KEPT)
         self.save_soon()
 
-    def own(self, thread_root: str) -> None:
+    def join_thread(self, thread_root: str) -> None:
         """From now on Hearth takes part in a thread."""
-        put(self.kept.threads, thread_root, None, THREADS_KEPT)
+        put_bounded(self.saved.threads, thread_root, None, THREADS_KEPT)
         self.save_soon()
 
-    def owns(self, thread_root: str) -> bool:
+    def is_in_thread(self, thread_root: str) -> bool:
         """Whether Hearth takes part in a thread."""
-        return thread_root in self.kept.threads
+        return thread_root in self.saved.threads
 
     def note_limits(self, lifted: bool) -> None:
         """What was learnt of the homeserver's limits, so that the next start need not learn it anew."""
-        if lifted != self.kept.lifted:
-            self.kept.lifted = lifted
+        if lifted != self.saved.lifted:
+            self.saved.lifted = lifted
             self.save_soon()
 
-    def forget(self, room_id: str) -> None:
+    def drop_room(self, room_id: str) -> None:
         """We are no longer in a room."""
-        kept = self.kept
+        kept = self.saved
         for mapping in (kept.seen, kept.invitations, kept.welcomes, kept.told):
             mapping.pop(room_id, None)
         for event_id in [event_id for event_id, unread in kept.unread.items() if unread.room_id == room_id]:
@@ -98,8 +98,8 @@ class Marks:
 
     def save_soon(self) -> None:
         """Something has changed."""
-        self._notebook.save_soon()
+        self._file.save_soon()
 
     async def close(self) -> None:
         """Save; what changes after this is not kept."""
-        await self._notebook.close()
+        await self._file.close()

@@ -10,7 +10,7 @@ def _template(name: str) -> Template:
     return Template(files(__package__).joinpath(f"{name}.md").read_text(encoding="utf-8").strip())
 
 
-def render(name: str, /, **values: str) -> str:
+def render_prompt(name: str, /, **values: str) -> str:
     """The prompt `name`.md with its `$placeholders` filled in once: what is put in is never read as a template.
 
     Raises KeyError when a placeholder has no value.

@@ -9,17 +9,17 @@ import yaml
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
-NAMES: Mapping[Language, str] = {"en": "English", "fr": "French"}
+LANGUAGE_NAMES: Mapping[Language, str] = {"en": "English", "fr": "French"}
 """How the prompts, which are in English, call each language."""
 
 
 @cache
-def load(language: Language) -> Mapping[str, str]:
+def load_texts(language: Language) -> Mapping[str, str]:
     """All texts of a language by key."""
     content = files(__package__).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
     return cast(Mapping[str, str], yaml.safe_load(content))
 
 
-def say(key: str, language: Language, /, **values: object) -> str:
+def localize(key: str, language: Language, /, **values: object) -> str:
     """The text of a key in a language, with its `{placeholders}` filled in."""
-    return load(language)[key].format(**values).rstrip()
+    return load_texts(language)[key].format(**values).rstrip()

@@ -18,7 +18,7 @@ class TokenStream:
         self._notified = False
 
     def put_text(self, piece: str) -> None:
-        """Add text; the reader learns of it by `tell`."""
+        """Add text; the reader learns of it by `notify_readers`."""
         self._pieces.append(piece)
 
     def set_end(self, end: Usage | Exception) -> None:
@@ -35,7 +35,7 @@ class TokenStream:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            # In this order: what comes after `_told` is down wakes again, what came before is taken now.
+            # In this order: what comes after `_notified` is down wakes again, what came before is taken now.
             self._notified = False
             end = self._end
             if piece := self._drain():

@@ -10,8 +10,8 @@ from models.llama.kv_cache.slots import common_prefix
 
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
-    """A prompt as tokens. The first `system` of them every prompt with this system text begins with, the first
-    `history` every prompt that goes on from this history; `ending` is how its text ends.
+    """A prompt as tokens. The first `system_tokens` of them every prompt with this system text begins with, the first
+    `history_tokens` every prompt that goes on from this history; `text_end` is how its text ends.
     """
 
     tokens: list[int]

@@ -35,8 +35,8 @@ class LoadCancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model ready to answer. `grid` cuts its prompts, unless they may be `cut_anywhere`;
-    `guesses` is how many tokens may be guessed at once, `together` for how many replies one may be computed;
+    """A model ready to answer. `prefill_plan` cuts its prompts, unless they may be `is_chunk_invariant`;
+    `max_draft_tokens` is how many tokens may be guessed at once, `max_decode_batch` for how many replies one may be computed;
     `fingerprint` names the model and what else shapes a parked state.
     """
 

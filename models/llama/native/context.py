@@ -50,7 +50,7 @@ class TokenRun(NamedTuple):
 
 
 class LlamaContext:
-    """One context with `sequences` separate sequences. Every call belongs to the `llama` thread.
+    """One context with `sequence_count` separate sequences. Every call belongs to the `llama` thread.
 
     llama.cpp aborts the whole process when a length is out of range, so lengths are checked here before each call.
     """
@@ -117,7 +117,7 @@ class LlamaContext:
         """Compute tokens of one sequence; the logits of the last one, at -1, can be sampled afterwards.
 
         Raises Cancelled when the watched flag was set, DecodeFailed when llama.cpp refuses; both may leave some of
-        the tokens in the cache, so call `cut` next.
+        the tokens in the cache, so call `truncate_sequence` next.
         """
         self._begin()
         self._add_run(run, all_outputs=False)
@@ -179,7 +179,7 @@ class LlamaContext:
         return buffer.data[:written]
 
     def restore_sequence(self, sequence: int, state: memoryview) -> bool:
-        """Fill a sequence with what `save` gave; False when llama.cpp refuses, and then the sequence is empty."""
+        """Fill a sequence with what `save_sequence` gave; False when llama.cpp refuses, and then the sequence is empty."""
         source = _pointer(numpy.frombuffer(state, numpy.uint8))
         if self._library.llama_state_seq_set_data(self._handle, source, len(state), sequence) == len(state):
             return True

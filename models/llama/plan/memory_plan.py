@@ -19,7 +19,7 @@ _FEW, _KV_SHARE_OF_FEW, _KV_SHARE = 4, 0.2, 0.1
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """How a model would run: the context of each of its `replies` together, the layers on the GPU, and the memory it
+    """How a model would run: the context of each of its `parallel` together, the layers on the GPU, and the memory it
     needs beside the GPU's.
     """
 

@@ -124,13 +124,13 @@ class RequestQueue:
             self._open.discard(job)
 
     def wake_thread(self) -> None:
-        """Make `take` return, because something that a job waited for has happened."""
+        """Make `take_requests` return, because something that a job waited for has happened."""
         with self._changed:
             self._woken = True
             self._changed.notify()
 
     def take_requests(self, wait_s: float | None) -> list[Request]:
-        """The new jobs. Waits for the first of them, or a `wake`, for at most `wait_s`; None: as long as it takes."""
+        """The new jobs. Waits for the first of them, or a `wake_thread`, for at most `wait_s`; None: as long as it takes."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._new or self._woken, wait_s)
             self._woken = False

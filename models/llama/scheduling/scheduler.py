@@ -28,7 +28,7 @@ _TOKENIZE_AHEAD = 4
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A question that has no slot yet; `state` is what the disk gave for `entry`."""
+    """A question that has no slot yet; `state` is what the disk gave for `snapshot`."""
 
     generate: Generate
     cache_key: CacheKey
@@ -41,7 +41,7 @@ class _Waiting:
 
 @dataclass(eq=False, slots=True)
 class _Running:
-    """A question with a slot; `forgotten` when nothing of it may be kept."""
+    """A question with a slot; `discard_state` when nothing of it may be kept."""
 
     generate: Generate
     cache_key: CacheKey

@@ -8,7 +8,7 @@ from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
 from tests.discord_openapi import checked_requests
 from tests.fakes.discord_server import discord_server
-from tests.fakes.discord_wire import TOKEN_ENV, Wire
+from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +19,8 @@ def requests_as_discord_describes_them() -> Iterator[None]:
 
 
 @pytest.fixture
-async def wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wire]:
+async def wire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DiscordHarness]:
     """A loopback Discord for real discord.py."""
     async with discord_server() as server:
         monkeypatch.setenv(TOKEN_ENV, server.token)
-        yield Wire(server, tmp_path)
+        yield DiscordHarness(server, tmp_path)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.core import Core, running_core
 from tests.fakes.discord_server.message import Message
-from tests.fakes.discord_wire import Wire
+from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.engine import ScriptedEngine
 
 pytestmark = pytest.mark.timeout(60)
@@ -22,7 +22,7 @@ DOCUMENTS = {
 class House:
     """Hearth at work. Its engine holds answers back after their first piece until it is let go."""
 
-    def __init__(self, wire: Wire, core: Core) -> None:
+    def __init__(self, wire: DiscordHarness, core: Core) -> None:
         self.wire, self.core = wire, core
 
     async def half(self, text: str = "Where is the backup drive?") -> Message:
@@ -39,7 +39,7 @@ class House:
 
     async def ended(self) -> None:
         async with asyncio.timeout(20):
-            await self.core.inbox.idle()
+            await self.core.inbox.wait_until_idle()
 
     async def states(self) -> list[str]:
         """What the journal says of each question, oldest first, and that nothing is left open."""
@@ -50,7 +50,7 @@ class House:
 
 @asynccontextmanager
 async def house(
-    wire: Wire, pieces: Sequence[str] = ANSWER, *, held: bool = False, **settings: object
+    wire: DiscordHarness, pieces: Sequence[str] = ANSWER, *, held: bool = False, **settings: object
 ) -> AsyncIterator[House]:
     """With `held` the engine holds back from the start."""
     for name, text in DOCUMENTS.items():
@@ -71,7 +71,7 @@ async def house(
 
 
 async def test_a_channel_that_goes_in_the_middle_of_an_answer_fails_it_and_the_log_says_why_once(
-    wire: Wire, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house(wire) as hearth:
         await hearth.half()
@@ -82,7 +82,7 @@ async def test_a_channel_that_goes_in_the_middle_of_an_answer_fails_it_and_the_l
 
 
 async def test_a_guild_that_goes_in_the_middle_of_an_answer_fails_it(
-    wire: Wire, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with house(wire) as hearth:
         await hearth.half()
@@ -92,7 +92,7 @@ async def test_a_guild_that_goes_in_the_middle_of_an_answer_fails_it(
     assert caplog.text.count("The channel does not exist any more.") == 1
 
 
-async def test_an_answer_that_somebody_deletes_fails(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_answer_that_somebody_deletes_fails(wire: DiscordHarness, caplog: pytest.LogCaptureFixture) -> None:
     async with house(wire) as hearth:
         await hearth.half()
         await wire.channel.remove(*wire.channel.said_by_bot)
@@ -102,7 +102,7 @@ async def test_an_answer_that_somebody_deletes_fails(wire: Wire, caplog: pytest.
     assert caplog.text.count("The message with the answer was deleted.") == 1
 
 
-async def test_a_question_that_is_deleted_stops_its_answer(wire: Wire) -> None:
+async def test_a_question_that_is_deleted_stops_its_answer(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         question = await hearth.half()
         await wire.channel.remove(question)
@@ -112,7 +112,7 @@ async def test_a_question_that_is_deleted_stops_its_answer(wire: Wire) -> None:
         assert "Stopped." in wire.shown[0]
 
 
-async def test_a_question_that_is_edited_starts_over_in_the_same_message(wire: Wire) -> None:
+async def test_a_question_that_is_edited_starts_over_in_the_same_message(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         question = await hearth.half()
         (message,) = wire.channel.said_by_bot
@@ -125,7 +125,7 @@ async def test_a_question_that_is_edited_starts_over_in_the_same_message(wire: W
         assert message.content.startswith("".join(ANSWER))
 
 
-async def test_two_people_who_press_stop_end_the_answer_once(wire: Wire) -> None:
+async def test_two_people_who_press_stop_end_the_answer_once(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         await hearth.half()
         (message,) = wire.channel.said_by_bot
@@ -146,7 +146,7 @@ async def test_two_people_who_press_stop_end_the_answer_once(wire: Wire) -> None
     ["x" * 6000, "```python\n" + "print('heron')\n" * 600 + "```", "🏡" * 3000, "שלום " * 1000, "a\u200b" * 2500],
     ids=["no spaces", "one code block", "emoji", "right to left", "zero width"],
 )
-async def test_long_answers_are_journaled_and_shown_whole(wire: Wire, text: str) -> None:
+async def test_long_answers_are_journaled_and_shown_whole(wire: DiscordHarness, text: str) -> None:
     async with house(wire, [text[start : start + 500] for start in range(0, len(text), 500)]) as hearth:
         await wire.ask("Where is the backup drive?")
         await wire.until(lambda: wire.channel.said_by_bot and "Try again" in wire.channel.said_by_bot[-1].buttons)
@@ -163,7 +163,7 @@ async def test_long_answers_are_journaled_and_shown_whole(wire: Wire, text: str)
     assert bare(shown) == bare(text)
 
 
-async def test_a_minute_without_discord_delays_the_answer_and_the_journal_keeps_it(wire: Wire) -> None:
+async def test_a_minute_without_discord_delays_the_answer_and_the_journal_keeps_it(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         await hearth.half()
         fault = wire.server.faults.fail(status=503, for_s=60.0)
@@ -176,7 +176,9 @@ async def test_a_minute_without_discord_delays_the_answer_and_the_journal_keeps_
         assert wire.shown[0].startswith("".join(ANSWER))
 
 
-async def test_nothing_of_a_restricted_collection_or_of_a_private_answer_shows_up_in_the_channel(wire: Wire) -> None:
+async def test_nothing_of_a_restricted_collection_or_of_a_private_answer_shows_up_in_the_channel(
+    wire: DiscordHarness,
+) -> None:
     home = wire.server.guild("Rook Lane")
     async with house(wire, when_unsupported="answer") as hearth:
         keeper = home.member("Keeper", "Keepers")
@@ -208,7 +210,7 @@ async def test_nothing_of_a_restricted_collection_or_of_a_private_answer_shows_u
         assert await hearth.states() == ["answered"] * 3
 
 
-async def test_an_answer_that_a_restart_interrupts_goes_on_in_the_same_message(wire: Wire) -> None:
+async def test_an_answer_that_a_restart_interrupts_goes_on_in_the_same_message(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         await hearth.half()
         (message,) = wire.channel.said_by_bot
@@ -221,7 +223,7 @@ async def test_an_answer_that_a_restart_interrupts_goes_on_in_the_same_message(w
     assert message.content.count(ANSWER[0]) == 1
 
 
-async def test_a_question_that_is_edited_after_a_restart_starts_over(wire: Wire) -> None:
+async def test_a_question_that_is_edited_after_a_restart_starts_over(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         question = await hearth.half()
     async with house(wire, held=True) as hearth:
@@ -234,7 +236,7 @@ async def test_a_question_that_is_edited_after_a_restart_starts_over(wire: Wire)
     assert len(wire.shown) == 1
 
 
-async def test_a_slash_command_of_an_earlier_process_is_asked_again_until_it_is_forgotten(wire: Wire) -> None:
+async def test_a_slash_command_of_an_earlier_process_is_asked_again_until_it_is_forgotten(wire: DiscordHarness) -> None:
     async with house(wire) as hearth:
         asked = await wire.channel.command(wire.ana, "ask", question="Where is the backup drive?")
         await wire.until(lambda: asked.seen and "Try again" in asked.seen[0].buttons)

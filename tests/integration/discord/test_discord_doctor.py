@@ -8,7 +8,7 @@ from adapters.discord.connection import account
 from bot.cli import checks
 from bot.config.loading import Config
 from tests.fakes.discord_server.intents import Intent
-from tests.fakes.discord_wire import TOKEN_ENV, Wire
+from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 
 
 def config(folder: Path, **discord: object) -> Config:
@@ -17,17 +17,17 @@ def config(folder: Path, **discord: object) -> Config:
 
 
 async def told(folder: Path, *, offline: bool = False, **discord: object) -> tuple[str, str]:
-    check = await checks.discord(config(folder, **discord), offline=offline)
+    check = await checks.check_discord(config(folder, **discord), offline=offline)
     assert check.name == "discord"
     return check.status, check.sentence
 
 
-async def test_a_token_that_discord_takes_is_told_with_the_bots_name(wire: Wire) -> None:
+async def test_a_token_that_discord_takes_is_told_with_the_bots_name(wire: DiscordHarness) -> None:
     assert await told(wire.folder) == ("ok", "Discord knows the bot as hearth.")
 
 
 async def test_a_token_that_discord_does_not_take_is_a_problem_and_is_not_shown(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     monkeypatch.setenv(TOKEN_ENV, "not-the-token")
@@ -37,7 +37,7 @@ async def test_a_token_that_discord_does_not_take_is_a_problem_and_is_not_shown(
     assert "not-the-token" not in sentence + caplog.text
 
 
-async def test_an_intent_that_is_switched_off_is_a_problem_where_it_is_asked_for(wire: Wire) -> None:
+async def test_an_intent_that_is_switched_off_is_a_problem_where_it_is_asked_for(wire: DiscordHarness) -> None:
     wire.server.settings.privileged = Intent(0)
     status, sentence = await told(wire.folder)
     assert status == "problem"
@@ -47,7 +47,7 @@ async def test_an_intent_that_is_switched_off_is_a_problem_where_it_is_asked_for
 
 @pytest.mark.parametrize("fault", ["503", "slow"])
 async def test_a_discord_that_cannot_be_asked_is_a_warning(
-    wire: Wire, fault: str, monkeypatch: pytest.MonkeyPatch
+    wire: DiscordHarness, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "ASKED_WITHIN_S", 0.5)
     if fault == "503":
@@ -59,7 +59,7 @@ async def test_a_discord_that_cannot_be_asked_is_a_warning(
     assert "could not be tried" in sentence
 
 
-async def test_offline_discord_is_not_asked(wire: Wire) -> None:
+async def test_offline_discord_is_not_asked(wire: DiscordHarness) -> None:
     status, sentence = await told(wire.folder, offline=True)
     assert status == "ok"
     assert TOKEN_ENV in sentence

@@ -14,7 +14,7 @@ import simcord
 from discord.ext import commands
 from simcord import Env
 
-from adapters.discord.embedded import GuestCog
+from adapters.discord.embedded import EmbeddedCog
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.discord_server import discord_server, running
 from tests.fakes.inbox import FakeInbox
@@ -151,7 +151,7 @@ async def test_a_house_that_falls_down_later_moves_out_and_the_bot_goes_on(
     async with hosted(bot) as env:
         channel = env.create_guild().create_text_channel("kitchen")
         ana = env.guild.add_member(env.create_user("ana"))
-        await bot.add_cog(GuestCog(bot, DiscordSettings(), tmp_path, open_house))
+        await bot.add_cog(EmbeddedCog(bot, DiscordSettings(), tmp_path, open_house))
         await moved_in(bot)
         falls.set()
         async with asyncio.timeout(30):

@@ -8,23 +8,23 @@ import discord
 import pytest
 
 from adapters.discord.settings import ChannelSettings, DiscordSettings
-from bot.core.messages import NOT_FETCHED, Said
-from tests.fakes.simulated_discord import house
+from bot.core.messages import NOT_FETCHED, ContextMessage
+from tests.fakes.simulated_discord import simulated_discord
 
 
 async def test_a_reply_chain_is_read_oldest_first(tmp_path: Path) -> None:
-    async with house(tmp_path) as home:
+    async with simulated_discord(tmp_path) as home:
         first = await home.ana.send(home.channel, "the boiler drips")
         await home.ana.send(home.channel, "something else")
         second = await home.ben.send(home.channel, f"again? {home.ana.mention}", reply_to=first)
         await home.ana.send(home.channel, f"{home.mention} whom do we call?", reply_to=second)
         (message,) = home.inbox.handled
         assert message.text == "whom do we call?"
-        assert message.context == (Said("ana", "the boiler drips"), Said("ben", "again? @ana"))
+        assert message.context == (ContextMessage("ana", "the boiler drips"), ContextMessage("ben", "again? @ana"))
 
 
 async def test_a_chain_is_read_no_further_than_allowed(tmp_path: Path) -> None:
-    async with house(tmp_path, DiscordSettings(reply_chain=2)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(reply_chain=2)) as home:
         above = await home.ana.send(home.channel, "line 0")
         for number in range(1, 5):
             above = await home.ben.send(home.channel, f"line {number}", reply_to=above)
@@ -33,7 +33,7 @@ async def test_a_chain_is_read_no_further_than_allowed(tmp_path: Path) -> None:
 
 
 async def test_the_channel_is_not_read_unless_the_admin_allows_it(tmp_path: Path) -> None:
-    async with house(tmp_path) as home:
+    async with simulated_discord(tmp_path) as home:
         await home.ana.send(home.channel, "we meet at noon")
         await home.ben.send(home.channel, f"{home.mention} what did they decide?")
         assert home.inbox.handled[0].context == ()
@@ -42,7 +42,7 @@ async def test_the_channel_is_not_read_unless_the_admin_allows_it(tmp_path: Path
 async def test_the_last_messages_are_read_where_the_admin_allows_it_and_the_chain_comes_next_to_the_question(
     tmp_path: Path,
 ) -> None:
-    async with house(tmp_path) as home:
+    async with simulated_discord(tmp_path) as home:
         home.settings = DiscordSettings(each_channel={home.channel.id: ChannelSettings(recent_messages=3)})
         await home.restart()
         await home.ana.send(home.channel, "too long ago")
@@ -55,7 +55,7 @@ async def test_the_last_messages_are_read_where_the_admin_allows_it_and_the_chai
 
 
 async def test_a_deleted_message_in_the_chain_ends_it(tmp_path: Path) -> None:
-    async with house(tmp_path) as home:
+    async with simulated_discord(tmp_path) as home:
         first = await home.ana.send(home.channel, "the boiler drips")
         second = await home.ben.send(home.channel, "again?", reply_to=first)
         await home.ana.delete(first)
@@ -64,7 +64,7 @@ async def test_a_deleted_message_in_the_chain_ends_it(tmp_path: Path) -> None:
 
 
 async def test_files_of_the_question_and_of_the_message_replied_to_are_fetched(tmp_path: Path) -> None:
-    async with house(tmp_path) as home:
+    async with simulated_discord(tmp_path) as home:
         above = await home.ben.send(home.channel, "the plan", attachments=[("plan.md", b"# Plan")])
         await home.ana.send(
             home.channel, f"{home.mention} does it fit?", reply_to=above, attachments=[("rooms.csv", b"a,b\n1,2")]
@@ -74,7 +74,7 @@ async def test_files_of_the_question_and_of_the_message_replied_to_are_fetched(t
 
 
 async def test_of_pictures_and_large_files_only_the_name_comes(tmp_path: Path) -> None:
-    async with house(tmp_path, DiscordSettings(attachment_bytes=10)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(attachment_bytes=10)) as home:
         files = [("cat.png", b"png"), ("long.txt", b"x" * 11), ("short.txt", b"x" * 10)]
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         cat, long, short = home.inbox.handled[0].attachments
@@ -94,7 +94,7 @@ async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_tha
         return b"here"
 
     monkeypatch.setattr(discord.Attachment, "read", read)
-    async with house(tmp_path, DiscordSettings(read_timeout_s=0.05)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(read_timeout_s=0.05)) as home:
         files = [("gone.txt", b"1"), ("slow.txt", b"2"), ("here.txt", b"3")]
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         gone, slow, here = home.inbox.handled[0].attachments
@@ -105,7 +105,7 @@ async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_tha
 
 
 async def test_no_more_files_than_allowed_are_fetched(tmp_path: Path) -> None:
-    async with house(tmp_path, DiscordSettings(attachments=1)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(attachments=1)) as home:
         files = [("one.txt", b"1"), ("two.txt", b"2")]
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         assert [file.name for file in home.inbox.handled[0].attachments] == ["one.txt"]

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 import discord
 import pytest
 
-from adapters.discord.settings import Doors
-from bot.core.messages import Closing, Message
+from adapters.discord.settings import AccessList
+from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
-from bot.core.texts import say
+from bot.core.texts import localize
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.interactions import FIRST_RESPONSE_S, TOKEN_LIFE_S, Interaction
-from tests.fakes.discord_wire import Wire
+from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.inbox import TOOK, FakeInbox
 
 pytestmark = pytest.mark.timeout(60)
@@ -22,7 +22,7 @@ CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 
 
 @asynccontextmanager
-async def serving(wire: Wire, inbox: FakeInbox, **more: object) -> AsyncIterator[None]:
+async def serving(wire: DiscordHarness, inbox: FakeInbox, **more: object) -> AsyncIterator[None]:
     async with wire.living(inbox, **more):
         await wire.until(lambda: "ask" in wire.server.commands.names())
         yield
@@ -37,15 +37,15 @@ class Waits:
     async def __call__(self, message: Message, reply: Reply) -> None:
         await reply.working()
         await self.go.wait()
-        await reply.finish(Closing("Under the mat.", timings=TOOK))
+        await reply.finish(FinalAnswer("Under the mat.", timings=TOOK))
 
 
-async def test_an_answer_unfolds_no_link_and_pings_nobody(wire: Wire) -> None:
+async def test_an_answer_unfolds_no_link_and_pings_nobody(wire: DiscordHarness) -> None:
     text = f"See https://example.org, @everyone and {wire.root.mention}"
 
     async def script(message: Message, reply: Reply) -> None:
         await reply.append("See this first. ")
-        await reply.finish(Closing(text, timings=TOOK))
+        await reply.finish(FinalAnswer(text, timings=TOOK))
 
     inbox = FakeInbox(script)
     async with serving(wire, inbox):
@@ -55,37 +55,39 @@ async def test_an_answer_unfolds_no_link_and_pings_nobody(wire: Wire) -> None:
             assert asked.private is private
             assert discord.MessageFlags._from_value(asked.seen[0].flags).suppress_embeds
             assert not asked.seen[0].pings
-        await inbox.idle()
+        await inbox.wait_until_idle()
 
 
 @pytest.mark.parametrize("name", ["help", "sources", "stop", "forget", "stats", "reindex"])
-async def test_what_a_command_says_is_seen_by_the_person_alone(wire: Wire, name: str) -> None:
+async def test_what_a_command_says_is_seen_by_the_person_alone(wire: DiscordHarness, name: str) -> None:
     async def script(message: Message, reply: Reply) -> None:
-        await reply.finish(Closing(f"This is {message.command}."))
+        await reply.finish(FinalAnswer(f"This is {message.command}."))
 
     inbox = FakeInbox(script)
     async with serving(wire, inbox):
         given = await wire.channel.command(wire.root, name)
         await wire.until(lambda: given.texts == [f"This is {name}."])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert given.deferred
     assert given.private
     assert not given.seen[0].buttons
 
 
-async def test_a_command_is_acknowledged_in_time_though_discord_is_slow_to_tell_the_persons_roles(wire: Wire) -> None:
+async def test_a_command_is_acknowledged_in_time_though_discord_is_slow_to_tell_the_persons_roles(
+    wire: DiscordHarness,
+) -> None:
     inbox, direct = FakeInbox(), wire.server.direct(wire.ana)
-    async with serving(wire, inbox, roles=Doors(block=frozenset({1}))):
+    async with serving(wire, inbox, roles=AccessList(block=frozenset({1}))):
         wire.server.faults.delay(4.0, "GET", MEMBER)
         asked = await direct.command(wire.ana, "ask", question="where?")
         await wire.until(lambda: asked.texts == ["where?"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert asked.answered_after_s is not None
     assert asked.answered_after_s < FIRST_RESPONSE_S
 
 
 async def test_a_private_question_acknowledged_too_late_is_answered_directly_and_never_in_the_channel(
-    wire: Wire,
+    wire: DiscordHarness,
 ) -> None:
     inbox = FakeInbox()
     async with serving(wire, inbox):
@@ -93,11 +95,11 @@ async def test_a_private_question_acknowledged_too_late_is_answered_directly_and
         await wire.channel.command(wire.ana, "ask", question="where?", private=True)
         direct = wire.server.direct(wire.ana)
         await wire.until(lambda: [message.content for message in direct.said_by_bot] == ["where?"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert wire.shown == []
 
 
-async def test_a_token_that_ended_leaves_nobody_thinking_in_the_channel(wire: Wire) -> None:
+async def test_a_token_that_ended_leaves_nobody_thinking_in_the_channel(wire: DiscordHarness) -> None:
     script = Waits()
     inbox = FakeInbox(script)
     async with serving(wire, inbox):
@@ -106,19 +108,19 @@ async def test_a_token_that_ended_leaves_nobody_thinking_in_the_channel(wire: Wi
         wire.server.clock.advance(TOKEN_LIFE_S + 1)
         script.go.set()
         await wire.until(lambda: wire.shown == ["Under the mat."])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert asked.seen[0].deleted
     assert wire.channel.said_by_bot[0].interaction is None
 
 
-async def test_an_answer_that_was_begun_with_a_token_that_ended_stands_there_once(wire: Wire) -> None:
+async def test_an_answer_that_was_begun_with_a_token_that_ended_stands_there_once(wire: DiscordHarness) -> None:
     go = asyncio.Event()
 
     async def script(message: Message, reply: Reply) -> None:
         await reply.working()
         await reply.append("Under the mat. ")
         await go.wait()
-        await reply.finish(Closing("Under the mat. And in the drawer.", timings=TOOK))
+        await reply.finish(FinalAnswer("Under the mat. And in the drawer.", timings=TOOK))
 
     inbox = FakeInbox(script)
     async with serving(wire, inbox):
@@ -127,25 +129,25 @@ async def test_an_answer_that_was_begun_with_a_token_that_ended_stands_there_onc
         wire.server.clock.advance(TOKEN_LIFE_S + 1)
         go.set()
         await wire.until(lambda: wire.shown == ["Under the mat. And in the drawer."])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert "Try again" in wire.channel.said_by_bot[0].buttons
 
 
-async def french(wire: Wire, channel: Channel, inbox: FakeInbox) -> Interaction:
+async def french(wire: DiscordHarness, channel: Channel, inbox: FakeInbox) -> Interaction:
     zoe = wire.server.guild("Rook Lane").member("Zoé", locale="fr")
     asked = await channel.command(zoe, "ask", question="Où est la clé ?")
     await wire.until(lambda: asked.seen and asked.seen[0].buttons)
-    await inbox.idle()
+    await inbox.wait_until_idle()
     return asked
 
 
-async def test_buttons_and_sentences_come_in_the_persons_language(wire: Wire) -> None:
+async def test_buttons_and_sentences_come_in_the_persons_language(wire: DiscordHarness) -> None:
     inbox = FakeInbox()
     async with serving(wire, inbox):
         asked = await french(wire, wire.channel, inbox)
-        assert set(asked.seen[0].buttons) == {say("button_again", "fr"), say("button_sources", "fr")}
+        assert set(asked.seen[0].buttons) == {localize("button_again", "fr"), localize("button_sources", "fr")}
         paul = wire.server.guild("Rook Lane").member("Paul", locale="fr")
-        pressed = await wire.channel.press(paul, asked.seen[0], say("button_again", "fr"))
-        await wire.until(lambda: pressed.texts == [say("button_not_yours", "fr")])
+        pressed = await wire.channel.press(paul, asked.seen[0], localize("button_again", "fr"))
+        await wire.until(lambda: pressed.texts == [localize("button_not_yours", "fr")])
         refused = await wire.channel.command(paul, "stats", unchecked=True)
-        await wire.until(lambda: refused.texts == [say("not_admin", "fr", command="/stats")])
+        await wire.until(lambda: refused.texts == [localize("not_admin", "fr", command="/stats")])

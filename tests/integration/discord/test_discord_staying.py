@@ -8,9 +8,9 @@ from discord.gateway import KeepAliveHandler
 
 from adapters.discord.connection import watchdog
 from adapters.discord.failures import DiscordUnusable
-from adapters.discord.settings import Doors
+from adapters.discord.settings import AccessList
 from tests.fakes.discord_server.intents import Intent
-from tests.fakes.discord_wire import TOKEN_ENV, Wire
+from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 from tests.fakes.inbox import FakeInbox
 
 pytestmark = pytest.mark.timeout(60)
@@ -20,35 +20,37 @@ def texts(inbox: FakeInbox) -> list[str]:
     return [message.text for message in inbox.handled]
 
 
-async def test_after_a_crash_the_answer_is_found_in_the_channel_though_the_nonce_is_forgotten(wire: Wire) -> None:
+async def test_after_a_crash_the_answer_is_found_in_the_channel_though_the_nonce_is_forgotten(
+    wire: DiscordHarness,
+) -> None:
     first = FakeInbox()
     async with wire.living(first):
         await wire.ask("where is the drive?")
         await wire.until(lambda: wire.channel.said_by_bot)
-        await first.idle()
+        await first.wait_until_idle()
     wire.server.clock.advance(wire.server.settings.nonce_memory_s + 1)
     second = FakeInbox()
     second.left = first.handled[:1]
     async with wire.living(second):
         await wire.until(lambda: second.parts)
-        await second.idle()
+        await second.wait_until_idle()
     assert wire.shown == ["where is the drive?"]
 
 
-async def test_what_came_while_the_process_was_down_is_answered_once(wire: Wire) -> None:
+async def test_what_came_while_the_process_was_down_is_answered_once(wire: DiscordHarness) -> None:
     inbox = FakeInbox()
     async with wire.living(inbox):
         await wire.ask("one")
         await wire.until(lambda: wire.shown == ["one"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     await wire.ask("two")
     async with wire.living(inbox):
         await wire.until(lambda: wire.shown == ["one", "two"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert texts(inbox) == ["one", "two"]
 
 
-async def test_a_session_that_cannot_be_resumed_leaves_no_gap(wire: Wire) -> None:
+async def test_a_session_that_cannot_be_resumed_leaves_no_gap(wire: DiscordHarness) -> None:
     inbox = FakeInbox()
     async with wire.living(inbox):
         await wire.ask("one")
@@ -57,11 +59,13 @@ async def test_a_session_that_cannot_be_resumed_leaves_no_gap(wire: Wire) -> Non
         wire.server.gateway.drop()
         await wire.ask("two")
         await wire.until(lambda: wire.shown == ["one", "two"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert texts(inbox) == ["one", "two"]
 
 
-async def test_a_connection_that_dies_in_silence_is_made_anew(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_dies_in_silence_is_made_anew(
+    wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watchdog, "LOOKED_EVERY_S", 0.1)
     inbox = FakeInbox()
     async with wire.living(inbox, silence_s=2.0):
@@ -70,22 +74,22 @@ async def test_a_connection_that_dies_in_silence_is_made_anew(wire: Wire, monkey
         wire.server.gateway.go_silent(deaf=True)
         await wire.ask("two")
         await wire.until(lambda: wire.shown == ["one", "two"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert texts(inbox) == ["one", "two"]
 
 
-async def test_as_many_shards_are_opened_as_discord_asks_for(wire: Wire) -> None:
+async def test_as_many_shards_are_opened_as_discord_asks_for(wire: DiscordHarness) -> None:
     wire.server.settings.shards = 2
     inbox = FakeInbox()
     async with wire.living(inbox):
         await wire.server.connected(shards=2)
         await wire.ask("one")
         await wire.until(lambda: wire.shown == ["one"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
 
 
 async def test_a_token_that_discord_does_not_know_is_told_without_showing_it(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(TOKEN_ENV, "not-the-token")
     adapter = wire.adapter()
@@ -95,7 +99,7 @@ async def test_a_token_that_discord_does_not_know_is_told_without_showing_it(
     assert "not-the-token" not in caplog.text + str(raised.value)
 
 
-async def test_an_intent_that_is_switched_off_is_told_with_what_to_click(wire: Wire) -> None:
+async def test_an_intent_that_is_switched_off_is_told_with_what_to_click(wire: DiscordHarness) -> None:
     wire.server.settings.privileged = Intent(0)
     adapter = wire.adapter()
     with pytest.raises(DiscordUnusable, match="Message Content Intent"):
@@ -103,7 +107,7 @@ async def test_an_intent_that_is_switched_off_is_told_with_what_to_click(wire: W
     await adapter.close()
 
 
-async def test_a_token_that_is_withdrawn_ends_the_adapter_loudly(wire: Wire) -> None:
+async def test_a_token_that_is_withdrawn_ends_the_adapter_loudly(wire: DiscordHarness) -> None:
     adapter = wire.adapter()
     running = asyncio.create_task(adapter.run(FakeInbox()))
     await wire.server.connected()
@@ -113,13 +117,13 @@ async def test_a_token_that_is_withdrawn_ends_the_adapter_loudly(wire: Wire) -> 
     await adapter.close()
 
 
-async def test_without_a_token_the_variable_is_named(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_token_the_variable_is_named(wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TOKEN_ENV, raising=False)
     with pytest.raises(DiscordUnusable, match=f"{TOKEN_ENV} is not set"):
         await wire.adapter().run(FakeInbox())
 
 
-async def test_messages_of_a_gap_that_is_resumed_are_answered_once(wire: Wire) -> None:
+async def test_messages_of_a_gap_that_is_resumed_are_answered_once(wire: DiscordHarness) -> None:
     inbox = FakeInbox()
     async with wire.living(inbox):
         await wire.ask("one")
@@ -128,13 +132,13 @@ async def test_messages_of_a_gap_that_is_resumed_are_answered_once(wire: Wire) -
         await wire.ask("two")
         await wire.until(lambda: wire.shown == ["one", "two"])
         assert wire.server.gateway.resumes
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert texts(inbox) == ["one", "two"]
 
 
 @pytest.mark.parametrize("how", ["503", "no answer"])
 async def test_a_gateway_that_refuses_for_a_minute_is_found_again_and_nothing_is_missed(
-    wire: Wire, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(watchdog, "LOOKED_EVERY_S", 0.1)
     inbox, gateway = FakeInbox(), wire.server.gateway
@@ -152,17 +156,17 @@ async def test_a_gateway_that_refuses_for_a_minute_is_found_again_and_nothing_is
         await wire.until(lambda: wire.shown == ["one", "two"])
         await wire.ask("three")
         await wire.until(lambda: wire.shown == ["one", "two", "three"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     # Connections that were given up while they were made are not kept alive.
     await wire.until(lambda: not [one for one in threading.enumerate() if isinstance(one, KeepAliveHandler)])
     assert texts(inbox) == ["one", "two", "three"]
 
 
-async def test_roles_count_for_messages_that_were_missed_too(wire: Wire) -> None:
+async def test_roles_count_for_messages_that_were_missed_too(wire: DiscordHarness) -> None:
     home = wire.server.guild("Rook Lane")
     guest, boss = home.member("Guest", "Guests"), home.member("Boss", "Bosses")
     named = {"block": [home.role("Guests").id], "allow": []}
-    more = {"roles": Doors.model_validate(named), "admin_roles": frozenset({home.role("Bosses").id})}
+    more = {"roles": AccessList.model_validate(named), "admin_roles": frozenset({home.role("Bosses").id})}
     inbox = FakeInbox()
     async with wire.living(inbox, **more):
         await wire.ask("one")
@@ -171,5 +175,5 @@ async def test_roles_count_for_messages_that_were_missed_too(wire: Wire) -> None
     await wire.channel.say(boss, "<@bot> three")
     async with wire.living(inbox, **more):
         await wire.until(lambda: wire.shown == ["one", "three"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert [(message.text, message.author.is_admin) for message in inbox.handled] == [("one", False), ("three", True)]

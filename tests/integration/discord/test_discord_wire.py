@@ -7,13 +7,13 @@ import discord
 import pytest
 
 from adapters.discord.outgoing import reply as reply_module
-from adapters.discord.outgoing.rate_limits import Rates
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Closing, Message
+from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
 from tests.fakes.discord_server import Listener, running
 from tests.fakes.discord_server.limits import MESSAGE, MESSAGES
-from tests.fakes.discord_wire import Wire
+from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.inbox import TOOK, FakeInbox
 
 pytestmark = pytest.mark.timeout(60)
@@ -26,75 +26,75 @@ def streamed(pieces: int, every_s: float = 0.02) -> Callable[[Message, Reply], o
             text += f"Sentence {number}. "
             await reply.append(f"Sentence {number}. ")
             await asyncio.sleep(every_s)
-        await reply.finish(Closing(text))
+        await reply.finish(FinalAnswer(text))
 
     return script
 
 
-async def test_a_mention_is_answered_over_the_wire(wire: Wire) -> None:
+async def test_a_mention_is_answered_over_the_wire(wire: DiscordHarness) -> None:
     inbox = FakeInbox()
     async with wire.living(inbox):
         await wire.ask("where is the drive?")
         await wire.until(lambda: wire.shown == ["where is the drive?"])
-        await inbox.idle()
+        await inbox.wait_until_idle()
 
 
-async def test_a_stream_keeps_to_the_limit_that_the_headers_tell(wire: Wire) -> None:
+async def test_a_stream_keeps_to_the_limit_that_the_headers_tell(wire: DiscordHarness) -> None:
     wire.server.limits.set("PATCH", MESSAGE, limit=5, per_s=5.0)
     inbox = FakeInbox(streamed(100, every_s=0.06))
     async with wire.living(inbox):
         await wire.ask("tell me")
         await wire.until(lambda: wire.channel.said_by_bot)
-        await inbox.idle()
+        await inbox.wait_until_idle()
     (message,) = wire.channel.said_by_bot
     assert message.content.strip().endswith("Sentence 99.")
     assert len(message.versions) >= 3
     assert [request.status for request in wire.server.requests if request.status == 429] == []
 
 
-async def test_a_refused_edit_is_followed_by_the_newest_text_not_by_a_queue(wire: Wire) -> None:
+async def test_a_refused_edit_is_followed_by_the_newest_text_not_by_a_queue(wire: DiscordHarness) -> None:
     wire.server.faults.limit("PATCH", MESSAGE, retry_after_s=1.0, times=3)
     inbox = FakeInbox(streamed(100))
     async with wire.living(inbox):
         await wire.ask("tell me")
         await wire.until(lambda: wire.channel.said_by_bot)
-        await inbox.idle()
+        await inbox.wait_until_idle()
     (message,) = wire.channel.said_by_bot
     assert message.content.strip().endswith("Sentence 99.")
     assert len(message.versions) <= 6
 
 
-async def test_a_send_whose_answer_is_lost_is_not_posted_twice(wire: Wire) -> None:
+async def test_a_send_whose_answer_is_lost_is_not_posted_twice(wire: DiscordHarness) -> None:
     inbox = FakeInbox()
     async with wire.living(inbox):
         wire.server.faults.lose_answer("POST", MESSAGES)
         await wire.ask("where is the drive?")
         await wire.until(lambda: inbox.parts.get(str(wire.channel.messages[0].id)))
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert wire.shown == ["where is the drive?"]
 
 
-async def test_limits_are_learnt_inside_a_bot_that_others_have_built(wire: Wire) -> None:
+async def test_limits_are_learnt_inside_a_bot_that_others_have_built(wire: DiscordHarness) -> None:
     channel = wire.channel
     wire.server.limits.set("PATCH", MESSAGE, limit=3, per_s=60.0)
-    rates = Rates()
+    rates = DiscordRateLimits()
     async with running(wire.server, Listener()) as client:
-        rates.watch(client)
-        rates.watch(client)
+        rates.watch_client(client)
+        rates.watch_client(client)
         sent = await client.get_partial_messageable(channel.id).send("one")
         await sent.edit(content="two")
         now = asyncio.get_running_loop().time()
-        assert rates.of("edit", channel.id).wait_s(now) > 5
-        assert rates.of("edit", channel.id + 1).wait_s(now) == 0
-        rates.unwatch()
+        assert rates.limit_for("edit", channel.id).wait_s(now) > 5
+        assert rates.limit_for("edit", channel.id + 1).wait_s(now) == 0
+        rates.unwatch_client()
         wire.server.limits.set("PATCH", MESSAGE, limit=1000, per_s=1.0)
         await sent.edit(content="three")
-        assert rates.of("edit", channel.id).wait_s(now) > 5
+        assert rates.limit_for("edit", channel.id).wait_s(now) > 5
 
 
 @pytest.mark.parametrize("status", [500, 503])
 async def test_a_minute_of_500s_delays_an_answer_loses_nothing_and_is_told_once(
-    wire: Wire, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.05)
     monkeypatch.setattr(discord.http.asyncio, "sleep", _shortened(asyncio.sleep))
@@ -108,7 +108,7 @@ async def test_a_minute_of_500s_delays_an_answer_loses_nothing_and_is_told_once(
         assert wire.shown == []
         wire.server.clock.advance(61)
         await wire.until(lambda: wire.shown and wire.shown[0].strip().endswith("Sentence 19."))
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert len(wire.shown) == 1
     assert caplog.text.count("is held up") == 1
 
@@ -119,7 +119,7 @@ def _shortened(sleep: Callable[[float], object]) -> Callable[[float], object]:
 
 
 async def test_a_minute_of_429s_on_every_edit_ends_in_the_whole_text(
-    wire: Wire, caplog: pytest.LogCaptureFixture
+    wire: DiscordHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox = FakeInbox(streamed(100))
     async with wire.living(inbox):
@@ -130,7 +130,7 @@ async def test_a_minute_of_429s_on_every_edit_ends_in_the_whole_text(
         assert message.content.startswith("Sentence 0.")
         wire.server.clock.advance(61)
         await wire.until(lambda: message.content.strip().endswith("Sentence 99."))
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert wire.channel.said_by_bot == [message]
     assert len(message.versions) <= 6
     assert caplog.text.count("is held up") <= 1
@@ -147,14 +147,14 @@ async def test_a_minute_of_429s_on_every_edit_ends_in_the_whole_text(
     ids=["channel", "guild", "right to write", "right to see"],
 )
 async def test_what_goes_in_the_middle_of_an_answer_ends_it_with_a_sentence(
-    wire: Wire, gone: Callable[[Wire], None], sentence: str
+    wire: DiscordHarness, gone: Callable[[DiscordHarness], None], sentence: str
 ) -> None:
     told: list[str] = []
 
     async def script(message: Message, reply: Reply) -> None:
         gone(wire)
         try:
-            await reply.finish(Closing("Shelf Heron."))
+            await reply.finish(FinalAnswer("Shelf Heron."))
         except ReplyFailed as error:
             told.append(str(error))
 
@@ -162,12 +162,12 @@ async def test_what_goes_in_the_middle_of_an_answer_ends_it_with_a_sentence(
     async with wire.living(inbox):
         await wire.ask("where?")
         await wire.until(lambda: told)
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert sentence in told[0]
 
 
 async def test_an_edit_that_comes_while_the_question_is_still_read_is_followed(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+    wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, read, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
@@ -178,7 +178,7 @@ async def test_an_edit_that_comes_while_the_question_is_still_read_is_followed(
 
     async def script(message: Message, reply: Reply) -> None:
         await done.wait()
-        await reply.finish(Closing(message.text, timings=TOOK))
+        await reply.finish(FinalAnswer(message.text, timings=TOOK))
 
     monkeypatch.setattr(discord.Attachment, "read", reading)
     inbox = FakeInbox(script)
@@ -189,6 +189,6 @@ async def test_an_edit_that_comes_while_the_question_is_still_read_is_followed(
         read.set()
         await wire.until(lambda: inbox.revised)
         done.set()
-        await inbox.idle()
+        await inbox.wait_until_idle()
     assert [message.text for message in inbox.handled] == ["one"]
     assert [message.text for message in inbox.revised] == ["one more"]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from adapters.discord.adapter import DiscordAdapter
-from adapters.discord.composition import furnishing
+from adapters.discord.composition import cog_builder
 from adapters.discord.settings import DiscordSettings
 from bot.config.loading import Config, load_config
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.message import Message
@@ -49,10 +49,10 @@ async def hearth(server: DiscordServer, folder: Path, monkeypatch: pytest.Monkey
     """Hearth on the server, connected; its first start, so nothing is indexed."""
     monkeypatch.setenv(TOKEN_ENV, server.token)
     settings = DiscordSettings(token_env=TOKEN_ENV)
-    adapter = DiscordAdapter(settings, folder, furnishing(settings, folder))
+    adapter = DiscordAdapter(settings, folder, cog_builder(settings, folder))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(adapter.close)
-        await stack.enter_async_context(hosting(demo_config(folder), adapters=[adapter]))
+        await stack.enter_async_context(run_daemon(demo_config(folder), adapters=[adapter]))
         await server.until(lambda: server.gateway.live and server.commands.names(), PATIENCE_S)
         yield
 

@@ -10,16 +10,16 @@ import pytest_asyncio
 from deploy.build import test_services
 from deploy.build.progress import SetupFailed
 from tests.element import Peer
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Capture, Homeserver, Person
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Capture, Person, SynapseServer
 from tests.integration.matrix.home import Home, opened
 
 Enter = Callable[..., Awaitable[Person]]
 EnterEncrypted = Callable[..., Awaitable[Peer]]
 
 
-def _served(lifted: bool) -> Iterator[Homeserver]:
-    server = Homeserver(lifted)
+def _served(lifted: bool) -> Iterator[SynapseServer]:
+    server = SynapseServer(lifted)
     try:
         server.start_now()
         yield server
@@ -28,16 +28,16 @@ def _served(lifted: bool) -> Iterator[Homeserver]:
 
 
 @pytest.fixture(scope="session")
-def _lifted_server() -> Iterator[Homeserver]:
+def _lifted_server() -> Iterator[SynapseServer]:
     yield from _served(lifted=True)
 
 
 @pytest.fixture(scope="session")
-def _limited_server() -> Iterator[Homeserver]:
+def _limited_server() -> Iterator[SynapseServer]:
     yield from _served(lifted=False)
 
 
-def _ready(server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homeserver]:
+def _ready(server: SynapseServer, request: pytest.FixtureRequest) -> Iterator[SynapseServer]:
     """The server, running again if a test left it stopped; what it logged stands with a test that failed."""
     server.start_now()
     yield server
@@ -45,13 +45,13 @@ def _ready(server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homes
 
 
 @pytest.fixture
-def homeserver(_lifted_server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homeserver]:
+def homeserver(_lifted_server: SynapseServer, request: pytest.FixtureRequest) -> Iterator[SynapseServer]:
     """A Synapse without limits."""
     yield from _ready(_lifted_server, request)
 
 
 @pytest.fixture
-def limited_homeserver(_limited_server: Homeserver, request: pytest.FixtureRequest) -> Iterator[Homeserver]:
+def limited_homeserver(_limited_server: SynapseServer, request: pytest.FixtureRequest) -> Iterator[SynapseServer]:
     """A Synapse with its default limit for messages: 0.2 a second after 10 at once."""
     yield from _ready(_limited_server, request)
 
@@ -61,7 +61,7 @@ async def enter() -> AsyncIterator[Enter]:
     """`await enter(server, "ana")`: somebody new with a running client, closed at the end of the test."""
     people: list[Person] = []
 
-    async def come(server: Homeserver, name: str, url: str = "") -> Person:
+    async def come(server: SynapseServer, name: str, url: str = "") -> Person:
         people.append(await server.person(name, url))
         return people[-1]
 
@@ -83,7 +83,7 @@ async def enter_encrypted(_client_library: None) -> AsyncIterator[EnterEncrypted
     """`await enter_encrypted(server, "ana")`: somebody new whose client encrypts; closed at the end of the test."""
     people: list[Peer] = []
 
-    async def come(server: Homeserver, name: str, url: str = "", **how: bool) -> Peer:
+    async def come(server: SynapseServer, name: str, url: str = "", **how: bool) -> Peer:
         people.append(await Peer.enter(url or server.url, await server.register(name), **how))
         return people[-1]
 
@@ -93,23 +93,23 @@ async def enter_encrypted(_client_library: None) -> AsyncIterator[EnterEncrypted
 
 
 @pytest.fixture
-async def capture(homeserver: Homeserver) -> AsyncIterator[Capture]:
+async def capture(homeserver: SynapseServer) -> AsyncIterator[Capture]:
     """A proxy in front of the homeserver without limits."""
     async with Capture.before(homeserver.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
-async def resident(homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[Resident]:
+async def resident(homeserver: SynapseServer, tmp_path: Path) -> AsyncIterator[MatrixInstance]:
     """Hearth with an account on the homeserver without limits, not started; stopped at the end of the test."""
-    resident = await Resident.at(homeserver, tmp_path)
+    resident = await MatrixInstance.registered_at(homeserver, tmp_path)
     yield resident
     await resident.stop()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def home(
-    _lifted_server: Homeserver, _client_library: None, tmp_path_factory: pytest.TempPathFactory
+    _lifted_server: SynapseServer, _client_library: None, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Home]:
     """Hearth at work in a home with two people, for all tests of a module, which run in its loop."""
     _lifted_server.start_now()

@@ -9,8 +9,8 @@ from adapters.matrix.settings import MatrixSettings
 from models.engine import Prompt
 from tests.element import Peer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident, log_in
-from tests.homeserver import Capture, Homeserver, Shown
+from tests.fakes.matrix_resident import MatrixInstance, log_in
+from tests.homeserver import Capture, Shown, SynapseServer
 from tests.homeserver.client import WAIT_S, Client
 
 Come = Callable[..., Awaitable[Peer]]
@@ -42,15 +42,15 @@ def settled_in(folder: Path) -> Path:
 class Home:
     """One for the tests of a module. Ana is an admin; `capture` stands between Hearth and the homeserver."""
 
-    server: Homeserver
+    server: SynapseServer
     capture: Capture
-    resident: Resident
+    resident: MatrixInstance
     ana: Peer
     ben: Peer
     come: Come
     """`await home.come("eve")`: somebody else with a client that encrypts, for the rest of the module."""
 
-    async def direct(self, person: Client, resident: Resident | None = None) -> "Chat":
+    async def direct(self, person: Client, resident: MatrixInstance | None = None) -> "Chat":
         """An encrypted direct chat in which Hearth is."""
         resident = resident or self.resident
         return await Chat(person, resident, await person.direct(resident.user_id, encrypted=True)).begun()
@@ -76,9 +76,11 @@ class Home:
             engine.gate.set()
 
     @asynccontextmanager
-    async def another(self, folder: Path, url: str = "", **settings: object) -> AsyncIterator[Resident]:
+    async def another(self, folder: Path, url: str = "", **settings: object) -> AsyncIterator[MatrixInstance]:
         """Hearth with another account, which may be stopped without disturbing the other; not started."""
-        resident = await Resident.at(self.server, settled_in(folder), url or self.capture.url, **settings)
+        resident = await MatrixInstance.registered_at(
+            self.server, settled_in(folder), url or self.capture.url, **settings
+        )
         furnish(resident)
         try:
             yield resident
@@ -86,7 +88,7 @@ class Home:
             await resident.stop()
 
 
-def furnish(resident: Resident) -> None:
+def furnish(resident: MatrixInstance) -> None:
     """Answers that repeat their questions, from documents that everybody may read.
 
     Nobody is told that they wait: on a busy machine that may come before the answer in front, and tests judge order.
@@ -96,7 +98,7 @@ def furnish(resident: Resident) -> None:
 
 
 @asynccontextmanager
-async def opened(server: Homeserver, folder: Path) -> AsyncIterator[Home]:
+async def opened(server: SynapseServer, folder: Path) -> AsyncIterator[Home]:
     """A home with everybody in it, Hearth at work."""
     people: list[Peer] = []
 
@@ -105,7 +107,7 @@ async def opened(server: Homeserver, folder: Path) -> AsyncIterator[Home]:
         return people[-1]
 
     async with Capture.before(server.url) as capture:
-        resident = Resident(settled_in(folder), await server.register("hearth"))
+        resident = MatrixInstance(settled_in(folder), await server.register("hearth"))
         log_in(folder, capture.url, resident.account)
         try:
             ana, ben = await come("ana"), await come("ben")
@@ -124,7 +126,7 @@ class Chat:
     """A room as one of its people sees it."""
 
     person: Client
-    resident: Resident
+    resident: MatrixInstance
     room: str
 
     async def begun(self) -> "Chat":
@@ -179,7 +181,7 @@ class Chat:
 
     async def idle(self) -> None:
         """Wait until Hearth has seen to everything that it was asked."""
-        await self.resident.core.inbox.idle()
+        await self.resident.core.inbox.wait_until_idle()
 
 
 def pointed_at(shown: Shown) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from adapters.matrix import credentials
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.identity_service import OwnKeys
-from adapters.matrix.client import Client
+from adapters.matrix.account.identity_service import IdentityService
+from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import Credentials
 from adapters.matrix.crypto import store
-from adapters.matrix.events import News
-from adapters.matrix.verification.service import VerificationDesk
+from adapters.matrix.events import SyncResponse
+from adapters.matrix.verification.service import VerificationService
 from tests.homeserver.account import Account
 
 
@@ -21,30 +21,30 @@ from tests.homeserver.account import Account
 class SignedDevice:
     """What runs. `seen`: everything that syncs told, newest last."""
 
-    client: Client
-    own: OwnKeys
-    desk: VerificationDesk
-    seen: list[News]
+    client: MatrixClient
+    own: IdentityService
+    desk: VerificationService
+    seen: list[SyncResponse]
 
     async def turn(self, token: str) -> str:
         """One sync, with what it brought handed to the desk, and invitations accepted."""
         news = await self.client.sync(token, 1.0)
         self.seen.append(news)
         for message in news.to_device:
-            await self.desk.to_device(message)
+            await self.desk.take_to_device(message)
         for timeline in news.joined:
             for event in timeline.events:
-                await self.desk.room_event(event)
+                await self.desk.take_room_event(event)
         for invitation in news.invited:
-            await self.client.join(invitation.room_id)
+            await self.client.join_room(invitation.room_id)
         return news.token
 
 
 def new_credentials(url: str, account: Account, folder: Path) -> Credentials:
     """What a login leaves behind for the device that registering made."""
     made = Credentials(url, account.user_id, account.device_id, account.access_token, credentials.new_store_key())
-    credentials.save(folder, made)
-    store.create(folder, made).close()
+    credentials.save_credentials(folder, made)
+    store.create_store(folder, made).close()
     return made
 
 
@@ -58,11 +58,11 @@ async def happens(condition: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def opened(folder: Path, made: Credentials, *admins: str, lasts_s: float = 600) -> AsyncIterator[SignedDevice]:
     """The device with its keys published; it does not sync by itself."""
-    client = Client.open(folder, made)
+    client = MatrixClient.open(folder, made)
     try:
-        await client.publish()
-        own = await OwnKeys.open(client, client, IdentityFile.beside(folder, made))
-        desk = VerificationDesk(client, client, own, admins, lasts_s=lasts_s)
+        await client.publish_keys()
+        own = await IdentityService.open(client, client, IdentityFile.for_account(folder, made))
+        desk = VerificationService(client, client, own, admins, lasts_s=lasts_s)
         yield SignedDevice(client, own, desk, [])
         await desk.close()
     finally:

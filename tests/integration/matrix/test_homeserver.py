@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from tests.homeserver import Capture, Homeserver, Person
+from tests.homeserver import Capture, Person, SynapseServer
 from tests.homeserver.account import Refused
 from tests.homeserver.contents import message
 
 Enter = Callable[..., Awaitable[Person]]
 
 
-async def test_two_people_talk(homeserver: Homeserver, enter: Enter) -> None:
+async def test_two_people_talk(homeserver: SynapseServer, enter: Enter) -> None:
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
     room = await ana.direct(ben.user_id)
     await ben.until(lambda: ben.invites.get(room) == ana.user_id)
@@ -28,7 +28,7 @@ async def test_two_people_talk(homeserver: Homeserver, enter: Enter) -> None:
     await ben.until(lambda: [shown.event_id for shown in ben.timeline.shown(room)] == [answer])
 
 
-async def test_a_file_is_uploaded_and_sent(homeserver: Homeserver, enter: Enter) -> None:
+async def test_a_file_is_uploaded_and_sent(homeserver: SynapseServer, enter: Enter) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.create_room("cellar")
     await ana.send_file(room, "manual.txt", b"Turn it off and on again.", caption="Read this")
@@ -36,7 +36,7 @@ async def test_a_file_is_uploaded_and_sent(homeserver: Homeserver, enter: Enter)
     assert (shown.body, shown.content["filename"], shown.content["info"]["size"]) == ("Read this", "manual.txt", 25)
 
 
-async def test_rooms_are_joined_upgraded_and_left(homeserver: Homeserver, enter: Enter) -> None:
+async def test_rooms_are_joined_upgraded_and_left(homeserver: SynapseServer, enter: Enter) -> None:
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
     old = await ana.create_room("kitchen", invite=[ben.user_id])
     await ben.join(old)
@@ -48,7 +48,7 @@ async def test_rooms_are_joined_upgraded_and_left(homeserver: Homeserver, enter:
     await ben.until(lambda: ben.members[old][ben.user_id] == "leave")
 
 
-async def test_people_see_who_types_and_who_has_read(homeserver: Homeserver, enter: Enter) -> None:
+async def test_people_see_who_types_and_who_has_read(homeserver: SynapseServer, enter: Enter) -> None:
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
     room = await ana.create_room("porch", invite=[ben.user_id])
     await ben.join(room)
@@ -61,14 +61,14 @@ async def test_people_see_who_types_and_who_has_read(homeserver: Homeserver, ent
     await ana.until(lambda: not ana.typing[room])
 
 
-async def test_a_public_room_fills_with_people(homeserver: Homeserver, enter: Enter) -> None:
+async def test_a_public_room_fills_with_people(homeserver: SynapseServer, enter: Enter) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.create_room("market", preset="public_chat")
     await homeserver.crowd(room, 12)
     await ana.until(lambda: list(ana.members[room].values()).count("join") == 13)
 
 
-async def test_a_message_to_a_device_needs_no_room(homeserver: Homeserver, enter: Enter) -> None:
+async def test_a_message_to_a_device_needs_no_room(homeserver: SynapseServer, enter: Enter) -> None:
     ana, eve = await enter(homeserver, "ana"), await enter(homeserver, "eve")
     await eve.send_to_device(ana.user_id, "m.key.verification.cancel", {"code": "m.user"})
     await ana.until(lambda: ana.to_device)
@@ -77,7 +77,7 @@ async def test_a_message_to_a_device_needs_no_room(homeserver: Homeserver, enter
     ]
 
 
-async def test_a_stopped_server_comes_back_with_everything(enter: Enter, homeserver: Homeserver) -> None:
+async def test_a_stopped_server_comes_back_with_everything(enter: Enter, homeserver: SynapseServer) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.create_room("attic")
     await homeserver.stop(kill=True)
@@ -89,7 +89,7 @@ async def test_a_stopped_server_comes_back_with_everything(enter: Enter, homeser
 
 
 async def test_the_default_limit_lets_ten_messages_pass_and_can_be_lifted_for_one(
-    limited_homeserver: Homeserver, enter: Enter
+    limited_homeserver: SynapseServer, enter: Enter
 ) -> None:
     ana = await enter(limited_homeserver, "ana")
     room = await ana.create_room("hall")
@@ -103,7 +103,7 @@ async def test_the_default_limit_lets_ten_messages_pass_and_can_be_lifted_for_on
         await ana.ask_once("PUT", f"/rooms/{room}/send/m.room.message/o{number}", message(str(number)))
 
 
-async def test_an_old_session_that_is_removed_is_told_so(homeserver: Homeserver, enter: Enter) -> None:
+async def test_an_old_session_that_is_removed_is_told_so(homeserver: SynapseServer, enter: Enter) -> None:
     ana = await enter(homeserver, "ana")
     await homeserver.log_out(ana.account)
     with pytest.raises(Refused, match="401 M_UNKNOWN_TOKEN"):
@@ -112,7 +112,7 @@ async def test_an_old_session_that_is_removed_is_told_so(homeserver: Homeserver,
     assert again.device_id == ana.account.device_id
 
 
-async def test_a_capture_holds_what_was_sent(capture: Capture, homeserver: Homeserver, enter: Enter) -> None:
+async def test_a_capture_holds_what_was_sent(capture: Capture, homeserver: SynapseServer, enter: Enter) -> None:
     ana = await enter(homeserver, "ana", capture.url)
     room = await ana.create_room("garage")
     event_id = await ana.say(room, "The car is ready")
@@ -122,7 +122,7 @@ async def test_a_capture_holds_what_was_sent(capture: Capture, homeserver: Homes
 
 
 async def test_faults_strike_the_requests_they_name_and_end(
-    capture: Capture, homeserver: Homeserver, enter: Enter
+    capture: Capture, homeserver: SynapseServer, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana", capture.url)
     room = await ana.create_room("garden")
@@ -145,7 +145,7 @@ async def test_faults_strike_the_requests_they_name_and_end(
 
 
 async def test_a_held_request_goes_on_when_it_is_released(
-    capture: Capture, homeserver: Homeserver, enter: Enter
+    capture: Capture, homeserver: SynapseServer, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana", capture.url)
     room = await ana.create_room("shed")
@@ -158,7 +158,7 @@ async def test_a_held_request_goes_on_when_it_is_released(
 
 
 async def test_a_postponed_request_reaches_the_server_after_its_answer(
-    capture: Capture, homeserver: Homeserver, enter: Enter
+    capture: Capture, homeserver: SynapseServer, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana", capture.url)
     room = await ana.create_room("barn")
@@ -169,7 +169,7 @@ async def test_a_postponed_request_reaches_the_server_after_its_answer(
     assert await ana.shown(room, lambda shown: shown.body == "Later")
 
 
-async def test_answers_are_altered_and_clocks_moved(capture: Capture, homeserver: Homeserver, enter: Enter) -> None:
+async def test_answers_are_altered_and_clocks_moved(capture: Capture, homeserver: SynapseServer, enter: Enter) -> None:
     ana, ben = await enter(homeserver, "ana", capture.url), await enter(homeserver, "ben")
     room = await ana.create_room("loft", invite=[ben.user_id])
     await ben.join(room)

@@ -8,16 +8,16 @@ import pytest
 
 from adapters.matrix import credentials as kept
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.signing import is_signed
+from adapters.matrix.account.signing import has_valid_signature
 from adapters.matrix.credentials import Credentials
 from adapters.matrix.crypto import store
 from adapters.matrix.homeserver import MatrixUnusable
-from tests.homeserver import Homeserver
+from tests.homeserver import SynapseServer
 from tests.homeserver.account import Account, ask
 from tests.integration.matrix.signed_device import SignedDevice, new_credentials, opened
 
 
-async def served(homeserver: Homeserver, user_id: str) -> dict[str, Any]:
+async def served(homeserver: SynapseServer, user_id: str) -> dict[str, Any]:
     """What `/keys/query` shows somebody else of an account."""
     guest = await homeserver.register("guest")
     async with aiohttp.ClientSession(homeserver.url) as session:
@@ -33,43 +33,43 @@ async def served(homeserver: Homeserver, user_id: str) -> dict[str, Any]:
 def assert_chained(shown: dict[str, Any], user_id: str, device_id: str) -> None:
     """Device -> self-signing -> master."""
     (master,), (self_signing,) = (shown[name]["keys"].values() for name in ("master", "self_signing"))
-    assert is_signed(shown["self_signing"], user_id, master)
-    assert is_signed(shown["devices"][device_id], user_id, self_signing)
+    assert has_valid_signature(shown["self_signing"], user_id, master)
+    assert has_valid_signature(shown["devices"][device_id], user_id, self_signing)
 
 
-async def another_device(homeserver: Homeserver, account: Account, folder: Path, old: Credentials) -> Credentials:
+async def another_device(homeserver: SynapseServer, account: Account, folder: Path, old: Credentials) -> Credentials:
     """A new login with the key of the old store, as `hearth matrix login --again` makes it."""
     new = await homeserver.log_in(account)
     made = Credentials(homeserver.url, new.user_id, new.device_id, new.access_token, old.store_key)
     (folder / store.FILE_NAME).unlink()
-    kept.save(folder, made)
-    store.create(folder, made).close()
+    kept.save_credentials(folder, made)
+    store.create_store(folder, made).close()
     return made
 
 
 async def test_others_see_the_device_signed_and_a_restart_changes_nothing(
-    homeserver: Homeserver, tmp_path: Path
+    homeserver: SynapseServer, tmp_path: Path
 ) -> None:
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made) as bot:
-        assert (await bot.own.check()).is_signed
+        assert (await bot.own.check_signature()).is_signed
     first = await served(homeserver, account.user_id)
     assert_chained(first, account.user_id, account.device_id)
     async with opened(tmp_path, made) as bot:
-        assert (await bot.own.check()).is_signed
+        assert (await bot.own.check_signature()).is_signed
     assert await served(homeserver, account.user_id) == first
 
 
-async def test_a_new_login_is_signed_by_the_keys_that_were_kept(homeserver: Homeserver, tmp_path: Path) -> None:
+async def test_a_new_login_is_signed_by_the_keys_that_were_kept(homeserver: SynapseServer, tmp_path: Path) -> None:
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made) as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
     first = await served(homeserver, account.user_id)
     again = await another_device(homeserver, account, tmp_path, made)
     async with opened(tmp_path, again) as bot:
-        assert (await bot.own.check()).is_signed
+        assert (await bot.own.check_signature()).is_signed
     second = await served(homeserver, account.user_id)
     assert (second["master"], second["self_signing"]) == (first["master"], first["self_signing"])
     assert_chained(second, account.user_id, again.device_id)
@@ -77,60 +77,60 @@ async def test_a_new_login_is_signed_by_the_keys_that_were_kept(homeserver: Home
 
 
 async def test_lost_keys_are_reported_and_replaced_with_the_password_only(
-    homeserver: Homeserver, tmp_path: Path
+    homeserver: SynapseServer, tmp_path: Path
 ) -> None:
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made) as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
     first = await served(homeserver, account.user_id)
     (tmp_path / "identity.json").unlink()
     async with opened(tmp_path, made) as bot:
-        assert (await bot.own.check()).state == "foreign_keys"
+        assert (await bot.own.check_signature()).state == "foreign_keys"
         assert await served(homeserver, account.user_id) == first
-        assert (await bot.own.check("not the password")).state == "password_wrong"
+        assert (await bot.own.check_signature("not the password")).state == "password_wrong"
         assert await served(homeserver, account.user_id) == first
-        assert (await bot.own.check(account.password)).is_signed
+        assert (await bot.own.check_signature(account.password)).is_signed
     second = await served(homeserver, account.user_id)
     assert second["master"] != first["master"]
     assert_chained(second, account.user_id, account.device_id)
 
 
-async def test_keys_of_another_program_are_not_fought_over(homeserver: Homeserver, tmp_path: Path) -> None:
+async def test_keys_of_another_program_are_not_fought_over(homeserver: SynapseServer, tmp_path: Path) -> None:
     account = await homeserver.register("hearth")
     ours = new_credentials(homeserver.url, account, tmp_path / "ours")
     other = new_credentials(homeserver.url, await homeserver.log_in(account), tmp_path / "other")
     async with opened(tmp_path / "ours", ours) as bot, opened(tmp_path / "other", other) as program:
-        assert (await bot.own.check()).is_signed
-        assert (await program.own.check(account.password)).is_signed
+        assert (await bot.own.check_signature()).is_signed
+        assert (await program.own.check_signature(account.password)).is_signed
         theirs = await served(homeserver, account.user_id)
         for _ in range(3):
-            assert (await bot.own.check()).state == "foreign_keys"
+            assert (await bot.own.check_signature()).state == "foreign_keys"
         assert await served(homeserver, account.user_id) == theirs
         # Synapse never takes a master key twice, so ours are made anew when the admin wants them back.
-        await bot.own.replace()
-        assert (await bot.own.check(account.password)).is_signed
+        await bot.own.replace_keys()
+        assert (await bot.own.check_signature(account.password)).is_signed
     shown = await served(homeserver, account.user_id)
     assert_chained(shown, account.user_id, account.device_id)
-    assert list(shown["master"]["keys"].values()) == [bot.own.identity.master.public]
+    assert list(shown["master"]["keys"].values()) == [bot.own.identity.master.public_key]
 
 
-async def test_a_device_whose_keys_the_server_forgot_is_told(homeserver: Homeserver, tmp_path: Path) -> None:
+async def test_a_device_whose_keys_the_server_forgot_is_told(homeserver: SynapseServer, tmp_path: Path) -> None:
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made) as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
         other = SignedDevice(bot.client, bot.own, bot.desk, [])
         bot.client.device_id = "NEVERHEARD"
-        assert (await other.own.check()).state == "device_unknown"
+        assert (await other.own.check_signature()).state == "device_unknown"
 
 
-async def test_a_damaged_identity_stops_the_start_and_stays_as_it_is(homeserver: Homeserver, tmp_path: Path) -> None:
+async def test_a_damaged_identity_stops_the_start_and_stays_as_it_is(homeserver: SynapseServer, tmp_path: Path) -> None:
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made) as bot:
-        await bot.own.check()
-    file = IdentityFile.beside(tmp_path, made).path
+        await bot.own.check_signature()
+    file = IdentityFile.for_account(tmp_path, made).path
     file.write_bytes(file.read_bytes()[:-40])
     damaged = file.read_bytes()
     first = await served(homeserver, account.user_id)

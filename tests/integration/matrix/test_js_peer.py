@@ -4,7 +4,7 @@ import pytest
 
 from tests.element import Peer
 from tests.element.process import CallFailed
-from tests.homeserver import Capture, Homeserver, contents
+from tests.homeserver import Capture, SynapseServer, contents
 
 EnterEncrypted = Callable[..., Awaitable[Peer]]
 
@@ -20,7 +20,7 @@ async def _together(first: Peer, second: Peer) -> str:
     return room
 
 
-async def test_two_peers_talk_encrypted(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+async def test_two_peers_talk_encrypted(homeserver: SynapseServer, enter_encrypted: EnterEncrypted) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     room = await _together(ana, ben)
     question = await ana.say(room, "Where is the boiler manual?", mentions=[ben.user_id])
@@ -38,7 +38,9 @@ async def test_two_peers_talk_encrypted(homeserver: Homeserver, enter_encrypted:
     assert "m.room.message" not in kinds
 
 
-async def test_a_peer_sees_who_types_and_who_has_read(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+async def test_a_peer_sees_who_types_and_who_has_read(
+    homeserver: SynapseServer, enter_encrypted: EnterEncrypted
+) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     room = await _together(ana, ben)
     said = await ana.say(room, "Anybody there?")
@@ -51,7 +53,7 @@ async def test_a_peer_sees_who_types_and_who_has_read(homeserver: Homeserver, en
 
 
 async def test_a_message_to_a_device_can_be_encrypted(
-    capture: Capture, homeserver: Homeserver, enter_encrypted: EnterEncrypted
+    capture: Capture, homeserver: SynapseServer, enter_encrypted: EnterEncrypted
 ) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana", capture.url), await enter_encrypted(homeserver, "ben")
     await _together(ana, ben)
@@ -62,7 +64,7 @@ async def test_a_message_to_a_device_can_be_encrypted(
 
 
 async def test_what_the_library_refuses_is_told_in_its_words(
-    homeserver: Homeserver, enter_encrypted: EnterEncrypted
+    homeserver: SynapseServer, enter_encrypted: EnterEncrypted
 ) -> None:
     ana = await enter_encrypted(homeserver, "ana", signed=False)
     with pytest.raises(CallFailed, match="the file's hash differs"):
@@ -76,7 +78,7 @@ async def _broken_file(ana: Peer) -> contents.Content:
     return {"file": {"v": "v2", "url": url, "key": key, "iv": "A" * 22, "hashes": {"sha256": "A" * 43}}}
 
 
-async def test_files_are_encrypted(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+async def test_files_are_encrypted(homeserver: SynapseServer, enter_encrypted: EnterEncrypted) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     room = await _together(ana, ben)
     await ana.send_encrypted_file(room, "note.txt", b"Milk, bread", caption="For Saturday")
@@ -86,7 +88,7 @@ async def test_files_are_encrypted(homeserver: Homeserver, enter_encrypted: Ente
 
 
 async def test_who_has_not_signed_their_device_is_neither_told_nor_heard(
-    homeserver: Homeserver, enter_encrypted: EnterEncrypted
+    homeserver: SynapseServer, enter_encrypted: EnterEncrypted
 ) -> None:
     ana = await enter_encrypted(homeserver, "ana")
     ben = await enter_encrypted(homeserver, "ben", signed=False, isolated=False)
@@ -102,7 +104,7 @@ async def test_who_has_not_signed_their_device_is_neither_told_nor_heard(
 
 
 async def test_a_client_that_takes_all_devices_shows_a_red_shield(
-    homeserver: Homeserver, enter_encrypted: EnterEncrypted
+    homeserver: SynapseServer, enter_encrypted: EnterEncrypted
 ) -> None:
     ana = await enter_encrypted(homeserver, "ana", isolated=False)
     ben = await enter_encrypted(homeserver, "ben", signed=False, isolated=False)
@@ -113,7 +115,7 @@ async def test_a_client_that_takes_all_devices_shows_a_red_shield(
 
 
 async def test_a_key_that_comes_late_opens_the_message(
-    capture: Capture, homeserver: Homeserver, enter_encrypted: EnterEncrypted
+    capture: Capture, homeserver: SynapseServer, enter_encrypted: EnterEncrypted
 ) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana", capture.url), await enter_encrypted(homeserver, "ben")
     room = await _together(ana, ben)
@@ -126,7 +128,7 @@ async def test_a_key_that_comes_late_opens_the_message(
     assert not capture.sent(room, "m.room.message")
 
 
-async def test_a_room_key_can_be_replaced(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+async def test_a_room_key_can_be_replaced(homeserver: SynapseServer, enter_encrypted: EnterEncrypted) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     room = await _together(ana, ben)
     await ana.say(room, "One")
@@ -155,7 +157,7 @@ async def _compare(ana: Peer, ben: Peer, room: str = "") -> None:
     await ben.reaches(got, "done")
 
 
-async def test_peers_verify_each_other_by_emoji(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+async def test_peers_verify_each_other_by_emoji(homeserver: SynapseServer, enter_encrypted: EnterEncrypted) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     await _together(ana, ben)
     before = await ana.trust(ben.user_id, ben.account.device_id)
@@ -166,14 +168,14 @@ async def test_peers_verify_each_other_by_emoji(homeserver: Homeserver, enter_en
     await ben.comes_to_trust(ana.user_id)
 
 
-async def test_peers_verify_each_other_in_a_room(homeserver: Homeserver, enter_encrypted: EnterEncrypted) -> None:
+async def test_peers_verify_each_other_in_a_room(homeserver: SynapseServer, enter_encrypted: EnterEncrypted) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     await _compare(ana, ben, await _together(ana, ben))
     await ben.comes_to_trust(ana.user_id)
 
 
 async def test_a_verification_is_broken_off_when_the_emoji_differ(
-    homeserver: Homeserver, enter_encrypted: EnterEncrypted
+    homeserver: SynapseServer, enter_encrypted: EnterEncrypted
 ) -> None:
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")
     await _together(ana, ben)

@@ -10,11 +10,11 @@ import pytest
 
 from adapters.matrix import credentials as kept
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.login import Connection, Password, Token
-from adapters.matrix.account.setup import SetUp, earlier, setting_up
-from adapters.matrix.api.discovery import discover
+from adapters.matrix.account.login import AccessTokenLogin, AccountConnection, PasswordLogin
+from adapters.matrix.account.setup import AccountSetup, find_earlier_login, set_up_account
+from adapters.matrix.api.discovery import discover_homeserver
 from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
-from tests.homeserver import Homeserver
+from tests.homeserver import SynapseServer
 from tests.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened
 from tests.integration.matrix.test_identity import assert_chained, served
@@ -23,26 +23,26 @@ from tests.integration.matrix.test_identity import assert_chained, served
 class House:
     """A data folder, and an account on the homeserver."""
 
-    def __init__(self, folder: Path, homeserver: Homeserver, account: Account) -> None:
+    def __init__(self, folder: Path, homeserver: SynapseServer, account: Account) -> None:
         self.folder = folder
         self.homeserver = homeserver
         self.account = account
 
     @property
     def kept(self) -> kept.Credentials:
-        return kept.load(self.folder)
+        return kept.load_credentials(self.folder)
 
     @contextlib.asynccontextmanager
-    async def logging_in(self, means: Password | Token | None = None) -> AsyncIterator[SetUp]:
-        means = means or Password(self.account.user_id, self.account.password)
-        before = await earlier(self.folder)
-        async with setting_up(self.folder, self.homeserver.url, means, before) as account:
+    async def logging_in(self, means: PasswordLogin | AccessTokenLogin | None = None) -> AsyncIterator[AccountSetup]:
+        means = means or PasswordLogin(self.account.user_id, self.account.password)
+        before = await find_earlier_login(self.folder)
+        async with set_up_account(self.folder, self.homeserver.url, means, before) as account:
             yield account
 
-    async def log_in(self, means: Password | Token | None = None) -> SetUp:
+    async def log_in(self, means: PasswordLogin | AccessTokenLogin | None = None) -> AccountSetup:
         """As the command does it, as long as the server takes the keys."""
         async with self.logging_in(means) as account:
-            assert (await account.own.check()).is_signed
+            assert (await account.identity.check_signature()).is_signed
         return account
 
     async def log_device_out(self) -> None:
@@ -54,7 +54,7 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, homeserver: Homeserver) -> House:
+async def house(tmp_path: Path, homeserver: SynapseServer) -> House:
     return House(tmp_path / "matrix", homeserver, await homeserver.register("hearth"))
 
 
@@ -90,8 +90,8 @@ async def test_a_device_that_was_logged_out_is_followed_by_a_new_one_with_the_sa
     after = await served(house.homeserver, house.account.user_id)
     assert after["master"] == shown["master"]
     await house.assert_signed()
-    assert account.put_aside == house.folder / f"keys.sqlite3.{first.device_id}"
-    assert account.put_aside.is_file()
+    assert account.old_store == house.folder / f"keys.sqlite3.{first.device_id}"
+    assert account.old_store.is_file()
 
 
 async def test_a_damaged_key_store_is_put_aside_and_its_device_logged_out(house: House) -> None:
@@ -99,8 +99,8 @@ async def test_a_damaged_key_store_is_put_aside_and_its_device_logged_out(house:
     first = house.kept
     (house.folder / "keys.sqlite3").write_bytes(b"damaged" * 1000)
     account = await house.log_in()
-    assert account.put_aside is not None
-    assert account.put_aside.read_bytes() == b"damaged" * 1000
+    assert account.old_store is not None
+    assert account.old_store.read_bytes() == b"damaged" * 1000
     shown = await served(house.homeserver, house.account.user_id)
     assert set(shown["devices"]) == {house.kept.device_id} != {first.device_id}
     await house.assert_signed()
@@ -110,16 +110,16 @@ async def test_a_lost_key_store_is_no_hindrance(house: House) -> None:
     await house.log_in()
     (house.folder / "keys.sqlite3").unlink()
     account = await house.log_in()
-    assert (account.is_new_device, account.put_aside) == (True, None)
+    assert (account.is_new_device, account.old_store) == (True, None)
     await house.assert_signed()
 
 
 async def test_a_token_of_a_device_without_keys_is_as_good_as_a_password(house: House) -> None:
     token, device_id = house.account.access_token, house.account.device_id
-    await house.log_in(Token(token, device_id))
+    await house.log_in(AccessTokenLogin(token, device_id))
     assert (house.kept.device_id, house.kept.access_token) == (device_id, token)
     await house.assert_signed()
-    assert not (await house.log_in(Token(token, device_id))).is_new_device
+    assert not (await house.log_in(AccessTokenLogin(token, device_id))).is_new_device
 
 
 async def test_a_token_of_a_device_with_keys_of_another_program_is_refused(house: House, tmp_path: Path) -> None:
@@ -128,20 +128,20 @@ async def test_a_token_of_a_device_with_keys_of_another_program_is_refused(house
         pass
     before = await served(house.homeserver, house.account.user_id)
     with pytest.raises(MatrixUnusable, match="keys of another program"):
-        await house.log_in(Token(made.access_token, made.device_id))
-    assert not kept.exist(house.folder)
+        await house.log_in(AccessTokenLogin(made.access_token, made.device_id))
+    assert not kept.credentials_exist(house.folder)
     assert await served(house.homeserver, house.account.user_id) == before
 
 
 @pytest.mark.parametrize(
     ("means", "sentence"),
     [
-        (Password("@nobody:house.test", "x"), "does not take this user and password"),
-        (Token("x", "DEVICE"), "does not know this access token"),
+        (PasswordLogin("@nobody:house.test", "x"), "does not take this user and password"),
+        (AccessTokenLogin("x", "DEVICE"), "does not know this access token"),
     ],
 )
 async def test_a_login_that_the_server_refuses_leaves_nothing(
-    house: House, means: Password | Token, sentence: str
+    house: House, means: PasswordLogin | AccessTokenLogin, sentence: str
 ) -> None:
     with pytest.raises(MatrixUnusable, match=sentence):
         await house.log_in(means)
@@ -150,7 +150,7 @@ async def test_a_login_that_the_server_refuses_leaves_nothing(
 
 async def test_a_token_of_another_device_than_was_named_is_refused(house: House) -> None:
     with pytest.raises(MatrixUnusable, match=f"belongs to device {house.account.device_id}, not to OTHER"):
-        await house.log_in(Token(house.account.access_token, "OTHER"))
+        await house.log_in(AccessTokenLogin(house.account.access_token, "OTHER"))
 
 
 async def test_another_account_does_not_get_into_the_folder(house: House) -> None:
@@ -158,7 +158,7 @@ async def test_another_account_does_not_get_into_the_folder(house: House) -> Non
     first = house.kept
     other = await house.homeserver.register("other")
     with pytest.raises(MatrixUnusable, match=f"belongs to {first.user_id}"):
-        await house.log_in(Password(other.user_id, other.password))
+        await house.log_in(PasswordLogin(other.user_id, other.password))
     assert house.kept == first
     # The device that this login made is gone again.
     assert set((await served(house.homeserver, other.user_id))["devices"]) == set()
@@ -175,7 +175,7 @@ async def test_the_remains_of_a_login_without_its_credentials_are_not_replaced(h
 
 async def test_a_damaged_identity_is_told_before_anybody_logs_in(house: House) -> None:
     await house.log_in()
-    first, file = house.kept, IdentityFile.beside(house.folder, house.kept).path
+    first, file = house.kept, IdentityFile.for_account(house.folder, house.kept).path
     file.write_bytes(b"{}")
     with pytest.raises(MatrixUnusable, match=r"identity\.json"):
         await house.log_in()
@@ -191,12 +191,12 @@ async def test_a_folder_that_cannot_be_written_is_told_and_the_new_device_is_gon
 
 async def test_a_login_that_the_server_limits_tells_how_long(tmp_path: Path) -> None:
     slow = {"per_second": 0.003, "burst_count": 1}
-    server = Homeserver(settings={"rc_login": {"address": slow, "account": slow, "failed_attempts": slow}})
+    server = SynapseServer(settings={"rc_login": {"address": slow, "account": slow, "failed_attempts": slow}})
     try:
         await server.start()
         house = House(tmp_path / "matrix", server, await server.register("hearth"))
         with pytest.raises(MatrixUnusable):
-            await house.log_in(Password(house.account.user_id, "wrong"))
+            await house.log_in(PasswordLogin(house.account.user_id, "wrong"))
         with pytest.raises(MatrixUnusable, match=r"no more logins for now: try again in \d+ (minutes|seconds)"):
             await house.log_in()
         assert not house.folder.exists()
@@ -205,16 +205,16 @@ async def test_a_login_that_the_server_limits_tells_how_long(tmp_path: Path) -> 
 
 
 async def test_a_soft_logout_is_followed_by_a_login_into_the_same_device(tmp_path: Path) -> None:
-    server = Homeserver(settings={"session_lifetime": "15s"})
+    server = SynapseServer(settings={"session_lifetime": "15s"})
     try:
         await server.start()
         house = House(tmp_path / "matrix", server, await server.register("hearth"))
         await house.log_in()
         first = house.kept
-        connection = Connection(first)
+        connection = AccountConnection(first)
         with pytest.raises(LoggedOut) as logged_out:
             async with asyncio.timeout(60):
-                while await connection.call("GET", "/v3/account/whoami"):
+                while await connection.call_api("GET", "/v3/account/whoami"):
                     await asyncio.sleep(0.5)
         await connection.close()
         assert logged_out.value.soft
@@ -225,7 +225,7 @@ async def test_a_soft_logout_is_followed_by_a_login_into_the_same_device(tmp_pat
         server.close()
 
 
-async def test_the_address_of_a_homeserver_is_checked(homeserver: Homeserver) -> None:
-    assert (await discover(f" {homeserver.url}/ ")).homeserver == homeserver.url
+async def test_the_address_of_a_homeserver_is_checked(homeserver: SynapseServer) -> None:
+    assert (await discover_homeserver(f" {homeserver.url}/ ")).homeserver == homeserver.url
     with pytest.raises(MatrixUnusable, match=r"no Matrix homeserver at http://127\.0\.0\.1:9"):
-        await discover("http://127.0.0.1:9")
+        await discover_homeserver("http://127.0.0.1:9")

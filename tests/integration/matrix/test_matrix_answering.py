@@ -5,27 +5,27 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot.core.messages import ConversationId
-from tests.fakes.matrix_resident import Resident
+from tests.fakes.matrix_resident import MatrixInstance
 from tests.fakes.until import until
-from tests.homeserver import Homeserver, Person, Shown
+from tests.homeserver import Person, Shown, SynapseServer
 from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
 ANSWER = "The drive is there [1]."
 
 
-def answers(person: Person, resident: Resident, room: str) -> list[Shown]:
+def answers(person: Person, resident: MatrixInstance, room: str) -> list[Shown]:
     """What Hearth has answered in a room; not what it told as a notice."""
     return [shown for shown in person.timeline.shown(room, resident.user_id) if shown.kind == "m.text"]
 
 
-async def answered(person: Person, resident: Resident, room: str, count: int = 1) -> list[Shown]:
+async def answered(person: Person, resident: MatrixInstance, room: str, count: int = 1) -> list[Shown]:
     """Wait for so many whole answers in a room."""
     await person.until(lambda: [shown.body for shown in answers(person, resident, room)] == [ANSWER] * count)
     return answers(person, resident, room)
 
 
-async def room_with(resident: Resident, *people: Person, name: str = "kitchen") -> str:
+async def room_with(resident: MatrixInstance, *people: Person, name: str = "kitchen") -> str:
     """A room that the first of the people made, in which Hearth and all of them are."""
     room = await people[0].create_room(name, [resident.user_id, *(person.user_id for person in people[1:])])
     for person in people[1:]:
@@ -37,14 +37,16 @@ async def room_with(resident: Resident, *people: Person, name: str = "kitchen") 
 
 
 @pytest.fixture
-async def house(homeserver: Homeserver, resident: Resident, enter: Enter) -> tuple[Resident, Person, Person]:
+async def house(
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
+) -> tuple[MatrixInstance, Person, Person]:
     """Hearth at work, and two people."""
     await resident.start()
     return resident, await enter(homeserver, "ana"), await enter(homeserver, "ben")
 
 
 async def test_a_direct_message_is_answered_also_one_that_was_written_before_hearth_came_in(
-    house: tuple[Resident, Person, Person],
+    house: tuple[MatrixInstance, Person, Person],
 ) -> None:
     resident, ana, _ = house
     room = await ana.direct(resident.user_id)
@@ -59,7 +61,7 @@ async def test_a_direct_message_is_answered_also_one_that_was_written_before_hea
 
 
 async def test_in_a_room_who_mentions_hearth_or_replies_to_it_is_answered_and_nobody_else(
-    house: tuple[Resident, Person, Person],
+    house: tuple[MatrixInstance, Person, Person],
 ) -> None:
     resident, ana, ben = house
     room = await room_with(resident, ana, ben)
@@ -73,7 +75,9 @@ async def test_in_a_room_who_mentions_hearth_or_replies_to_it_is_answered_and_no
     assert len(resident.engine.prompts) == 2
 
 
-async def test_in_a_thread_in_which_it_was_mentioned_hearth_takes_part(house: tuple[Resident, Person, Person]) -> None:
+async def test_in_a_thread_in_which_it_was_mentioned_hearth_takes_part(
+    house: tuple[MatrixInstance, Person, Person],
+) -> None:
     resident, ana, ben = house
     room = await room_with(resident, ana, ben)
     root = await ana.say(room, "About the drive")
@@ -87,11 +91,11 @@ async def test_in_a_thread_in_which_it_was_mentioned_hearth_takes_part(house: tu
     await ana.say(room, "Last one?", thread=root)
     await answered(ana, resident, room, 3)
     conversation = ConversationId(f"matrix:{room}#{root}")
-    assert len(await resident.core.history.turns(conversation)) == 6
+    assert len(await resident.core.history.past_turns(conversation)) == 6
 
 
 async def test_a_question_that_is_taken_back_during_its_answer_is_answered_no_further(
-    house: tuple[Resident, Person, Person],
+    house: tuple[MatrixInstance, Person, Person],
 ) -> None:
     resident, ana, _ = house
     room = await ana.direct(resident.user_id)
@@ -99,7 +103,7 @@ async def test_a_question_that_is_taken_back_during_its_answer_is_answered_no_fu
     question = await ana.say(room, "Where is the drive?")
     await ana.shown(room, lambda shown: shown.sender == resident.user_id and shown.body.startswith("The drive"))
     await ana.redact(room, question)
-    await resident.core.inbox.idle()
+    await resident.core.inbox.wait_until_idle()
     await ana.until(lambda: all(ANSWER not in shown.body for shown in answers(ana, resident, room)))
     resident.engine.gate.set()
     await ana.say(room, "Where is the other drive?")
@@ -107,7 +111,7 @@ async def test_a_question_that_is_taken_back_during_its_answer_is_answered_no_fu
     assert len(resident.engine.prompts) == 2
 
 
-async def test_an_edited_question_is_answered_as_it_reads_now(house: tuple[Resident, Person, Person]) -> None:
+async def test_an_edited_question_is_answered_as_it_reads_now(house: tuple[MatrixInstance, Person, Person]) -> None:
     resident, ana, _ = house
     room = await ana.direct(resident.user_id)
     resident.engine.gate.clear()
@@ -121,7 +125,7 @@ async def test_an_edited_question_is_answered_as_it_reads_now(house: tuple[Resid
 
 
 async def test_who_puts_hearth_out_of_a_room_gets_no_further_answer_and_may_invite_it_again(
-    house: tuple[Resident, Person, Person],
+    house: tuple[MatrixInstance, Person, Person],
 ) -> None:
     resident, ana, _ = house
     room = await room_with(resident, ana)
@@ -129,7 +133,7 @@ async def test_who_puts_hearth_out_of_a_room_gets_no_further_answer_and_may_invi
     await ana.say(room, "Where is the drive?")
     await until(lambda: resident.engine.prompts, WAIT_S)
     await ana.kick(room, resident.user_id)
-    await resident.core.inbox.idle()
+    await resident.core.inbox.wait_until_idle()
     resident.engine.gate.set()
     await ana.invite(room, resident.user_id)
     await ana.until(lambda: ana.members[room].get(resident.user_id) == "join")

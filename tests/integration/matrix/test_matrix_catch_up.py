@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from adapters.matrix.adapter import FOLDER
-from adapters.matrix.client import TIMELINE
+from adapters.matrix.client import TIMELINE_EVENTS
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import FILE
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident
+from tests.fakes.matrix_resident import MatrixInstance
 from tests.fakes.until import until
-from tests.homeserver import Homeserver, Person
+from tests.homeserver import Person, SynapseServer
 from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
@@ -22,7 +22,7 @@ def repeat(prompt: Prompt) -> list[str]:
     return ["Answer to ", prompt.tail.splitlines()[-1]]
 
 
-async def moved_in(resident: Resident, ana: Person) -> str:
+async def moved_in(resident: MatrixInstance, ana: Person) -> str:
     """Hearth at work in a direct chat."""
     resident.engine = ScriptedEngine(repeat)
     await resident.start()
@@ -32,7 +32,7 @@ async def moved_in(resident: Resident, ana: Person) -> str:
     return room
 
 
-async def answers(ana: Person, resident: Resident, room: str, *questions: str) -> None:
+async def answers(ana: Person, resident: MatrixInstance, room: str, *questions: str) -> None:
     """Wait until exactly these questions have been answered in this order, and nothing more comes."""
     wanted = [f"Answer to {question}" for question in questions]
 
@@ -40,12 +40,12 @@ async def answers(ana: Person, resident: Resident, room: str, *questions: str) -
         return [shown.body for shown in ana.timeline.shown(room, resident.user_id) if shown.kind == "m.text"]
 
     await ana.until(lambda: bodies() == wanted or len(bodies()) > len(wanted))
-    await resident.core.inbox.idle()
+    await resident.core.inbox.wait_until_idle()
     assert bodies() == wanted
 
 
 async def test_what_was_asked_while_hearth_was_down_is_answered_once_and_in_order(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await moved_in(resident, ana)
@@ -62,13 +62,13 @@ async def test_what_was_asked_while_hearth_was_down_is_answered_once_and_in_orde
 
 
 async def test_what_lies_behind_more_events_than_a_sync_tells_is_found(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await moved_in(resident, ana)
     await resident.stop()
     await ana.say(room, "early")
-    await asyncio.gather(*(ana.say(room, f"noise {number}", kind="m.notice") for number in range(2 * TIMELINE)))
+    await asyncio.gather(*(ana.say(room, f"noise {number}", kind="m.notice") for number in range(2 * TIMELINE_EVENTS)))
     await ana.say(room, "late")
     resident.settings = MatrixSettings(catch_up_messages=200)
     await resident.start()
@@ -76,7 +76,7 @@ async def test_what_lies_behind_more_events_than_a_sync_tells_is_found(
 
 
 async def test_of_too_many_only_the_newest_are_answered_and_none_that_is_too_old(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await moved_in(resident, ana)
@@ -96,7 +96,7 @@ async def test_of_too_many_only_the_newest_are_answered_and_none_that_is_too_old
 
 
 async def test_a_process_that_dies_over_an_answer_is_followed_by_one_that_gives_it_once(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await moved_in(resident, ana)
@@ -109,7 +109,7 @@ async def test_a_process_that_dies_over_an_answer_is_followed_by_one_that_gives_
 
 
 async def test_a_homeserver_that_is_gone_for_a_while_loses_no_question_and_no_answer(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await moved_in(resident, ana)
@@ -126,7 +126,7 @@ async def test_a_homeserver_that_is_gone_for_a_while_loses_no_question_and_no_an
 
 
 async def test_what_was_said_before_the_very_first_start_stays_unanswered(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.direct(resident.user_id)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.client import Client
+from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
 from tests.fakes.wire_rooms import text
-from tests.homeserver import Account, Capture, Homeserver
+from tests.homeserver import Account, Capture, SynapseServer
 
 MESSAGE = "m.room.message"
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
@@ -28,12 +28,12 @@ class Device:
         self.account = account
         self.folder = folder
         self.credentials = Credentials(url, account.user_id, account.device_id, account.access_token, new_store_key())
-        self.client = Client(self.credentials, store.create(folder, self.credentials), timeout_s=10)
+        self.client = MatrixClient(self.credentials, store.create_store(folder, self.credentials), timeout_s=10)
 
     async def restart(self) -> None:
         """As after a crash: another client on the same store."""
         await self.client.close()
-        self.client = Client.open(self.folder, self.credentials, timeout_s=10)
+        self.client = MatrixClient.open(self.folder, self.credentials, timeout_s=10)
 
 
 Start = Callable[..., Awaitable[Device]]
@@ -44,10 +44,10 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """`await start(server, "ana")`: a device whose keys are on the server."""
     devices: list[Device] = []
 
-    async def begin(server: Homeserver, name: str, url: str = "") -> Device:
+    async def begin(server: SynapseServer, name: str, url: str = "") -> Device:
         account = await server.register(name)
         devices.append(Device(url or server.url, account, tmp_path / name))
-        await devices[-1].client.publish()
+        await devices[-1].client.publish_keys()
         return devices[-1]
 
     yield begin
@@ -55,17 +55,17 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         await device.client.close()
 
 
-async def room_of(bot: Client, ana: Client, *state: Any) -> str:
+async def room_of(bot: MatrixClient, ana: MatrixClient, *state: Any) -> str:
     """A room of both, of which both know."""
     body = {"preset": "trusted_private_chat", "invite": [bot.user_id], "is_direct": True, "initial_state": list(state)}
-    room = str((await ana.call("POST", "/v3/createRoom", body))["room_id"])
-    await bot.join(room)
+    room = str((await ana.call_api("POST", "/v3/createRoom", body))["room_id"])
+    await bot.join_room(room)
     for client in (bot, ana):
         await client.sync("", 0)
     return room
 
 
-async def hears(client: Client, token: str, room: str, count: int = 1) -> tuple[list[Event], str]:
+async def hears(client: MatrixClient, token: str, room: str, count: int = 1) -> tuple[list[Event], str]:
     """What is said in a room after a token, once there is so much of it."""
     heard: list[Event] = []
     for _ in range(20):
@@ -80,7 +80,7 @@ async def hears(client: Client, token: str, room: str, count: int = 1) -> tuple[
     return heard, token
 
 
-async def test_after_a_restart_it_reads_and_writes_as_before(homeserver: Homeserver, start: Start) -> None:
+async def test_after_a_restart_it_reads_and_writes_as_before(homeserver: SynapseServer, start: Start) -> None:
     bot, ana = await start(homeserver, "bot"), await start(homeserver, "ana")
     room = await room_of(bot.client, ana.client, ENCRYPTION)
     token = (await bot.client.sync("", 0.001)).token
@@ -93,15 +93,15 @@ async def test_after_a_restart_it_reads_and_writes_as_before(homeserver: Homeser
     await ana.client.send(room, MESSAGE, text("two"), "2")
     await bot.restart()
     assert bot.client.fingerprint == fingerprint
-    assert bot.client.room(room) is None
-    with pytest.raises(Refused, match="HEARTH_UNKNOWN_ROOM"):
+    assert bot.client.get_room(room) is None
+    with pytest.raises(RequestRefused, match="HEARTH_UNKNOWN_ROOM"):
         await bot.client.send(room, MESSAGE, text(SECRET), "early")
     heard, token = await hears(bot.client, token, room)
     assert [(event.content["body"], event.encrypted) for event in heard] == [("two", True)]
-    known = bot.client.room(room)
-    assert known and (known.members, known.encrypted, known.is_direct) == (2, True, True)
-    assert known.power_of(bot.client.user_id) > 0
-    assert (await bot.client.event(room, first)).content["body"] == "one"
+    known = bot.client.get_room(room)
+    assert known and (known.member_count, known.encrypted, known.is_direct) == (2, True, True)
+    assert known.power_level(bot.client.user_id) > 0
+    assert (await bot.client.get_event(room, first)).content["body"] == "one"
     ana_token = (await ana.client.sync("", 0.001)).token
     await bot.client.send(room, MESSAGE, text("answer"), "3")
     heard, _ = await hears(ana.client, ana_token, room)
@@ -109,7 +109,7 @@ async def test_after_a_restart_it_reads_and_writes_as_before(homeserver: Homeser
 
 
 async def test_nothing_plain_leaves_for_an_encrypted_room_whatever_the_server_says(
-    homeserver: Homeserver, capture: Capture, start: Start
+    homeserver: SynapseServer, capture: Capture, start: Start
 ) -> None:
     bot, ana = await start(homeserver, "bot", capture.url), await start(homeserver, "ana")
     room = await room_of(bot.client, ana.client, ENCRYPTION)
@@ -125,7 +125,7 @@ async def test_nothing_plain_leaves_for_an_encrypted_room_whatever_the_server_sa
 
     with capture.faults.alter("/sync$", without_encryption):
         await bot.client.sync(token, 0.001)
-        known = bot.client.room(room)
+        known = bot.client.get_room(room)
         assert known and known.encrypted
         event_id = await bot.client.send(room, MESSAGE, text(SECRET), "1")
         edit = {**text(SECRET), "m.relates_to": {"rel_type": "m.replace", "event_id": event_id}}
@@ -137,7 +137,7 @@ async def test_nothing_plain_leaves_for_an_encrypted_room_whatever_the_server_sa
     assert capture.sent(room)[1].body["m.relates_to"] == edit["m.relates_to"]
 
 
-async def test_its_files_are_private_and_hold_no_text(homeserver: Homeserver, start: Start) -> None:
+async def test_its_files_are_private_and_hold_no_text(homeserver: SynapseServer, start: Start) -> None:
     bot, ana = await start(homeserver, "bot"), await start(homeserver, "ana")
     room = await room_of(bot.client, ana.client, ENCRYPTION)
     await bot.client.send(room, MESSAGE, text(SECRET), "1")
@@ -148,14 +148,14 @@ async def test_its_files_are_private_and_hold_no_text(homeserver: Homeserver, st
 
 
 async def test_an_answer_that_is_lost_leads_to_no_second_event(
-    homeserver: Homeserver, capture: Capture, start: Start
+    homeserver: SynapseServer, capture: Capture, start: Start
 ) -> None:
     bot, ana = await start(homeserver, "bot", capture.url), await start(homeserver, "ana")
     room = await room_of(bot.client, ana.client, ENCRYPTION)
     token = (await ana.client.sync("", 0.001)).token
     # Twice: what is lost over a connection kept open is repeated once by aiohttp.
     capture.faults.lose_answer("/send/", times=2)
-    with pytest.raises(Unsettled):
+    with pytest.raises(TransientFailure):
         await bot.client.send(room, MESSAGE, text("once"), "same")
     bot_token = (await bot.client.sync("", 0.001)).token
     await bot.restart()
@@ -167,7 +167,7 @@ async def test_an_answer_that_is_lost_leads_to_no_second_event(
 
 
 async def test_senders_of_one_room_do_not_hinder_each_other(
-    homeserver: Homeserver, capture: Capture, start: Start
+    homeserver: SynapseServer, capture: Capture, start: Start
 ) -> None:
     bot, ana = await start(homeserver, "bot", capture.url), await start(homeserver, "ana")
     room = await room_of(bot.client, ana.client, ENCRYPTION)
@@ -184,32 +184,32 @@ async def test_senders_of_one_room_do_not_hinder_each_other(
     assert sorted(event.content["body"] for event in heard) == ["1", "2", "3"]
 
 
-async def test_a_server_that_is_away_is_told_and_waited_for(homeserver: Homeserver, start: Start) -> None:
+async def test_a_server_that_is_away_is_told_and_waited_for(homeserver: SynapseServer, start: Start) -> None:
     bot, ana = await start(homeserver, "bot"), await start(homeserver, "ana")
     room = await room_of(bot.client, ana.client, ENCRYPTION)
     token = (await bot.client.sync("", 0.001)).token
     polling = asyncio.create_task(bot.client.sync(token, 30))
     await asyncio.sleep(0.2)
     await homeserver.stop()
-    with pytest.raises(Unsettled):
+    with pytest.raises(TransientFailure):
         await polling
-    with pytest.raises(Unsettled):
+    with pytest.raises(TransientFailure):
         await bot.client.send(room, MESSAGE, text("later"), "1")
     await homeserver.start()
     await bot.client.send(room, MESSAGE, text("later"), "1")
     assert (await bot.client.sync(token, 5)).token != token
 
 
-async def test_a_limit_says_how_long_to_wait(limited_homeserver: Homeserver, start: Start) -> None:
+async def test_a_limit_says_how_long_to_wait(limited_homeserver: SynapseServer, start: Start) -> None:
     bot, ana = await start(limited_homeserver, "bot"), await start(limited_homeserver, "ana")
     room = await room_of(bot.client, ana.client)
-    with pytest.raises(Limited) as limited:
+    with pytest.raises(RateLimited) as limited:
         for number in range(15):
             await bot.client.send(room, MESSAGE, text(str(number)), str(number))
     assert 0 < limited.value.retry_after_s <= 10
 
 
-async def test_a_device_that_was_logged_out_says_so(homeserver: Homeserver, start: Start) -> None:
+async def test_a_device_that_was_logged_out_says_so(homeserver: SynapseServer, start: Start) -> None:
     bot = await start(homeserver, "bot")
     token = (await bot.client.sync("", 0)).token
     await homeserver.log_out(bot.account)
@@ -219,7 +219,7 @@ async def test_a_device_that_was_logged_out_says_so(homeserver: Homeserver, star
 
 
 async def test_what_is_nested_as_deep_as_the_server_takes_it_stops_nothing(
-    homeserver: Homeserver, start: Start
+    homeserver: SynapseServer, start: Start
 ) -> None:
     bot, eve = await start(homeserver, "bot"), await start(homeserver, "eve")
     token = (await bot.client.sync("", 0)).token
@@ -230,9 +230,9 @@ async def test_what_is_nested_as_deep_as_the_server_takes_it_stops_nothing(
             content = {"a": content}
         body = {"messages": {bot.client.user_id: {bot.client.device_id: content}}}
         try:
-            await eve.client.call("PUT", f"/v3/sendToDevice/m.dummy/{depth}", body)
+            await eve.client.call_api("PUT", f"/v3/sendToDevice/m.dummy/{depth}", body)
             taken += 1
-        except (Unsettled, Refused, RecursionError):
+        except (TransientFailure, RequestRefused, RecursionError):
             break
     assert taken
     news = await bot.client.sync(token, 5)
@@ -241,23 +241,23 @@ async def test_what_is_nested_as_deep_as_the_server_takes_it_stops_nothing(
 
 
 async def test_somebody_who_comes_reads_what_is_said_from_then_on_and_who_goes_does_not(
-    homeserver: Homeserver, start: Start
+    homeserver: SynapseServer, start: Start
 ) -> None:
     bot, ana, ben = [await start(homeserver, name) for name in ("bot", "ana", "ben")]
     room = await room_of(bot.client, ana.client, ENCRYPTION)
     token = (await bot.client.sync("", 0.001)).token
     sent = [await bot.client.send(room, MESSAGE, text("before"), "1")]
-    await ana.client.call("POST", f"/v3/rooms/{room}/invite", {"user_id": ben.client.user_id})
-    await ben.client.join(room)
+    await ana.client.call_api("POST", f"/v3/rooms/{room}/invite", {"user_id": ben.client.user_id})
+    await ben.client.join_room(room)
     token = (await bot.client.sync(token, 5)).token
     sent.append(await bot.client.send(room, MESSAGE, text("with"), "2"))
     ben_token = (await ben.client.sync("", 0.002)).token
-    read = [await ben.client.event(room, event_id) for event_id in sent]
+    read = [await ben.client.get_event(room, event_id) for event_id in sent]
     assert [event.content.get("body") for event in read] == [None, "with"]
-    await ben.client.leave(room)
+    await ben.client.leave_room(room)
     await bot.client.sync(token, 5)
     after = await bot.client.send(room, MESSAGE, text("after"), "3")
     news = await ben.client.sync(ben_token, 1)
     assert not [message for message in news.to_device if message.type == "m.room_key"]
     await ana.client.sync("", 0.003)
-    assert (await ana.client.event(room, after)).content["body"] == "after"
+    assert (await ana.client.get_event(room, after)).content["body"] == "after"

@@ -17,7 +17,7 @@ from filelock import FileLock
 from adapters.matrix import credentials as kept
 from adapters.matrix.adapter import FOLDER
 from bot.server.folder_lock import LOCK_NAME
-from tests.homeserver import Homeserver
+from tests.homeserver import SynapseServer
 from tests.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened
 from tests.integration.matrix.test_identity import assert_chained, served
@@ -35,7 +35,7 @@ class Ran(NamedTuple):
 class House:
     """A folder with a config in which commands run, and an account on the homeserver."""
 
-    def __init__(self, folder: Path, homeserver: Homeserver, account: Account) -> None:
+    def __init__(self, folder: Path, homeserver: SynapseServer, account: Account) -> None:
         self.folder = folder
         self.homeserver = homeserver
         self.account = account
@@ -43,7 +43,7 @@ class House:
 
     @property
     def kept(self) -> kept.Credentials:
-        return kept.load(self.folder / "data" / FOLDER)
+        return kept.load_credentials(self.folder / "data" / FOLDER)
 
     def environment(self, **more: str) -> dict[str, str]:
         whole = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb", "SECRET": self.account.password, **more}
@@ -82,11 +82,11 @@ class House:
         """The account has cross-signing keys that are not Hearth's."""
         made = new_credentials(self.homeserver.url, self.account, self.folder / "element")
         async with opened(self.folder / "element", made) as program:
-            await program.own.check()
+            await program.own.check_signature()
 
 
 @pytest.fixture
-async def house(tmp_path: Path, homeserver: Homeserver) -> House:
+async def house(tmp_path: Path, homeserver: SynapseServer) -> House:
     return House(tmp_path, homeserver, await homeserver.register("hearth"))
 
 
@@ -100,7 +100,7 @@ async def test_a_login_tells_what_is_set_up_and_what_comes_next_and_status_how_i
     assert "enabled: true" in ran.out
     await house.assert_signed()
     async with opened(house.folder / "data" / FOLDER, house.kept) as bot:
-        await bot.own.verified_by("@ada:house.test")
+        await bot.own.add_verifier("@ada:house.test")
     told = await house.run("status")
     assert told.code == 0
     assert "Verified by @ada:house.test (" in told.out

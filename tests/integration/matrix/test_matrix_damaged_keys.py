@@ -17,8 +17,8 @@ from adapters.matrix.crypto import store
 from adapters.matrix.homeserver import MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
 from tests.fakes.inbox import FakeInbox
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Homeserver, Person
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Person, SynapseServer
 
 Enter = Callable[..., Awaitable[Person]]
 Damage = Callable[[Path], None]
@@ -31,7 +31,9 @@ def kept_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def used(homeserver: Homeserver, resident: Resident, enter: Enter, kept_folder: Path, tmp_path: Path) -> Path:
+async def used(
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter, kept_folder: Path, tmp_path: Path
+) -> Path:
     """A data folder as Hearth left it that has signed its device and talked in an encrypted room."""
     if not (kept_folder / FOLDER).exists():
         await resident.start()
@@ -112,10 +114,10 @@ def another_database(folder: Path) -> None:
 
 
 def another_device(folder: Path) -> None:
-    kept = credentials.load(folder)
+    kept = credentials.load_credentials(folder)
     other = credentials.Credentials(kept.homeserver, kept.user_id, "OTHER", kept.access_token, kept.store_key)
     (folder / store.FILE_NAME).unlink()
-    store.create(folder, other).close()
+    store.create_store(folder, other).close()
 
 
 def another_key(folder: Path) -> None:
@@ -156,7 +158,7 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.mark.parametrize("damage", [pytest.param(damage, id=name) for name, damage in DAMAGES.items()])
 async def test_what_is_damaged_is_refused_with_what_to_do_and_stays_as_it_is(used: Path, damage: Damage) -> None:
-    kept = credentials.load(used / FOLDER)
+    kept = credentials.load_credentials(used / FOLDER)
     damage(used / FOLDER)
     found = contents(used)
     for _ in range(2):

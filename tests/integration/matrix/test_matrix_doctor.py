@@ -10,10 +10,10 @@ import pytest
 from adapters.matrix import credentials as kept
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.crypto import store
-from bot.cli.matrix_checks import matrix
+from bot.cli.matrix_checks import check_matrix
 from bot.config.loading import Config
 from bot.server.folder_lock import FolderLock
-from tests.homeserver import Account, Capture, Homeserver
+from tests.homeserver import Account, Capture, SynapseServer
 from tests.integration.matrix.signed_device import new_credentials, opened
 
 
@@ -28,10 +28,10 @@ class House:
 
     async def sign(self) -> None:
         async with opened(self.folder, self.made) as device:
-            assert (await device.own.check()).is_signed
+            assert (await device.own.check_signature()).is_signed
 
     def change(self, **changed: str) -> None:
-        kept.save(self.folder, replace(self.made, **changed))
+        kept.save_credentials(self.folder, replace(self.made, **changed))
 
     async def told(self, *, offline: bool = False) -> list[tuple[str, str, str]]:
         return await told(self.data, offline=offline)
@@ -40,7 +40,7 @@ class House:
 async def told(folder: Path, *, offline: bool = False, **settings: object) -> list[tuple[str, str, str]]:
     """What the doctor says of Matrix; never a secret."""
     config = Config.model_validate({"data_folder": folder, "matrix": {"enabled": True, **settings}})
-    found = [(check.name, check.status, check.sentence) async for check in matrix(config, offline=offline)]
+    found = [(check.name, check.status, check.sentence) async for check in check_matrix(config, offline=offline)]
     path = folder / FOLDER / kept.FILE_NAME
     secrets = [json.loads(path.read_text())[name] for name in ("access_token", "store_key")] if path.exists() else []
     assert not [secret for secret in secrets if secret in repr(found)]
@@ -48,7 +48,7 @@ async def told(folder: Path, *, offline: bool = False, **settings: object) -> li
 
 
 @pytest.fixture
-async def house(tmp_path: Path, homeserver: Homeserver, capture: Capture) -> House:
+async def house(tmp_path: Path, homeserver: SynapseServer, capture: Capture) -> House:
     return House(tmp_path, await homeserver.register("hearth"), capture.url)
 
 
@@ -97,7 +97,9 @@ async def test_keys_of_another_program_are_a_problem(house: House) -> None:
     assert "hearth matrix login --again" in sentence
 
 
-async def test_a_device_that_was_logged_out_is_a_problem_with_what_to_do(house: House, homeserver: Homeserver) -> None:
+async def test_a_device_that_was_logged_out_is_a_problem_with_what_to_do(
+    house: House, homeserver: SynapseServer
+) -> None:
     await homeserver.log_out(house.account)
     ((name, status, sentence),) = await house.told()
     assert (name, status) == ("matrix", "problem")
@@ -109,8 +111,8 @@ async def test_a_token_of_another_device_is_a_problem(house: House) -> None:
         pass
     changed = replace(house.made, device_id="OTHER")
     (house.folder / store.FILE_NAME).unlink()
-    kept.save(house.folder, changed)
-    store.create(house.folder, changed).close()
+    kept.save_credentials(house.folder, changed)
+    store.create_store(house.folder, changed).close()
     ((_, status, sentence),) = await house.told()
     assert (status, "not that of device OTHER" in sentence) == ("problem", True)
 

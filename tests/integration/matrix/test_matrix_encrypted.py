@@ -7,32 +7,32 @@ import pytest
 
 from adapters.matrix.sync import undecryptable
 from tests.element import Peer
-from tests.fakes.matrix_resident import Resident, log_in
-from tests.homeserver import Capture, Homeserver, Shown
+from tests.fakes.matrix_resident import MatrixInstance, log_in
+from tests.homeserver import Capture, Shown, SynapseServer
 
 Enter = Callable[..., Awaitable[Peer]]
 ANSWER = "The drive is there [1]."
 
 
-async def chat(ana: Peer, resident: Resident) -> str:
+async def chat(ana: Peer, resident: MatrixInstance) -> str:
     """An encrypted direct chat in which Hearth is."""
     room = await ana.direct(resident.user_id, encrypted=True)
     await ana.until(lambda: ana.members[room].get(resident.user_id) == "join")
     return room
 
 
-def texts(ana: Peer, resident: Resident, room: str) -> list[Shown]:
+def texts(ana: Peer, resident: MatrixInstance, room: str) -> list[Shown]:
     """What Hearth answered, as Ana's client reads it."""
     return [shown for shown in ana.timeline.shown(room, resident.user_id) if shown.kind == "m.text"]
 
 
-async def answered(ana: Peer, resident: Resident, room: str, count: int = 1) -> None:
+async def answered(ana: Peer, resident: MatrixInstance, room: str, count: int = 1) -> None:
     """Wait for so many whole answers."""
     await ana.until(lambda: [shown.body for shown in texts(ana, resident, room)] == [ANSWER] * count)
 
 
 async def test_an_encrypted_chat_is_answered_and_nothing_of_it_is_sent_in_plain(
-    homeserver: Homeserver, resident: Resident, enter_encrypted: Enter, capture: Capture
+    homeserver: SynapseServer, resident: MatrixInstance, enter_encrypted: Enter, capture: Capture
 ) -> None:
     log_in(resident.folder / "through the proxy", capture.url, resident.account)
     resident.folder /= "through the proxy"
@@ -55,7 +55,7 @@ async def test_an_encrypted_chat_is_answered_and_nothing_of_it_is_sent_in_plain(
 
 
 async def test_after_restarts_the_same_chat_goes_on(
-    homeserver: Homeserver, resident: Resident, enter_encrypted: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter_encrypted: Enter
 ) -> None:
     await resident.start()
     ana = await enter_encrypted(homeserver, "ana")
@@ -76,8 +76,8 @@ async def test_after_restarts_the_same_chat_goes_on(
 
 
 async def test_a_message_whose_key_comes_late_is_told_of_once_and_answered_then(
-    homeserver: Homeserver,
-    resident: Resident,
+    homeserver: SynapseServer,
+    resident: MatrixInstance,
     enter_encrypted: Enter,
     capture: Capture,
     monkeypatch: pytest.MonkeyPatch,
@@ -98,7 +98,7 @@ async def test_a_message_whose_key_comes_late_is_told_of_once_and_answered_then(
 
 
 async def test_a_room_in_which_hearth_is_mentioned_is_answered_encrypted(
-    homeserver: Homeserver, resident: Resident, enter_encrypted: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter_encrypted: Enter
 ) -> None:
     await resident.start()
     ana, ben = await enter_encrypted(homeserver, "ana"), await enter_encrypted(homeserver, "ben")

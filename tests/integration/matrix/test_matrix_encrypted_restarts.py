@@ -12,8 +12,8 @@ from adapters.matrix.crypto import store
 from adapters.matrix.sync import undecryptable
 from tests.element import Peer
 from tests.element.peer import Trust
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Capture, Homeserver
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Capture, SynapseServer
 from tests.homeserver.client import WAIT_S
 from tests.integration.matrix.home import END, SOURCE, Chat, Home, decryptions, pointed_at
 from tests.integration.matrix.test_identity import assert_chained, served
@@ -70,19 +70,19 @@ async def test_what_was_asked_in_a_chat_begun_while_hearth_was_down_is_answered_
         await in_order(chat, *asked)
 
 
-async def log_in_anew(homeserver: Homeserver, resident: Resident) -> None:
+async def log_in_anew(homeserver: SynapseServer, resident: MatrixInstance) -> None:
     """Another device with the identity that was kept, as `hearth matrix login --again` makes it."""
     folder = resident.folder / FOLDER
-    old = credentials.load(folder)
+    old = credentials.load_credentials(folder)
     resident.account = await homeserver.log_in(resident.account)
     account = resident.account
     new = Credentials(old.homeserver, account.user_id, account.device_id, account.access_token, old.store_key)
     (folder / store.FILE_NAME).unlink()
-    credentials.save(folder, new)
-    store.create(folder, new).close()
+    credentials.save_credentials(folder, new)
+    store.create_store(folder, new).close()
 
 
-async def signed(person: Peer, resident: Resident) -> Trust:
+async def signed(person: Peer, resident: MatrixInstance) -> Trust:
     """Wait until somebody's client has the keys of Hearth's device and its owner's signature."""
     device_id = resident.account.device_id
     await person.know(resident.user_id, device_id)

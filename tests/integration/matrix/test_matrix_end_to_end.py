@@ -12,10 +12,10 @@ import pytest
 from adapters.matrix.adapter import MatrixAdapter
 from adapters.matrix.settings import MatrixSettings
 from bot.config.loading import Config, load_config
-from bot.daemon import hosting
+from bot.daemon import run_daemon
 from tests.element import Peer
 from tests.fakes.matrix_resident import log_in
-from tests.homeserver import Account, Capture, Homeserver, Shown
+from tests.homeserver import Account, Capture, Shown, SynapseServer
 from tests.homeserver.client import Client
 
 Enter = Callable[..., Awaitable[Client]]
@@ -44,14 +44,14 @@ def demo_config(folder: Path, reader: str) -> Config:
 
 
 @asynccontextmanager
-async def hearth(homeserver: Homeserver, url: str, folder: Path, admin: Client) -> AsyncIterator[Account]:
+async def hearth(homeserver: SynapseServer, url: str, folder: Path, admin: Client) -> AsyncIterator[Account]:
     """Hearth with an account of its own, at its first start, so nothing is indexed."""
     account = await homeserver.register("hearth")
     log_in(folder, url, account)
     adapter = MatrixAdapter(MatrixSettings(admin_users=frozenset({admin.user_id})), folder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(adapter.close)
-        await stack.enter_async_context(hosting(demo_config(folder, admin.user_id), adapters=[adapter]))
+        await stack.enter_async_context(run_daemon(demo_config(folder, admin.user_id), adapters=[adapter]))
         yield account
 
 
@@ -120,7 +120,7 @@ async def downloaded(url: str, person: Client, uri: str) -> bytes:
 
 
 async def test_in_an_encrypted_chat_indexed_asked_and_counted(
-    homeserver: Homeserver, enter_encrypted: EnterEncrypted, capture: Capture, tmp_path: Path
+    homeserver: SynapseServer, enter_encrypted: EnterEncrypted, capture: Capture, tmp_path: Path
 ) -> None:
     ana = await enter_encrypted(homeserver, "ana")
     async with hearth(homeserver, capture.url, tmp_path, ana) as account:
@@ -136,7 +136,7 @@ async def test_in_an_encrypted_chat_indexed_asked_and_counted(
 
 
 async def test_in_an_unencrypted_chat_indexed_asked_and_counted(
-    homeserver: Homeserver, enter: Enter, tmp_path: Path
+    homeserver: SynapseServer, enter: Enter, tmp_path: Path
 ) -> None:
     ana = await enter(homeserver, "ana")
     async with hearth(homeserver, homeserver.url, tmp_path, ana) as account:

@@ -9,9 +9,9 @@ import pytest
 
 from adapters.matrix.settings import MatrixSettings
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident, log_in
+from tests.fakes.matrix_resident import MatrixInstance, log_in
 from tests.fakes.until import until
-from tests.homeserver import Capture, Homeserver, Person
+from tests.homeserver import Capture, Person, SynapseServer
 from tests.homeserver.client import WAIT_S
 from tests.integration.matrix.program import hearth_run, told
 
@@ -20,7 +20,7 @@ ANSWER = "The drive is there [1]."
 MISSED = 60
 
 
-async def chat(resident: Resident, person: Person) -> str:
+async def chat(resident: MatrixInstance, person: Person) -> str:
     """A direct chat, in which Hearth has said its welcome."""
     room = await person.direct(resident.user_id)
     await person.shown(room, lambda shown: "!help" in shown.body)
@@ -28,7 +28,7 @@ async def chat(resident: Resident, person: Person) -> str:
 
 
 async def test_a_room_that_is_deleted_during_an_answer_ends_it_and_nothing_else(
-    homeserver: Homeserver, resident: Resident, enter: Enter, caplog: pytest.LogCaptureFixture
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter, caplog: pytest.LogCaptureFixture
 ) -> None:
     await resident.start()
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
@@ -39,16 +39,16 @@ async def test_a_room_that_is_deleted_during_an_answer_ends_it_and_nothing_else(
     await homeserver.administer("DELETE", f"/v1/rooms/{quote(room)}", {"purge": True, "force_purge": True})
     resident.engine.gate.set()
     async with asyncio.timeout(WAIT_S):
-        await resident.core.inbox.idle()
+        await resident.core.inbox.wait_until_idle()
     await ben.say(other, "Where is the drive?")
     await ben.shown(other, lambda shown: shown.body == ANSWER)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_put_out_while_the_final_text_is_on_its_way_it_goes_on_elsewhere(
-    homeserver: Homeserver, enter: Enter, capture: Capture, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    homeserver: SynapseServer, enter: Enter, capture: Capture, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    resident = await Resident.at(homeserver, tmp_path, capture.url)
+    resident = await MatrixInstance.registered_at(homeserver, tmp_path, capture.url)
     await resident.start()
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
     other = await chat(resident, ben)
@@ -60,7 +60,7 @@ async def test_put_out_while_the_final_text_is_on_its_way_it_goes_on_elsewhere(
     await ana.kick(room, resident.user_id)
     held.release()
     async with asyncio.timeout(WAIT_S):
-        await resident.core.inbox.idle()
+        await resident.core.inbox.wait_until_idle()
     await ben.say(other, "Where is the drive?")
     await ben.shown(other, lambda shown: shown.body == ANSWER)
     await ana.invite(room, resident.user_id)
@@ -71,7 +71,7 @@ async def test_put_out_while_the_final_text_is_on_its_way_it_goes_on_elsewhere(
 
 
 async def test_a_long_absence_is_caught_up_with_oldest_first_and_each_question_once(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     resident.engine = ScriptedEngine(lambda prompt: ["Answer to ", prompt.tail.splitlines()[-1]])
     resident.settings = MatrixSettings(catch_up_messages=MISSED - 10)
@@ -101,7 +101,7 @@ async def test_a_long_absence_is_caught_up_with_oldest_first_and_each_question_o
     ("soft", "words"), [(False, "does not know Hearth's access token"), (True, "(soft logout): its access token has")]
 )
 async def test_an_account_that_is_lost_ends_the_program_with_what_to_do(
-    homeserver: Homeserver, capture: Capture, tmp_path: Path, enter: Enter, soft: bool, words: str
+    homeserver: SynapseServer, capture: Capture, tmp_path: Path, enter: Enter, soft: bool, words: str
 ) -> None:
     account = await homeserver.register("hearth")
     log_in(tmp_path / "data", capture.url, account)

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.identity_service import OwnKeys
+from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.adapter import FOLDER
-from adapters.matrix.client import Client
-from adapters.matrix.credentials import load
-from adapters.matrix.incoming.message_handler import Intake
+from adapters.matrix.client import MatrixClient
+from adapters.matrix.credentials import load_credentials
+from adapters.matrix.incoming.message_handler import MessageHandler
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.sync.sync_state import Marks
-from bot.core.messages import Closing, Message
+from adapters.matrix.sync.sync_state import SyncState
+from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
 from tests.element import Peer
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import log_in
 from tests.fakes.reply import RecordingReply
-from tests.homeserver import Homeserver, Person, contents
+from tests.homeserver import Person, SynapseServer, contents
 
 SETTINGS = MatrixSettings(recent_messages=3)
 WITHIN_S = 20.0
@@ -34,8 +34,8 @@ WITHIN_S = 20.0
 class Ear:
     """An account that joins where it is invited and hands all events to an intake; answers last until `done`."""
 
-    client: Client
-    intake: Intake
+    client: MatrixClient
+    intake: MessageHandler
     inbox: FakeInbox
     done: asyncio.Event = field(default_factory=asyncio.Event)
     heard: set[str] = field(default_factory=set)
@@ -50,10 +50,10 @@ class Ear:
             news = await self.client.sync(token, 5)
             token = news.token
             for invitation in news.invited:
-                await self.client.join(invitation.room_id)
+                await self.client.join_room(invitation.room_id)
             for timeline in news.joined:
                 for event in timeline.events:
-                    await self.intake.take(event)
+                    await self.intake.take_event(event)
                     self.heard.add(event.event_id)
 
     async def hears(self, event_id: str) -> None:
@@ -78,22 +78,22 @@ class Ear:
 
 
 @pytest.fixture
-async def ear(homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[Ear]:
+async def ear(homeserver: SynapseServer, tmp_path: Path) -> AsyncIterator[Ear]:
     log_in(tmp_path, homeserver.url, await homeserver.register("hearth"))
-    credentials = load(tmp_path / FOLDER)
-    client = Client.open(tmp_path / FOLDER, credentials)
-    marks = Marks(tmp_path)
+    credentials = load_credentials(tmp_path / FOLDER)
+    client = MatrixClient.open(tmp_path / FOLDER, credentials)
+    marks = SyncState(tmp_path)
     file = IdentityFile(tmp_path / FOLDER, credentials.user_id, base64.b64decode(credentials.store_key))
-    own = await OwnKeys.open(client, client, file)
-    await client.publish()
-    await own.check()
+    own = await IdentityService.open(client, client, file)
+    await client.publish_keys()
+    await own.check_signature()
 
     async def lasting(message: Message, reply: Reply) -> None:
         await ear.done.wait()
-        await reply.finish(Closing("done"))
+        await reply.finish(FinalAnswer("done"))
 
     inbox = FakeInbox(lasting)
-    intake = Intake(
+    intake = MessageHandler(
         wire=client,
         settings=SETTINGS,
         prefix="!",
@@ -108,7 +108,7 @@ async def ear(homeserver: Homeserver, tmp_path: Path) -> AsyncIterator[Ear]:
     with suppress(asyncio.CancelledError):
         await listening
     ear.done.set()
-    await inbox.idle()
+    await inbox.wait_until_idle()
     await client.close()
     await marks.close()
 
@@ -124,13 +124,13 @@ async def come(person: Person | Peer, ear: Ear, others: Sequence[Person] = (), e
         await each.join(room)
     await person.until(lambda: person.members.get(room, {}).get(ear.user_id) == "join")
     async with asyncio.timeout(WITHIN_S):
-        while (known := ear.client.room(room)) is None or known.members != 2 + len(others):
+        while (known := ear.client.get_room(room)) is None or known.member_count != 2 + len(others):
             await asyncio.sleep(0.02)
     return room
 
 
 async def test_in_a_room_mentions_replies_and_our_threads_are_taken(
-    homeserver: Homeserver, ear: Ear, enter: Any
+    homeserver: SynapseServer, ear: Ear, enter: Any
 ) -> None:
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
     room = await come(ana, ear, [ben])
@@ -157,7 +157,7 @@ async def test_in_a_room_mentions_replies_and_our_threads_are_taken(
 
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_in_a_direct_chat_files_edits_reactions_and_redactions(
-    homeserver: Homeserver, ear: Ear, enter: Any, enter_encrypted: Any, encrypted: bool
+    homeserver: SynapseServer, ear: Ear, enter: Any, enter_encrypted: Any, encrypted: bool
 ) -> None:
     ana = await (enter_encrypted if encrypted else enter)(homeserver, "ana")
     room = await come(ana, ear, encrypted=encrypted)
@@ -175,7 +175,7 @@ async def test_in_a_direct_chat_files_edits_reactions_and_redactions(
     answer = await ear.answer(question, "Under the mat.")
     await ear.hears(await ana.react(room, answer, "🛑"))
     assert ear.inbox.withdrawn == [(question.conversation, asked)]
-    await ear.inbox.idle()
+    await ear.inbox.wait_until_idle()
     again = await ear.message(await ana.react(room, answer, "🔁"))
     assert (again.text, again.platform_data["question"]) == ("Where is the key?", asked)
     assert [file.data for file in again.attachments] == [data]
@@ -185,7 +185,7 @@ async def test_in_a_direct_chat_files_edits_reactions_and_redactions(
     assert [said.text for said in last.context] == ["[notes.txt]", "Under the mat."]
 
 
-async def test_what_nobody_would_send_is_nothing(homeserver: Homeserver, ear: Ear, enter_encrypted: Any) -> None:
+async def test_what_nobody_would_send_is_nothing(homeserver: SynapseServer, ear: Ear, enter_encrypted: Any) -> None:
     ana = await enter_encrypted(homeserver, "ana")
     room = await come(ana, ear, encrypted=True)
     odd: list[contents.Content] = [  # a homeserver cannot look into these, so it takes them

@@ -3,31 +3,31 @@
 from collections.abc import Awaitable, Callable
 
 from adapters.matrix.settings import MatrixSettings
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Homeserver, Person
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Person, SynapseServer
 
 Enter = Callable[..., Awaitable[Person]]
 ANSWER = "The drive is there [1]."
 
 
-def with_settings(resident: Resident, **settings: object) -> None:
+def with_settings(resident: MatrixInstance, **settings: object) -> None:
     """Hearth with other settings, before it starts."""
     resident.settings = MatrixSettings.model_validate(settings)
 
 
-async def membership(person: Person, resident: Resident, room: str, wanted: str) -> None:
+async def membership(person: Person, resident: MatrixInstance, room: str, wanted: str) -> None:
     """Wait until Hearth is in a room, or out of it."""
     await person.until(lambda: person.members[room].get(resident.user_id) == wanted)
 
 
-async def answered(person: Person, resident: Resident, room: str) -> None:
+async def answered(person: Person, resident: MatrixInstance, room: str) -> None:
     """Ask and wait for the answer."""
     await person.say(room, "Where is the drive?", mentions=[resident.user_id])
     await person.shown(room, lambda shown: (shown.sender, shown.body) == (resident.user_id, ANSWER))
 
 
 async def test_who_is_let_in_is_followed_and_others_are_declined(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     with_settings(resident, users={"allow": ["@ana-*"]})
     await resident.start()
@@ -42,7 +42,7 @@ async def test_who_is_let_in_is_followed_and_others_are_declined(
 
 
 async def test_an_invitation_that_came_while_hearth_was_down_is_followed_and_what_was_asked_there_answered(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     await resident.start()
     ana = await enter(homeserver, "ana")
@@ -54,7 +54,7 @@ async def test_an_invitation_that_came_while_hearth_was_down_is_followed_and_wha
 
 
 async def test_a_room_in_which_nobody_else_is_left_is_left(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     await resident.start()
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
@@ -71,7 +71,7 @@ async def test_a_room_in_which_nobody_else_is_left_is_left(
 
 
 async def test_a_room_that_was_replaced_is_followed_also_where_only_the_old_one_is_let_in(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.create_room("kitchen", [resident.user_id], preset="public_chat", room_version="10")
@@ -85,7 +85,7 @@ async def test_a_room_that_was_replaced_is_followed_also_where_only_the_old_one_
 
 
 async def test_into_a_closed_room_that_replaces_another_anybody_there_may_let_hearth(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await ana.create_room("kitchen", [resident.user_id])

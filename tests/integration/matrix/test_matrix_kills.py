@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.homeserver import Capture, Homeserver
+from tests.homeserver import Capture, SynapseServer
 from tests.homeserver.client import Client
 from tests.integration.matrix.killed_child import MOMENTS, Child, joined
 
@@ -24,7 +24,7 @@ WITHIN_S = 120.0
 
 
 @pytest.fixture
-async def child(homeserver: Homeserver, capture: Capture, tmp_path: Path) -> AsyncIterator[Child]:
+async def child(homeserver: SynapseServer, capture: Capture, tmp_path: Path) -> AsyncIterator[Child]:
     """Hearth behind a proxy, not started."""
     seed = int(os.environ.get("HEARTH_SEED") or 20)
     child = Child(tmp_path, await homeserver.register("hearth"), capture, seed)
@@ -88,19 +88,21 @@ async def kill_and_judge(child: Child, asker: Client, rounds: int, encrypted: bo
 
 
 @pytest.mark.timeout(400)
-async def test_kills_at_every_moment_leave_one_answer_each(homeserver: Homeserver, enter: Enter, child: Child) -> None:
+async def test_kills_at_every_moment_leave_one_answer_each(
+    homeserver: SynapseServer, enter: Enter, child: Child
+) -> None:
     await kill_and_judge(child, await enter(homeserver, "ana"), len(MOMENTS), encrypted=False)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-async def test_100_kills_leave_one_answer_each(homeserver: Homeserver, enter: Enter, child: Child) -> None:
+async def test_100_kills_leave_one_answer_each(homeserver: SynapseServer, enter: Enter, child: Child) -> None:
     await kill_and_judge(child, await enter(homeserver, "ana"), 100, encrypted=False)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_100_kills_leave_one_answer_each_in_an_encrypted_chat(
-    homeserver: Homeserver, enter_encrypted: Enter, child: Child
+    homeserver: SynapseServer, enter_encrypted: Enter, child: Child
 ) -> None:
     await kill_and_judge(child, await enter_encrypted(homeserver, "ana"), 100, encrypted=True)

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot.core.settings import CoreSettings
-from bot.core.texts import say
+from bot.core.texts import localize
 from tests.element import Peer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Homeserver, Person
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Person, SynapseServer
 from tests.homeserver.client import Client
 
 Enter = Callable[..., Awaitable[Person]]
@@ -18,7 +18,7 @@ ANSWER = "The drive is there [1]."
 LIMIT = CoreSettings().question_characters
 
 
-async def chat(resident: Resident, person: Client, encrypted: bool = False) -> str:
+async def chat(resident: MatrixInstance, person: Client, encrypted: bool = False) -> str:
     """Hearth at work in a direct chat."""
     await resident.start()
     room = await person.direct(resident.user_id, encrypted=encrypted)
@@ -27,12 +27,12 @@ async def chat(resident: Resident, person: Client, encrypted: bool = False) -> s
 
 
 async def test_a_message_as_long_as_events_are_is_taken_or_refused_with_a_sentence(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     ana = await enter(homeserver, "ana")
     room = await chat(resident, ana)
     too_long = await ana.say(room, "x" * 60_000)
-    refused = say("question_too_long_characters", "en", size=60_000, limit=LIMIT)
+    refused = localize("question_too_long_characters", "en", size=60_000, limit=LIMIT)
     await ana.shown(room, lambda shown: shown.reply_to == too_long and shown.body == refused)
     just = await ana.say(room, f"{'Where is the drive? ' * (LIMIT // 20 - 1)}Where?")
     await ana.shown(room, lambda shown: shown.reply_to == just and shown.sender == resident.user_id)
@@ -40,7 +40,7 @@ async def test_a_message_as_long_as_events_are_is_taken_or_refused_with_a_senten
     await ana.shown(room, lambda shown: (shown.reply_to, shown.body) == (asked, ANSWER))
 
 
-async def long_answer(resident: Resident, person: Client, encrypted: bool) -> None:
+async def long_answer(resident: MatrixInstance, person: Client, encrypted: bool) -> None:
     """An answer of 60 KB arrives whole, in messages that all reply to the question."""
     pieces = [f"Line {number} of a long answer, which goes on and on.\n" for number in range(1200)]
     resident.engine = ScriptedEngine(lambda _: pieces)
@@ -57,17 +57,21 @@ async def long_answer(resident: Resident, person: Client, encrypted: bool) -> No
     await person.until(lambda: joined(answer()) == joined("".join(pieces)))
 
 
-async def test_an_answer_of_60_kb_arrives_whole(homeserver: Homeserver, resident: Resident, enter: Enter) -> None:
+async def test_an_answer_of_60_kb_arrives_whole(
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
+) -> None:
     await long_answer(resident, await enter(homeserver, "ana"), encrypted=False)
 
 
 async def test_an_answer_of_60_kb_arrives_whole_in_an_encrypted_chat(
-    homeserver: Homeserver, resident: Resident, enter_encrypted: EnterEncrypted
+    homeserver: SynapseServer, resident: MatrixInstance, enter_encrypted: EnterEncrypted
 ) -> None:
     await long_answer(resident, await enter_encrypted(homeserver, "ana"), encrypted=True)
 
 
-async def full_room(homeserver: Homeserver, resident: Resident, ana: Client, size: int, encrypted: bool) -> None:
+async def full_room(
+    homeserver: SynapseServer, resident: MatrixInstance, ana: Client, size: int, encrypted: bool
+) -> None:
     """A question in a room of so many is answered, also after a restart."""
     await resident.start()
     room = await ana.create_room("fair", [resident.user_id], preset="public_chat", encrypted=encrypted)
@@ -80,7 +84,7 @@ async def full_room(homeserver: Homeserver, resident: Resident, ana: Client, siz
         await resident.start()
 
 
-async def test_in_a_full_room_it_answers(homeserver: Homeserver, resident: Resident, enter: Enter) -> None:
+async def test_in_a_full_room_it_answers(homeserver: SynapseServer, resident: MatrixInstance, enter: Enter) -> None:
     await full_room(homeserver, resident, await enter(homeserver, "ana"), 40, encrypted=False)
 
 
@@ -88,6 +92,6 @@ async def test_in_a_full_room_it_answers(homeserver: Homeserver, resident: Resid
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_in_a_room_of_500_it_answers(
-    homeserver: Homeserver, resident: Resident, enter_encrypted: EnterEncrypted, encrypted: bool
+    homeserver: SynapseServer, resident: MatrixInstance, enter_encrypted: EnterEncrypted, encrypted: bool
 ) -> None:
     await full_room(homeserver, resident, await enter_encrypted(homeserver, "ana"), 500, encrypted)

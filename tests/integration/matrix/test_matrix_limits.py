@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from adapters.matrix.limits import BURST, EDITS, PER_S
-from adapters.matrix.settings import Doors, MatrixSettings
+from adapters.matrix.limits import BURST, MAX_EDITS, PER_S
+from adapters.matrix.settings import AccessList, MatrixSettings
 from models.engine import Prompt
 from tests.element import Peer
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Homeserver, Person, Shown
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Person, Shown, SynapseServer
 from tests.integration.matrix.home import END, SOURCE, Chat, furnish, pointed_at, settled_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,13 +56,13 @@ class Speaker:
 class People:
     """Ana's client does not encrypt, Kim's does; the homeserver limits neither of them."""
 
-    server: Homeserver
+    server: SynapseServer
     ana: Person
     kim: Peer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def people(_limited_server: Homeserver, _client_library: None) -> AsyncIterator[People]:
+async def people(_limited_server: SynapseServer, _client_library: None) -> AsyncIterator[People]:
     server = _limited_server
     server.start_now()
     async with await server.person("ana") as ana, await Peer.enter(server.url, await server.register("kim")) as kim:
@@ -72,10 +72,10 @@ async def people(_limited_server: Homeserver, _client_library: None) -> AsyncIte
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def resident(people: People, tmp_path: Path) -> AsyncIterator[Resident]:
+async def resident(people: People, tmp_path: Path) -> AsyncIterator[MatrixInstance]:
     """Hearth with an account of its own that has sent nothing yet, at work."""
-    resident = await Resident.at(people.server, settled_in(tmp_path))
-    doors = Doors(allow=("@ana-*", "@kim-*"))
+    resident = await MatrixInstance.registered_at(people.server, settled_in(tmp_path))
+    doors = AccessList(allow=("@ana-*", "@kim-*"))
     resident.settings = MatrixSettings(admin_users=frozenset({people.ana.user_id}), users=doors)
     furnish(resident)
     resident.engine = ScriptedEngine(Speaker(), capacity=5, piece_s=1 / PIECES_PER_S)
@@ -84,7 +84,7 @@ async def resident(people: People, tmp_path: Path) -> AsyncIterator[Resident]:
     await resident.stop()
 
 
-def spoken(resident: Resident, question: str) -> Spoken:
+def spoken(resident: MatrixInstance, question: str) -> Spoken:
     assert isinstance(resident.engine.script, Speaker)
     return resident.engine.script.spoken[question]
 
@@ -98,13 +98,13 @@ def figures(shown: Shown, ended_ms: float) -> str:
     )
 
 
-async def direct(person: Person | Peer, resident: Resident) -> Chat:
+async def direct(person: Person | Peer, resident: MatrixInstance) -> Chat:
     """A direct chat with Hearth, encrypted where the person's client can."""
     room = await person.direct(resident.user_id, encrypted=isinstance(person, Peer))
     return await Chat(person, resident, room).begun()
 
 
-async def kitchen(people: People, resident: Resident) -> Chat:
+async def kitchen(people: People, resident: MatrixInstance) -> Chat:
     """A room in which both and Hearth are."""
     room = await people.ana.create_room("kitchen", [people.kim.user_id, resident.user_id])
     await people.kim.until(lambda: room in people.kim.invites)
@@ -114,7 +114,7 @@ async def kitchen(people: People, resident: Resident) -> Chat:
 
 @pytest.mark.parametrize("lifted", [False, True])
 async def test_everything_works_with_the_default_limits_and_with_lifted_ones(
-    people: People, resident: Resident, lifted: bool
+    people: People, resident: MatrixInstance, lifted: bool
 ) -> None:
     bot = resident.user_id
     if lifted:
@@ -139,13 +139,13 @@ async def test_everything_works_with_the_default_limits_and_with_lifted_ones(
     # the last one has to wait for one more event.
     late_ms = LATE_MS if lifted else LATE_MS + 1000 / PER_S
     assert [streamed.sent_ms, *streamed.edited_ms][-1] - ended_ms < late_ms
-    assert int(lifted) <= len(streamed.edited_ms) <= EDITS
+    assert int(lifted) <= len(streamed.edited_ms) <= MAX_EDITS
     await room.command("Hearth, help", "Commands", mentions=[bot])
     assert len(room.answers()) == 1
 
 
 async def test_a_long_answer_streams_in_a_handful_of_edits_and_its_last_text_comes_at_once(
-    people: People, resident: Resident
+    people: People, resident: MatrixInstance
 ) -> None:
     chat = await direct(people.kim, resident)
     question = f"Where is the drive? Talk for {LONG_S:.0f} s"
@@ -163,19 +163,19 @@ async def test_a_long_answer_streams_in_a_handful_of_edits_and_its_last_text_com
 
 
 async def test_an_answer_is_fluent_once_the_limits_are_lifted_for_the_account(
-    people: People, resident: Resident
+    people: People, resident: MatrixInstance
 ) -> None:
     await people.server.lift_limits(resident.user_id)
     chat = await direct(people.ana, resident)
     question = "Where is the drive? Talk for 10 s"
     shown = await chat.hears(SOURCE, await chat.say(question), 60)
     print(figures(shown, spoken(resident, question).ended_ms))
-    assert 5 <= len(shown.edited_ms) <= EDITS
+    assert 5 <= len(shown.edited_ms) <= MAX_EDITS
     assert shown.edited_ms[-1] - spoken(resident, question).ended_ms < LATE_MS
 
 
 async def test_five_answers_at_once_begin_early_and_no_edit_of_one_holds_up_the_end_of_another(
-    people: People, resident: Resident
+    people: People, resident: MatrixInstance
 ) -> None:
     chat = await kitchen(people, resident)
     await chat.hears("Hello!")

@@ -10,8 +10,8 @@ import pytest
 
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Homeserver, Person
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Person, SynapseServer
 from tests.homeserver.account import Refused
 from tests.homeserver.contents import Content
 from tests.homeserver.timeline import Event
@@ -112,7 +112,7 @@ async def offered(person: Person, room: str, kind: str, content: Content) -> int
 
 
 @pytest.fixture
-async def house(resident: Resident) -> Resident:
+async def house(resident: MatrixInstance) -> MatrixInstance:
     """Hearth at work, which repeats what it is asked."""
     resident.engine = ScriptedEngine(lambda prompt: ["Answer to ", last_line(prompt)])
     await resident.start()
@@ -123,7 +123,7 @@ def last_line(prompt: Prompt) -> str:
     return prompt.tail.splitlines()[-1]
 
 
-async def answered(house: Resident, person: Person, room: str, question: str) -> tuple[str, str]:
+async def answered(house: MatrixInstance, person: Person, room: str, question: str) -> tuple[str, str]:
     """Ask, and wait for the answer; the ids of both."""
     asked = await person.say(room, question, mentions=[house.user_id])
 
@@ -140,7 +140,7 @@ async def answered(house: Resident, person: Person, room: str, question: str) ->
 
 
 async def odd_events_stop_nothing(
-    homeserver: Homeserver, house: Resident, enter: Enter, logged: pytest.LogCaptureFixture, every: int
+    homeserver: SynapseServer, house: MatrixInstance, enter: Enter, logged: pytest.LogCaptureFixture, every: int
 ) -> None:
     """Send every nth of the odd events, from another place on with every seed, and all of the odd state."""
     ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
@@ -156,12 +156,12 @@ async def odd_events_stop_nothing(
             await ana.set_state(room, kind, content, ana.user_id if kind == "m.room.member" else key)
     assert taken > len(events) // 2
     await answered(house, ben, room, "Where is the second drive?")
-    await house.core.inbox.idle()
+    await house.core.inbox.wait_until_idle()
     assert nothing_went_wrong(logged)
 
 
 async def test_events_of_wrong_shapes_stop_nothing(
-    homeserver: Homeserver, house: Resident, enter: Enter, caplog: pytest.LogCaptureFixture
+    homeserver: SynapseServer, house: MatrixInstance, enter: Enter, caplog: pytest.LogCaptureFixture
 ) -> None:
     await odd_events_stop_nothing(homeserver, house, enter, caplog, every=5)
 
@@ -169,13 +169,13 @@ async def test_events_of_wrong_shapes_stop_nothing(
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 async def test_all_events_of_wrong_shapes_stop_nothing(
-    homeserver: Homeserver, house: Resident, enter: Enter, caplog: pytest.LogCaptureFixture
+    homeserver: SynapseServer, house: MatrixInstance, enter: Enter, caplog: pytest.LogCaptureFixture
 ) -> None:
     await odd_events_stop_nothing(homeserver, house, enter, caplog, every=1)
 
 
 async def test_messages_to_the_device_of_wrong_shapes_stop_nothing(
-    homeserver: Homeserver, house: Resident, enter: Enter, caplog: pytest.LogCaptureFixture
+    homeserver: SynapseServer, house: MatrixInstance, enter: Enter, caplog: pytest.LogCaptureFixture
 ) -> None:
     ana, eve = await enter(homeserver, "ana"), await enter(homeserver, "eve")
     room = await ana.direct(house.user_id)

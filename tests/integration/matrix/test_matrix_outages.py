@@ -8,8 +8,8 @@ import pytest
 
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.matrix_resident import Resident
-from tests.homeserver import Capture, Homeserver, Person
+from tests.fakes.matrix_resident import MatrixInstance
+from tests.homeserver import Capture, Person, SynapseServer
 from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
@@ -27,16 +27,16 @@ def answer_to(question: str) -> str:
 
 
 @pytest.fixture
-async def house(homeserver: Homeserver, capture: Capture, tmp_path: Path) -> AsyncIterator[Resident]:
+async def house(homeserver: SynapseServer, capture: Capture, tmp_path: Path) -> AsyncIterator[MatrixInstance]:
     """Hearth behind a proxy, at work on several answers at once."""
-    resident = await Resident.at(homeserver, tmp_path, capture.url)
+    resident = await MatrixInstance.registered_at(homeserver, tmp_path, capture.url)
     resident.engine = ScriptedEngine(told, capacity=len(PEOPLE))
     await resident.start()
     yield resident
     await resident.stop()
 
 
-async def chats(house: Resident, homeserver: Homeserver, enter: Enter) -> dict[str, Person]:
+async def chats(house: MatrixInstance, homeserver: SynapseServer, enter: Enter) -> dict[str, Person]:
     """Direct chats with several people, by room."""
     rooms: dict[str, Person] = {}
     for name in PEOPLE:
@@ -47,7 +47,7 @@ async def chats(house: Resident, homeserver: Homeserver, enter: Enter) -> dict[s
     return rooms
 
 
-async def begun(house: Resident, rooms: dict[str, Person], question: str) -> None:
+async def begun(house: MatrixInstance, rooms: dict[str, Person], question: str) -> None:
     """Ask in all rooms, and wait until people see the beginnings of the answers, which go no further."""
     house.engine.gate.clear()
     for room, person in rooms.items():
@@ -56,7 +56,7 @@ async def begun(house: Resident, rooms: dict[str, Person], question: str) -> Non
         await person.shown(room, lambda shown: shown.sender == house.user_id and shown.body.startswith("This is"))
 
 
-async def ended(house: Resident, rooms: dict[str, Person], *questions: str, timeout_s: float = WAIT_S) -> None:
+async def ended(house: MatrixInstance, rooms: dict[str, Person], *questions: str, timeout_s: float = WAIT_S) -> None:
     """Wait until all rooms show the whole answers to these questions, in order, and nothing else."""
     expected = [answer_to(question) for question in questions]
     for room, person in rooms.items():
@@ -66,10 +66,10 @@ async def ended(house: Resident, rooms: dict[str, Person], *questions: str, time
 
         await person.until(lambda bodies=bodies: bodies() == expected, timeout_s)  # type: ignore[misc]
     async with asyncio.timeout(timeout_s):
-        await house.core.inbox.idle()
+        await house.core.inbox.wait_until_idle()
 
 
-async def outage(house: Resident, homeserver: Homeserver, enter: Enter, away_s: float) -> None:
+async def outage(house: MatrixInstance, homeserver: SynapseServer, enter: Enter, away_s: float) -> None:
     """The homeserver dies in the middle of answers, which end meanwhile, and comes back."""
     rooms = await chats(house, homeserver, enter)
     await begun(house, rooms, "before")
@@ -85,7 +85,7 @@ async def outage(house: Resident, homeserver: Homeserver, enter: Enter, away_s: 
 
 
 async def test_answers_outlive_a_homeserver_that_dies_and_comes_back(
-    house: Resident, homeserver: Homeserver, enter: Enter
+    house: MatrixInstance, homeserver: SynapseServer, enter: Enter
 ) -> None:
     await outage(house, homeserver, enter, away_s=1)
 
@@ -93,13 +93,13 @@ async def test_answers_outlive_a_homeserver_that_dies_and_comes_back(
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 async def test_answers_outlive_a_minute_without_a_homeserver(
-    house: Resident, homeserver: Homeserver, enter: Enter
+    house: MatrixInstance, homeserver: SynapseServer, enter: Enter
 ) -> None:
     await outage(house, homeserver, enter, away_s=60)
 
 
 async def refusals(
-    house: Resident, homeserver: Homeserver, enter: Enter, capture: Capture, fault: str, lasts_s: float
+    house: MatrixInstance, homeserver: SynapseServer, enter: Enter, capture: Capture, fault: str, lasts_s: float
 ) -> None:
     """In the middle of answers the homeserver takes nothing for a while; asked is all the same."""
     rooms = await chats(house, homeserver, enter)
@@ -124,7 +124,7 @@ async def refusals(
 
 @pytest.mark.parametrize("fault", ["limited", "broken"])
 async def test_answers_outlive_a_homeserver_that_takes_nothing_for_a_while(
-    house: Resident, homeserver: Homeserver, enter: Enter, capture: Capture, fault: str
+    house: MatrixInstance, homeserver: SynapseServer, enter: Enter, capture: Capture, fault: str
 ) -> None:
     await refusals(house, homeserver, enter, capture, fault, lasts_s=2.5)
 
@@ -133,6 +133,6 @@ async def test_answers_outlive_a_homeserver_that_takes_nothing_for_a_while(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", ["limited", "broken", "cut off"])
 async def test_answers_outlive_a_homeserver_that_takes_nothing_for_a_minute(
-    house: Resident, homeserver: Homeserver, enter: Enter, capture: Capture, fault: str
+    house: MatrixInstance, homeserver: SynapseServer, enter: Enter, capture: Capture, fault: str
 ) -> None:
     await refusals(house, homeserver, enter, capture, fault, lasts_s=60)

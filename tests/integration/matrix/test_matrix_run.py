@@ -12,9 +12,9 @@ from adapters.matrix.homeserver import MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import FILE
 from tests.fakes.inbox import FakeInbox
-from tests.fakes.matrix_resident import Resident, log_in
+from tests.fakes.matrix_resident import MatrixInstance, log_in
 from tests.fakes.until import until
-from tests.homeserver import Capture, Homeserver, Person, Shown
+from tests.homeserver import Capture, Person, Shown, SynapseServer
 from tests.homeserver.client import WAIT_S
 from tests.integration.matrix.program import hearth_run, told
 
@@ -29,7 +29,7 @@ async def test_without_a_login_run_ends_with_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-async def test_run_answers_and_ends_in_good_order(homeserver: Homeserver, enter: Enter, tmp_path: Path) -> None:
+async def test_run_answers_and_ends_in_good_order(homeserver: SynapseServer, enter: Enter, tmp_path: Path) -> None:
     account = await homeserver.register("hearth")
     log_in(tmp_path / "data", homeserver.url, account)
     ana = await enter(homeserver, "ana")
@@ -46,7 +46,7 @@ async def test_run_answers_and_ends_in_good_order(homeserver: Homeserver, enter:
 
 
 async def test_a_killed_process_is_followed_by_one_that_ends_the_answer_in_the_same_message(
-    homeserver: Homeserver, enter: Enter, tmp_path: Path
+    homeserver: SynapseServer, enter: Enter, tmp_path: Path
 ) -> None:
     account = await homeserver.register("hearth")
     log_in(tmp_path / "data", homeserver.url, account)
@@ -72,7 +72,7 @@ async def test_a_killed_process_is_followed_by_one_that_ends_the_answer_in_the_s
 
 
 async def test_an_account_that_is_logged_out_ends_it_with_what_to_do(
-    homeserver: Homeserver, resident: Resident, enter: Enter
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
 ) -> None:
     await resident.start()
     ana = await enter(homeserver, "ana")
@@ -87,7 +87,7 @@ async def test_an_account_that_is_logged_out_ends_it_with_what_to_do(
     resident.running = None
 
 
-async def test_a_second_process_with_the_same_keys_is_refused(resident: Resident) -> None:
+async def test_a_second_process_with_the_same_keys_is_refused(resident: MatrixInstance) -> None:
     await resident.start()
     await until((resident.folder / FOLDER / FILE).exists, WAIT_S)
     second = MatrixAdapter(MatrixSettings(), resident.folder)
@@ -98,7 +98,7 @@ async def test_a_second_process_with_the_same_keys_is_refused(resident: Resident
 
 @pytest.mark.parametrize("minutes", [-10, 10])
 async def test_a_clock_that_is_wrong_changes_nothing(
-    homeserver: Homeserver, resident: Resident, enter: Enter, capture: Capture, minutes: int
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter, capture: Capture, minutes: int
 ) -> None:
     capture.skew_s = 60 * minutes
     resident.folder /= "skewed"
@@ -115,12 +115,12 @@ async def test_a_clock_that_is_wrong_changes_nothing(
     await resident_answers(ana, resident, room, 2)
 
 
-async def resident_answers(ana: Person, resident: Resident, room: str, count: int) -> None:
+async def resident_answers(ana: Person, resident: MatrixInstance, room: str, count: int) -> None:
     """Wait for so many answers."""
 
     def answers() -> int:
         return sum(shown.kind == "m.text" for shown in ana.timeline.shown(room, resident.user_id))
 
     await ana.until(lambda: answers() >= count)
-    await resident.core.inbox.idle()
+    await resident.core.inbox.wait_until_idle()
     assert answers() == count

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from adapters.matrix.adapter import FOLDER
-from adapters.matrix.client import Client
-from adapters.matrix.credentials import load
-from adapters.matrix.limits import EDITS
+from adapters.matrix.client import MatrixClient
+from adapters.matrix.credentials import load_credentials
+from adapters.matrix.limits import MAX_EDITS
 from adapters.matrix.outgoing import reply as reply_module
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.outgoing.replies import Answers
-from bot.core.messages import Attachment, Audience, Closing, ConversationId, Message, Person, PostedPart, Timings
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.replies import MatrixReplyFactory
+from bot.core.messages import Attachment, Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Timings
 from tests.fakes.matrix_resident import log_in
-from tests.homeserver import Homeserver, Shown
 from tests.homeserver import Person as Asker
+from tests.homeserver import Shown, SynapseServer
 
 SENTENCE = "The drive is on the shelf, and this sentence is one of many. "
 CLOSING_TIMINGS = Timings(total_s=1.0)
@@ -45,10 +45,10 @@ class Desk:
     """Hearth's client in a room with somebody who asks."""
 
     asker: Asker
-    client: Client
+    client: MatrixClient
     room: str
-    budget: Budget
-    answers: Answers
+    budget: SendRateLimiter
+    answers: MatrixReplyFactory
 
     async def question(self, body: str) -> Message:
         event_id = await self.asker.say(self.room, body)
@@ -69,7 +69,7 @@ class Desk:
             self.room, lambda shown: shown.event_id == part.platform_id and is_whole(shown.body)
         )
 
-    async def write(self, question: Message, lasts_s: float, closing: Closing | None = None) -> Written:
+    async def write(self, question: Message, lasts_s: float, closing: FinalAnswer | None = None) -> Written:
         """An answer as a model writes it: a little text all the time, then the end."""
         written, reply, begun = Written(), self.answers.reply_to(question), _now()
 
@@ -84,7 +84,7 @@ class Desk:
             text += SENTENCE
             await asyncio.sleep(1 / SENTENCES_PER_S)
         ended = _now()
-        await reply.finish(closing or Closing(text, timings=CLOSING_TIMINGS))
+        await reply.finish(closing or FinalAnswer(text, timings=CLOSING_TIMINGS))
         written.final_s = _now() - ended
         return written
 
@@ -94,23 +94,23 @@ async def begin(enter: Callable[..., Awaitable[Asker]], tmp_path: Path) -> Async
     """`await begin(server)`: Hearth's client and somebody in a room with it."""
     async with AsyncExitStack() as stack:
 
-        async def at(server: Homeserver, *, encrypted: bool = False) -> Desk:
+        async def at(server: SynapseServer, *, encrypted: bool = False) -> Desk:
             log_in(tmp_path, server.url, account := await server.register("hearth"))
-            client = Client.open(tmp_path / FOLDER, load(tmp_path / FOLDER))
+            client = MatrixClient.open(tmp_path / FOLDER, load_credentials(tmp_path / FOLDER))
             stack.push_async_callback(client.close)
             asker = await enter(server, "ana")
             room = await asker.direct(account.user_id, encrypted=encrypted)
-            await client.join(room)
+            await client.join_room(room)
             await client.sync("", 0)
-            budget = Budget()
-            answers = Answers(client, budget)
+            budget = SendRateLimiter()
+            answers = MatrixReplyFactory(client, budget)
             stack.push_async_callback(answers.close)
             return Desk(asker, client, room, budget, answers)
 
         yield at
 
 
-async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver: Homeserver, begin: Begin) -> None:
+async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver: SynapseServer, begin: Begin) -> None:
     desk = await begin(limited_homeserver)
     questions = [await desk.question(f"Question {number}?") for number in range(5)]
     written = await asyncio.gather(*(desk.write(question, 14.0) for question in questions))
@@ -123,23 +123,25 @@ async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver
     assert not desk.budget.bucket.lifted
 
 
-async def test_an_answer_is_fluent_where_the_limits_are_lifted(homeserver: Homeserver, begin: Begin) -> None:
+async def test_an_answer_is_fluent_where_the_limits_are_lifted(homeserver: SynapseServer, begin: Begin) -> None:
     desk = await begin(homeserver)
     written = await desk.write(await desk.question("Where is the drive?"), 18.0)
     assert written.first_s < 2
     assert written.final_s < 1
     assert desk.budget.bucket.lifted
     shown = await desk.shown(written.parts[0], lambda body: len(body) > 18 * SENTENCES_PER_S / 2 * len(SENTENCE))
-    assert 10 <= len(shown.edited_ms) <= EDITS
+    assert 10 <= len(shown.edited_ms) <= MAX_EDITS
     assert shown.edited_ms[5] - shown.sent_ms < 8000
 
 
 async def test_an_answer_goes_on_after_the_homeserver_was_away(
-    homeserver: Homeserver, begin: Begin, monkeypatch: pytest.MonkeyPatch
+    homeserver: SynapseServer, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.3)
     desk = await begin(homeserver)
-    writing = asyncio.create_task(desk.write(await desk.question("Where is the drive?"), 4.0, Closing("On the shelf.")))
+    writing = asyncio.create_task(
+        desk.write(await desk.question("Where is the drive?"), 4.0, FinalAnswer("On the shelf."))
+    )
     await desk.asker.shown(desk.room, lambda shown: shown.body.startswith("The drive"))
     await homeserver.stop(kill=True)
     await asyncio.sleep(3)
@@ -151,12 +153,12 @@ async def test_an_answer_goes_on_after_the_homeserver_was_away(
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-async def test_the_largest_messages_are_taken(homeserver: Homeserver, begin: Begin, encrypted: bool) -> None:
+async def test_the_largest_messages_are_taken(homeserver: SynapseServer, begin: Begin, encrypted: bool) -> None:
     desk = await begin(homeserver, encrypted=encrypted)
     chart = Attachment("chart.png", "image/png", b"a picture")
     for text in ("\U0001f600" * 9000, "<" * 9000, '\x01\\"' * 3000, "Some **words** here.\n" * 1500):
         question = await desk.question("?")
-        written = await desk.write(question, 1.5, Closing(text, timings=CLOSING_TIMINGS, pictures=(chart,)))
+        written = await desk.write(question, 1.5, FinalAnswer(text, timings=CLOSING_TIMINGS, pictures=(chart,)))
         assert len(written.parts) > 1
         last = written.parts[-1].platform_id
         await desk.asker.until(lambda last=last: any(each["event_id"] == last for each in desk.asker.timeline.events()))

@@ -8,10 +8,10 @@ from typing import Any
 import aiohttp
 
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.verification.service import VerificationDesk
+from adapters.matrix.verification.service import VerificationService
 from tests.element import Peer
 from tests.element.peer import Trust
-from tests.homeserver import Homeserver
+from tests.homeserver import SynapseServer
 from tests.homeserver.account import ask
 from tests.integration.matrix.signed_device import (
     SignedDevice,
@@ -50,13 +50,13 @@ async def _trusted(ada: Peer, bot: SignedDevice) -> Trust:
 
 
 async def test_an_admin_verifies_the_bot_between_devices(
-    homeserver: Homeserver, enter_encrypted: Enter, tmp_path: Path
+    homeserver: SynapseServer, enter_encrypted: Enter, tmp_path: Path
 ) -> None:
     ada: Peer = await enter_encrypted(homeserver, "ada")
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made, ada.user_id) as bot:
-        assert (await bot.own.check()).is_signed
+        assert (await bot.own.check_signature()).is_signed
         async with running(bot):
             await _chat(ada, bot)
             before = await ada.trust(bot.client.user_id, bot.client.device_id)
@@ -64,19 +64,19 @@ async def test_an_admin_verifies_the_bot_between_devices(
             assert len(await _verified(ada, bot, "")) == 7
             after = await _trusted(ada, bot)
             assert (after.device_verified, after.changed) == (True, False)
-    kept = IdentityFile.beside(tmp_path, made).load()
+    kept = IdentityFile.for_account(tmp_path, made).load()
     assert kept is not None
     assert [each.user_id for each in kept.verifiers] == [ada.user_id]
 
 
 async def test_an_admin_verifies_the_bot_in_an_encrypted_room_where_it_shows_its_emoji(
-    homeserver: Homeserver, enter_encrypted: Enter, tmp_path: Path
+    homeserver: SynapseServer, enter_encrypted: Enter, tmp_path: Path
 ) -> None:
     ada: Peer = await enter_encrypted(homeserver, "ada")
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made, ada.user_id) as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
         async with running(bot):
             room = await _chat(ada, bot)
             emoji = await _verified(ada, bot, room)
@@ -89,13 +89,13 @@ async def test_an_admin_verifies_the_bot_in_an_encrypted_room_where_it_shows_its
 
 
 async def test_emoji_that_the_admin_finds_different_verify_nothing(
-    homeserver: Homeserver, enter_encrypted: Enter, tmp_path: Path
+    homeserver: SynapseServer, enter_encrypted: Enter, tmp_path: Path
 ) -> None:
     ada: Peer = await enter_encrypted(homeserver, "ada")
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made, ada.user_id) as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
         async with running(bot):
             room = await _chat(ada, bot)
             asked = await ada.verify(bot.client.user_id, bot.client.device_id, room)
@@ -103,36 +103,38 @@ async def test_emoji_that_the_admin_finds_different_verify_nothing(
             await ada.compare_emoji(asked)
             await ada.mismatch(asked)
             await ada.reaches(asked, "cancelled")
-            await happens(lambda: bot.desk.open == 0)
+            await happens(lambda: bot.desk.open_count == 0)
             assert bot.own.verifiers == ()
             assert not (await ada.trust(bot.client.user_id)).verified
             # The desk goes on: the second time they are the same.
             await _verified(ada, bot, room)
 
 
-async def test_whoever_is_no_admin_is_declined(homeserver: Homeserver, enter_encrypted: Enter, tmp_path: Path) -> None:
+async def test_whoever_is_no_admin_is_declined(
+    homeserver: SynapseServer, enter_encrypted: Enter, tmp_path: Path
+) -> None:
     guest: Peer = await enter_encrypted(homeserver, "guest")
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made, "@somebody:else") as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
         async with running(bot):
             await _chat(guest, bot)
             asked = await guest.verify(bot.client.user_id, bot.client.device_id)
             await guest.reaches(asked, "cancelled")
             assert asked.code == "m.user"
-            assert bot.desk.open == 0
+            assert bot.desk.open_count == 0
 
 
 async def test_hostile_messages_of_every_kind_from_a_stranger_change_nothing(
-    homeserver: Homeserver, enter_encrypted: Enter, tmp_path: Path
+    homeserver: SynapseServer, enter_encrypted: Enter, tmp_path: Path
 ) -> None:
     ada: Peer = await enter_encrypted(homeserver, "ada")
     eve = await homeserver.register("eve")
     account = await homeserver.register("hearth")
     made = new_credentials(homeserver.url, account, tmp_path)
     async with opened(tmp_path, made, ada.user_id) as bot:
-        await bot.own.check()
+        await bot.own.check_signature()
         async with running(bot), aiohttp.ClientSession(homeserver.url) as session:
             room = await _chat(ada, bot)
             contents = [
@@ -160,7 +162,7 @@ async def test_hostile_messages_of_every_kind_from_a_stranger_change_nothing(
                     body = {"messages": {bot.client.user_id: {bot.client.device_id: content}}}
                     await ask(session, "PUT", path, body, eve.access_token)
             await happens(lambda: sum(len(news.to_device) for news in bot.seen) >= len(contents) * len(STEPS))
-            await bot.desk.settled()
-            assert (bot.desk.open, bot.own.verifiers) == (0, ())
+            await bot.desk.wait_idle()
+            assert (bot.desk.open_count, bot.own.verifiers) == (0, ())
             await _verified(ada, bot, room)
-    assert isinstance(bot.desk, VerificationDesk)
+    assert isinstance(bot.desk, VerificationService)

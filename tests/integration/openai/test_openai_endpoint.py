@@ -206,12 +206,12 @@ async def test_a_key_with_its_share_open_is_told_to_come_again_and_others_are_no
     open_ones = [
         asyncio.create_task(client.chat.completions.create(model="scripted", messages=QUESTION)) for _ in range(2)
     ]
-    await until(lambda: served.core.queue.running + served.core.queue.waiting == 2)
+    await until(lambda: served.core.queue.running_count + served.core.queue.waiting_count == 2)
     with pytest.raises(openai.RateLimitError) as refused:
         await client.chat.completions.create(model="scripted", messages=QUESTION)
     assert int(refused.value.response.headers["Retry-After"]) >= 1
     other = asyncio.create_task(served.client("phone").chat.completions.create(model="scripted", messages=QUESTION))
-    await until(lambda: served.core.queue.waiting == 2)
+    await until(lambda: served.core.queue.waiting_count == 2)
     served.core.engine.gate.set()
     answers = await asyncio.gather(*open_ones, other)
     assert {answer.choices[0].message.content for answer in answers} == {"The drive is there [1]."}
@@ -231,14 +231,14 @@ async def test_people_go_before_programs_that_wait_unless_the_admin_says_otherwi
             for program in ("editor", "phone")
         )
         first = asyncio.create_task(running)
-        await until(lambda: core.queue.running == 1)
+        await until(lambda: core.queue.running_count == 1)
         second = asyncio.create_task(waiting)  # neither it nor ana was served before, and it came first
-        await until(lambda: core.queue.waiting == 1)
+        await until(lambda: core.queue.waiting_count == 1)
         await core.send(message("On which shelf is the backup drive?"))
-        await until(lambda: core.queue.waiting == 2)
+        await until(lambda: core.queue.waiting_count == 2)
         engine.gate.set()
         await asyncio.gather(first, second)
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
     order = [next((who for who in ("editor", "phone") if who in prompt.tail), "ana") for prompt in engine.prompts]
     assert order == (["editor", "ana", "phone"] if behind_people else ["editor", "phone", "ana"])
 
@@ -247,19 +247,19 @@ async def test_who_hangs_up_stops_the_model_and_frees_the_place(served: Serving)
     served.core.engine.gate.clear()
     stream = await served.client().chat.completions.create(model="scripted", messages=QUESTION, stream=True)
     await anext(aiter(stream))
-    assert served.core.queue.running == 1
+    assert served.core.queue.running_count == 1
     await stream.close()
-    await until(lambda: served.core.engine.running == 0 and served.core.queue.running == 0)
+    await until(lambda: served.core.engine.running == 0 and served.core.queue.running_count == 0)
 
 
 async def test_who_hangs_up_while_waiting_leaves_the_queue(served: Serving) -> None:
     served.core.engine.gate.clear()
     first = asyncio.create_task(served.client().chat.completions.create(model="scripted", messages=QUESTION))
-    await until(lambda: served.core.queue.running == 1)
+    await until(lambda: served.core.queue.running_count == 1)
     second = asyncio.create_task(served.client().chat.completions.create(model="scripted", messages=QUESTION))
-    await until(lambda: served.core.queue.waiting == 1)
+    await until(lambda: served.core.queue.waiting_count == 1)
     second.cancel()
-    await until(lambda: served.core.queue.waiting == 0)
+    await until(lambda: served.core.queue.waiting_count == 0)
     assert (1, 1) in served.core.observer.lengths
     served.core.engine.gate.set()
     await first
@@ -306,7 +306,7 @@ async def test_an_engine_that_fails_in_the_middle_ends_the_stream_with_an_error(
     with pytest.raises(openai.APIError, match="The engine is gone"):
         async for _ in stream:
             pass
-    assert served.core.queue.running == 0
+    assert served.core.queue.running_count == 0
     assert (served.core.observer.outcomes, served.core.observer.failures) == (["failed"], ["engine"])
 
 
@@ -358,7 +358,7 @@ async def test_a_faulty_request_names_its_field(served: Serving, body: bytes, pa
     assert response.status in (400, 404)
     assert told["error"]["param"] == param
     assert told["error"]["message"].endswith(".")
-    assert served.core.queue.running == served.core.queue.waiting == 0
+    assert served.core.queue.running_count == served.core.queue.waiting_count == 0
 
 
 async def test_a_request_over_the_limit_is_refused(house: Path) -> None:
@@ -374,7 +374,7 @@ async def test_a_stream_that_waits_says_so(served: Serving, monkeypatch: pytest.
     monkeypatch.setattr("bot.openai.endpoint.KEEP_ALIVE_S", 0.05)
     served.core.engine.gate.clear()
     first = asyncio.create_task(served.client().chat.completions.create(model="scripted", messages=QUESTION))
-    await until(lambda: served.core.queue.running == 1)
+    await until(lambda: served.core.queue.running_count == 1)
     headers = {"Authorization": f"Bearer {KEYS['phone']}"}
     asked = {"model": "scripted", "messages": QUESTION, "stream": True}
     async with (

@@ -196,7 +196,7 @@ async def test_a_stream_whose_reader_is_gone_leaves_the_queue(
     monkeypatch.setattr("bot.openai.endpoint.KEEP_ALIVE_S", 0.001)
     served.core.engine.gate.clear()
     running = asyncio.create_task(served.client().chat.completions.create(model="scripted", messages=QUESTION))
-    await until(lambda: served.core.queue.running == 1)
+    await until(lambda: served.core.queue.running_count == 1)
     asked = json.dumps({"model": "scripted", "messages": QUESTION, "stream": True}).encode()
     for _ in range(3):
         port = int(served.url.rpartition(":")[2])
@@ -204,7 +204,7 @@ async def test_a_stream_whose_reader_is_gone_leaves_the_queue(
         writer.writelines((head(f"Content-Length: {len(asked)}"), asked))
         await reader.readuntil(b": waiting\n\n")
         writer.transport.abort()
-        await until(lambda: served.core.queue.waiting == 0)
+        await until(lambda: served.core.queue.waiting_count == 0)
     served.core.engine.gate.set()
     await running
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -81,5 +81,5 @@ async def test_a_keep_alive_that_reaches_nobody_stops_the_model(
     served.core.engine.gate.clear()
     async with asked(served):
         await until(lambda: served.core.engine.most_running and not served.core.engine.running)
-        await until(lambda: served.core.queue.running == 0)
+        await until(lambda: served.core.queue.running_count == 0)
     assert served.core.observer.outcomes == ["cancelled"]

@@ -10,7 +10,7 @@ import pytest
 from adapters.console.adapter import ConsoleAdapter
 from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Audience, Closing, ConversationId, Message, Person
+from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, Person
 from bot.core.ports import Reply
 from tests.fakes.channel import MemoryChannel
 from tests.fakes.inbox import FakeInbox
@@ -82,7 +82,7 @@ async def test_the_end_waits_for_answers_and_not_for_messages_that_get_none() ->
 
     async def slow(message: Message, reply: Reply) -> None:
         await release.wait()
-        await reply.finish(Closing("done"))
+        await reply.finish(FinalAnswer("done"))
 
     home = MemoryChannel()
     home.send(
@@ -125,7 +125,7 @@ async def test_each_client_gets_the_answers_to_its_own_messages() -> None:
     first.end()
     second.end()
     async with running(FakeInbox()) as adapter:
-        await ends(asyncio.gather(adapter.serve(first, Path()), adapter.serve(second, Path())))
+        await ends(asyncio.gather(adapter.serve_client(first, Path()), adapter.serve_client(second, Path())))
     assert [event["text"] for event in first.of("finished")] == ["first"]
     assert [event["text"] for event in second.of("finished")] == ["second"]
 
@@ -149,7 +149,7 @@ async def test_without_a_home_a_left_message_fails_for_good() -> None:
     message = Message(ConversationId("console:a"), "old", Person("console:ada", "ada"), "x", True, audience, 1.0)
     async with running(inbox) as adapter:
         with pytest.raises(ReplyFailed, match="gone"):
-            await adapter.reply_to(message).finish(Closing("x"))
+            await adapter.reply_to(message).finish(FinalAnswer("x"))
 
 
 async def test_a_home_that_nobody_reads_ends_the_adapter() -> None:
@@ -166,7 +166,7 @@ async def test_attachments_come_from_paths_and_from_the_line_itself(tmp_path: Pa
     client.send({"text": "x", "attachments": [{"path": "notes.md"}, {"name": "b.bin", "data": "AAE="}]})
     client.end()
     async with running(inbox) as adapter:
-        await ends(adapter.serve(client, tmp_path))
+        await ends(adapter.serve_client(client, tmp_path))
     notes, inline = inbox.handled[0].attachments
     assert (notes.name, notes.media_type, notes.data) == ("notes.md", "text/markdown", b"# Notes")
     assert (inline.name, inline.data) == ("b.bin", b"\x00\x01")
@@ -197,6 +197,6 @@ async def test_an_attachment_that_cannot_be_had_refuses_its_line_only(
     client.send({"text": "x", "attachments": [make(tmp_path)]}, {"text": "y"})
     client.end()
     async with running(inbox) as adapter:
-        await ends(adapter.serve(client, tmp_path))
+        await ends(adapter.serve_client(client, tmp_path))
     assert [error["line"] for error in client.of("error")] == [1]
     assert [message.text for message in inbox.handled] == ["y"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.console.channel import LineCutter, encode
+from adapters.console.channel import LineSplitter, encode_event
 from adapters.console.stdio import StdioChannel
 from bot.core.errors import ReplyFailed
 
@@ -15,27 +15,27 @@ from bot.core.errors import ReplyFailed
 def test_lines_are_cut_wherever_the_data_is_split() -> None:
     data = "première\n\nzweite\nlast".encode()
     for cut in range(len(data) + 1):
-        cutter = LineCutter(100)
-        lines = cutter.feed(data[:cut]) + cutter.feed(data[cut:]) + cutter.end()
+        cutter = LineSplitter(100)
+        lines = cutter.feed_data(data[:cut]) + cutter.feed_data(data[cut:]) + cutter.feed_eof()
         assert lines == ["première".encode(), b"", b"zweite", b"last"]
 
 
 def test_a_line_over_the_limit_comes_out_as_one_none_and_the_next_is_whole() -> None:
-    cutter = LineCutter(5)
-    lines = [line for _ in range(10) for line in cutter.feed(b"xxxx")] + cutter.feed(b"\n12345\n123456\nok\n")
+    cutter = LineSplitter(5)
+    lines = [line for _ in range(10) for line in cutter.feed_data(b"xxxx")] + cutter.feed_data(b"\n12345\n123456\nok\n")
     assert lines == [None, b"12345", None, b"ok"]
 
 
 def test_an_event_is_one_line_of_valid_json_whatever_the_text() -> None:
     text = "l'été\n\u2028 \ud800 🏠"
-    line = encode({"event": "text", "text": text})
+    line = encode_event({"event": "text", "text": text})
     assert line.count(b"\n") == 1
     assert "l'été" in line.decode()
     assert json.loads(line)["text"] == text
 
 
 async def collect(channel: StdioChannel) -> list[bytes | None]:
-    return [line async for line in channel.lines()]
+    return [line async for line in channel.read_lines()]
 
 
 async def test_input_and_output_can_be_regular_files(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ async def test_input_and_output_can_be_regular_files(tmp_path: Path) -> None:
     with source.open("rb") as reading, target.open("wb") as writing:
         channel = StdioChannel(reading.fileno(), writing.fileno(), 1000)
         assert await collect(channel) == [b"one", b"two"]
-        await channel.write({"event": "a"})
+        await channel.write_event({"event": "a"})
         assert target.read_bytes() == b'{"event":"a"}\n'
         await channel.close()
 
@@ -64,7 +64,7 @@ async def test_a_reader_who_goes_away_makes_writing_fail_and_closing_still_ends(
     os.close(reading)
     channel = StdioChannel(0, writing, 1000)
     with pytest.raises(ReplyFailed):
-        await channel.write({"event": "a"})
+        await channel.write_event({"event": "a"})
     await channel.close()
     os.close(writing)
 
@@ -73,7 +73,7 @@ async def test_a_slow_reader_holds_up_the_writer_and_not_the_loop() -> None:
     reading, writing = os.pipe()
     channel = StdioChannel(0, writing, 1000)
     event = {"event": "text", "text": "x" * 300_000}
-    write = asyncio.create_task(channel.write(event))
+    write = asyncio.create_task(channel.write_event(event))
     await asyncio.sleep(0.05)
     assert not write.done()
     received = b""
@@ -91,7 +91,9 @@ async def test_descriptors_in_non_blocking_mode_work_too() -> None:
     os.set_blocking(writing, False)
     channel = StdioChannel(reading, writing, 1_000_000)
     lines = asyncio.create_task(collect(channel))
-    await channel.write({"event": "text", "text": "x" * 300_000})
+    await channel.write_event({"event": "text", "text": "x" * 300_000})
     await channel.close()
     os.close(writing)
-    assert [len(line or b"") for line in await lines] == [len(encode({"event": "text", "text": "x" * 300_000})) - 1]
+    assert [len(line or b"") for line in await lines] == [
+        len(encode_event({"event": "text", "text": "x" * 300_000})) - 1
+    ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.console.jsonl import BadLine, MessageLine, StopLine, WithdrawLine, parse
+from adapters.console.jsonl import BadLine, MessageLine, StopLine, WithdrawLine, parse_line
 
 
 def line(**fields: Any) -> bytes:
@@ -14,13 +14,13 @@ def line(**fields: Any) -> bytes:
 
 
 def test_a_message_needs_its_text_only() -> None:
-    message = parse(line(text="Where is the drive?"))
+    message = parse_line(line(text="Where is the drive?"))
     assert isinstance(message, MessageLine)
     assert (message.conversation, message.author, message.addressed, message.admin) == ("local", "local", True, False)
 
 
 def test_all_fields_of_a_message_are_read() -> None:
-    message = parse(
+    message = parse_line(
         line(
             conversation="kitchen",
             author="ada",
@@ -35,13 +35,13 @@ def test_all_fields_of_a_message_are_read() -> None:
         )
     )
     assert isinstance(message, MessageLine)
-    assert message.attachments[0].decoded() == b"a"
+    assert message.attachments[0].decode_data() == b"a"
     assert message.audience == ("guests",)
 
 
 def test_control_lines_are_told_from_messages() -> None:
-    assert parse(line(stop="kitchen")) == StopLine(stop="kitchen")
-    withdrawn = parse(line(withdraw={"conversation": "kitchen", "event_id": "e1"}))
+    assert parse_line(line(stop="kitchen")) == StopLine(stop="kitchen")
+    withdrawn = parse_line(line(withdraw={"conversation": "kitchen", "event_id": "e1"}))
     assert isinstance(withdrawn, WithdrawLine)
     assert withdrawn.withdraw.event_id == "e1"
 
@@ -70,32 +70,32 @@ def test_control_lines_are_told_from_messages() -> None:
 )
 def test_any_other_line_is_refused_with_a_reason(raw: bytes | None, reason: str) -> None:
     with pytest.raises(BadLine, match=reason):
-        parse(raw)
+        parse_line(raw)
 
 
 def test_a_refusal_names_every_fault_and_none_of_the_content() -> None:
     with pytest.raises(BadLine) as caught:
-        parse(line(text=["sekret"], admin="sekret", sent_at="sekret"))
+        parse_line(line(text=["sekret"], admin="sekret", sent_at="sekret"))
     for name in ("text", "admin", "sent_at"):
         assert name in str(caught.value)
     assert "sekret" not in str(caught.value)
 
 
 def test_a_whole_surrogate_pair_is_a_character() -> None:
-    message = parse(b'{"text": "\\ud83c\\udfe0"}')
+    message = parse_line(b'{"text": "\\ud83c\\udfe0"}')
     assert isinstance(message, MessageLine)
     assert message.text == "🏠"
 
 
 def test_data_that_is_not_base64_is_refused() -> None:
-    message = parse(line(text="x", attachments=[{"name": "a", "data": "YQ="}]))
+    message = parse_line(line(text="x", attachments=[{"name": "a", "data": "YQ="}]))
     assert isinstance(message, MessageLine)
     with pytest.raises(BadLine, match="base64"):
-        message.attachments[0].decoded()
+        message.attachments[0].decode_data()
 
 
 def test_base64_data_is_decoded_whole() -> None:
     data = bytes(range(256)) * 10
-    message = parse(line(text="x", attachments=[{"name": "a", "data": base64.b64encode(data).decode()}]))
+    message = parse_line(line(text="x", attachments=[{"name": "a", "data": base64.b64encode(data).decode()}]))
     assert isinstance(message, MessageLine)
-    assert message.attachments[0].decoded() == data
+    assert message.attachments[0].decode_data() == data

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from adapters.console.events import Question
+from adapters.console.events import QuestionRef
 from adapters.console.reply import ConsoleReply
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Closing, PostedPart, Source, Timings
+from bot.core.messages import FinalAnswer, PostedPart, Source, Timings
 from knowledge.passages import PassageLocation
 from tests.fakes.channel import MemoryChannel
 
-QUESTION = Question("kitchen", "q1")
+QUESTION = QuestionRef("kitchen", "q1")
 
 
 class Journal:
@@ -26,7 +26,7 @@ class Journal:
 
 
 def reply_on(channel: MemoryChannel, interval_s: float = 0.0) -> ConsoleReply:
-    return ConsoleReply(QUESTION, channel.write, interval_s)
+    return ConsoleReply(QUESTION, channel.write_event, interval_s)
 
 
 async def test_the_first_text_is_posted_under_an_id_derived_from_the_question_and_recorded_right_after() -> None:
@@ -34,7 +34,7 @@ async def test_the_first_text_is_posted_under_an_id_derived_from_the_question_an
     journal = Journal(channel)
     reply = reply_on(channel)
     await reply.open(1, (), journal.record)
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert channel.of("text") == [
         {"event": "text", "conversation": "kitchen", "event_id": "q1", "send_id": "q1/0", "text": "Shelf Heron."}
     ]
@@ -49,7 +49,7 @@ async def test_edits_name_the_attempt_and_a_revision_and_no_id_comes_twice() -> 
     for piece in "abcdef":
         await reply.append(piece)
         await asyncio.sleep(0.001)
-    await reply.finish(Closing("abcdefg"))
+    await reply.finish(FinalAnswer("abcdefg"))
     first, *edits = channel.of("text")
     ids = [edit["send_id"] for edit in edits]
     assert "edits" not in first
@@ -65,7 +65,7 @@ async def test_an_answer_that_is_shown_already_is_not_sent_again_at_the_end() ->
     await reply.append("Shelf Heron.")
     await channel.until("text")
     await asyncio.sleep(0)
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert len(channel.of("text")) == 1
 
 
@@ -74,7 +74,7 @@ async def test_a_later_attempt_without_a_journaled_part_sends_the_first_id_again
     journal = Journal(channel)
     reply = reply_on(channel)
     await reply.open(3, (), journal.record)
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert [event["send_id"] for event in channel.of("text")] == ["q1/0", "q1/0@3.1"]
     assert len(journal.parts) == 1
 
@@ -84,7 +84,7 @@ async def test_a_later_attempt_with_a_journaled_part_only_edits() -> None:
     journal = Journal(channel)
     reply = reply_on(channel)
     await reply.open(2, (PostedPart(0, "q1/0"),), journal.record)
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert [event["send_id"] for event in channel.of("text")] == ["q1/0@2.1"]
     assert journal.parts == []
 
@@ -93,7 +93,7 @@ async def test_a_later_attempt_with_an_empty_answer_clears_what_the_earlier_one_
     channel = MemoryChannel()
     reply = reply_on(channel)
     await reply.open(2, (PostedPart(0, "q1/0"),), Journal(channel).record)
-    await reply.finish(Closing("", note="Stopped."))
+    await reply.finish(FinalAnswer("", note="Stopped."))
     assert [event["text"] for event in channel.of("text")] == [""]
 
 
@@ -106,7 +106,7 @@ async def test_pieces_that_come_faster_than_the_pace_are_shown_together() -> Non
     for piece in "bcdefgh":
         await reply.append(piece)
         await asyncio.sleep(0)
-    await reply.finish(Closing("abcdefgh"))
+    await reply.finish(FinalAnswer("abcdefgh"))
     assert [event["text"] for event in channel.of("text")] == ["a", "abcdefgh"]
 
 
@@ -120,7 +120,7 @@ async def test_a_slow_client_never_holds_up_append() -> None:
             await reply.append("x")
             await asyncio.sleep(0)
     channel.gate.set()
-    await reply.finish(Closing("x" * 100))
+    await reply.finish(FinalAnswer("x" * 100))
     assert len(channel.of("text")) == 2
 
 
@@ -141,7 +141,7 @@ async def test_finished_carries_text_sources_and_timings() -> None:
     source = Source(1, "handbook", "disks.md", "Disks", place, "The drive is on shelf Heron.", 0.123456789)
     reply = reply_on(channel)
     await reply.open(1, (), Journal(channel).record)
-    await reply.finish(Closing("Shelf Heron [1].", (source,), "A note.", Timings(total_s=1.5, generated_tokens=7)))
+    await reply.finish(FinalAnswer("Shelf Heron [1].", (source,), "A note.", Timings(total_s=1.5, generated_tokens=7)))
     (event,) = channel.of("finished")
     assert (event["text"], event["note"], event["attempt"]) == ("Shelf Heron [1].", "A note.", 1)
     assert event["sources"][0]["place"] == {

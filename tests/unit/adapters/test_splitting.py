@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from wcwidth import iter_graphemes
 
-from adapters.delivery.splitting import Part, Splitter, split
+from adapters.delivery.splitting import SplitPart, TextSplitter, split_text
 
 # Markdown as chat clients know it: no code by indentation, no HTML, and list items are lines.
 CHAT = MarkdownIt("commonmark").disable(["code", "html_block", "reference", "lheading", "list"])
@@ -25,7 +25,7 @@ def utf8(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def joined(parts: list[Part]) -> str:
+def joined(parts: list[SplitPart]) -> str:
     return "".join(part.body for part in parts)
 
 
@@ -88,18 +88,18 @@ LIMITS = st.sampled_from([64, 80, 120, 200])
 def test_each_part_is_within_the_limit_and_the_bodies_joined_are_the_text(
     measure: Callable[[str], int], text: str, limit: int
 ) -> None:
-    parts = split(text, limit, measure)
+    parts = split_text(text, limit, measure)
     assert joined(parts) == text
-    assert all(measure(part.shown) <= limit for part in parts)
+    assert all(measure(part.full_text) <= limit for part in parts)
     assert all(part.body for part in parts)
 
 
 @settings(max_examples=200, deadline=None)
 @given(text=TEXTS, limit=LIMITS, cut=st.integers(0, 400))
 def test_finished_parts_stay_as_they_are_while_the_text_grows(text: str, limit: int, cut: int) -> None:
-    earlier = split(text[:cut], limit)
+    earlier = split_text(text[:cut], limit)
     finished = earlier[:-1]
-    assert split(text, limit)[: len(finished)] == finished
+    assert split_text(text, limit)[: len(finished)] == finished
 
 
 @settings(max_examples=100, deadline=None)
@@ -107,18 +107,18 @@ def test_finished_parts_stay_as_they_are_while_the_text_grows(text: str, limit: 
 def test_a_splitter_that_saw_the_text_grow_gives_what_one_that_sees_it_at_once_gives(
     text: str, limit: int, cuts: list[int]
 ) -> None:
-    splitter = Splitter(limit)
+    splitter = TextSplitter(limit)
     for cut in sorted(cuts):
-        splitter.split(text[:cut])
-    assert splitter.split(text) == split(text, limit)
+        splitter.split_text(text[:cut])
+    assert splitter.split_text(text) == split_text(text, limit)
 
 
 @settings(max_examples=300, deadline=None)
 @given(text=MARKDOWN, limit=LIMITS)
 def test_a_markdown_parser_sees_every_fence_of_every_part_closed(text: str, limit: int) -> None:
     assume(not OVERLONG_FENCE.search(text))
-    for part in split(text, limit):
-        shown = as_chat(part.shown)
+    for part in split_text(text, limit):
+        shown = as_chat(part.full_text)
         assert all(is_closed(token, shown) for token in fences(CHAT, shown))
 
 
@@ -127,7 +127,7 @@ def test_a_markdown_parser_sees_every_fence_of_every_part_closed(text: str, limi
 def test_code_stays_code_and_text_stays_text(text: str, limit: int) -> None:
     assume(not OVERLONG_FENCE.search(text))
     text = as_chat(text)
-    assert code_of(CHAT, [part.shown for part in split(text, limit)]) == code_of(CHAT, [text])
+    assert code_of(CHAT, [part.full_text for part in split_text(text, limit)]) == code_of(CHAT, [text])
 
 
 @settings(max_examples=100, deadline=None)
@@ -137,27 +137,27 @@ def test_no_character_as_readers_see_it_is_cut(text: str, limit: int) -> None:
     for grapheme in iter_graphemes(text):
         whole.add(max(whole) + len(grapheme))
     position = 0
-    for part in split(text, limit):
+    for part in split_text(text, limit):
         position += len(part.body)
         assert position in whole
 
 
 def test_a_text_that_fits_is_one_part_to_the_last_character() -> None:
-    assert split("a" * 2000, 2000) == [Part("", "a" * 2000, "")]
-    assert len(split("a" * 2001, 2000)) == 2
+    assert split_text("a" * 2000, 2000) == [SplitPart("", "a" * 2000, "")]
+    assert len(split_text("a" * 2001, 2000)) == 2
 
 
 def test_an_empty_text_has_no_parts() -> None:
-    assert split("", 2000) == []
+    assert split_text("", 2000) == []
 
 
 def test_a_limit_without_room_is_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match="too small"):
-        Splitter(10)
+        TextSplitter(10)
 
 
 def test_a_text_without_spaces_fills_its_messages() -> None:
-    parts = split("a" * 6000, 2000)
+    parts = split_text("a" * 6000, 2000)
     assert joined(parts) == "a" * 6000
     assert len(parts) == 4
     assert all(len(part.body) > 1950 for part in parts[:-1])
@@ -166,24 +166,24 @@ def test_a_text_without_spaces_fills_its_messages() -> None:
 @pytest.mark.parametrize("marks", ["```", "~~~", "````"])
 def test_one_long_code_block_is_closed_and_begun_again_with_its_language(marks: str) -> None:
     text = f"{marks}python title=x\n" + "value = compute(1)\n" * 480 + marks
-    parts = split(text, 2000)
-    assert all(len(part.shown) <= 2000 for part in parts)
+    parts = split_text(text, 2000)
+    assert all(len(part.full_text) <= 2000 for part in parts)
     assert [part.opener for part in parts[1:]] == [f"{marks}python title=x\n"] * (len(parts) - 1)
     assert [part.closer for part in parts] == [marks] * (len(parts) - 1) + [""]
-    tokens = [fences(STRICT, part.shown) for part in parts]
+    tokens = [fences(STRICT, part.full_text) for part in parts]
     assert [len(each) for each in tokens] == [1] * len(parts)
     assert "".join(each[0].content for each in tokens) == "value = compute(1)\n" * 480
 
 
 def test_a_code_line_longer_than_a_message_is_cut_within() -> None:
-    parts = split("```\n" + "x" * 9000 + "\n```", 2000)
+    parts = split_text("```\n" + "x" * 9000 + "\n```", 2000)
     assert {part.opener for part in parts[1:]} == {"```\n"}
-    assert code_of(STRICT, [part.shown for part in parts]) == "x" * 9000
+    assert code_of(STRICT, [part.full_text for part in parts]) == "x" * 9000
 
 
 def test_a_code_block_that_fits_into_the_next_message_stays_whole() -> None:
     code = "```sh\n" + "make check\n" * 60 + "```\n"
-    parts = split("Some words. " * 120 + "\n\n" + code, 2000)
+    parts = split_text("Some words. " * 120 + "\n\n" + code, 2000)
     assert [part.body.count("```") for part in parts] == [0, 2]
 
 
@@ -191,26 +191,26 @@ def test_a_code_block_that_fits_into_the_next_message_stays_whole() -> None:
 def test_code_in_lists_and_quotes_keeps_its_place(indent: str) -> None:
     marker = indent if ">" in indent else "-".ljust(len(indent))
     text = f"{marker}First:\n\n{indent}```sh\n" + f"{indent}make check\n" * 100 + f"{indent}```\n{indent}done\n"
-    parts = split(text.replace("\n\n", f"\n{indent.strip()}\n"), 400)
+    parts = split_text(text.replace("\n\n", f"\n{indent.strip()}\n"), 400)
     assert len(parts) > 3
-    assert code_of(STRICT, [part.shown for part in parts]) == "makecheck" * 100
-    assert all(is_closed(token, part.shown) for part in parts for token in fences(STRICT, part.shown))
+    assert code_of(STRICT, [part.full_text for part in parts]) == "makecheck" * 100
+    assert all(is_closed(token, part.full_text) for part in parts for token in fences(STRICT, part.full_text))
 
 
 def test_a_message_that_is_still_being_written_has_its_code_closed() -> None:
-    assert split("Run:\n```sh\nmake", 2000) == [Part("", "Run:\n```sh\nmake", "\n```")]
+    assert split_text("Run:\n```sh\nmake", 2000) == [SplitPart("", "Run:\n```sh\nmake", "\n```")]
 
 
 def test_links_are_never_cut_and_come_whole_in_the_next_message() -> None:
     link = "[the handbook of this house](https://house.example/handbook/(disks)/drives?page=3#shelf)"
     for words in range(120, 200):
-        parts = split("word " * words + link + " and more words" * 60, 1000)
+        parts = split_text("word " * words + link + " and more words" * 60, 1000)
         assert sum(part.body.count(link) for part in parts) == 1
 
 
 def test_a_link_longer_than_a_message_is_cut() -> None:
     text = "[a](https://house.example/" + "x" * 3000 + ") and more"
-    parts = split(text, 1000)
+    parts = split_text(text, 1000)
     assert joined(parts) == text
     assert len(parts) == 4
 
@@ -220,61 +220,61 @@ def test_a_link_longer_than_a_message_is_cut() -> None:
 )
 def test_short_spans_are_never_cut(span: str) -> None:
     for words in range(150, 200):
-        parts = split("word " * words + span + " and more words" * 60, 1000)
+        parts = split_text("word " * words + span + " and more words" * 60, 1000)
         assert sum(part.body.count(span) for part in parts) == 1
 
 
 def test_inline_code_longer_than_a_message_is_closed_and_begun_again() -> None:
-    parts = split("`" + "code words " * 500 + "`", 2000)
+    parts = split_text("`" + "code words " * 500 + "`", 2000)
     assert [part.opener for part in parts] == ["", "`", "`"]
     assert [part.closer for part in parts] == ["`", "`", ""]
 
 
 def test_quoted_lines_that_are_cut_stay_quoted() -> None:
-    parts = split("> " + "quoted words " * 300, 1000)
-    assert all(part.shown.startswith("> ") for part in parts)
+    parts = split_text("> " + "quoted words " * 300, 1000)
+    assert all(part.full_text.startswith("> ") for part in parts)
 
 
 def test_lists_are_cut_between_their_items() -> None:
     text = "".join(f"{number}. The drive number {number}\n   stands on shelf {number}.\n" for number in range(1, 100))
-    parts = split(text, 1000)
+    parts = split_text(text, 1000)
     assert all(re.match(r"\d+\. The drive", part.body) for part in parts)
 
 
 def test_a_nested_item_begins_its_message_without_its_indentation() -> None:
     text = "- One:\n" + "    - a nested item of some length\n" * 60
-    parts = split(text, 1000)
+    parts = split_text(text, 1000)
     assert len(parts) > 2
     assert all(part.body.startswith("- ") for part in parts)
 
 
 def test_a_heading_stays_with_its_text() -> None:
-    parts = split("Some words. " * 70 + "\n\n## Disks\n\n" + "More words. " * 70, 1000)
+    parts = split_text("Some words. " * 70 + "\n\n## Disks\n\n" + "More words. " * 70, 1000)
     assert parts[1].body.startswith("## Disks")
 
 
 def test_paragraphs_are_preferred_to_lines_and_lines_to_sentences() -> None:
     paragraph = "One sentence here. Another one there.\nA second line.\n\n"
-    assert all(part.body.endswith("\n\n") for part in split(paragraph * 40, 1000))
-    assert all(part.body.endswith("there. ") for part in split("Here it is, there. " * 100, 1000)[:-1])
+    assert all(part.body.endswith("\n\n") for part in split_text(paragraph * 40, 1000))
+    assert all(part.body.endswith("there. ") for part in split_text("Here it is, there. " * 100, 1000)[:-1])
 
 
 @pytest.mark.parametrize("character", ["👩‍👩‍👧‍👦", "🇫🇷", "e\u0301\u0323", "שָׁ", "नि", "👍🏽"])
 def test_emoji_flags_and_accents_are_whole_on_both_sides(character: str) -> None:
     for ahead in range(len(character)):
-        parts = split("x" * ahead + character * 400, 500)
+        parts = split_text("x" * ahead + character * 400, 500)
         assert all(part.body.lstrip("x").replace(character, "") == "" for part in parts)
 
 
 def test_a_part_of_spaces_or_zero_width_characters_is_blank() -> None:
-    parts = split("word" + " " * 3000 + "\u200b\n", 1000)
-    assert [part.blank for part in parts] == [False, True, True, True]
-    assert not Part("", "a", "").blank
+    parts = split_text("word" + " " * 3000 + "\u200b\n", 1000)
+    assert [part.is_blank for part in parts] == [False, True, True, True]
+    assert not SplitPart("", "a", "").is_blank
 
 
 def test_bytes_can_be_what_is_measured() -> None:
-    parts = split("漢字" * 1000, 1000, utf8)
-    assert all(900 < utf8(part.shown) <= 1000 for part in parts[:-1])
+    parts = split_text("漢字" * 1000, 1000, utf8)
+    assert all(900 < utf8(part.full_text) <= 1000 for part in parts[:-1])
 
 
 def test_splitting_looks_at_each_character_a_bounded_number_of_times() -> None:
@@ -285,18 +285,18 @@ def test_splitting_looks_at_each_character_a_bounded_number_of_times() -> None:
         measured += len(text)
         return len(text)
 
-    split("Some words of an answer. " * 400, 1000, counting)
+    split_text("Some words of an answer. " * 400, 1000, counting)
     short, measured = measured, 0
-    split("Some words of an answer. " * 4000, 1000, counting)
+    split_text("Some words of an answer. " * 4000, 1000, counting)
     assert measured < 12 * short
 
 
 def test_a_splitter_starts_over_with_a_text_that_does_not_go_on() -> None:
-    splitter = Splitter(1000)
-    splitter.split("first words " * 300)
+    splitter = TextSplitter(1000)
+    splitter.split_text("first words " * 300)
     other = "second words " * 300
-    assert splitter.split(other) == split(other, 1000)
-    assert splitter.split(other[:50]) == split(other[:50], 1000)
+    assert splitter.split_text(other) == split_text(other, 1000)
+    assert splitter.split_text(other[:50]) == split_text(other[:50], 1000)
 
 
 def item(number: int, lines: int) -> str:
@@ -329,7 +329,7 @@ def counts(texts: list[str]) -> tuple[int, int, int]:
 @given(blocks=st.lists(BLOCKS, min_size=1, max_size=8), limit=st.sampled_from([200, 500, 2000]))
 def test_an_answer_in_good_markdown_reads_the_same_in_parts(blocks: list[str], limit: int) -> None:
     text = "".join(blocks)
-    shown = [part.shown for part in split(text, limit)]
+    shown = [part.full_text for part in split_text(text, limit)]
     assert all(is_closed(token, each) for each in shown for token in fences(STRICT, each))
     assert code_of(STRICT, shown) == code_of(STRICT, [text])
     assert counts(shown) == counts([text])

@@ -5,9 +5,9 @@ from typing import cast
 
 import pytest
 
-from tests.benchmarks.engine.beside.client import Heard
+from tests.benchmarks.engine.beside.client import StreamedAnswer
 from tests.benchmarks.engine.beside.comparing import Rounds
-from tests.benchmarks.engine.beside.servers import Both, Server
+from tests.benchmarks.engine.beside.servers import Server, ServerPair
 from tests.benchmarks.engine.table import ARMS
 from tests.benchmarks.machine import ROOT
 
@@ -17,18 +17,18 @@ def server(name: str) -> Server:
 
 
 def test_an_answer_is_timed_from_the_question_and_between_its_pieces() -> None:
-    heard = Heard(10.0, "four", [11.0, 11.5, 13.0, 13.25], written_tokens=10)
+    heard = StreamedAnswer(10.0, "four", [11.0, 11.5, 13.0, 13.25], written_tokens=10)
     assert (heard.first_s, heard.total_s, heard.longest_gap_s) == (1.0, 3.25, 1.5)
     assert heard.tokens_per_s == 4.0
 
 
 def test_both_go_first_in_turn() -> None:
-    pair = Both(server("ours"), server("theirs"))
+    pair = ServerPair(server("ours"), server("theirs"))
     assert [each.name for number in range(3) for each in pair.in_turn(number)[:1]] == ["theirs", "ours", "theirs"]
 
 
 def test_a_ratio_is_of_one_round() -> None:
-    pair = Both(server("ours"), server("theirs"))
+    pair = ServerPair(server("ours"), server("theirs"))
     rounds = Rounds(pair)
     for ours, theirs in ((1.0, 2.0), (9.0, 3.0)):
         rounds.note(pair.theirs, theirs)
@@ -38,7 +38,7 @@ def test_a_ratio_is_of_one_round() -> None:
 
 
 def test_a_round_that_only_one_of_them_had_is_refused() -> None:
-    pair = Both(server("ours"), server("theirs"))
+    pair = ServerPair(server("ours"), server("theirs"))
     rounds = Rounds(pair, ours=[1.0, 2.0], theirs=[1.0])
     with pytest.raises(ValueError, match="shorter"):
         rounds.samples("x")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.config.loading import Config, ConfigFaulty, find_config, load_config
+from bot.config.loading import Config, InvalidConfig, find_config, load_config
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
 from models.weights_sources import HubSource, PathSource
 
@@ -16,9 +16,9 @@ def file(tmp_path: Path) -> Path:
 
 def faults(file: Path, text: str) -> list[str]:
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(ConfigFaulty) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load_config(file)
-    return [line.removeprefix(f"{file}:") for line in caught.value.lines()]
+    return [line.removeprefix(f"{file}:") for line in caught.value.fault_lines()]
 
 
 def test_without_a_file_the_small_models_are_used_and_nothing_is_searched() -> None:
@@ -52,7 +52,7 @@ knowledge:
     )
     config = load_config(file)
     assert config.data_folder == file.parent / "data"
-    assert config.cache == Path("/home/somebody/models")
+    assert config.model_cache_folder == Path("/home/somebody/models")
     assert config.weights.chat == PathSource(path=file.parent.parent / "big.gguf")
     assert config.knowledge.collections["handbook"].folder == file.parent / "documents"
     assert config.knowledge.collections["absolute"].folder == Path("/srv/documents")
@@ -60,8 +60,8 @@ knowledge:
 
 def test_the_cache_folder_comes_from_the_environment_unless_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEARTH_CACHE", "/var/cache/models")
-    assert Config().cache == Path("/var/cache/models")
-    assert Config(cache_folder=Path("/elsewhere")).cache == Path("/elsewhere")
+    assert Config().model_cache_folder == Path("/var/cache/models")
+    assert Config(cache_folder=Path("/elsewhere")).model_cache_folder == Path("/elsewhere")
 
 
 def test_another_embedder_does_not_get_the_default_ones_files(file: Path) -> None:
@@ -145,10 +145,10 @@ def test_a_secret_in_the_place_of_a_variables_name_is_refused_and_never_shown(fi
 def test_a_file_that_cannot_be_read_is_one_fault(file: Path, content: bytes | None) -> None:
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ConfigFaulty) as caught:
+    with pytest.raises(InvalidConfig) as caught:
         load_config(file)
-    assert len(caught.value.lines()) == 1
-    assert str(file) in caught.value.lines()[0]
+    assert len(caught.value.fault_lines()) == 1
+    assert str(file) in caught.value.fault_lines()[0]
 
 
 def test_the_named_file_comes_before_the_environments_and_the_usual_ones(

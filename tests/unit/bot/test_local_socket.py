@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from adapters.console.channel import StreamChannel
-from bot.server.local_socket import SOCKET_NAME, Command, LocalServer, Request, connect
+from bot.server.local_socket import SOCKET_NAME, CommandHandler, LocalServer, SocketRequest, connect_to_daemon
 
 
-async def greet(channel: StreamChannel, request: Request) -> None:
-    await channel.write({"event": "greeting", "name": request.get("name")})
+async def greet(channel: StreamChannel, request: SocketRequest) -> None:
+    await channel.write_event({"event": "greeting", "name": request.get("name")})
 
 
-async def repeat(channel: StreamChannel, request: Request) -> None:
-    async for line in channel.lines():
-        await channel.write({"line": (line or b"").decode()})
+async def repeat(channel: StreamChannel, request: SocketRequest) -> None:
+    async for line in channel.read_lines():
+        await channel.write_event({"line": (line or b"").decode()})
 
 
 @asynccontextmanager
-async def serving(folder: Path, **commands: Command) -> AsyncIterator[LocalServer]:
+async def serving(folder: Path, **commands: CommandHandler) -> AsyncIterator[LocalServer]:
     server = LocalServer(folder, 10_000)
     await server.listen(commands or {"greet": greet, "repeat": repeat})
     try:
@@ -35,13 +35,13 @@ async def serving(folder: Path, **commands: Command) -> AsyncIterator[LocalServe
 
 
 async def ask(folder: Path, *lines: bytes) -> list[dict[str, Any]]:
-    channel = await connect(folder, 10_000)
+    channel = await connect_to_daemon(folder, 10_000)
     assert channel is not None
     for line in lines:
-        await channel.write(json.loads(line)) if line.startswith(b"{") else channel._writer.write(line + b"\n")
-    channel.end()
+        await channel.write_event(json.loads(line)) if line.startswith(b"{") else channel._writer.write(line + b"\n")
+    channel.write_eof()
     async with asyncio.timeout(10):
-        events = [json.loads(line or b"null") async for line in channel.lines()]
+        events = [json.loads(line or b"null") async for line in channel.read_lines()]
     await channel.close()
     return events
 
@@ -67,10 +67,10 @@ async def test_only_the_owner_may_connect(tmp_path: Path) -> None:
 
 
 async def test_nobody_listens_before_and_after(tmp_path: Path) -> None:
-    assert await connect(tmp_path, 10_000) is None
+    assert await connect_to_daemon(tmp_path, 10_000) is None
     async with serving(tmp_path):
         pass
-    assert await connect(tmp_path, 10_000) is None
+    assert await connect_to_daemon(tmp_path, 10_000) is None
     assert not (tmp_path / SOCKET_NAME).exists()
 
 
@@ -80,7 +80,7 @@ async def test_a_dead_processs_socket_is_replaced(tmp_path: Path) -> None:
     assert left._server is not None
     left._server.close()
     (tmp_path / SOCKET_NAME).touch()
-    assert await connect(tmp_path, 10_000) is None
+    assert await connect_to_daemon(tmp_path, 10_000) is None
     async with serving(tmp_path):
         assert len(await ask(tmp_path, b'{"command": "greet"}')) == 1
 
@@ -95,9 +95,9 @@ async def test_a_path_longer_than_a_socket_address_works(tmp_path: Path) -> None
 async def test_many_clients_are_served_at_once(tmp_path: Path) -> None:
     meeting = asyncio.Barrier(20)
 
-    async def meet(channel: StreamChannel, request: Request) -> None:
+    async def meet(channel: StreamChannel, request: SocketRequest) -> None:
         await meeting.wait()
-        await channel.write({"met": True})
+        await channel.write_event({"met": True})
 
     async with serving(tmp_path, meet=meet):
         results = await asyncio.gather(*(ask(tmp_path, b'{"command": "meet"}') for _ in range(20)))
@@ -108,32 +108,32 @@ async def test_stopping_ends_commands_and_leaves_the_connection_open_until_closi
     started = asyncio.Event()
     channels: list[StreamChannel] = []
 
-    async def linger(channel: StreamChannel, request: Request) -> None:
+    async def linger(channel: StreamChannel, request: SocketRequest) -> None:
         channels.append(channel)
         started.set()
         await asyncio.Event().wait()
 
     async with serving(tmp_path, linger=linger) as server:
-        client = await connect(tmp_path, 10_000)
+        client = await connect_to_daemon(tmp_path, 10_000)
         assert client is not None
-        await client.write({"command": "linger"})
+        await client.write_event({"command": "linger"})
         await started.wait()
         await server.stop()
-        await channels[0].write({"event": "last"})
+        await channels[0].write_event({"event": "last"})
         await server.close()
-        assert [line async for line in client.lines()] == [b'{"event":"last"}']
+        assert [line async for line in client.read_lines()] == [b'{"event":"last"}']
         await client.close()
 
 
 async def test_a_client_that_goes_away_harms_nobody(tmp_path: Path) -> None:
-    async def flood(channel: StreamChannel, request: Request) -> None:
+    async def flood(channel: StreamChannel, request: SocketRequest) -> None:
         while True:
-            await channel.write({"text": "x" * 10_000})
+            await channel.write_event({"text": "x" * 10_000})
 
     async with serving(tmp_path, flood=flood, greet=greet):
-        client = await connect(tmp_path, 10_000)
+        client = await connect_to_daemon(tmp_path, 10_000)
         assert client is not None
-        await client.write({"command": "flood"})
+        await client.write_event({"command": "flood"})
         await asyncio.sleep(0.05)
         await client.close()
         await asyncio.sleep(0.05)

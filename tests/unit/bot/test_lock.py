@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.server.folder_lock import FolderInUse, FolderLock, FolderUnusable, owner_of
+from bot.server.folder_lock import FolderInUse, FolderLock, FolderUnusable, owner_pid
 
 HOLD = """
 import sys
@@ -30,7 +30,7 @@ def test_the_folder_is_made_and_private_to_its_user(folder: Path) -> None:
     lock = FolderLock(folder)
     lock.acquire()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert owner_of(folder) == os.getpid()
+    assert owner_pid(folder) == os.getpid()
     lock.release()
 
 
@@ -63,7 +63,7 @@ def test_a_released_folder_has_no_owner(folder: Path) -> None:
     lock.acquire()
     lock.release()
     lock.release()
-    assert owner_of(folder) == 0
+    assert owner_pid(folder) == 0
     again = FolderLock(folder)
     again.acquire()
     again.release()

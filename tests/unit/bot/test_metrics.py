@@ -5,20 +5,20 @@ import time
 
 from bot.core.messages import Timings
 from bot.core.observe import Observer
-from bot.server.metrics import Metrics, sample_lag
+from bot.server.metrics import Metrics, sample_loop_lag
 
 
 def figures(metrics: Metrics) -> dict[str, float]:
-    lines = [line for line in metrics.text().decode().splitlines() if not line.startswith("#")]
+    lines = [line for line in metrics.exposition_text().decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
 
 def test_an_answer_is_counted_with_its_times_and_tokens() -> None:
     metrics = Metrics()
     observer: Observer = metrics
-    observer.queued(3, 1)
-    observer.retrieved(0.2, 4)
-    observer.ended(
+    observer.queue_changed(3, 1)
+    observer.search_ended(0.2, 4)
+    observer.answer_ended(
         "answered",
         Timings(
             queued_s=0.5,
@@ -47,7 +47,7 @@ def test_an_answer_is_counted_with_its_times_and_tokens() -> None:
 
 def test_times_that_an_answer_never_came_to_are_left_out() -> None:
     metrics = Metrics()
-    metrics.ended("cancelled", Timings(queued_s=0.5))
+    metrics.answer_ended("cancelled", Timings(queued_s=0.5))
     found = figures(metrics)
     assert found["hearth_first_token_seconds_count"] == 0
     assert found["hearth_answer_seconds_count"] == 0
@@ -57,19 +57,19 @@ def test_times_that_an_answer_never_came_to_are_left_out() -> None:
 def test_errors_are_counted_by_kind() -> None:
     metrics = Metrics()
     for kind in ("engine", "engine", "search"):
-        metrics.failed(kind)
+        metrics.error_reported(kind)
     assert figures(metrics)['hearth_errors_total{kind="engine"}'] == 2
 
 
 def test_two_registries_do_not_share_figures() -> None:
     first, second = Metrics(), Metrics()
-    first.failed("engine")
+    first.error_reported("engine")
     assert 'hearth_errors_total{kind="engine"}' not in figures(second)
 
 
 async def test_a_blocked_loop_shows_as_lag() -> None:
     metrics = Metrics()
-    sampling = asyncio.create_task(sample_lag(metrics, every_s=0.01))
+    sampling = asyncio.create_task(sample_loop_lag(metrics, every_s=0.01))
     await asyncio.sleep(0.02)
     time.sleep(0.3)
     await asyncio.sleep(0.02)

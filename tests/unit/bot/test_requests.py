@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from adapters.console.channel import StreamChannel
-from bot.server.local_socket import LocalServer, connect
-from bot.server.socket_commands import Console, Requests
+from bot.server.local_socket import LocalServer, connect_to_daemon
+from bot.server.socket_commands import ChatConsole, SocketCommands
 from knowledge.library import Library, ReindexRunning, UnknownCollection
 from knowledge.passages import (
     CollectionState,
@@ -62,15 +62,15 @@ class Shelf:
 class Parrot:
     """A console that says back what comes."""
 
-    async def serve(self, channel: StreamChannel, folder: Path) -> None:
-        async for line in channel.lines():
-            await channel.write({"said": (line or b"").decode(), "folder": str(folder)})
+    async def serve_client(self, channel: StreamChannel, folder: Path) -> None:
+        async for line in channel.read_lines():
+            await channel.write_event({"said": (line or b"").decode(), "folder": str(folder)})
 
 
 @asynccontextmanager
-async def serving(folder: Path, shelf: Shelf, console: Console | None = None) -> AsyncIterator[None]:
+async def serving(folder: Path, shelf: Shelf, console: ChatConsole | None = None) -> AsyncIterator[None]:
     server = LocalServer(folder, 10_000)
-    await server.listen(Requests(console, cast(Library, shelf)).commands())
+    await server.listen(SocketCommands(console, cast(Library, shelf)).handlers())
     try:
         yield
     finally:
@@ -79,13 +79,13 @@ async def serving(folder: Path, shelf: Shelf, console: Console | None = None) ->
 
 
 async def ask(folder: Path, *lines: dict[str, Any]) -> list[dict[str, Any]]:
-    channel = await connect(folder, 10_000)
+    channel = await connect_to_daemon(folder, 10_000)
     assert channel is not None
     for line in lines:
-        await channel.write(line)
-    channel.end()
+        await channel.write_event(line)
+    channel.write_eof()
     async with asyncio.timeout(10):
-        events = [json.loads(line or b"null") async for line in channel.lines()]
+        events = [json.loads(line or b"null") async for line in channel.read_lines()]
     await channel.close()
     return events
 

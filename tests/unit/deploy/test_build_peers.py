@@ -27,16 +27,16 @@ def _made_by(calls: list[Path], fails: bool = False) -> Callable[[Path], None]:
 def test_a_folder_is_made_once(tmp_path: Path) -> None:
     calls: list[Path] = []
     folder = tmp_path / "synapse" / "key"
-    assert [test_services.made(folder, _made_by(calls)) for _ in range(2)] == [folder, folder]
+    assert [test_services.build_once(folder, _made_by(calls)) for _ in range(2)] == [folder, folder]
     assert calls == [folder]
 
 
 def test_a_folder_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "synapse" / "key"
     with pytest.raises(SetupFailed, match="no network"):
-        test_services.made(folder, _made_by([], fails=True))
+        test_services.build_once(folder, _made_by([], fails=True))
     (folder / "half").touch()
-    test_services.made(folder, _made_by([]))
+    test_services.build_once(folder, _made_by([]))
     assert not (folder / "half").exists()
 
 
@@ -65,6 +65,6 @@ def test_npm_that_cannot_install_leaves_a_sentence_and_nothing_that_is_found(tmp
 def test_without_node_the_setup_goes_on_and_says_what_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(test_services, "homeserver", lambda _: Path(sys.executable))
-    test_services.prepare({"PATH": str(tmp_path)})
+    monkeypatch.setattr(test_services, "synapse_python", lambda _: Path(sys.executable))
+    test_services.install_services({"PATH": str(tmp_path)})
     assert "Tests with Element's library will be skipped." in capsys.readouterr().err

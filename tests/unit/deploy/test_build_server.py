@@ -13,33 +13,33 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def test_a_server_that_was_made_is_found_without_a_compiler(tmp_path: Path) -> None:
-    folder = tmp_path / "llama-server" / llama_server.key()
+    folder = tmp_path / "llama-server" / llama_server.build_key()
     folder.mkdir(parents=True)
     (folder / "made").touch()
-    assert llama_server.program(_environment(tmp_path)) == folder / "llama-server"
+    assert llama_server.server_program(_environment(tmp_path)) == folder / "llama-server"
 
 
 def test_without_a_compiler_it_is_told_which_package_brings_one(tmp_path: Path) -> None:
     with pytest.raises(SetupFailed, match=r"No C compiler was found .* sudo apt install build-essential"):
-        llama_server.program(_environment(tmp_path))
+        llama_server.server_program(_environment(tmp_path))
     assert not list(tmp_path.rglob("llama-server/*/made"))
 
 
 def test_another_machine_has_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {llama_server.key()}
-    monkeypatch.setattr(machine, "libraries", lambda: "another C library")
-    keys.add(llama_server.key())
-    monkeypatch.setattr(machine, "processor", lambda: "another processor")
-    keys.add(llama_server.key())
+    keys = {llama_server.build_key()}
+    monkeypatch.setattr(machine, "c_library", lambda: "another C library")
+    keys.add(llama_server.build_key())
+    monkeypatch.setattr(machine, "processor_features", lambda: "another processor")
+    keys.add(llama_server.build_key())
     assert len(keys) == 3
 
 
 def test_it_runs_on_the_libraries_of_this_environment_before_any_other() -> None:
-    found = llama_server.libraries()
+    found = llama_server.library_folder()
     assert found.is_relative_to(sys.prefix)
     assert list(found.glob("libllama.*"))
-    assert llama_server.variables({"A": "b"}) == {"A": "b", "LD_LIBRARY_PATH": str(found)}
-    assert llama_server.variables({"LD_LIBRARY_PATH": "/x"})["LD_LIBRARY_PATH"] == f"{found}{os.pathsep}/x"
+    assert llama_server.server_environment({"A": "b"}) == {"A": "b", "LD_LIBRARY_PATH": str(found)}
+    assert llama_server.server_environment({"LD_LIBRARY_PATH": "/x"})["LD_LIBRARY_PATH"] == f"{found}{os.pathsep}/x"
 
 
 def test_a_step_that_fails_is_told_with_its_last_lines_and_where_all_of_them_are(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from deploy.build import machine, setup
-from deploy.build.setup import State, steps
+from deploy.build.setup import EnvironmentState, due_steps
 
 FINDER = Path(setup.__file__).with_name("python")
-RUN = State(python="3.11 /usr /here", locks="a", dev=False, engine="cpu-1", project="p")
+RUN = EnvironmentState(python="3.11 /usr /here", locks="a", dev=False, engine="cpu-1", project="p")
 DEV = dataclasses.replace(RUN, dev=True)
 ALL = ["venv", "packages", "engine", "project"]
 
@@ -29,8 +29,8 @@ ALL = ["venv", "packages", "engine", "project"]
         (RUN, dataclasses.replace(DEV, project="q"), ["packages", "project"]),
     ],
 )
-def test_only_what_changed_is_done_again(have: State | None, want: State, due: list[str]) -> None:
-    assert steps(have, want) == due
+def test_only_what_changed_is_done_again(have: EnvironmentState | None, want: EnvironmentState, due: list[str]) -> None:
+    assert due_steps(have, want) == due
 
 
 @pytest.mark.parametrize("stamp", ["", "[]", "{}", '{"python": "3.11"}', '{"unknown": 1}'])
@@ -39,7 +39,7 @@ def test_a_stamp_that_cannot_be_read_means_a_new_environment(
 ) -> None:
     monkeypatch.setattr(setup, "STAMP", tmp_path / "stamp.json")
     (tmp_path / "stamp.json").write_text(stamp)
-    assert setup.present() is None
+    assert setup.installed_state() is None
 
 
 def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,16 +47,16 @@ def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path: Path, monkey
     monkeypatch.setattr(setup, "STAMP", stamp)
     monkeypatch.setattr(setup, "VENV", tmp_path)
     stamp.write_text('{"python": "3.11", "locks": "a", "dev": false, "engine": "cpu-1", "project": "p"}')
-    assert setup.present() is None
+    assert setup.installed_state() is None
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
-    assert setup.present() == dataclasses.replace(RUN, python="3.11")
+    assert setup.installed_state() == dataclasses.replace(RUN, python="3.11")
 
 
 def test_a_lock_is_free_again_when_its_holder_is_done(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "lock"
     taken = f"import fcntl; fcntl.flock(open({str(path)!r}), fcntl.LOCK_EX | fcntl.LOCK_NB)"
-    with machine.locked(path, "testing"):
+    with machine.file_lock(path, "testing"):
         assert subprocess.run([sys.executable, "-c", taken], capture_output=True, check=False).returncode == 1
     assert subprocess.run([sys.executable, "-c", taken], capture_output=True, check=False).returncode == 0
 

@@ -10,7 +10,7 @@ from knowledge.embedding import EmbeddingFailed
 from knowledge.library import Library, LibraryClosed, ReindexRunning
 from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
 from tests.fakes.embedders import BrokenEmbedder, CountingEmbedder
-from tests.fakes.shelf import Shelf
+from tests.fakes.shelf import LibraryFixture
 
 
 class Gate:
@@ -40,13 +40,13 @@ class Gate:
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+async def shelf(tmp_path: Path) -> AsyncIterator[LibraryFixture]:
     async with AsyncExitStack() as stack:
-        yield Shelf(tmp_path, stack, embedder=CountingEmbedder())
+        yield LibraryFixture(tmp_path, stack, embedder=CountingEmbedder())
 
 
 @pytest.fixture
-def embedder(shelf: Shelf) -> CountingEmbedder:
+def embedder(shelf: LibraryFixture) -> CountingEmbedder:
     assert isinstance(shelf.embedder, CountingEmbedder)
     return shelf.embedder
 
@@ -60,9 +60,9 @@ async def found(library: Library, question: str) -> list[str]:
     return [hit.passage.text for hit in result.hits if "bm25" in hit.ranks]
 
 
-async def test_only_what_changed_is_read_and_embedded(shelf: Shelf, embedder: CountingEmbedder) -> None:
+async def test_only_what_changed_is_read_and_embedded(shelf: LibraryFixture, embedder: CountingEmbedder) -> None:
     for name in ("a", "b", "c", "d"):
-        shelf.write(f"{name}.txt", f"This is {name}.\n\nIts second paragraph says {name}{name}.")
+        shelf.write_document(f"{name}.txt", f"This is {name}.\n\nIts second paragraph says {name}{name}.")
     library = await shelf.open()
     assert counts(await library.reindex()) == (4, 0, 0, 0)
     shelf.reader.read_files.clear()
@@ -70,9 +70,9 @@ async def test_only_what_changed_is_read_and_embedded(shelf: Shelf, embedder: Co
     assert counts(await library.reindex()) == (0, 0, 0, 4)
     assert (shelf.reader.read_files, embedder.embedded) == ([], [])
 
-    shelf.write("b.txt", "This is b.\n\nIts second paragraph is new.")
+    shelf.write_document("b.txt", "This is b.\n\nIts second paragraph is new.")
     (shelf.folder / "home" / "c.txt").unlink()
-    shelf.write("e.txt", "This is e.")
+    shelf.write_document("e.txt", "This is e.")
     assert counts(await library.reindex()) == (1, 1, 1, 2)
     assert shelf.reader.read_files == ["b.txt", "e.txt"]
     assert sorted(embedder.embedded) == ["b\nIts second paragraph is new.", "e\nThis is e."]
@@ -80,21 +80,21 @@ async def test_only_what_changed_is_read_and_embedded(shelf: Shelf, embedder: Co
 
 
 async def test_a_row_counts_as_a_document_and_only_changed_rows_are_embedded(
-    shelf: Shelf, embedder: CountingEmbedder
+    shelf: LibraryFixture, embedder: CountingEmbedder
 ) -> None:
-    shelf.write("ports.rows", "jellyfin 8096\ngrafana 3000\npihole 53\n")
+    shelf.write_document("ports.rows", "jellyfin 8096\ngrafana 3000\npihole 53\n")
     library = await shelf.open()
     assert counts(await library.reindex()) == (3, 0, 0, 0)
     jellyfin = (await library.search("jellyfin", ["home"])).hits[0].passage
     embedder.embedded.clear()
-    shelf.write("ports.rows", "jellyfin 8096\ngrafana 3001\n")
+    shelf.write_document("ports.rows", "jellyfin 8096\ngrafana 3001\n")
     assert counts(await library.reindex()) == (0, 1, 1, 1)
     assert embedder.embedded == ["grafana 3001\ngrafana 3001"]
     assert await library.get_passage(jellyfin.id) == jellyfin
 
 
-async def test_a_renamed_file_is_not_embedded_again(shelf: Shelf, embedder: CountingEmbedder) -> None:
-    shelf.write("old/list.txt", "A long text that took long to embed.")
+async def test_a_renamed_file_is_not_embedded_again(shelf: LibraryFixture, embedder: CountingEmbedder) -> None:
+    shelf.write_document("old/list.txt", "A long text that took long to embed.")
     library = await shelf.open()
     await library.reindex()
     embedder.embedded.clear()
@@ -105,14 +105,14 @@ async def test_a_renamed_file_is_not_embedded_again(shelf: Shelf, embedder: Coun
     assert (hit.passage.document, hit.ranks) == ("new/list.txt", {"bm25": 1, "vector": 1})
 
 
-async def test_a_failing_file_stops_nothing_and_keeps_what_was_known_of_it(shelf: Shelf) -> None:
-    shelf.write("a.txt", "Everything about alpacas.")
-    shelf.write("b.txt", "Everything about badgers.")
+async def test_a_failing_file_stops_nothing_and_keeps_what_was_known_of_it(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
+    shelf.write_document("b.txt", "Everything about badgers.")
     library = await shelf.open()
     await library.reindex()
-    shelf.write("a.txt", "unreadable")
-    shelf.write("c.txt", "unreadable too")
-    shelf.write("d.txt", "Everything about dormice.")
+    shelf.write_document("a.txt", "unreadable")
+    shelf.write_document("c.txt", "unreadable too")
+    shelf.write_document("d.txt", "Everything about dormice.")
     report = await library.reindex()
     assert counts(report) == (1, 0, 0, 1)
     why = "It says itself that it is unreadable."
@@ -120,17 +120,17 @@ async def test_a_failing_file_stops_nothing_and_keeps_what_was_known_of_it(shelf
     assert await found(library, "alpacas") == ["Everything about alpacas."]
     assert (await library.collection_states())[0].failed == 2
 
-    shelf.write("a.txt", "Everything about antelopes.")
-    shelf.write("c.txt", "Everything about capybaras.")
+    shelf.write_document("a.txt", "Everything about antelopes.")
+    shelf.write_document("c.txt", "Everything about capybaras.")
     report = await library.reindex()
     assert (counts(report), report.failed) == ((1, 1, 0, 2), ())
     assert await found(library, "alpacas") == []
     assert (await library.collection_states())[0].failed == 0
 
 
-async def test_a_folder_that_is_away_fails_and_loses_nothing(shelf: Shelf) -> None:
-    shelf.write("a.txt", "Everything about alpacas.")
-    shelf.write("b.txt", "Everything about badgers.", collection="other")
+async def test_a_folder_that_is_away_fails_and_loses_nothing(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
+    shelf.write_document("b.txt", "Everything about badgers.", collection="other")
     library = await shelf.open("home", "other")
     await library.reindex()
     (shelf.folder / "home").rename(shelf.folder / "unplugged")
@@ -141,16 +141,16 @@ async def test_a_folder_that_is_away_fails_and_loses_nothing(shelf: Shelf) -> No
     assert await found(library, "alpacas") == ["Everything about alpacas."]
 
 
-async def test_one_collection_can_be_brought_up_to_date_alone(shelf: Shelf) -> None:
-    shelf.write("a.txt", "Everything about alpacas.")
-    shelf.write("b.txt", "Everything about badgers.", collection="other")
+async def test_one_collection_can_be_brought_up_to_date_alone(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
+    shelf.write_document("b.txt", "Everything about badgers.", collection="other")
     library = await shelf.open("home", "other")
     assert counts(await library.reindex(["other"])) == (1, 0, 0, 0)
     assert shelf.reader.read_files == ["b.txt"]
 
 
-async def test_another_embedder_embeds_everything_again_and_reads_nothing(shelf: Shelf) -> None:
-    shelf.write("a.txt", "Everything about alpacas.\n\nAnd more.")
+async def test_another_embedder_embeds_everything_again_and_reads_nothing(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.\n\nAnd more.")
     library = await shelf.open()
     await library.reindex()
     await library.close()
@@ -164,8 +164,8 @@ async def test_another_embedder_embeds_everything_again_and_reads_nothing(shelf:
     assert (await library.search("alpacas", ["home"])).hits[0].ranks == {"bm25": 1, "vector": 1}
 
 
-async def test_a_broken_model_leaves_the_documents_to_be_found_by_words(shelf: Shelf) -> None:
-    shelf.write("a.txt", "Everything about alpacas.")
+async def test_a_broken_model_leaves_the_documents_to_be_found_by_words(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
     shelf.embedder = BrokenEmbedder("a fingerprint")
     library = await shelf.open()
     with pytest.raises(EmbeddingFailed, match="file is missing"):
@@ -173,9 +173,9 @@ async def test_a_broken_model_leaves_the_documents_to_be_found_by_words(shelf: S
     assert await found(library, "alpacas") == ["Everything about alpacas."]
 
 
-async def test_a_second_reindex_at_the_same_time_is_refused(shelf: Shelf, embedder: CountingEmbedder) -> None:
+async def test_a_second_reindex_at_the_same_time_is_refused(shelf: LibraryFixture, embedder: CountingEmbedder) -> None:
     gate = embedder.before = Gate()
-    shelf.write("a.txt", "Everything about alpacas.")
+    shelf.write_document("a.txt", "Everything about alpacas.")
     library = await shelf.open()
     first = asyncio.create_task(library.reindex())
     await gate.reached()
@@ -186,13 +186,15 @@ async def test_a_second_reindex_at_the_same_time_is_refused(shelf: Shelf, embedd
     assert counts(await library.reindex()) == (0, 0, 0, 1)
 
 
-async def test_a_question_is_answered_while_documents_are_embedded(shelf: Shelf, embedder: CountingEmbedder) -> None:
-    shelf.write("a.txt", "Everything about alpacas.")
+async def test_a_question_is_answered_while_documents_are_embedded(
+    shelf: LibraryFixture, embedder: CountingEmbedder
+) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
     library = await shelf.open()
     await library.reindex()
     gate = embedder.before = Gate()
     for number in range(20):
-        shelf.write(f"{number}.txt", f"Number {number} about badgers.")
+        shelf.write_document(f"{number}.txt", f"Number {number} about badgers.")
     running = asyncio.create_task(library.reindex())
     await gate.reached()
     asking = asyncio.create_task(found(library, "alpacas"))
@@ -204,10 +206,12 @@ async def test_a_question_is_answered_while_documents_are_embedded(shelf: Shelf,
     await running
 
 
-async def test_a_cancelled_reindex_goes_on_next_time_where_it_stopped(shelf: Shelf, embedder: CountingEmbedder) -> None:
+async def test_a_cancelled_reindex_goes_on_next_time_where_it_stopped(
+    shelf: LibraryFixture, embedder: CountingEmbedder
+) -> None:
     gate = embedder.before = Gate()
     for number in range(5):
-        shelf.write(f"{number}.txt", f"Number {number}.")
+        shelf.write_document(f"{number}.txt", f"Number {number}.")
     library = await shelf.open()
     task = asyncio.create_task(library.reindex())
     await gate.reached()
@@ -222,9 +226,9 @@ async def test_a_cancelled_reindex_goes_on_next_time_where_it_stopped(shelf: She
     assert (await library.search("Number 3", ["home"])).hits[0].ranks.keys() == {"bm25", "vector"}
 
 
-async def test_closing_ends_a_reindex_with_a_sentence(shelf: Shelf, embedder: CountingEmbedder) -> None:
+async def test_closing_ends_a_reindex_with_a_sentence(shelf: LibraryFixture, embedder: CountingEmbedder) -> None:
     gate = embedder.before = Gate()
-    shelf.write("a.txt", "Everything about alpacas.")
+    shelf.write_document("a.txt", "Everything about alpacas.")
     library = await shelf.open()
     task = asyncio.create_task(library.reindex())
     await gate.reached()
@@ -236,9 +240,9 @@ async def test_closing_ends_a_reindex_with_a_sentence(shelf: Shelf, embedder: Co
         await task
 
 
-async def test_progress_tells_the_phases_in_order(shelf: Shelf) -> None:
+async def test_progress_tells_the_phases_in_order(shelf: LibraryFixture) -> None:
     for number in range(30):
-        shelf.write(f"{number}.txt", f"Number {number}.")
+        shelf.write_document(f"{number}.txt", f"Number {number}.")
     told: list[ReindexProgress] = []
     library = await shelf.open()
     await library.reindex(on_progress=told.append)
@@ -247,30 +251,32 @@ async def test_progress_tells_the_phases_in_order(shelf: Shelf) -> None:
     assert {progress.total for progress in told if progress.phase == "reading"} == {30}
 
 
-async def test_progress_is_told_ten_times_a_second_at_most(shelf: Shelf) -> None:
+async def test_progress_is_told_ten_times_a_second_at_most(shelf: LibraryFixture) -> None:
     for number in range(300):
-        shelf.write(f"{number}.txt", f"Number {number}.")
+        shelf.write_document(f"{number}.txt", f"Number {number}.")
     told: list[ReindexProgress] = []
     library = await shelf.open()
     report = await library.reindex(on_progress=told.append)
     assert len(told) <= 4 + report.took_s * 10
 
 
-async def test_bulk_embedding_waits_while_the_language_model_is_busy(shelf: Shelf, embedder: CountingEmbedder) -> None:
+async def test_bulk_embedding_waits_while_the_language_model_is_busy(
+    shelf: LibraryFixture, embedder: CountingEmbedder
+) -> None:
     looks: list[int] = []
 
     def busy() -> bool:
         looks.append(len(embedder.embedded))
         return len(looks) < 5
 
-    shelf.write("a.txt", "Everything about alpacas.")
+    shelf.write_document("a.txt", "Everything about alpacas.")
     library = await shelf.open(busy=busy)
     await library.reindex()
     assert looks == [0] * 5
     assert len(embedder.embedded) == 1
 
 
-async def test_a_model_that_is_always_busy_does_not_starve_the_documents(shelf: Shelf) -> None:
-    shelf.write("a.txt", "Everything about alpacas.")
+async def test_a_model_that_is_always_busy_does_not_starve_the_documents(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
     library = await shelf.open(busy=lambda: True)
     assert counts(await library.reindex()) == (1, 0, 0, 0)

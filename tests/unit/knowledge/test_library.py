@@ -8,7 +8,7 @@ import pytest
 from knowledge.library import Library, UnknownCollection
 from knowledge.passages import SearchResult
 from tests.fakes.embedders import BrokenEmbedder
-from tests.fakes.shelf import Shelf
+from tests.fakes.shelf import LibraryFixture
 
 DRIVE = "The backup drive lies on shelf Quince, behind the label maker."
 BINS = "Bins are collected on Tuesday morning before seven."
@@ -16,12 +16,12 @@ FILM = "The film about the lighthouse was shot in Brittany. Marguerite Kermorvan
 
 
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+async def shelf(tmp_path: Path) -> AsyncIterator[LibraryFixture]:
     async with AsyncExitStack() as stack:
-        shelf = Shelf(tmp_path, stack)
-        shelf.write("drive.txt", f"{DRIVE}\n\nIt is encrypted.")
-        shelf.write("bins.txt", BINS)
-        shelf.write("film.txt", FILM)
+        shelf = LibraryFixture(tmp_path, stack)
+        shelf.write_document("drive.txt", f"{DRIVE}\n\nIt is encrypted.")
+        shelf.write_document("bins.txt", BINS)
+        shelf.write_document("film.txt", FILM)
         yield shelf
 
 
@@ -29,7 +29,7 @@ def documents(result: SearchResult) -> list[str]:
     return [hit.passage.document for hit in result.hits]
 
 
-async def test_a_question_finds_the_passage_that_answers_it(shelf: Shelf) -> None:
+async def test_a_question_finds_the_passage_that_answers_it(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     result = await library.search("On which shelf is the backup drive?", ["home"])
@@ -42,46 +42,46 @@ async def test_a_question_finds_the_passage_that_answers_it(shelf: Shelf) -> Non
     assert await library.get_passage(best.passage.id) == best.passage
 
 
-async def test_accents_case_and_forms_of_a_word_do_not_matter(shelf: Shelf) -> None:
-    shelf.write("maison.txt", "L'ÉTAGÈRE du haut porte les câbles.")
+async def test_accents_case_and_forms_of_a_word_do_not_matter(shelf: LibraryFixture) -> None:
+    shelf.write_document("maison.txt", "L'ÉTAGÈRE du haut porte les câbles.")
     library = await shelf.open()
     await library.reindex()
     assert documents(await library.search("etageres cable", ["home"], limit=1)) == ["maison.txt"]
 
 
-async def test_no_more_hits_than_asked(shelf: Shelf) -> None:
+async def test_no_more_hits_than_asked(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     assert len((await library.search("drive bins film", ["home"], limit=2)).hits) == 2
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "?!", "\x00"])
-async def test_an_empty_question_finds_nothing_it_could_rest_on(shelf: Shelf, question: str) -> None:
+async def test_an_empty_question_finds_nothing_it_could_rest_on(shelf: LibraryFixture, question: str) -> None:
     library = await shelf.open()
     await library.reindex()
     assert not (await library.search(question, ["home"])).supported
 
 
-async def test_what_no_document_speaks_of_is_not_supported(shelf: Shelf) -> None:
+async def test_what_no_document_speaks_of_is_not_supported(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     assert not (await library.search("Who won the chess championship in Reykjavik?", ["home"])).supported
 
 
-async def test_an_empty_library_finds_nothing(shelf: Shelf) -> None:
+async def test_an_empty_library_finds_nothing(shelf: LibraryFixture) -> None:
     library = await shelf.open("empty")
     await library.reindex()
     result = await library.search("drive", ["empty"])
     assert (result.hits, result.supported) == ((), False)
 
 
-async def test_no_collections_find_nothing(shelf: Shelf) -> None:
+async def test_no_collections_find_nothing(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     assert (await library.search("drive", [])).hits == ()
 
 
-async def test_an_unknown_collection_is_named_with_those_there_are(shelf: Shelf) -> None:
+async def test_an_unknown_collection_is_named_with_those_there_are(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     with pytest.raises(UnknownCollection, match="no collection 'wine'; the config has: home"):
         await library.search("drive", ["wine"])
@@ -89,16 +89,16 @@ async def test_an_unknown_collection_is_named_with_those_there_are(shelf: Shelf)
         await library.reindex(["wine"])
 
 
-async def test_only_the_collections_named_are_searched(shelf: Shelf) -> None:
-    shelf.write("secret.txt", "The backup drive has the code 4711.", collection="private")
+async def test_only_the_collections_named_are_searched(shelf: LibraryFixture) -> None:
+    shelf.write_document("secret.txt", "The backup drive has the code 4711.", collection="private")
     library = await shelf.open("home", "private")
     await library.reindex()
     assert "secret.txt" not in documents(await library.search("backup drive code", ["home"], limit=50))
     assert "secret.txt" in documents(await library.search("backup drive code", ["home", "private"], limit=50))
 
 
-async def test_a_collection_that_left_the_config_is_gone_for_good(shelf: Shelf) -> None:
-    shelf.write("secret.txt", "The backup drive has the code 4711.", collection="private")
+async def test_a_collection_that_left_the_config_is_gone_for_good(shelf: LibraryFixture) -> None:
+    shelf.write_document("secret.txt", "The backup drive has the code 4711.", collection="private")
     library = await shelf.open("home", "private")
     await library.reindex()
     await library.close()
@@ -111,14 +111,14 @@ async def test_a_collection_that_left_the_config_is_gone_for_good(shelf: Shelf) 
     assert len(list(shelf.data.glob("vectors-*"))) <= 2
 
 
-async def test_a_short_follow_up_is_searched_with_the_question_before_it(shelf: Shelf) -> None:
+async def test_a_short_follow_up_is_searched_with_the_question_before_it(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     context = "Where was the film about the lighthouse shot?"
     assert documents(await library.search("And who is in it?", ["home"], limit=1, context=context)) == ["film.txt"]
 
 
-async def test_a_question_that_stands_by_itself_is_not_drowned_by_what_came_before(shelf: Shelf) -> None:
+async def test_a_question_that_stands_by_itself_is_not_drowned_by_what_came_before(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     context = "Where was the film about the lighthouse shot?"
@@ -126,7 +126,7 @@ async def test_a_question_that_stands_by_itself_is_not_drowned_by_what_came_befo
     assert documents(await library.search(question, ["home"], context=context))[:2] == ["drive.txt", "film.txt"]
 
 
-async def test_what_was_indexed_is_there_after_a_restart(shelf: Shelf) -> None:
+async def test_what_was_indexed_is_there_after_a_restart(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     before = (await library.search("backup drive", ["home"])).hits
@@ -135,7 +135,7 @@ async def test_what_was_indexed_is_there_after_a_restart(shelf: Shelf) -> None:
     assert (await library.search("backup drive", ["home"])).hits == before
 
 
-async def test_the_files_are_for_their_owner_only(shelf: Shelf) -> None:
+async def test_the_files_are_for_their_owner_only(shelf: LibraryFixture) -> None:
     library = await shelf.open()
     await library.reindex()
     names = {path.name.partition("-")[0]: stat.S_IMODE(path.stat().st_mode) for path in shelf.data.iterdir()}
@@ -143,15 +143,17 @@ async def test_the_files_are_for_their_owner_only(shelf: Shelf) -> None:
     assert {"knowledge.sqlite3", "vectors"} <= names.keys()
 
 
-async def test_the_state_tells_what_is_indexed(shelf: Shelf) -> None:
-    shelf.write("broken.txt", "unreadable")
+async def test_the_state_tells_what_is_indexed(shelf: LibraryFixture) -> None:
+    shelf.write_document("broken.txt", "unreadable")
     library = await shelf.open()
     await library.reindex()
     (state,) = await library.collection_states()
     assert (state.name, state.documents, state.passages, state.failed, state.index_ready) == ("home", 3, 4, 1, True)
 
 
-async def test_without_an_embedding_model_words_alone_find(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+async def test_without_an_embedding_model_words_alone_find(
+    shelf: LibraryFixture, caplog: pytest.LogCaptureFixture
+) -> None:
     library = await shelf.open()
     await library.reindex()
     await library.close()
@@ -165,7 +167,7 @@ async def test_without_an_embedding_model_words_alone_find(shelf: Shelf, caplog:
 
 
 async def test_a_model_that_fails_at_a_question_leaves_the_words(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
+    shelf: LibraryFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     library = await shelf.open()
     await library.reindex()
@@ -177,6 +179,6 @@ async def test_a_model_that_fails_at_a_question_leaves_the_words(
     assert "answered by words only" in caplog.text
 
 
-async def test_a_passage_that_is_gone_is_none(shelf: Shelf) -> None:
+async def test_a_passage_that_is_gone_is_none(shelf: LibraryFixture) -> None:
     library: Library = await shelf.open()
     assert await library.get_passage(12345) is None

@@ -18,7 +18,7 @@ Message = dict[str, str]
 
 
 @dataclass
-class Heard:
+class StreamedAnswer:
     """An answer. `at` are the monotonic moments of its pieces with text; tokens are as the server counts them."""
 
     began: float
@@ -65,12 +65,14 @@ class Client:
         self._model = model
         self._session = session
 
-    async def ask(self, messages: Sequence[Message], tokens: int, started: asyncio.Event | None = None) -> Heard:
+    async def ask(
+        self, messages: Sequence[Message], tokens: int, started: asyncio.Event | None = None
+    ) -> StreamedAnswer:
         """Ask for an answer of `tokens` tokens at most; `started` is set by its first text.
 
         Cancelling it closes the connection. Raises ValueError for an answer without text or usage.
         """
-        heard = Heard(time.monotonic())
+        heard = StreamedAnswer(time.monotonic())
         async with aclosing(self._chunks(messages, tokens)) as chunks:
             async for chunk in chunks:
                 text = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])

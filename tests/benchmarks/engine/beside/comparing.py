@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.benchmarks.engine.beside.servers import Both, Server
+from tests.benchmarks.engine.beside.servers import Server, ServerPair
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
 
@@ -13,7 +13,7 @@ from tests.benchmarks.harness import tell
 class Rounds:
     """What was measured of both, one value a round each."""
 
-    pair: Both
+    pair: ServerPair
     ours: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.benchmarks.engine.beside.client import Message
 from tests.benchmarks.engine.beside.comparing import Rounds
 from tests.benchmarks.engine.beside.prompts import assistant, system, text, user
-from tests.benchmarks.engine.beside.servers import Both, both
+from tests.benchmarks.engine.beside.servers import ServerPair, both
 from tests.benchmarks.figures import Samples
 
 CONVERSATIONS, ROUNDS = 8, 3
@@ -37,7 +37,7 @@ async def _measure(folder: Path) -> Samples:
     return {**restarted.samples("restarted_first_token_s"), **warm.samples("warm_first_token_s")}
 
 
-async def _come_back(pair: Both, talks: Talks, number: int, rounds: Rounds) -> None:
+async def _come_back(pair: ServerPair, talks: Talks, number: int, rounds: Rounds) -> None:
     """Each conversation once, with a new question, on one server and then on the other."""
     for place, talk in enumerate(talks):
         question = [*talk, user(text(NEW_TOKENS, 1000 * (number + 1) + place))]

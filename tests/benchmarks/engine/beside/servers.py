@@ -20,7 +20,7 @@ from models.llama.plan.hardware import GpuMemory
 from models.llama.plan.memory_plan import plan_memory, read_model_header
 from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
-from tests.benchmarks.engine.beside.client import KEY, Client, Heard, Message, client_session
+from tests.benchmarks.engine.beside.client import KEY, Client, Message, StreamedAnswer, client_session
 from tests.benchmarks.machine import ROOT
 
 KEY_VARIABLE = "HEARTH_BENCH_KEY"
@@ -84,7 +84,7 @@ class Server:
 
 
 @dataclass
-class Both:
+class ServerPair:
     """The two servers at rest, ours first; each is woken for its turn."""
 
     ours: Server
@@ -100,7 +100,7 @@ class Both:
             await server.stop()
             await server.start()
 
-    async def ask(self, number: int, messages: Sequence[Message], tokens: int) -> dict[Server, Heard]:
+    async def ask(self, number: int, messages: Sequence[Message], tokens: int) -> dict[Server, StreamedAnswer]:
         """The same question to both in turn. Raises ValueError when they read other tokens."""
         heard = {}
         for server in self.in_turn(number):
@@ -119,13 +119,13 @@ class Both:
 
 
 @asynccontextmanager
-async def both(folder: Path) -> AsyncIterator[Both]:
+async def both(folder: Path) -> AsyncIterator[ServerPair]:
     """Both servers on the default model with the same threads, replies and context, started."""
     model = await houses.chat_model()
     context = plan_memory(read_model_header(model), SETTINGS, GpuMemory()).context_tokens
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(client_session())
-        pair = Both(_ours(folder, model, session), _theirs(folder, model, context, session))
+        pair = ServerPair(_ours(folder, model, session), _theirs(folder, model, context, session))
         for server in (pair.ours, pair.theirs):
             stack.push_async_callback(server.stop)
             await server.start()
@@ -158,7 +158,7 @@ def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
 
 def _theirs(folder: Path, model: Path, context: int, session: aiohttp.ClientSession) -> Server:
     port = _free_port()
-    program = llama_server.program(os.environ)
+    program = llama_server.server_program(os.environ)
     cores = thread_count(SETTINGS)
     url = f"http://127.0.0.1:{port}"
     options = {"-m": model, "-np": REPLIES, "-c": REPLIES * context, "-t": cores, "-tb": cores}
@@ -166,7 +166,7 @@ def _theirs(folder: Path, model: Path, context: int, session: aiohttp.ClientSess
     return Server(
         "llama-server",
         [program, *(str(word) for option in (options | where).items() for word in option)],
-        llama_server.variables(os.environ),
+        llama_server.server_environment(os.environ),
         url,
         "/health",
         folder / "llama-server.log",

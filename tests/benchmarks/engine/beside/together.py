@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from statistics import mean
 
-from tests.benchmarks.engine.beside.client import Client, Heard, Message
+from tests.benchmarks.engine.beside.client import Client, Message, StreamedAnswer
 from tests.benchmarks.engine.beside.comparing import Rounds
 from tests.benchmarks.engine.beside.prompts import system, text, user
 from tests.benchmarks.engine.beside.servers import both
@@ -42,11 +42,11 @@ async def _measure(folder: Path) -> Samples:
     }
 
 
-async def _at_once(client: Client, questions: list[list[Message]], tokens: int) -> list[Heard]:
+async def _at_once(client: Client, questions: list[list[Message]], tokens: int) -> list[StreamedAnswer]:
     return await asyncio.gather(*(client.ask(question, tokens) for question in questions))
 
 
-def _rate(together: list[Heard]) -> float:
+def _rate(together: list[StreamedAnswer]) -> float:
     """Tokens a second of all replies, from the moment when they were asked to the last token."""
     took = max(each.at[-1] for each in together) - min(each.began for each in together)
     return sum(each.written_tokens for each in together) / took

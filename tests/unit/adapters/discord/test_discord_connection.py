@@ -8,12 +8,12 @@ import aiohttp
 import discord
 import pytest
 
-from adapters.discord.adapter import build_bot, intents
+from adapters.discord.adapter import build_bot, gateway_intents
 from adapters.discord.connection import watchdog
 from adapters.discord.connection.watchdog import Watchdog
-from adapters.discord.failures import DiscordUnusable, answering, unusable
-from adapters.discord.outgoing.rate_limits import Rates, route_key
-from adapters.discord.reply_transport import Unsettled
+from adapters.discord.failures import DiscordUnusable, to_admin_error, translate_errors
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits, route_key
+from adapters.discord.reply_transport import TransientFailure
 from adapters.discord.settings import DiscordSettings
 from bot.core.errors import ReplyFailed
 
@@ -45,14 +45,14 @@ async def test_silence_is_broken_by_events_and_by_heartbeats(monkeypatch: pytest
     dog = Watchdog(cast(discord.Client, line))
     now = 150.0
     assert dog.silence_s() == 50
-    dog.hear()
+    dog.record_event()
     assert dog.silence_s() == 0
     now = 160.0
     line.latency = 0.04
     assert dog.silence_s() == 0
     now = 190.0
     assert dog.silence_s() == 30
-    await asyncio.wait_for(dog.bark(30), 1)
+    await asyncio.wait_for(dog.wait_for_silence(30), 1)
 
 
 class Answer:
@@ -77,35 +77,35 @@ def refusal(status: int, code: int) -> discord.HTTPException:
         (refusal(404, 10008), ReplyFailed, "was deleted"),
         (refusal(403, 50013), ReplyFailed, "Send Messages"),
         (refusal(400, 50035), ReplyFailed, "code 50035"),
-        (refusal(503, 0), Unsettled, "503"),
-        (refusal(429, 0), Unsettled, "429"),
-        (discord.RateLimited(40.0), Unsettled, "40 s"),
-        (aiohttp.ServerDisconnectedError(), Unsettled, "ServerDisconnectedError"),
-        (ConnectionResetError(), Unsettled, "ConnectionResetError"),
-        (TimeoutError(), Unsettled, "TimeoutError"),
+        (refusal(503, 0), TransientFailure, "503"),
+        (refusal(429, 0), TransientFailure, "429"),
+        (discord.RateLimited(40.0), TransientFailure, "40 s"),
+        (aiohttp.ServerDisconnectedError(), TransientFailure, "ServerDisconnectedError"),
+        (ConnectionResetError(), TransientFailure, "ConnectionResetError"),
+        (TimeoutError(), TransientFailure, "TimeoutError"),
     ],
 )
 def test_what_is_refused_for_good_fails_and_what_may_pass_does_not(
     error: Exception, expected: type[Exception], says: str
 ) -> None:
-    with pytest.raises(expected, match=says) as raised, answering():
+    with pytest.raises(expected, match=says) as raised, translate_errors():
         raise error
     assert raised.value.__cause__ is error
 
 
 def test_only_errors_that_an_admin_can_mend_become_sentences() -> None:
-    assert isinstance(unusable(discord.LoginFailure("secret"), "TOKEN"), DiscordUnusable)
-    assert "secret" not in str(unusable(discord.LoginFailure("secret"), "TOKEN"))
-    assert "Message Content Intent" in str(unusable(discord.PrivilegedIntentsRequired(None), "TOKEN"))
+    assert isinstance(to_admin_error(discord.LoginFailure("secret"), "TOKEN"), DiscordUnusable)
+    assert "secret" not in str(to_admin_error(discord.LoginFailure("secret"), "TOKEN"))
+    assert "Message Content Intent" in str(to_admin_error(discord.PrivilegedIntentsRequired(None), "TOKEN"))
     other = ValueError("else")
-    assert unusable(other, "TOKEN") is other
+    assert to_admin_error(other, "TOKEN") is other
 
 
 async def test_the_smallest_bot_asks_for_little_keeps_little_and_pings_nobody() -> None:
     settings = DiscordSettings(message_content=False)
-    assert {name for name, on in intents(settings) if on} == {"guilds", "guild_messages", "dm_messages"}
-    assert intents(DiscordSettings()).message_content
-    bot = build_bot(settings, Rates())
+    assert {name for name, on in gateway_intents(settings) if on} == {"guilds", "guild_messages", "dm_messages"}
+    assert gateway_intents(DiscordSettings()).message_content
+    bot = build_bot(settings, DiscordRateLimits())
     assert bot.allowed_mentions is not None
     assert bot.allowed_mentions.to_dict() == {"parse": []}
     assert bot._connection.max_messages is None

@@ -2,11 +2,11 @@
 
 import pytest
 
-from adapters.discord.incoming.plain_text import Names, plain
+from adapters.discord.incoming.plain_text import MentionNames, to_plain_text
 
-NAMES = Names(
-    us=frozenset({7, 70}),
-    our_names=("Hearth", "hearth-bot"),
+NAMES = MentionNames(
+    own_ids=frozenset({7, 70}),
+    own_names=("Hearth", "hearth-bot"),
     people={1: "Ana", 2: "Ben [x]"},
     roles={3: "Cooks"},
     channels={4: "kitchen"},
@@ -39,8 +39,8 @@ NAMES = Names(
     ],
 )
 def test_mentions_become_names_and_ours_goes(written: str, read: str) -> None:
-    assert plain(written, NAMES) == read
+    assert to_plain_text(written, NAMES) == read
 
 
 def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
-    assert plain("H.e(arth: hi", Names(our_names=("H.e(arth",))) == "hi"
+    assert to_plain_text("H.e(arth: hi", MentionNames(own_names=("H.e(arth",))) == "hi"

@@ -9,10 +9,10 @@ import pytest
 from adapters.discord.limits import CONTENT_CHARACTERS
 from adapters.discord.outgoing import reply as reply_module
 from adapters.discord.outgoing.reply import DiscordReply
-from adapters.discord.reply_transport import Part, Posted
+from adapters.discord.reply_transport import DiscordPart, PostedMessage
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Attachment, Closing, PostedPart, Timings
-from tests.fakes.discord_place import MemoryPlace
+from bot.core.messages import Attachment, FinalAnswer, PostedPart, Timings
+from tests.fakes.discord_place import MemoryTransport
 
 QUESTION = "1234567890123456789"
 LINK = re.compile(r"\[the page about shelf (\d+)\]\(https://example\.org/shelves/\1/what-lies-on-it\)")
@@ -27,7 +27,7 @@ class Notes:
         self.parts.append(part)
 
 
-async def begun(place: MemoryPlace, notes: Notes | None = None, attempt: int = 1) -> DiscordReply:
+async def begun(place: MemoryTransport, notes: Notes | None = None, attempt: int = 1) -> DiscordReply:
     notes = notes or Notes()
     reply = DiscordReply(QUESTION, place)
     await reply.open(attempt, tuple(notes.parts), notes.record)
@@ -40,7 +40,7 @@ async def settled() -> None:
 
 
 async def test_typing_begins_at_once_and_ends_with_the_first_text() -> None:
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     await settled()
     assert place.typings == 1
@@ -49,21 +49,21 @@ async def test_typing_begins_at_once_and_ends_with_the_first_text() -> None:
     assert place.texts() == ["The key is here. And"]
     assert reply._typing._task is not None
     assert reply._typing._task.cancelled()
-    await reply.finish(Closing("The key is here."))
+    await reply.finish(FinalAnswer("The key is here."))
 
 
 async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     for number in range(500):
         await reply.append(f"Line {number}.\n")
-    await reply.finish(Closing("All said."))
+    await reply.finish(FinalAnswer("All said."))
     assert place.texts() == ["All said."]
     assert place.requests.count("edit") <= 2
 
 
 async def test_the_place_in_the_queue_becomes_the_answer() -> None:
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     await reply.waiting(3, 20.0, "You are number 3.")
     await settled()
@@ -71,24 +71,24 @@ async def test_the_place_in_the_queue_becomes_the_answer() -> None:
     await reply.waiting(2, 10.0, "You are number 2.")
     await settled()
     assert place.texts() == ["You are number 2."]
-    await reply.finish(Closing("Shelf Heron."))
+    await reply.finish(FinalAnswer("Shelf Heron."))
     assert place.texts() == ["Shelf Heron."]
     assert place.requests.count("send") == 1
 
 
 async def test_what_fails_for_a_while_is_sent_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     place.unsettled = 5
     await reply.append("The key is here. ")
     await settled()
-    await reply.finish(Closing("The key is here."))
+    await reply.finish(FinalAnswer("The key is here."))
     assert place.texts() == ["The key is here."]
 
 
 async def test_a_deleted_answer_stops_the_making_of_it() -> None:
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     await reply.append("The key is here. ")
     await settled()
@@ -101,31 +101,31 @@ async def test_a_deleted_answer_stops_the_making_of_it() -> None:
 
 
 async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> None:
-    place, notes = MemoryPlace(), Notes()
+    place, notes = MemoryTransport(), Notes()
     reply = await begun(place, notes)
     long = "word " * 1100
-    await reply.finish(Closing(long))
+    await reply.finish(FinalAnswer(long))
     assert "".join(place.texts()).split() == long.split()
     assert len(place.parts) == len(notes.parts) == 3
     again = await begun(place, notes, attempt=2)
-    await again.finish(Closing("Short."))
+    await again.finish(FinalAnswer("Short."))
     assert place.texts() == ["Short."]
 
 
-class Watched(MemoryPlace):
+class Watched(MemoryTransport):
     """Keeps what was shown after each request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[list[str]] = []
 
-    async def send(self, part: Part, nonce: str) -> Posted:
+    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
         posted = await super().send(part, nonce)
         self.seen.append(self.texts())
         return posted
 
-    async def edit(self, platform_id: str, part: Part) -> None:
-        await super().edit(platform_id, part)
+    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
+        await super().edit_message(platform_id, part)
         self.seen.append(self.texts())
 
 
@@ -140,7 +140,7 @@ async def test_lists_links_and_code_are_whole_on_both_sides_of_every_split_also_
     for start in range(0, len(LONG), 37):
         await reply.append(LONG[start : start + 37])
         await settled()
-    await reply.finish(Closing(LONG))
+    await reply.finish(FinalAnswer(LONG))
     assert len(place.seen) > 50
     assert len(place.texts()) >= 5
     for pages in place.seen:
@@ -156,19 +156,19 @@ async def test_lists_links_and_code_are_whole_on_both_sides_of_every_split_also_
 
 
 async def test_buttons_and_pictures_are_under_the_last_message_only() -> None:
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     await reply.working()
     await reply.append("word " * 600 + ". ")
     await settled()
     assert [part.buttons for part in place.parts.values()] == ["none", "running"]
     chart = Attachment("chart.png", "image/png", b"png")
-    await reply.finish(Closing("word " * 600, timings=Timings(total_s=1.0), pictures=(chart,)))
+    await reply.finish(FinalAnswer("word " * 600, timings=Timings(total_s=1.0), pictures=(chart,)))
     assert [(part.buttons, part.pictures) for part in place.parts.values()] == [("none", ()), ("ended", (chart,))]
 
 
 async def test_only_what_waits_or_works_can_be_stopped_and_tried_again() -> None:
-    command, answer = MemoryPlace(), MemoryPlace()
+    command, answer = MemoryTransport(), MemoryTransport()
     reply = await begun(command)
     await reply.replace("Reading documents.")
     await settled()
@@ -184,16 +184,16 @@ async def test_only_what_waits_or_works_can_be_stopped_and_tried_again() -> None
 
 
 async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:
-    place, notes = MemoryPlace(), Notes()
+    place, notes = MemoryTransport(), Notes()
     place.age = timedelta(hours=2)
     reply = await begun(place, notes)
-    await reply.finish(Closing("The first."))
+    await reply.finish(FinalAnswer("The first."))
     again = await begun(place, notes, attempt=2)
     for piece in ("The second. ", "And more. ", "And more. "):
         await again.append(piece)
         await settled()
     assert place.texts() == ["The first."]
-    await again.finish(Closing("The second."))
+    await again.finish(FinalAnswer("The second."))
     assert place.texts() == ["The second."]
     assert place.requests.count("edit") == 1
 
@@ -202,29 +202,29 @@ async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_onc
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
-    place = MemoryPlace()
+    place = MemoryTransport()
     first = await begun(place)
-    await first.finish(Closing("The first."))
+    await first.finish(FinalAnswer("The first."))
     place.nonces.clear()
     place.unsettled = 2
     again = await begun(place, Notes(), attempt=2)
-    await again.finish(Closing("The second."))
+    await again.finish(FinalAnswer("The second."))
     assert place.texts() == ["The second."]
 
 
 async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
-    place, opened = MemoryPlace(), set[DiscordReply]()
+    place, opened = MemoryTransport(), set[DiscordReply]()
     reply = DiscordReply(QUESTION, place, opened=opened)
     await reply.open(1, (), Notes().record)
     assert opened == {reply}
     place.refuses_with = "The channel does not exist any more."
     with pytest.raises(ReplyFailed):
-        await reply.finish(Closing("Shelf Heron."))
+        await reply.finish(FinalAnswer("Shelf Heron."))
     assert opened == set()
 
 
 async def test_starting_over_keeps_the_message() -> None:
-    place = MemoryPlace()
+    place = MemoryTransport()
     reply = await begun(place)
     await reply.append("The first. ")
     await settled()
@@ -233,6 +233,6 @@ async def test_starting_over_keeps_the_message() -> None:
     await settled()
     assert place.typings == 2
     await reply.append("The second.")
-    await reply.finish(Closing("The second."))
+    await reply.finish(FinalAnswer("The second."))
     assert place.texts() == ["The second."]
     assert place.requests.count("send") == 1

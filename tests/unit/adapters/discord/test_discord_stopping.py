@@ -5,16 +5,16 @@ import asyncio
 import discord
 import pytest
 
-from adapters.discord.adapter import SmallBot, build_bot
+from adapters.discord.adapter import SingleShardBot, build_bot
 from adapters.discord.connection import session
 from adapters.discord.connection.session import stay_connected
-from adapters.discord.outgoing.rate_limits import Rates
+from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.settings import DiscordSettings
 
 
 async def test_a_stop_that_comes_as_the_connection_breaks_still_stops() -> None:
-    bot = build_bot(DiscordSettings(), Rates())
-    assert isinstance(bot, SmallBot)
+    bot = build_bot(DiscordSettings(), DiscordRateLimits())
+    assert isinstance(bot, SingleShardBot)
     listening = asyncio.Event()
 
     async def connect(*, reconnect: bool = True) -> None:
@@ -36,7 +36,7 @@ async def test_a_stop_that_comes_as_the_connection_breaks_still_stops() -> None:
 
 async def test_a_gateway_whose_address_cannot_be_asked_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LOGIN_AGAIN_S", (0.0,))
-    bot = build_bot(DiscordSettings(), Rates())
+    bot = build_bot(DiscordSettings(), DiscordRateLimits())
     tries, connected = list[int](), asyncio.Event()
 
     async def connect(*, reconnect: bool = True) -> None:
@@ -56,7 +56,7 @@ async def test_a_gateway_whose_address_cannot_be_asked_is_asked_for_again(monkey
 
 
 async def test_what_ends_a_connection_for_good_is_raised() -> None:
-    bot = build_bot(DiscordSettings(), Rates())
+    bot = build_bot(DiscordSettings(), DiscordRateLimits())
 
     async def connect(*, reconnect: bool = True) -> None:
         raise discord.PrivilegedIntentsRequired(None)

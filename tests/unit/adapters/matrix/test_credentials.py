@@ -14,31 +14,31 @@ OURS = Credentials("https://home.example", "@bot:home.example", "DEVICE", "secre
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "matrix"
-    assert not credentials.exist(folder)
-    credentials.save(folder, OURS)
-    assert credentials.exist(folder)
-    assert credentials.load(folder) == OURS
+    assert not credentials.credentials_exist(folder)
+    credentials.save_credentials(folder, OURS)
+    assert credentials.credentials_exist(folder)
+    assert credentials.load_credentials(folder) == OURS
 
 
 def test_nobody_else_can_read_them(tmp_path: Path) -> None:
     folder = tmp_path / "matrix"
     folder.mkdir(mode=0o755)
-    credentials.save(folder, OURS)
+    credentials.save_credentials(folder, OURS)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [file.stat().st_mode & 0o777 for file in folder.iterdir()] == [0o600]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
 def test_those_that_others_may_read_are_refused(mode: int, tmp_path: Path) -> None:
-    credentials.save(tmp_path, OURS)
+    credentials.save_credentials(tmp_path, OURS)
     (tmp_path / credentials.FILE_NAME).chmod(mode)
     with pytest.raises(MatrixUnusable, match="chmod 600"):
-        credentials.load(tmp_path)
+        credentials.load_credentials(tmp_path)
 
 
 def test_without_a_login_it_says_how_to_log_in(tmp_path: Path) -> None:
     with pytest.raises(MatrixUnusable, match="hearth matrix login"):
-        credentials.load(tmp_path)
+        credentials.load_credentials(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_without_a_login_it_says_how_to_log_in(tmp_path: Path) -> None:
     [{"access_token": None}, {"access_token": ""}, {"store_key": "secret-token"}, {"store_key": 7}, {"user_id": ["x"]}],
 )
 def test_damaged_ones_are_refused_and_not_told(change: dict[str, object], tmp_path: Path) -> None:
-    credentials.save(tmp_path, OURS)
+    credentials.save_credentials(tmp_path, OURS)
     path = tmp_path / credentials.FILE_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(MatrixUnusable, match="damaged") as refused:
-        credentials.load(tmp_path)
+        credentials.load_credentials(tmp_path)
     assert "secret-token" not in str(refused.value)
 
 
@@ -60,7 +60,7 @@ def test_what_is_no_file_of_credentials_is_refused(text: str, tmp_path: Path) ->
     path.write_text(text)
     path.chmod(0o600)
     with pytest.raises(MatrixUnusable, match="damaged") as refused:
-        credentials.load(tmp_path)
+        credentials.load_credentials(tmp_path)
     assert refused.value.__cause__ is None
 
 

@@ -7,13 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.matrix.event_content import Relation, edited, mentioned, redacted_by, relation_of, text, whole
+from adapters.matrix.event_content import (
+    Relation,
+    apply_edit,
+    as_event_id,
+    get_text,
+    mentioned_users,
+    redaction_target,
+    relation_of,
+)
 from adapters.matrix.events import Event, Room
-from adapters.matrix.incoming.attachments import caption_of, file_of, is_bare
-from adapters.matrix.incoming.context import Enclosed
-from adapters.matrix.incoming.pills import Us, means, pills
-from adapters.matrix.incoming.plain_text import plain, written
-from adapters.matrix.incoming.translate import Place, question_of, seen
+from adapters.matrix.incoming.attachments import caption_of, is_bare_file, parse_file
+from adapters.matrix.incoming.context import QuestionContext
+from adapters.matrix.incoming.pills import BotIdentity, find_pills, mentions_bot
+from adapters.matrix.incoming.plain_text import to_plain_text, typed_text
+from adapters.matrix.incoming.translate import RoomContext, build_message, message_facts
 from adapters.matrix.settings import MatrixSettings
 
 REPLY = {"m.in_reply_to": {"event_id": "$up"}}
@@ -29,11 +37,11 @@ def event(content: Any, **more: Any) -> Event:
     [
         (None, Relation()),
         ({}, Relation()),
-        (REPLY, Relation(reply_to="$up", points_at="$up")),
+        (REPLY, Relation(reply_to="$up", in_reply_to="$up")),
         (THREAD, Relation(thread="$root")),
-        ({**THREAD, **REPLY}, Relation(reply_to="$up", points_at="$up", thread="$root")),
-        ({**THREAD, **REPLY, "is_falling_back": True}, Relation(points_at="$up", thread="$root")),
-        ({**THREAD, **REPLY, "is_falling_back": "yes"}, Relation(reply_to="$up", points_at="$up", thread="$root")),
+        ({**THREAD, **REPLY}, Relation(reply_to="$up", in_reply_to="$up", thread="$root")),
+        ({**THREAD, **REPLY, "is_falling_back": True}, Relation(in_reply_to="$up", thread="$root")),
+        ({**THREAD, **REPLY, "is_falling_back": "yes"}, Relation(reply_to="$up", in_reply_to="$up", thread="$root")),
         ({"rel_type": "m.replace", "event_id": "$old", **REPLY}, Relation(replaces="$old")),
         ({"rel_type": "m.annotation", "event_id": "$a", "key": "👍"}, Relation(reacts_to="$a", reaction="👍")),
         ({"rel_type": "m.annotation", "event_id": "$a", "key": 5}, Relation(reacts_to="$a")),
@@ -62,16 +70,16 @@ def test_how_an_event_relates_to_others(relates_to: object, expected: Relation) 
     ],
 )
 def test_whom_a_message_means_to_mention(mentions: object, expected: frozenset[str] | None) -> None:
-    assert mentioned({"m.mentions": mentions}) == expected
+    assert mentioned_users({"m.mentions": mentions}) == expected
 
 
 @pytest.mark.parametrize("value", ["", "event", "$a b", "$a\n", "$\ud800", "$" + "a" * 255, 5, None, ["$a"]])
 def test_what_cannot_be_an_events_id_is_none(value: object) -> None:
-    assert whole(value) == ""
+    assert as_event_id(value) == ""
 
 
 def test_half_characters_never_leave() -> None:
-    assert text({"body": "a\ud83d\ude00b\ud800c"}, "body") == "a😀b�c"
+    assert get_text({"body": "a\ud83d\ude00b\ud800c"}, "body") == "a😀b�c"
 
 
 def edit(new: object, sender: str = "@ana:x", target: str = "$e", kind: str = "m.room.message") -> Event:
@@ -82,7 +90,7 @@ def edit(new: object, sender: str = "@ana:x", target: str = "$e", kind: str = "m
 def test_an_edit_changes_the_text_and_keeps_the_relation() -> None:
     original = event({"msgtype": "m.text", "body": "old", "m.relates_to": REPLY})
     new = {"msgtype": "m.text", "body": "new", "m.relates_to": THREAD}
-    read = edited(original, edit(new))
+    read = apply_edit(original, edit(new))
     assert read is not None
     assert read.event_id == "$e"
     assert read.content == {"msgtype": "m.text", "body": "new", "m.relates_to": REPLY}
@@ -92,17 +100,17 @@ def test_an_edit_changes_the_text_and_keeps_the_relation() -> None:
     "wrong", [edit({"body": "x"}, sender="@eve:x"), edit({"body": "x"}, target="$f"), edit("x"), edit({})]
 )
 def test_an_edit_by_another_of_another_or_of_nothing_is_none(wrong: Event) -> None:
-    assert edited(event({"body": "old"}), wrong) is None
+    assert apply_edit(event({"body": "old"}), wrong) is None
 
 
 def test_what_was_redacted_stays_redacted() -> None:
-    assert edited(event({}), edit({"msgtype": "m.text", "body": "new"})) is None
+    assert apply_edit(event({}), edit({"msgtype": "m.text", "body": "new"})) is None
 
 
 def test_what_a_redaction_takes_back_stands_in_either_place() -> None:
-    assert redacted_by(event({}, redacts="$gone")) == "$gone"
-    assert redacted_by(event({"redacts": "$gone"})) == "$gone"
-    assert redacted_by(event({"redacts": {"a": 1}})) == ""
+    assert redaction_target(event({}, redacts="$gone")) == "$gone"
+    assert redaction_target(event({"redacts": "$gone"})) == "$gone"
+    assert redaction_target(event({"redacts": {"a": 1}})) == ""
 
 
 VALUES = st.recursive(
@@ -141,20 +149,27 @@ KNOWN = st.fixed_dictionaries(
 def test_nothing_that_stands_in_a_content_raises_or_cannot_be_written_down(
     content: dict[str, Any], redacts: Any, sent_ms: int
 ) -> None:
-    us, said = Us("@hearth:x", "Hearth"), event(content, sent_ms=sent_ms)
-    place = Place(Room("!r:x", names={"@ana:x": "Ana"}), us, MatrixSettings(), "!")
-    message = question_of(said, place, Enclosed())
-    typed = written(content)
-    found = [relation_of(content), mentioned(content), pills(content), file_of(content), caption_of(content), message]
+    us, said = BotIdentity("@hearth:x", "Hearth"), event(content, sent_ms=sent_ms)
+    place = RoomContext(Room("!r:x", display_names={"@ana:x": "Ana"}), us, MatrixSettings(), "!")
+    message = build_message(said, place, QuestionContext())
+    typed = typed_text(content)
+    found = [
+        relation_of(content),
+        mentioned_users(content),
+        find_pills(content),
+        parse_file(content),
+        caption_of(content),
+        message,
+    ]
     found += [
         typed,
-        plain(content, typed, us, lambda _: ""),
-        seen(said, place),
-        redacted_by(event({"redacts": redacts})),
+        to_plain_text(content, typed, us, lambda _: ""),
+        message_facts(said, place),
+        redaction_target(event({"redacts": redacts})),
     ]
     json.dumps([message.text, message.conversation, dict(message.platform_data)], ensure_ascii=False).encode()
-    if (file := file_of(content)) is not None:
+    if (file := parse_file(content)) is not None:
         f"{file.name} {file.media_type} {file.uri}".encode()
-    assert isinstance(means(content, typed, us), bool)
-    assert isinstance(is_bare(content), bool)
-    edited(said, said)
+    assert isinstance(mentions_bot(content, typed, us), bool)
+    assert isinstance(is_bare_file(content), bool)
+    apply_edit(said, said)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from bot.cli.main import hearth
 from bot.cli.models import _config_lines, _hub_source
-from bot.cli.next_steps import advice, program
+from bot.cli.next_steps import advice, program_command
 from bot.config.loading import Config
 from models.recommended import KNOWN_MODELS, recommend_model
 
@@ -40,4 +40,4 @@ def test_a_name_that_is_no_file_on_the_hub_is_wrong_usage() -> None:
 
 
 def test_the_program_is_named_as_it_can_be_called() -> None:
-    assert program().endswith(("hearth", "-m bot"))
+    assert program_command().endswith(("hearth", "-m bot"))

@@ -22,7 +22,7 @@ def ignore(progress: FetchProgress) -> None:
 
 
 def test_a_data_folder_that_is_not_there_yet_is_fine_when_it_can_be_made(tmp_path: Path) -> None:
-    check = checks.data_folder(config(tmp_path))
+    check = checks.check_data_folder(config(tmp_path))
     assert check.status == "ok"
     assert check.figures["free_bytes"] > 0
     assert not (tmp_path / "data").exists()
@@ -30,7 +30,7 @@ def test_a_data_folder_that_is_not_there_yet_is_fine_when_it_can_be_made(tmp_pat
 
 def test_a_file_in_the_data_folders_way_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
-    assert checks.data_folder(config(tmp_path)).status == "problem"
+    assert checks.check_data_folder(config(tmp_path)).status == "problem"
 
 
 def test_weights_are_missing_intact_or_damaged(tmp_path: Path) -> None:
@@ -41,14 +41,14 @@ def test_weights_are_missing_intact_or_damaged(tmp_path: Path) -> None:
     for state, content in {"missing": None, "intact": b"weights", "damaged": b"weightz"}.items():
         if content is not None:
             file.write_bytes(content)
-        found[state] = next(checks.weights(settings, ignore)).status
+        found[state] = next(checks.check_weights(settings, ignore)).status
     assert found == {"missing": "problem", "intact": "ok", "damaged": "problem"}
 
 
 def test_a_file_that_is_no_model_cannot_be_fitted_into_memory(tmp_path: Path) -> None:
     file = tmp_path / "small.gguf"
     file.write_bytes(b"no model")
-    check = checks.memory(config(tmp_path, weights=chat_file(file)))
+    check = checks.check_memory(config(tmp_path, weights=chat_file(file)))
     assert check.status == "problem"
     assert "small.gguf" in check.sentence
 
@@ -57,15 +57,16 @@ def test_a_collections_folder_must_exist(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     collections = {"a": {"folder": tmp_path / "there"}, "b": {"folder": tmp_path / "gone"}}
     found = {
-        check.name: check.status for check in checks.folders(config(tmp_path, knowledge={"collections": collections}))
+        check.name: check.status
+        for check in checks.check_collections(config(tmp_path, knowledge={"collections": collections}))
     }
     assert found == {"collection.a": "ok", "collection.b": "problem"}
-    assert [check.status for check in checks.folders(config(tmp_path))] == ["warning"]
+    assert [check.status for check in checks.check_collections(config(tmp_path))] == ["warning"]
 
 
 def test_a_taken_port_is_a_problem_and_a_free_one_is_not(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = config(tmp_path, http={"port": taken.getsockname()[1]})
-        assert checks.port(settings).status == "problem"
-    assert checks.port(settings).status == "ok"
-    assert checks.port(config(tmp_path, http={"enabled": False})).status == "ok"
+        assert checks.check_http_port(settings).status == "problem"
+    assert checks.check_http_port(settings).status == "ok"
+    assert checks.check_http_port(config(tmp_path, http={"enabled": False})).status == "ok"

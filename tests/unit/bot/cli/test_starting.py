@@ -2,16 +2,16 @@
 
 import pytest
 
-from bot.cli.startup_view import StartView
-from bot.startup_progress import StartProgress
+from bot.cli.startup_view import StartupView
+from bot.startup_progress import StartupProgress
 
 
 def test_each_quarter_of_a_step_is_told_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with StartView() as view:
+    with StartupView() as view:
         for done in range(0, 101):
-            view(StartProgress("loading", "small.gguf", done, 100))
-        view(StartProgress("opening", "index"))
-        view(StartProgress("opening", "index"))
+            view(StartupProgress("loading", "small.gguf", done, 100))
+        view(StartupProgress("opening", "index"))
+        view(StartupProgress("opening", "index"))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -25,5 +25,5 @@ def test_each_quarter_of_a_step_is_told_once_on_standard_error(capsys: pytest.Ca
 
 
 def test_a_download_tells_its_size(capsys: pytest.CaptureFixture[str]) -> None:
-    StartView()(StartProgress("fetching", "big\x1b.gguf", 50_000_000, 200_000_000))
+    StartupView()(StartupProgress("fetching", "big\x1b.gguf", 50_000_000, 200_000_000))
     assert capsys.readouterr().err == "Fetching big.gguf 50.0 MB of 200 MB\n"

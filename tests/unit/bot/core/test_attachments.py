@@ -24,6 +24,8 @@ from tests.fakes.paragraph_reader import ParagraphReader
 )
 async def test_what_the_adapter_did_not_fetch_is_named(file: Attachment, sentence: str) -> None:
     note = Attachment("note.txt", "text/plain", b"The key hangs by the door.")
-    passages, unread = await AttachmentReader(ParagraphReader()).read(message("?", attachments=(file, note)), "en")
+    passages, unread = await AttachmentReader(ParagraphReader()).parse_attachments(
+        message("?", attachments=(file, note)), "en"
+    )
     assert unread == [sentence]
     assert [passage.text for passage in passages] == ["The key hangs by the door."]

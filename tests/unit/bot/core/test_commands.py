@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.texts import say
-from tests.fakes.core import Core, Recovery, running_core
+from bot.core.texts import localize
+from tests.fakes.core import Core, RecoveryAdapter, running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
 
@@ -33,12 +33,12 @@ async def test_help_lists_every_command_in_the_conversations_language(house: Pat
     for name in ("ask", "help", "stats", "reindex", "sources", "forget", "stop"):
         assert f"!{name}" in english
         assert f"!{name}" in french
-    assert say("help_stop", "fr") in french
+    assert localize("help_stop", "fr") in french
 
 
 async def test_sources_quotes_the_passages_of_the_last_answer(house: Path) -> None:
     async with running_core(house) as core:
-        assert await told(core, "!sources", "1") == say("no_answer_yet", "en")
+        assert await told(core, "!sources", "1") == localize("no_answer_yet", "en")
         await core.ask(message("Where is the backup drive?", "2"))
         quoted = await told(core, "!sources", "3")
     assert "1. drive.txt (handbook)" in quoted
@@ -48,7 +48,7 @@ async def test_sources_quotes_the_passages_of_the_last_answer(house: Path) -> No
 async def test_sources_of_an_answer_without_documents_says_so(house: Path) -> None:
     async with running_core(house, when_unsupported="answer") as core:
         await core.ask(message("Who composed the opera Turandot?", "1", names=frozenset()))
-        assert await told(core, "!sources", "2") == say("no_sources", "en")
+        assert await told(core, "!sources", "2") == localize("no_sources", "en")
 
 
 async def test_stats_tells_queue_speed_and_index(house: Path) -> None:
@@ -63,7 +63,7 @@ async def test_stats_tells_queue_speed_and_index(house: Path) -> None:
 async def test_stats_ends_with_what_the_platform_says_of_itself_in_the_conversations_language(house: Path) -> None:
     async with running_core(house) as core:
         before = await told(core, "!stats", "1", admin=True)
-        core.figures.tell_of([Recovery(core, "All is well.")])
+        core.stats.set_adapters([RecoveryAdapter(core, "All is well.")])
         here = await told(core, "!stats", "2", admin=True)
         elsewhere = await told(core, "!stats", "3", admin=True, conversation="matrix:!room")
     assert here.splitlines()[-1] == "All is well. (en)"
@@ -73,8 +73,8 @@ async def test_stats_ends_with_what_the_platform_says_of_itself_in_the_conversat
 @pytest.mark.parametrize("command", ["reindex", "stats"])
 async def test_what_is_for_admins_is_refused_to_others_however_they_write_it(house: Path, command: str) -> None:
     async with running_core(house) as core:
-        assert await told(core, f"!{command}", "1") == say("not_admin", "en", command=f"!{command}")
-        assert await told(core, command, "2", private=True) == say("not_admin", "en", command=f"!{command}")
+        assert await told(core, f"!{command}", "1") == localize("not_admin", "en", command=f"!{command}")
+        assert await told(core, command, "2", private=True) == localize("not_admin", "en", command=f"!{command}")
 
 
 async def test_reindex_reports_what_changed_and_what_failed(house: Path) -> None:
@@ -90,9 +90,9 @@ async def test_a_second_reindex_at_the_same_time_is_refused(house: Path) -> None
     async with running_core(house) as core:
         first = await core.send(message("!reindex", "1", admin=True))
         second = await core.send(message("!reindex", "2", admin=True, conversation="console:b"))
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
     texts = {reply.closing.text for reply in (first, second) if reply.closing}
-    assert say("reindex_running", "en") in texts
+    assert localize("reindex_running", "en") in texts
     assert len(texts) == 2
 
 
@@ -102,7 +102,7 @@ async def test_forget_deletes_what_a_person_said_everywhere_and_says_how_much(ho
         await core.ask(message("Where is the backup drive?", "2", conversation="console:b"))
         await core.ask(message("Where is the backup drive?", "3", author="ben"))
         text = await told(core, "!forget", "4")
-        left = await core.history.turns(message("").conversation)
+        left = await core.history.past_turns(message("").conversation)
     assert "4 turns" in text
     assert "4 KB of model state" in text
     assert [turn.speaker for turn in left] == ["Ben", ""]
@@ -113,16 +113,16 @@ async def test_forget_conversation_is_for_private_conversations_and_admins(house
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1", author="ben"))
         refused = await told(core, "!forget conversation", "2", private=False)
-        assert refused == say("forget_conversation_refused", "en")
+        assert refused == localize("forget_conversation_refused", "en")
         await told(core, "!forget conversation", "3", private=False, admin=True)
-        assert await core.history.turns(message("").conversation) == []
+        assert await core.history.past_turns(message("").conversation) == []
 
 
 async def test_forget_something_else_is_explained(house: Path) -> None:
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1"))
-        assert await told(core, "!forget the drive", "2") == say("forget_unknown", "en")
-        assert len(await core.history.turns(message("").conversation)) == 2
+        assert await told(core, "!forget the drive", "2") == localize("forget_unknown", "en")
+        assert len(await core.history.past_turns(message("").conversation)) == 2
 
 
 async def test_forgetting_in_the_middle_of_an_answer_leaves_nothing_of_it(house: Path) -> None:
@@ -135,19 +135,19 @@ async def test_forgetting_in_the_middle_of_an_answer_leaves_nothing_of_it(house:
                 await asyncio.sleep(0.005)
         await core.ask(message("!forget conversation", "2"))
         engine.gate.set()
-        await core.inbox.idle()
-        assert await core.history.turns(message("").conversation) == []
+        await core.inbox.wait_until_idle()
+        assert await core.history.past_turns(message("").conversation) == []
         assert await core.history.journal.open_messages("console") == []
     assert reply.ended.is_set()
 
 
 async def test_stop_with_nothing_to_stop_says_so(house: Path) -> None:
     async with running_core(house) as core:
-        assert await told(core, "!stop") == say("nothing_to_stop", "en")
+        assert await told(core, "!stop") == localize("nothing_to_stop", "en")
 
 
 async def test_sources_that_the_audience_may_no_longer_read_are_not_quoted(house: Path) -> None:
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1"))
         quoted = await told(core, "!sources", "2", names=frozenset({"console:room"}))
-    assert quoted == say("no_sources", "en")
+    assert quoted == localize("no_sources", "en")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.api_completions import Completed, Completer, Completion
-from bot.core.retrieval_prompt import Consultant
+from bot.core.api_completions import CompletionRequest, CompletionResult, CompletionService
+from bot.core.retrieval_prompt import RetrievalPromptBuilder
 from bot.core.settings import CoreSettings
 from models.engine import Sampling, Turn
 from tests.fakes.core import Core, running_core
 
 SILENCE_S = 0.2
-ASKED = Completion("editor", (Turn("user", "Hello"),), False, Sampling())
+ASKED = CompletionRequest("editor", (Turn("user", "Hello"),), False, Sampling())
 
 
 @pytest.fixture
@@ -23,38 +23,38 @@ async def core(tmp_path: Path) -> AsyncIterator[Core]:
         yield at_work
 
 
-def completer(core: Core) -> Completer:
-    consultant = Consultant(core.engine, core.library, CoreSettings(), core.observer)
-    return Completer(core.engine, core.queue, consultant, core.observer, SILENCE_S)
+def completer(core: Core) -> CompletionService:
+    consultant = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
+    return CompletionService(core.engine, core.queue, consultant, core.observer, SILENCE_S)
 
 
 async def test_a_model_that_falls_silent_in_the_middle_is_given_up_and_stopped(core: Core) -> None:
     core.engine.gate.clear()
     answers = completer(core)
-    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+    async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
         assert await anext(answer) == "The drive "
         with pytest.raises(TimeoutError):
             await anext(answer)
     assert (core.engine.most_running, core.engine.running) == (1, 0)
-    assert (core.queue.running, core.observer.outcomes) == (0, ["failed"])
+    assert (core.queue.running_count, core.observer.outcomes) == (0, ["failed"])
 
 
 async def test_a_model_that_never_begins_is_given_up(core: Core) -> None:
     core.engine.piece_s = 60
     answers = completer(core)
-    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+    async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
         with pytest.raises(TimeoutError):
             await anext(answer)
 
 
 async def test_the_time_that_a_program_takes_to_read_is_no_silence_of_the_model(core: Core) -> None:
     answers, read = completer(core), []
-    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+    async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
         async for item in answer:
             await asyncio.sleep(1.5 * SILENCE_S)
             read.append(item)
     assert read[:-1] == ["The drive ", "is there [1]."]
-    assert isinstance(read[-1], Completed)
+    assert isinstance(read[-1], CompletionResult)
     assert core.observer.outcomes == ["answered"]
 
 
@@ -62,5 +62,5 @@ async def test_an_answer_may_take_longer_than_the_model_may_be_silent(core: Core
     core.engine.script = lambda _: ["word "] * 8
     core.engine.piece_s = SILENCE_S / 4
     answers = completer(core)
-    async with aclosing(answers.stream(ASKED, answers.enter(ASKED))) as answer:
+    async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
         assert len([item async for item in answer]) == 9

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.messages import NOT_FETCHED, Attachment, Person, Said
-from bot.core.texts import say
+from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage, Person
+from bot.core.texts import localize
 from models.engine import EngineFailed, Prompt
-from tests.fakes.core import Core, Recovery, running_core
+from tests.fakes.core import Core, RecoveryAdapter, running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
 from tests.fakes.reply import FakePlatform
@@ -65,7 +65,7 @@ async def test_nothing_found_is_said_with_where_was_looked_and_without_the_model
     async with running_core(house) as core:
         reply = await core.ask(message("Who composed the opera Turandot?"))
     assert reply.closing is not None
-    assert reply.closing.text == say("nothing_found", "en", collections="garden, handbook")
+    assert reply.closing.text == localize("nothing_found", "en", collections="garden, handbook")
     assert core.engine.prompts == []
     assert core.observer.outcomes == ["unsupported"]
 
@@ -97,7 +97,7 @@ async def test_answers_in_a_conversation_come_in_order_and_the_second_is_told_it
         assert not first.ended.is_set()
         assert second.pieces == []
         engine.gate.set()
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
     assert second.places[0] == 1
     assert engine.most_running == 1
     assert len(core.engine.prompts[1].history) == 2
@@ -112,7 +112,7 @@ async def test_conversations_are_answered_side_by_side_up_to_the_engines_capacit
             await core.send(asked)
         await until(lambda: engine.running == 2)
         engine.gate.set()
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
     assert engine.most_running == 2
     assert all(reply.closing for reply in core.replies.values())
 
@@ -124,7 +124,7 @@ async def test_a_stopped_answer_keeps_its_text_and_frees_the_engine(house: Path)
         reply = await core.send(message("On which shelf is the backup drive?", "1"))
         await until(lambda: bool(reply.pieces))
         stopping = await core.send(message("!stop", "2"))
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
         engine.gate.set()
         later = await core.ask(message("On which shelf is the backup drive?", "3"))
     assert reply.closing is not None
@@ -159,7 +159,7 @@ async def test_a_question_stopped_while_it_waits_is_told_so(house: Path) -> None
         assert await core.inbox.withdraw(message("", conversation="console:b").conversation, "2")
         await waiting.ended.wait()
         engine.gate.set()
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
     assert waiting.failure == "Stopped."
     assert len(engine.prompts) == 1
 
@@ -171,7 +171,7 @@ async def test_an_engine_that_fails_is_told_in_a_sentence_below_the_text(house: 
         reply = await core.ask(message("Où est rangé le disque de sauvegarde backup drive ?"))
         engine.fails_with = None
         again = await core.ask(message("On which shelf is the backup drive?", "2"))
-    assert reply.failure == say("engine_failed", "fr")
+    assert reply.failure == localize("engine_failed", "fr")
     assert again.closing is not None
     assert core.engine.prompts[1].history == (), "a failed answer is no part of the history"
     assert core.observer.failures == ["engine"]
@@ -182,7 +182,7 @@ async def test_an_error_nobody_expected_still_gets_a_sentence(house: Path, caplo
     engine.fails_with = ZeroDivisionError("surprise")
     async with running_core(house, engine=engine) as core:
         reply = await core.ask(message("On which shelf is the backup drive?"))
-    assert reply.failure == say("unexpected", "en")
+    assert reply.failure == localize("unexpected", "en")
     assert "surprise" in caplog.text
 
 
@@ -191,15 +191,15 @@ async def test_a_silent_model_is_given_up(house: Path) -> None:
     engine.gate.clear()
     async with running_core(house, engine=engine, token_timeout_s=0.05) as core:
         reply = await core.ask(message("On which shelf is the backup drive?"))
-    assert reply.failure == say("engine_silent", "en")
+    assert reply.failure == localize("engine_silent", "en")
 
 
 async def test_a_model_that_answers_nothing_is_told(house: Path) -> None:
     async with running_core(house, engine=ScriptedEngine(lambda _: [" "])) as core:
         reply = await core.ask(message("On which shelf is the backup drive?"))
-        assert await core.history.turns(message("").conversation) == []
+        assert await core.history.past_turns(message("").conversation) == []
     assert reply.closing is not None
-    assert reply.closing.text == say("empty_answer", "en")
+    assert reply.closing.text == localize("empty_answer", "en")
 
 
 async def test_a_question_longer_than_the_context_is_refused_with_both_figures(house: Path) -> None:
@@ -214,7 +214,7 @@ async def test_an_empty_question_gets_a_sentence(house: Path) -> None:
     async with running_core(house) as core:
         reply = await core.ask(message("  "))
     assert reply.closing is not None
-    assert reply.closing.text == say("empty_question", "en")
+    assert reply.closing.text == localize("empty_question", "en")
 
 
 async def test_one_person_cannot_fill_the_queue(house: Path) -> None:
@@ -226,9 +226,9 @@ async def test_one_person_cannot_fill_the_queue(house: Path) -> None:
         refused = core.replies["2"]
         await refused.ended.wait()
         engine.gate.set()
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
     assert refused.closing is not None
-    assert refused.closing.text == say("too_many_waiting", "en", limit=2)
+    assert refused.closing.text == localize("too_many_waiting", "en", limit=2)
 
 
 async def test_a_conversation_that_runs_wild_is_paused_and_told_once(house: Path) -> None:
@@ -236,7 +236,7 @@ async def test_a_conversation_that_runs_wild_is_paused_and_told_once(house: Path
         replies = [await core.ask(message("Where is the backup drive?", str(number))) for number in range(5)]
     assert [bool(reply.calls) for reply in replies] == [True, True, True, False, False]
     assert replies[2].closing is not None
-    assert replies[2].closing.text == say("pace_paused", "en", minutes=10)
+    assert replies[2].closing.text == localize("pace_paused", "en", minutes=10)
 
 
 async def test_messages_that_a_platform_repeats_do_not_pause_a_conversation(house: Path) -> None:
@@ -257,7 +257,7 @@ async def test_a_platform_that_refuses_the_reply_ends_the_answer(house: Path) ->
         await until(lambda: bool(reply.pieces))
         reply.refuses_with = "the channel was deleted"
         engine.gate.set()
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
         assert await core.history.journal.open_messages("console") == []
     assert engine.running == 0
 
@@ -270,11 +270,11 @@ async def test_what_was_left_open_is_answered_into_the_same_reply_after_a_restar
         await until(lambda: bool(reply.pieces))
     assert not reply.ended.is_set()
     async with running_core(house, platform=platform) as core:
-        resumed = await core.inbox.resume(Recovery(core))
+        resumed = await core.inbox.resume(RecoveryAdapter(core))
         assert [(each.message.event_id, each.ended.done()) for each in resumed] == [("1", False)]
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
         assert resumed[0].ended.done()
-        assert await core.inbox.resume(Recovery(core)) == []
+        assert await core.inbox.resume(RecoveryAdapter(core)) == []
     assert core.replies["1"].attempt == 2
     assert list(platform.parts.values()) == ["The drive is there [1]."]
 
@@ -285,9 +285,9 @@ async def test_an_answer_written_before_a_crash_is_delivered_and_not_made_again(
         reply = core.replies["1"] = await _crash_in_delivery(core)
     assert reply.closing is None
     async with running_core(house, platform=platform) as core:
-        await core.inbox.resume(Recovery(core))
-        await core.inbox.idle()
-        turns = await core.history.turns(message("").conversation)
+        await core.inbox.resume(RecoveryAdapter(core))
+        await core.inbox.wait_until_idle()
+        turns = await core.history.past_turns(message("").conversation)
     assert core.engine.prompts == []
     assert core.replies["1"].closing is not None
     assert core.replies["1"].closing.sources[0].document == "handbook.txt"
@@ -296,32 +296,32 @@ async def test_an_answer_written_before_a_crash_is_delivered_and_not_made_again(
 
 async def _crash_in_delivery(core: Core):  # type: ignore[no-untyped-def]
     """Leave the journal as a kill between writing an answer and delivering it does."""
-    from bot.core.journal import key_of
-    from bot.core.messages import Closing, Source
+    from bot.core.journal import message_key
+    from bot.core.messages import FinalAnswer, Source
     from knowledge.passages import PassageLocation
     from tests.fakes.reply import RecordingReply
 
     asked = message("Where is the backup drive?")
-    await core.history.journal.receive(asked)
-    await core.history.journal.begin(key_of(asked))
+    await core.history.journal.receive_message(asked)
+    await core.history.journal.mark_answering(message_key(asked))
     source = Source(1, "handbook", "handbook.txt", "", PassageLocation(), SHELF, 1.0)
-    await core.history.journal.write(asked, Closing("There [1].", (source,)), "answered", ["handbook"], True)
+    await core.history.journal.write_answer(asked, FinalAnswer("There [1].", (source,)), "answered", ["handbook"], True)
     return RecordingReply()
 
 
 async def test_a_question_that_crashed_the_process_twice_is_given_up_with_a_sentence(house: Path) -> None:
     async with running_core(house) as core:
         asked = message("Where is the backup drive?")
-        await core.history.journal.receive(asked)
+        await core.history.journal.receive_message(asked)
         for _ in range(2):
-            await core.history.journal.begin(("console", "1"))
-            attempt = await core.history.journal.reopen(("console", "1"))
+            await core.history.journal.mark_answering(("console", "1"))
+            attempt = await core.history.journal.reopen_message(("console", "1"))
         assert attempt is not None
-        assert attempt.hopeless
-        await core.inbox.resume(Recovery(core))
-        await core.inbox.idle()
+        assert attempt.crashed_too_often
+        await core.inbox.resume(RecoveryAdapter(core))
+        await core.inbox.wait_until_idle()
         assert await core.history.journal.open_messages("console") == []
-    assert core.replies["1"].failure == say("crashed_twice", "en")
+    assert core.replies["1"].failure == localize("crashed_twice", "en")
     assert core.engine.prompts == []
 
 
@@ -341,7 +341,7 @@ async def test_of_a_long_attached_file_a_part_is_read_and_the_limit_is_named(hou
     async with running_core(house, passage_tokens=60) as core:
         reply = await core.ask(message("What is the boiler code?", attachments=(file,)))
     assert reply.closing is not None
-    assert reply.closing.note == say("attachment_cut", "en", limit=60)
+    assert reply.closing.note == localize("attachment_cut", "en", limit=60)
 
 
 async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(house: Path) -> None:
@@ -349,8 +349,8 @@ async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(hou
     async with running_core(house) as core:
         reply = await core.ask(message("Who composed the opera Turandot?", attachments=(file,)))
     assert reply.closing is not None
-    assert reply.closing.text == say("nothing_found", "en", collections="garden, handbook")
-    assert reply.closing.note == say("attachment_not_fetched", "en", name="plan.pdf")
+    assert reply.closing.text == localize("nothing_found", "en", collections="garden, handbook")
+    assert reply.closing.note == localize("attachment_not_fetched", "en", name="plan.pdf")
 
 
 async def test_a_file_that_cannot_be_read_is_named_with_the_reason(house: Path) -> None:
@@ -397,7 +397,7 @@ async def test_bots_get_no_answer_and_leave_no_trace(house: Path) -> None:
         asked = message("Where is the backup drive?")
         bot = Person("bridge", "Bridge", is_bot=True)
         reply = await core.ask(replace(asked, author=bot))
-        assert await core.history.journal.receive(asked), "nothing of it was stored"
+        assert await core.history.journal.receive_message(asked), "nothing of it was stored"
     assert reply.calls == []
 
 
@@ -408,7 +408,7 @@ async def test_a_full_disk_is_told_and_the_question_can_be_asked_again(house: Pa
         reply = await core.ask(message("Where is the backup drive? " + "x" * 9000, "1"))
         await database.execute("PRAGMA max_page_count = 1000000")
         again = await core.ask(message("Where is the backup drive? " + "x" * 9000, "1"))
-    assert reply.failure == say("storage_failed", "en")
+    assert reply.failure == localize("storage_failed", "en")
     assert again.closing is not None
 
 
@@ -416,7 +416,7 @@ async def test_an_answer_that_ended_meanwhile_is_not_resumed(house: Path) -> Non
     async with running_core(house) as core:
         asked = message("Where is the backup drive?")
         await core.ask(asked)
-        assert await core.history.journal.reopen(("console", "1")) is None
+        assert await core.history.journal.reopen_message(("console", "1")) is None
 
 
 async def test_an_edited_question_starts_over_into_the_same_reply(house: Path) -> None:
@@ -427,9 +427,9 @@ async def test_an_edited_question_starts_over_into_the_same_reply(house: Path) -
         await until(lambda: bool(reply.pieces))
         assert await core.inbox.revise(message("Where does the backup drive live?"))
         engine.gate.set()
-        await core.inbox.idle()
+        await core.inbox.wait_until_idle()
         assert not await core.inbox.revise(message("And now?")), "the answer has ended"
-        turns = await core.history.turns(message("").conversation)
+        turns = await core.history.past_turns(message("").conversation)
     assert reply.closing is not None
     assert reply.closing.text == "About Where does the backup drive live?"
     assert len(core.platform.posts) == 1
@@ -439,7 +439,10 @@ async def test_an_edited_question_starts_over_into_the_same_reply(house: Path) -
 async def test_what_was_said_before_is_read_for_this_answer_only(house: Path) -> None:
     async with running_core(house) as core:
         asked = message("What did they decide?")
-        before = (Said("Ben", "The sprinkler runs at noon."), Said("Eve", "No, at dawn, it is decided."))
+        before = (
+            ContextMessage("Ben", "The sprinkler runs at noon."),
+            ContextMessage("Eve", "No, at dawn, it is decided."),
+        )
         await core.ask(replace(asked, context=before))
         await core.ask(message("Where is the backup drive?", "2"))
     first, second = core.engine.prompts

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.messages import ConversationId
-from bot.core.queue import FairQueue, Ticket, TooManyWaiting, order
+from bot.core.queue import FairQueue, Ticket, TooManyWaiting, admission_order
 
 
 def room(name: str) -> ConversationId:
@@ -21,122 +21,122 @@ def drain(queue: FairQueue, tickets: list[Ticket]) -> list[Ticket]:
         running = [ticket for ticket in tickets if ticket.admitted.is_set() and ticket not in served]
         assert len(running) == 1
         served += running
-        queue.leave(running[0])
+        queue.release_ticket(running[0])
     return served
 
 
 def test_a_free_engine_admits_at_once() -> None:
     queue = FairQueue(capacity=2, per_person=5)
-    assert queue.enter("ana", room("a")).admitted.is_set()
-    assert queue.enter("ben", room("b")).admitted.is_set()
-    assert not queue.enter("eve", room("c")).admitted.is_set()
-    assert (queue.running, queue.waiting) == (2, 1)
+    assert queue.take_ticket("ana", room("a")).admitted.is_set()
+    assert queue.take_ticket("ben", room("b")).admitted.is_set()
+    assert not queue.take_ticket("eve", room("c")).admitted.is_set()
+    assert (queue.running_count, queue.waiting_count) == (2, 1)
 
 
 def test_people_take_turns_however_much_one_of_them_asks() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    flood = [queue.enter("ana", room(f"a{number}")) for number in range(4)]
-    late = [queue.enter("ben", room(f"b{number}")) for number in range(2)]
+    flood = [queue.take_ticket("ana", room(f"a{number}")) for number in range(4)]
+    late = [queue.take_ticket("ben", room(f"b{number}")) for number in range(2)]
     names = [ticket.person for ticket in drain(queue, flood + late)]
     assert names == ["ana", "ben", "ana", "ben", "ana", "ana"]
 
 
 def test_someone_who_asks_again_and_again_does_not_starve_others() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    current = queue.enter("ana", room("a"))
-    waiting = queue.enter("ben", room("b"))
-    again = queue.enter("ana", room("c"))
-    queue.leave(current)
+    current = queue.take_ticket("ana", room("a"))
+    waiting = queue.take_ticket("ben", room("b"))
+    again = queue.take_ticket("ana", room("c"))
+    queue.release_ticket(current)
     assert waiting.admitted.is_set()
     assert not again.admitted.is_set()
 
 
 def test_a_conversation_is_answered_in_order_and_one_at_a_time() -> None:
     queue = FairQueue(capacity=3, per_person=9)
-    first, second = queue.enter("ana", room("a")), queue.enter("ben", room("a"))
+    first, second = queue.take_ticket("ana", room("a")), queue.take_ticket("ben", room("a"))
     assert first.admitted.is_set()
     assert not second.admitted.is_set()
-    assert not second.foremost.is_set()
-    queue.leave(first)
+    assert not second.is_head.is_set()
+    queue.release_ticket(first)
     assert second.admitted.is_set()
 
 
 def test_a_freed_engine_serves_others_while_the_conversation_keeps_its_order() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    first = queue.enter("ana", room("a"))
-    same, other = queue.enter("ben", room("a")), queue.enter("eve", room("b"))
-    queue.free(first)
+    first = queue.take_ticket("ana", room("a"))
+    same, other = queue.take_ticket("ben", room("a")), queue.take_ticket("eve", room("b"))
+    queue.release_engine(first)
     assert other.admitted.is_set()
-    queue.leave(other)
+    queue.release_ticket(other)
     assert not same.admitted.is_set()
-    queue.leave(first)
+    queue.release_ticket(first)
     assert same.admitted.is_set()
 
 
 def test_a_ticket_is_foremost_before_the_engine_is_free() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    queue.enter("ana", room("a"))
-    waiting = queue.enter("ben", room("b"))
-    assert waiting.foremost.is_set()
+    queue.take_ticket("ana", room("a"))
+    waiting = queue.take_ticket("ben", room("b"))
+    assert waiting.is_head.is_set()
     assert not waiting.admitted.is_set()
 
 
 def test_tools_wait_behind_people() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    running = queue.enter("ana", room("a"))
-    tool = queue.enter("key", room("k"), behind=1)
-    person = queue.enter("ben", room("b"))
-    assert (queue.place(tool), queue.place(person)) == (2, 1)
-    queue.leave(running)
+    running = queue.take_ticket("ana", room("a"))
+    tool = queue.take_ticket("key", room("k"), behind=1)
+    person = queue.take_ticket("ben", room("b"))
+    assert (queue.position_of(tool), queue.position_of(person)) == (2, 1)
+    queue.release_ticket(running)
     assert person.admitted.is_set()
 
 
 def test_one_person_may_have_so_many_open_and_no_more() -> None:
     queue = FairQueue(capacity=1, per_person=2)
-    first = queue.enter("ana", room("a"))
-    queue.enter("ana", room("b"))
+    first = queue.take_ticket("ana", room("a"))
+    queue.take_ticket("ana", room("b"))
     with pytest.raises(TooManyWaiting):
-        queue.enter("ana", room("c"))
-    queue.enter("ben", room("c"))
-    queue.leave(first)
-    queue.enter("ana", room("c"))
+        queue.take_ticket("ana", room("c"))
+    queue.take_ticket("ben", room("c"))
+    queue.release_ticket(first)
+    queue.take_ticket("ana", room("c"))
 
 
 def test_leaving_twice_frees_one_place_only() -> None:
     queue = FairQueue(capacity=1, per_person=1)
-    first = queue.enter("ana", room("a"))
-    queue.leave(first)
-    queue.leave(first)
-    queue.enter("ana", room("a"))
+    first = queue.take_ticket("ana", room("a"))
+    queue.release_ticket(first)
+    queue.release_ticket(first)
+    queue.take_ticket("ana", room("a"))
     with pytest.raises(TooManyWaiting):
-        queue.enter("ana", room("b"))
+        queue.take_ticket("ana", room("b"))
 
 
 async def test_the_place_is_told_when_it_changes_and_ends_with_the_admission() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    running = queue.enter("ana", room("a"))
-    before = queue.enter("ben", room("b"))
-    mine = queue.enter("eve", room("c"))
+    running = queue.take_ticket("ana", room("a"))
+    before = queue.take_ticket("ben", room("b"))
+    mine = queue.take_ticket("eve", room("c"))
     told: list[int] = []
 
     async def listen() -> None:
-        told.extend([place async for place in queue.places(mine, notice_after_s=0)])
+        told.extend([place async for place in queue.watch_position(mine, notice_after_s=0)])
 
     listening = asyncio.create_task(listen())
     await asyncio.sleep(0.05)
-    queue.leave(running)
+    queue.release_ticket(running)
     await asyncio.sleep(0.01)
-    queue.leave(before)
+    queue.release_ticket(before)
     await asyncio.wait_for(listening, 5)
     assert told == [2, 1]
 
 
 async def test_a_short_wait_is_not_told() -> None:
     queue = FairQueue(capacity=1, per_person=9)
-    running = queue.enter("ana", room("a"))
-    mine = queue.enter("eve", room("c"))
-    asyncio.get_running_loop().call_later(0.02, queue.leave, running)
-    assert [place async for place in queue.places(mine, notice_after_s=5)] == []
+    running = queue.take_ticket("ana", room("a"))
+    mine = queue.take_ticket("eve", room("c"))
+    asyncio.get_running_loop().call_later(0.02, queue.release_ticket, running)
+    assert [place async for place in queue.watch_position(mine, notice_after_s=5)] == []
     assert mine.admitted.is_set()
 
 
@@ -146,17 +146,17 @@ people = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), max
 @given(people)
 def test_the_told_order_is_the_order_of_admission(asked: list[tuple[str, str]]) -> None:
     queue = FairQueue(capacity=1, per_person=20)
-    holder = queue.enter("holder", room("held"))
-    tickets = [queue.enter(person, room(where)) for person, where in asked]
-    expected = sorted(tickets, key=queue.place)
-    queue.leave(holder)
+    holder = queue.take_ticket("holder", room("held"))
+    tickets = [queue.take_ticket(person, room(where)) for person, where in asked]
+    expected = sorted(tickets, key=queue.position_of)
+    queue.release_ticket(holder)
     assert drain(queue, tickets) == expected
 
 
 @given(people)
 def test_no_ticket_is_lost_and_conversations_keep_their_order(asked: list[tuple[str, str]]) -> None:
     tickets = [Ticket(number, person, room(where), 0) for number, (person, where) in enumerate(asked)]
-    admitted = order(tickets, {})
+    admitted = admission_order(tickets, {})
     assert sorted(ticket.number for ticket in admitted) == list(range(len(tickets)))
     for where in "xyz":
         numbers = [ticket.number for ticket in admitted if ticket.conversation == room(where)]

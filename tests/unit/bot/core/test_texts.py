@@ -8,7 +8,7 @@ import pytest
 
 import adapters
 import bot
-from bot.core.texts import LANGUAGES, Language, load, say
+from bot.core.texts import LANGUAGES, Language, load_texts, localize
 
 ROOMS = [Path(room.__file__).parent for room in (bot, adapters)]
 """Whose code says sentences to people."""
@@ -22,14 +22,14 @@ def fields(text: str) -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_the_same_keys_and_placeholders(language: Language) -> None:
-    reference = load("en")
-    assert {key: fields(text) for key, text in load(language).items()} == {
+    reference = load_texts("en")
+    assert {key: fields(text) for key, text in load_texts(language).items()} == {
         key: fields(text) for key, text in reference.items()
     }
 
 
 def test_languages_differ() -> None:
-    same = [key for key, text in load("en").items() if load("fr")[key] == text]
+    same = [key for key, text in load_texts("en").items() if load_texts("fr")[key] == text]
     assert same == ["source_line"]
 
 
@@ -41,13 +41,13 @@ def used_keys() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    return strings & load("en").keys()
+    return strings & load_texts("en").keys()
 
 
 def test_no_text_is_without_use() -> None:
-    unused = load("en").keys() - used_keys()
+    unused = load_texts("en").keys() - used_keys()
     assert {key for key in unused if not key.startswith(BUILT_KEYS)} == set()
 
 
 def test_what_is_filled_in_is_not_read_as_a_template() -> None:
-    assert "{limit}" in say("attachment_unread", "en", name="{limit}", reason="it is empty.")
+    assert "{limit}" in localize("attachment_unread", "en", name="{limit}", reason="it is empty.")

@@ -3,9 +3,9 @@
 import pytest
 
 from bot.core.messages import Attachment, Audience, ConversationId, Message, Person
-from bot.core.triage import Answer, Decision, Ignore, Ignored, Policy, Refuse, RunCommand, decide
+from bot.core.triage import AnswerQuestion, Decision, Ignore, IgnoreReason, Refuse, RunCommand, TriagePolicy, decide
 
-POLICY = Policy(
+POLICY = TriagePolicy(
     prefix="!",
     commands={"ask": "ask", "help": "help", "aide": "help", "stop": "stop", "forget": "forget"},
     blocked=frozenset({"mallory"}),
@@ -29,30 +29,30 @@ def message(text: str, *, addressed: bool = True, author: str = "ana", bot: bool
 @pytest.mark.parametrize(
     ("asked", "decision"),
     [
-        (message("Where is it?"), Answer("Where is it?")),
-        (message("  Where is it?\n"), Answer("Where is it?")),
-        (message("Where is it?", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
-        (message("", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
-        (message("Where is it?", bot=True), Ignore(Ignored.BOT)),
-        (message("!help", bot=True), Ignore(Ignored.BOT)),
-        (message("Where is it?", author="mallory"), Ignore(Ignored.BLOCKED)),
+        (message("Where is it?"), AnswerQuestion("Where is it?")),
+        (message("  Where is it?\n"), AnswerQuestion("Where is it?")),
+        (message("Where is it?", addressed=False), Ignore(IgnoreReason.NOT_ADDRESSED)),
+        (message("", addressed=False), Ignore(IgnoreReason.NOT_ADDRESSED)),
+        (message("Where is it?", bot=True), Ignore(IgnoreReason.BOT)),
+        (message("!help", bot=True), Ignore(IgnoreReason.BOT)),
+        (message("Where is it?", author="mallory"), Ignore(IgnoreReason.BLOCKED)),
         (message(""), Refuse("empty_question")),
         (message(" \n\t"), Refuse("empty_question")),
-        (message("", files=1), Answer("")),
+        (message("", files=1), AnswerQuestion("")),
         (message("!ask"), Refuse("empty_question")),
-        (message("!ask Where is it?"), Answer("Where is it?")),
-        (message("!ask Where is it?", addressed=False), Answer("Where is it?")),
+        (message("!ask Where is it?"), AnswerQuestion("Where is it?")),
+        (message("!ask Where is it?", addressed=False), AnswerQuestion("Where is it?")),
         (message("!help", addressed=False), RunCommand("help")),
         (message("!HELP"), RunCommand("help")),
         (message("help"), RunCommand("help")),
         (message("Aide"), RunCommand("help")),
-        (message("help", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
+        (message("help", addressed=False), Ignore(IgnoreReason.NOT_ADDRESSED)),
         (message("stop"), RunCommand("stop")),
-        (message("stop the sprinkler at noon?"), Answer("stop the sprinkler at noon?")),
+        (message("stop the sprinkler at noon?"), AnswerQuestion("stop the sprinkler at noon?")),
         (message("!forget conversation"), RunCommand("forget", "conversation")),
-        (message("!unknown thing"), Answer("!unknown thing")),
-        (message("!unknown thing", addressed=False), Ignore(Ignored.NOT_ADDRESSED)),
-        (message("x" * 50), Answer("x" * 50)),
+        (message("!unknown thing"), AnswerQuestion("!unknown thing")),
+        (message("!unknown thing", addressed=False), Ignore(IgnoreReason.NOT_ADDRESSED)),
+        (message("x" * 50), AnswerQuestion("x" * 50)),
         (message("x" * 51), Refuse("question_too_long_characters", {"size": 51, "limit": 50})),
     ],
 )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.openai.errors import RequestFault
-from bot.openai.keys import ApiKeys, KeyMissing
+from bot.openai.errors import RequestError
+from bot.openai.keys import ApiKeyMissing, ApiKeys
 
 KEYS = ApiKeys.from_environment({"editor": "KEY_A", "phone": "KEY_B"}, {"KEY_A": "sesame", "KEY_B": " barley\n"})
 
@@ -12,27 +12,27 @@ KEYS = ApiKeys.from_environment({"editor": "KEY_A", "phone": "KEY_B"}, {"KEY_A":
     ("header", "caller"), [("Bearer sesame", "editor"), ("bearer  sesame ", "editor"), ("Bearer barley", "phone")]
 )
 def test_a_key_names_its_program(header: str, caller: str) -> None:
-    assert KEYS.caller(header) == caller
+    assert KEYS.identify_caller(header) == caller
 
 
 @pytest.mark.parametrize(
     "header", ["", "Bearer", "Bearer ", "sesame", "Basic sesame", "Bearer Sesame", "Bearer \udcff"]
 )
 def test_anything_else_is_refused_without_repeating_it(header: str) -> None:
-    with pytest.raises(RequestFault) as refused:
-        KEYS.caller(header)
+    with pytest.raises(RequestError) as refused:
+        KEYS.identify_caller(header)
     assert refused.value.status == 401
     assert "sesame" not in str(refused.value).casefold()
 
 
 @pytest.mark.parametrize("environment", [{}, {"KEY_A": ""}, {"KEY_A": "  "}])
 def test_a_key_that_is_not_set_is_named_by_its_variable(environment: dict[str, str]) -> None:
-    with pytest.raises(KeyMissing, match="KEY_A"):
+    with pytest.raises(ApiKeyMissing, match="KEY_A"):
         ApiKeys.from_environment({"editor": "KEY_A"}, environment)
 
 
 def test_two_programs_do_not_share_a_key() -> None:
-    with pytest.raises(KeyMissing, match="KEY_B") as told:
+    with pytest.raises(ApiKeyMissing, match="KEY_B") as told:
         ApiKeys.from_environment({"editor": "KEY_A", "phone": "KEY_B"}, {"KEY_A": "sesame", "KEY_B": "sesame"})
     assert "sesame" not in str(told.value)
 

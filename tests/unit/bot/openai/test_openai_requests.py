@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.openai.errors import RequestFault
-from bot.openai.requests import parse
+from bot.openai.errors import RequestError
+from bot.openai.requests import parse_request
 
 HEAD = '{"model": "hearth", "messages": '
 
@@ -25,12 +25,14 @@ HEAD = '{"model": "hearth", "messages": '
     ],
 )
 def test_the_faulty_field_is_named_as_the_program_wrote_it(rest: str, param: str) -> None:
-    with pytest.raises(RequestFault) as refused:
-        parse(f"{HEAD}{rest}}}".encode())
+    with pytest.raises(RequestError) as refused:
+        parse_request(f"{HEAD}{rest}}}".encode())
     assert refused.value.param == param
 
 
 def test_null_means_the_same_as_nothing() -> None:
     said = '[{"role": "user", "content": "x"}]'
     nulls = ', "stream": null, "stream_options": {"include_usage": null}, "n": null, "tools": null, "stop": null'
-    assert parse(f"{HEAD}{said}{nulls}}}".encode()) == parse(f'{HEAD}{said}, "stream_options": {{}}}}'.encode())
+    assert parse_request(f"{HEAD}{said}{nulls}}}".encode()) == parse_request(
+        f'{HEAD}{said}, "stream_options": {{}}}}'.encode()
+    )

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.core.api_completions import Completed
+from bot.core.api_completions import CompletionResult
 from bot.core.messages import Source
-from bot.openai.responses import Answer, Pieces, event, footer, without_sources
+from bot.openai.responses import ChunkEncoder, CompletionObjects, footer, sse_event, strip_footer
 from knowledge.passages import PassageLocation
 
 SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", PassageLocation(), "text", 1.0) for number in (1, 2))
@@ -12,17 +12,17 @@ SOURCES = tuple(Source(number, "handbook", "backup.md", "Backup", PassageLocatio
 
 @pytest.mark.parametrize("text", ["On Quince [1].", "A list:\n\n[1] no source\n\nand so on", "", "[1] x"])
 def test_sources_are_taken_off_again(text: str) -> None:
-    assert without_sources(text + footer(Completed(SOURCES))) == text
-    assert without_sources(text) == text
+    assert strip_footer(text + footer(CompletionResult(SOURCES))) == text
+    assert strip_footer(text) == text
 
 
 def test_notes_stand_between_an_answer_and_its_sources() -> None:
-    below = footer(Completed(SOURCES, ("No document says so.", "It was cut.")))
+    below = footer(CompletionResult(SOURCES, ("No document says so.", "It was cut.")))
     assert below == "\n\nNo document says so.\n\nIt was cut.\n\n[1] backup.md\n[2] backup.md"
-    assert without_sources(below) == "\n\nNo document says so.\n\nIt was cut."
+    assert strip_footer(below) == "\n\nNo document says so.\n\nIt was cut."
 
 
 @pytest.mark.parametrize("text", ["", " word", 'a "quoted"\n\\ line', '""', "\x00\u2028é🦢", "{}"])
 def test_a_piece_of_text_is_the_event_that_it_would_be_if_made_as_a_whole(text: str) -> None:
-    answer = Answer('a "model" ""')
-    assert Pieces(answer).event(text) == event(answer.piece({"content": text}))
+    answer = CompletionObjects('a "model" ""')
+    assert ChunkEncoder(answer).encode_chunk(text) == sse_event(answer.chunk_object({"content": text}))

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.matrix.account.identity import VERIFIERS_KEPT, IdentityFile, new_identity
 from adapters.matrix.homeserver import MatrixUnusable
-from adapters.storage.private_file import write_private
+from adapters.storage.private_file import write_private_file
 
 USER = "@hearth:home"
 KEY = bytes(range(32))
@@ -26,7 +26,7 @@ def test_there_is_no_identity_until_one_is_saved(file: IdentityFile) -> None:
 
 
 def test_keys_and_verifiers_come_back_as_they_were_saved(file: IdentityFile) -> None:
-    identity = new_identity(USER).verified_by("@ada:home", NOON)
+    identity = new_identity(USER).with_verifier("@ada:home", NOON)
     file.save(identity)
     assert file.load() == identity
     assert len({identity.master.seed, identity.self_signing.seed, identity.user_signing.seed}) == 3
@@ -37,7 +37,7 @@ def test_no_two_identities_have_the_same_keys() -> None:
 
 
 def test_the_file_is_private_and_no_key_stands_in_it(file: IdentityFile) -> None:
-    identity = new_identity(USER).verified_by("@ada:home", NOON)
+    identity = new_identity(USER).with_verifier("@ada:home", NOON)
     umask = os.umask(0)
     try:
         file.save(identity)
@@ -46,7 +46,7 @@ def test_the_file_is_private_and_no_key_stands_in_it(file: IdentityFile) -> None
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
     text = file.path.read_text()
-    for word in ("ada", identity.master.public, identity.master.seed.hex()):
+    for word in ("ada", identity.master.public_key, identity.master.seed.hex()):
         assert word not in text
     assert [path.name for path in file.path.parent.iterdir()] == ["identity.json"]
 
@@ -100,20 +100,20 @@ def test_a_file_that_cannot_be_read_or_written_is_told_in_a_sentence(file: Ident
 
 def test_a_write_that_an_earlier_crash_cut_off_is_no_hindrance(tmp_path: Path) -> None:
     target = tmp_path / "kept"
-    write_private(target, b"old")
+    write_private_file(target, b"old")
     (tmp_path / "kept.new").write_bytes(b"ol")
     (tmp_path / "kept.new").chmod(0o644)
-    write_private(target, b"new")
+    write_private_file(target, b"new")
     assert target.read_bytes() == b"new"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [target]
 
 
 def test_who_verifies_again_stands_in_the_list_once_and_the_list_is_bounded() -> None:
-    identity = new_identity(USER).verified_by("@ada:home", NOON).verified_by("@ben:home", NOON)
-    again = identity.verified_by("@ada:home", NOON + timedelta(days=1))
+    identity = new_identity(USER).with_verifier("@ada:home", NOON).with_verifier("@ben:home", NOON)
+    again = identity.with_verifier("@ada:home", NOON + timedelta(days=1))
     assert [each.user_id for each in again.verifiers] == ["@ben:home", "@ada:home"]
     for number in range(VERIFIERS_KEPT + 5):
-        again = again.verified_by(f"@user{number}:home", NOON)
+        again = again.with_verifier(f"@user{number}:home", NOON)
     assert len(again.verifiers) == VERIFIERS_KEPT
     assert again.verifiers[-1].user_id == f"@user{VERIFIERS_KEPT + 4}:home"

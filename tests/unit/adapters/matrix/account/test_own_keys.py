@@ -6,8 +6,8 @@ import pytest
 
 from adapters.matrix.account import identity_service
 from adapters.matrix.account.identity import IdentityFile, new_identity
-from adapters.matrix.account.identity_service import OwnKeys
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Unsettled
+from adapters.matrix.account.identity_service import IdentityService
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
 from tests.fakes.key_server import BOT, PASSWORD, DeviceKeys, KeyServer
 
 
@@ -24,18 +24,18 @@ def server() -> KeyServer:
 
 
 async def test_keys_are_on_the_disk_before_they_are_uploaded(server: KeyServer, file: IdentityFile) -> None:
-    own = await OwnKeys.open(server, DeviceKeys(), file)
+    own = await IdentityService.open(server, DeviceKeys(), file)
     assert file.load() == own.identity
     assert server.calls == []
-    assert own.standing is None
+    assert own.status is None
 
 
 async def test_the_next_process_has_the_same_keys_and_uploads_nothing(server: KeyServer, file: IdentityFile) -> None:
-    first = await OwnKeys.open(server, DeviceKeys(), file)
-    assert (await first.check()).is_signed
+    first = await IdentityService.open(server, DeviceKeys(), file)
+    assert (await first.check_signature()).is_signed
     server.calls.clear()
-    second = await OwnKeys.open(server, DeviceKeys(), file)
-    assert (await second.check()).is_signed
+    second = await IdentityService.open(server, DeviceKeys(), file)
+    assert (await second.check_signature()).is_signed
     assert second.identity == first.identity
     assert server.calls == ["query"]
 
@@ -43,47 +43,47 @@ async def test_the_next_process_has_the_same_keys_and_uploads_nothing(server: Ke
 async def test_a_damaged_file_is_not_replaced(server: KeyServer, file: IdentityFile) -> None:
     file.path.write_bytes(b"{}")
     with pytest.raises(MatrixUnusable):
-        await OwnKeys.open(server, DeviceKeys(), file)
+        await IdentityService.open(server, DeviceKeys(), file)
     assert file.path.read_bytes() == b"{}"
 
 
 async def test_replaced_keys_are_saved_first_and_then_uploaded_with_the_password(
     server: KeyServer, file: IdentityFile
 ) -> None:
-    own = await OwnKeys.open(server, DeviceKeys(), file)
-    await own.check()
-    await own.verified_by("@ada:home")
+    own = await IdentityService.open(server, DeviceKeys(), file)
+    await own.check_signature()
+    await own.add_verifier("@ada:home")
     old = own.identity
-    await own.replace()
+    await own.replace_keys()
     assert file.load() == own.identity != old
     assert own.verifiers == ()
-    assert (await own.check()).state == "foreign_keys"
-    assert (await own.check(PASSWORD)).is_signed
+    assert (await own.check_signature()).state == "foreign_keys"
+    assert (await own.check_signature(PASSWORD)).is_signed
 
 
 async def test_who_has_verified_us_is_known_after_a_restart(server: KeyServer, file: IdentityFile) -> None:
-    own = await OwnKeys.open(server, DeviceKeys(), file)
-    await own.verified_by("@ada:home")
-    again = await OwnKeys.open(server, DeviceKeys(), file)
+    own = await IdentityService.open(server, DeviceKeys(), file)
+    await own.add_verifier("@ada:home")
+    again = await IdentityService.open(server, DeviceKeys(), file)
     assert [each.user_id for each in again.verifiers] == ["@ada:home"]
-    assert again.verifiers[0].at.tzinfo is not None
+    assert again.verifiers[0].verified_at.tzinfo is not None
 
 
 async def test_what_changed_is_logged_once(
     server: KeyServer, file: IdentityFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.save(new_identity(BOT))
-    own = await OwnKeys.open(server, DeviceKeys(), file)
-    await own.check()
+    own = await IdentityService.open(server, DeviceKeys(), file)
+    await own.check_signature()
     caplog.clear()
     server.keys = {}
-    await own.replace()
-    await (await OwnKeys.open(server, DeviceKeys(2), file)).check()
+    await own.replace_keys()
+    await (await IdentityService.open(server, DeviceKeys(2), file)).check_signature()
     levels = {record.levelno for record in caplog.records}
     assert levels == {logging.WARNING}
-    await own.check()
+    await own.check_signature()
     caplog.clear()
-    await own.check()
+    await own.check_signature()
     assert caplog.records == []
 
 
@@ -92,11 +92,11 @@ async def test_checks_go_on_while_the_server_is_away_and_end_when_it_logs_us_out
 ) -> None:
     monkeypatch.setattr(identity_service, "CHECKED_EVERY_S", 0.0)
     monkeypatch.setattr(identity_service, "TRIED_AGAIN_S", 0.0)
-    own = await OwnKeys.open(server, DeviceKeys(), file)
-    server.refusing["query"] = Unsettled("status 502")
-    keeping = asyncio.create_task(own.keep())
+    own = await IdentityService.open(server, DeviceKeys(), file)
+    server.refusing["query"] = TransientFailure("status 502")
+    keeping = asyncio.create_task(own.keep_signed())
     async with asyncio.timeout(5):
-        while own.standing is None or not own.standing.is_signed:
+        while own.status is None or not own.status.is_signed:
             await asyncio.sleep(0)
         server.refusing["query"] = LoggedOut(soft=False)
         with pytest.raises(LoggedOut):

@@ -4,9 +4,17 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.account.signing import KeyPair, NotCanonical, canonical, decoded, is_signed, signed, unpadded
+from adapters.matrix.account.signing import (
+    KeyPair,
+    NotCanonical,
+    canonical_json,
+    decode_base64,
+    encode_base64,
+    has_valid_signature,
+    sign_object,
+)
 
-SEED = decoded("YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1")
+SEED = decode_base64("YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1")
 PAIR = KeyPair(SEED)
 
 
@@ -23,7 +31,7 @@ PAIR = KeyPair(SEED)
     ],
 )
 def test_canonical_json_is_written_as_the_specification_says(value: Any, text: str) -> None:
-    assert canonical(value) == text.encode()
+    assert canonical_json(value) == text.encode()
 
 
 def _deep(levels: int) -> Any:
@@ -36,7 +44,7 @@ def _deep(levels: int) -> Any:
 @pytest.mark.parametrize("value", [{"a": 0.5}, [float("nan")], {"a": "\ud800"}, {"a": {"b": [1.0]}}, _deep(200_000)])
 def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     with pytest.raises(NotCanonical):
-        canonical(value)
+        canonical_json(value)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +58,15 @@ def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
     ],
 )
 def test_signatures_are_those_of_the_specification(text: bytes, signature: str) -> None:
-    assert PAIR.public == "XGX0JRS2Af3be3knz2fBiRbApjm2Dh61gXDJA8kcJNI"
+    assert PAIR.public_key == "XGX0JRS2Af3be3knz2fBiRbApjm2Dh61gXDJA8kcJNI"
     assert PAIR.sign(text) == signature
 
 
 def test_a_signed_object_is_known_again_whatever_stands_outside_the_signature() -> None:
-    value = signed({"two": "Two", "one": 1, "unsigned": {"age": 4}}, "@bot:home", PAIR)
+    value = sign_object({"two": "Two", "one": 1, "unsigned": {"age": 4}}, "@bot:home", PAIR)
     assert set(value) == {"one", "two", "signatures"}
     assert value["signatures"]["@bot:home"][PAIR.key_id] == PAIR.sign(b'{"one":1,"two":"Two"}')
-    assert is_signed({**value, "unsigned": {"age": 5}}, "@bot:home", PAIR.public)
+    assert has_valid_signature({**value, "unsigned": {"age": 5}}, "@bot:home", PAIR.public_key)
 
 
 @pytest.mark.parametrize(
@@ -73,17 +81,17 @@ def test_a_signed_object_is_known_again_whatever_stands_outside_the_signature() 
         {"signatures": {"@bot:home": {PAIR.key_id: 7}}},
         {"signatures": {"@bot:home": {PAIR.key_id: "no base64!"}}},
         {"signatures": {"@bot:home": {PAIR.key_id: "é"}}},
-        {"signatures": {"@bot:home": {PAIR.key_id: unpadded(bytes(64))}}},
+        {"signatures": {"@bot:home": {PAIR.key_id: encode_base64(bytes(64))}}},
     ],
 )
 def test_a_changed_object_or_a_signature_of_another_shape_does_not_count(change: dict[str, Any]) -> None:
-    value = signed({"one": 1}, "@bot:home", PAIR)
-    assert not is_signed({**value, **change}, "@bot:home", PAIR.public)
+    value = sign_object({"one": 1}, "@bot:home", PAIR)
+    assert not has_valid_signature({**value, **change}, "@bot:home", PAIR.public_key)
 
 
-@pytest.mark.parametrize("public", ["", "short", "no base64!", unpadded(bytes([255] * 32))])
+@pytest.mark.parametrize("public", ["", "short", "no base64!", encode_base64(bytes([255] * 32))])
 def test_a_key_that_is_none_has_signed_nothing(public: str) -> None:
-    assert not is_signed(signed({"one": 1}, "@bot:home", PAIR), "@bot:home", public, PAIR.key_id)
+    assert not has_valid_signature(sign_object({"one": 1}, "@bot:home", PAIR), "@bot:home", public, PAIR.key_id)
 
 
 def test_the_secret_seed_is_in_no_text_of_the_pair() -> None:

@@ -2,23 +2,23 @@
 
 import pytest
 
-from adapters.matrix.homeserver import Limited, Unsettled
-from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, MARGIN_S, Bucket
+from adapters.matrix.homeserver import RateLimited, TransientFailure
+from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, MARGIN_S, LeakyBucket
 
 
-def spent(bucket: Bucket, count: int, now: float = 0.0) -> None:
+def spent(bucket: LeakyBucket, count: int, now: float = 0.0) -> None:
     for _ in range(count):
         with bucket.spend(now):
             pass
 
 
-def refuse(bucket: Bucket, now: float, retry_after_s: float) -> None:
-    with pytest.raises(Limited), bucket.spend(now):
-        raise Limited(retry_after_s)
+def refuse(bucket: LeakyBucket, now: float, retry_after_s: float) -> None:
+    with pytest.raises(RateLimited), bucket.spend(now):
+        raise RateLimited(retry_after_s)
 
 
 def test_events_go_at_once_until_the_burst_is_spent_and_come_back_at_the_rate() -> None:
-    bucket = Bucket(burst=10, per_s=0.2)
+    bucket = LeakyBucket(burst=10, per_s=0.2)
     spent(bucket, 10)
     assert bucket.left(0.0) == 0
     assert bucket.wait_s(0.0) == pytest.approx(5.0)
@@ -27,7 +27,7 @@ def test_events_go_at_once_until_the_burst_is_spent_and_come_back_at_the_rate() 
 
 
 def test_a_refusal_says_exactly_what_is_left() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     spent(bucket, 3)
     refuse(bucket, 1.0, 4.0)
     assert bucket.left(1.0) == pytest.approx(0.2)
@@ -35,7 +35,7 @@ def test_a_refusal_says_exactly_what_is_left() -> None:
 
 
 def test_an_event_beyond_the_assumption_shows_that_the_limits_are_lifted() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     spent(bucket, 10)
     assert not bucket.lifted
     assert bucket.may_try(1.0)
@@ -45,7 +45,7 @@ def test_an_event_beyond_the_assumption_shows_that_the_limits_are_lifted() -> No
 
 
 def test_only_one_event_at_a_time_is_tried() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     spent(bucket, 10)
     trial = bucket.spend(1.0)
     assert not bucket.may_try(1.0)
@@ -54,7 +54,7 @@ def test_only_one_event_at_a_time_is_tried() -> None:
 
 
 def test_nothing_is_tried_for_long_after_a_refusal() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     spent(bucket, 10)
     refuse(bucket, 1.0, 4.0)
     assert not bucket.may_try(1.0 + MARGIN_S)
@@ -63,16 +63,16 @@ def test_nothing_is_tried_for_long_after_a_refusal() -> None:
 
 
 def test_an_event_that_nobody_knows_of_counts_as_none_and_shows_nothing() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     for _ in range(50):
-        with pytest.raises(Unsettled), bucket.spend(0.0):
-            raise Unsettled
+        with pytest.raises(TransientFailure), bucket.spend(0.0):
+            raise TransientFailure
     assert bucket.left(0.0) == 10
     assert not bucket.lifted
 
 
 def test_two_refusals_with_few_events_between_them_measure_the_rate() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     refuse(bucket, 0.0, 0.5)
     spent(bucket, 1, 0.6)
     refuse(bucket, 0.7, 0.8)
@@ -81,21 +81,21 @@ def test_two_refusals_with_few_events_between_them_measure_the_rate() -> None:
 
 
 def test_a_wait_that_the_assumed_rate_cannot_ask_for_means_a_slower_one() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     refuse(bucket, 0.0, 10.0)
     assert bucket.per_s == pytest.approx(0.1)
-    refuse(Bucket(), 0.0, 100000.0)
+    refuse(LeakyBucket(), 0.0, 100000.0)
 
 
 def test_a_measured_rate_is_forgotten_with_its_refusal() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     refuse(bucket, 0.0, 10.0)
     spent(bucket, 1, FORGOTTEN_S + 1)
     assert bucket.per_s == 0.2
 
 
 def test_a_refusal_after_the_wait_it_asked_for_is_of_no_bucket_and_forgotten_when_it_is_over() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     spent(bucket, 11)
     assert bucket.lifted
     now, waits = 1.0, []
@@ -112,7 +112,7 @@ def test_a_refusal_after_the_wait_it_asked_for_is_of_no_bucket_and_forgotten_whe
 
 
 def test_events_that_were_under_way_when_one_was_refused_are_one_refusal() -> None:
-    bucket = Bucket()
+    bucket = LeakyBucket()
     both = [bucket.spend(0.0), bucket.spend(0.1)]
     bucket.refused(both[0], 3.0)
     bucket.refused(both[1], 3.4)

@@ -6,24 +6,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.homeserver import Limited, Refused, Unsettled
-from adapters.matrix.limits import EDITS
-from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, Bucket
-from adapters.matrix.outgoing.rate_limiter import Budget, Share
+from adapters.matrix.homeserver import RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.limits import MAX_EDITS
+from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, LeakyBucket
+from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
 from tests.fakes.synapse_limits import TICK_S, SynapseLimit, Writer, simulate
 
 
-def careful(now: float = 0.0) -> Budget:
+def careful(now: float = 0.0) -> SendRateLimiter:
     """A budget that has learnt the default limits, its bucket full again at `now`."""
-    bucket = Bucket()
+    bucket = LeakyBucket()
     bucket.refused(bucket.spend(now - 100), 0.1)
-    return Budget(bucket)
+    return SendRateLimiter(bucket)
 
 
-def write(budget: Budget, limit: SynapseLimit, count: int, lasts_s: float, at: float = 0.0) -> list[Writer]:
+def write(budget: SendRateLimiter, limit: SynapseLimit, count: int, lasts_s: float, at: float = 0.0) -> list[Writer]:
     writers = [Writer(at, lasts_s) for _ in range(count)]
     simulate(budget, limit, writers, start=at)
-    assert all(writer.edits <= EDITS for writer in writers)
+    assert all(writer.edits <= MAX_EDITS for writer in writers)
     return writers
 
 
@@ -31,7 +31,7 @@ def write(budget: Budget, limit: SynapseLimit, count: int, lasts_s: float, at: f
 @pytest.mark.parametrize("lasts_s", [5.0, 13.0, 20.0, 60.0, 120.0])
 def test_by_default_first_texts_come_at_once_and_final_ones_too(count: int, lasts_s: float) -> None:
     limit = SynapseLimit()
-    for writer in write(Budget(), limit, count, lasts_s):
+    for writer in write(SendRateLimiter(), limit, count, lasts_s):
         assert writer.first_delay_s <= TICK_S
         assert writer.final_delay_s <= TICK_S
     assert limit.refused <= 1
@@ -39,7 +39,7 @@ def test_by_default_first_texts_come_at_once_and_final_ones_too(count: int, last
 
 @pytest.mark.parametrize("lasts_s", [float(second) / 4 for second in range(40, 70)])
 def test_finding_out_about_the_limits_holds_up_a_final_text_for_two_seconds_at_most(lasts_s: float) -> None:
-    (writer,) = write(Budget(), SynapseLimit(), 1, lasts_s)
+    (writer,) = write(SendRateLimiter(), SynapseLimit(), 1, lasts_s)
     assert writer.final_delay_s <= 2.0
 
 
@@ -54,7 +54,7 @@ def test_an_answer_of_a_minute_has_well_spaced_edits_by_default(count: int, fewe
 
 
 def test_lifted_limits_are_noticed_within_the_first_answer_and_make_the_next_ones_fluent() -> None:
-    budget, limit = Budget(), SynapseLimit(burst=None)
+    budget, limit = SendRateLimiter(), SynapseLimit(burst=None)
     write(budget, limit, 1, 20.0)
     assert budget.bucket.lifted
     for writer in write(budget, limit, 5, 20.0, at=21.0):
@@ -66,7 +66,7 @@ def test_lifted_limits_are_noticed_within_the_first_answer_and_make_the_next_one
 
 
 def test_lifted_limits_are_noticed_over_short_answers_too() -> None:
-    budget, limit = Budget(), SynapseLimit(burst=None)
+    budget, limit = SendRateLimiter(), SynapseLimit(burst=None)
     for number in range(4):
         write(budget, limit, 1, 8.0, at=number * 15.0)
     assert budget.bucket.lifted
@@ -75,11 +75,11 @@ def test_lifted_limits_are_noticed_over_short_answers_too() -> None:
 def test_an_answer_that_lasts_goes_on_being_edited() -> None:
     (writer,) = write(careful(), SynapseLimit(burst=None), 1, 110.0)
     assert writer.longest_gap_s < 35
-    assert writer.edits <= EDITS
+    assert writer.edits <= MAX_EDITS
 
 
 def test_limits_that_are_set_in_the_middle_are_learnt_with_few_refusals() -> None:
-    budget, limit = Budget(), SynapseLimit(burst=None)
+    budget, limit = SendRateLimiter(), SynapseLimit(burst=None)
     write(budget, limit, 1, 60.0)
     limit.burst = 10
     write(budget, limit, 5, 60.0, at=100.0)
@@ -91,7 +91,7 @@ def test_limits_that_are_set_in_the_middle_are_learnt_with_few_refusals() -> Non
 
 
 def test_limits_that_are_lifted_in_the_middle_are_noticed_when_a_refusal_is_forgotten() -> None:
-    budget, limit = Budget(), SynapseLimit()
+    budget, limit = SendRateLimiter(), SynapseLimit()
     write(budget, limit, 1, 60.0)
     limit.burst = None
     write(budget, limit, 1, 60.0, at=100.0)
@@ -103,7 +103,7 @@ def test_limits_that_are_lifted_in_the_middle_are_noticed_when_a_refusal_is_forg
 @pytest.mark.parametrize("used", [5, 10])
 def test_after_a_restart_one_refusal_tells_what_is_left(used: int) -> None:
     limit = SynapseLimit(used=used)
-    (writer,) = write(Budget(), limit, 1, 60.0)
+    (writer,) = write(SendRateLimiter(), limit, 1, 60.0)
     assert limit.refused == 1
     assert writer.first_delay_s <= 10
     assert writer.final_delay_s <= TICK_S
@@ -115,7 +115,7 @@ def test_after_a_restart_one_refusal_tells_what_is_left(used: int) -> None:
 def test_when_everything_is_refused_for_a_minute_final_texts_come_soon_after_it(
     count: int, burst: int | None, begins_at: float
 ) -> None:
-    budget, limit = Budget(), SynapseLimit(burst)
+    budget, limit = SendRateLimiter(), SynapseLimit(burst)
     limit.refuses = (begins_at, begins_at + 60)
     writers = write(budget, limit, count, 60.0)
     assert all(writer.ended_at is not None and writer.ended_at < begins_at + 72 for writer in writers)
@@ -126,7 +126,7 @@ def test_when_everything_is_refused_for_a_minute_final_texts_come_soon_after_it(
 
 @pytest.mark.parametrize(("burst", "per_s"), [(50, 1.0), (20, 2.0), (10, 10.0), (5, 0.1), (30, 0.2)])
 def test_limits_that_an_admin_has_set_are_lived_with(burst: int, per_s: float) -> None:
-    budget, limit = Budget(), SynapseLimit(burst, per_s)
+    budget, limit = SendRateLimiter(), SynapseLimit(burst, per_s)
     for number in range(4):
         (writer,) = write(budget, limit, 1, 60.0, at=100.0 * number)
         assert writer.final_delay_s <= TICK_S
@@ -146,7 +146,7 @@ def test_who_knows_the_limit_is_never_refused_and_gives_final_texts_what_was_kep
     simulate(careful(), limit, writers)
     assert limit.refused == 0
     for writer in writers:
-        assert writer.edits <= EDITS
+        assert writer.edits <= MAX_EDITS
         assert writer.final_delay_s <= 5 * len(crowd)
 
 
@@ -157,7 +157,7 @@ def test_every_answer_ends_whatever_the_limit_is(
 ) -> None:
     limit = SynapseLimit(*rule, used=used)
     writers = [Writer(at, lasts_s) for at, lasts_s in crowd]
-    simulate(Budget(), limit, writers)
+    simulate(SendRateLimiter(), limit, writers)
     assert limit.refused <= 3 * len(crowd)
 
 
@@ -168,7 +168,7 @@ def test_final_texts_go_before_first_ones_and_first_ones_before_edits() -> None:
         share.open()
     for _ in range(9):
         budget.sent("first", 0.0)
-    new.first.stand(new)
+    new.first.enqueue(new)
     assert budget.wait_s(done, "final", 0.0) == 0
     assert 0 < budget.wait_s(new, "first", 0.0) < budget.wait_s(begun, "edit", 0.0)
 
@@ -184,16 +184,16 @@ def test_an_edit_waits_while_a_first_text_does() -> None:
         budget.sent("final", 20.0)
     assert budget.wait_s(begun, "edit", 20.0) == 0
     new.open()
-    new.first.stand(new)
+    new.first.enqueue(new)
     assert budget.wait_s(begun, "edit", 20.0) == pytest.approx(5.0)
-    new.first.leave(new)
+    new.first.leave_queue(new)
     new.close()
     assert budget.wait_s(begun, "edit", 20.0) == 0
 
 
-@pytest.mark.parametrize(("budget", "waits"), [(Budget(), False), (careful(), True)])
+@pytest.mark.parametrize(("budget", "waits"), [(SendRateLimiter(), False), (careful(), True)])
 def test_where_nothing_is_left_a_text_that_is_wanted_now_is_tried_while_that_may_help(
-    budget: Budget, waits: bool
+    budget: SendRateLimiter, waits: bool
 ) -> None:
     share = budget.share()
     share.open()
@@ -205,18 +205,18 @@ def test_where_nothing_is_left_a_text_that_is_wanted_now_is_tried_while_that_may
 def test_first_texts_keep_their_order() -> None:
     budget = careful()
     one, two = budget.share(), budget.share()
-    assert one.first.stand(one)
-    assert not two.first.stand(two)
-    assert one.first.stand(one)
-    one.first.leave(one)
-    assert two.first.stand(two)
+    assert one.first.enqueue(one)
+    assert not two.first.enqueue(two)
+    assert one.first.enqueue(one)
+    one.first.leave_queue(one)
+    assert two.first.enqueue(two)
 
 
 async def test_single_events_wait_for_their_turn_and_tell_what_became_of_them() -> None:
-    bucket = Bucket(burst=4, per_s=50.0)
+    bucket = LeakyBucket(burst=4, per_s=50.0)
     bucket.refused(bucket.spend(asyncio.get_running_loop().time() - 1), 0.001)
     bucket.per_s = 50.0
-    budget = Budget(bucket)
+    budget = SendRateLimiter(bucket)
     begun = asyncio.get_running_loop().time()
 
     async def sent() -> str:
@@ -226,9 +226,9 @@ async def test_single_events_wait_for_their_turn_and_tell_what_became_of_them() 
     assert asyncio.get_running_loop().time() - begun >= 4 / 50
 
 
-@pytest.mark.parametrize("error", [Limited(2.0), Unsettled(), Refused(403, "M_FORBIDDEN", {})])
+@pytest.mark.parametrize("error", [RateLimited(2.0), TransientFailure(), RequestRefused(403, "M_FORBIDDEN", {})])
 async def test_what_a_single_event_runs_into_is_raised(error: Exception) -> None:
-    budget = Budget()
+    budget = SendRateLimiter()
 
     async def refused() -> None:
         raise error
@@ -237,7 +237,7 @@ async def test_what_a_single_event_runs_into_is_raised(error: Exception) -> None
     with pytest.raises(type(error)):
         await budget.spend("first", refused)
     now = asyncio.get_running_loop().time()
-    if isinstance(error, Limited):
+    if isinstance(error, RateLimited):
         assert 1.5 < budget.bucket.wait_s(now) < 2.5
     else:
         assert budget.bucket.left(now) == left
@@ -253,16 +253,16 @@ async def test_who_stops_waiting_holds_nobody_up() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     share = budget.share()
-    assert share.first.stand(share)
+    assert share.first.enqueue(share)
 
 
 def test_a_single_event_that_can_wait_goes_behind_the_edits_of_all_replies() -> None:
     budget = careful()
     now = 0.0
-    reply, single = budget.share(), Share(budget, sent_at=float("inf"))
+    reply, single = budget.share(), ReplyQuota(budget, sent_at=float("inf"))
     reply.open()
     for share in (reply, single):
-        budget.stand(share, "edit")
+        budget.enqueue(share, "edit")
     assert budget.wait_s(reply, "edit", now) == 0
     assert budget.wait_s(single, "edit", now) > 0
     reply.sent("edit", now, edits=True)
@@ -270,8 +270,8 @@ def test_a_single_event_that_can_wait_goes_behind_the_edits_of_all_replies() -> 
 
 
 def test_what_is_no_reply_does_not_spend_all_to_find_out_about_the_limits() -> None:
-    budget = Budget()
-    single = Share(budget, sent_at=float("inf"))
+    budget = SendRateLimiter()
+    single = ReplyQuota(budget, sent_at=float("inf"))
     for _ in range(6):
         budget.sent("edit", 0.0)
     assert budget.is_eager(0.0)

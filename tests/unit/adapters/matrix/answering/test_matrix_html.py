@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.outgoing.html import DEEPEST, SCHEMES, TAGS, rendered, small_print
+from adapters.matrix.outgoing.html import MAX_TAG_DEPTH, SCHEMES, TAGS, footer_html, render_html
 
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "code": {"class"}}
 VOID = {"br", "hr"}
@@ -65,8 +65,8 @@ class Reader(HTMLParser):
     ],
 )
 def test_markdown_becomes_the_tags_that_matrix_knows(text: str, html: str) -> None:
-    assert rendered(text).startswith(html)
-    Reader(rendered(text))
+    assert render_html(text).startswith(html)
+    Reader(render_html(text))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_markdown_becomes_the_tags_that_matrix_knows(text: str, html: str) -> No
 )
 def test_tags_are_never_nested_deeper_than_matrix_takes(text: str, deepest: int) -> None:
     for ends in ("", "".join({"[": "]"}.get(mark, mark) for mark in reversed(text)) * 199):
-        assert deepest <= Reader(rendered(text * 199 + "x" + ends)).deepest <= DEEPEST
+        assert deepest <= Reader(render_html(text * 199 + "x" + ends)).deepest <= MAX_TAG_DEPTH
 
 
 MARKED = st.text(
@@ -86,17 +86,17 @@ MARKED = st.text(
 @settings(deadline=None)
 @given(MARKED)
 def test_whatever_is_written_only_allowed_html_comes_out(text: str) -> None:
-    Reader(rendered(text))
+    Reader(render_html(text))
 
 
 @settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("<>&\"'/=a scriptonlodjv:\n"), max_size=200))
 def test_markup_is_never_taken_as_markup(text: str) -> None:
-    Reader(rendered(text))
+    Reader(render_html(text))
 
 
 def test_lines_below_an_answer_are_text_whatever_is_in_them() -> None:
-    html = small_print("[1] A <b> & *c*\n[2] D", small=True)
+    html = footer_html("[1] A <b> & *c*\n[2] D", small=True)
     assert html == "<p><sub>[1] A &lt;b&gt; &amp; *c*<br>[2] D</sub></p>"
-    assert small_print("Stopped.", small=False) == "<p>Stopped.</p>"
+    assert footer_html("Stopped.", small=False) == "<p>Stopped.</p>"
     Reader(html)

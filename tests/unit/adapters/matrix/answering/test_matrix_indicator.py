@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from adapters.matrix.homeserver import Refused, Unsettled
+from adapters.matrix.homeserver import RequestRefused, TransientFailure
 from adapters.matrix.outgoing import typing_indicator as indicator_module
-from adapters.matrix.outgoing.typing_indicator import Indicator
-from tests.fakes.wire import ROOM, FakeWire
+from adapters.matrix.outgoing.typing_indicator import TypingIndicators
+from tests.fakes.wire import ROOM, FakeHomeserver
 
 
-def room() -> FakeWire:
-    wire = FakeWire()
+def room() -> FakeHomeserver:
+    wire = FakeHomeserver()
     wire.add_room()
     return wire
 
@@ -23,7 +23,7 @@ async def settled() -> None:
 
 async def test_typing_is_shown_until_the_last_answer_in_the_room_has_ended() -> None:
     wire = room()
-    indicator = Indicator(wire)
+    indicator = TypingIndicators(wire)
     indicator.start(ROOM, "one")
     indicator.start(ROOM, "two")
     await settled()
@@ -44,7 +44,7 @@ async def test_typing_is_renewed_before_it_fades(monkeypatch: pytest.MonkeyPatch
     assert indicator_module.RENEWED_S < indicator_module.TYPING_S
     monkeypatch.setattr(indicator_module, "RENEWED_S", 0.001)
     wire = room()
-    indicator = Indicator(wire)
+    indicator = TypingIndicators(wire)
     indicator.start(ROOM, "one")
     async with asyncio.timeout(5):
         while len(wire.typing_log) < 3:
@@ -54,7 +54,7 @@ async def test_typing_is_renewed_before_it_fades(monkeypatch: pytest.MonkeyPatch
 
 async def test_an_answer_that_begins_while_typing_is_being_ended_is_shown() -> None:
     wire = room()
-    indicator = Indicator(wire)
+    indicator = TypingIndicators(wire)
     indicator.start(ROOM, "one")
     await settled()
     with wire.faults.holding("typing"):
@@ -69,7 +69,7 @@ async def test_an_answer_that_begins_while_typing_is_being_ended_is_shown() -> N
 
 async def test_an_answer_that_ends_while_typing_is_being_told_leaves_none() -> None:
     wire = room()
-    indicator = Indicator(wire)
+    indicator = TypingIndicators(wire)
     with wire.faults.holding("typing"):
         indicator.start(ROOM, "one")
         await settled()
@@ -82,18 +82,18 @@ async def test_an_answer_that_ends_while_typing_is_being_told_leaves_none() -> N
 async def test_answers_that_nobody_ends_show_typing_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indicator_module, "LONGEST_S", 0.005)
     wire = room()
-    indicator = Indicator(wire)
+    indicator = TypingIndicators(wire)
     indicator.start(ROOM, "one")
     await asyncio.sleep(0.03)
     assert wire.typing_log == [(ROOM, True), (ROOM, False)]
     indicator.stop(ROOM, "one")
 
 
-@pytest.mark.parametrize("error", [Unsettled(), Refused(403, "M_FORBIDDEN", {})])
+@pytest.mark.parametrize("error", [TransientFailure(), RequestRefused(403, "M_FORBIDDEN", {})])
 async def test_that_typing_is_refused_disturbs_nothing(error: Exception) -> None:
     wire = room()
     wire.faults.always("typing", error)
-    indicator = Indicator(wire)
+    indicator = TypingIndicators(wire)
     indicator.start(ROOM, "one")
     await settled()
     indicator.stop(ROOM, "one")

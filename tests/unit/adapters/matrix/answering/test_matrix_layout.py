@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.matrix.limits import CONTENT_BYTES, EVENT_BYTES
-from adapters.matrix.outgoing.contents import Target, edit, message
-from adapters.matrix.outgoing.layout import LIMIT, Layout, Page, units
-from adapters.matrix.outgoing.reply_transport import Part
+from adapters.matrix.outgoing.contents import RoomTarget, edit_content, message_content
+from adapters.matrix.outgoing.layout import PAGE_COST_LIMIT, LayoutPage, MatrixLayout, edit_cost
+from adapters.matrix.outgoing.reply_transport import ReplyPart
 
 LONGEST_ID = 255
-TARGET = Target(
+TARGET = RoomTarget(
     "!" + "r" * (LONGEST_ID - 1),
     "$" + "q" * (LONGEST_ID - 1),
     "$" + "q" * (LONGEST_ID - 1),
@@ -47,7 +47,7 @@ def event_bytes(content: dict[str, Any]) -> int:
                 "type": "m.room.encrypted",
                 "content": sealed,
                 "room_id": TARGET.room_id,
-                "sender": TARGET.author,
+                "sender": TARGET.asker,
                 "auth_events": ["$" + "a" * 43] * 10,
                 "prev_events": ["$" + "p" * 43] * 20,
                 "depth": 2**53,
@@ -60,12 +60,12 @@ def event_bytes(content: dict[str, Any]) -> int:
     )
 
 
-def parts(pages: list[Page]) -> list[Part]:
-    return [Part(page.text, page.below, small=True, first=number == 0) for number, page in enumerate(pages)]
+def parts(pages: list[LayoutPage]) -> list[ReplyPart]:
+    return [ReplyPart(page.text, page.below, small=True, first=number == 0) for number, page in enumerate(pages)]
 
 
-def assert_fits(part: Part) -> None:
-    for content in (message(part, TARGET), edit("$" + "e" * (LONGEST_ID - 1), part, TARGET)):
+def assert_fits(part: ReplyPart) -> None:
+    for content in (message_content(part, TARGET), edit_content("$" + "e" * (LONGEST_ID - 1), part, TARGET)):
         assert len(canonical(content)) <= CONTENT_BYTES
         assert event_bytes(content) <= EVENT_BYTES
 
@@ -96,10 +96,12 @@ TEXTS = st.tuples(st.lists(PIECES, max_size=40), st.integers(1, 6)).map(lambda d
 @settings(deadline=None, max_examples=60)
 @given(st.one_of(TEXTS, st.text(max_size=3000)))
 def test_every_page_fits_into_an_encrypted_edit_and_together_they_are_the_text(text: str) -> None:
-    layout = Layout()
-    pages = layout.pages(text)
-    assert "".join(part.body for part in layout._splitter.split(text)) == text
-    assert [page.text for page in pages] == [part.shown for part in layout._splitter.split(text) if not part.blank]
+    layout = MatrixLayout()
+    pages = layout.split_pages(text)
+    assert "".join(part.body for part in layout._splitter.split_text(text)) == text
+    assert [page.text for page in pages] == [
+        part.full_text for part in layout._splitter.split_text(text) if not part.is_blank
+    ]
     for part in parts(pages):
         assert_fits(part)
 
@@ -109,7 +111,7 @@ def test_every_page_fits_into_an_encrypted_edit_and_together_they_are_the_text(t
     [("\U0001f600" * 9000, 3), ("<" * 9000, 2), ("\x01" * 9000, 4), ("é" * 9000, 2), ("a" * 9000, 1), ('"' * 9000, 3)],
 )
 def test_texts_that_grow_on_their_way_are_split_early_enough(text: str, messages: int) -> None:
-    pages = Layout().pages(text)
+    pages = MatrixLayout().split_pages(text)
     assert len(pages) == messages
     assert "".join(page.text for page in pages) == text
     for part in parts(pages):
@@ -119,43 +121,43 @@ def test_texts_that_grow_on_their_way_are_split_early_enough(text: str, messages
 @pytest.mark.parametrize("words", [100, 1200])
 def test_a_text_that_html_makes_huge_is_sent_without(words: int) -> None:
     text = "[x]: http://example.org/" + "a" * 500 + "\n\n" + "[x] " * words
-    (page,) = Layout().pages(text)
+    (page,) = MatrixLayout().split_pages(text)
     (part,) = parts([page])
-    assert "formatted_body" not in message(part, TARGET)
-    assert "formatted_body" not in edit("$e", part, TARGET)["m.new_content"]
+    assert "formatted_body" not in message_content(part, TARGET)
+    assert "formatted_body" not in edit_content("$e", part, TARGET)["m.new_content"]
     assert_fits(part)
 
 
 def test_what_people_write_is_formatted_at_any_length() -> None:
     for name in ("ARCHITECTURE.md", "README.md"):
         text = (Path(__file__).parents[5] / name).read_text(encoding="utf-8") * 3
-        pages = Layout().pages(text)
-        assert len(pages) < units(text) / LIMIT + 2
+        pages = MatrixLayout().split_pages(text)
+        assert len(pages) < edit_cost(text) / PAGE_COST_LIMIT + 2
         for part in parts(pages):
-            assert "formatted_body" in edit("$e", part, TARGET)["m.new_content"]
+            assert "formatted_body" in edit_content("$e", part, TARGET)["m.new_content"]
 
 
 def test_finished_pages_stay_while_the_text_grows() -> None:
-    layout = Layout()
+    layout = MatrixLayout()
     text = "A sentence of some length stands here. " * 1000
-    seen: list[Page] = []
+    seen: list[LayoutPage] = []
     for end in range(0, len(text), 997):
-        pages = layout.pages(text[:end])
+        pages = layout.split_pages(text[:end])
         assert pages[: max(0, len(seen) - 1)] == seen[:-1]
         seen = pages
 
 
 def test_what_is_below_stands_under_the_last_page_or_in_messages_of_its_own() -> None:
-    assert Layout().pages("Here.", "[1] Disks") == [Page("Here.", "[1] Disks")]
-    assert Layout().pages("", "Stopped.") == [Page("", "Stopped.")]
-    assert Layout().pages("Here.", " ") == [Page("Here.")]
-    full = "a" * LIMIT
-    assert Layout().pages(full, "[1] Disks") == [Page(full), Page("", "[1] Disks")]
-    many = Layout().pages("Here.", "\n".join(f"[{number}] " + "<" * 2000 for number in range(20)))
-    assert many[0] == Page("Here.")
+    assert MatrixLayout().split_pages("Here.", "[1] Disks") == [LayoutPage("Here.", "[1] Disks")]
+    assert MatrixLayout().split_pages("", "Stopped.") == [LayoutPage("", "Stopped.")]
+    assert MatrixLayout().split_pages("Here.", " ") == [LayoutPage("Here.")]
+    full = "a" * PAGE_COST_LIMIT
+    assert MatrixLayout().split_pages(full, "[1] Disks") == [LayoutPage(full), LayoutPage("", "[1] Disks")]
+    many = MatrixLayout().split_pages("Here.", "\n".join(f"[{number}] " + "<" * 2000 for number in range(20)))
+    assert many[0] == LayoutPage("Here.")
     for part in parts(many):
         assert_fits(part)
 
 
 def test_blank_pieces_need_no_message() -> None:
-    assert Layout().pages(" \n\u200b") == []
+    assert MatrixLayout().split_pages(" \n\u200b") == []

@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from nio.crypto.attachments import decrypt_attachment
 
-from adapters.matrix.background_tasks import Background
-from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.background_tasks import BackgroundTasks
+from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
 from adapters.matrix.outgoing import reply as reply_module
-from adapters.matrix.outgoing.contents import Target
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.outgoing.replies import Answers
+from adapters.matrix.outgoing.contents import RoomTarget
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.outgoing.reply import MatrixReply
-from adapters.matrix.outgoing.room_transport import MatrixPlace
-from adapters.matrix.outgoing.typing_indicator import Indicator
+from adapters.matrix.outgoing.room_transport import RoomTransport
+from adapters.matrix.outgoing.typing_indicator import TypingIndicators
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Attachment, Audience, Closing, ConversationId, Message, Person, PostedPart, Timings
-from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
+from bot.core.messages import Attachment, Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Timings
+from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 CHART = Attachment("chart.png", "image/png", b"a picture")
 TOOK_TIME = Timings(total_s=1.0)
@@ -29,10 +29,10 @@ TOOK_TIME = Timings(total_s=1.0)
 class House:
     """A room with one question in it."""
 
-    wire: FakeWire
+    wire: FakeHomeserver
     question: str
     data: dict[str, str]
-    answers: Answers
+    answers: MatrixReplyFactory
     parts: list[PostedPart] = field(default_factory=list)
     event_id: str = ""
 
@@ -40,7 +40,7 @@ class House:
         self.parts.append(part)
 
     def restarted(self) -> None:
-        self.answers = Answers(self.wire, Budget())
+        self.answers = MatrixReplyFactory(self.wire, SendRateLimiter())
 
     async def reply(self, attempt: int = 1) -> MatrixReply:
         reply = self.answers.reply_to(
@@ -82,11 +82,18 @@ async def build() -> AsyncIterator[Callable[..., House]]:
     houses: list[House] = []
 
     def make(*, encrypted: bool = False, thread: bool = False) -> House:
-        wire = FakeWire()
+        wire = FakeHomeserver()
         wire.add_room(encrypted=encrypted)
         question = wire.say("Where is the key?").event_id
         data = {"room": ROOM, "question": question, "author": ALICE}
-        houses.append(House(wire, question, data | ({"thread": question} if thread else {}), Answers(wire, Budget())))
+        houses.append(
+            House(
+                wire,
+                question,
+                data | ({"thread": question} if thread else {}),
+                MatrixReplyFactory(wire, SendRateLimiter()),
+            )
+        )
         return houses[-1]
 
     yield make
@@ -107,7 +114,7 @@ async def test_the_question_is_read_typing_shown_and_ended(build: Callable[..., 
     await reply.append("The key is here. And")
     await settled()
     assert house.shown() == ["The key is here. And"]
-    await reply.finish(Closing("The key is here.", timings=TOOK_TIME))
+    await reply.finish(FinalAnswer("The key is here.", timings=TOOK_TIME))
     await settled()
     assert house.wire.typing_log == [(ROOM, True), (ROOM, False)]
     assert house.shown() == ["The key is here."]
@@ -118,7 +125,7 @@ async def test_edits_relate_to_the_original_event(build: Callable[..., House]) -
     reply = await house.reply()
     await reply.append("The key is here. And")
     await settled()
-    await reply.finish(Closing("The key is **here**.", timings=TOOK_TIME))
+    await reply.finish(FinalAnswer("The key is **here**.", timings=TOOK_TIME))
     first, *edits = house.wire.sent
     assert house.parts == [PostedPart(0, first.event_id)]
     assert [sent.event_id for sent in house.wire.edits_of(first.event_id)] == [sent.event_id for sent in edits]
@@ -127,7 +134,7 @@ async def test_edits_relate_to_the_original_event(build: Callable[..., House]) -
 
 async def test_in_a_thread_every_message_is_in_it(build: Callable[..., House]) -> None:
     house = build(thread=True)
-    await (await house.reply()).finish(Closing("word " * 4000, timings=TOOK_TIME))
+    await (await house.reply()).finish(FinalAnswer("word " * 4000, timings=TOOK_TIME))
     relations = [sent.content["m.relates_to"] for sent in house.wire.sent]
     assert len(relations) == 2
     assert {(each["rel_type"], each["event_id"], each["is_falling_back"]) for each in relations} == {
@@ -140,12 +147,12 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
     build: Callable[..., House], encrypted: bool
 ) -> None:
     house = build(encrypted=encrypted)
-    target = Target(ROOM, house.question, house.question)
-    place = MatrixPlace(house.wire, target, Indicator(house.wire), Background())
-    house.wire.faults.lose("send", Unsettled())
-    with pytest.raises(Unsettled):
-        await place.show(CHART, "picture")
-    await place.show(CHART, "picture")
+    target = RoomTarget(ROOM, house.question, house.question)
+    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks())
+    house.wire.faults.lose("send", TransientFailure())
+    with pytest.raises(TransientFailure):
+        await place.send_picture(CHART, "picture")
+    await place.send_picture(CHART, "picture")
     (shown,) = [sent for sent in house.wire.sent if sent.content["msgtype"] == "m.image"]
     assert shown.content["m.relates_to"] == {"m.in_reply_to": {"event_id": house.question}}
     assert len(house.wire.media) == 1
@@ -161,12 +168,12 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
 
 async def test_what_an_earlier_process_posted_is_edited_into_place(build: Callable[..., House]) -> None:
     house = build()
-    await (await house.reply()).finish(Closing("word " * 4000, timings=TOOK_TIME, pictures=(CHART,)))
+    await (await house.reply()).finish(FinalAnswer("word " * 4000, timings=TOOK_TIME, pictures=(CHART,)))
     house.wire.say("What a long answer", **{"m.relates_to": {"m.in_reply_to": {"event_id": house.question}}})
     house.parts.clear()
     house.wire._transactions.clear()
     house.restarted()
-    await (await house.reply(attempt=2)).finish(Closing("Short.", timings=TOOK_TIME))
+    await (await house.reply(attempt=2)).finish(FinalAnswer("Short.", timings=TOOK_TIME))
     assert [text for text in house.shown() if text != "chart.png"] == ["Short."]
     assert len(house.wire.redacted) == 1
 
@@ -175,20 +182,20 @@ async def test_what_an_earlier_process_posted_is_found_behind_many_others(build:
     house = build()
     for number in range(250):
         house.wire.say(f"Message {number}")
-    await (await house.reply()).finish(Closing("The first.", timings=TOOK_TIME))
+    await (await house.reply()).finish(FinalAnswer("The first.", timings=TOOK_TIME))
     house.parts.clear()
     house.wire._transactions.clear()
     house.restarted()
-    await (await house.reply(attempt=2)).finish(Closing("The second.", timings=TOOK_TIME))
+    await (await house.reply(attempt=2)).finish(FinalAnswer("The second.", timings=TOOK_TIME))
     assert house.shown() == ["The second."]
 
 
 async def test_an_answer_that_is_tried_again_leaves_the_earlier_one_alone(build: Callable[..., House]) -> None:
     house = build()
-    await (await house.reply()).finish(Closing("The first.", timings=TOOK_TIME))
+    await (await house.reply()).finish(FinalAnswer("The first.", timings=TOOK_TIME))
     house.parts.clear()
     house.event_id = house.wire.post(ROOM, ALICE, "m.reaction", {}).event_id
-    await (await house.reply(attempt=2)).finish(Closing("The second.", timings=TOOK_TIME))
+    await (await house.reply(attempt=2)).finish(FinalAnswer("The second.", timings=TOOK_TIME))
     assert house.shown() == ["The first.", "The second."]
 
 
@@ -201,18 +208,18 @@ async def test_messages_of_ours_that_cannot_be_read_are_found_by_what_they_reply
     room = house.wire.rooms[ROOM]
     room.timeline[-1] = (room.timeline[-1][0], replace(room.timeline[-1][1], session_id="unknown"))
     room.locked.add("unknown")
-    await (await house.reply(attempt=2)).finish(Closing("Found.", timings=TOOK_TIME))
+    await (await house.reply(attempt=2)).finish(FinalAnswer("Found.", timings=TOOK_TIME))
     assert [sent.content["body"] for sent in house.wire.sent] == ["* Found."]
 
 
 async def test_a_question_that_is_gone_can_still_be_answered(build: Callable[..., House]) -> None:
     house = build()
     house.wire.rooms[ROOM].empty(house.question)
-    await (await house.reply(attempt=2)).finish(Closing("Still here.", timings=TOOK_TIME))
+    await (await house.reply(attempt=2)).finish(FinalAnswer("Still here.", timings=TOOK_TIME))
     assert house.shown() == ["Still here."]
     other = build()
-    other.wire.faults.always("after", Refused(404, "M_NOT_FOUND", {}))
-    await (await other.reply(attempt=2)).finish(Closing("Still here.", timings=TOOK_TIME))
+    other.wire.faults.always("after", RequestRefused(404, "M_NOT_FOUND", {}))
+    await (await other.reply(attempt=2)).finish(FinalAnswer("Still here.", timings=TOOK_TIME))
     assert other.shown() == ["Still here."]
 
 
@@ -223,24 +230,24 @@ async def test_being_removed_in_the_middle_ends_the_reply(build: Callable[..., H
     await settled()
     house.wire.rooms[ROOM].members.pop(ME)
     with pytest.raises(ReplyFailed, match="removed or banned"):
-        await reply.finish(Closing("The key is here."))
+        await reply.finish(FinalAnswer("The key is here."))
 
 
-@pytest.mark.parametrize("error", [Unsettled(), Limited(0.001), LoggedOut(soft=False), LoggedOut(soft=True)])
+@pytest.mark.parametrize("error", [TransientFailure(), RateLimited(0.001), LoggedOut(soft=False), LoggedOut(soft=True)])
 async def test_what_may_pass_is_waited_for(build: Callable[..., House], error: Exception) -> None:
     house = build()
-    house.wire.faults.fail("send", error, times=1 if isinstance(error, Limited) else 3)
+    house.wire.faults.fail("send", error, times=1 if isinstance(error, RateLimited) else 3)
     for request in ("typing", "read"):
         house.wire.faults.fail(request, error)
-    await (await house.reply()).finish(Closing("In the end.", timings=TOOK_TIME))
+    await (await house.reply()).finish(FinalAnswer("In the end.", timings=TOOK_TIME))
     assert house.shown() == ["In the end."]
 
 
 async def test_a_receipt_and_typing_that_are_refused_fail_no_answer(build: Callable[..., House]) -> None:
     house = build()
     for request in ("typing", "read"):
-        house.wire.faults.always(request, Refused(403, "M_FORBIDDEN", {}))
-    await (await house.reply()).finish(Closing("Here.", timings=TOOK_TIME))
+        house.wire.faults.always(request, RequestRefused(403, "M_FORBIDDEN", {}))
+    await (await house.reply()).finish(FinalAnswer("Here.", timings=TOOK_TIME))
     assert house.shown() == ["Here."]
 
 
@@ -248,7 +255,7 @@ async def test_a_room_whose_encryption_is_unknown_gets_nothing(build: Callable[.
     house = build()
     house.wire._known.clear()
     with pytest.raises(ReplyFailed, match="encrypted is not known"):
-        await (await house.reply()).finish(Closing("Here.", timings=TOOK_TIME))
+        await (await house.reply()).finish(FinalAnswer("Here.", timings=TOOK_TIME))
     assert house.wire.sent == []
 
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from adapters.matrix.homeserver import Limited, Unsettled
-from adapters.matrix.limits import EDITS
+from adapters.matrix.homeserver import RateLimited, TransientFailure
+from adapters.matrix.limits import MAX_EDITS
 from adapters.matrix.outgoing import rate_limiter as budget_module
 from adapters.matrix.outgoing import reply as reply_module
-from adapters.matrix.outgoing.leaky_bucket import Bucket
-from adapters.matrix.outgoing.rate_limiter import Budget
+from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.reply import MatrixReply
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Attachment, Closing, PostedPart, Source, Timings
+from bot.core.messages import Attachment, FinalAnswer, PostedPart, Source, Timings
 from knowledge.passages import PassageLocation
 from tests.fakes.matrix_place import MemoryRoom
 
@@ -36,10 +36,10 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget_module, "LONG_ANSWER_S", 1e-9)
 
 
-def lifted() -> Budget:
-    bucket = Bucket()
+def lifted() -> SendRateLimiter:
+    bucket = LeakyBucket()
     bucket.lifted = True
-    return Budget(bucket)
+    return SendRateLimiter(bucket)
 
 
 async def begun(room: MemoryRoom, notes: Notes | None = None, attempt: int = 1) -> MatrixReply:
@@ -68,7 +68,7 @@ async def test_the_question_is_read_and_typing_shown_at_once_and_until_the_end()
     await settled()
     assert room.texts() == ["The key is here. And"]
     assert room.rests == 0
-    await reply.finish(Closing("The key is here."))
+    await reply.finish(FinalAnswer("The key is here."))
     assert room.rests == 1
 
 
@@ -77,7 +77,7 @@ async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
     reply = await begun(room)
     for number in range(500):
         await reply.append(f"Line {number}.\n")
-    await reply.finish(Closing("All said."))
+    await reply.finish(FinalAnswer("All said."))
     assert room.texts() == ["All said."]
     assert room.requests.count("edit") <= 2
 
@@ -87,14 +87,14 @@ async def test_a_reply_has_no_more_edits_than_a_room_can_bear() -> None:
     reply = await begun(room)
     await reply.append("It is here. ")
     await until(lambda: room.requests == ["send"])
-    for number in range(EDITS - budget_module.KEPT_EDITS):
+    for number in range(MAX_EDITS - budget_module.KEPT_EDITS):
         await reply.append(f"Line {number}. ")
         await until(lambda: room.requests.count("edit") == number + 1)  # noqa: B023 - awaited within the round
     await reply.append("One more. ")
     await asyncio.sleep(0.05)
-    await reply.finish(Closing("All said."))
+    await reply.finish(FinalAnswer("All said."))
     assert room.texts() == ["All said."]
-    assert room.requests.count("edit") == EDITS - budget_module.KEPT_EDITS + 1
+    assert room.requests.count("edit") == MAX_EDITS - budget_module.KEPT_EDITS + 1
 
 
 async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None:
@@ -110,7 +110,7 @@ async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None
     await reply.append("Shelf Heron. ")
     await until(lambda: room.texts() == ["Shelf Heron. "])
     assert [part.notice for part in room.parts.values()] == [False]
-    await reply.finish(Closing("Shelf Heron.", timings=TOOK_TIME))
+    await reply.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME))
     assert room.texts() == ["Shelf Heron."]
     assert room.requests.count("send") == 1
 
@@ -119,7 +119,7 @@ async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None
 async def test_answers_are_messages_and_what_commands_say_are_notices(timings: Timings, notice: bool) -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    await reply.finish(Closing("Shelf Heron.", timings=timings))
+    await reply.finish(FinalAnswer("Shelf Heron.", timings=timings))
     assert [part.notice for part in room.parts.values()] == [notice]
 
 
@@ -140,7 +140,7 @@ async def test_sources_and_note_are_small_lines_below() -> None:
     room = MemoryRoom()
     reply = await begun(room)
     source = Source(1, "handbook", "disks.md", "Disks", PassageLocation(heading=("Backup",), page=3), "text", 0.9)
-    await reply.finish(Closing("On shelf Heron [1].", (source,), "Cut short.", TOOK_TIME))
+    await reply.finish(FinalAnswer("On shelf Heron [1].", (source,), "Cut short.", TOOK_TIME))
     (part,) = room.parts.values()
     assert part.below == "Cut short.\n[1] Disks › Backup › p. 3 (handbook)"
     assert part.small
@@ -150,32 +150,32 @@ async def test_pictures_come_once_after_the_text() -> None:
     room = MemoryRoom()
     reply = await begun(room)
     chart = Attachment("chart.png", "image/png", b"png")
-    room.losses = [Unsettled(), Unsettled(), Unsettled()]
-    await reply.finish(Closing("Up for a day.", pictures=(chart, chart)))
+    room.losses = [TransientFailure(), TransientFailure(), TransientFailure()]
+    await reply.finish(FinalAnswer("Up for a day.", pictures=(chart, chart)))
     assert room.texts() == ["Up for a day."]
     assert list(room.pictures.values()) == [chart, chart]
     again = await begun(room, attempt=2)
-    await again.finish(Closing("Up for a day.", pictures=(chart, chart)))
+    await again.finish(FinalAnswer("Up for a day.", pictures=(chart, chart)))
     assert len(room.pictures) == 2
 
 
 async def test_what_does_not_reach_the_homeserver_for_a_while_is_sent_in_the_end() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    room.failures = [Unsettled() for _ in range(5)]
+    room.failures = [TransientFailure() for _ in range(5)]
     await reply.append("The key is here. ")
     await settled()
-    await reply.finish(Closing("The key is here."))
+    await reply.finish(FinalAnswer("The key is here."))
     assert room.texts() == ["The key is here."]
 
 
 async def test_a_post_whose_outcome_is_unknown_shows_the_newest_text_in_the_end() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    room.losses = [Unsettled()]
+    room.losses = [TransientFailure()]
     await reply.append("The key is here. ")
     await until(lambda: not room.losses)
-    await reply.finish(Closing("The key hangs by the door."))
+    await reply.finish(FinalAnswer("The key hangs by the door."))
     assert room.texts() == ["The key hangs by the door."]
     assert len(room.parts) == 1
 
@@ -186,21 +186,21 @@ async def test_edits_whose_outcome_is_unknown_never_hide_a_newer_text() -> None:
     await reply.append("One. ")
     await settled()
     for word in ("Two. ", "Three. ", "Four. "):
-        room.losses = [Unsettled()]
+        room.losses = [TransientFailure()]
         await reply.append(word)
         await settled()
-    await reply.finish(Closing("One. Two."))
+    await reply.finish(FinalAnswer("One. Two."))
     assert room.texts() == ["One. Two."]
 
 
 async def test_a_refusal_by_the_limit_is_waited_out_and_the_newest_text_posted() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    room.failures = [Limited(0.01)]
+    room.failures = [RateLimited(0.01)]
     await reply.append("The key is here. ")
     await settled()
     await reply.append("By the door. ")
-    await reply.finish(Closing("The key is here. By the door."))
+    await reply.finish(FinalAnswer("The key is here. By the door."))
     assert room.history == ["The key is here. By the door."]
 
 
@@ -208,34 +208,34 @@ async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> 
     room, notes = MemoryRoom(), Notes()
     reply = await begun(room, notes)
     long = "word " * 9000
-    await reply.finish(Closing(long))
+    await reply.finish(FinalAnswer(long))
     assert "".join(room.texts()).split() == long.split()
     assert len(room.parts) == len(notes.parts) == 4
     assert [part.first for part in room.parts.values()] == [True, False, False, False]
     again = await begun(room, notes, attempt=2)
-    await again.finish(Closing("Short."))
+    await again.finish(FinalAnswer("Short."))
     assert room.texts() == ["Short."]
 
 
 async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once() -> None:
     room = MemoryRoom()
     first = await begun(room)
-    await first.finish(Closing("The first."))
+    await first.finish(FinalAnswer("The first."))
     room.transactions.clear()
-    room.failures = [Unsettled(), Unsettled()]
+    room.failures = [TransientFailure(), TransientFailure()]
     again = await begun(room, Notes(), attempt=2)
-    await again.finish(Closing("The second."))
+    await again.finish(FinalAnswer("The second."))
     assert room.texts() == ["The second."]
 
 
 async def test_a_post_that_is_known_already_is_edited_into_the_newest_text() -> None:
     room = MemoryRoom()
     first = await begun(room)
-    await first.finish(Closing("The first."))
+    await first.finish(FinalAnswer("The first."))
     hidden, room.parts = room.parts, {}
     again = await begun(room, Notes(), attempt=2)
     room.parts = hidden
-    await again.finish(Closing("The second."))
+    await again.finish(FinalAnswer("The second."))
     assert room.texts() == ["The second."]
 
 
@@ -246,7 +246,7 @@ async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> No
     assert opened == {reply}
     room.refuses_with = "The room does not exist any more."
     with pytest.raises(ReplyFailed):
-        await reply.finish(Closing("Shelf Heron."))
+        await reply.finish(FinalAnswer("Shelf Heron."))
     assert opened == set()
     assert room.rests == 1
 
@@ -273,7 +273,7 @@ async def test_starting_over_keeps_the_message() -> None:
     await reply.working()
     await settled()
     await reply.append("The second.")
-    await reply.finish(Closing("The second."))
+    await reply.finish(FinalAnswer("The second."))
     assert room.texts() == ["The second."]
     assert room.requests.count("send") == 1
 
@@ -294,7 +294,7 @@ async def test_a_cancelled_finish_types_no_longer_and_its_text_still_arrives() -
     room, opened = MemoryRoom(), set[MatrixReply]()
     reply = MatrixReply(QUESTION, room, lifted(), opened)
     await reply.open(1, (), Notes().record)
-    finishing = asyncio.create_task(reply.finish(Closing("The end.")))
+    finishing = asyncio.create_task(reply.finish(FinalAnswer("The end.")))
     await asyncio.sleep(0)
     finishing.cancel()
     with pytest.raises(asyncio.CancelledError):

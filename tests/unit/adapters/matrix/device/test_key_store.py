@@ -18,7 +18,7 @@ OURS = Credentials("https://home.example", "@bot:home.example", "DEVICE", "token
 def folder(tmp_path: Path) -> Path:
     """A store that was made and closed."""
     folder = tmp_path / "matrix"
-    held = store.create(folder, OURS)
+    held = store.create_store(folder, OURS)
     held.machine.save_account()
     held.close()
     return folder
@@ -56,7 +56,7 @@ def test_no_key_lies_there_readable(folder: Path) -> None:
 
 def test_a_second_one_is_refused_while_it_is_open(folder: Path) -> None:
     held = store.open_store(folder, OURS)
-    for opening in (store.open_store, store.create):
+    for opening in (store.open_store, store.create_store):
         with pytest.raises(MatrixUnusable, match="Another process"):
             opening(folder, OURS)
     held.close()
@@ -65,7 +65,7 @@ def test_a_second_one_is_refused_while_it_is_open(folder: Path) -> None:
 
 def test_a_new_one_never_takes_the_place_of_another(folder: Path) -> None:
     with pytest.raises(MatrixUnusable, match="already"):
-        store.create(folder, OURS)
+        store.create_store(folder, OURS)
     store.open_store(folder, OURS).close()
 
 

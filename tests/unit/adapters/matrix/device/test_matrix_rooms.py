@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.matrix.crypto.room_state import ABOVE_ALL, STATE_TYPES, KnownRoom
+from adapters.matrix.crypto.room_state import CREATOR_POWER_LEVEL, STATE_TYPES, RoomState
 from adapters.matrix.events import Event
 
 ROOM, ANA, BEN = "!room", "@ana:home", "@ben:home"
@@ -16,10 +16,10 @@ def state(kind: str, content: Any, key: str = "", sender: str = ANA) -> Event:
     return Event(ROOM, "$1", sender, kind, content, state_key=key)
 
 
-def room(*events: Event) -> KnownRoom:
-    known = KnownRoom(ROOM)
+def room(*events: Event) -> RoomState:
+    known = RoomState(ROOM)
     for event in events:
-        known.apply(event)
+        known.apply_event(event)
     return known
 
 
@@ -29,22 +29,22 @@ def member(user: str, membership: str, name: str = "") -> Event:
 
 def test_counts_come_from_the_summary_until_everybody_is_known() -> None:
     known = room(member(ANA, "join"))
-    assert known.view().members is None
-    known.summarise({"m.joined_member_count": 4, "m.invited_member_count": 1})
-    assert known.view().members == 5
-    known.summarise({"m.joined_member_count": 3})
-    assert known.view().members == 4
-    known.gather([member(ANA, "join"), member(BEN, "invite"), member("@gone:home", "ban")])
-    assert known.view().members == 2 and known.view().is_direct
-    known.apply(member(BEN, "leave"))
-    assert known.view().members == 1
+    assert known.to_room().member_count is None
+    known.apply_summary({"m.joined_member_count": 4, "m.invited_member_count": 1})
+    assert known.to_room().member_count == 5
+    known.apply_summary({"m.joined_member_count": 3})
+    assert known.to_room().member_count == 4
+    known.set_members([member(ANA, "join"), member(BEN, "invite"), member("@gone:home", "ban")])
+    assert known.to_room().member_count == 2 and known.to_room().is_direct
+    known.apply_event(member(BEN, "leave"))
+    assert known.to_room().member_count == 1
 
 
 def test_encryption_once_on_stays_on() -> None:
     known = room(state("m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"}))
-    known.apply(state("m.room.encryption", {}))
-    assert known.view().encrypted
-    assert room(state("m.room.encryption", {"algorithm": 7})).view().encrypted
+    known.apply_event(state("m.room.encryption", {}))
+    assert known.to_room().encrypted
+    assert room(state("m.room.encryption", {"algorithm": 7})).to_room().encrypted
 
 
 def test_how_long_a_session_serves_is_the_rooms_choice_within_reason() -> None:
@@ -62,34 +62,34 @@ def test_only_events_with_an_empty_key_are_the_rooms_state() -> None:
         state("m.room.name", {"name": "Forged"}, key="x"),
         Event(ROOM, "$2", BEN, "m.room.name", {"name": "Message"}),
     )
-    assert known.view().name == "Kitchen"
+    assert known.to_room().name == "Kitchen"
 
 
 def test_without_a_name_it_is_called_by_its_alias() -> None:
     known = room(state("m.room.canonical_alias", {"alias": "#kitchen:home"}))
-    assert known.view().name == "#kitchen:home"
+    assert known.to_room().name == "#kitchen:home"
 
 
-@pytest.mark.parametrize(("version", "power"), [("11", 50), ("12", ABOVE_ALL), (None, 50)])
+@pytest.mark.parametrize(("version", "power"), [("11", 50), ("12", CREATOR_POWER_LEVEL), (None, 50)])
 def test_creators_stand_above_all_in_new_rooms(version: str | None, power: int) -> None:
     create = {"room_version": version, "additional_creators": [BEN, 7]}
     view = room(
         state("m.room.create", create), state("m.room.power_levels", {"users": {ANA: 50}, "users_default": 5})
-    ).view()
-    assert view.power_of(ANA) == power
-    assert view.power_of(BEN) == (ABOVE_ALL if version == "12" else 5)
-    assert view.power_of("@carol:home") == 5
+    ).to_room()
+    assert view.power_level(ANA) == power
+    assert view.power_level(BEN) == (CREATOR_POWER_LEVEL if version == "12" else 5)
+    assert view.power_level("@carol:home") == 5
 
 
 def test_without_power_levels_the_creator_alone_has_power() -> None:
-    view = room(state("m.room.create", {"room_version": "10"})).view()
-    assert (view.power_of(ANA), view.power_of(BEN)) == (100, 0)
+    view = room(state("m.room.create", {"room_version": "10"})).to_room()
+    assert (view.power_level(ANA), view.power_level(BEN)) == (100, 0)
 
 
 def test_power_levels_of_odd_types_give_no_power() -> None:
     levels = {"users": {ANA: "100", BEN: True, "@x:home": [1]}, "users_default": {}}
-    view = room(state("m.room.power_levels", levels)).view()
-    assert (view.power_of(ANA), view.power_of(BEN), view.power_of("@x:home")) == (100, 0, 0)
+    view = room(state("m.room.power_levels", levels)).to_room()
+    assert (view.power_level(ANA), view.power_level(BEN), view.power_level("@x:home")) == (100, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_the_invited_get_keys_where_they_may_read(visibility: str, readers: set[
 
 def test_an_open_history_is_told() -> None:
     known = room(state("m.room.history_visibility", {"history_visibility": "world_readable"}))
-    assert known.view().open_history
+    assert known.to_room().world_readable
 
 
 @given(
@@ -122,7 +122,7 @@ def test_an_open_history_is_told() -> None:
 )
 def test_nothing_in_it_raises(kind: str, content: dict[str, Any]) -> None:
     known = room(state(kind, content))
-    known.summarise(content)
-    known.summarise([content])
+    known.apply_summary(content)
+    known.apply_summary([content])
     known.readers()
-    known.view()
+    known.to_room()

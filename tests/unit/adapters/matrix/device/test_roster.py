@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.crypto.room_store import Roster
+from adapters.matrix.crypto.room_store import RoomStore
 from tests.fakes.key_exchange import Device, KeyExchange
 
 ROOM, ANA = "!room", "@ana:home"
@@ -33,40 +33,40 @@ ENCRYPTION = state("m.room.encryption", {"algorithm": "m.megolm.v1.aes-sha2"})
 
 
 def test_a_room_is_known_when_a_sync_has_told_of_it_and_until_one_tells_that_it_was_left(device: Device) -> None:
-    roster = Roster(device.machine.store)
-    assert (roster.told, roster.view(ROOM)) == (False, None)
-    assert roster.take(joined(state("m.room.name", {"name": "Kitchen"}))) == set()
-    view = roster.view(ROOM)
-    assert roster.told and view and (view.name, view.encrypted) == ("Kitchen", False)
-    assert roster.take({"rooms": {"leave": {ROOM: {}}}}) == {ROOM}
-    assert roster.view(ROOM) is None
+    roster = RoomStore(device.machine.store)
+    assert (roster.is_complete, roster.get_room(ROOM)) == (False, None)
+    assert roster.apply_sync(joined(state("m.room.name", {"name": "Kitchen"}))) == set()
+    view = roster.get_room(ROOM)
+    assert roster.is_complete and view and (view.name, view.encrypted) == ("Kitchen", False)
+    assert roster.apply_sync({"rooms": {"leave": {ROOM: {}}}}) == {ROOM}
+    assert roster.get_room(ROOM) is None
 
 
 def test_state_in_the_timeline_counts_too(device: Device) -> None:
-    roster = Roster(device.machine.store)
-    roster.take({"rooms": {"join": {ROOM: {"timeline": {"events": [ENCRYPTION]}}}}})
-    known = roster.get(ROOM)
+    roster = RoomStore(device.machine.store)
+    roster.apply_sync({"rooms": {"join": {ROOM: {"timeline": {"events": [ENCRYPTION]}}}}})
+    known = roster.get_state(ROOM)
     assert known and known.encrypted
 
 
 def test_encryption_is_remembered_over_restarts_and_a_server_that_tells_of_it_no_more(device: Device) -> None:
-    Roster(device.machine.store).take(joined(ENCRYPTION))
+    RoomStore(device.machine.store).apply_sync(joined(ENCRYPTION))
     device.restart()
-    roster = Roster(device.machine.store)
-    roster.take(joined())
-    known = roster.get(ROOM)
+    roster = RoomStore(device.machine.store)
+    roster.apply_sync(joined())
+    known = roster.get_state(ROOM)
     assert known and known.encrypted
 
 
 def test_after_a_gap_it_is_not_known_who_is_there(device: Device) -> None:
-    roster = Roster(device.machine.store)
-    roster.take(joined(summary={"m.joined_member_count": 2}))
-    known = roster.get(ROOM)
-    assert known and roster.view(ROOM).members == 2  # type: ignore[union-attr]
-    known.complete = True
-    changes = known.changes
-    roster.take(joined(limited=True))
-    assert not known.complete and known.changes > changes
+    roster = RoomStore(device.machine.store)
+    roster.apply_sync(joined(summary={"m.joined_member_count": 2}))
+    known = roster.get_state(ROOM)
+    assert known and roster.get_room(ROOM).member_count == 2  # type: ignore[union-attr]
+    known.members_complete = True
+    changes = known.member_changes
+    roster.apply_sync(joined(limited=True))
+    assert not known.members_complete and known.member_changes > changes
 
 
 JSON = st.recursive(
@@ -82,6 +82,6 @@ JSON = st.recursive(
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(JSON)
 def test_nothing_in_a_sync_raises(device: Device, odd: Any) -> None:
-    roster = Roster(device.machine.store)
+    roster = RoomStore(device.machine.store)
     for answer in ({"rooms": odd}, {"rooms": {"join": odd, "leave": odd}}, {"rooms": {"join": {"!r": odd}}}):
-        roster.take(answer)
+        roster.apply_sync(answer)

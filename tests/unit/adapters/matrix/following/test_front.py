@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from adapters.matrix import retry
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, Unsettled
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync import sync_handler
 from adapters.matrix.sync import undecryptable as undecryptable_module
-from bot.core.messages import Closing, Message
+from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Ended, Reply
 from tests.fakes.inbox import TOOK, FakeInbox
-from tests.fakes.matrix_station import Station
+from tests.fakes.matrix_station import MatrixSessionHarness
 from tests.fakes.until import rounds, until
-from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
+from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 from tests.fakes.wire_rooms import text
 
 OTHER, NEW = "!other:home.example", "!new:home.example"
@@ -39,7 +39,7 @@ class Holding:
 
     async def __call__(self, message: Message, reply: Reply) -> None:
         await self.go.wait()
-        await reply.finish(Closing(f"answer to {message.text}", timings=TOOK))
+        await reply.finish(FinalAnswer(f"answer to {message.text}", timings=TOOK))
 
 
 class Troubled(FakeInbox):
@@ -59,9 +59,9 @@ class Troubled(FakeInbox):
 
 
 @pytest.fixture
-async def station(tmp_path: Path) -> AsyncIterator[Station]:
+async def station(tmp_path: Path) -> AsyncIterator[MatrixSessionHarness]:
     """Two direct chats with Alice, in which nothing was said yet; started once before, and stopped."""
-    station = Station(tmp_path, inbox=Troubled())
+    station = MatrixSessionHarness(tmp_path, inbox=Troubled())
     for room_id in (ROOM, OTHER):
         station.wire.add_room(room_id)
         station.wire.say("long ago", room_id=room_id)
@@ -71,20 +71,22 @@ async def station(tmp_path: Path) -> AsyncIterator[Station]:
         await station.stop()
 
 
-async def stopped(station: Station) -> None:
+async def stopped(station: MatrixSessionHarness) -> None:
     await station.stop()
     station.task = None
 
 
-async def test_what_was_said_before_the_very_first_start_is_not_for_us(station: Station) -> None:
+async def test_what_was_said_before_the_very_first_start_is_not_for_us(station: MatrixSessionHarness) -> None:
     station.wire.say("now")
     await station.settled()
     assert station.asked == ["now"]
-    await station.inbox.idle()
+    await station.inbox.wait_until_idle()
     await until(lambda: station.said == ["now"])
 
 
-async def test_what_was_missed_is_answered_once_and_over_all_rooms_the_oldest_first(station: Station) -> None:
+async def test_what_was_missed_is_answered_once_and_over_all_rooms_the_oldest_first(
+    station: MatrixSessionHarness,
+) -> None:
     await stopped(station)
     for age_s, (room_id, body) in zip(
         range(40, 0, -10), [(OTHER, "1"), (ROOM, "2"), (ROOM, "3"), (OTHER, "4")], strict=True
@@ -98,7 +100,7 @@ async def test_what_was_missed_is_answered_once_and_over_all_rooms_the_oldest_fi
     await until(lambda: len(station.said) == 4)
 
 
-async def test_what_was_missed_behind_a_limited_timeline_is_found(station: Station) -> None:
+async def test_what_was_missed_behind_a_limited_timeline_is_found(station: MatrixSessionHarness) -> None:
     await stopped(station)
     station.wire.timeline_limit = 3
     for number in range(10):
@@ -107,7 +109,7 @@ async def test_what_was_missed_behind_a_limited_timeline_is_found(station: Stati
     assert station.asked == [f"{number}" for number in range(10)]
 
 
-async def test_a_flood_while_we_listen_loses_nothing(station: Station) -> None:
+async def test_a_flood_while_we_listen_loses_nothing(station: MatrixSessionHarness) -> None:
     station.wire.timeline_limit = 3
     for number in range(10):
         station.wire.say(f"{number}")
@@ -115,22 +117,24 @@ async def test_a_flood_while_we_listen_loses_nothing(station: Station) -> None:
     assert station.asked == [f"{number}" for number in range(10)]
 
 
-async def test_a_killed_process_hears_again_what_it_had_not_noted_and_answers_it_once(station: Station) -> None:
+async def test_a_killed_process_hears_again_what_it_had_not_noted_and_answers_it_once(
+    station: MatrixSessionHarness,
+) -> None:
     await station.stop()
     await station.start()
     station.wire.say("once")
     await station.settled()
-    await station.inbox.idle()
+    await station.inbox.wait_until_idle()
     await station.stop(kill=True)
     await station.start()
     assert station.asked == ["once", "once"]
     assert station.said == ["once"]
 
 
-async def test_the_token_waits_for_the_slowest_message_and_other_rooms_do_not(station: Station) -> None:
+async def test_the_token_waits_for_the_slowest_message_and_other_rooms_do_not(station: MatrixSessionHarness) -> None:
     inbox = station.inbox
     assert isinstance(inbox, Troubled)
-    before = station.marks.kept.token
+    before = station.marks.saved.token
     gate = inbox.gates["slow"] = asyncio.Event()
     station.wire.say("slow")
     await rounds()
@@ -139,14 +143,14 @@ async def test_the_token_waits_for_the_slowest_message_and_other_rooms_do_not(st
     station.wire.say("after slow")
     await rounds(50)
     assert station.asked == ["quick"]
-    assert station.marks.kept.token == before
+    assert station.marks.saved.token == before
     gate.set()
     await station.settled()
     assert station.asked == ["quick", "slow", "after slow"]
 
 
 async def test_a_slow_room_does_not_hold_back_what_others_missed(
-    station: Station, monkeypatch: pytest.MonkeyPatch
+    station: MatrixSessionHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sync_handler, "WAITED_FOR_S", 0.1)
     inbox = station.inbox
@@ -165,7 +169,7 @@ async def test_a_slow_room_does_not_hold_back_what_others_missed(
 
 
 async def test_a_message_that_breaks_something_breaks_nothing_else(
-    station: Station, caplog: pytest.LogCaptureFixture
+    station: MatrixSessionHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     inbox = station.inbox
     assert isinstance(inbox, Troubled)
@@ -182,14 +186,14 @@ async def test_a_message_that_breaks_something_breaks_nothing_else(
     assert station.asked[2:] == ["later"]
 
 
-async def test_what_a_logged_out_device_could_not_deal_with_comes_again(station: Station) -> None:
+async def test_what_a_logged_out_device_could_not_deal_with_comes_again(station: MatrixSessionHarness) -> None:
     inbox = station.inbox
     assert isinstance(inbox, Troubled)
-    before, seen = station.marks.kept.token, dict(station.marks.kept.seen)
+    before, seen = station.marks.saved.token, dict(station.marks.saved.seen)
     inbox.fails["lost"] = LoggedOut(soft=False)
     station.wire.say("lost")
     await rounds(50)
-    assert station.marks.kept.token == before
+    assert station.marks.saved.token == before
     station.wire.faults.always("sync", LoggedOut(soft=False))
     station.wire.say("wake up")
     assert station.task is not None
@@ -197,7 +201,7 @@ async def test_what_a_logged_out_device_could_not_deal_with_comes_again(station:
         await station.task
     await until(lambda: "wake up" in station.asked)
     await rounds()
-    assert station.marks.kept.seen == seen
+    assert station.marks.saved.seen == seen
     station.task = asyncio.create_task(asyncio.sleep(0))
     await stopped(station)
     inbox.fails.clear()
@@ -206,7 +210,7 @@ async def test_what_a_logged_out_device_could_not_deal_with_comes_again(station:
     assert station.asked[-2:] == ["lost", "wake up"]
 
 
-async def test_who_invites_and_asks_at_once_is_answered(station: Station) -> None:
+async def test_who_invites_and_asks_at_once_is_answered(station: MatrixSessionHarness) -> None:
     await stopped(station)
     station.wire.invite(NEW, ALICE, direct=True)
     station.wire.post(NEW, ALICE, "m.room.member", {"membership": "invite"}, state_key=ME)
@@ -217,7 +221,7 @@ async def test_who_invites_and_asks_at_once_is_answered(station: Station) -> Non
     assert len([line for line in station.said if "!help" in line]) == 1
 
 
-async def test_who_is_removed_from_a_room_answers_there_no_more_and_forgets_it(station: Station) -> None:
+async def test_who_is_removed_from_a_room_answers_there_no_more_and_forgets_it(station: MatrixSessionHarness) -> None:
     station.inbox.script = Holding()
     station.wire.say("a question")
     station.wire.say("another", room_id=OTHER)
@@ -226,10 +230,10 @@ async def test_who_is_removed_from_a_room_answers_there_no_more_and_forgets_it(s
     station.wire.kick(ROOM)
     await station.settled()
     assert [conversation for conversation, _ in station.inbox.withdrawn] == [f"matrix:{ROOM}"]
-    assert list(station.marks.kept.seen) == [OTHER]
+    assert list(station.marks.saved.seen) == [OTHER]
 
 
-async def test_what_an_earlier_process_left_is_followed(station: Station) -> None:
+async def test_what_an_earlier_process_left_is_followed(station: MatrixSessionHarness) -> None:
     station.inbox.script = Holding()
     question = station.wire.say("a question")
     await until(lambda: station.asked)
@@ -242,7 +246,7 @@ async def test_what_an_earlier_process_left_is_followed(station: Station) -> Non
     assert [event_id for _, event_id in station.inbox.withdrawn] == [question.event_id]
 
 
-async def test_a_message_whose_key_comes_late_is_answered_then(station: Station) -> None:
+async def test_a_message_whose_key_comes_late_is_answered_then(station: MatrixSessionHarness) -> None:
     station.wire.rooms[ROOM].encrypted = True
     station.wire.post(ROOM, ALICE, "m.room.message", text("a secret question"), session_id="S")
     await station.settled()
@@ -251,12 +255,12 @@ async def test_a_message_whose_key_comes_late_is_answered_then(station: Station)
     await station.settled()
     station.wire.give_key(ROOM, "S")
     await until(lambda: station.asked == ["a secret question"])
-    await station.inbox.idle()
+    await station.inbox.wait_until_idle()
     await until(lambda: station.said[1:] == ["a secret question"])
     assert all(sent.encrypted for sent in station.wire.sent)
 
 
-async def test_a_key_that_came_as_the_process_ended_is_used_by_the_next(station: Station) -> None:
+async def test_a_key_that_came_as_the_process_ended_is_used_by_the_next(station: MatrixSessionHarness) -> None:
     station.wire.post(ROOM, ALICE, "m.room.message", text("a secret question"), session_id="S")
     await station.settled()
     await stopped(station)
@@ -265,7 +269,7 @@ async def test_a_key_that_came_as_the_process_ended_is_used_by_the_next(station:
     await until(lambda: station.asked == ["a secret question"])
 
 
-async def test_a_secret_message_that_is_taken_back_is_not_answered_later(station: Station) -> None:
+async def test_a_secret_message_that_is_taken_back_is_not_answered_later(station: MatrixSessionHarness) -> None:
     event = station.wire.post(ROOM, ALICE, "m.room.message", text("a secret question"), session_id="S")
     await station.settled()
     station.wire.post(ROOM, ALICE, "m.room.redaction", {"redacts": event.event_id}, redacts=event.event_id)
@@ -276,7 +280,7 @@ async def test_a_secret_message_that_is_taken_back_is_not_answered_later(station
     assert station.asked == []
 
 
-async def test_a_thread_in_which_we_wrote_is_ours_after_a_restart(station: Station) -> None:
+async def test_a_thread_in_which_we_wrote_is_ours_after_a_restart(station: MatrixSessionHarness) -> None:
     station.wire.rooms[ROOM].members[BEN] = "join"
     root = station.wire.say("let us talk")
     relates = {"rel_type": "m.thread", "event_id": root.event_id}
@@ -288,7 +292,9 @@ async def test_a_thread_in_which_we_wrote_is_ours_after_a_restart(station: Stati
     assert station.asked == ["and now?"]
 
 
-async def test_messages_to_the_device_and_events_of_verifications_go_where_they_belong(station: Station) -> None:
+async def test_messages_to_the_device_and_events_of_verifications_go_where_they_belong(
+    station: MatrixSessionHarness,
+) -> None:
     station.wire.tell(ALICE, "m.key.verification.request", {"from_device": "X"})
     station.wire.post(ROOM, ALICE, "m.key.verification.start", {})
     await station.settled()
@@ -297,7 +303,7 @@ async def test_messages_to_the_device_and_events_of_verifications_go_where_they_
 
 
 async def test_a_room_that_was_replaced_while_we_were_down_is_followed_and_questions_in_it_answered(
-    station: Station,
+    station: MatrixSessionHarness,
 ) -> None:
     await stopped(station)
     station.wire.add_room(NEW)
@@ -315,7 +321,7 @@ async def test_a_room_that_was_replaced_while_we_were_down_is_followed_and_quest
 ODD: list[Any] = [None, 7, -1, 2**70, 1.5, True, "", "x", "\ud800", [], [[]], {}, {"x": []}, ["@a:b"], {"event_id": 7}]
 
 
-async def test_whatever_stands_in_an_event_the_next_message_is_answered(station: Station) -> None:
+async def test_whatever_stands_in_an_event_the_next_message_is_answered(station: MatrixSessionHarness) -> None:
     kinds = (
         "m.room.message",
         "m.room.member",
@@ -352,7 +358,7 @@ async def test_whatever_stands_in_an_event_the_next_message_is_answered(station:
 async def test_with_catching_up_switched_off_what_was_missed_stays_unanswered(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    station = Station(tmp_path, wire=FakeWire(), settings=MatrixSettings.model_validate(settings))
+    station = MatrixSessionHarness(tmp_path, wire=FakeHomeserver(), settings=MatrixSettings.model_validate(settings))
     station.wire.add_room()
     await station.start()
     await station.stop()
@@ -364,11 +370,11 @@ async def test_with_catching_up_switched_off_what_was_missed_stays_unanswered(
     await station.stop()
 
 
-async def test_a_server_that_fails_in_the_middle_of_catching_up_is_waited_for(station: Station) -> None:
+async def test_a_server_that_fails_in_the_middle_of_catching_up_is_waited_for(station: MatrixSessionHarness) -> None:
     await stopped(station)
     station.wire.timeline_limit = 2
     for number in range(6):
         station.wire.say(f"{number}")
-    station.wire.faults.fail("page", Unsettled("502"), times=3)
+    station.wire.faults.fail("page", TransientFailure("502"), times=3)
     await station.start()
     assert station.asked == [f"{number}" for number in range(6)]

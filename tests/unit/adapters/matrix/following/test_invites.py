@@ -9,20 +9,20 @@ import pytest
 
 from adapters.matrix import retry
 from adapters.matrix.events import Departure, Event, Invitation
-from adapters.matrix.homeserver import Limited, Refused, Unsettled
-from adapters.matrix.outgoing.leaky_bucket import Bucket
-from adapters.matrix.outgoing.rate_limiter import Budget
-from adapters.matrix.settings import Doors, MatrixSettings
+from adapters.matrix.homeserver import RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.settings import AccessList, MatrixSettings
 from adapters.matrix.sync import invites as module
-from adapters.matrix.sync.invites import Invites, Unwanted, judge, replacement
-from adapters.matrix.sync.notices import Notices
-from adapters.matrix.sync.sync_state import Marks
+from adapters.matrix.sync.invites import DeclineReason, InviteHandler, replacement_room, why_declined
+from adapters.matrix.sync.notices import NoticeSender
+from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.until import rounds, until
-from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
+from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 NEW = "!new:home.example"
 STRANGER = "@stranger:evil.example"
-HOME = MatrixSettings(servers=Doors(allow=("home.example",)))
+HOME = MatrixSettings(servers=AccessList(allow=("home.example",)))
 
 
 @pytest.fixture(autouse=True)
@@ -34,20 +34,20 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 class House:
     """Invitations at work over a server in memory; `sync` is one round of the loop, without its timelines."""
 
-    def __init__(self, marks: Marks, settings: MatrixSettings = HOME) -> None:
-        self.wire = FakeWire()
+    def __init__(self, marks: SyncState, settings: MatrixSettings = HOME) -> None:
+        self.wire = FakeHomeserver()
         self.marks = marks
-        self.settings = settings.following(marks.kept.replaced)
+        self.settings = settings.with_replaced_rooms(marks.saved.replaced)
         self.token = ""
-        self.budget = Budget(Bucket(burst=10_000))
+        self.budget = SendRateLimiter(LeakyBucket(burst=10_000))
         self.invites = self._invites()
 
-    def _invites(self) -> Invites:
-        return Invites(
+    def _invites(self) -> InviteHandler:
+        return InviteHandler(
             wire=self.wire,
             settings=self.settings,
             marks=self.marks,
-            notices=Notices(self.wire, self.budget),
+            notices=NoticeSender(self.wire, self.budget),
             budget=self.budget,
             language="en",
             prefix="!",
@@ -57,24 +57,24 @@ class House:
         news = await self.wire.sync(self.token, 0)
         self.token = news.token
         for departure in news.left:
-            self.invites.departed(departure)
-            self.marks.forget(departure.room_id)
+            self.invites.note_departed(departure)
+            self.marks.drop_room(departure.room_id)
         for invitation in news.invited:
-            self.invites.hear(invitation)
+            self.invites.take_invite(invitation)
         for timeline in news.joined:
             for event in timeline.events:
-                self.invites.replaced(event)
-            self.invites.entered(timeline.room_id)
+                self.invites.take_tombstone(event)
+            self.invites.note_joined(timeline.room_id)
 
     async def joined(self, room_id: str = NEW) -> None:
-        await until(lambda: room_id in self.wire.joins and room_id not in self.marks.kept.invitations)
+        await until(lambda: room_id in self.wire.joins and room_id not in self.marks.saved.invitations)
         await self.sync()
         await rounds()
 
     async def restart(self) -> None:
         await self.invites.close()
         self.invites = self._invites()
-        self.invites.resume()
+        self.invites.resume_joins()
 
     def said(self) -> list[Any]:
         return [sent.content["body"] for sent in self.wire.sent]
@@ -82,7 +82,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    marks = Marks(tmp_path)
+    marks = SyncState(tmp_path)
     house = House(marks)
     yield house
     await house.invites.close()
@@ -94,22 +94,24 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     [
         (MatrixSettings(), Invitation(NEW, STRANGER), None),
         (HOME, Invitation(NEW, ALICE), None),
-        (HOME, Invitation(NEW, STRANGER), Unwanted.PERSON),
-        (HOME, Invitation(NEW, STRANGER, direct=True), Unwanted.PERSON),
-        (MatrixSettings(bots=("@alice:*",)), Invitation(NEW, ALICE), Unwanted.PERSON),
-        (MatrixSettings(direct_messages=False), Invitation(NEW, ALICE, direct=True), Unwanted.DIRECT),
+        (HOME, Invitation(NEW, STRANGER), DeclineReason.INVITER),
+        (HOME, Invitation(NEW, STRANGER, direct=True), DeclineReason.INVITER),
+        (MatrixSettings(bots=("@alice:*",)), Invitation(NEW, ALICE), DeclineReason.INVITER),
+        (MatrixSettings(direct_messages=False), Invitation(NEW, ALICE, direct=True), DeclineReason.DIRECT_MESSAGE),
         (MatrixSettings(direct_messages=False), Invitation(NEW, ALICE), None),
-        (MatrixSettings(rooms=Doors(allow=(ROOM,))), Invitation(NEW, ALICE), Unwanted.ROOM),
-        (MatrixSettings(rooms=Doors(allow=(ROOM,))), Invitation(NEW, ALICE, direct=True), None),
-        (MatrixSettings(rooms=Doors(block=("!new:*",))), Invitation(NEW, ALICE, direct=True), Unwanted.ROOM),
+        (MatrixSettings(rooms=AccessList(allow=(ROOM,))), Invitation(NEW, ALICE), DeclineReason.ROOM),
+        (MatrixSettings(rooms=AccessList(allow=(ROOM,))), Invitation(NEW, ALICE, direct=True), None),
+        (MatrixSettings(rooms=AccessList(block=("!new:*",))), Invitation(NEW, ALICE, direct=True), DeclineReason.ROOM),
     ],
 )
-def test_who_is_let_in_may_invite(settings: MatrixSettings, invitation: Invitation, reason: Unwanted | None) -> None:
-    assert judge(invitation, settings, {}) is reason
+def test_who_is_let_in_may_invite(
+    settings: MatrixSettings, invitation: Invitation, reason: DeclineReason | None
+) -> None:
+    assert why_declined(invitation, settings, {}) is reason
 
 
 def test_into_the_room_that_ours_has_become_anybody_may_let_us() -> None:
-    assert judge(Invitation(NEW, STRANGER), HOME, {NEW: ROOM}) is None
+    assert why_declined(Invitation(NEW, STRANGER), HOME, {NEW: ROOM}) is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_into_the_room_that_ours_has_become_anybody_may_let_us() -> None:
     ],
 )
 def test_a_tombstone_names_a_room_or_nothing(content: dict[str, Any], state_key: str | None, room_id: str) -> None:
-    assert replacement(Event(ROOM, "$1", ALICE, "m.room.tombstone", content, state_key=state_key)) == room_id
+    assert replacement_room(Event(ROOM, "$1", ALICE, "m.room.tombstone", content, state_key=state_key)) == room_id
 
 
 async def test_an_invitation_is_followed_and_answered_with_one_line(house: House) -> None:
@@ -142,13 +144,13 @@ async def test_an_invitation_is_followed_and_answered_with_one_line(house: House
     (sent,) = house.wire.sent
     assert sent.content["msgtype"] == "m.notice"
     assert sent.content["m.mentions"] == {}
-    assert not house.marks.kept.welcomes
+    assert not house.marks.saved.welcomes
 
 
 async def test_it_is_answered_also_where_a_sync_tells_of_the_room_before_the_join_is_answered(house: House) -> None:
-    class TellsFirst(FakeWire):
-        async def join(self, room_id: str, via: Sequence[str] = ()) -> None:
-            await super().join(room_id, via)
+    class TellsFirst(FakeHomeserver):
+        async def join_room(self, room_id: str, via: Sequence[str] = ()) -> None:
+            await super().join_room(room_id, via)
             await house.sync()
 
     house.wire = TellsFirst()
@@ -179,8 +181,8 @@ async def test_a_stranger_s_invitation_is_declined(house: House) -> None:
 
 
 async def test_a_room_that_cannot_be_joined_now_is_joined_later(house: House) -> None:
-    house.wire.faults.fail("join", Unsettled("502"), times=3)
-    house.wire.faults.fail("join", Limited(0.001))
+    house.wire.faults.fail("join", TransientFailure("502"), times=3)
+    house.wire.faults.fail("join", RateLimited(0.001))
     house.wire.invite(NEW, ALICE)
     await house.sync()
     await house.joined()
@@ -188,7 +190,7 @@ async def test_a_room_that_cannot_be_joined_now_is_joined_later(house: House) ->
 
 
 async def test_after_a_restart_what_was_not_joined_yet_is_joined(house: House) -> None:
-    house.wire.faults.always("join", Unsettled("502"))
+    house.wire.faults.always("join", TransientFailure("502"))
     house.wire.invite(NEW, ALICE)
     await house.sync()
     await until(lambda: "join" in house.wire.faults.requests)
@@ -199,24 +201,24 @@ async def test_after_a_restart_what_was_not_joined_yet_is_joined(house: House) -
 
 
 async def test_an_invitation_that_was_taken_back_is_not_followed_for_ever(house: House) -> None:
-    house.wire.faults.always("join", Unsettled("502"))
+    house.wire.faults.always("join", TransientFailure("502"))
     house.wire.invite(NEW, ALICE)
     await house.sync()
-    house.invites.departed(Departure(NEW, ALICE))
-    house.marks.forget(NEW)
+    house.invites.note_departed(Departure(NEW, ALICE))
+    house.marks.drop_room(NEW)
     await rounds()
     tries = house.wire.faults.requests.count("join")
     await asyncio.sleep(0.02)
     assert house.wire.faults.requests.count("join") == tries
-    assert not house.marks.kept.invitations
+    assert not house.marks.saved.invitations
 
 
 async def test_a_room_that_refuses_us_is_left_alone(house: House) -> None:
-    house.wire.faults.fail("join", Refused(403, "M_FORBIDDEN", {}))
+    house.wire.faults.fail("join", RequestRefused(403, "M_FORBIDDEN", {}))
     house.wire.invite(NEW, ALICE)
     await house.sync()
-    await until(lambda: not house.marks.kept.invitations)
-    assert not house.marks.kept.welcomes
+    await until(lambda: not house.marks.saved.invitations)
+    assert not house.marks.saved.welcomes
 
 
 async def test_who_was_removed_can_be_invited_again(house: House) -> None:
@@ -234,19 +236,19 @@ async def test_a_storm_of_strangers_costs_a_bounded_number_of_requests(
 ) -> None:
     with house.wire.faults.holding("leave"):
         for number in range(1000):
-            house.invites.hear(Invitation(f"!{number}:evil.example", STRANGER))
+            house.invites.take_invite(Invitation(f"!{number}:evil.example", STRANGER))
         await rounds()
         assert house.wire.faults.waiting("leave") == 1
-    await until(lambda: house.wire.faults.requests.count("leave") == module.DECLINED_AT_ONCE)
+    await until(lambda: house.wire.faults.requests.count("leave") == module.MAX_PENDING_DECLINES)
     await rounds()
-    assert house.wire.faults.requests.count("leave") == module.DECLINED_AT_ONCE
+    assert house.wire.faults.requests.count("leave") == module.MAX_PENDING_DECLINES
     assert len(caplog.records) == 1
 
 
 async def test_a_storm_of_strangers_leaves_the_account_enough_for_an_answer(house: House) -> None:
-    house.budget.bucket = Bucket()
+    house.budget.bucket = LeakyBucket()
     for number in range(100):
-        house.invites.hear(Invitation(f"!{number}:evil.example", STRANGER))
+        house.invites.take_invite(Invitation(f"!{number}:evil.example", STRANGER))
     await until(lambda: house.wire.faults.requests.count("leave") > 3)
     await rounds(200)
     now = asyncio.get_running_loop().time()
@@ -254,8 +256,8 @@ async def test_a_storm_of_strangers_leaves_the_account_enough_for_an_answer(hous
 
 
 async def test_joining_counts_as_an_event_and_what_it_is_refused_for_teaches_nothing_about_events(house: House) -> None:
-    house.budget.bucket = Bucket()
-    house.wire.faults.fail("join", Limited(0.001))
+    house.budget.bucket = LeakyBucket()
+    house.wire.faults.fail("join", RateLimited(0.001))
     house.wire.invite(NEW, ALICE)
     await house.sync()
     await until(lambda: house.wire.joins == [NEW])
@@ -267,10 +269,10 @@ async def test_joining_counts_as_an_event_and_what_it_is_refused_for_teaches_not
 
 async def test_a_storm_of_people_who_are_let_in_is_bounded_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", (60.0,))
-    house.wire.faults.always("join", Unsettled("502"))
+    house.wire.faults.always("join", TransientFailure("502"))
     for number in range(1000):
-        house.invites.hear(Invitation(f"!{number}:home.example", ALICE))
-    assert len(house.marks.kept.invitations) == module.INVITATIONS_KEPT
+        house.invites.take_invite(Invitation(f"!{number}:home.example", ALICE))
+    assert len(house.marks.saved.invitations) == module.INVITATIONS_KEPT
     await rounds()
     assert house.wire.faults.requests.count("join") == module.INVITATIONS_KEPT
 
@@ -306,7 +308,7 @@ class Upgrade:
     async def happens(self, sender: str = STRANGER) -> None:
         self.house.wire.post(ROOM, sender, "m.room.tombstone", {"replacement_room": NEW}, state_key="")
         await self.house.sync()
-        await until(lambda: NEW not in self.house.marks.kept.invitations)
+        await until(lambda: NEW not in self.house.marks.saved.invitations)
         await rounds()
 
 
@@ -314,7 +316,7 @@ async def test_a_room_that_was_replaced_is_followed_without_a_word(house: House)
     upgrade = Upgrade(house)
     await upgrade.happens()
     assert house.wire.joins == [NEW]
-    assert house.marks.kept.replaced == {NEW: ROOM}
+    assert house.marks.saved.replaced == {NEW: ROOM}
     await house.sync()
     await rounds()
     assert not house.said()
@@ -326,15 +328,15 @@ async def test_a_room_that_does_not_say_so_itself_replaces_nothing(house: House,
     upgrade = Upgrade(house, predecessor)
     await upgrade.happens()
     await until(lambda: house.wire.leaves == [NEW])
-    assert not house.marks.kept.replaced
+    assert not house.marks.saved.replaced
 
 
 async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
-    house.invites = Invites(
+    house.invites = InviteHandler(
         wire=house.wire,
-        settings=MatrixSettings(rooms=Doors(block=(ROOM,))),
+        settings=MatrixSettings(rooms=AccessList(block=(ROOM,))),
         marks=house.marks,
-        notices=Notices(house.wire, house.budget),
+        notices=NoticeSender(house.wire, house.budget),
         budget=house.budget,
         language="en",
         prefix="!",
@@ -346,19 +348,19 @@ async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
 
 async def test_into_a_closed_room_that_replaces_ours_we_wait_to_be_let(house: House) -> None:
     upgrade = Upgrade(house)
-    house.wire.faults.fail("join", Refused(403, "M_FORBIDDEN", {}))
+    house.wire.faults.fail("join", RequestRefused(403, "M_FORBIDDEN", {}))
     await upgrade.happens()
     assert not house.wire.joins
-    house.invites.hear(Invitation(NEW, STRANGER))
+    house.invites.take_invite(Invitation(NEW, STRANGER))
     await until(lambda: house.wire.joins == [NEW])
 
 
 async def test_a_welcome_that_is_refused_is_not_tried_for_ever(house: House) -> None:
-    house.wire.faults.fail("send", Refused(403, "M_FORBIDDEN", {}))
+    house.wire.faults.fail("send", RequestRefused(403, "M_FORBIDDEN", {}))
     house.wire.invite(NEW, ALICE)
     await house.sync()
     await house.joined()
-    await until(lambda: not house.marks.kept.welcomes)
+    await until(lambda: not house.marks.saved.welcomes)
     assert not house.said()
 
 

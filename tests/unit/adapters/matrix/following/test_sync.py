@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from adapters.matrix import retry
-from adapters.matrix.events import News
-from adapters.matrix.homeserver import Limited, LoggedOut, MatrixUnusable, Refused, Unsettled
-from adapters.matrix.retry import pause_s
+from adapters.matrix.events import SyncResponse
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.retry import backoff_s
 from adapters.matrix.sync import sync_loop
-from adapters.matrix.sync.sync_loop import Listener
+from adapters.matrix.sync.sync_loop import SyncLoop
 from tests.fakes.until import until
-from tests.fakes.wire import FakeWire
+from tests.fakes.wire import FakeHomeserver
 
-Heard = list[tuple[News, bool]]
+Heard = list[tuple[SyncResponse, bool]]
 
 
 @pytest.fixture(autouse=True)
@@ -29,17 +29,17 @@ class Loop:
     """A listener at work over a server in memory. `now` is its clock."""
 
     def __init__(self, token: str = "") -> None:
-        self.wire = FakeWire()
+        self.wire = FakeHomeserver()
         self.wire.add_room()
         self.heard: Heard = []
         self.now = 0.0
-        self.listener = Listener(self.wire, token, self._take, 30.0, 3600.0, lambda: self.now)
+        self.listener = SyncLoop(self.wire, token, self._take, 30.0, 3600.0, lambda: self.now)
 
-    async def _take(self, news: News, behind: bool) -> None:
+    async def _take(self, news: SyncResponse, behind: bool) -> None:
         self.heard.append((news, behind))
 
     async def run(self, steps: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.create_task(self.listener.listen())
+        task = asyncio.create_task(self.listener.run())
         try:
             await steps()
         finally:
@@ -81,9 +81,9 @@ async def test_after_a_long_outage_what_comes_was_missed() -> None:
 
 async def test_a_server_that_is_away_is_told_once_and_asked_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     loop = Loop()
-    loop.wire.faults.fail("sync", Unsettled("the homeserver answered with status 502"), times=5)
-    loop.wire.faults.fail("sync", Limited(0.001))
-    loop.wire.faults.fail("sync", Refused(403, "M_UNKNOWN", {}))
+    loop.wire.faults.fail("sync", TransientFailure("the homeserver answered with status 502"), times=5)
+    loop.wire.faults.fail("sync", RateLimited(0.001))
+    loop.wire.faults.fail("sync", RequestRefused(403, "M_UNKNOWN", {}))
     loop.wire.say("hello")
     with caplog.at_level(logging.INFO, logger=sync_loop.__name__):
         await loop.run(lambda: until(loop.bodies))
@@ -111,20 +111,20 @@ async def test_a_server_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatc
     [
         (LoggedOut(soft=False), "hearth matrix login"),
         (LoggedOut(soft=True), "soft logout"),
-        (Refused(403, "M_USER_DEACTIVATED", {}), "deactivated"),
+        (RequestRefused(403, "M_USER_DEACTIVATED", {}), "deactivated"),
     ],
 )
 async def test_an_account_that_is_lost_ends_it_with_a_sentence(error: Exception, words: str) -> None:
     loop = Loop()
     loop.wire.faults.fail("sync", error)
     with pytest.raises(MatrixUnusable, match=words):
-        await loop.listener.listen()
+        await loop.listener.run()
 
 
 async def test_a_token_that_the_server_does_not_know_is_given_up() -> None:
     loop = Loop(token="s99")
     loop.wire.say("hello")
-    loop.wire.faults.fail("sync", Refused(400, "M_UNKNOWN", {}))
+    loop.wire.faults.fail("sync", RequestRefused(400, "M_UNKNOWN", {}))
     await loop.run(lambda: until(loop.bodies))
     assert loop.heard[0][1]
 
@@ -142,9 +142,9 @@ def test_pauses_grow_to_half_a_minute_and_are_as_long_as_the_server_asks(
 ) -> None:
     monkeypatch.undo()
     for failures, longest in ((1, 1), (2, 2), (5, 16), (7, 30), (1000, 30)):
-        pauses = [pause_s(failures) for _ in range(50)]
+        pauses = [backoff_s(failures) for _ in range(50)]
         assert longest / 2 <= min(pauses)
         assert max(pauses) <= longest
         assert len(set(pauses)) > 1
-    assert pause_s(1, Limited(90.0)) == 90.0
-    assert pause_s(1, Unsettled("502")) <= 1.0
+    assert backoff_s(1, RateLimited(90.0)) == 90.0
+    assert backoff_s(1, TransientFailure("502")) <= 1.0

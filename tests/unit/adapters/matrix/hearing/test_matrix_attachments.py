@@ -7,10 +7,18 @@ import pytest
 from nio.crypto.attachments import encrypt_attachment
 
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import Refused, Unsettled
-from adapters.matrix.incoming.attachments import File, caption_of, fetch, file_name, file_of, is_bare, put_down
+from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.matrix.incoming.attachments import (
+    FileInfo,
+    caption_of,
+    fetch_attachments,
+    files_before,
+    is_bare_file,
+    parse_file,
+    safe_file_name,
+)
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
-from tests.fakes.wire import FakeWire
+from tests.fakes.wire import FakeHomeserver
 
 URI = "mxc://home.example/abc"
 LIMIT = 1000
@@ -20,64 +28,64 @@ def content(**more: Any) -> dict[str, Any]:
     return {"msgtype": "m.file", "body": "notes.txt", "url": URI, **more}
 
 
-def file(**more: Any) -> File:
-    found = file_of(content(**more))
+def file(**more: Any) -> FileInfo:
+    found = parse_file(content(**more))
     assert found is not None
     return found
 
 
-async def fetched(wire: FakeWire, *files: File, within_s: float = 5) -> list[Attachment]:
-    return list(await fetch(wire, files, LIMIT, asyncio.get_running_loop().time() + within_s))
+async def fetched(wire: FakeHomeserver, *files: FileInfo, within_s: float = 5) -> list[Attachment]:
+    return list(await fetch_attachments(wire, files, LIMIT, asyncio.get_running_loop().time() + within_s))
 
 
 async def test_a_file_is_fetched() -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     wire.media[URI] = b"the key is under the mat"
     assert await fetched(wire, file()) == [Attachment("notes.txt", "text/plain", b"the key is under the mat")]
 
 
 async def test_of_a_picture_only_the_name_comes() -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     found = await fetched(wire, file(msgtype="m.image", body="cat"), file(info={"mimetype": "image/png"}))
     assert found == [Attachment("cat", "image/unknown", b""), Attachment("notes.txt", "image/png", b"")]
     assert wire.faults.requests == []
 
 
 async def test_a_file_over_the_limit_is_not_fetched_to_its_end() -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     wire.media[URI] = b"x" * (LIMIT + 1)
     told, grown = await fetched(wire, file(info={"size": LIMIT + 1}), file(info={"size": 3}))
     assert told == grown == Attachment("notes.txt", f"{TOO_LARGE}{LIMIT}", b"")
     assert wire.faults.requests == ["download"]
 
 
-@pytest.mark.parametrize("error", [Refused(404, "M_NOT_FOUND", {}), Unsettled()])
+@pytest.mark.parametrize("error", [RequestRefused(404, "M_NOT_FOUND", {}), TransientFailure()])
 async def test_a_file_that_does_not_come_is_told_apart(error: Exception) -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     wire.faults.always("download", error)
     assert await fetched(wire, file()) == [Attachment("notes.txt", NOT_FETCHED, b"")]
 
 
 async def test_a_file_that_does_not_come_in_time_holds_up_nothing() -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     with wire.faults.holding("download"):
         assert await fetched(wire, file(), within_s=0.01) == [Attachment("notes.txt", NOT_FETCHED, b"")]
 
 
 @pytest.mark.parametrize("uri", ["", "https://evil.example/x", "mxc://a", "mxc://a/b/../c", "mxc://a/b?c", 5])
 async def test_an_address_that_is_none_is_never_asked_for(uri: object) -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     assert await fetched(wire, file(url=uri)) == [Attachment("notes.txt", NOT_FETCHED, b"")]
     assert wire.faults.requests == []
 
 
-def locked(data: bytes, **changed: Any) -> tuple[bytes, File]:
+def locked(data: bytes, **changed: Any) -> tuple[bytes, FileInfo]:
     secret, keys = encrypt_attachment(data)
     return secret, file(url=None, file={**keys, "url": URI, **changed})
 
 
 async def test_an_encrypted_file_is_decrypted() -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     wire.media[URI], sent = locked(b"secret")
     assert wire.media[URI] != b"secret"
     assert await fetched(wire, sent) == [Attachment("notes.txt", "text/plain", b"secret")]
@@ -98,7 +106,7 @@ async def test_an_encrypted_file_is_decrypted() -> None:
     ],
 )
 async def test_an_encrypted_file_that_is_not_what_was_sent_counts_as_not_fetched(changed: dict[str, Any]) -> None:
-    wire = FakeWire()
+    wire = FakeHomeserver()
     wire.media[URI], sent = locked(b"secret", **changed)
     assert await fetched(wire, sent) == [Attachment("notes.txt", NOT_FETCHED, b"")]
 
@@ -119,7 +127,7 @@ async def test_an_encrypted_file_that_is_not_what_was_sent_counts_as_not_fetched
     ],
 )
 def test_names_are_only_names(told: str, name: str) -> None:
-    assert file_name(told) == name
+    assert safe_file_name(told) == name
 
 
 @pytest.mark.parametrize(
@@ -146,11 +154,11 @@ def test_a_size_that_is_none_is_not_known(size: object) -> None:
 def test_captions_and_bare_files() -> None:
     assert caption_of(content(filename="notes.txt", body="see this")) == "see this"
     assert caption_of(content(filename="notes.txt")) == caption_of(content(filename=7)) == ""
-    assert is_bare(content())
-    assert not is_bare(content(filename="notes.txt", body="see this"))
-    assert not is_bare({"msgtype": "m.text", "body": "notes.txt"})
-    assert not is_bare({"msgtype": "m.audio", "body": "voice.ogg", "org.matrix.msc3245.voice": {}})
-    assert file_of({"msgtype": "m.text", "body": "notes.txt"}) is None
+    assert is_bare_file(content())
+    assert not is_bare_file(content(filename="notes.txt", body="see this"))
+    assert not is_bare_file({"msgtype": "m.text", "body": "notes.txt"})
+    assert not is_bare_file({"msgtype": "m.audio", "body": "voice.ogg", "org.matrix.msc3245.voice": {}})
+    assert parse_file({"msgtype": "m.text", "body": "notes.txt"}) is None
 
 
 def test_files_put_down_are_those_since_their_author_last_wrote() -> None:
@@ -165,7 +173,7 @@ def test_files_put_down_are_those_since_their_author_last_wrote() -> None:
         sent("$bens", "@ben:x"),
         sent("$b", "@ana:x"),
     ]
-    assert [event.event_id for event in put_down(last, "@ana:x", 4)] == ["$a", "$b"]
-    assert [event.event_id for event in put_down(last, "@ana:x", 1)] == ["$b"]
-    assert [event.event_id for event in put_down(last, "@ben:x", 4)] == ["$bens"]
-    assert put_down(last, "@carol:x", 4) == []
+    assert [event.event_id for event in files_before(last, "@ana:x", 4)] == ["$a", "$b"]
+    assert [event.event_id for event in files_before(last, "@ana:x", 1)] == ["$b"]
+    assert [event.event_id for event in files_before(last, "@ben:x", 4)] == ["$bens"]
+    assert files_before(last, "@carol:x", 4) == []

@@ -5,32 +5,34 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import Refused, Unsettled
-from adapters.matrix.incoming.context import PUT_DOWN_AMONG, Context
-from adapters.matrix.incoming.display_names import Names
-from adapters.matrix.incoming.pills import Us
-from adapters.matrix.incoming.room_history import PAGES, Past
+from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.matrix.incoming.context import FILE_SEARCH_MESSAGES, ContextReader
+from adapters.matrix.incoming.display_names import DisplayNames
+from adapters.matrix.incoming.pills import BotIdentity
+from adapters.matrix.incoming.room_history import PAGES, RoomHistory
 from adapters.matrix.settings import MatrixSettings
-from bot.core.messages import NOT_FETCHED, Attachment, Said
-from tests.fakes.wire import ALICE, ME, ROOM, FakeWire
+from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage
+from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 BEN = "@ben:home.example"
 URI = "mxc://home.example/abc"
 
 
-def wire() -> FakeWire:
-    made = FakeWire()
+def wire() -> FakeHomeserver:
+    made = FakeHomeserver()
     made.add_room(ROOM, ALICE, BEN, names={ALICE: "Alice", BEN: "Ben", ME: "Hearth"})
     made.media[URI] = b"data"
     return made
 
 
-async def read(wire: FakeWire, event: Event, direct: bool = False, **settings: Any) -> tuple[list[str], list[str]]:
+async def read(
+    wire: FakeHomeserver, event: Event, direct: bool = False, **settings: Any
+) -> tuple[list[str], list[str]]:
     """What was said before, as `name: text`, and the names of the files."""
-    room = wire.room(ROOM)
+    room = wire.get_room(ROOM)
     assert room is not None
-    context = Context(wire, MatrixSettings.model_validate({"recent_messages": 0, **settings}))
-    found = await context.enclosed(event, Us(ME, "Hearth"), Names(room), direct)
+    context = ContextReader(wire, MatrixSettings.model_validate({"recent_messages": 0, **settings}))
+    found = await context.read_context(event, BotIdentity(ME, "Hearth"), DisplayNames(room), direct)
     return [f"{said.speaker}: {said.text}" for said in found.context], [file.name for file in found.attachments]
 
 
@@ -42,13 +44,13 @@ def in_thread(root: Event, **more: Any) -> dict[str, Any]:
     return {"m.relates_to": {"rel_type": "m.thread", "event_id": root.event_id, **more}}
 
 
-def edit(wire: FakeWire, event: Event, body: str, sender: str = "") -> Event:
+def edit(wire: FakeHomeserver, event: Event, body: str, sender: str = "") -> Event:
     new = {"msgtype": "m.text", "body": body}
     relates = {"rel_type": "m.replace", "event_id": event.event_id}
     return wire.say(f"* {body}", sender or event.sender, **{"m.new_content": new, "m.relates_to": relates})
 
 
-def put(wire: FakeWire, sender: str = ALICE, **more: Any) -> Event:
+def put(wire: FakeHomeserver, sender: str = ALICE, **more: Any) -> Event:
     content = {"msgtype": "m.file", "body": "notes.txt", "url": URI, **more}
     return wire.post(ROOM, sender, "m.room.message", content)
 
@@ -157,7 +159,7 @@ async def test_what_cannot_be_read_is_left_out() -> None:
     assert (await read(server, server.say("so?", **replying(secret))))[0] == []
 
 
-@pytest.mark.parametrize("error", [Refused(403, "M_FORBIDDEN", {}), Unsettled()])
+@pytest.mark.parametrize("error", [RequestRefused(403, "M_FORBIDDEN", {}), TransientFailure()])
 async def test_a_homeserver_that_tells_nothing_takes_no_question_away(error: Exception) -> None:
     server = wire()
     asked = server.say("and?", **replying(put(server)))
@@ -199,7 +201,7 @@ async def test_a_file_put_down_in_a_direct_chat_goes_with_the_next_question_alon
 async def test_a_file_put_down_long_before_is_not_read() -> None:
     server = wire()
     put(server)
-    for _ in range(PUT_DOWN_AMONG):
+    for _ in range(FILE_SEARCH_MESSAGES):
         server.say("Good evening.", ME)
     assert (await read(server, server.say("what is this?"), direct=True))[1] == []
 
@@ -210,7 +212,7 @@ async def test_what_was_redacted_or_cannot_be_read_is_none() -> None:
     server.rooms[ROOM].empty(gone.event_id)
     locked = server.post(ROOM, BEN, "m.room.message", {"msgtype": "m.text", "body": "secret"}, session_id="locked")
     for event_id in (gone.event_id, locked.event_id, "$nowhere"):
-        assert await Past(server).newest(ROOM, event_id) is None
+        assert await RoomHistory(server).read_message(ROOM, event_id) is None
 
 
 async def test_in_a_room_a_file_that_nobody_pointed_at_is_not_read() -> None:
@@ -243,20 +245,20 @@ async def test_pointing_at_a_file_leaves_the_others_out() -> None:
 
 async def test_a_file_that_takes_too_long_is_told_as_not_fetched() -> None:
     server = wire()
-    room = server.room(ROOM)
+    room = server.get_room(ROOM)
     assert room is not None
     asked = put(server, filename="notes.txt", body="what is this?")
-    context = Context(server, MatrixSettings(read_timeout_s=0.05))
+    context = ContextReader(server, MatrixSettings(read_timeout_s=0.05))
     with server.faults.holding("download"):
-        found = await context.enclosed(asked, Us(ME, "Hearth"), Names(room), True)
+        found = await context.read_context(asked, BotIdentity(ME, "Hearth"), DisplayNames(room), True)
     assert found.attachments == (Attachment("notes.txt", NOT_FETCHED, b""),)
 
 
 async def test_a_file_without_a_word_is_said_by_its_name() -> None:
     server = wire()
     put(server, BEN)
-    room = server.room(ROOM)
+    room = server.get_room(ROOM)
     assert room is not None
-    context = Context(server, MatrixSettings(recent_messages=3))
-    found = await context.enclosed(server.say("Hearth: and?"), Us(ME, "Hearth"), Names(room), False)
-    assert found.context == (Said("Ben", "[notes.txt]"),)
+    context = ContextReader(server, MatrixSettings(recent_messages=3))
+    found = await context.read_context(server.say("Hearth: and?"), BotIdentity(ME, "Hearth"), DisplayNames(room), False)
+    assert found.context == (ContextMessage("Ben", "[notes.txt]"),)

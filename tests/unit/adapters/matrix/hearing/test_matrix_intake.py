@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.matrix import retry
-from adapters.matrix.homeserver import LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
 from adapters.matrix.incoming import own_messages
 from tests.fakes.intake_scene import BEN, CHAT, EVE, in_thread, replying, scene
 from tests.fakes.wire import ME, ROOM
@@ -87,10 +87,10 @@ async def test_a_thread_is_looked_at_once_and_becomes_ours_when_we_write_in_it()
 
 
 async def test_while_the_homeserver_does_not_say_it_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "pause_s", lambda failures, error: 0.0)
+    monkeypatch.setattr(retry, "backoff_s", lambda failures, error: 0.0)
     async with scene() as it:
         answer = it.wire.say("The key is here.", ME)
-        it.wire.faults.fail("event", Unsettled(), times=3)
+        it.wire.faults.fail("event", TransientFailure(), times=3)
         await it.hear("where?", **replying(answer))
         assert it.taken == ["where?"]
 
@@ -98,9 +98,9 @@ async def test_while_the_homeserver_does_not_say_it_is_asked_again(monkeypatch: 
 async def test_a_homeserver_that_never_says_holds_nothing_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_messages, "ASKED_FOR_S", 0.02)
     async with scene() as it:
-        it.wire.faults.always("event", Unsettled())
+        it.wire.faults.always("event", TransientFailure())
         await it.hear("where?", **replying(it.wire.say("Here.", ME)))
-        it.wire.faults.always("event", Refused(403, "M_FORBIDDEN", {}))
+        it.wire.faults.always("event", RequestRefused(403, "M_FORBIDDEN", {}))
         await it.hear("where?", **replying(it.wire.say("Here.", ME)))
         assert it.taken == []
 
@@ -115,7 +115,7 @@ async def test_being_logged_out_is_passed_on() -> None:
 async def test_a_room_that_we_are_not_in_is_left_alone() -> None:
     async with scene() as it:
         elsewhere = replace(it.wire.say("Hearth: hi"), room_id="!elsewhere:home.example")
-        assert await it.intake.take(elsewhere) is None
+        assert await it.intake.take_event(elsewhere) is None
         assert it.taken == []
 
 
@@ -137,7 +137,7 @@ async def test_edited_later_an_answered_question_is_not_asked_again() -> None:
     async with scene() as it:
         asked = await it.hear("Hearth: where?")
         it.done.set()
-        await it.inbox.idle()
+        await it.inbox.wait_until_idle()
         await it.edit(asked, "Hearth: where is it?")
         assert (it.taken, it.inbox.revised) == (["where?"], [])
 
@@ -150,7 +150,7 @@ async def test_an_edit_that_is_read_while_the_answer_ends_asks_nothing_anew() ->
             while not it.wire.faults.waiting("event"):
                 await asyncio.sleep(0)
             it.done.set()
-            await it.inbox.idle()
+            await it.inbox.wait_until_idle()
         await editing
         assert (it.taken, it.inbox.revised) == (["where?"], [])
 
@@ -197,17 +197,17 @@ async def test_in_a_room_that_we_are_put_out_of_answers_end() -> None:
     async with scene() as it:
         asked = await it.hear("Hearth: where?")
         await it.hear("where?", room_id=CHAT)
-        await it.intake.left(ROOM)
+        await it.intake.leave_room(ROOM)
         assert it.inbox.withdrawn == [(f"matrix:{ROOM}", asked.event_id)]
 
 
 async def test_what_an_earlier_process_left_is_followed() -> None:
     async with scene() as it:
         asked = it.wire.say("Hearth: where?")
-        message = await it.intake.question(asked)
+        message = await it.intake.build_question(asked)
         assert message is not None
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        it.intake.follow(message, ended)
+        it.intake.track_answer(message, ended)
         await it.edit(asked, "Hearth: when?")
         assert [revised.text for revised in it.inbox.revised] == ["when?"]
         ended.set_result(None)
@@ -259,5 +259,5 @@ async def test_with_a_command_nothing_is_read() -> None:
 @pytest.mark.parametrize("kind", ["m.room.message", "m.reaction", "m.room.redaction", "m.room.member", "org.odd"])
 async def test_malformed_events_are_nothing(kind: str, content: dict[str, Any]) -> None:
     async with scene() as it:
-        assert await it.intake.take(it.wire.post(ROOM, BEN, kind, content)) is None
+        assert await it.intake.take_event(it.wire.post(ROOM, BEN, kind, content)) is None
         assert it.taken == []

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.matrix.events import Room
-from adapters.matrix.incoming.display_names import NAME_CHARACTERS, Names
+from adapters.matrix.incoming.display_names import NAME_CHARACTERS, DisplayNames
 
 ANA = "@ana:home.example"
 
@@ -21,18 +21,18 @@ ANA = "@ana:home.example"
     ],
 )
 def test_names_cannot_mislead(called: str, name: str) -> None:
-    assert Names(Room("!r:x", names={ANA: called})).of(ANA) == name
+    assert DisplayNames(Room("!r:x", display_names={ANA: called})).display_name(ANA) == name
 
 
 def test_whom_nobody_knows_is_called_by_the_id() -> None:
-    names = Names(Room("!r:x"))
-    assert names.of(ANA) == "ana"
-    assert names.known(ANA) == ""
-    assert names.of("@:x") == "somebody"
+    names = DisplayNames(Room("!r:x"))
+    assert names.display_name(ANA) == "ana"
+    assert names.known_name(ANA) == ""
+    assert names.display_name("@:x") == "somebody"
 
 
 def test_of_two_with_the_same_name_each_has_the_id_beside_it() -> None:
-    names = Names(Room("!r:x", names={ANA: "Ana", "@eve:x": "ANA\u200b", "@ben:x": "Ben"}))
-    assert names.of("@eve:x") == "ANA (@eve:x)"
-    assert names.of(ANA) == "Ana (@ana:home.example)"
-    assert names.of("@ben:x") == "Ben"
+    names = DisplayNames(Room("!r:x", display_names={ANA: "Ana", "@eve:x": "ANA\u200b", "@ben:x": "Ben"}))
+    assert names.display_name("@eve:x") == "ANA (@eve:x)"
+    assert names.display_name(ANA) == "Ana (@ana:home.example)"
+    assert names.display_name("@ben:x") == "Ben"

@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.incoming.pills import Us, means
-from adapters.matrix.incoming.plain_text import plain, written
+from adapters.matrix.incoming.pills import BotIdentity, mentions_bot
+from adapters.matrix.incoming.plain_text import to_plain_text, typed_text
 
-US = Us("@hearth:home.example", "Hearth")
+US = BotIdentity("@hearth:home.example", "Hearth")
 NAMES = {"@ana:home.example": "Ana", "@ben:home.example": "Ben [x]"}
 REPLY = {"m.relates_to": {"m.in_reply_to": {"event_id": "$up"}}}
 
 
-def read(body: str, us: Us = US, **content: Any) -> str:
+def read(body: str, us: BotIdentity = US, **content: Any) -> str:
     said = {"msgtype": "m.text", "body": body, **content}
-    return plain(said, written(said), us, lambda user: NAMES.get(user, ""))
+    return to_plain_text(said, typed_text(said), us, lambda user: NAMES.get(user, ""))
 
 
 def html(markup: str) -> dict[str, str]:
@@ -104,7 +104,7 @@ def test_only_a_reply_has_such_a_copy() -> None:
 
 
 def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
-    assert read("H.e(arth: hi", Us("@h:x", "H.e(arth")) == "hi"
+    assert read("H.e(arth: hi", BotIdentity("@h:x", "H.e(arth")) == "hi"
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
     ],
 )
 def test_whom_a_message_means(content: dict[str, Any], expected: bool) -> None:
-    assert means(content, written(content), US) is expected
+    assert mentions_bot(content, typed_text(content), US) is expected
 
 
 def test_what_others_said_to_us_in_the_copy_is_not_said_again() -> None:
     content = {"body": "> <@ana:x> Hearth: where?\n\nI know", **REPLY}
-    assert not means(content, written(content), US)
+    assert not mentions_bot(content, typed_text(content), US)
 
 
 SLOW = [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event
-from adapters.matrix.incoming.reactions import wish_of
+from adapters.matrix.incoming.reactions import reaction_action
 from tests.fakes.intake_scene import BEN, CHAT, EVE, Scene, in_thread, replying, scene
 from tests.fakes.wire import ALICE, ME, ROOM
 
@@ -21,7 +21,7 @@ STOP, AGAIN = "🛑", "🔁"
     ],
 )
 def test_what_a_reaction_asks_for(reaction: str, wish: str | None) -> None:
-    assert wish_of(reaction) == wish
+    assert reaction_action(reaction) == wish
 
 
 async def answered(it: Scene, asked: Event, body: str = "Here.", **content: Any) -> Event:
@@ -31,7 +31,7 @@ async def answered(it: Scene, asked: Event, body: str = "Here.", **content: Any)
 
 async def ended(it: Scene) -> None:
     it.done.set()
-    await it.inbox.idle()
+    await it.inbox.wait_until_idle()
 
 
 @pytest.mark.parametrize("room_id", [ROOM, CHAT])

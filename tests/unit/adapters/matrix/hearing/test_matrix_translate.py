@@ -6,14 +6,21 @@ from typing import Any
 import pytest
 
 from adapters.matrix.events import Event, Room
-from adapters.matrix.incoming.context import Enclosed
-from adapters.matrix.incoming.translate import Place, is_admin, question_of, seen, text_of, us_in
+from adapters.matrix.incoming.context import QuestionContext
+from adapters.matrix.incoming.translate import (
+    RoomContext,
+    bot_identity,
+    build_message,
+    is_admin,
+    message_facts,
+    typed_or_caption,
+)
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import Message
 
 HEARTH, ANA, EVE, ROOM = "@hearth:home.example", "@ana:home.example", "@eve:far.example", "!kitchen:home.example"
-KITCHEN = Room(ROOM, members=5, names={ANA: "Ana", HEARTH: "Hearth"})
-DIRECT = Room(ROOM, members=2, names={ANA: "Ana"})
+KITCHEN = Room(ROOM, member_count=5, display_names={ANA: "Ana", HEARTH: "Hearth"})
+DIRECT = Room(ROOM, member_count=2, display_names={ANA: "Ana"})
 THREAD = {"m.relates_to": {"rel_type": "m.thread", "event_id": "$root"}}
 
 
@@ -21,12 +28,12 @@ def event(body: str = "Hearth: where?", sender: str = ANA, **content: Any) -> Ev
     return Event(ROOM, "$asked", sender, "m.room.message", {"msgtype": "m.text", "body": body, **content}, 1_500)
 
 
-def place(room: Room = KITCHEN, **settings: Any) -> Place:
-    return Place(room, us_in(room, HEARTH), MatrixSettings.model_validate(settings), "!")
+def place(room: Room = KITCHEN, **settings: Any) -> RoomContext:
+    return RoomContext(room, bot_identity(room, HEARTH), MatrixSettings.model_validate(settings), "!")
 
 
-def asked(said: Event, where: Place, **more: Any) -> Message:
-    return question_of(said, where, Enclosed(), **more)
+def asked(said: Event, where: RoomContext, **more: Any) -> Message:
+    return build_message(said, where, QuestionContext(), **more)
 
 
 def test_a_question_in_a_room() -> None:
@@ -45,10 +52,10 @@ def test_only_in_a_direct_chat_that_nobody_else_can_read_is_an_answer_private() 
     assert private.names == {f"matrix:{ROOM}", f"matrix:user:{ANA}", "matrix:server:home.example"}
     for room in (
         KITCHEN,
-        Room(ROOM, members=None),
-        Room(ROOM, members=1),
-        Room(ROOM, members=3),
-        Room(ROOM, members=2, open_history=True),
+        Room(ROOM, member_count=None),
+        Room(ROOM, member_count=1),
+        Room(ROOM, member_count=3),
+        Room(ROOM, member_count=2, world_readable=True),
     ):
         assert asked(event(), place(room)).audience.names == {f"matrix:{ROOM}"}
         assert not asked(event(), place(room)).audience.private
@@ -80,9 +87,11 @@ def test_a_question_opens_a_thread_where_the_admin_wants_that(body: str, room: R
 def test_commands_reach_the_core_as_they_were_written() -> None:
     assert asked(event("Hearth: stats"), place()).text == "stats"
     assert asked(event("!forget conversation"), place()).text == "!forget conversation"
-    assert seen(event("\u200b!stats"), place()).begins_command
-    assert not seen(event("stats!"), place()).begins_command
-    assert not seen(event("x"), Place(KITCHEN, us_in(KITCHEN, HEARTH), MatrixSettings(), "")).begins_command
+    assert message_facts(event("\u200b!stats"), place()).has_prefix
+    assert not message_facts(event("stats!"), place()).has_prefix
+    assert not message_facts(
+        event("x"), RoomContext(KITCHEN, bot_identity(KITCHEN, HEARTH), MatrixSettings(), "")
+    ).has_prefix
 
 
 @pytest.mark.parametrize(
@@ -90,12 +99,12 @@ def test_commands_reach_the_core_as_they_were_written() -> None:
     [
         (ANA, KITCHEN, {"admin_users": [ANA]}, True),
         (EVE, KITCHEN, {"admin_users": [ANA]}, False),
-        (ANA, Room(ROOM, powers={ANA: 100}), {"admin_rooms": [ROOM]}, True),
-        (ANA, Room(ROOM, powers={ANA: 99}), {"admin_rooms": [ROOM]}, False),
-        (ANA, Room(ROOM, powers={ANA: 50}), {"admin_rooms": [ROOM], "admin_power": 50}, True),
-        (EVE, Room(ROOM, powers={EVE: 100}), {}, False),
-        (EVE, Room(ROOM, powers={EVE: 100}), {"admin_rooms": ["!other:home.example"]}, False),
-        (EVE, Room(ROOM, powers={ANA: 100}), {"admin_rooms": [ROOM]}, False),
+        (ANA, Room(ROOM, power_levels={ANA: 100}), {"admin_rooms": [ROOM]}, True),
+        (ANA, Room(ROOM, power_levels={ANA: 99}), {"admin_rooms": [ROOM]}, False),
+        (ANA, Room(ROOM, power_levels={ANA: 50}), {"admin_rooms": [ROOM], "admin_power": 50}, True),
+        (EVE, Room(ROOM, power_levels={EVE: 100}), {}, False),
+        (EVE, Room(ROOM, power_levels={EVE: 100}), {"admin_rooms": ["!other:home.example"]}, False),
+        (EVE, Room(ROOM, power_levels={ANA: 100}), {"admin_rooms": [ROOM]}, False),
     ],
 )
 def test_power_makes_an_admin_only_in_rooms_that_the_admin_named(
@@ -131,26 +140,26 @@ def test_asked_again_it_is_the_question_of_who_points_at_it() -> None:
     ],
 )
 def test_what_people_say(content: dict[str, Any], said: bool) -> None:
-    assert seen(Event(ROOM, "$e", ANA, "m.room.message", content), place()).is_said is said
+    assert message_facts(Event(ROOM, "$e", ANA, "m.room.message", content), place()).is_user_message is said
 
 
 def test_state_and_other_kinds_are_not_said() -> None:
     content = {"msgtype": "m.text", "body": "hi"}
-    assert not seen(Event(ROOM, "$e", ANA, "m.room.message", content, state_key=""), place()).is_said
-    assert not seen(Event(ROOM, "$e", ANA, "m.sticker", content), place()).is_said
+    assert not message_facts(Event(ROOM, "$e", ANA, "m.room.message", content, state_key=""), place()).is_user_message
+    assert not message_facts(Event(ROOM, "$e", ANA, "m.sticker", content), place()).is_user_message
 
 
 def test_what_a_bridge_copies_is_an_echo_and_we_are_known() -> None:
-    assert seen(event(**{"fi.mau.double_puppet_source": "mautrix-discord"}), place()).is_echo
-    assert not seen(event(), place()).is_echo
-    assert seen(event(sender=HEARTH), place()).is_ours
+    assert message_facts(event(**{"fi.mau.double_puppet_source": "mautrix-discord"}), place()).is_bridged
+    assert not message_facts(event(), place()).is_bridged
+    assert message_facts(event(sender=HEARTH), place()).is_own
 
 
 def test_of_a_file_the_caption_is_said() -> None:
     named = {"msgtype": "m.file", "filename": "a.pdf", "url": "mxc://x/y"}
-    assert text_of({**named, "body": "Hearth: what is this?"}) == "Hearth: what is this?"
-    assert text_of({**named, "body": "a.pdf"}) == ""
-    assert text_of({"msgtype": "m.file", "body": "!stats.pdf"}) == ""
+    assert typed_or_caption({**named, "body": "Hearth: what is this?"}) == "Hearth: what is this?"
+    assert typed_or_caption({**named, "body": "a.pdf"}) == ""
+    assert typed_or_caption({"msgtype": "m.file", "body": "!stats.pdf"}) == ""
 
 
 @pytest.mark.parametrize("sent_ms", [-1, 10**400])

@@ -3,15 +3,15 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.api.discovery import Ask, Place, discover, is_plain
-from adapters.matrix.homeserver import Limited, MatrixUnusable, Refused, Unsettled
+from adapters.matrix.api.discovery import FetchJson, HomeserverAddress, discover_homeserver, is_unencrypted
+from adapters.matrix.homeserver import MatrixUnusable, RateLimited, RequestRefused, TransientFailure
 
 VERSIONS = {"versions": ["v1.11"]}
-LOST = Unsettled("the homeserver was not reached: ClientConnectorError")
-AWAY = {"https://example.org/.well-known/matrix/client": Refused(404, "", {})}
+LOST = TransientFailure("the homeserver was not reached: ClientConnectorError")
+AWAY = {"https://example.org/.well-known/matrix/client": RequestRefused(404, "", {})}
 
 
-def net(table: Mapping[str, Any]) -> Ask:
+def net(table: Mapping[str, Any]) -> FetchJson:
     """A network of these addresses; at no other is anybody."""
 
     async def ask(homeserver: str, path: str) -> dict[str, Any]:
@@ -35,56 +35,60 @@ def named(address: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("given", "table", "place"),
     [
-        ("https://m.example.org/", serving("https://m.example.org"), Place("https://m.example.org")),
-        ("https://example.org/matrix", serving("https://example.org/matrix"), Place("https://example.org/matrix")),
-        ("http://127.0.0.1:8008", serving("http://127.0.0.1:8008"), Place("http://127.0.0.1:8008")),
-        ("example.org", serving("https://example.org"), Place("https://example.org")),
-        (" example.org:8448 ", serving("https://example.org:8448"), Place("https://example.org:8448")),
+        ("https://m.example.org/", serving("https://m.example.org"), HomeserverAddress("https://m.example.org")),
+        (
+            "https://example.org/matrix",
+            serving("https://example.org/matrix"),
+            HomeserverAddress("https://example.org/matrix"),
+        ),
+        ("http://127.0.0.1:8008", serving("http://127.0.0.1:8008"), HomeserverAddress("http://127.0.0.1:8008")),
+        ("example.org", serving("https://example.org"), HomeserverAddress("https://example.org")),
+        (" example.org:8448 ", serving("https://example.org:8448"), HomeserverAddress("https://example.org:8448")),
         (
             "@hearth:example.org",
             serving("https://m.example.org") | named("https://m.example.org/"),
-            Place("https://m.example.org", "@hearth:example.org"),
+            HomeserverAddress("https://m.example.org", "@hearth:example.org"),
         ),
     ],
 )
 async def test_a_homeserver_is_found_by_address_server_or_account(
-    given: str, table: dict[str, Any], place: Place
+    given: str, table: dict[str, Any], place: HomeserverAddress
 ) -> None:
-    assert await discover(given, net(table)) == place
+    assert await discover_homeserver(given, net(table)) == place
 
 
 @pytest.mark.parametrize("given", ["", "what is this", "@hearth", "hearth@example.org", "@:x y", "https://", "@a:b/c"])
 async def test_what_names_no_homeserver_is_told(given: str) -> None:
     with pytest.raises(MatrixUnusable, match="homeserver"):
-        await discover(given, net({}))
+        await discover_homeserver(given, net({}))
 
 
 @pytest.mark.parametrize("told", [{}, {"m.homeserver": []}, {"m.homeserver": {"base_url": 7}}])
 async def test_a_server_that_says_nothing_of_its_homeserver_is_told(told: dict[str, Any]) -> None:
     table = {"https://example.org/.well-known/matrix/client": told}
     with pytest.raises(MatrixUnusable, match=r"names no homeserver\. Give its address"):
-        await discover("example.org", net(table))
+        await discover_homeserver("example.org", net(table))
 
 
 @pytest.mark.parametrize("address", ["ftp://example.org", "example.org", "https://", "http://[", "https://x:y"])
 async def test_a_server_that_names_no_address_is_told(address: str) -> None:
     with pytest.raises(MatrixUnusable, match="is no address of a homeserver"):
-        await discover("example.org", net(named(address)))
+        await discover_homeserver("example.org", net(named(address)))
 
 
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
         (LOST, "There is no Matrix homeserver at https://m.example.org"),
-        (Refused(404, "", {}), "There is no Matrix homeserver"),
-        (Limited(30.0), "asks to wait 30"),
+        (RequestRefused(404, "", {}), "There is no Matrix homeserver"),
+        (RateLimited(30.0), "asks to wait 30"),
         ({"hello": "world"}, "something else answers there"),
     ],
 )
 async def test_something_else_than_a_homeserver_is_told(answer: Any, sentence: str) -> None:
     table = {"https://m.example.org/_matrix/client/versions": answer}
     with pytest.raises(MatrixUnusable, match=sentence):
-        await discover("https://m.example.org", net(table))
+        await discover_homeserver("https://m.example.org", net(table))
 
 
 @pytest.mark.parametrize(
@@ -92,4 +96,4 @@ async def test_something_else_than_a_homeserver_is_told(answer: Any, sentence: s
     [("https://example.org", False), ("http://127.0.0.1:8008", False), ("http://192.168.1.4:8008", True)],
 )
 def test_an_address_that_is_not_encrypted_is_known_unless_it_is_this_machine(address: str, plain: bool) -> None:
-    assert is_plain(address) is plain
+    assert is_unencrypted(address) is plain

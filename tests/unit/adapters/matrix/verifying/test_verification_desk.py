@@ -10,17 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.account.cross_signing import Standing
+from adapters.matrix.account.cross_signing import SigningStatus
 from adapters.matrix.account.identity import IdentityFile
-from adapters.matrix.account.identity_service import OwnKeys
+from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.events import Event, Json, ToDevice
-from adapters.matrix.homeserver import Limited, LoggedOut, Refused, Unsettled
+from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
 from adapters.matrix.verification import sender as verification_post
 from adapters.matrix.verification.registry import OPEN, OPEN_EACH, OVER_KEPT
-from adapters.matrix.verification.service import STEPS_WAITING, VerificationDesk
-from tests.fakes.asking_side import ADA, DEVICE, START, AskingSide
+from adapters.matrix.verification.service import MAX_QUEUED_STEPS, VerificationService
+from tests.fakes.asking_side import ADA, DEVICE, START, VerifyingClient
 from tests.fakes.key_server import DeviceKeys
-from tests.fakes.wire import FakeWire
+from tests.fakes.wire import FakeHomeserver
 
 ROOM, DM = "!hall:home", "!ada:home"
 PREFIX = "m.key.verification."
@@ -28,7 +28,7 @@ ADMINS = [ADA, *(f"@admin{number}:home" for number in range(9))]
 HOSTILE: list[Any] = [{}, {"a": []}, {"transaction_id": 7}, {"transaction_id": "t", "from_device": ["x"]}]
 
 
-class DeskWire(FakeWire):
+class DeskWire(FakeHomeserver):
     """Answers queries of keys with `served`; `posts` lists what was sent to devices: user, device, kind, content."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class DeskWire(FakeWire):
         self.posts: list[tuple[str, str, str, Json]] = []
         self.post_ids: list[str] = []
 
-    async def call(
+    async def call_api(
         self,
         method: str,
         path: str,
@@ -61,34 +61,34 @@ class DeskWire(FakeWire):
 class House:
     """The bot's desk, and Ada who asks it."""
 
-    def __init__(self, wire: DeskWire, own: OwnKeys, desk: VerificationDesk, keys: DeviceKeys) -> None:
+    def __init__(self, wire: DeskWire, own: IdentityService, desk: VerificationService, keys: DeviceKeys) -> None:
         self.wire, self.own, self.desk, self.keys = wire, own, desk, keys
         self.ages = 0
 
-    def ada(self, transaction: str = "t1") -> AskingSide:
-        ada = AskingSide(self.wire.user_id, self.wire.device_id, transaction, {"transaction_id": transaction})
+    def ada(self, transaction: str = "t1") -> VerifyingClient:
+        ada = VerifyingClient(self.wire.user_id, self.wire.device_id, transaction, {"transaction_id": transaction})
         self.wire.served = ada.served()
         return ada
 
-    def ada_in_room(self, event: Event) -> AskingSide:
+    def ada_in_room(self, event: Event) -> VerifyingClient:
         mark = {"m.relates_to": {"rel_type": "m.reference", "event_id": event.event_id}}
-        ada = AskingSide(self.wire.user_id, self.wire.device_id, event.event_id, mark)
+        ada = VerifyingClient(self.wire.user_id, self.wire.device_id, event.event_id, mark)
         self.wire.served = ada.served()
         return ada
 
     async def tell(self, kind: str, content: Json, sender: str = ADA) -> list[tuple[str, Json]]:
         """A message to the device; what it sent to devices in answer."""
         before = len(self.wire.posts)
-        await self.desk.to_device(ToDevice(sender, PREFIX + kind, content))
-        await self.desk.settled()
+        await self.desk.take_to_device(ToDevice(sender, PREFIX + kind, content))
+        await self.desk.wait_idle()
         assert all(post[0] == sender for post in self.wire.posts[before:])
         return [(kind, content) for _, _, kind, content in self.wire.posts[before:]]
 
     async def say(self, kind: str, content: Json, sender: str = ADA, room_id: str = ROOM) -> list[tuple[str, Json]]:
         """An event in a room; what was sent into it in answer."""
         before = len(self.wire.sent)
-        assert await self.desk.room_event(self.wire.post(room_id, sender, kind, content))
-        await self.desk.settled()
+        assert await self.desk.take_room_event(self.wire.post(room_id, sender, kind, content))
+        await self.desk.wait_idle()
         return [(sent.kind.removeprefix(PREFIX), sent.content) for sent in self.wire.sent[before:]]
 
     def ask_in_room(self, sender: str = ADA, age_ms: int = 0, **other: Any) -> Event:
@@ -104,15 +104,15 @@ class House:
 
     async def asked_in_room(self, event: Event) -> list[tuple[str, Json]]:
         before = len(self.wire.sent)
-        assert await self.desk.room_event(event)
-        await self.desk.settled()
+        assert await self.desk.take_room_event(event)
+        await self.desk.wait_idle()
         return [(sent.kind.removeprefix(PREFIX), sent.content) for sent in self.wire.sent[before:]]
 
     @property
     def known(self) -> dict[str, str]:
         """The bot's keys as the homeserver has them."""
         master = self.own.identity.master
-        return {f"ed25519:{self.wire.device_id}": self.keys.fingerprint, master.key_id: master.public}
+        return {f"ed25519:{self.wire.device_id}": self.keys.fingerprint, master.key_id: master.public_key}
 
     @property
     def verifiers(self) -> list[str]:
@@ -125,14 +125,14 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     wire, keys = DeskWire(), DeviceKeys()
     wire.add_room(ROOM, ADA, *ADMINS)
     wire.add_room(DM, ADA)
-    own = await OwnKeys.open(wire, keys, IdentityFile(tmp_path, wire.user_id, bytes(32)))
-    own.standing = Standing("signed")
-    desk = VerificationDesk(wire, keys, own, ADMINS, direct_room=lambda user_id: DM if user_id == ADA else "")
+    own = await IdentityService.open(wire, keys, IdentityFile(tmp_path, wire.user_id, bytes(32)))
+    own.status = SigningStatus("signed")
+    desk = VerificationService(wire, keys, own, ADMINS, direct_room=lambda user_id: DM if user_id == ADA else "")
     yield House(wire, own, desk, keys)
     await desk.close()
 
 
-async def verify(house: House, ada: AskingSide, step: Any) -> list[tuple[str, Json]]:
+async def verify(house: House, ada: VerifyingClient, step: Any) -> list[tuple[str, Json]]:
     """All steps after the request; what came after the MACs."""
     ((_, accept),) = await step("start", ada.start())
     ada.accepted(accept)
@@ -153,7 +153,7 @@ async def test_an_admin_verifies_between_devices_and_is_remembered(house: House,
     assert house.verifiers == []
     assert await house.tell("done", ada.done()) == []
     assert house.verifiers == [ADA]
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
     assert {device_id for _, device_id, _, _ in house.wire.posts} == {DEVICE}
     assert len(set(house.wire.post_ids)) == len(house.wire.posts) == 5
     numbers = " ".join(str(number) for number in ada.decimals)
@@ -193,7 +193,7 @@ async def test_a_verification_may_begin_with_start_between_devices(house: House)
 
 
 async def test_the_master_key_is_vouched_for_only_while_the_server_shows_it(house: House) -> None:
-    house.own.standing = Standing("foreign_keys")
+    house.own.status = SigningStatus("foreign_keys")
     ada = house.ada()
     await house.tell("request", ada.request())
     (_, mac), _ = await verify(house, ada, house.tell)
@@ -203,7 +203,7 @@ async def test_the_master_key_is_vouched_for_only_while_the_server_shows_it(hous
 async def test_other_events_of_rooms_are_none_of_its_business(house: House) -> None:
     house.wire.post(ROOM, ADA, "m.room.message", {"msgtype": "m.text", "body": "hello"})
     for content in ({"msgtype": "m.text", "body": "x"}, {"msgtype": ["m.key.verification.request"]}, {}):
-        assert not await house.desk.room_event(Event(ROOM, "$x", ADA, "m.room.message", content))
+        assert not await house.desk.take_room_event(Event(ROOM, "$x", ADA, "m.room.message", content))
 
 
 @pytest.mark.parametrize("kind", ["request", "ready", "start", "accept", "key", "mac", "done", "cancel", "x", ""])
@@ -213,12 +213,12 @@ async def test_strangers_get_nowhere_and_nothing_grows(house: House, kind: str) 
     for number in range(300):
         whole = {**START, **ada.request(), "transaction_id": f"t{number}", "key": ada.public, "mac": {}, "keys": "x"}
         for content in (whole, *HOSTILE):
-            await house.desk.to_device(ToDevice(stranger, PREFIX + kind, content))
+            await house.desk.take_to_device(ToDevice(stranger, PREFIX + kind, content))
         relation = {"m.relates_to": {"rel_type": "m.reference", "event_id": f"$e{number}"}}
         event = Event(ROOM, f"$x{number}", stranger, PREFIX + kind, {**whole, **relation})
-        assert await house.desk.room_event(event)
-    await house.desk.settled()
-    assert house.desk.open == 0
+        assert await house.desk.take_room_event(event)
+    await house.desk.wait_idle()
+    assert house.desk.open_count == 0
     assert house.verifiers == []
     assert house.wire.sent == []
     # One request is declined, so that a guest's client need not wait; the rest of the flood is left alone.
@@ -245,14 +245,14 @@ async def test_what_strangers_send_does_not_disturb_an_admins_verification(house
 async def test_malformed_messages_of_an_admin_open_nothing(house: House, kind: str, content: Any) -> None:
     answers = await house.tell(kind, content)
     assert [answer for answer, _ in answers] in ([], ["cancel"])
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
 
 
 @pytest.mark.parametrize("methods", [["m.qr_code.scan.v1"], None, "m.sas.v1", {"m.sas.v1": 1}])
 async def test_a_request_without_emoji_is_declined(house: House, methods: Any) -> None:
     ((kind, content),) = await house.tell("request", house.ada().request(methods=methods))
     assert (kind, content["code"]) == ("cancel", "m.unknown_method")
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
 
 
 async def test_a_step_of_an_unknown_verification_is_told_so_between_devices_only(house: House) -> None:
@@ -269,7 +269,7 @@ async def test_a_step_of_an_unknown_verification_is_told_so_between_devices_only
 )
 async def test_requests_to_others_and_broken_ones_in_rooms_are_left_alone(house: House, other: dict[str, Any]) -> None:
     assert await house.asked_in_room(house.ask_in_room(**other)) == []
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
 
 
 async def test_an_old_request_and_what_we_said_ourselves_open_nothing(house: House) -> None:
@@ -283,20 +283,20 @@ async def test_a_repeated_request_is_answered_once_also_when_all_is_over(house: 
     assert [kind for kind, _ in await house.asked_in_room(event)] == ["ready"]
     ada = house.ada_in_room(event)
     assert await house.say(f"{PREFIX}cancel", {"code": "m.user", **ada.mark}) == []
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
     assert await house.asked_in_room(event) == []
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
 
 
 async def test_a_verification_ends_by_itself_after_its_time(house: House, tmp_path: Path) -> None:
-    desk = VerificationDesk(house.wire, house.keys, house.own, ADMINS, lasts_s=0.02)
-    await desk.to_device(ToDevice(ADA, f"{PREFIX}request", house.ada().request()))
-    await desk.settled()
-    assert desk.open == 1
+    desk = VerificationService(house.wire, house.keys, house.own, ADMINS, lasts_s=0.02)
+    await desk.take_to_device(ToDevice(ADA, f"{PREFIX}request", house.ada().request()))
+    await desk.wait_idle()
+    assert desk.open_count == 1
     async with asyncio.timeout(5):
-        while desk.open:
+        while desk.open_count:
             await asyncio.sleep(0.01)
-    await desk.settled()
+    await desk.wait_idle()
     assert house.wire.posts[-1][2:] == ("cancel", house.wire.posts[-1][3])
     assert house.wire.posts[-1][3]["code"] == "m.timeout"
     await desk.close()
@@ -305,43 +305,45 @@ async def test_a_verification_ends_by_itself_after_its_time(house: House, tmp_pa
 async def test_ones_newest_requests_count_and_all_together_are_bounded(house: House) -> None:
     for number in range(OPEN_EACH + 3):
         await house.tell("request", house.ada(f"t{number}").request())
-    assert house.desk.open == OPEN_EACH
+    assert house.desk.open_count == OPEN_EACH
     cancelled = [content["transaction_id"] for _, _, kind, content in house.wire.posts if kind == "cancel"]
     assert cancelled == ["t0", "t1", "t2"]
     for admin in ADMINS[1:]:
         await house.tell("request", house.ada(f"of {admin}").request(), admin)
-    assert house.desk.open == OPEN
+    assert house.desk.open_count == OPEN
     assert (await house.tell("request", house.ada("last").request(), ADMINS[-1]))[0][0] == "cancel"
 
 
 async def test_a_flood_of_steps_is_cut_and_what_is_over_is_forgotten_some_day(house: House) -> None:
     with house.wire.faults.holding("call"):
-        for number in range(STEPS_WAITING * 3):
-            await house.desk.to_device(ToDevice(ADA, f"{PREFIX}key", house.ada(f"t{number}").key()))
-    await house.desk.settled()
-    assert len(house.wire.posts) <= STEPS_WAITING + 1
+        for number in range(MAX_QUEUED_STEPS * 3):
+            await house.desk.take_to_device(ToDevice(ADA, f"{PREFIX}key", house.ada(f"t{number}").key()))
+    await house.desk.wait_idle()
+    assert len(house.wire.posts) <= MAX_QUEUED_STEPS + 1
     for number in range(OVER_KEPT * 2):
         await house.tell("key", house.ada(f"u{number}").key())
     assert (await house.tell("key", house.ada("u0").key()))[0][0] == "cancel"
 
 
 async def test_a_server_that_is_away_for_a_moment_is_asked_again_with_the_same_id(house: House) -> None:
-    house.wire.faults.fail("call", Unsettled("status 502"), 2)
+    house.wire.faults.fail("call", TransientFailure("status 502"), 2)
     ada = house.ada()
     assert [kind for kind, _ in await house.tell("request", ada.request())] == ["ready"]
     event = house.ask_in_room()
-    house.wire.faults.lose("send", Unsettled("lost"))
-    house.wire.faults.fail("send", Limited(0.0))
+    house.wire.faults.lose("send", TransientFailure("lost"))
+    house.wire.faults.fail("send", RateLimited(0.0))
     assert [kind for kind, _ in await house.asked_in_room(event)] == ["ready"]
 
 
-@pytest.mark.parametrize("error", [Unsettled("status 502"), Refused(403, "M_FORBIDDEN", {}), LoggedOut(soft=False)])
+@pytest.mark.parametrize(
+    "error", [TransientFailure("status 502"), RequestRefused(403, "M_FORBIDDEN", {}), LoggedOut(soft=False)]
+)
 async def test_a_verification_that_cannot_be_answered_is_forgotten_and_the_desk_goes_on(
     house: House, error: Exception
 ) -> None:
     house.wire.faults.always("call", error)
     assert await house.tell("request", house.ada().request()) == []
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
     house.wire.faults.always("call", None)
     assert [kind for kind, _ in await house.tell("request", house.ada("t2").request())] == ["ready"]
 
@@ -353,15 +355,15 @@ async def test_keys_that_cannot_be_asked_for_end_the_verification(house: House) 
     ada.accepted(accept)
     ((_, key), *_) = await house.tell("key", ada.key())
     ada.keyed(key)
-    house.wire.faults.fail("call", Refused(403, "M_FORBIDDEN", {}))
+    house.wire.faults.fail("call", RequestRefused(403, "M_FORBIDDEN", {}))
     ((kind, content),) = await house.tell("mac", ada.mac())
     assert (kind, content["code"]) == ("cancel", "m.user")
     assert house.verifiers == []
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
 
 
 async def test_a_notice_that_does_not_get_into_the_room_stops_nothing(house: House, caplog: Any) -> None:
-    house.wire.faults.always("send", Refused(403, "M_FORBIDDEN", {}))
+    house.wire.faults.always("send", RequestRefused(403, "M_FORBIDDEN", {}))
     ada = house.ada()
     await house.tell("request", ada.request())
     (_, _), (done, _) = await verify(house, ada, house.tell)
@@ -383,18 +385,18 @@ async def test_turns_are_awaited_before_each_event_in_a_room(house: House) -> No
     async def turn() -> None:
         turns.append(len(house.wire.sent))
 
-    house.desk = VerificationDesk(house.wire, house.keys, house.own, ADMINS, turn=turn)
+    house.desk = VerificationService(house.wire, house.keys, house.own, ADMINS, turn=turn)
     await house.asked_in_room(house.ask_in_room())
     assert turns == [0]
 
 
 async def test_closing_in_the_middle_leaves_nothing_behind(house: House) -> None:
     with house.wire.faults.holding("call"):
-        await house.desk.to_device(ToDevice(ADA, f"{PREFIX}request", house.ada().request()))
+        await house.desk.take_to_device(ToDevice(ADA, f"{PREFIX}request", house.ada().request()))
         while not house.wire.faults.waiting("call"):
             await asyncio.sleep(0)
         await house.desk.close()
-    assert house.desk.open == 0
+    assert house.desk.open_count == 0
     assert house.wire.posts == []
 
 
@@ -419,17 +421,17 @@ async def test_whatever_an_admin_or_a_stranger_sends_the_desk_goes_on_and_stays_
     for number, (kind, content, is_admin, is_whole) in enumerate(steps):
         sender = ADA if is_admin else "@eve:elsewhere"
         whole = {**START, **valid, **relation, **content} if is_whole else content
-        await house.desk.to_device(ToDevice(sender, PREFIX + kind, whole))
-        await house.desk.room_event(Event(ROOM, f"$e{number}", sender, PREFIX + kind, whole))
-        await house.desk.room_event(
+        await house.desk.take_to_device(ToDevice(sender, PREFIX + kind, whole))
+        await house.desk.take_room_event(Event(ROOM, f"$e{number}", sender, PREFIX + kind, whole))
+        await house.desk.take_room_event(
             Event(ROOM, "$e", sender, "m.room.message", {**whole, "msgtype": f"{PREFIX}request"})
         )
-    await house.desk.settled()
-    assert house.desk.open <= OPEN_EACH
+    await house.desk.wait_idle()
+    assert house.desk.open_count <= OPEN_EACH
     assert house.verifiers == []
     assert [kind for kind, _ in await house.tell("request", house.ada("after all").request())] in (
         ["ready"],
         ["cancel", "ready"],  # the oldest of her own makes room
     )
     await house.tell("cancel", {"transaction_id": "after all"})
-    house.desk._verifications._over.clear()
+    house.desk._registry._over.clear()
