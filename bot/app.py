@@ -79,7 +79,7 @@ async def open_app(
         engine = await open_engine(config, report)
         stack.push_async_callback(engine.close)
         missing.pop(0)
-        queue = FairQueue(engine.capacity, config.core.waiting_per_person)
+        queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
         # Two readers, so that a file sent with a question need not wait for a slow document; a reader that has
         # nothing to read starts no process.
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
@@ -159,7 +159,7 @@ def _completion_service(
     config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics
 ) -> CompletionService:
     consultant = RetrievalPromptBuilder(engine, library, config.core, metrics)
-    return CompletionService(engine, queue, consultant, metrics, config.core.token_timeout_s)
+    return CompletionService(engine, queue, consultant, metrics, config.core.generation_stall_timeout_s)
 
 
 async def _http(

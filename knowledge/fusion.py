@@ -17,8 +17,8 @@ SUPPORT_THRESHOLD = 0.45
 class RankerScores:
     """What the rankers say of each candidate passage, by its id.
 
-    `bm25`: positive scores of passages that share a word with the question. `ideal_score`: what a passage of average length
-    with each content word of the question once would score. `cosines`: of all candidates, empty without vectors.
+    `bm25`: positive scores of passages that share a word with the question. `ideal_score`: what a passage of average
+    length with each content word of the question once would score. `cosines`: of all candidates, empty without vectors.
     `mean_cosine`: the mean cosine between the question and all passages searched.
     """
 

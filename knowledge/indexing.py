@@ -68,7 +68,9 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class ReindexContext:
-    """What a reindex works with. `index_thread` embeds and owns usearch; `is_model_busy` says that the language model is generating."""
+    """What a reindex works with. `index_thread` embeds and owns usearch; `is_model_busy` says that the language model
+    is generating.
+    """
 
     settings: KnowledgeSettings
     writer: IndexWriter

@@ -72,4 +72,3 @@ class KnowledgeSettings(BaseModel):
     reading: ReadingSettings = Field(
         default_factory=ReadingSettings, description="How much one file may take, and how long its passages are."
     )
-    passages: int = Field(default=6, ge=1, le=50, description="Passages a search returns unless told otherwise.")

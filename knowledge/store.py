@@ -37,7 +37,9 @@ WHERE passages.id IN (SELECT value FROM json_each(?))
 
 
 class KnowledgeStore:
-    """The knowledge database. `read_db` never waits for a change in progress; `write_db` is the only one that changes."""
+    """The knowledge database. `read_db` never waits for a change in progress; `write_db` is the only one that
+    changes.
+    """
 
     def __init__(self, writes: Database, reads: Database) -> None:
         self.write_db = writes

@@ -66,7 +66,9 @@ class LineSplitter:
 
 
 class StreamChannel:
-    """The other end of an asyncio stream. `read_lines` may be called again, and goes on where the last caller stopped."""
+    """The other end of an asyncio stream. `read_lines` may be called again, and goes on where the last caller
+    stopped.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line_bytes: int) -> None:
         self._reader = reader

@@ -121,4 +121,4 @@ class DiscordAdapter:
         self._replies, cogs = self._build_cogs(bot, inbox, self._rate_limits)
         for cog in (HearthCog(bot, self._settings, inbox, self._replies, self._folder), *cogs):
             await bot.add_cog(cog)
-        await stay_connected(bot, self._settings.silence_s)
+        await stay_connected(bot, self._settings.gateway_silence_timeout_s)

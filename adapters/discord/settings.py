@@ -52,23 +52,27 @@ class DiscordSettings(BaseModel):
     recent_messages: int = Field(
         0, ge=0, le=100, description="Messages of the channel read with a question and forgotten after it."
     )
-    each_channel: Mapping[int, ChannelSettings] = Field(
+    channel_overrides: Mapping[int, ChannelSettings] = Field(
         default_factory=dict, description="What is different in single channels, by their id."
     )
-    reply_chain: int = Field(4, ge=0, le=20, description="Messages read upwards when a question is a reply.")
-    attachments: int = Field(4, ge=0, le=10, description="Files read with a question.")
+    reply_chain_limit: int = Field(4, ge=0, le=20, description="Messages read upwards when a question is a reply.")
+    attachment_limit: int = Field(4, ge=0, le=10, description="Files read with a question.")
     attachment_bytes: int = Field(10_000_000, ge=1, description="Larger files are not read, in bytes.")
-    catch_up_s: float = Field(21_600, ge=0, description="Missed messages are answered up to this age, in seconds.")
+    catch_up_max_age_s: float = Field(
+        21_600, ge=0, description="Missed messages are answered up to this age, in seconds."
+    )
     catch_up_messages: int = Field(50, ge=0, le=100, description="Missed messages looked at in each channel.")
     read_timeout_s: float = Field(15, gt=0, description="Longest wait for what a question refers to, in seconds.")
-    silence_s: float = Field(180, gt=60, description="After this silence of the gateway the connection is made anew.")
+    gateway_silence_timeout_s: float = Field(
+        180, gt=60, description="After this silence of the gateway the connection is made anew."
+    )
 
     def answers_in_thread(self, channel_id: int) -> bool:
         """Whether questions in a channel are answered in threads of their own."""
-        own = self.each_channel.get(channel_id)
+        own = self.channel_overrides.get(channel_id)
         return self.answer_in_thread if own is None or own.answer_in_thread is None else own.answer_in_thread
 
     def recent_limit(self, channel_id: int) -> int:
         """How many of a channel's last messages are read with a question."""
-        own = self.each_channel.get(channel_id)
+        own = self.channel_overrides.get(channel_id)
         return self.recent_messages if own is None or own.recent_messages is None else own.recent_messages

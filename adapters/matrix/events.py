@@ -89,7 +89,8 @@ class EventPage:
 class Room:
     """A room we are in, as known now. `member_count`: joined and invited, ourselves too; None while that is not known.
 
-    `power_levels`: power level by user, `default_power_level` for everybody else. `display_names`: display names by user, as far as known.
+    `power_levels`: power level by user, `default_power_level` for everybody else. `display_names`: display names by
+    user, as far as known.
     `world_readable`: people who never were in the room may read it.
     """
 

@@ -93,7 +93,7 @@ class MatrixSession:
             left=self._leave_room,
         )
         self._sync_loop = SyncLoop(
-            wire, marks.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_s
+            wire, marks.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_max_age_s
         )
 
     async def run(self, adapter: Adapter) -> NoReturn:

@@ -54,13 +54,15 @@ class MatrixSettings(BaseModel):
     recent_messages: int = Field(
         0, ge=0, le=100, description="Messages of the room read with a question and forgotten after it."
     )
-    each_room: Mapping[str, RoomSettings] = Field(
+    room_overrides: Mapping[str, RoomSettings] = Field(
         default_factory=dict, description="What is different in single rooms, by their id."
     )
-    reply_chain: int = Field(4, ge=0, le=20, description="Messages read upwards when a question is a reply.")
-    attachments: int = Field(4, ge=0, le=10, description="Files read with a question.")
+    reply_chain_limit: int = Field(4, ge=0, le=20, description="Messages read upwards when a question is a reply.")
+    attachment_limit: int = Field(4, ge=0, le=10, description="Files read with a question.")
     attachment_bytes: int = Field(10_000_000, ge=1, description="Larger files are not read, in bytes.")
-    catch_up_s: float = Field(21_600, ge=0, description="Missed messages are answered up to this age, in seconds.")
+    catch_up_max_age_s: float = Field(
+        21_600, ge=0, description="Missed messages are answered up to this age, in seconds."
+    )
     catch_up_messages: int = Field(50, ge=0, le=1000, description="Missed messages looked at in each room.")
     read_timeout_s: float = Field(15, gt=0, description="Longest wait for what a question refers to, in seconds.")
     request_timeout_s: float = Field(30, gt=0, description="Longest wait for the homeserver, in seconds.")
@@ -105,7 +107,9 @@ class MatrixSettings(BaseModel):
         return self.recent_messages if own is None or own.recent_messages is None else own.recent_messages
 
     def _override_of(self, room_id: str) -> RoomSettings | None:
-        return next((self.each_room[name] for name in self._room_lineage(room_id) if name in self.each_room), None)
+        return next(
+            (self.room_overrides[name] for name in self._room_lineage(room_id) if name in self.room_overrides), None
+        )
 
     def _room_lineage(self, room_id: str) -> Iterator[str]:
         """A room's id, and those of the rooms that it replaces, the latest first."""

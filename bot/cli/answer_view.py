@@ -16,7 +16,9 @@ Event = Mapping[str, Any]
 
 
 class AnswerView(Protocol):
-    """Shows an answer: `show_status` until there is text, then `show_text` with the whole text so far, `close` in any case."""
+    """Shows an answer: `show_status` until there is text, then `show_text` with the whole text so far, `close` in any
+    case.
+    """
 
     def show_status(self, sentence: str) -> None:
         """Say what is being waited for."""

@@ -97,7 +97,9 @@ def check_memory(config: Config) -> Check:
     needs = f"{path.name} with {fit.context_tokens} tokens of context needs {format_size(fit.needed_bytes)}{on_gpu}"
     running = owner_pid(config.data_folder)
     if fit.needed_bytes > free and not running:
-        sentence = f"{needs}, and {format_size(free)} is free. Choose a smaller model or context, or kv_type q8_0."
+        sentence = (
+            f"{needs}, and {format_size(free)} is free. Choose a smaller model or context, or kv_cache_type q8_0."
+        )
         return Check("memory", "problem", sentence, figures)
     held = " (a running Hearth may hold it already)" if running else ""
     return Check("memory", "ok", f"{needs}; {format_size(free)} is free{held}.", figures)

@@ -16,12 +16,12 @@ from bot.config.loading import Config
 @click.command()
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Search this collection only; may be given again.")
-@click.option("--limit", type=click.IntRange(1, 50), help="Passages to show; otherwise knowledge.passages.")
+@click.option("--limit", type=click.IntRange(1, 50), default=6, show_default=True, help="Passages to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all hits.")
 @config_option
-def search(config: Config, question: str, collections: tuple[str, ...], limit: int | None, as_json: bool) -> NoReturn:
+def search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> NoReturn:
     """Find the passages that bear on QUESTION, without asking the model."""
-    run_and_exit(_search(config, question, collections, limit or config.knowledge.passages, as_json))
+    run_and_exit(_search(config, question, collections, limit, as_json))
 
 
 async def _search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> int:

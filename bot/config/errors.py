@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bot.config.replaced_keys import REPLACED_KEYS
 from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
 
 QUOTE = "'"
@@ -22,7 +23,8 @@ def validation_faults(error: ValidationError, model: type[BaseModel], source: Ya
 
 def _fault(detail: ErrorDetails, model: type[BaseModel], source: YamlSource) -> ConfigFault:
     path, owners = locate_key(detail["loc"], model)
-    return ConfigFault(format_key_path(path), source.line_of(path), _sentence(detail, owners))
+    written = format_key_path(path)
+    return ConfigFault(written, source.line_of(path), _replacement(detail, written) or _sentence(detail, owners))
 
 
 def locate_key(place: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
@@ -72,6 +74,12 @@ def _is_tagged(choice: Any, part: str | int) -> bool:
     fields = choice.model_fields.values() if _is_model(choice) else ()
     tags = [field.default for field in fields if get_origin(field.annotation) is Literal]
     return part in tags or part == getattr(choice, "__name__", None)
+
+
+def _replacement(detail: ErrorDetails, path: str) -> str:
+    """The sentence for a key that another one replaced; empty for all others."""
+    replacement = REPLACED_KEYS.get(path) if detail["type"] == "extra_forbidden" else None
+    return f"is now called `{replacement}`." if replacement else ""
 
 
 def _sentence(detail: ErrorDetails, owners: Sequence[type[BaseModel]]) -> str:

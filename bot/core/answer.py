@@ -127,7 +127,7 @@ class Answerer:
         await self._engine.warm_up(message.conversation, Prompt(self._system_prompt(message, language), history, ""))
 
     async def _wait_for_turn(self, draft: AnswerDraft) -> None:
-        async for place in self._queue.watch_position(draft.ticket, self._settings.notice_after_s):
+        async for place in self._queue.watch_position(draft.ticket, self._settings.queue_notice_after_s):
             wait_s = self._engine.estimate() * place
             key = "queue_place_wait" if wait_s >= 1 else "queue_place"
             sentence = localize(key, draft.language, place=place, seconds=round(wait_s))
@@ -145,7 +145,7 @@ class Answerer:
         try:
             async with asyncio.timeout(self._settings.search_timeout_s):
                 found = await self._library.search(
-                    draft.question, names, limit=self._settings.passages, context=earlier
+                    draft.question, names, limit=self._settings.prompt_passages, context=earlier
                 )
         except (TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("Answering without documents, the search failed: %s", error)
@@ -159,7 +159,7 @@ class Answerer:
 
     def _is_unsupported(self, draft: AnswerDraft, material: PromptMaterial) -> bool:
         return (
-            self._settings.when_unsupported == "say_so"
+            self._settings.when_nothing_found == "refuse"
             and bool(material.readable_names)
             and not (
                 material.search_result.supported or material.turns or draft.attached_passages or draft.message.context
@@ -190,7 +190,7 @@ class Answerer:
         usage: Usage | None = None
         async with aclosing(self._engine.stream(prompt, draft.message.conversation, self._sampling)) as stream:
             while True:
-                async with asyncio.timeout(self._settings.token_timeout_s):
+                async with asyncio.timeout(self._settings.generation_stall_timeout_s):
                     item = await anext(stream, None)
                 if item is None:
                     return usage

@@ -75,14 +75,14 @@ class CompletionService:
         queue: FairQueue,
         consultant: RetrievalPromptBuilder,
         observer: Observer,
-        token_timeout_s: float,
+        generation_stall_timeout_s: float,
     ) -> None:
-        """`token_timeout_s` is how long the model may stay silent."""
+        """`generation_stall_timeout_s` is how long the model may stay silent."""
         self._engine = engine
         self._queue = queue
         self._prompt_builder = consultant
         self._observer = observer
-        self._token_timeout_s = token_timeout_s
+        self._token_timeout_s = generation_stall_timeout_s
         self._numbers = count(1)
 
     @property

@@ -43,12 +43,12 @@ class Dispatcher:
         self._queue = queue
         self._answerer = answerer
         self._observer = observer
-        self._flood_guard = FloodGuard(settings.answers_per_minute, settings.pause_s)
+        self._flood_guard = FloodGuard(settings.flood_answers_per_minute, settings.flood_pause_s)
         self._commands = commands(self)
         self._policy = triage.TriagePolicy(
             settings.command_prefix,
             self._commands.names_by_alias,
-            frozenset(settings.blocked_people),
+            frozenset(settings.people.block),
             settings.question_characters,
         )
         self._processor = MessageProcessor(
@@ -130,14 +130,14 @@ class Dispatcher:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Let what is running end for `drain_s`, and leave the rest to the next process."""
+        """Let what is running end for `shutdown_grace_s`, and leave the rest to the next process."""
         running = {
             job.supervisor_task for job in self._message_tasks.values() if job.supervisor_task and not job.is_queued
         }
         for task in self._tasks - running:
             task.cancel()
         if running:
-            await asyncio.wait(running, timeout=self._settings.drain_s)
+            await asyncio.wait(running, timeout=self._settings.shutdown_grace_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -154,7 +154,7 @@ class Dispatcher:
         if verdict == "paused":
             await journal.mark_ignored(message_key(message))
         elif verdict == "pause":
-            job.decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.pause_s / 60) or 1})
+            job.decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.flood_pause_s / 60) or 1})
         return verdict != "paused"
 
     def _stop_matching(self, wanted: Callable[[Message], bool]) -> int:

@@ -28,10 +28,13 @@ Decide = Callable[[Message], triage.Decision]
 
 @dataclass(eq=False)
 class MessageTask:
-    """A message being seen to. `work_task` is what `stop` cancels, until `is_finalizing` is set; `supervisor_task` waits for it.
+    """A message being seen to. `work_task` is what `stop` cancels, until `is_finalizing` is set; `supervisor_task`
+    waits for it.
 
-    `was_left_open`: an earlier process received the message and did not see it to its end. `is_delivering`: the platform is
-    getting the final text, which the journal holds. `revised_message`: the question as it was edited, to start over with.
+    `was_left_open`: an earlier process received the message and did not see it to its end. `is_delivering`: the
+    platform is
+    getting the final text, which the journal holds. `revised_message`: the question as it was edited, to start over
+    with.
     `is_in_history`: its turns are part of the history.
     """
 

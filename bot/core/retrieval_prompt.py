@@ -78,8 +78,8 @@ class RetrievalPromptBuilder:
         inquiry = replace(inquiry, history=clean_history(inquiry.history, where))
         found, note = await self._search(inquiry, names, language)
         unsupported = names and not (found.supported or note)
-        say_so = self._settings.when_unsupported == "say_so" and not (inquiry.history or inquiry.requires_model)
-        if unsupported and say_so:
+        refuses = self._settings.when_nothing_found == "refuse" and not (inquiry.history or inquiry.requires_model)
+        if unsupported and refuses:
             return PreparedPrompt(None, note=localize("nothing_found", language, collections=where))
         if unsupported:
             note = localize("unsupported_note", language, collections=where)
@@ -111,7 +111,7 @@ class RetrievalPromptBuilder:
     ) -> tuple[SearchResult, str]:
         asked = next((turn.text for turn in reversed(inquiry.history) if turn.role == "user"), "")
         earlier = asked[:MAX_CONTEXT_CHARACTERS]
-        limit = self._settings.passages
+        limit = self._settings.prompt_passages
         try:
             async with asyncio.timeout(self._settings.search_timeout_s):
                 found = await self._library.search(inquiry.question, names, limit=limit, context=earlier)

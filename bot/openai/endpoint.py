@@ -137,8 +137,8 @@ class OpenAiEndpoint:
             tuple(replace(turn, text=responses.strip_footer(turn.text)) for turn in turns) if documents else turns,
             documents,
             asked.to_sampling(self._require_service()[1], self._settings.max_tokens),
-            priority=1 if self._settings.behind_people else 0,
-            open_limit=self._settings.open_requests,
+            priority=1 if self._settings.priority == "below_people" else 0,
+            open_limit=self._settings.open_requests_per_key,
         )
 
     def _take_ticket(self, completion: CompletionRequest) -> Ticket:

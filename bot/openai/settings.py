@@ -1,6 +1,7 @@
 """Settings of the endpoint for other programs."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,8 +17,12 @@ class OpenAiSettings(BaseModel):
         description="Who may call: a name for each program, and the environment variable that holds its key."
         " The name is a reader of collections, as `api:NAME`.",
     )
-    open_requests: int = Field(4, ge=1, description="Requests that one key may have open at the same time.")
-    behind_people: bool = Field(True, description="Whether requests wait until nobody in a chat waits any more.")
+    open_requests_per_key: int = Field(4, ge=1, description="Requests that one key may have open at the same time.")
+    priority: Literal["below_people", "equal"] = Field(
+        "below_people",
+        description="below_people: requests wait until no question from a chat is queued; equal: they queue like"
+        " questions.",
+    )
     max_tokens: int = Field(2048, ge=1, description="Longest answer, in tokens, whatever a request asks for.")
     body_bytes: int = Field(4_000_000, ge=1000, description="Larger requests are refused, in bytes.")
 

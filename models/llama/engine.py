@@ -34,11 +34,11 @@ class LlamaEngine:
         path: Path,
         settings: LlamaSettings | None = None,
         on_progress: Callable[[float], None] | None = None,
-        parked_folder: Path | None = None,
+        snapshot_folder: Path | None = None,
     ) -> "LlamaEngine":
         """Load a model on a thread of its own. `on_progress` is called on the event loop with the part loaded, 0 to 1.
 
-        The state of conversations that rest is kept in `parked_folder` over restarts; without one in memory alone.
+        The state of conversations that rest is kept in `snapshot_folder` over restarts; without one in memory alone.
 
         Cancelling stops the loading. Raises ModelUnusable with a sentence when the model cannot be used.
         """
@@ -48,7 +48,7 @@ class LlamaEngine:
             if on_progress is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(on_progress, part)
 
-        worker = InferenceThread(path, settings or LlamaSettings(), parked_folder, tell)
+        worker = InferenceThread(path, settings or LlamaSettings(), snapshot_folder, tell)
         worker.start()
         try:
             loaded = await asyncio.wrap_future(worker.loaded)

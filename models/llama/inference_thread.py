@@ -30,11 +30,11 @@ class InferenceThread:
     """One model and its thread. Everything but `start` may be called from any thread."""
 
     def __init__(
-        self, path: Path, settings: LlamaSettings, parked_folder: Path | None, on_progress: Callable[[float], None]
+        self, path: Path, settings: LlamaSettings, snapshot_folder: Path | None, on_progress: Callable[[float], None]
     ) -> None:
         self._path = path
         self._settings = settings
-        self._snapshot_folder = parked_folder
+        self._snapshot_folder = snapshot_folder
         self._on_progress = on_progress
         self.requests = RequestQueue()
         self.throughput = Throughput()
@@ -107,14 +107,14 @@ class InferenceThread:
 
     def _open_snapshots(self, loaded: LoadedModel) -> SnapshotStore:
         settings = self._settings
-        memory_bytes = settings.parked_memory_bytes
+        memory_bytes = settings.kv_cache_memory_bytes
         if memory_bytes == "auto":
             memory_bytes = int(free_memory_bytes() * _SNAPSHOT_MEMORY_SHARE)
-        if self._snapshot_folder is None or settings.parked_disk_bytes == 0:
+        if self._snapshot_folder is None or settings.kv_cache_disk_bytes == 0:
             return SnapshotStore(memory_bytes, None)
         try:
             return SnapshotStore(
-                memory_bytes, SnapshotFolder(self._snapshot_folder, loaded.fingerprint, settings.parked_disk_bytes)
+                memory_bytes, SnapshotFolder(self._snapshot_folder, loaded.fingerprint, settings.kv_cache_disk_bytes)
             )
         except OSError as error:
             _log.warning("Conversations cannot be parked in %s: %s.", self._snapshot_folder, error.strerror)

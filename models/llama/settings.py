@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from models.gguf_header import KvType
 
 # llama.cpp has room for 256 sequences; a home needs fewer.
-_MOST = {"replies": 64, "parked_memory_bytes": 1 << 50}
+_MOST = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
 
 
 class LlamaSettings(BaseModel):
@@ -27,7 +27,7 @@ class LlamaSettings(BaseModel):
     flash_attention: Literal["auto", "on", "off"] = Field(
         default="auto", description="Flash attention; auto: on with a GPU or a quantised KV cache, off otherwise."
     )
-    kv_type: KvType = Field(
+    kv_cache_type: KvType = Field(
         default="f16", description="Number format of the KV cache; q8_0 halves its memory, q4_0 quarters it."
     )
     mmap: bool = Field(
@@ -37,16 +37,16 @@ class LlamaSettings(BaseModel):
     batch_tokens: int = Field(
         default=256, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
     )
-    replies: Literal["auto"] | int = Field(
+    parallel: Literal["auto"] | int = Field(
         default="auto", description="Answers written at the same time; auto: as many as memory and hardware suit."
     )
-    longest_gap_s: float = Field(
+    max_decode_pause_s: float = Field(
         default=0.5, gt=0, le=60, description="Seconds that running answers may pause while a new question is read."
     )
-    parked_memory_bytes: Literal["auto"] | int = Field(
+    kv_cache_memory_bytes: Literal["auto"] | int = Field(
         default="auto", description="Memory for the state of conversations that rest; auto: a tenth of what is free."
     )
-    parked_disk_bytes: int = Field(
+    kv_cache_disk_bytes: int = Field(
         default=4_000_000_000, ge=0, description="Disk space for the same, kept over restarts; 0: none."
     )
     speculation: bool = Field(
@@ -57,16 +57,16 @@ class LlamaSettings(BaseModel):
         default=False, description="Let models that can think do so before they answer; the thinking is never shown."
     )
 
-    @field_validator("replies", "parked_memory_bytes")
+    @field_validator("parallel", "kv_cache_memory_bytes")
     @classmethod
     def _not_below_the_least(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
-        least = 1 if info.field_name == "replies" else 0
+        least = 1 if info.field_name == "parallel" else 0
         if value != "auto" and not least <= value <= _MOST[str(info.field_name)]:
             raise ValueError(f"must be auto, or from {least} to {_MOST[str(info.field_name)]}")
         return value
 
     @model_validator(mode="after")
     def _quantised_values_need_flash_attention(self) -> "LlamaSettings":
-        if self.kv_type != "f16" and self.flash_attention == "off":
-            raise ValueError(f"kv_type {self.kv_type} needs flash_attention on or auto")
+        if self.kv_cache_type != "f16" and self.flash_attention == "off":
+            raise ValueError(f"kv_cache_type {self.kv_cache_type} needs flash_attention on or auto")
         return self

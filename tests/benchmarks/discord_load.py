@@ -69,7 +69,7 @@ def _config(folder: Path) -> Config:
             "data_folder": folder / "data",
             "http": {"enabled": False},
             "model": {"engine": "echo", "echo": echo},
-            "core": {"when_unsupported": "answer", "language": "en"},
+            "core": {"when_nothing_found": "answer", "language": "en"},
             "knowledge": {
                 "collections": {"house": {"folder": houses.HANDBOOK, "readers": ["everyone"]}},
                 "embedding": {"kind": "hashing"},

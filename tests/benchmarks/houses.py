@@ -27,7 +27,7 @@ def write_config(folder: Path, documents: Path, engine: Literal["llama", "echo"]
         "log_level": "warning",
         "http": {"enabled": False},
         "model": {"engine": engine, "sampling": {"temperature": 0, "max_tokens": 128}},
-        "core": {"when_unsupported": "answer", "answers_per_minute": 100_000, "language": "en"},
+        "core": {"when_nothing_found": "answer", "flood_answers_per_minute": 100_000, "language": "en"},
         "knowledge": {"collections": {"house": {"folder": str(documents), "readers": ["everyone"]}}},
     }
     file = folder / "config.yaml"

@@ -50,7 +50,7 @@ def resident_bytes(smaps: str) -> int:
 def _kv_bytes(config: Path, model: Path) -> int:
     settings, header = load_config(config).model.llama, read_model_header(model)
     fit = plan_memory(header, settings, GpuMemory())
-    return fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_type)
+    return fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_cache_type)
 
 
 def _resident(config: Path) -> int:

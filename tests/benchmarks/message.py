@@ -24,7 +24,7 @@ def measure(folder: Path) -> Samples:
 
 
 async def _measure(folder: Path) -> list[float]:
-    async with running_core(folder, answers_per_minute=100_000, notice_after_s=2.0) as core:
+    async with running_core(folder, flood_answers_per_minute=100_000, queue_notice_after_s=2.0) as core:
         return [await _ask(core, number) for number in range(WARM_UP + MESSAGES)]
 
 

@@ -93,14 +93,14 @@ async def running_core(
         collections={path.name: _collection(path, readers) for path in documents},
         embedding=embedding,
     )
-    core_settings = CoreSettings.model_validate({"notice_after_s": 0, "drain_s": 0, **settings})
+    core_settings = CoreSettings.model_validate({"queue_notice_after_s": 0, "shutdown_grace_s": 0, **settings})
     engine = engine or ScriptedEngine()
     reader = ParagraphReader()
     history = await History.open(folder / "history.sqlite3")
     library = await Library.open(knowledge, HashingEmbedder(DIMENSION), reader, folder)
     if documents:
         await library.reindex()
-    queue = FairQueue(engine.capacity, core_settings.waiting_per_person)
+    queue = FairQueue(engine.capacity, core_settings.open_questions_per_person)
     observer = RecordingObserver()
     answerer = Answerer(
         engine=engine,

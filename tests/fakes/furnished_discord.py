@@ -39,7 +39,7 @@ class FullSimulatedDiscord(SimulatedDiscord):
 
     def create_guild(self) -> None:
         """Make the server, its people and their boss."""
-        super().furnish()
+        super().create_guild()
         role = self.guild.create_role("Keepers", permissions=MANAGE)
         self.ana_user = self.env.create_user("ana-herself")
         self.ana = self.guild.add_member(self.ana_user)

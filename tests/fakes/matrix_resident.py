@@ -35,7 +35,7 @@ class MatrixInstance:
     account: Account
     settings: MatrixSettings = field(default_factory=MatrixSettings)
     engine: ScriptedEngine = field(default_factory=ScriptedEngine)
-    drain_s: float = 0
+    shutdown_grace_s: float = 0
     core_settings: dict[str, Any] = field(default_factory=dict)
     core: Core = field(init=False)
     adapter: MatrixAdapter = field(init=False)
@@ -62,7 +62,7 @@ class MatrixInstance:
         self.adapter = MatrixAdapter(self.settings, self.folder, BotProfile())
         self._stack.push_async_callback(self.adapter.close)
         self.core = await self._stack.enter_async_context(
-            running_core(self.folder, engine=self.engine, drain_s=self.drain_s, **self.core_settings)
+            running_core(self.folder, engine=self.engine, shutdown_grace_s=self.shutdown_grace_s, **self.core_settings)
         )
         self.core.stats.set_adapters([self.adapter])
         self.running = asyncio.create_task(self.adapter.run(self.core.inbox))

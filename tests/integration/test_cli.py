@@ -21,7 +21,7 @@ ECHO = """
 data_folder: data
 http: {port: 0}
 model: {engine: echo, echo: {tokens_per_s: 2000}}
-core: {when_unsupported: answer}
+core: {when_nothing_found: answer}
 knowledge:
   embedding: {kind: hashing}
   collections:
@@ -281,7 +281,7 @@ async def test_a_taken_port_is_told_in_a_sentence(home: Home) -> None:
 
 
 async def test_three_faults_in_the_config_are_all_named_and_exit_with_2(home: Home) -> None:
-    faulty = "core: {passages: many}\nhtp: {}\nknowledge: {collections: {a: {foldr: x, folder: y}}}\n"
+    faulty = "core: {prompt_passages: many}\nhtp: {}\nknowledge: {collections: {a: {foldr: x, folder: y}}}\n"
     (home.folder / "config.yaml").write_text(faulty, encoding="utf-8")
     for command in (["config", "check"], ["run"], ["ask", "x"], ["chat", "--jsonl"], ["index"], ["models", "list"]):
         ran = await home.run(*command)

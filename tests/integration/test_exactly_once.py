@@ -34,12 +34,12 @@ def config(tmp_path: Path) -> Path:
         "log_level": "warning",
         "model": {"engine": "echo", "echo": {"tokens_per_s": 80, "first_token_s": 0.03, "capacity": 2}},
         "core": {
-            "notice_after_s": 0,
-            "waiting_per_person": 50,
-            "when_unsupported": "answer",
+            "queue_notice_after_s": 0,
+            "open_questions_per_person": 50,
+            "when_nothing_found": "answer",
             "language": "en",
             # More than one life of Hearth hears of anew in any conversation, and less than it hears again.
-            "answers_per_minute": 10,
+            "flood_answers_per_minute": 10,
         },
         "console": {"edit_interval_s": 0.02},
         "knowledge": {

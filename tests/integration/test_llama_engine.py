@@ -240,7 +240,9 @@ async def test_what_llama_cpp_logs_stays_at_debug_level(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("settings", [{"kv_type": "q8_0"}, {"flash_attention": "on"}, {"mmap": True, "threads": 1}])
+@pytest.mark.parametrize(
+    "settings", [{"kv_cache_type": "q8_0"}, {"flash_attention": "on"}, {"mmap": True, "threads": 1}]
+)
 async def test_other_settings_answer_too(chat_model_path: Path, settings: dict[str, object]) -> None:
     engine = await LlamaEngine.load(chat_model_path, LlamaSettings.model_validate({"context_tokens": 512, **settings}))
     assert (await _answer(engine, _QUESTION))[0]

@@ -42,8 +42,8 @@ async def _answer(engine: LlamaEngine, question: str, sampling: Sampling) -> tup
 async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_are_guessed(
     chat_model_path: Path,
 ) -> None:
-    plain = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, replies=1, speculation=False))
-    guessing = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, replies=1))
+    plain = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, parallel=1, speculation=False))
+    guessing = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, parallel=1))
     try:
         assert guessing._loaded.max_draft_tokens >= 2
         guessed = []

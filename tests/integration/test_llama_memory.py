@@ -37,8 +37,8 @@ def _resident_bytes() -> int:
 @pytest.mark.parametrize("memory_bytes", [10_000_000, 0])
 async def test_parking_and_restoring_leaks_no_memory(tmp_path: Path, rounds: int, memory_bytes: int) -> None:
     path = write_tiny_model(tmp_path / "tiny.gguf", "attention")
-    settings = LlamaSettings(replies=1, context_tokens=1024, threads=1, parked_memory_bytes=memory_bytes)
-    engine = await LlamaEngine.load(path, settings, parked_folder=tmp_path / "parked")
+    settings = LlamaSettings(parallel=1, context_tokens=1024, threads=1, kv_cache_memory_bytes=memory_bytes)
+    engine = await LlamaEngine.load(path, settings, snapshot_folder=tmp_path / "parked")
     await _alternate(engine, _WARMING_ROUNDS)
     before = _resident_bytes()
     await _alternate(engine, rounds)

@@ -35,7 +35,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
 @asynccontextmanager
 async def _engine(path: Path, folder: Path | None = None, **changes: object) -> AsyncIterator[LlamaEngine]:
     settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, **changes})
-    engine = await LlamaEngine.load(path, settings, parked_folder=folder)
+    engine = await LlamaEngine.load(path, settings, snapshot_folder=folder)
     try:
         yield engine
     finally:
@@ -73,7 +73,7 @@ class _Talk:
 async def _alone(path: Path, name: str, turns: int) -> list[str]:
     """What a conversation is answered on an engine of its own that keeps nothing."""
     answers = []
-    async with _engine(path, replies=1, parked_memory_bytes=0) as engine:
+    async with _engine(path, parallel=1, kv_cache_memory_bytes=0) as engine:
         talk = _Talk(name)
         for _ in range(turns):
             await engine.drop_state(name)
@@ -85,7 +85,7 @@ async def _alone(path: Path, name: str, turns: int) -> list[str]:
 async def test_answers_made_together_are_those_made_one_after_the_other(
     tiny: Callable[[Kind], Path], kind: Kind
 ) -> None:
-    async with _engine(tiny(kind), replies=4) as engine:
+    async with _engine(tiny(kind), parallel=4) as engine:
         prompts = {name: _Talk(name).next() for name in ("a", "bb", "ccc", "dddd")}
         serial = [await _ask(engine, prompt, name) for name, prompt in prompts.items()]
         for name in prompts:
@@ -101,7 +101,7 @@ async def test_the_default_model_answers_together_what_it_answers_one_after_the_
     things = ("brush", "cup", "bike", "map", "blue shirt", "lamp", "coin")[: replies - 1]
     prompts = [Prompt(_SYSTEM, (), f"Where would you look for a {thing}?") for thing in things]
     prompts.append(Prompt(_SYSTEM, (Turn("user", "Hello!"), Turn("assistant", "Hello.")), "Who are you, and where?"))
-    settings = LlamaSettings(context_tokens=512, replies=replies)
+    settings = LlamaSettings(context_tokens=512, parallel=replies)
     engine = await LlamaEngine.load(chat_model_path, settings)
     sampling = Sampling(temperature=0.0, max_tokens=16)
     serial = [await _ask(engine, prompt, str(number), sampling) for number, prompt in enumerate(prompts)]
@@ -117,7 +117,7 @@ async def test_conversations_that_take_turns_in_one_sequence_are_answered_as_alo
     tiny: Callable[[Kind], Path], kind: Kind
 ) -> None:
     names = ("kitchen", "cellar", "garden")
-    async with _engine(tiny(kind), replies=1) as engine:
+    async with _engine(tiny(kind), parallel=1) as engine:
         talks = [_Talk(name) for name in names]
         rounds = [[await talk.turn(engine) for talk in talks] for _ in range(3)]
     for index, name in enumerate(names):
@@ -134,17 +134,17 @@ async def test_a_restored_conversation_whose_history_changed_goes_on_from_what_i
     said = [Turn("user", "The ladder is behind the shed. " * 4), Turn("assistant", "I see."), Turn("user", "And?")]
     whole = Prompt(_SYSTEM, (*said, Turn("assistant", "The paint is in the cellar. " * 4)), "What else?")
     changed = Prompt(_SYSTEM, (*said, Turn("assistant", "Nothing.")), "What else?")
-    async with _engine(tiny(kind), replies=1) as engine:
+    async with _engine(tiny(kind), parallel=1) as engine:
         for key in ("kitchen", "cellar", "kitchen"):
             await _ask(engine, whole, key)
         restored, _ = await _ask(engine, changed, "kitchen")
-    async with _engine(tiny(kind), replies=1) as engine:
+    async with _engine(tiny(kind), parallel=1) as engine:
         assert (await _ask(engine, changed, "kitchen"))[0] == restored
 
 
 @pytest.mark.parametrize("kind", _KINDS)
 async def test_a_prepared_turn_is_not_computed_again(tiny: Callable[[Kind], Path], kind: Kind) -> None:
-    async with _engine(tiny(kind), replies=1) as engine:
+    async with _engine(tiny(kind), parallel=1) as engine:
         talk = _Talk("kitchen")
         await talk.turn(engine)
         prompt = talk.next()
@@ -159,10 +159,10 @@ async def test_after_a_restart_conversations_go_on_from_the_disk(
 ) -> None:
     names = ("kitchen", "cellar", "garden")
     talks = [_Talk(name) for name in names]
-    async with _engine(tiny(kind), tmp_path, replies=2) as engine:
+    async with _engine(tiny(kind), tmp_path, parallel=2) as engine:
         for talk in talks:
             await talk.turn(engine)
-    async with _engine(tiny(kind), tmp_path, replies=2) as engine:
+    async with _engine(tiny(kind), tmp_path, parallel=2) as engine:
         answers = [await talk.turn(engine) for talk in talks]
     for name, (text, usage) in zip(names, answers, strict=True):
         assert usage.reused_tokens > 60
@@ -204,14 +204,14 @@ async def test_damaged_files_are_computed_again_with_a_line_in_the_log(
     assert any("computed again" in record.message for record in caplog.records)
 
 
-@pytest.mark.parametrize("changes", [{"kv_type": "q8_0"}, {"replies": 3}, {"flash_attention": "on"}])
+@pytest.mark.parametrize("changes", [{"kv_cache_type": "q8_0"}, {"parallel": 3}, {"flash_attention": "on"}])
 async def test_states_of_other_settings_are_dropped(
     tiny: Callable[[Kind], Path], tmp_path: Path, changes: dict[str, object]
 ) -> None:
     talk = _Talk("kitchen")
-    async with _engine(tiny("attention"), tmp_path, replies=2) as engine:
+    async with _engine(tiny("attention"), tmp_path, parallel=2) as engine:
         await talk.turn(engine)
-    async with _engine(tiny("attention"), tmp_path, **{"replies": 2, **changes}) as engine:
+    async with _engine(tiny("attention"), tmp_path, **{"parallel": 2, **changes}) as engine:
         _, usage = await talk.turn(engine)
     assert usage.reused_tokens == 0
 
@@ -263,7 +263,7 @@ async def test_nothing_of_a_conversation_serves_another_but_the_system_prompt(
     tiny: Callable[[Kind], Path], tmp_path: Path
 ) -> None:
     prompt = Prompt(_SYSTEM, (Turn("user", "My secret is 4711."), Turn("assistant", "Fine.")), "What is my secret?")
-    async with _engine(tiny("attention"), tmp_path, replies=2) as engine:
+    async with _engine(tiny("attention"), tmp_path, parallel=2) as engine:
         _, first = await _ask(engine, prompt, "discord:1")
         _, other = await _ask(engine, prompt, "discord:2")
         _, again = await _ask(engine, prompt, "discord:1")
@@ -282,7 +282,7 @@ async def test_callers_without_conversations_go_on_from_their_own_longest_beginn
         pairs = [(Turn("user", f"Say {number}."), Turn("assistant", f"I say {number}.")) for number in range(turns)]
         return Prompt(_SYSTEM, tuple(turn for pair in pairs for turn in pair), f"Say {turns}.")
 
-    async with _engine(tiny("attention"), tmp_path, replies=1) as engine:
+    async with _engine(tiny("attention"), tmp_path, parallel=1) as engine:
         mine, yours = STATELESS_PREFIX + "my key", STATELESS_PREFIX + "your key"
         for turns in range(3):
             await _ask(engine, prompt(turns), mine)
@@ -321,7 +321,7 @@ async def test_a_conversation_forgotten_while_it_is_answered_leaves_nothing(tiny
 
 
 async def test_a_hundred_questions_at_once_are_all_answered_by_two_sequences(tiny: Callable[[Kind], Path]) -> None:
-    async with _engine(tiny("attention"), replies=2) as engine:
+    async with _engine(tiny("attention"), parallel=2) as engine:
         asked = [_ask(engine, _Talk(f"room {number % 60}").next(), f"room {number % 60}") for number in range(100)]
         answers = await asyncio.wait_for(asyncio.gather(*asked), 60)
     by_room = {number % 60: text for number, (text, _) in enumerate(answers)}
@@ -332,7 +332,7 @@ async def test_each_of_several_replies_has_its_own_schema_sampling_and_stop_stri
     tiny: Callable[[Kind], Path],
 ) -> None:
     prompts = [_Talk(name).next() for name in ("a", "b", "c", "d")]
-    async with _engine(tiny("attention"), replies=4) as engine:
+    async with _engine(tiny("attention"), parallel=4) as engine:
         whole = (await _ask(engine, prompts[2]))[0]
         samplings = [
             Sampling(temperature=0.0, max_tokens=60, json_schema={"const": "the cellar"}),
@@ -350,7 +350,7 @@ async def test_each_of_several_replies_has_its_own_schema_sampling_and_stop_stri
 
 
 async def test_a_schema_that_is_no_grammar_fails_its_own_reply_alone(tiny: Callable[[Kind], Path]) -> None:
-    async with _engine(tiny("attention"), replies=2) as engine:
+    async with _engine(tiny("attention"), parallel=2) as engine:
         expected = (await _ask(engine, _Talk("a").next()))[0]
         broken = _ask(engine, _Talk("b").next(), "b", Sampling(json_schema={"type": "no such type"}))
         kept, failed = await asyncio.gather(_ask(engine, _Talk("a").next()), broken, return_exceptions=True)
@@ -361,7 +361,7 @@ async def test_a_schema_that_is_no_grammar_fails_its_own_reply_alone(tiny: Calla
 
 async def test_a_running_reply_goes_on_while_a_long_prompt_is_read(tiny: Callable[[Kind], Path]) -> None:
     long = Prompt("", (), "shelf " * 140)
-    async with _engine(tiny("attention"), replies=2, longest_gap_s=0.0001, context_tokens=1024) as engine:
+    async with _engine(tiny("attention"), parallel=2, max_decode_pause_s=0.0001, context_tokens=1024) as engine:
         written = 0
         between: list[int] = []
 
@@ -396,7 +396,7 @@ async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_mo
 
 @pytest.mark.parametrize("kind", _KINDS)
 async def test_cancels_in_every_phase_change_no_answer(tiny: Callable[[Kind], Path], kind: Kind) -> None:
-    async with _engine(tiny(kind), replies=2) as engine:
+    async with _engine(tiny(kind), parallel=2) as engine:
         chosen = random.Random(5)
         for number in range(30):
             talk = _Talk(f"room {number % 3}")
@@ -475,7 +475,7 @@ async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bo
                 await engine.warm_up(talk.name, Prompt(_SYSTEM, talk.history, ""))
 
     # Room for a few states in memory alone, so that most of them take the way over the disk.
-    async with _engine(path, folder, replies=3, parked_memory_bytes=600_000) as engine:
+    async with _engine(path, folder, parallel=3, kv_cache_memory_bytes=600_000) as engine:
         asked = []
         for number, pause_s, cancels, prepares in plan:
             asked.append(asyncio.create_task(ask(engine, number, pause_s, cancels, prepares)))

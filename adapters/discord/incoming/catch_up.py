@@ -32,9 +32,9 @@ class Gap:
 
 async def fetch_missed(bot: discord.Client, gap: Gap, settings: DiscordSettings) -> list[discord.Message]:
     """The messages of a gap, oldest first. None on the very first start: what was said before is not for us."""
-    if not gap.newest_id or not settings.catch_up_messages or not settings.catch_up_s:
+    if not gap.newest_id or not settings.catch_up_messages or not settings.catch_up_max_age_s:
         return []
-    oldest = time_snowflake(utcnow() - timedelta(seconds=settings.catch_up_s))
+    oldest = time_snowflake(utcnow() - timedelta(seconds=settings.catch_up_max_age_s))
     gate = asyncio.Semaphore(MAX_CONCURRENT)
     found: list[discord.Message] = []
 

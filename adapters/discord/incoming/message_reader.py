@@ -44,7 +44,9 @@ class MessageReader:
     async def _read_message(self, message: discord.Message, recent: int) -> Message:
         said, files, standing = await asyncio.gather(
             self._with_timeout(
-                context.read_context(message, self._settings.reply_chain, recent, self._message_text), (), message.id
+                context.read_context(message, self._settings.reply_chain_limit, recent, self._message_text),
+                (),
+                message.id,
             ),
             self._fetch_files(message),
             self._members.get_rights(message.author, self._settings.read_timeout_s),
@@ -56,7 +58,7 @@ class MessageReader:
         above = await self._with_timeout(context.fetch_replied_to(message), None, message.id)
         files = [*message.attachments, *(above.attachments if above else ())]
         return await attachments.fetch_attachments(
-            files[: settings.attachments], settings.attachment_bytes, settings.read_timeout_s
+            files[: settings.attachment_limit], settings.attachment_bytes, settings.read_timeout_s
         )
 
     async def _with_timeout(self, reading: Awaitable[Read], otherwise: Read, message_id: int) -> Read:

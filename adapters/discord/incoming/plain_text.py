@@ -13,7 +13,9 @@ TIME = re.compile(r"<t:(-?\d{1,11})(?::[a-zA-Z])?>")
 
 @dataclass(frozen=True, slots=True)
 class MentionNames:
-    """What mentions stand for, by id. `own_ids` are the ids (user, role) that mean Hearth, `own_names` how it is called."""
+    """What mentions stand for, by id. `own_ids` are the ids (user, role) that mean Hearth, `own_names` how it is
+    called.
+    """
 
     own_ids: frozenset[int] = field(default_factory=frozenset)
     own_names: tuple[str, ...] = ()

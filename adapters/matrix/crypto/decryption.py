@@ -45,7 +45,9 @@ class DecryptingReader:
     async def read_events(self, raw: object, room_id: str) -> tuple[Event, ...]:
         """Events of a room, in the order in which they came."""
         events: list[Event | None] = []
-        await self._machine.store.run_in_batches(as_list(raw), lambda each: events.append(self.read_event(each, room_id)))
+        await self._machine.store.run_in_batches(
+            as_list(raw), lambda each: events.append(self.read_event(each, room_id))
+        )
         return tuple(event for event in events if event)
 
     def read_event(self, raw: object, room_id: str) -> Event | None:
@@ -70,7 +72,9 @@ class DecryptingReader:
     async def _read_to_device(self, raw: Sequence[object]) -> list[ToDevice]:
         messages = [message for each in raw if (message := parsing.parse_to_device(each))]
         opened: list[ToDevice | None] = []
-        await self._machine.store.run_in_batches(messages, lambda message: opened.append(self._decrypt_to_device(message)))
+        await self._machine.store.run_in_batches(
+            messages, lambda message: opened.append(self._decrypt_to_device(message))
+        )
         return [message for message in opened if message]
 
     def _decrypt_to_device(self, message: ToDevice) -> ToDevice | None:

@@ -126,7 +126,9 @@ class KeyManager:
             "POST", "/v3/keys/claim", {"one_time_keys": asked, "timeout": FEDERATION_TIMEOUT_MS}
         )
         told = as_dict(answer.get("one_time_keys"))
-        await self._machine.store.run_in_batches(wanted, lambda pair: self._use_claimed_key(pair, as_dict(told.get(pair[0]))))
+        await self._machine.store.run_in_batches(
+            wanted, lambda pair: self._use_claimed_key(pair, as_dict(told.get(pair[0])))
+        )
 
     def _use_claimed_key(self, pair: tuple[str, str], keys: Json) -> None:
         user, device = pair

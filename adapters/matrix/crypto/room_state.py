@@ -29,7 +29,8 @@ CREATOR_POWER_LEVEL = 2**53 - 1
 
 @dataclass
 class RoomState:
-    """A room, kept up to date by `apply_event`. `memberships` holds who is joined or invited; `members_complete`: it holds all of them.
+    """A room, kept up to date by `apply_event`. `memberships` holds who is joined or invited; `members_complete`: it
+    holds all of them.
 
     `member_changes` counts what was told of members.
     """

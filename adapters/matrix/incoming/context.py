@@ -55,9 +55,9 @@ class ContextReader:
         theirs = is_direct or bool(relation_of(event.content).thread)
         recent = settings.recent_limit(event.room_id)
         around = await self._read_surroundings(event, max(recent, FILE_SEARCH_MESSAGES if theirs else 0), deadline)
-        files = select_files(event, around, settings.attachments, theirs)
+        files = select_files(event, around, settings.attachment_limit, theirs)
         found = [file for each in files if (file := parse_file(each.content)) is not None]
-        above = around.reply_chain[: settings.reply_chain]
+        above = around.reply_chain[: settings.reply_chain_limit]
         return QuestionContext(
             context_messages(above, around.recent[-recent:] if recent else (), us, names),
             await fetch_attachments(self._homeserver, found, settings.attachment_bytes, deadline),
@@ -67,7 +67,7 @@ class ContextReader:
         around = Surroundings()
         try:
             async with asyncio.timeout_at(deadline):
-                above = await self._history.read_reply_chain(event, max(self._settings.reply_chain, 1))
+                above = await self._history.read_reply_chain(event, max(self._settings.reply_chain_limit, 1))
                 around = Surroundings(above)
                 around = Surroundings(above, await self._history.read_recent(event, last))
         except TimeoutError:

@@ -53,10 +53,10 @@ def select_due(events: Sequence[Event], us: str, settings: MatrixSettings, behin
     Age is what our homeserver says, and never decides alone: what follows something young enough is younger than that.
     Only who was `behind` has missed what is old.
     """
-    off = behind and not settings.catch_up_s
+    off = behind and not settings.catch_up_max_age_s
     begin = len(events) if off else _newest_start(events, us, settings.catch_up_messages)
     if behind:
-        limit_ms = settings.catch_up_s * 1000
+        limit_ms = settings.catch_up_max_age_s * 1000
         young = (index for index, event in enumerate(events) if event.age_ms is None or event.age_ms <= limit_ms)
         begin = max(begin, next(young, len(events)))
     return [*(event for event in events[:begin] if event.state_key is not None), *events[begin:]]

@@ -44,8 +44,8 @@ class DeclineReason(StrEnum):
 
 
 def why_declined(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[str, str]) -> DeclineReason | None:
-    """Why an invitation is declined; None when it is to be followed. `take_tombstone` are the rooms that ours have become:
-    whoever lets us into such a room, we are in it already. Pure.
+    """Why an invitation is declined; None when it is to be followed. `take_tombstone` are the rooms that ours have
+    become: whoever lets us into such a room, we are in it already. Pure.
     """
     if invitation.room_id in replaced:
         return None

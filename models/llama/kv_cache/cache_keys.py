@@ -13,8 +13,8 @@ _DIGEST_BYTES = 16
 class CacheKey:
     """Who may read a state back. Digests, so that no conversation's name is written to the disk.
 
-    `is_conversation` owners come back with the same key and one growing history; the others may have many states, of which
-    the longest that a prompt begins with is found.
+    `is_conversation` owners come back with the same key and one growing history; the others may have many states, of
+    which the longest that a prompt begins with is found.
     """
 
     digest: bytes

@@ -85,7 +85,9 @@ class PrefixCache:
         return slot
 
     def acquire_resident(self, prompt: Sequence[int], owner: CacheKey) -> Slot:
-        """As `acquire_slot`, with the best state that needs no reading from the disk; all of the prompt may be held already."""
+        """As `acquire_slot`, with the best state that needs no reading from the disk; all of the prompt may be held
+        already.
+        """
         held = [slot for slot in self._slots if not slot.in_use and slot.cache_key == owner]
         whole = next((slot for slot in held if slot.usable_tokens(prompt, 0) == len(prompt)), None)
         source = PrefixMatch(len(prompt), slot=whole) if whole else self.find_match(prompt, owner)

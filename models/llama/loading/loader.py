@@ -36,7 +36,8 @@ class LoadCancelled(Exception):
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A model ready to answer. `prefill_plan` cuts its prompts, unless they may be `is_chunk_invariant`;
-    `max_draft_tokens` is how many tokens may be guessed at once, `max_decode_batch` for how many replies one may be computed;
+    `max_draft_tokens` is how many tokens may be guessed at once, `max_decode_batch` for how many replies one may be
+    computed;
     `fingerprint` names the model and what else shapes a parked state.
     """
 
@@ -60,8 +61,8 @@ def load_model(path: Path, settings: LlamaSettings, go_on: Callable[[float], boo
     gpu = gpu_memory(ggml_library())
     fit = plan_memory(header, settings, gpu)
     free_bytes = free_memory_bytes()
-    if fit.needed_bytes > free_bytes and settings.replies == "auto":
-        fit = plan_memory(header, settings.model_copy(update={"replies": 1}), gpu)
+    if fit.needed_bytes > free_bytes and settings.parallel == "auto":
+        fit = plan_memory(header, settings.model_copy(update={"parallel": 1}), gpu)
     require_memory(path, fit, free_bytes)
     if fit.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, fit.context_tokens)
@@ -93,7 +94,7 @@ def _prefill_plan(header: GgufHeader, settings: LlamaSettings, fit: MemoryPlan, 
         # A GPU computes a whole batch well within any gap that people notice.
         return PrefillPlan(most, float("inf"))
     return cpu_prefill_plan(
-        settings.longest_gap_s,
+        settings.max_decode_pause_s,
         thread_count(settings),
         model.parameter_count,
         header.layers * header.embedding_length,

@@ -61,7 +61,7 @@ class LlamaContext:
         self.sequence_count = fit.parallel
         self.batch_tokens = min(settings.batch_tokens, fit.context_tokens)
         self.flash_attention = _flash_attention(settings, fit)
-        self._kv_type = settings.kv_type
+        self._kv_type = settings.kv_cache_type
         self._most_outputs = max(self.sequence_count, 1 + MAX_DRAFT_TOKENS)
         self._logits = ctypes.c_float * model.vocabulary_size
         with capture_errors() as errors:
@@ -102,7 +102,7 @@ class LlamaContext:
         params.n_outputs_max = self._most_outputs
         params.n_threads = params.n_threads_batch = thread_count(settings)
         params.flash_attn_type = self.flash_attention
-        params.type_k = params.type_v = _KV_TYPES[settings.kv_type]
+        params.type_k = params.type_v = _KV_TYPES[settings.kv_cache_type]
         # Sliding windows are kept whole, so that every model with attention alone can go back to a shared prefix.
         params.swa_full = True
         return params
@@ -179,7 +179,9 @@ class LlamaContext:
         return buffer.data[:written]
 
     def restore_sequence(self, sequence: int, state: memoryview) -> bool:
-        """Fill a sequence with what `save_sequence` gave; False when llama.cpp refuses, and then the sequence is empty."""
+        """Fill a sequence with what `save_sequence` gave; False when llama.cpp refuses, and then the sequence is
+        empty.
+        """
         source = _pointer(numpy.frombuffer(state, numpy.uint8))
         if self._library.llama_state_seq_set_data(self._handle, source, len(state), sequence) == len(state):
             return True
@@ -216,6 +218,6 @@ def _flash_attention(settings: LlamaSettings, fit: MemoryPlan) -> int:
     """
     if settings.flash_attention != "auto":
         return _FLASH_ON if settings.flash_attention == "on" else _FLASH_OFF
-    if settings.kv_type != "f16":
+    if settings.kv_cache_type != "f16":
         return _FLASH_ON
     return _FLASH_AUTO if fit.gpu_layers > 0 else _FLASH_OFF

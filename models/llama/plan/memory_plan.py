@@ -54,8 +54,8 @@ def plan_memory(
     the form of what was parked, stays the same from start to start.
     """
     context = min(settings.context_tokens, header.trained_context or settings.context_tokens)
-    if settings.replies != "auto":
-        return _plan_for(header, settings, gpu, context, settings.replies)
+    if settings.parallel != "auto":
+        return _plan_for(header, settings, gpu, context, settings.parallel)
     memory = total_memory_bytes() if memory_bytes is None else memory_bytes
     fits = [_plan_for(header, settings, gpu, context, count) for count in range(_MAX_PARALLEL, 0, -1)]
     return next((fit for fit in fits if _is_kv_cache_affordable(fit, header, settings, memory)), fits[-1])
@@ -64,12 +64,12 @@ def plan_memory(
 def _is_kv_cache_affordable(fit: MemoryPlan, header: GgufHeader, settings: LlamaSettings, memory_bytes: int) -> bool:
     if fit.gpu_layers > header.layers:
         return True  # wholly on the GPU
-    kv_bytes = fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_type)
+    kv_bytes = fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_cache_type)
     return kv_bytes <= memory_bytes * (_KV_SHARE_OF_FEW if fit.parallel <= _FEW else _KV_SHARE)
 
 
 def _plan_for(header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, context: int, replies: int) -> MemoryPlan:
-    kv_bytes = replies * header.kv_bytes(context, settings.kv_type)
+    kv_bytes = replies * header.kv_bytes(context, settings.kv_cache_type)
     compute_bytes = header.compute_bytes(settings.batch_tokens, context)
     # llama.cpp counts the output as one layer more.
     all_layers = header.layers + 1
@@ -97,7 +97,8 @@ def require_memory(path: Path, fit: MemoryPlan, free_bytes: int) -> None:
         raise ModelUnusable(
             f"{path.name} needs {_gigabytes(fit.needed_bytes)} of memory with a context of "
             f"{fit.context_tokens} tokens, and {_gigabytes(free_bytes)} is free. "
-            "Choose a smaller model, a smaller context_tokens, or kv_type q8_0; `hearth doctor` shows the figures.",
+            "Choose a smaller model, a smaller context_tokens, or kv_cache_type q8_0; `hearth doctor` shows the"
+            " figures.",
             str(path),
         )
 

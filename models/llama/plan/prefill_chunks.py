@@ -18,8 +18,8 @@ _SHARE_OF_GAP = 0.75
 
 @dataclass(frozen=True, slots=True)
 class PrefillPlan:
-    """Where chunks end, if nothing else ends them. `cost_doubles_at` is the position at which a token costs twice as much,
-    because attention to what stands before it costs as much as the weights.
+    """Where chunks end, if nothing else ends them. `cost_doubles_at` is the position at which a token costs twice as
+    much, because attention to what stands before it costs as much as the weights.
     """
 
     first_chunk_tokens: int
@@ -61,8 +61,8 @@ def iter_chunks(
 ) -> Iterator[tuple[int, int]]:
     """The chunks, as (start, end), of the tokens from `start` to `length`.
 
-    They end at the `stops` and at `chunk_ends`, except where a chunk would be shorter than LEAST_CHUNK_TOKENS; with `exact`
-    at all stops.
+    They end at the `stops` and at `chunk_ends`, except where a chunk would be shorter than LEAST_CHUNK_TOKENS; with
+    `exact` at all stops.
     """
     least = 1 if exact else MIN_CHUNK_TOKENS
     borders = sorted(stop for stop in stops if start < stop and length - stop >= least)

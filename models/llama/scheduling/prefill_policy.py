@@ -24,14 +24,14 @@ class StepState:
     prefilled_last: bool
 
 
-def should_prefill(now: StepState, longest_gap_s: float) -> bool:
+def should_prefill(now: StepState, max_pause_s: float) -> bool:
     """Whether the next chunk of a prompt is computed before the running replies get their next token.
 
     Chunks go first as far as the gap allows; at least one goes between two tokens, or a prompt would never be read.
     """
     if not now.is_prefilling or not now.is_decoding:
         return now.is_prefilling
-    return not now.prefilled_last or now.since_decode_s + now.chunk_s + now.step_s <= longest_gap_s
+    return not now.prefilled_last or now.since_decode_s + now.chunk_s + now.step_s <= max_pause_s
 
 
 def choose_prefill(readings: Sequence[PendingPrefill]) -> int:

@@ -130,7 +130,9 @@ class RequestQueue:
             self._changed.notify()
 
     def take_requests(self, wait_s: float | None) -> list[Request]:
-        """The new jobs. Waits for the first of them, or a `wake_thread`, for at most `wait_s`; None: as long as it takes."""
+        """The new jobs. Waits for the first of them, or a `wake_thread`, for at most `wait_s`; None: as long as it
+        takes.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._new or self._woken, wait_s)
             self._woken = False

@@ -249,10 +249,12 @@ class Scheduler:
         """Tokens of a prompt that can be computed in what is left of the longest gap, and always half of a usual chunk:
         short ones cost more each. While nobody's answer pauses, twice the gap: so long may somebody new wait.
         """
-        grid, left_s = self._loaded.prefill_plan, 2 * self._settings.longest_gap_s
+        grid, left_s = self._loaded.prefill_plan, 2 * self._settings.max_decode_pause_s
         if writing:
             left_s = (
-                self._settings.longest_gap_s - (time.monotonic() - self._times.decoded_at) - self._throughput.step_s
+                self._settings.max_decode_pause_s
+                - (time.monotonic() - self._times.decoded_at)
+                - self._throughput.step_s
             )
         fitting = grid.tokens_for_cost(start, self._throughput.cost_within(left_s))
         most = self._context.batch_tokens - MIN_CHUNK_TOKENS
@@ -275,7 +277,7 @@ class Scheduler:
             step_s=self._throughput.step_s,
             prefilled_last=self._times.prefilled_last,
         )
-        return should_prefill(moment, self._settings.longest_gap_s)
+        return should_prefill(moment, self._settings.max_decode_pause_s)
 
     def _prefill_chunk(self, running: _Running, writing: bool) -> None:
         generation = running.generation
@@ -361,7 +363,7 @@ class Scheduler:
         for running in self._running:
             running.discard_state = running.discard_state or running.cache_key == owner
         tokens = self._prefix_cache.clear_slots(owner)
-        held = self._loaded.header.kv_bytes(tokens, self._settings.kv_type)
+        held = self._loaded.header.kv_bytes(tokens, self._settings.kv_cache_type)
 
         def done(parked_bytes: int) -> None:
             # The same tokens may be held in both places; what a person is told is what was known of them, once.

@@ -28,10 +28,10 @@ class Asked:
 
 @asynccontextmanager
 async def demo_engine(
-    settings: LlamaSettings | None = None, parked_folder: Path | None = None
+    settings: LlamaSettings | None = None, snapshot_folder: Path | None = None
 ) -> AsyncIterator[LlamaEngine]:
     """An engine on the default model."""
-    engine = await LlamaEngine.load(await houses.chat_model(), settings, parked_folder=parked_folder)
+    engine = await LlamaEngine.load(await houses.chat_model(), settings, snapshot_folder=snapshot_folder)
     try:
         yield engine
     finally:

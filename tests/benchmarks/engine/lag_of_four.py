@@ -21,7 +21,7 @@ def measure(folder: Path) -> Samples:
 async def _measure() -> Samples:
     idle: list[float] = []
     running: list[float] = []
-    async with demo_engine(LlamaSettings(replies=REPLIES)) as engine:
+    async with demo_engine(LlamaSettings(parallel=REPLIES)) as engine:
         for _ in range(ROUNDS):
             idle.append(await idle_p99_ms(2))
             async with sampled() as lag:

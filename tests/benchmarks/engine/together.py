@@ -27,7 +27,7 @@ async def _measure() -> Samples:
     four: list[float] = []
     first: list[float] = []
     # Without guesses, which one answer alone may make and four together may not.
-    async with demo_engine(LlamaSettings(replies=REPLIES, speculation=False)) as engine:
+    async with demo_engine(LlamaSettings(parallel=REPLIES, speculation=False)) as engine:
         for number in range(ROUNDS):
             alone, together = await _written(engine)
             one.append(alone)

@@ -19,7 +19,7 @@ from tests.benchmarks.harness import tell
 from tests.fakes.tiny_gguf import write_tiny_model
 
 CONVERSATIONS, TURNS, PASSAGE_TOKENS = 8, 20, 600
-SETTINGS = LlamaSettings(replies=4, context_tokens=8192, threads=1)
+SETTINGS = LlamaSettings(parallel=4, context_tokens=8192, threads=1)
 
 
 def measure(folder: Path) -> Samples:
@@ -43,7 +43,7 @@ class _Counter:
 
 async def _measure(folder: Path) -> Samples:
     path = write_tiny_model(folder / "tiny.gguf", "attention", context_tokens=SETTINGS.context_tokens)
-    engine = await LlamaEngine.load(path, SETTINGS, parked_folder=folder / "parked")
+    engine = await LlamaEngine.load(path, SETTINGS, snapshot_folder=folder / "parked")
     reader = PromptTokenizer(ChatTemplate(engine._loaded.model, thinking=False))
     counter = _Counter(engine)
     histories: list[tuple[Turn, ...]] = [()] * CONVERSATIONS

@@ -128,7 +128,7 @@ async def test_where_the_admin_wants_it_an_answer_gets_a_thread_of_its_own(tmp_p
 async def test_a_single_channel_may_have_its_answers_in_threads(tmp_path: Path) -> None:
     async with simulated_discord(tmp_path) as home:
         hall = home.guild.create_text_channel("hall")
-        home.settings = DiscordSettings(each_channel={home.channel.id: ChannelSettings(answer_in_thread=True)})
+        home.settings = DiscordSettings(channel_overrides={home.channel.id: ChannelSettings(answer_in_thread=True)})
         await home.restart()
         for place in (home.channel, hall):
             await home.ana.send(place, f"{home.mention} where is the drive?")

@@ -180,7 +180,7 @@ async def test_nothing_of_a_restricted_collection_or_of_a_private_answer_shows_u
     wire: DiscordHarness,
 ) -> None:
     home = wire.server.guild("Rook Lane")
-    async with house(wire, when_unsupported="answer") as hearth:
+    async with house(wire, when_nothing_found="answer") as hearth:
         keeper = home.member("Keeper", "Keepers")
         private = await wire.channel.command(keeper, "ask", question="Where is the backup drive?", private=True)
         await wire.until(lambda: private.texts and private.texts[0].startswith("".join(ANSWER)))

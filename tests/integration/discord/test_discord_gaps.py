@@ -93,7 +93,7 @@ async def test_only_so_many_missed_messages_of_a_channel_are_looked_at(tmp_path:
 
 
 async def test_what_was_missed_too_long_ago_is_left_alone(tmp_path: Path) -> None:
-    async with simulated_discord(tmp_path, DiscordSettings(catch_up_s=3600)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(catch_up_max_age_s=3600)) as home:
         await home.ana.send(home.channel, f"{home.mention} one")
         await home.inbox.wait_until_idle()
         await missed(home, f"{home.mention} long ago")

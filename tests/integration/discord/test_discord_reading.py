@@ -24,7 +24,7 @@ async def test_a_reply_chain_is_read_oldest_first(tmp_path: Path) -> None:
 
 
 async def test_a_chain_is_read_no_further_than_allowed(tmp_path: Path) -> None:
-    async with simulated_discord(tmp_path, DiscordSettings(reply_chain=2)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(reply_chain_limit=2)) as home:
         above = await home.ana.send(home.channel, "line 0")
         for number in range(1, 5):
             above = await home.ben.send(home.channel, f"line {number}", reply_to=above)
@@ -43,7 +43,7 @@ async def test_the_last_messages_are_read_where_the_admin_allows_it_and_the_chai
     tmp_path: Path,
 ) -> None:
     async with simulated_discord(tmp_path) as home:
-        home.settings = DiscordSettings(each_channel={home.channel.id: ChannelSettings(recent_messages=3)})
+        home.settings = DiscordSettings(channel_overrides={home.channel.id: ChannelSettings(recent_messages=3)})
         await home.restart()
         await home.ana.send(home.channel, "too long ago")
         chained = await home.ana.send(home.channel, "we meet at noon")
@@ -105,7 +105,7 @@ async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_tha
 
 
 async def test_no_more_files_than_allowed_are_fetched(tmp_path: Path) -> None:
-    async with simulated_discord(tmp_path, DiscordSettings(attachments=1)) as home:
+    async with simulated_discord(tmp_path, DiscordSettings(attachment_limit=1)) as home:
         files = [("one.txt", b"1"), ("two.txt", b"2")]
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         assert [file.name for file in home.inbox.handled[0].attachments] == ["one.txt"]

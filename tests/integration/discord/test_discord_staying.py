@@ -68,7 +68,7 @@ async def test_a_connection_that_dies_in_silence_is_made_anew(
 ) -> None:
     monkeypatch.setattr(watchdog, "LOOKED_EVERY_S", 0.1)
     inbox = FakeInbox()
-    async with wire.living(inbox, silence_s=2.0):
+    async with wire.living(inbox, gateway_silence_timeout_s=2.0):
         await wire.ask("one")
         await wire.until(lambda: wire.shown == ["one"])
         wire.server.gateway.go_silent(deaf=True)
@@ -142,7 +142,7 @@ async def test_a_gateway_that_refuses_for_a_minute_is_found_again_and_nothing_is
 ) -> None:
     monkeypatch.setattr(watchdog, "LOOKED_EVERY_S", 0.1)
     inbox, gateway = FakeInbox(), wire.server.gateway
-    async with wire.living(inbox, silence_s=1.5):
+    async with wire.living(inbox, gateway_silence_timeout_s=1.5):
         await wire.ask("one")
         await wire.until(lambda: wire.shown == ["one"])
         gateway.refuse(status=None if how == "no answer" else 503, for_s=60.0)

@@ -94,7 +94,7 @@ def furnish(resident: MatrixInstance) -> None:
     Nobody is told that they wait: on a busy machine that may come before the answer in front, and tests judge order.
     """
     resident.engine = ScriptedEngine(script, piece_s=PIECE_S)
-    resident.core_settings = {"readers": ["everyone"], "answers_per_minute": 1000, "notice_after_s": 60}
+    resident.core_settings = {"readers": ["everyone"], "flood_answers_per_minute": 1000, "queue_notice_after_s": 60}
 
 
 @asynccontextmanager

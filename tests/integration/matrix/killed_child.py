@@ -61,7 +61,12 @@ class Child:
                 "echo": {"tokens_per_s": tokens_per_s, "context_tokens": 65536},
             },
             "knowledge": {"embedding": {"kind": "hashing"}},
-            "core": {"when_unsupported": "answer", "answers_per_minute": 1000, "notice_after_s": 60, "language": "en"},
+            "core": {
+                "when_nothing_found": "answer",
+                "flood_answers_per_minute": 1000,
+                "queue_notice_after_s": 60,
+                "language": "en",
+            },
             "matrix": {"enabled": True},
         }
         (self._folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")

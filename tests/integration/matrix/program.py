@@ -14,7 +14,7 @@ data_folder: data
 http: {enabled: false}
 model: {engine: echo}
 knowledge: {embedding: {kind: hashing}}
-core: {when_unsupported: answer}
+core: {when_nothing_found: answer}
 matrix: {enabled: true}
 """
 

@@ -89,7 +89,7 @@ async def test_of_too_many_only_the_newest_are_answered_and_none_that_is_too_old
     await resident.stop()
     await ana.say(room, "too old")
     await asyncio.sleep(1.1)
-    resident.settings = MatrixSettings(catch_up_s=1)
+    resident.settings = MatrixSettings(catch_up_max_age_s=1)
     await resident.start()
     await ana.say(room, "now")
     await answers(ana, resident, room, "two", "three", "now")

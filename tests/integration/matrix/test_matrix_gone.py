@@ -79,7 +79,11 @@ async def test_a_long_absence_is_caught_up_with_oldest_first_and_each_question_o
     people = [await enter(homeserver, name) for name in ("ana", "ben")]
     rooms = {await chat(resident, person): person for person in people}
     await resident.stop()
-    resident.core_settings = {"waiting_per_person": MISSED, "answers_per_minute": 2 * MISSED, "notice_after_s": 60}
+    resident.core_settings = {
+        "open_questions_per_person": MISSED,
+        "flood_answers_per_minute": 2 * MISSED,
+        "queue_notice_after_s": 60,
+    }
 
     async def ask(room: str, person: Person) -> None:
         for number in range(MISSED // 2 if person is people[1] else MISSED):

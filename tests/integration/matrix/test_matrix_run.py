@@ -103,7 +103,7 @@ async def test_a_clock_that_is_wrong_changes_nothing(
     capture.skew_s = 60 * minutes
     resident.folder /= "skewed"
     log_in(resident.folder, capture.url, resident.account)
-    resident.settings = MatrixSettings(catch_up_s=300)
+    resident.settings = MatrixSettings(catch_up_max_age_s=300)
     ana = await enter(homeserver, "ana")
     await resident.start()
     room = await ana.direct(resident.user_id)

@@ -29,7 +29,7 @@ def house(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def served(house: Path) -> AsyncIterator[Serving]:
-    async with running_core(house, readers=("everyone",)) as core, serving(core, open_requests=2) as at_work:
+    async with running_core(house, readers=("everyone",)) as core, serving(core, open_requests_per_key=2) as at_work:
         yield at_work
 
 
@@ -217,13 +217,11 @@ async def test_a_key_with_its_share_open_is_told_to_come_again_and_others_are_no
     assert {answer.choices[0].message.content for answer in answers} == {"The drive is there [1]."}
 
 
-@pytest.mark.parametrize("behind_people", [True, False])
-async def test_people_go_before_programs_that_wait_unless_the_admin_says_otherwise(
-    house: Path, behind_people: bool
-) -> None:
+@pytest.mark.parametrize("priority", ["below_people", "equal"])
+async def test_people_go_before_programs_that_wait_unless_the_admin_says_otherwise(house: Path, priority: str) -> None:
     engine = ScriptedEngine()
     engine.gate.clear()
-    async with running_core(house, engine=engine) as core, serving(core, behind_people=behind_people) as served:
+    async with running_core(house, engine=engine) as core, serving(core, priority=priority) as served:
         running, waiting = (
             served.client(program).chat.completions.create(
                 model="scripted", messages=[{"role": "user", "content": f"from {program}"}]
@@ -240,7 +238,7 @@ async def test_people_go_before_programs_that_wait_unless_the_admin_says_otherwi
         await asyncio.gather(first, second)
         await core.inbox.wait_until_idle()
     order = [next((who for who in ("editor", "phone") if who in prompt.tail), "ana") for prompt in engine.prompts]
-    assert order == (["editor", "ana", "phone"] if behind_people else ["editor", "phone", "ana"])
+    assert order == (["editor", "ana", "phone"] if priority == "below_people" else ["editor", "phone", "ana"])
 
 
 async def test_who_hangs_up_stops_the_model_and_frees_the_place(served: Serving) -> None:

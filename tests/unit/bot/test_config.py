@@ -1,10 +1,13 @@
 """Loading the config: defaults, paths, and every fault at once with its line."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from bot.config.loading import Config, InvalidConfig, find_config, load_config
+from bot.config.replaced_keys import REPLACED_KEYS
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
 from models.weights_sources import HubSource, PathSource
 
@@ -79,7 +82,7 @@ def test_weights_from_a_hub_are_read(file: Path) -> None:
 def test_all_faults_come_at_once_each_with_its_path_and_line(file: Path) -> None:
     text = """
 core:
-  passages: many
+  prompt_passages: many
 knowledge:
   collections:
     handbook:
@@ -90,7 +93,7 @@ log_level: loud
 """
     lines = faults(file, text)
     assert lines == [
-        "3: core.passages: should be a valid integer, unable to parse string as an integer, not 'many'.",
+        "3: core.prompt_passages: should be a valid integer, unable to parse string as an integer, not 'many'.",
         "6: knowledge.collections.handbook.folder: is missing.",
         "7: knowledge.collections.handbook.foldr: is not a key that Hearth knows; did you mean `folder`?",
         "9: http.port: should be less than or equal to 65535, not 99999.",
@@ -102,6 +105,8 @@ log_level: loud
     ("text", "line"),
     [
         ("htp: {}", "1: htp: is not a key that Hearth knows; did you mean `http`?"),
+        ("core:\n  pause_s: 10", "2: core.pause_s: is now called `core.flood_pause_s`."),
+        ("knowledge: {passages: 6}", "1: knowledge.passages: is now called `core.prompt_passages`."),
         (
             "weights:\n  chat: {source: path, path: a.gguf, sha265: x}",
             "2: weights.chat.sha265: is not a key that Hearth knows; did you mean `sha256`?",
@@ -165,3 +170,21 @@ def test_the_named_file_comes_before_the_environments_and_the_usual_ones(
     assert find_config(None, {}) == Path("config.yaml")
     assert find_config(None, {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("/etc/hearth.yaml")
     assert find_config(Path("other.yaml"), {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("other.yaml")
+
+
+@pytest.mark.parametrize(("old", "new"), REPLACED_KEYS.items())
+def test_every_replaced_key_is_gone_and_the_new_one_exists(old: str, new: str) -> None:
+    assert _field(old) is None
+    assert _field(new) is not None
+
+
+def _field(path: str) -> FieldInfo | None:
+    """The field of a dotted key in the config's models."""
+    model: Any = Config
+    field = None
+    for part in path.split("."):
+        field = model.model_fields.get(part)
+        if field is None:
+            return None
+        model = field.annotation
+    return field

@@ -74,10 +74,10 @@ def test_the_example_is_the_defaults_but_for_its_collection_its_channel_and_its_
     collection = example.knowledge.collections[EXAMPLE_COLLECTION]
     assert collection == type(collection)(folder=collection.folder)
     knowledge = example.knowledge.model_copy(update={"collections": {}})
-    assert set(example.discord.each_channel.values()) == {ChannelSettings()}
-    discord = example.discord.model_copy(update={"each_channel": {}})
-    assert set(example.matrix.each_room.values()) == {RoomSettings()}
-    matrix = example.matrix.model_copy(update={"each_room": {}})
+    assert set(example.discord.channel_overrides.values()) == {ChannelSettings()}
+    discord = example.discord.model_copy(update={"channel_overrides": {}})
+    assert set(example.matrix.room_overrides.values()) == {RoomSettings()}
+    matrix = example.matrix.model_copy(update={"room_overrides": {}})
     assert example.model_copy(update={"knowledge": knowledge, "discord": discord, "matrix": matrix}) == default
 
 

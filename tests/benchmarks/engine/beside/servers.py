@@ -137,7 +137,10 @@ def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
     settings = {
         "data_folder": str(folder / "data"),
         "log_level": "warning",
-        "http": {"port": port, "openai": {"enabled": True, "keys": {"bench": KEY_VARIABLE}, "open_requests": 64}},
+        "http": {
+            "port": port,
+            "openai": {"enabled": True, "keys": {"bench": KEY_VARIABLE}, "open_requests_per_key": 64},
+        },
         # llama.cpp's server applies no penalty unless asked.
         "model": {"sampling": {"repeat_penalty": 1.0}},
         "knowledge": {"embedding": {"kind": "hashing"}},

@@ -82,6 +82,6 @@ def test_what_is_not_for_us_is_never_told_to_be_shut_out() -> None:
 
 
 def test_a_single_channel_may_differ() -> None:
-    settings = doors(answer_in_thread=True, each_channel={"20": {"answer_in_thread": False, "recent_messages": 7}})
+    settings = doors(answer_in_thread=True, channel_overrides={"20": {"answer_in_thread": False, "recent_messages": 7}})
     assert (settings.answers_in_thread(ROOM), settings.answers_in_thread(99)) == (False, True)
     assert (settings.recent_limit(ROOM), settings.recent_limit(99)) == (7, 0)

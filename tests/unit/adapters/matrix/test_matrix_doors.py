@@ -47,7 +47,7 @@ def test_who_is_in_one_of_the_allow_lists_is_answered() -> None:
 def test_a_room_that_replaces_another_is_as_that_one_is_configured() -> None:
     settings = MatrixSettings(
         rooms=AccessList(allow=("!old:x",)),
-        each_room={"!old:x": RoomSettings(answer_in_thread=True, recent_messages=7)},
+        room_overrides={"!old:x": RoomSettings(answer_in_thread=True, recent_messages=7)},
     )
     replaced: dict[str, str] = {}
     following = settings.with_replaced_rooms(replaced)

@@ -46,7 +46,7 @@ async def test_sources_quotes_the_passages_of_the_last_answer(house: Path) -> No
 
 
 async def test_sources_of_an_answer_without_documents_says_so(house: Path) -> None:
-    async with running_core(house, when_unsupported="answer") as core:
+    async with running_core(house, when_nothing_found="answer") as core:
         await core.ask(message("Who composed the opera Turandot?", "1", names=frozenset()))
         assert await told(core, "!sources", "2") == localize("no_sources", "en")
 

@@ -189,7 +189,7 @@ async def test_an_error_nobody_expected_still_gets_a_sentence(house: Path, caplo
 async def test_a_silent_model_is_given_up(house: Path) -> None:
     engine = ScriptedEngine()
     engine.gate.clear()
-    async with running_core(house, engine=engine, token_timeout_s=0.05) as core:
+    async with running_core(house, engine=engine, generation_stall_timeout_s=0.05) as core:
         reply = await core.ask(message("On which shelf is the backup drive?"))
     assert reply.failure == localize("engine_silent", "en")
 
@@ -220,7 +220,7 @@ async def test_an_empty_question_gets_a_sentence(house: Path) -> None:
 async def test_one_person_cannot_fill_the_queue(house: Path) -> None:
     engine = ScriptedEngine()
     engine.gate.clear()
-    async with running_core(house, engine=engine, waiting_per_person=2) as core:
+    async with running_core(house, engine=engine, open_questions_per_person=2) as core:
         for number in range(3):
             await core.send(message("Where is the backup drive?", str(number), conversation=f"console:{number}"))
         refused = core.replies["2"]
@@ -232,7 +232,7 @@ async def test_one_person_cannot_fill_the_queue(house: Path) -> None:
 
 
 async def test_a_conversation_that_runs_wild_is_paused_and_told_once(house: Path) -> None:
-    async with running_core(house, answers_per_minute=2, pause_s=600) as core:
+    async with running_core(house, flood_answers_per_minute=2, flood_pause_s=600) as core:
         replies = [await core.ask(message("Where is the backup drive?", str(number))) for number in range(5)]
     assert [bool(reply.calls) for reply in replies] == [True, True, True, False, False]
     assert replies[2].closing is not None
@@ -240,7 +240,7 @@ async def test_a_conversation_that_runs_wild_is_paused_and_told_once(house: Path
 
 
 async def test_messages_that_a_platform_repeats_do_not_pause_a_conversation(house: Path) -> None:
-    async with running_core(house, answers_per_minute=3, pause_s=600) as core:
+    async with running_core(house, flood_answers_per_minute=3, flood_pause_s=600) as core:
         await core.ask(message("On which shelf is the backup drive?", "1"))
         for _ in range(5):
             await core.ask(message("On which shelf is the backup drive?", "1"))
@@ -466,7 +466,7 @@ async def test_a_stop_in_good_order_lets_deliveries_end_and_leaves_waiting_quest
 ) -> None:
     engine = ScriptedEngine()
     engine.gate.clear()
-    async with running_core(house, engine=engine, drain_s=5) as core:
+    async with running_core(house, engine=engine, shutdown_grace_s=5) as core:
         running = await core.send(message("Where is the backup drive?", "1"))
         await until(lambda: bool(running.pieces))
         waiting = await core.send(message("Where is the backup drive?", "2", conversation="console:b", author="ben"))

@@ -25,7 +25,7 @@ _HEADER = GgufHeader(
 )
 
 
-_ONE = {"replies": 1}
+_ONE = {"parallel": 1}
 
 
 def _settings(**changes: object) -> LlamaSettings:
@@ -67,7 +67,7 @@ def test_a_model_too_large_for_memory_is_refused_with_both_figures_and_the_way_o
 
 
 def test_a_quantised_kv_cache_needs_less() -> None:
-    plain, quantised = (plan_memory(_HEADER, _settings(kv_type=kind), GpuMemory()) for kind in ("f16", "q8_0"))
+    plain, quantised = (plan_memory(_HEADER, _settings(kv_cache_type=kind), GpuMemory()) for kind in ("f16", "q8_0"))
     assert quantised.needed_bytes < plain.needed_bytes
 
 
@@ -80,7 +80,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
 
 def test_quantised_values_without_flash_attention_are_refused() -> None:
     with pytest.raises(ValueError, match="flash_attention"):
-        _settings(kv_type="q8_0", flash_attention="off")
+        _settings(kv_cache_type="q8_0", flash_attention="off")
 
 
 @pytest.mark.parametrize(("memory_gb", "replies"), [(2, 1), (12, 1), (16, 2), (32, 4), (64, 5), (256, 8)])
@@ -99,12 +99,12 @@ def test_a_gpu_writes_as_many_replies_together_as_fit_beside_the_whole_model() -
 
 
 def test_a_number_of_replies_is_taken_as_it_is_and_each_needs_its_own_context() -> None:
-    one, six = (plan_memory(_HEADER, _settings(replies=count), GpuMemory(), _GB) for count in (1, 6))
+    one, six = (plan_memory(_HEADER, _settings(parallel=count), GpuMemory(), _GB) for count in (1, 6))
     assert six.parallel == 6
     assert six.needed_bytes - one.needed_bytes == pytest.approx(5 * _HEADER.kv_bytes(8192, "f16"), rel=0.001)
 
 
 @pytest.mark.parametrize("replies", [0, -1, 65, "many"])
 def test_impossible_numbers_of_replies_are_refused(replies: object) -> None:
-    with pytest.raises(ValueError, match="replies"):
-        LlamaSettings.model_validate({"replies": replies})
+    with pytest.raises(ValueError, match="parallel"):
+        LlamaSettings.model_validate({"parallel": replies})

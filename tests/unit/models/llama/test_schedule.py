@@ -29,7 +29,7 @@ def _moment(**changes: float | bool) -> StepState:
     ],
 )
 def test_chunks_go_between_tokens_as_far_as_the_gap_allows(moment: StepState, reads: bool) -> None:
-    assert should_prefill(moment, longest_gap_s=0.25) is reads
+    assert should_prefill(moment, max_pause_s=0.25) is reads
 
 
 def test_the_shortest_prompt_is_read_first_and_of_equals_the_one_that_waits_longest() -> None:

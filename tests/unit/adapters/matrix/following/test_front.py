@@ -354,7 +354,7 @@ async def test_whatever_stands_in_an_event_the_next_message_is_answered(station:
     assert station.asked[-1] == "still there?"
 
 
-@pytest.mark.parametrize("settings", [{"catch_up_s": 0}, {"catch_up_messages": 0}])
+@pytest.mark.parametrize("settings", [{"catch_up_max_age_s": 0}, {"catch_up_messages": 0}])
 async def test_with_catching_up_switched_off_what_was_missed_stays_unanswered(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:

@@ -13,7 +13,7 @@ from adapters.matrix.sync.catch_up import missed_events, select_due, unseen_even
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 HOUR_MS = 3_600_000
-SETTINGS = MatrixSettings(catch_up_messages=5, catch_up_s=3600)
+SETTINGS = MatrixSettings(catch_up_messages=5, catch_up_max_age_s=3600)
 
 
 def said(number: int, age_ms: int | None = 0) -> Event:
@@ -78,7 +78,7 @@ def test_our_own_messages_are_not_among_those_that_are_counted() -> None:
     assert ids(select_due([said(1), *ours, said(2)], ME, SETTINGS, behind=True))[:1] == ["$1"]
 
 
-@pytest.mark.parametrize("off", [{"catch_up_messages": 0}, {"catch_up_s": 0}])
+@pytest.mark.parametrize("off", [{"catch_up_messages": 0}, {"catch_up_max_age_s": 0}])
 def test_with_catching_up_switched_off_nothing_that_was_said_is_looked_at(off: dict[str, Any]) -> None:
     events = [member(0, "join", ALICE), said(1)]
     assert ids(select_due(events, ME, SETTINGS.model_copy(update=off), behind=True)) == ["$0"]

@@ -62,8 +62,8 @@ async def test_a_reply_chain_is_read_upwards_and_no_further_than_allowed() -> No
     three = server.say("three", ME, **replying(two))
     asked = server.say("and?", ALICE, **replying(three))
     assert (await read(server, asked))[0] == ["Ben: one", "Alice: two", "Hearth: three"]
-    assert (await read(server, asked, reply_chain=2))[0] == ["Alice: two", "Hearth: three"]
-    assert (await read(server, asked, reply_chain=0))[0] == []
+    assert (await read(server, asked, reply_chain_limit=2))[0] == ["Alice: two", "Hearth: three"]
+    assert (await read(server, asked, reply_chain_limit=0))[0] == []
 
 
 async def test_a_chain_that_bites_its_tail_ends() -> None:
@@ -71,7 +71,7 @@ async def test_a_chain_that_bites_its_tail_ends() -> None:
     one = server.say("one", BEN, **{"m.relates_to": {"m.in_reply_to": {"event_id": "$event2"}}})
     two = server.say("two", BEN, **replying(one))
     asked = server.say("and?", ALICE, **replying(two))
-    assert (await read(server, asked, reply_chain=20))[0] == ["Ben: one", "Ben: two"]
+    assert (await read(server, asked, reply_chain_limit=20))[0] == ["Ben: one", "Ben: two"]
 
 
 async def test_a_threads_stand_in_for_a_reply_is_no_reply() -> None:
@@ -101,7 +101,7 @@ async def test_the_rooms_last_messages_are_read_where_the_admin_allows_it() -> N
     asked = server.say("and?")
     server.say("later", BEN)
     assert (await read(server, asked))[0] == []
-    assert (await read(server, asked, each_room={ROOM: {"recent_messages": 3}}))[0] == ["Ben: two", "Ben: three"]
+    assert (await read(server, asked, room_overrides={ROOM: {"recent_messages": 3}}))[0] == ["Ben: two", "Ben: three"]
     assert (await read(server, asked, recent_messages=5))[0] == ["Ben: one", "Ben: two", "Ben: three"]
     assert (await read(server, asked, direct=True, recent_messages=2))[0] == ["Ben: three"]
 
@@ -181,11 +181,11 @@ async def test_files_that_go_with_a_question() -> None:
     described = put(server, BEN, filename="manual.pdf", body="the manual")
     asked = server.say("what is this?", **replying(described))
     assert await read(server, asked) == (["Ben: the manual"], ["manual.pdf"])
-    assert await read(server, asked, reply_chain=0) == ([], ["manual.pdf"])
+    assert await read(server, asked, reply_chain_limit=0) == ([], ["manual.pdf"])
     captioned = put(server, filename="bill.pdf", body="Hearth: what is this?", **replying(described))
     assert (await read(server, captioned))[1] == ["bill.pdf", "manual.pdf"]
-    assert (await read(server, captioned, attachments=1))[1] == ["bill.pdf"]
-    assert (await read(server, captioned, attachments=0))[1] == []
+    assert (await read(server, captioned, attachment_limit=1))[1] == ["bill.pdf"]
+    assert (await read(server, captioned, attachment_limit=0))[1] == []
 
 
 async def test_a_file_put_down_in_a_direct_chat_goes_with_the_next_question_alone() -> None:

@@ -45,7 +45,7 @@ async def test_a_reply_to_us_is_taken_and_one_to_others_is_not() -> None:
 
 
 async def test_what_came_by_is_not_asked_for() -> None:
-    async with scene(reply_chain=0) as it:
+    async with scene(reply_chain_limit=0) as it:
         bens = await it.hear("Which key?", BEN)
         it.wire.faults.requests.clear()
         await it.hear("that one", **replying(bens))
