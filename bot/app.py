@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.config.loading import Config
+from bot.config.schema import Config
 from bot.core.answer import Answerer
 from bot.core.api_completions import CompletionService
 from bot.core.attachments import AttachmentReader

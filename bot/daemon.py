@@ -1,15 +1,17 @@
-"""Being the process that owns the data folder: Hearth itself, its local socket, and the console."""
+"""The process that owns the data folder: Hearth itself, its local socket, and the adapters of its platforms."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.console.adapter import ConsoleAdapter
-from adapters.console.channel import ConsoleChannel
+from adapters.json_lines.channel import LineChannel
+from adapters.local_chat import LocalChatAdapter
+from adapters.platform import BotProfile, BuildContext, PlatformAdapter
 from bot.app import App, open_app
-from bot.config.loading import Config
+from bot.config.schema import Config
 from bot.core.ports import Adapter
+from bot.platforms import PlatformUnusable, import_reason, load_platforms
 from bot.server.local_socket import LocalServer
 from bot.server.socket_commands import SocketCommands
 from bot.startup_progress import ReportStartup, ignore_progress
@@ -17,17 +19,17 @@ from bot.startup_progress import ReportStartup, ignore_progress
 
 @dataclass(frozen=True)
 class Daemon:
-    """A running Hearth with its console."""
+    """A running Hearth, and the adapter of its local clients."""
 
     app: App
-    console: ConsoleAdapter
+    local_chat: LocalChatAdapter
 
 
 @asynccontextmanager
 async def run_daemon(
     config: Config,
     *,
-    home: ConsoleChannel | None = None,
+    home: LineChannel | None = None,
     adapters: Sequence[Adapter] = (),
     serve_http: bool = False,
     with_model: bool = True,
@@ -35,23 +37,51 @@ async def run_daemon(
 ) -> AsyncIterator[Daemon]:
     """Run Hearth for as long as the context lasts; raises what `open_app` raises.
 
-    Without `with_model` only documents are seen to: no model is loaded, nothing is answered, and nobody may chat.
+    Without `with_model` only documents are indexed and searched: no model is loaded, and clients cannot chat.
 
     When an adapter dies, the body is cancelled and the adapter's error comes out in an ExceptionGroup. At the end no
     new message is taken, running answers get their time, and only then are the clients' connections closed.
     """
-    console = ConsoleAdapter(config.console, home)
+    platform = load_platforms().local_chat
+    local_chat = platform.build(config.platform_settings(platform), build_context(config, home))
     async with AsyncExitStack() as stack:
-        server = LocalServer(config.data_folder, config.console.line_bytes)
+        stack.push_async_callback(local_chat.close)
+        server = LocalServer(config.data_folder, config.local_line_bytes)
         stack.push_async_callback(server.close)
         used = config if with_model else _without_model(config)
         app = await stack.enter_async_context(open_app(used, serve_http=serve_http, report=report))
-        await server.listen(SocketCommands(console if with_model else None, app.library).handlers())
+        await server.listen(SocketCommands(local_chat if with_model else None, app.library).handlers())
         stack.push_async_callback(server.stop)
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(app.run(*((console, *adapters) if with_model else ())))
-            yield Daemon(app, console)
+            running = group.create_task(app.run(*((local_chat, *adapters) if with_model else ())))
+            yield Daemon(app, local_chat)
             running.cancel()
+
+
+@asynccontextmanager
+async def open_adapters(config: Config) -> AsyncIterator[list[PlatformAdapter]]:
+    """Build the adapters of the platforms that are switched on, and close them at the end of the context.
+
+    Enter it before `run_daemon`: the core may still send when it closes. Raises PlatformUnusable.
+    """
+    context = build_context(config)
+    async with AsyncExitStack() as stack:
+        adapters: list[PlatformAdapter] = []
+        for platform in config.enabled_platforms():
+            try:
+                adapter = platform.build(config.platform_settings(platform), context)
+            except ImportError as error:
+                raise PlatformUnusable(platform.title, import_reason(error)) from error
+            stack.push_async_callback(adapter.close)
+            adapters.append(adapter)
+        yield adapters
+
+
+def build_context(config: Config, home: LineChannel | None = None) -> BuildContext:
+    """What adapters get of the rest of the config."""
+    core = config.core
+    language = "en" if core.language == "auto" else core.language
+    return BuildContext(config.data_folder, BotProfile(core.name, core.command_prefix, language), home)
 
 
 def _without_model(config: Config) -> Config:

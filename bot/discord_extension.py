@@ -1,4 +1,4 @@
-"""Hearth as an extension of a discord.py bot: builds the core from the config found and puts its cogs into the bot.
+"""Extension for an existing discord.py bot: opens Hearth with the config found and adds its cogs to the bot.
 
 Bots load it through `adapters.discord.extension`, which tells them when their own files hide Hearth's.
 """
@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 
 from adapters.discord.connection.session import AnyBot
 from adapters.discord.embedded import EmbeddedCog
-from bot.config.loading import Config, InvalidConfig, find_config, load_config
+from adapters.discord.platform import DISCORD
+from bot.config.loading import InvalidConfig, find_config, load_config
+from bot.config.schema import Config
 from bot.core.ports import Inbox
 from bot.daemon import run_daemon
 
@@ -22,9 +24,11 @@ async def setup(bot: AnyBot) -> None:
     try:
         config = load_config(find_config(None, os.environ))
     except InvalidConfig as faulty:
-        log.error("Hearth cannot be in this bot, its config has faults:\n%s", faulty)
+        log.error("Could not load Hearth into this bot, its config has faults:\n%s", faulty)
         return
-    await bot.add_cog(EmbeddedCog(bot, config.discord, config.data_folder, lambda: _open_core(config)))
+    await bot.add_cog(
+        EmbeddedCog(bot, config.platform_settings(DISCORD), config.data_folder, lambda: _open_core(config))
+    )
 
 
 async def teardown(bot: AnyBot) -> None:

@@ -1,6 +1,6 @@
 """Opens the language model that the config asks for."""
 
-from bot.config.loading import Config
+from bot.config.schema import Config
 from bot.startup_progress import ReportStartup, StartupProgress
 from models.echo import EchoEngine
 from models.engine import Engine

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from adapters.console.attachments import FileAttachmentReader
-from adapters.console.channel import ConsoleChannel
-from adapters.console.events import QuestionRef, bad_line_event
+from adapters.console.events import QuestionRef
 from adapters.console.jsonl import BadLine, InputLine, MessageLine, StopLine, WithdrawLine, parse_line
 from adapters.console.reply import ConsoleReply
 from adapters.console.settings import ConsoleSettings
+from adapters.json_lines.channel import LineChannel, bad_line_event
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, Audience, ConversationId, Message, Person
 from bot.core.ports import Ended, Inbox
@@ -28,18 +28,18 @@ logger = logging.getLogger(__name__)
 class ConsoleClient:
     """One channel being served: `folder` is where its relative attachment paths start."""
 
-    channel: ConsoleChannel
+    channel: LineChannel
     folder: Path
     pending: set[Ended] = field(default_factory=set)
 
 
 class ConsoleAdapter:
-    """Fills `Adapter`. `home` is the channel that answers go to whose own client is gone: those of an earlier process.
+    """Fills `LocalChatAdapter`. Answers left by an earlier process go to `home`, because their own client is gone.
 
     Further clients come and go through `serve_client`, each getting the answers to its own messages.
     """
 
-    def __init__(self, settings: ConsoleSettings, home: ConsoleChannel | None = None) -> None:
+    def __init__(self, settings: ConsoleSettings, home: LineChannel | None = None) -> None:
         self._settings = settings
         self._home = ConsoleClient(home, Path.cwd()) if home else None
         self._attachments = FileAttachmentReader(settings.attachment_bytes)
@@ -69,7 +69,7 @@ class ConsoleAdapter:
             self.home_ended.set()
         await asyncio.Event().wait()
 
-    async def serve_client(self, channel: ConsoleChannel, folder: Path) -> None:
+    async def serve_client(self, channel: LineChannel, folder: Path) -> None:
         """Serve one client until its input has ended and every message in it is answered.
 
         Raises ReplyFailed when the client has gone away.
@@ -83,8 +83,11 @@ class ConsoleAdapter:
         return self._reply(message, self._home)
 
     async def health(self, language: Language) -> Sequence[str]:
-        """Nothing: a terminal that reads this is well."""
+        """No lines: the console has no state that an admin could mend."""
         return ()
+
+    async def close(self) -> None:
+        """Do nothing: each channel is closed by its owner."""
 
     async def _serve(self, client: ConsoleClient, inbox: Inbox) -> None:
         number = 0

@@ -54,11 +54,6 @@ def failed_event(question: QuestionRef, attempt: int, text: str, sentence: str) 
     return question.make_event("failed", attempt=attempt, text=text, sentence=sentence)
 
 
-def bad_line_event(number: int, reason: object) -> ConsoleEvent:
-    """An input line was refused, and nothing else happened."""
-    return {"event": "error", "line": number, "sentence": f"Line {number}: {reason}."}
-
-
 def source_fields(source: Source) -> dict[str, Any]:
     """A source as plain values, its text under `passage`."""
     fields = asdict(source)

@@ -3,7 +3,8 @@
 import discord
 from discord import app_commands
 
-from bot.core.texts import LANGUAGES, Language, localize
+from adapters.discord.texts import localize
+from bot.core.texts import LANGUAGES, Language
 
 TEXT_KEY = "hearth"
 """Under which a name keeps the key of its text, so that another bot's translator finds nothing of its own in it."""

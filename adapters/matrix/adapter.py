@@ -21,10 +21,11 @@ from adapters.matrix.ids import PLATFORM
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.retry import backoff_s
-from adapters.matrix.session import BotProfile, MatrixSession
+from adapters.matrix.session import MatrixSession
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.verification.service import VerificationService
+from adapters.platform import BotProfile
 from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
@@ -32,16 +33,16 @@ from bot.core.texts import Language
 log = logging.getLogger(__name__)
 
 FOLDER = "matrix"
-"""Below the data folder: credentials, keys and marks."""
+"""Below the data folder: credentials, keys and the sync state."""
 
 
 class MatrixAdapter:
     """Fills `Adapter`. `close` it after the core, so that answers in the making still reach Matrix."""
 
-    def __init__(self, settings: MatrixSettings, data_folder: Path, manners: BotProfile | None = None) -> None:
+    def __init__(self, settings: MatrixSettings, data_folder: Path, profile: BotProfile | None = None) -> None:
         self._settings = settings
         self._folder = data_folder / FOLDER
-        self._profile = manners or BotProfile()
+        self._profile = profile or BotProfile()
         self._rate_limiter = SendRateLimiter()
         self._client: MatrixClient | None = None
         self._replies: MatrixReplyFactory | None = None
@@ -71,21 +72,21 @@ class MatrixAdapter:
         client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
         self._replies = MatrixReplyFactory(client, self._rate_limiter)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
-        marks = SyncState(self._folder)
-        await marks.load()
-        # If that is no longer so, the first refusal tells.
-        self._rate_limiter.bucket.lifted = marks.saved.lifted
+        sync_state = SyncState(self._folder)
+        await sync_state.load()
+        # If the limits have come back since, the first refusal says so.
+        self._rate_limiter.bucket.lifted = sync_state.saved.lifted
         background = BackgroundTasks()
         try:
             await self._publish_device(client, self._identity)
             background.start(self._identity.keep_signed(), "Checking the signature of the device")
-            await self._serve(inbox, client, self._identity, marks)
+            await self._serve(inbox, client, self._identity, sync_state)
         except (LoggedOut, RequestRefused) as error:
             raise as_admin_error(error) from None
         finally:
             await background.close()
-            marks.note_limits(self._rate_limiter.bucket.lifted)
-            await marks.close()
+            sync_state.note_limits(self._rate_limiter.bucket.lifted)
+            await sync_state.close()
 
     async def close(self) -> None:
         """Leave Matrix."""
@@ -94,54 +95,56 @@ class MatrixAdapter:
         if self._client is not None:
             await self._client.close()
 
-    async def _serve(self, inbox: Inbox, client: MatrixClient, own: IdentityService, marks: SyncState) -> None:
-        settings = self._settings.with_replaced_rooms(marks.saved.replaced)
-        desk = VerificationService(
+    async def _serve(
+        self, inbox: Inbox, client: MatrixClient, identity: IdentityService, sync_state: SyncState
+    ) -> None:
+        settings = self._settings.with_replaced_rooms(sync_state.saved.replaced)
+        verification = VerificationService(
             client,
             client,
-            own,
+            identity,
             settings.admin_users,
             language=self._profile.language,
-            direct_room=partial(find_direct_room, client, marks),
+            direct_room=partial(find_direct_room, client, sync_state),
             turn=partial(self._rate_limiter.turn, "first"),
         )
-        presence = self._session = MatrixSession(
-            wire=client,
+        session = self._session = MatrixSession(
+            homeserver=client,
             settings=settings,
-            marks=marks,
-            manners=self._profile,
+            sync_state=sync_state,
+            profile=self._profile,
             inbox=inbox,
-            budget=self._rate_limiter,
+            rate_limiter=self._rate_limiter,
             reply_to=self.reply_to,
-            verifying=desk,
+            verification=verification,
         )
         try:
-            await presence.run(self)
+            await session.run(self)
         finally:
-            await presence.close()
-            await desk.close()
+            await session.close()
+            await verification.close()
 
-    async def _publish_device(self, client: MatrixClient, own: IdentityService) -> None:
-        """Have our device known and signed before anybody is answered: clients trust no other. Waits for the server."""
+    async def _publish_device(self, client: MatrixClient, identity: IdentityService) -> None:
+        """Publish and sign the device before any message is answered: clients trust no other. Waits for the server."""
         for failures in count(1):
             try:
                 await client.publish_keys()
-                await own.check_signature()
+                await identity.check_signature()
                 return await ensure_display_name(client, self._profile.name)
             except TransientFailure as error:
                 if failures == 1:
-                    log.warning("The homeserver cannot be reached, trying again until it can: %s", error)
+                    log.warning("Could not reach the homeserver, trying again until it answers: %s", error)
                 await asyncio.sleep(backoff_s(failures, error))
             except RequestRefused as error:
-                log.warning("The device's keys could not be looked after: %s", error)
+                log.warning("Could not publish the device's keys: %s", error)
                 return None
         raise AssertionError  # counting never ends
 
 
-def find_direct_room(wire: Homeserver, marks: SyncState, user_id: str) -> str:
-    """The room of our direct chat with a user, where we last heard something first; empty when there is none."""
-    for room_id in reversed(marks.saved.seen):
-        room = wire.get_room(room_id)
+def find_direct_room(homeserver: Homeserver, sync_state: SyncState, user_id: str) -> str:
+    """The room of our direct chat with a user, the most recently active one; empty when there is none."""
+    for room_id in reversed(sync_state.saved.seen):
+        room = homeserver.get_room(room_id)
         if room is not None and room.is_direct and user_id in room.display_names:
             return room_id
     return ""

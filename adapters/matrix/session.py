@@ -1,7 +1,6 @@
-"""What Hearth does on a homeserver while it is connected: everything above the wire, put together."""
+"""One connection to a homeserver: builds the handlers of its events and runs the sync loop."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from adapters.matrix.events import Departure, Event, SyncResponse, ToDevice
@@ -16,29 +15,20 @@ from adapters.matrix.sync.sync_handler import SyncHandler
 from adapters.matrix.sync.sync_loop import SyncLoop
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.sync.undecryptable import UndecryptableEvents
+from adapters.platform import BotProfile
 from bot.core.messages import Message
 from bot.core.ports import Adapter, Inbox, Reply
-from bot.core.texts import Language
-
-
-@dataclass(frozen=True, slots=True)
-class BotProfile:
-    """How Hearth speaks of itself. `prefix` begins commands; `language` is for where no conversation has one yet."""
-
-    name: str = "Hearth"
-    prefix: str = "!"
-    language: Language = "en"
 
 
 class VerificationHandler(Protocol):
-    """Takes what belongs to verifications."""
+    """Handles the events that belong to verifications."""
 
     async def take_to_device(self, message: ToDevice) -> None:
-        """Take note of a message to this device."""
+        """Handle a message to this device."""
         ...
 
     async def take_room_event(self, event: Event) -> bool:
-        """Whether an event of a room belongs to a verification."""
+        """Handle an event of a room; whether it belongs to a verification."""
         ...
 
 
@@ -48,52 +38,57 @@ class MatrixSession:
     def __init__(
         self,
         *,
-        wire: Homeserver,
+        homeserver: Homeserver,
         settings: MatrixSettings,
-        marks: SyncState,
-        manners: BotProfile,
+        sync_state: SyncState,
+        profile: BotProfile,
         inbox: Inbox,
-        budget: SendRateLimiter,
+        rate_limiter: SendRateLimiter,
         reply_to: Callable[[Message], Reply],
-        verifying: VerificationHandler,
+        verification: VerificationHandler,
     ) -> None:
-        """`marks` are loaded."""
+        """`sync_state` is loaded."""
         self._inbox = inbox
         self._adapter: Adapter | None = None
-        notices = NoticeSender(wire, budget)
+        notices = NoticeSender(homeserver, rate_limiter)
         self._message_handler = MessageHandler(
-            wire=wire, settings=settings, prefix=manners.prefix, inbox=inbox, reply_to=reply_to, threads=marks
+            wire=homeserver,
+            settings=settings,
+            prefix=profile.prefix,
+            inbox=inbox,
+            reply_to=reply_to,
+            threads=sync_state,
         )
         self._invites = InviteHandler(
-            wire=wire,
+            wire=homeserver,
             settings=settings,
-            marks=marks,
+            marks=sync_state,
             notices=notices,
-            budget=budget,
-            language=manners.language,
-            prefix=manners.prefix,
+            budget=rate_limiter,
+            language=profile.language,
+            prefix=profile.prefix,
         )
         self.undecryptable = UndecryptableEvents(
-            wire=wire, settings=settings, marks=marks, notices=notices, language=manners.language
+            wire=homeserver, settings=settings, marks=sync_state, notices=notices, language=profile.language
         )
-        front = EventRouter(
+        router = EventRouter(
             invites=self._invites,
             undecryptable=self.undecryptable,
             intake=self._message_handler,
-            verified=verifying.take_room_event,
+            verified=verification.take_room_event,
         )
         self._sync_handler = SyncHandler(
-            wire=wire,
+            wire=homeserver,
             settings=settings,
-            marks=marks,
-            front=front,
+            marks=sync_state,
+            front=router,
             invites=self._invites,
             undecryptable=self.undecryptable,
-            device=verifying.take_to_device,
+            device=verification.take_to_device,
             left=self._leave_room,
         )
         self._sync_loop = SyncLoop(
-            wire, marks.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_max_age_s
+            homeserver, sync_state.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_max_age_s
         )
 
     async def run(self, adapter: Adapter) -> NoReturn:
@@ -102,16 +97,16 @@ class MatrixSession:
         await self._sync_loop.run()
 
     async def close(self) -> None:
-        """Hear nothing more. What was not dealt with comes again in the next process."""
+        """Stop handling events. What was not handled comes again in the next process."""
         await self._sync_handler.close()
         await self._invites.close()
         await self.undecryptable.close()
 
-    async def _take_sync(self, news: SyncResponse, behind: bool) -> None:
+    async def _take_sync(self, response: SyncResponse, is_behind: bool) -> None:
         adapter, self._adapter = self._adapter, None
-        if adapter is not None:  # not before: nothing can be sent to rooms of which no sync has told
+        if adapter is not None:  # not earlier: nothing can be sent to rooms that no sync has reported
             await self._resume(adapter)
-        await self._sync_handler.take_sync(news, behind)
+        await self._sync_handler.take_sync(response, is_behind)
 
     async def _resume(self, adapter: Adapter) -> None:
         """Go on with what an earlier process left."""

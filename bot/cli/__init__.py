@@ -1,1 +1,1 @@
-"""The commands of the `hearth` program, one module each."""
+"""The `hearth` program: its command line, and its way to the process that owns the data folder."""

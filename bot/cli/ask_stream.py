@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.answer_view import AnswerView, format_sources, format_timings, view_for
 from bot.cli.daemon_client import DaemonEvent, DaemonRequest
-from bot.cli.output import printable
 from bot.cli.runner import CliError
+from bot.cli.terminal.answer_view import AnswerView, format_sources, format_timings, view_for
+from bot.cli.terminal.output import printable
 
 CONNECTION_LOST = "Hearth has ended before the answer did. Start it again: it goes on where it stopped."
 

@@ -1,15 +1,17 @@
-"""The doctor's checks: each looks at one thing and says in a sentence how it is."""
+"""Checks of `hearth doctor`: each examines one thing and reports its state in a sentence."""
 
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from bot.cli.output import format_size
-from bot.config.loading import Config
+from adapters.local_chat import LocalChatPlatform
+from adapters.platform import Check, CheckContext, Platform
+from bot.cli.terminal.output import format_size
+from bot.config.schema import Config
+from bot.platforms import PlatformRegistry, PlatformUnusable, import_reason
 from bot.server.folder_lock import owner_pid
 from models.checksum import sha256_of
 from models.engine import ModelUnusable
@@ -20,19 +22,8 @@ from models.llama.plan.memory_plan import plan_memory, read_model_header
 from models.weights import cached_path
 from models.weights_sources import WeightsSource
 
-Status = Literal["ok", "warning", "problem"]
 OnProgress = Callable[[FetchProgress], None]
 MIN_FREE_BYTES = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What was looked at, how it is, and the figures behind it."""
-
-    name: str
-    status: Status
-    sentence: str
-    figures: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_data_folder(config: Config) -> Check:
@@ -142,28 +133,33 @@ def _port_in_use(config: Config, error: OSError) -> Check:
     return Check("http", "problem", sentence)
 
 
-async def check_discord(config: Config, *, offline: bool) -> Check:
-    """Whether the bot's token is there and, unless `offline`, whether Discord takes it; never shows it."""
-    if not config.discord.enabled:
-        return Check("discord", "ok", "Discord is switched off.")
-    # Imported only where it is used: the library of a platform is slow to load.
-    from adapters.discord.connection.account import fetch_account_name, read_token
-    from adapters.discord.failures import DiscordUnusable
-    from adapters.discord.reply_transport import TransientFailure
+async def check_platforms(registry: PlatformRegistry, config: Config, *, offline: bool) -> AsyncIterator[Check]:
+    """The checks of all platforms, and a warning for each that cannot be imported."""
+    for platform in registry.platforms:
+        async for check in check_platform(platform, config, offline=offline):
+            yield check
+    for broken in registry.broken:
+        yield Check(broken.name, "warning", broken.sentence)
 
-    try:
-        if offline:
-            read_token(config.discord)
-            told = f"The token in {config.discord.token_env} is set; Discord was not asked about it."
-            return Check("discord", "ok", told)
-        name = await fetch_account_name(config.discord)
-    except DiscordUnusable as error:
-        return Check("discord", "problem", str(error))
-    except TransientFailure as error:
-        return Check("discord", "warning", f"{error}, so the token could not be tried.")
-    return Check("discord", "ok", f"Discord knows the bot as {name}.")
+
+async def check_platform(platform: Platform[Any], config: Config, *, offline: bool) -> AsyncIterator[Check]:
+    """The checks that a platform makes when it is switched on; none for that of local clients."""
+    if isinstance(platform, LocalChatPlatform):
+        return
+    settings = config.platform_settings(platform)
+    if not settings.enabled:
+        yield Check(platform.name, "ok", f"{platform.title} is switched off.")
+    elif platform.check is None:
+        yield Check(platform.name, "ok", f"{platform.title} is switched on.")
+    else:
+        context = CheckContext(config.data_folder, offline, is_running=owner_pid(config.data_folder) != 0)
+        try:
+            async for check in platform.check(settings, context):
+                yield check
+        except ImportError as error:
+            yield Check(platform.name, "problem", str(PlatformUnusable(platform.title, import_reason(error))))
 
 
 def index_exists(folder: Path) -> bool:
-    """Whether there is an index to ask about."""
+    """Whether an index has been made."""
     return (folder / "knowledge.sqlite3").exists()

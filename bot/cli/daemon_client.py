@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from adapters.console.channel import StreamChannel
-from bot.cli.output import print_errors
+from adapters.json_lines.channel import StreamChannel
 from bot.cli.runner import CliError
-from bot.config.loading import Config
+from bot.cli.terminal.output import print_errors
+from bot.config.schema import Config
 from bot.daemon import run_daemon
 from bot.server.folder_lock import FolderInUse
 from bot.server.local_socket import connect_to_daemon
@@ -28,7 +28,7 @@ class DaemonClient:
     @asynccontextmanager
     async def open_request(self, command: str, **fields: Any) -> AsyncIterator["DaemonRequest"]:
         """Ask for something on a connection of its own. Raises Failure when the process is gone."""
-        channel = await connect_to_daemon(self._config.data_folder, self._config.console.line_bytes)
+        channel = await connect_to_daemon(self._config.data_folder, self._config.local_line_bytes)
         if channel is None:
             raise CliError("The Hearth process that owned the data folder has ended. Try again.")
         try:
@@ -80,7 +80,7 @@ async def connect_or_host(
 
 async def is_reachable(config: Config) -> bool:
     """Whether a process owns the data folder and lets clients in."""
-    channel = await connect_to_daemon(config.data_folder, config.console.line_bytes)
+    channel = await connect_to_daemon(config.data_folder, config.local_line_bytes)
     if channel is None:
         return False
     await channel.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from bot.cli.output import format_size
+from bot.cli.terminal.output import format_size
 from models.llama.native.libllama import ggml_library
 from models.llama.plan.hardware import gpu_memory
 from models.recommended import Recommendation, recommend_model

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bot.cli.output import print_errors
+from bot.cli.terminal.output import print_errors
 
 if TYPE_CHECKING:
-    from bot.config.loading import Config
+    from bot.config.schema import Config
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -99,6 +99,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
     from adapters.matrix.homeserver import MatrixUnusable
     from bot.core.errors import ReplyFailed
     from bot.openai.keys import ApiKeyMissing
+    from bot.platforms import PlatformUnusable
     from bot.server.folder_lock import FolderInUse, FolderUnusable
     from bot.server.http import HttpUnavailable
     from knowledge.embedding import EmbeddingFailed
@@ -120,6 +121,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
         ApiKeyMissing,
         MatrixUnusable,
         ModelUnusable,
+        PlatformUnusable,
         ReplyFailed,
         WeightsUnavailable,
         sqlite3.OperationalError,

@@ -1,4 +1,4 @@
-"""Turns what pydantic says about a config into faults with the file's paths and lines, and the nearest known key."""
+"""Translates pydantic's errors about a config into faults with the file's paths, lines and nearest known keys."""
 
 import difflib
 import types
@@ -8,34 +8,39 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.config.replaced_keys import REPLACED_KEYS
 from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
 
 QUOTE = "'"
 UNIONS = (Union, types.UnionType)
 
 
-def validation_faults(error: ValidationError, model: type[BaseModel], source: YamlSource) -> list[ConfigFault]:
-    """Every fault of a validation, by line."""
-    faults = [_fault(detail, model, source) for detail in error.errors(include_url=False)]
+def validation_faults(
+    error: ValidationError, model: type[BaseModel], source: YamlSource, replaced_keys: Mapping[str, str]
+) -> list[ConfigFault]:
+    """Every fault of a validation, by line. `replaced_keys` holds the path of each old key with that of the new."""
+    faults = [_fault(detail, model, source, replaced_keys) for detail in error.errors(include_url=False)]
     return sorted(faults, key=lambda fault: (fault.line, fault.path))
 
 
-def _fault(detail: ErrorDetails, model: type[BaseModel], source: YamlSource) -> ConfigFault:
+def _fault(
+    detail: ErrorDetails, model: type[BaseModel], source: YamlSource, replaced_keys: Mapping[str, str]
+) -> ConfigFault:
     path, owners = locate_key(detail["loc"], model)
     written = format_key_path(path)
-    return ConfigFault(written, source.line_of(path), _replacement(detail, written) or _sentence(detail, owners))
+    replacement = replaced_keys.get(written) if detail["type"] == "extra_forbidden" else None
+    sentence = f"is now called `{replacement}`." if replacement else _sentence(detail, owners)
+    return ConfigFault(written, source.line_of(path), sentence)
 
 
-def locate_key(place: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
-    """The path in the file for a place in the models, and the models that the last key belongs to.
+def locate_key(location: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
+    """The path in the file for a location in the models, and the models that the last key belongs to.
 
-    pydantic puts the chosen member of a union into the place, where the file has nothing.
+    pydantic puts the chosen member of a union into the location, where the file has nothing.
     """
     path: list[str | int] = []
     choices: list[Any] = [model]
     owners: tuple[type[BaseModel], ...] = ()
-    for part in place:
+    for part in location:
         if part == "[key]":  # pydantic's mark for a fault of a key itself
             break
         narrowed = [choice for choice in choices if len(choices) > 1 and _is_tagged(choice, part)]
@@ -70,16 +75,10 @@ def _is_model(choice: Any) -> TypeGuard[type[BaseModel]]:
 
 
 def _is_tagged(choice: Any, part: str | int) -> bool:
-    """Whether a place names this member of a union: by its class, or by the value of its discriminator."""
+    """Whether a location names this member of a union: by its class, or by the value of its discriminator."""
     fields = choice.model_fields.values() if _is_model(choice) else ()
     tags = [field.default for field in fields if get_origin(field.annotation) is Literal]
     return part in tags or part == getattr(choice, "__name__", None)
-
-
-def _replacement(detail: ErrorDetails, path: str) -> str:
-    """The sentence for a key that another one replaced; empty for all others."""
-    replacement = REPLACED_KEYS.get(path) if detail["type"] == "extra_forbidden" else None
-    return f"is now called `{replacement}`." if replacement else ""
 
 
 def _sentence(detail: ErrorDetails, owners: Sequence[type[BaseModel]]) -> str:
@@ -102,7 +101,7 @@ def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
 
 
 def _found(detail: ErrorDetails) -> str:
-    """What the file has instead, when that is short, plain, and not where somebody may have put a secret."""
+    """The value in the file, when it is short, plain, and cannot be a misplaced secret."""
     value, key = detail["input"], str(detail["loc"][-1]) if detail["loc"] else ""
     if key.endswith("_env") or isinstance(value, Mapping | list | tuple) or len(str(value)) > 60:
         return ""

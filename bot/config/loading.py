@@ -1,95 +1,27 @@
-"""The configuration as one frozen value, loaded from one YAML file with all of its faults told at once."""
+"""Loads the configuration from one YAML file as a frozen value, and reports all of its faults at once."""
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from adapters.console.settings import ConsoleSettings
-from adapters.discord.settings import DiscordSettings
-from adapters.matrix.settings import MatrixSettings
 from bot.config.errors import validation_faults
-from bot.config.http_settings import HttpSettings
-from bot.config.model_settings import ModelSettings
+from bot.config.replaced_keys import REPLACED_KEYS
+from bot.config.schema import Config, config_model, replaced_platform_keys
 from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path, read_yaml
-from bot.core.settings import CoreSettings
-from knowledge.settings import KnowledgeSettings
-from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
-from models.weights_sources import WeightsSource
+from bot.platforms import INCOMPLETE, load_platforms
 
 Model = TypeVar("Model", bound=BaseModel)
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class WeightsSettings(BaseModel):
-    """Where the models' files come from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    chat: WeightsSource = Field(default=DEFAULT_CHAT, description="The language model: one GGUF file.")
-    embedding: tuple[WeightsSource, ...] | None = Field(
-        default=None,
-        description="The embedder's files; none: Hearth's own for its default model, else fastembed gets them by name.",
-    )
-
-
-class Config(BaseModel):
-    """Everything an admin can set. Paths are absolute once loaded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data_folder: Path = Field(
-        default=Path("~/.local/share/hearth"),
-        description="Folder for all that Hearth remembers; one process owns it.",
-    )
-    cache_folder: Path | None = Field(
-        default=None, description="Folder for downloaded models; none: $HEARTH_CACHE, else ~/.cache/hearth."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="How much is logged; message texts and secrets never are."
-    )
-    weights: WeightsSettings = Field(default_factory=WeightsSettings, description="Where the models' files come from.")
-    model: ModelSettings = Field(default_factory=ModelSettings, description="The language model and how it answers.")
-    knowledge: KnowledgeSettings = Field(
-        default_factory=KnowledgeSettings, description="What may be searched, and how."
-    )
-    core: CoreSettings = Field(default_factory=CoreSettings, description="How conversations are held.")
-    console: ConsoleSettings = Field(
-        default_factory=ConsoleSettings, description="How conversations on the console are shown."
-    )
-    discord: DiscordSettings = Field(
-        default_factory=DiscordSettings, description="Where and whom Hearth answers on Discord."
-    )
-    matrix: MatrixSettings = Field(
-        default_factory=MatrixSettings, description="Where and whom Hearth answers on Matrix."
-    )
-    http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
-
-    @property
-    def model_cache_folder(self) -> Path:
-        """The folder for downloaded models."""
-        named = self.cache_folder or Path(os.environ.get("HEARTH_CACHE") or "~/.cache/hearth")
-        return named.expanduser().absolute()
-
-    @property
-    def embedding_weights(self) -> tuple[WeightsSource, ...]:
-        """The embedder's files; empty when fastembed is to get the model by its name, or none is needed."""
-        embedding = self.knowledge.embedding
-        if embedding.kind == "hashing":
-            return ()
-        if self.weights.embedding is not None:
-            return self.weights.embedding
-        is_default = embedding.model == type(embedding).model_fields["model"].default
-        return DEFAULT_EMBEDDING if is_default else ()
-
-
 @dataclass(eq=False)
 class InvalidConfig(Exception):
-    """A config that cannot be used: every fault, each a line of `file:line: path: sentence`."""
+    """A config that cannot be used, with all of its faults; each is a line of `file:line: path: sentence`."""
 
     file: Path
     faults: tuple[ConfigFault, ...]
@@ -113,12 +45,14 @@ def find_config(named: Path | None, environment: Mapping[str, str]) -> Path | No
 
 
 def load_config(file: Path | None) -> Config:
-    """The config in a file; None gives the defaults. Raises ConfigFaulty with every fault found."""
+    """The config in a file; None gives the defaults. Raises InvalidConfig with every fault found."""
+    if not load_platforms().is_complete:
+        raise InvalidConfig(file or Path("hearth"), (ConfigFault("", 0, INCOMPLETE),))
     if file is None:
-        return _absolute(Config(), Path.cwd())
+        return _absolute(config_model()(), Path.cwd())
     file = file.expanduser()
     source = read_yaml(file)
-    config, faults = validate_config(source, Config)
+    config, faults = validate_config(source, config_model())
     if faults or config is None:
         raise InvalidConfig(file, tuple(faults))
     return _absolute(config, file.absolute().parent)
@@ -135,7 +69,8 @@ def validate_config(source: YamlSource, model: type[Config]) -> tuple[Config | N
     try:
         config = model.model_validate(source.data)
     except ValidationError as error:
-        config, faults = None, faults + validation_faults(error, model, source)
+        replaced_keys = {**REPLACED_KEYS, **replaced_platform_keys(load_platforms())}
+        config, faults = None, faults + validation_faults(error, model, source, replaced_keys)
     return config, sorted(faults, key=lambda fault: fault.line)
 
 

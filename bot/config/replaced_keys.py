@@ -1,4 +1,4 @@
-"""Config keys that were replaced, each with the key to write instead."""
+"""Config keys of Hearth's own sections that were replaced, each with the key to write instead."""
 
 from collections.abc import Mapping
 
@@ -12,18 +12,9 @@ REPLACED_KEYS: Mapping[str, str] = {
     "core.token_timeout_s": "core.generation_stall_timeout_s",
     "core.waiting_per_person": "core.open_questions_per_person",
     "core.when_unsupported": "core.when_nothing_found",
-    "discord.attachments": "discord.attachment_limit",
-    "discord.catch_up_s": "discord.catch_up_max_age_s",
-    "discord.each_channel": "discord.channel_overrides",
-    "discord.reply_chain": "discord.reply_chain_limit",
-    "discord.silence_s": "discord.gateway_silence_timeout_s",
     "http.openai.behind_people": "http.openai.priority",
     "http.openai.open_requests": "http.openai.open_requests_per_key",
     "knowledge.passages": "core.prompt_passages",
-    "matrix.attachments": "matrix.attachment_limit",
-    "matrix.catch_up_s": "matrix.catch_up_max_age_s",
-    "matrix.each_room": "matrix.room_overrides",
-    "matrix.reply_chain": "matrix.reply_chain_limit",
     "model.llama.kv_type": "model.llama.kv_cache_type",
     "model.llama.longest_gap_s": "model.llama.max_decode_pause_s",
     "model.llama.parked_disk_bytes": "model.llama.kv_cache_disk_bytes",

@@ -10,7 +10,7 @@ from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from adapters.console.channel import StreamChannel
+from adapters.json_lines.channel import StreamChannel
 from bot.core.errors import ReplyFailed
 
 SOCKET_NAME = "hearth.sock"

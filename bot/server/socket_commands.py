@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from adapters.console.channel import StreamChannel
+from adapters.json_lines.channel import StreamChannel
 from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields
 from bot.server.local_socket import CommandHandler, SocketRequest
 from knowledge.embedding import EmbeddingFailed

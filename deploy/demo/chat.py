@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.answer_view import AnswerView, view_for
+from bot.cli.terminal.answer_view import AnswerView, view_for
 from deploy.demo.demo_instance import DemoFailed
 from tests.homeserver import Shown
 from tests.homeserver.client import Client

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.matrix.homeserver import MatrixUnusable, RequestRefused
+from bot.cli.conversation import typed_lines
 from bot.cli.next_steps import next_step
-from bot.cli.output import make_console
-from bot.cli.terminal import typed_lines
+from bot.cli.terminal.output import make_console
 from deploy.build import test_services
 from deploy.build.progress import SetupFailed
 from deploy.demo.chat import DemoChat

@@ -16,7 +16,7 @@ from typing import Any
 from adapters.discord.adapter import DiscordAdapter
 from adapters.discord.composition import cog_builder
 from adapters.discord.settings import DiscordSettings
-from bot.config.loading import Config
+from bot.config.schema import Config
 from bot.daemon import run_daemon
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples

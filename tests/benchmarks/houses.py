@@ -8,7 +8,7 @@ from typing import Literal
 
 import yaml
 
-from bot.config.loading import Config
+from bot.config.schema import Config
 from models.defaults import DEFAULT_CHAT
 from models.weights import fetch_weights
 from tests.benchmarks.machine import ROOT

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from bot.app import App, open_app
-from bot.config.loading import Config, load_config
+from bot.config.loading import load_config
+from bot.config.schema import Config
 from tests.benchmarks import houses
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell

@@ -9,8 +9,8 @@ from typing import Any
 from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.credentials import Credentials, new_store_key, save_credentials
 from adapters.matrix.crypto import store
-from adapters.matrix.session import BotProfile
 from adapters.matrix.settings import MatrixSettings
+from adapters.platform import BotProfile
 from tests.fakes.core import Core, running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.homeserver import Account, SynapseServer

@@ -10,9 +10,10 @@ from adapters.matrix.events import Event, ToDevice
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
-from adapters.matrix.session import BotProfile, MatrixSession
+from adapters.matrix.session import MatrixSession
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import FILE, SyncState
+from adapters.platform import BotProfile
 from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
@@ -64,14 +65,14 @@ class MatrixSessionHarness:
         budget.bucket.lifted = True
         self.answers = MatrixReplyFactory(self.wire, budget)
         self.presence = MatrixSession(
-            wire=self.wire,
+            homeserver=self.wire,
             settings=self.settings.with_replaced_rooms(self.marks.saved.replaced),
-            marks=self.marks,
-            manners=BotProfile(),
+            sync_state=self.marks,
+            profile=BotProfile(),
             inbox=self.inbox,
-            budget=budget,
+            rate_limiter=budget,
             reply_to=self.reply_to,
-            verifying=self.verifying,
+            verification=self.verifying,
         )
         self.task = asyncio.create_task(self.run(self.inbox))
         await self.settled()

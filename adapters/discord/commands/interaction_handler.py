@@ -18,9 +18,9 @@ from adapters.discord.outgoing.channel_transport import NO_MENTIONS
 from adapters.discord.outgoing.interaction_token import Interaction, InteractionToken, acknowledge_interaction
 from adapters.discord.outgoing.views import ABOUT_KEY, ButtonId
 from adapters.discord.settings import DiscordSettings
+from adapters.discord.texts import localize
 from bot.core.messages import Message, Person
 from bot.core.ports import Inbox, Reply
-from bot.core.texts import localize
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ from adapters.discord.localization import language_of
 from adapters.discord.outgoing.channel_transport import NO_MENTIONS
 from adapters.discord.outgoing.replies import DiscordReplyFactory
 from adapters.discord.settings import DiscordSettings
+from adapters.discord.texts import localize
 from bot.core.messages import Message
 from bot.core.ports import Ended, Inbox
-from bot.core.texts import localize
 
 log = logging.getLogger(__name__)
 

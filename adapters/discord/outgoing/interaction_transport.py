@@ -19,8 +19,8 @@ from adapters.discord.outgoing.channel_transport import NO_MENTIONS, ChannelTran
 from adapters.discord.outgoing.interaction_token import TOKEN_MARGIN_S, InteractionToken
 from adapters.discord.outgoing.rate_limits import METHODS, DiscordRateLimits
 from adapters.discord.reply_transport import DiscordPart, PostedMessage, ReplyTransport, RequestKind, TransientFailure
+from adapters.discord.texts import localize
 from bot.core.errors import ReplyFailed
-from bot.core.texts import localize
 
 log = logging.getLogger(__name__)
 

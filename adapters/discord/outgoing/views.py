@@ -9,8 +9,9 @@ import discord
 from adapters.discord.localization import language_of
 from adapters.discord.outgoing.channel_transport import ViewFactory
 from adapters.discord.reply_transport import ButtonSet
+from adapters.discord.texts import localize
 from bot.core.messages import ConversationId, Message
-from bot.core.texts import Language, localize
+from bot.core.texts import Language
 
 ButtonAction = Literal["stop", "again", "sources"]
 ACTIONS_SHOWN: dict[ButtonSet, tuple[ButtonAction, ...]] = {

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from adapters.matrix.account.cross_signing import SigningStatus
 from adapters.matrix.account.identity import Verifier
-from bot.core.texts import Language, localize
+from adapters.matrix.texts import localize
+from bot.core.texts import Language
 
 
 def health_lines(

@@ -16,7 +16,8 @@ from adapters.matrix.retry import backoff_s, retry
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState
-from bot.core.texts import Language, localize
+from adapters.matrix.texts import localize
+from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 

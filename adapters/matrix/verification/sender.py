@@ -8,10 +8,11 @@ from typing import Any
 
 from adapters.matrix.events import Json
 from adapters.matrix.homeserver import Homeserver, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.texts import localize
 from adapters.matrix.verification.emoji import emoji_glyphs, emoji_names
 from adapters.matrix.verification.messages import PREFIX, FlowId
 from adapters.matrix.verification.sas import ShortAuthString
-from bot.core.texts import Language, localize
+from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 

@@ -5,19 +5,20 @@ from pathlib import Path
 import pytest
 
 from adapters.discord.connection import account
-from bot.cli import checks
-from bot.config.loading import Config
+from adapters.discord.platform import DISCORD
+from bot.cli.checks import check_platform
+from bot.config.schema import Config, config_model
 from tests.fakes.discord_server.intents import Intent
 from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 
 
 def config(folder: Path, **discord: object) -> Config:
     settings = {"enabled": True, "token_env": TOKEN_ENV, **discord}
-    return Config.model_validate({"data_folder": folder, "discord": settings})
+    return config_model().model_validate({"data_folder": folder, "discord": settings})
 
 
 async def told(folder: Path, *, offline: bool = False, **discord: object) -> tuple[str, str]:
-    check = await checks.check_discord(config(folder, **discord), offline=offline)
+    (check,) = [each async for each in check_platform(DISCORD, config(folder, **discord), offline=offline)]
     assert check.name == "discord"
     return check.status, check.sentence
 

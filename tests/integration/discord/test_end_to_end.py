@@ -13,7 +13,8 @@ import pytest
 from adapters.discord.adapter import DiscordAdapter
 from adapters.discord.composition import cog_builder
 from adapters.discord.settings import DiscordSettings
-from bot.config.loading import Config, load_config
+from bot.config.loading import load_config
+from bot.config.schema import Config
 from bot.daemon import run_daemon
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_server.channel import Channel

@@ -10,8 +10,9 @@ import pytest
 from adapters.matrix import credentials as kept
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.crypto import store
-from bot.cli.matrix_checks import check_matrix
-from bot.config.loading import Config
+from adapters.matrix.platform import MATRIX
+from bot.cli.checks import check_platform
+from bot.config.schema import config_model
 from bot.server.folder_lock import FolderLock
 from tests.homeserver import Account, Capture, SynapseServer
 from tests.integration.matrix.signed_device import new_credentials, opened
@@ -39,8 +40,10 @@ class House:
 
 async def told(folder: Path, *, offline: bool = False, **settings: object) -> list[tuple[str, str, str]]:
     """What the doctor says of Matrix; never a secret."""
-    config = Config.model_validate({"data_folder": folder, "matrix": {"enabled": True, **settings}})
-    found = [(check.name, check.status, check.sentence) async for check in check_matrix(config, offline=offline)]
+    config = config_model().model_validate({"data_folder": folder, "matrix": {"enabled": True, **settings}})
+    found = [
+        (check.name, check.status, check.sentence) async for check in check_platform(MATRIX, config, offline=offline)
+    ]
     path = folder / FOLDER / kept.FILE_NAME
     secrets = [json.loads(path.read_text())[name] for name in ("access_token", "store_key")] if path.exists() else []
     assert not [secret for secret in secrets if secret in repr(found)]

@@ -11,7 +11,8 @@ import pytest
 
 from adapters.matrix.adapter import MatrixAdapter
 from adapters.matrix.settings import MatrixSettings
-from bot.config.loading import Config, load_config
+from bot.config.loading import load_config
+from bot.config.schema import Config
 from bot.daemon import run_daemon
 from tests.element import Peer
 from tests.fakes.matrix_resident import log_in

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.app import open_app
-from bot.config.loading import Config
+from bot.config.schema import Config
 from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language

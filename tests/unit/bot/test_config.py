@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from pydantic.fields import FieldInfo
 
-from bot.config.loading import Config, InvalidConfig, find_config, load_config
+from bot.config.loading import InvalidConfig, find_config, load_config
 from bot.config.replaced_keys import REPLACED_KEYS
+from bot.config.schema import Config, config_model, replaced_platform_keys
+from bot.platforms import load_platforms
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
 from models.weights_sources import HubSource, PathSource
 
@@ -106,6 +108,11 @@ log_level: loud
     [
         ("htp: {}", "1: htp: is not a key that Hearth knows; did you mean `http`?"),
         ("core:\n  pause_s: 10", "2: core.pause_s: is now called `core.flood_pause_s`."),
+        ("discord: {reply_chain: 2}", "1: discord.reply_chain: is now called `discord.reply_chain_limit`."),
+        (
+            "discord: {reply_chan_limit: 2}",
+            "1: discord.reply_chan_limit: is not a key that Hearth knows; did you mean `reply_chain_limit`?",
+        ),
         ("knowledge: {passages: 6}", "1: knowledge.passages: is now called `core.prompt_passages`."),
         (
             "weights:\n  chat: {source: path, path: a.gguf, sha265: x}",
@@ -172,7 +179,10 @@ def test_the_named_file_comes_before_the_environments_and_the_usual_ones(
     assert find_config(Path("other.yaml"), {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("other.yaml")
 
 
-@pytest.mark.parametrize(("old", "new"), REPLACED_KEYS.items())
+ALL_REPLACED_KEYS = {**REPLACED_KEYS, **replaced_platform_keys(load_platforms())}
+
+
+@pytest.mark.parametrize(("old", "new"), ALL_REPLACED_KEYS.items())
 def test_every_replaced_key_is_gone_and_the_new_one_exists(old: str, new: str) -> None:
     assert _field(old) is None
     assert _field(new) is not None
@@ -180,7 +190,7 @@ def test_every_replaced_key_is_gone_and_the_new_one_exists(old: str, new: str) -
 
 def _field(path: str) -> FieldInfo | None:
     """The field of a dotted key in the config's models."""
-    model: Any = Config
+    model: Any = config_model()
     field = None
     for part in path.split("."):
         field = model.model_fields.get(part)

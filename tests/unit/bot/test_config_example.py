@@ -10,9 +10,12 @@ import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
+from adapters.discord.platform import DISCORD
 from adapters.discord.settings import ChannelSettings
+from adapters.matrix.platform import MATRIX
 from adapters.matrix.settings import RoomSettings
-from bot.config.loading import Config, load_config
+from bot.config.loading import load_config
+from bot.config.schema import Config, config_model
 from bot.config.yaml_source import parse_yaml
 from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
 
@@ -56,16 +59,16 @@ def written_in(value: Any) -> Iterator[tuple[type[BaseModel], str]]:
 
 
 def test_every_key_there_is_stands_in_the_example() -> None:
-    shown = set(written(Config.model_validate(yaml.safe_load(TEXT))))
+    shown = set(written(config_model().model_validate(yaml.safe_load(TEXT))))
     for source in alternatives():
         shown |= set(written(TypeAdapter(WeightsSource).validate_python(source)))
-    known = {(model, name) for model in models_in(Config) for name in model.model_fields}
+    known = {(model, name) for model in models_in(config_model()) for name in model.model_fields}
     missing = sorted(f"{model.__name__}.{name}" for model, name in known - shown)
     assert not missing, f"config.example.yaml does not show {', '.join(missing)}"
 
 
 def test_the_walk_sees_settings_at_every_depth() -> None:
-    found = {model.__name__ for model in models_in(Config)}
+    found = {model.__name__ for model in models_in(config_model())}
     assert {"LlamaSettings", "CollectionSettings", "WheelPart", "HubSource", "HttpSettings"} <= found
 
 
@@ -74,10 +77,11 @@ def test_the_example_is_the_defaults_but_for_its_collection_its_channel_and_its_
     collection = example.knowledge.collections[EXAMPLE_COLLECTION]
     assert collection == type(collection)(folder=collection.folder)
     knowledge = example.knowledge.model_copy(update={"collections": {}})
-    assert set(example.discord.channel_overrides.values()) == {ChannelSettings()}
-    discord = example.discord.model_copy(update={"channel_overrides": {}})
-    assert set(example.matrix.room_overrides.values()) == {RoomSettings()}
-    matrix = example.matrix.model_copy(update={"room_overrides": {}})
+    discord, matrix = example.platform_settings(DISCORD), example.platform_settings(MATRIX)
+    assert set(discord.channel_overrides.values()) == {ChannelSettings()}
+    discord = discord.model_copy(update={"channel_overrides": {}})
+    assert set(matrix.room_overrides.values()) == {RoomSettings()}
+    matrix = matrix.model_copy(update={"room_overrides": {}})
     assert example.model_copy(update={"knowledge": knowledge, "discord": discord, "matrix": matrix}) == default
 
 
@@ -97,7 +101,7 @@ def test_every_key_is_explained_on_the_line_above() -> None:
     assert not unexplained
 
 
-@pytest.mark.parametrize("model", sorted(set(models_in(Config)), key=lambda model: model.__name__))
+@pytest.mark.parametrize("model", sorted(set(models_in(config_model())), key=lambda model: model.__name__))
 def test_every_setting_has_a_description_and_its_model_takes_no_unknown_key(model: type[BaseModel]) -> None:
     assert model.model_config.get("frozen")
     assert model.model_config.get("extra") == "forbid"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.console.channel import StreamChannel
+from adapters.json_lines.channel import StreamChannel
 from bot.server.local_socket import SOCKET_NAME, CommandHandler, LocalServer, SocketRequest, connect_to_daemon
 
 

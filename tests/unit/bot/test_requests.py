@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.console.channel import StreamChannel
+from adapters.json_lines.channel import StreamChannel
 from bot.server.local_socket import LocalServer, connect_to_daemon
 from bot.server.socket_commands import ChatConsole, SocketCommands
 from knowledge.library import Library, ReindexRunning, UnknownCollection

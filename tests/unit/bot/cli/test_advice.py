@@ -6,10 +6,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from bot.cli.commands.models import _config_lines, _hub_source
 from bot.cli.main import hearth
-from bot.cli.models import _config_lines, _hub_source
 from bot.cli.next_steps import advice, program_command
-from bot.config.loading import Config
+from bot.config.schema import Config
 from models.recommended import KNOWN_MODELS, recommend_model
 
 

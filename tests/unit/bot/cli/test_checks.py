@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from bot.cli import checks
-from bot.config.loading import Config
+from bot.config.schema import Config
 from models.fetch_job import FetchProgress
 
 

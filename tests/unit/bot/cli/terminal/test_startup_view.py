@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.cli.startup_view import StartupView
+from bot.cli.terminal.startup_view import StartupView
 from bot.startup_progress import StartupProgress
 
 

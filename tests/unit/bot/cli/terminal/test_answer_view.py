@@ -5,9 +5,9 @@ import re
 
 from rich.console import Console
 
-from bot.cli.answer_view import LiveView, PlainView, format_sources, format_timings, view_for
-from bot.cli.markdown import keep_line_breaks, settled_length
-from bot.cli.output import format_place, format_size, printable
+from bot.cli.terminal.answer_view import LiveView, PlainView, format_sources, format_timings, view_for
+from bot.cli.terminal.markdown import keep_line_breaks, settled_length
+from bot.cli.terminal.output import format_place, format_size, printable
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

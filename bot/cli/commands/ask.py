@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 import click
 
-from bot.cli.answer_view import NoView
 from bot.cli.ask_stream import ChatQuestion, ask_and_follow, ask_and_show
 from bot.cli.daemon_client import DaemonEvent, DaemonRequest, connect_or_host
-from bot.cli.output import make_console, print_json
 from bot.cli.runner import EXIT_FAILED, config_option, run_and_exit
-from bot.cli.startup_view import StartupView
-from bot.config.loading import Config
+from bot.cli.terminal.answer_view import NoView
+from bot.cli.terminal.output import make_console, print_json
+from bot.cli.terminal.startup_view import StartupView
+from bot.config.schema import Config
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What the console adapter talks through: lines in, events out; here over an asyncio stream."""
+"""Channel that carries input lines one way and JSON events the other; here over an asyncio stream."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from bot.core.errors import ReplyFailed
 CHANNEL_CLOSED = "Nobody reads the console's answers any more: the other end has closed."
 
 
-class ConsoleChannel(Protocol):
-    """One client of the console."""
+class LineChannel(Protocol):
+    """One client: its lines come in, events go out to it."""
 
     def read_lines(self) -> AsyncIterator[bytes | None]:
         """Input lines without their line ends; None stands for a line over the limit. Ends with the input."""
@@ -22,6 +22,11 @@ class ConsoleChannel(Protocol):
     async def write_event(self, event: Mapping[str, Any]) -> None:
         """Write one event. Returns when the operating system has all of it; raises ReplyFailed when nobody reads."""
         ...
+
+
+def bad_line_event(number: int, reason: object) -> Mapping[str, Any]:
+    """The event that says an input line was refused and had no other effect."""
+    return {"event": "error", "line": number, "sentence": f"Line {number}: {reason}."}
 
 
 def encode_event(event: Mapping[str, Any]) -> bytes:

@@ -7,10 +7,10 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
-from bot.cli.output import make_console, print_errors, print_json, printable
 from bot.cli.runner import CliError, config_option, run_and_exit
-from bot.cli.startup_view import StartupView
-from bot.config.loading import Config
+from bot.cli.terminal.output import make_console, print_errors, print_json, printable
+from bot.cli.terminal.startup_view import StartupView
+from bot.config.schema import Config
 
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 

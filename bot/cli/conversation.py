@@ -9,10 +9,10 @@ from prompt_toolkit import PromptSession
 from rich.console import Console
 from rich.text import Text
 
-from adapters.console.stdio import StdioChannel
+from adapters.json_lines.stdio import StdioChannel
 from bot.cli.ask_stream import ChatQuestion, ask_and_show
 from bot.cli.daemon_client import DaemonEvent, DaemonRequest
-from bot.cli.output import make_console
+from bot.cli.terminal.output import make_console
 
 QUIT_COMMANDS = ("/quit", "/exit", "/bye")
 LINE_BYTES = 1_000_000

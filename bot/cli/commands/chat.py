@@ -8,13 +8,13 @@ from typing import NoReturn
 
 import click
 
-from adapters.console.events import bad_line_event
-from adapters.console.stdio import StdioChannel
+from adapters.json_lines.channel import bad_line_event
+from adapters.json_lines.stdio import StdioChannel
 from bot.cli.ask_stream import CONNECTION_LOST
 from bot.cli.daemon_client import DaemonRequest, connect_or_host, is_reachable
 from bot.cli.runner import CliError, config_option, run_and_exit
-from bot.cli.startup_view import StartupView
-from bot.config.loading import Config
+from bot.cli.terminal.startup_view import StartupView
+from bot.config.schema import Config
 from bot.daemon import run_daemon
 from bot.server.folder_lock import FolderInUse
 
@@ -30,7 +30,7 @@ def chat(config: Config, conversation: str, jsonl: bool) -> NoReturn:
 
 async def _chat(config: Config, conversation: str) -> None:
     # Imported here: the terminal's libraries are no business of --jsonl, which starts sooner without them.
-    from bot.cli.terminal import Terminal
+    from bot.cli.conversation import Terminal
 
     with StartupView() as view:
         async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
@@ -39,7 +39,7 @@ async def _chat(config: Config, conversation: str) -> None:
 
 
 async def _jsonl(config: Config) -> int:
-    channel = StdioChannel(sys.stdin.fileno(), sys.stdout.fileno(), config.console.line_bytes)
+    channel = StdioChannel(sys.stdin.fileno(), sys.stdout.fileno(), config.local_line_bytes)
     try:
         with StartupView() as view:
             if not await is_reachable(config) and await _host_on_stdio(config, channel, view):
@@ -65,7 +65,7 @@ async def _host_on_stdio(config: Config, channel: StdioChannel, view: StartupVie
         except FolderInUse:
             return False
         view.close()
-        await host.console.home_ended.wait()
+        await host.local_chat.home_ended.wait()
     return True
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from bot.cli.output import make_console, print_errors, print_json
 from bot.cli.runner import EXIT_USAGE
+from bot.cli.terminal.output import make_console, print_errors, print_json
 from bot.config.loading import InvalidConfig, find_config, load_config
 from bot.config.yaml_source import ConfigFault
 

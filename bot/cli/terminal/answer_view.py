@@ -9,8 +9,8 @@ from rich.markdown import Markdown
 from rich.spinner import Spinner
 from rich.text import Text
 
-from bot.cli.markdown import keep_line_breaks, settled_length
-from bot.cli.output import format_place, printable
+from bot.cli.terminal.markdown import keep_line_breaks, settled_length
+from bot.cli.terminal.output import format_place, printable
 
 Event = Mapping[str, Any]
 

@@ -13,13 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from adapters.platform import Check
 from bot.cli import checks
-from bot.cli.checks import Check, OnProgress
+from bot.cli.checks import OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
-from bot.cli.matrix_checks import check_matrix
-from bot.cli.output import make_console, print_json, printable
 from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, expected_errors, run_and_exit
-from bot.config.loading import Config, InvalidConfig, find_config, load_config
+from bot.cli.terminal.output import make_console, print_json, printable
+from bot.config.loading import InvalidConfig, find_config, load_config
+from bot.config.schema import Config
+from bot.platforms import load_platforms
 from bot.startup_progress import ignore_progress
 from models.weights import FetchProgress, cached_path
 
@@ -62,8 +64,7 @@ async def _run_checks(config: Config, offline: bool) -> list[Check]:
             bars.update(task, description=progress.file, completed=progress.done_bytes, total=total)
 
         found = list(_local_checks(config, on_progress))
-    found.append(await checks.check_discord(config, offline=offline))
-    found += [check async for check in check_matrix(config, offline=offline)]
+    found += [check async for check in checks.check_platforms(load_platforms(), config, offline=offline)]
     return [*found, await _check_index(config)]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.console.channel import LineSplitter, encode_event
-from adapters.console.stdio import StdioChannel
+from adapters.json_lines.channel import LineSplitter, encode_event
+from adapters.json_lines.stdio import StdioChannel
 from bot.core.errors import ReplyFailed
 
 

@@ -6,10 +6,10 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from bot.cli.output import format_size, make_console, print_json, printable
 from bot.cli.runner import config_option, run_and_exit
-from bot.cli.startup_view import StartupView
-from bot.config.loading import Config
+from bot.cli.terminal.output import format_size, make_console, print_json, printable
+from bot.cli.terminal.startup_view import StartupView
+from bot.config.schema import Config
 from bot.startup_progress import ReportStartup, StartupProgress
 from models.recommended import KNOWN_MODELS
 from models.weights import FetchProgress, cached_path, fetch_weights

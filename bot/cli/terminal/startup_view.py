@@ -5,7 +5,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bot.cli.output import format_size, make_console, print_errors, printable
+from bot.cli.terminal.output import format_size, make_console, print_errors, printable
 from bot.startup_progress import StartupProgress, StartupStep
 
 WORDS: dict[StartupStep, str] = {"fetching": "Fetching", "loading": "Loading", "opening": "Opening"}

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
-from bot.cli.output import format_place, make_console, print_json, printable
 from bot.cli.runner import CliError, config_option, run_and_exit
-from bot.cli.startup_view import StartupView
-from bot.config.loading import Config
+from bot.cli.terminal.output import format_place, make_console, print_json, printable
+from bot.cli.terminal.startup_view import StartupView
+from bot.config.schema import Config
 
 
 @click.command()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from adapters.console.channel import CHANNEL_CLOSED, LineSplitter, encode_event
+from adapters.json_lines.channel import CHANNEL_CLOSED, LineSplitter, encode_event
 from bot.core.errors import ReplyFailed
 
 READ_AHEAD_LINES = 256

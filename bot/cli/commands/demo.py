@@ -9,15 +9,15 @@ import click
 from rich.text import Text
 
 from bot.cli.ask_stream import ChatQuestion, ask_and_show
+from bot.cli.commands.index import reindex, show_report
+from bot.cli.conversation import Terminal
 from bot.cli.daemon_client import DaemonClient, connect_or_host
-from bot.cli.index import reindex, show_report
 from bot.cli.next_steps import next_step
-from bot.cli.output import make_console
 from bot.cli.runner import EXIT_FAILED, CliError, load_or_exit, run_and_exit
-from bot.cli.startup_view import StartupView
-from bot.cli.terminal import Terminal
+from bot.cli.terminal.output import make_console
+from bot.cli.terminal.startup_view import StartupView
 
-CONFIG = Path(__file__).parents[2] / "deploy/demo/config.yaml"
+CONFIG = Path(__file__).parents[3] / "deploy/demo/config.yaml"
 QUESTION = "On which shelf is the backup drive?"
 
 

@@ -1,0 +1,1 @@
+"""Channels that carry JSON objects as lines: over a socket, or over standard input and output."""

@@ -1,0 +1,78 @@
+"""Doctor checks of Matrix: the login stored on this machine, and the homeserver's view of it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from adapters.matrix.account.cross_signing import SigningStatus, query_status
+from adapters.matrix.account.identity import Identity, IdentityFile
+from adapters.matrix.account.login import AccountConnection
+from adapters.matrix.api.failures import as_admin_error, error_sentence
+from adapters.matrix.credentials import Credentials, load_credentials
+from adapters.matrix.crypto.store import open_store
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused, TransientFailure
+from adapters.matrix.ids import PLATFORM
+from adapters.matrix.settings import MatrixSettings
+from adapters.platform import Check, CheckContext, CheckStatus
+
+
+async def check_account(settings: MatrixSettings, context: CheckContext) -> AsyncIterator[Check]:
+    """Whether there is a login that only this user can read and, unless offline, whether the homeserver still takes it
+    and shows its device as signed. Ends at the first fault that keeps the next check from being made.
+    """
+    try:
+        credentials, identity = _stored_login(context.data_folder / PLATFORM, context.is_running)
+    except MatrixUnusable as error:
+        yield Check(PLATFORM, "problem", str(error))
+        return
+    who = f"{credentials.user_id}, device {credentials.device_id}"
+    if context.offline:
+        yield Check(PLATFORM, "ok", f"Logged in as {who}; {credentials.homeserver} was not asked about it.")
+        return
+    refusal = await _check_login(credentials, settings.request_timeout_s)
+    yield refusal or Check(PLATFORM, "ok", f"{credentials.homeserver} takes the login as {who}.")
+    if refusal is None:
+        yield await _check_device(credentials, identity, settings.request_timeout_s)
+
+
+def _stored_login(folder: Path, is_running: bool) -> tuple[Credentials, Identity | None]:
+    """The login on the disk. Raises MatrixUnusable. The key store is opened too, unless a running Hearth has it."""
+    credentials = load_credentials(folder)
+    identity = IdentityFile.for_account(folder, credentials).load()
+    if not is_running:
+        open_store(folder, credentials).close()
+    return credentials, identity
+
+
+async def _check_login(credentials: Credentials, timeout_s: float) -> Check | None:
+    """What is wrong with the login; None when nothing is."""
+    connection = AccountConnection(credentials, timeout_s)
+    try:
+        owner = await connection.call_api("GET", "/v3/account/whoami")
+    except LoggedOut as error:
+        return Check(PLATFORM, "problem", str(as_admin_error(error)))
+    except RequestRefused as error:
+        return Check(PLATFORM, "problem", f"{credentials.homeserver} does not take the login. {error_sentence(error)}")
+    except TransientFailure as error:
+        untried = f"{credentials.homeserver}: {error}, so the login could not be tried."
+        return Check(PLATFORM, "warning", f"{untried} `hearth run` waits until it can be.")
+    finally:
+        await connection.close()
+    if (owner.get("user_id"), owner.get("device_id")) != (credentials.user_id, credentials.device_id):
+        again = "Run `hearth matrix login --again`."
+        return Check(PLATFORM, "problem", f"The access token is not that of device {credentials.device_id}. {again}")
+    return None
+
+
+async def _check_device(credentials: Credentials, identity: Identity | None, timeout_s: float) -> Check:
+    name = f"{PLATFORM}.device"
+    connection = AccountConnection(credentials, timeout_s)
+    try:
+        signing = await query_status(connection, identity) if identity is not None else SigningStatus("unsigned")
+    except (TransientFailure, LoggedOut) as error:
+        return Check(name, "warning", f"Whether the device is signed could not be asked: {error}.")
+    finally:
+        await connection.close()
+    if signing.is_signed:
+        return Check(name, "ok", str(signing))
+    status: CheckStatus = "warning" if signing.state == "unsigned" else "problem"
+    return Check(name, status, f"{signing} Until then, many clients do not talk to Hearth.")

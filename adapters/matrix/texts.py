@@ -1,0 +1,6 @@
+"""The sentences that people read on Matrix only, per language."""
+
+from bot.core.texts import CORE_TEXTS, Texts
+
+TEXTS = Texts(__package__, CORE_TEXTS)
+localize = TEXTS.localize

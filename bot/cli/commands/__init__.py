@@ -1,0 +1,1 @@
+"""The commands of the `hearth` program, one module each."""

@@ -1,0 +1,34 @@
+"""`hearth run`: answers on all platforms until stopped."""
+
+import asyncio
+import logging
+from typing import NoReturn
+
+import click
+
+from bot.cli.runner import config_option, run_until_stopped
+from bot.cli.terminal.startup_view import StartupView
+from bot.config.schema import Config
+from bot.daemon import open_adapters, run_daemon
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@config_option
+def run(config: Config) -> NoReturn:
+    """Answer on all platforms, and let the other commands in, until stopped."""
+    run_until_stopped(_run(config), config.log_level)
+
+
+async def _run(config: Config) -> None:
+    with StartupView() as view:
+        async with (
+            open_adapters(config) as adapters,
+            run_daemon(config, adapters=adapters, serve_http=True, report=view) as host,
+        ):
+            view.close()
+            log.info("Hearth is ready: %s, data folder %s.", host.app.engine.name, config.data_folder)
+            if host.app.http_port is not None:
+                log.info("Health and metrics: http://%s:%d/metrics", config.http.host, host.app.http_port)
+            await asyncio.Event().wait()

@@ -1,0 +1,1 @@
+"""Output of the commands: consoles, plain text, and answers while they are written."""
