@@ -2,7 +2,7 @@
 
 import os
 
-# Nothing leaves the house unasked: the hub's library would send a description of the machine along, and onnxruntime
+# No telemetry: the hub's library would send a description of the machine along, and onnxruntime
 # 1.31 reports to its makers. They read this once, when they are first imported, perhaps by another library.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

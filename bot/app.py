@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class App:
-    """A running Hearth: what the program's commands need of it."""
+    """The parts of a running Hearth that the program's commands use."""
 
     config: Config
     inbox: Dispatcher
@@ -58,12 +58,12 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    config: Config, *, serve_http: bool = False, report: ReportStartup = ignore_progress
+    config: Config, *, serve_http: bool = False, on_progress: ReportStartup = ignore_progress
 ) -> AsyncIterator[App]:
     """Build everything, and close it all in the opposite order.
 
-    Raises FolderInUse, FolderUnusable, HttpUnavailable, KeyMissing, WeightsUnavailable, ModelUnusable, EmbeddingFailed
-    and the database errors of `knowledge.sqlite`, each with a sentence for the admin.
+    Raises FolderInUse, FolderUnusable, HttpUnavailable, ApiKeyMissing, WeightsUnavailable, ModelUnusable,
+    EmbeddingFailed and the database errors of `knowledge.sqlite`, each with a sentence for the admin.
     """
     async with AsyncExitStack() as stack:
         lock = FolderLock(config.data_folder)
@@ -76,7 +76,7 @@ async def open_app(
         port = await _http(stack, config, metrics, missing, endpoint) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
-        engine = await open_engine(config, report)
+        engine = await open_engine(config, on_progress)
         stack.push_async_callback(engine.close)
         missing.pop(0)
         queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
@@ -85,8 +85,8 @@ async def open_app(
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        report(StartupProgress("opening", "index"))
-        embedder = await _embedder(config, report)
+        on_progress(StartupProgress("opening", "index"))
+        embedder = await _embedder(config, on_progress)
         library = await Library.open(
             config.knowledge, embedder, reader, config.data_folder, busy=lambda: queue.running_count > 0
         )
@@ -97,7 +97,7 @@ async def open_app(
                 _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
             )
             stack.callback(endpoint.close)
-        figures = Stats(library, engine, history, queue)
+        stats = Stats(library, engine, history, queue)
         inbox = _dispatcher(
             config,
             engine=engine,
@@ -105,11 +105,11 @@ async def open_app(
             history=history,
             queue=queue,
             metrics=metrics,
-            figures=figures,
+            stats=stats,
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, figures, port)
+        yield App(config, inbox, library, engine, history, stats, port)
 
 
 def _dispatcher(
@@ -120,7 +120,7 @@ def _dispatcher(
     history: History,
     queue: FairQueue,
     metrics: Metrics,
-    figures: Stats,
+    stats: Stats,
     attachments: DocumentReader,
 ) -> Dispatcher:
     answerer = Answerer(
@@ -143,7 +143,7 @@ def _dispatcher(
             library=library,
             engine=engine,
             history=history,
-            figures=figures,
+            figures=stats,
             stopper=stopper,
             prefix=config.core.command_prefix,
         ),
@@ -158,8 +158,8 @@ def _endpoint(config: Config) -> OpenAiEndpoint | None:
 def _completion_service(
     config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics
 ) -> CompletionService:
-    consultant = RetrievalPromptBuilder(engine, library, config.core, metrics)
-    return CompletionService(engine, queue, consultant, metrics, config.core.generation_stall_timeout_s)
+    prompts = RetrievalPromptBuilder(engine, library, config.core, metrics)
+    return CompletionService(engine, queue, prompts, metrics, config.core.generation_stall_timeout_s)
 
 
 async def _http(
@@ -180,11 +180,11 @@ async def _http(
     return server.port
 
 
-async def _embedder(config: Config, report: ReportStartup) -> Embedder:
-    def on_progress(progress: FetchProgress) -> None:
-        report(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+async def _embedder(config: Config, on_progress: ReportStartup) -> Embedder:
+    def on_fetched(progress: FetchProgress) -> None:
+        on_progress(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
     folder: Path | None = None
     if config.embedding_weights:
-        folder = await fetch_weights_folder(config.embedding_weights, config.model_cache_folder, on_progress)
+        folder = await fetch_weights_folder(config.embedding_weights, config.model_cache_folder, on_fetched)
     return build_embedder(config.knowledge.embedding, folder, config.model_cache_folder / "embedders")

@@ -33,7 +33,7 @@ async def run_daemon(
     adapters: Sequence[Adapter] = (),
     serve_http: bool = False,
     with_model: bool = True,
-    report: ReportStartup = ignore_progress,
+    on_progress: ReportStartup = ignore_progress,
 ) -> AsyncIterator[Daemon]:
     """Run Hearth for as long as the context lasts; raises what `open_app` raises.
 
@@ -49,7 +49,7 @@ async def run_daemon(
         server = LocalServer(config.data_folder, config.local_line_bytes)
         stack.push_async_callback(server.close)
         used = config if with_model else _without_model(config)
-        app = await stack.enter_async_context(open_app(used, serve_http=serve_http, report=report))
+        app = await stack.enter_async_context(open_app(used, serve_http=serve_http, on_progress=on_progress))
         await server.listen(SocketCommands(local_chat if with_model else None, app.library).handlers())
         stack.push_async_callback(server.stop)
         async with asyncio.TaskGroup() as group:

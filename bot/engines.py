@@ -1,4 +1,4 @@
-"""Opens the language model that the config asks for."""
+"""Opens the language model of the config."""
 
 from bot.config.schema import Config
 from bot.startup_progress import ReportStartup, StartupProgress
@@ -10,16 +10,16 @@ from models.weights import FetchProgress, fetch_weights
 PERCENT = 100
 
 
-async def open_engine(config: Config, report: ReportStartup) -> Engine:
+async def open_engine(config: Config, on_progress: ReportStartup) -> Engine:
     """The engine, ready to answer. Raises WeightsUnavailable, ModelUnusable."""
     if config.model.engine == "echo":
         return EchoEngine(**config.model.echo.model_dump())
 
     def fetching(progress: FetchProgress) -> None:
-        report(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+        on_progress(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
     def loading(part: float) -> None:
-        report(StartupProgress("loading", path.name, round(part * PERCENT), PERCENT))
+        on_progress(StartupProgress("loading", path.name, round(part * PERCENT), PERCENT))
 
     path = await fetch_weights(config.weights.chat, config.model_cache_folder, fetching)
     return await LlamaEngine.load(path, config.model.llama, loading, config.data_folder / "parked")

@@ -1,4 +1,4 @@
-"""What a start reports about its long steps, for whoever watches."""
+"""Progress of the long steps of a start."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ StartupStep = Literal["fetching", "loading", "opening"]
 
 @dataclass(frozen=True, slots=True)
 class StartupProgress:
-    """How far a step of the start has come: `done` of `total` in the step's own unit; 0 of 0 when that is unknown."""
+    """Progress of one step: `done` of `total` in the step's own unit; 0 of 0 when that is unknown."""
 
     step: StartupStep
     name: str
@@ -21,4 +21,4 @@ ReportStartup = Callable[[StartupProgress], None]
 
 
 def ignore_progress(progress: StartupProgress) -> None:
-    """Report to nobody."""
+    """Report nothing."""

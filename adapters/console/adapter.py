@@ -56,7 +56,7 @@ class ConsoleAdapter:
     async def run(self, inbox: Inbox) -> None:
         """Answer what an earlier process left, serve the home channel, and let other clients in, until cancelled.
 
-        Raises ReplyFailed when nobody reads the home channel any more.
+        Raises ReplyFailed when the home channel has closed.
         """
         self._inbox = inbox
         self._opened.set()

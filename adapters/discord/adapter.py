@@ -1,4 +1,4 @@
-"""The smallest bot that Hearth's cog lives in, and the adapter that runs it."""
+"""The Discord adapter, and the minimal bot that it runs."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from bot.core.texts import Language
 log = logging.getLogger(__name__)
 
 CogBuilder = Callable[[AnyBot, Inbox, DiscordRateLimits], "tuple[DiscordReplyFactory, list[commands.Cog]]"]
-"""Makes what goes into a bot: how answers are built, and further cogs."""
+"""Builds the reply factory of a bot, and its cogs besides the one for messages."""
 
 
 def gateway_intents(settings: DiscordSettings) -> discord.Intents:
@@ -31,7 +31,7 @@ def gateway_intents(settings: DiscordSettings) -> discord.Intents:
 
 
 class NoPrefixCommands:
-    """What both kinds of bot share: messages are the cog's business, there are no commands by prefix."""
+    """Base of both kinds of bot: the cog handles messages, and there are no commands by prefix."""
 
     async def on_message(self, message: discord.Message) -> None:
         """Leave the message to the cog."""
@@ -63,19 +63,17 @@ def build_bot(settings: DiscordSettings, rates: DiscordRateLimits, sharded: bool
 def build_replies_only(
     bot: AnyBot, inbox: Inbox, rates: DiscordRateLimits
 ) -> tuple[DiscordReplyFactory, list[commands.Cog]]:
-    """Answers in channels, and nothing besides."""
+    """Replies in channels, and no further cogs."""
     return DiscordReplyFactory(bot, rates), []
 
 
 class DiscordAdapter:
     """Fills `Adapter`. `close` it after the core, so that answers in the making still reach Discord."""
 
-    def __init__(
-        self, settings: DiscordSettings, folder: Path, build_replies_only: CogBuilder = build_replies_only
-    ) -> None:
+    def __init__(self, settings: DiscordSettings, folder: Path, build_cogs: CogBuilder = build_replies_only) -> None:
         self._settings = settings
         self._folder = folder
-        self._build_cogs = build_replies_only
+        self._build_cogs = build_cogs
         self._rate_limits = DiscordRateLimits()
         self._bot: AnyBot | None = None
         self._replies: DiscordReplyFactory | None = None
@@ -86,16 +84,16 @@ class DiscordAdapter:
         return PLATFORM
 
     def reply_to(self, message: Message) -> Reply:
-        """A reply in the place that the message names; only while the adapter runs."""
+        """A reply in the channel of the message; only while the adapter runs."""
         assert self._replies is not None
         return self._replies.reply_to(message)
 
     async def health(self, language: Language) -> Sequence[str]:
-        """Nothing: who can ask on Discord sees that it works."""
+        """No lines: a person who asks on Discord sees that it works."""
         return ()
 
     async def run(self, inbox: Inbox) -> None:
-        """Listen until cancelled. Raises DiscordUnusable when Discord will not have the bot."""
+        """Answer until cancelled. Raises DiscordUnusable when Discord does not accept the bot."""
         token = read_token(self._settings)
         try:
             await self._serve(await self._log_in(token), inbox)

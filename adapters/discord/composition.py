@@ -1,4 +1,4 @@
-"""What Hearth puts into a bot: the cog that listens, and the cog with commands and buttons."""
+"""The cogs that Hearth adds to a bot: one for messages, one for commands and buttons."""
 
 from pathlib import Path
 
@@ -25,50 +25,52 @@ COMMANDS_FILE = "discord-commands.json"
 
 
 def cog_builder(settings: DiscordSettings, folder: Path) -> CogBuilder:
-    """What makes the answers and the cog with commands and buttons; `folder` is where definitions are noted."""
+    """Builder of the replies and of the cog with commands and buttons; `folder` holds the registered definitions."""
 
-    def furnish(bot: AnyBot, inbox: Inbox, rates: DiscordRateLimits) -> tuple[DiscordReplyFactory, list[commands.Cog]]:
-        def place_of(message: Message) -> ReplyTransport:
-            grant = InteractionToken.from_platform_data(message.platform_data)
-            if grant is None:
-                return answers.channel_transport(message)
+    def build_cogs(
+        bot: AnyBot, inbox: Inbox, rates: DiscordRateLimits
+    ) -> tuple[DiscordReplyFactory, list[commands.Cog]]:
+        def transport_of(message: Message) -> ReplyTransport:
+            token = InteractionToken.from_platform_data(message.platform_data)
+            if token is None:
+                return replies.channel_transport(message)
             is_question = message.command == "ask"
-            return InteractionTransport(bot, grant, rates, view_factory(message) if is_question else None)
+            return InteractionTransport(bot, token, rates, view_factory(message) if is_question else None)
 
-        answers = DiscordReplyFactory(bot, rates, view_factory, place_of)
-        return answers, [CommandsCog(bot, settings, inbox, answers, folder / COMMANDS_FILE)]
+        replies = DiscordReplyFactory(bot, rates, view_factory, transport_of)
+        return replies, [CommandsCog(bot, settings, inbox, replies, folder / COMMANDS_FILE)]
 
-    return furnish
+    return build_cogs
 
 
 class CommandsCog(commands.Cog, name="Hearth menus"):
     """Commands and buttons inside a bot."""
 
     def __init__(
-        self, bot: AnyBot, settings: DiscordSettings, inbox: Inbox, answers: DiscordReplyFactory, file: Path
+        self, bot: AnyBot, settings: DiscordSettings, inbox: Inbox, replies: DiscordReplyFactory, file: Path
     ) -> None:
-        """`file` is where it stands which definitions Discord has."""
+        """`file` holds the definitions that Discord has."""
         self._bot = bot
         self._settings = settings
         self._file = file
-        people = MemberDirectory(bot)
-        reading = MessageReader(bot, settings, people)
-        desk = InteractionHandler(
-            settings=settings, inbox=inbox, people=people, reply_to=answers.reply_to, reading=reading
+        members = MemberDirectory(bot)
+        reader = MessageReader(bot, settings, members)
+        handler = InteractionHandler(
+            settings=settings, inbox=inbox, people=members, reply_to=replies.reply_to, reading=reader
         )
-        self._commands = AppCommands(bot, desk)
+        self._commands = AppCommands(bot, handler)
 
     async def cog_load(self) -> None:
-        """Add the commands; in a bot that is ready already, tell Discord of them."""
+        """Add the commands; in a bot that is ready already, register them with Discord."""
         self._commands.add_commands()
         if self._bot.is_ready():
             await self.on_ready()
 
     async def cog_unload(self) -> None:
-        """Leave the bot as it was."""
+        """Remove the commands from the bot."""
         self._commands.remove_commands()
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
-        """Tell Discord of the commands where it has others."""
+        """Register the commands where Discord has others."""
         await register_commands(self._bot, self._commands.own_commands, self._file)

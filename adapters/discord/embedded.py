@@ -1,4 +1,4 @@
-"""Hearth as a guest in a bot of others: moves in when the house is open, and out when it closes or fails."""
+"""Runs Hearth inside an existing bot: adds its cogs once the core is up, removes them on shutdown or failure."""
 
 import asyncio
 import logging
@@ -18,30 +18,30 @@ from bot.core.ports import Inbox
 log = logging.getLogger(__name__)
 
 OpenCore = Callable[[], AbstractAsyncContextManager[Inbox]]
-"""Opens the core for as long as its context lasts, and raises what stands in the way with a sentence."""
+"""Opens the core for as long as its context lasts; its errors are sentences for the admin."""
 
 
 class EmbeddedCog(commands.Cog, name="Hearth guest"):
-    """Opens the house in a task of its own, because loading a model takes longer than a bot can wait.
+    """Opens the core in a task of its own, because loading a model takes longer than a bot can wait.
 
-    Whatever goes wrong is logged; the bot goes on without Hearth.
+    Errors are logged; the bot goes on without Hearth.
     """
 
-    def __init__(self, bot: AnyBot, settings: DiscordSettings, folder: Path, open_house: OpenCore) -> None:
+    def __init__(self, bot: AnyBot, settings: DiscordSettings, folder: Path, open_core: OpenCore) -> None:
         self._bot = bot
         self._settings = settings
         self._folder = folder
-        self._open_core = open_house
+        self._open_core = open_core
         self._cogs: list[commands.Cog] = []
         self._task: asyncio.Task[None] | None = None
 
     async def cog_load(self) -> None:
-        """Begin to open the house."""
+        """Begin to open the core."""
         self._task = asyncio.create_task(self._run(), name="hearth")
         self._task.add_done_callback(_log_failure)
 
     async def cog_unload(self) -> None:
-        """Let running answers end, close the house, and leave the bot as it was."""
+        """Let running answers end, close the core, and leave the bot as it was."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -55,20 +55,22 @@ class EmbeddedCog(commands.Cog, name="Hearth guest"):
             await self._remove_cogs()
 
     async def _add_cogs(self, inbox: Inbox) -> None:
-        answers, cogs = cog_builder(self._settings, self._folder)(self._bot, inbox, DiscordRateLimits())
-        for cog in (HearthCog(self._bot, self._settings, inbox, answers, self._folder), *cogs):
+        replies, cogs = cog_builder(self._settings, self._folder)(self._bot, inbox, DiscordRateLimits())
+        for cog in (HearthCog(self._bot, self._settings, inbox, replies, self._folder), *cogs):
             await self._bot.add_cog(cog)
             self._cogs.append(cog)
-        log.info("Hearth has moved into the bot.")
+        log.info("Added Hearth to the bot.")
 
     async def _remove_cogs(self) -> None:
         while self._cogs:
             await self._bot.remove_cog(self._cogs.pop().qualified_name)
 
 
-def _log_failure(living: asyncio.Task[None]) -> None:
-    if not living.cancelled() and (error := living.exception()) is not None:
-        log.error("Hearth cannot be in this bot, which goes on without it: %s", _error_sentence(error), exc_info=error)
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error(
+            "Could not run Hearth in this bot, which goes on without it: %s", _error_sentence(error), exc_info=error
+        )
 
 
 def _error_sentence(error: BaseException) -> str:

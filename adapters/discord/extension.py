@@ -1,6 +1,6 @@
-"""The door for bots of others: `await bot.load_extension("adapters.discord.extension")`.
+"""Extension for an existing discord.py bot: `await bot.load_extension("adapters.discord.extension")`.
 
-Looks first whether Python finds Hearth's packages under their names. Only then does it open `bot.discord_extension`,
+Checks first that Python finds Hearth's packages under their names. Only then does it load `bot.discord_extension`,
 which an adapter may not import: a bot that has a `bot.py` of its own would import that instead.
 """
 
@@ -19,12 +19,12 @@ ENTRY_MODULE = "bot.discord_extension"
 
 
 async def setup(bot: AnyBot) -> None:
-    """Load Hearth into a bot; what stands in the way is logged, and the bot goes on without it."""
+    """Load Hearth into a bot; errors are logged, and the bot goes on without it."""
     hidden = shadowed_packages()
     if hidden:
         found = ", ".join(f"{name} is {where}" for name, where in hidden.items())
         log.error(
-            "Hearth cannot be in this bot, because Python finds other files under the names of its packages: %s."
+            "Could not load Hearth into this bot, because Python finds other files under the names of its packages: %s."
             " Rename them, or run Hearth by itself with `hearth run`.",
             found,
         )
@@ -33,7 +33,7 @@ async def setup(bot: AnyBot) -> None:
 
 
 async def teardown(bot: AnyBot) -> None:
-    """Take Hearth out of a bot again."""
+    """Remove Hearth from a bot."""
     if not shadowed_packages():
         await importlib.import_module(ENTRY_MODULE).teardown(bot)
 

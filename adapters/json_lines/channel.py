@@ -20,7 +20,7 @@ class LineChannel(Protocol):
         ...
 
     async def write_event(self, event: Mapping[str, Any]) -> None:
-        """Write one event. Returns when the operating system has all of it; raises ReplyFailed when nobody reads."""
+        """Write one event. Returns when the system has all of it; raises ReplyFailed when the other end has closed."""
         ...
 
 

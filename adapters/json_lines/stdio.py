@@ -55,7 +55,7 @@ class StdioChannel:
             raise ReplyFailed(CHANNEL_CLOSED) from error
 
     async def close(self) -> None:
-        """Write what is still waiting, and end the writing thread; give up when nobody takes it for a while."""
+        """Write what is still waiting, and end the writing thread; give up when it is not read for a while."""
         ended: asyncio.Future[None] = self._loop.create_future()
         self._outgoing.put((b"", ended))
         self._outgoing.put(None)
@@ -108,7 +108,7 @@ class StdioChannel:
     def _call_in_loop(self, function: Any, *arguments: Any) -> bool:
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # The loop is closed: nobody waits for this any more.
+        except RuntimeError:  # The loop is closed: there is no task left to wait for this.
             return False
         return True
 

@@ -71,13 +71,21 @@ class MatrixSession:
         self.undecryptable = UndecryptableEvents(
             wire=homeserver, settings=settings, marks=sync_state, notices=notices, language=profile.language
         )
+        self._sync_handler = self._build_sync_handler(homeserver, settings, sync_state, verification)
+        self._sync_loop = SyncLoop(
+            homeserver, sync_state.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_max_age_s
+        )
+
+    def _build_sync_handler(
+        self, homeserver: Homeserver, settings: MatrixSettings, sync_state: SyncState, verification: VerificationHandler
+    ) -> SyncHandler:
         router = EventRouter(
             invites=self._invites,
             undecryptable=self.undecryptable,
             intake=self._message_handler,
             verified=verification.take_room_event,
         )
-        self._sync_handler = SyncHandler(
+        return SyncHandler(
             wire=homeserver,
             settings=settings,
             marks=sync_state,
@@ -86,9 +94,6 @@ class MatrixSession:
             undecryptable=self.undecryptable,
             device=verification.take_to_device,
             left=self._leave_room,
-        )
-        self._sync_loop = SyncLoop(
-            homeserver, sync_state.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_max_age_s
         )
 
     async def run(self, adapter: Adapter) -> NoReturn:

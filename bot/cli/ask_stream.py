@@ -19,14 +19,14 @@ CONNECTION_LOST = "Hearth has ended before the answer did. Start it again: it go
 
 @dataclass(frozen=True)
 class ChatQuestion:
-    """A question on its way."""
+    """A question, and the conversation it belongs to."""
 
     conversation: str
     text: str
     event_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def to_input_line(self) -> dict[str, Any]:
-        """The question as an input line; whoever sits at this terminal may do everything."""
+        """The question as an input line, with an admin's rights: only the data folder's owner reaches the socket."""
         author = getpass.getuser()
         return {
             "conversation": self.conversation,
@@ -42,7 +42,7 @@ async def ask_and_follow(
 ) -> DaemonEvent:
     """Ask, show what comes, and return the event that ends the answer: finished, failed, ignored or error.
 
-    Raises Failure when the connection ends first.
+    Raises CliError when the connection ends first.
     """
     await exchange.send(**asked.to_input_line())
     view.show_status("Waiting …")

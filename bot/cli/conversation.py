@@ -1,4 +1,4 @@
-"""The conversation in a terminal: a prompt, answers that stream, Ctrl-C that stops an answer and not the program."""
+"""A conversation in a terminal: prompt, streamed answers, and Ctrl-C, which stops an answer and not the program."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ class Terminal:
         self._stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Answer lines until the person leaves. Raises Failure when Hearth is gone."""
+        """Answer lines until the person leaves. Raises CliError when Hearth is gone."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
         try:
@@ -51,7 +51,7 @@ class Terminal:
         return piped_lines()
 
     async def _answer_line(self, line: str) -> bool:
-        """Show the answer to a line; False when it was interrupted twice: the person wants out."""
+        """Show the answer to a line; False when it was interrupted twice, which means to leave."""
         text = self._prefix + line[1:] if line.startswith("/") else line
         asked = ChatQuestion(self._conversation, text)
         self._answering = asyncio.create_task(ask_and_show(asked, self._exchange, self._events, self._console))

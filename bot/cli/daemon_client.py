@@ -1,4 +1,4 @@
-"""Reaches the process that owns the data folder, or becomes it when there is none."""
+"""Client of the process that owns the data folder; becomes that process when there is none."""
 
 import asyncio
 import json
@@ -20,14 +20,14 @@ RETRY_S = 0.3
 
 
 class DaemonClient:
-    """A way to the process that owns the data folder."""
+    """Client of the process that owns the data folder."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
     @asynccontextmanager
     async def open_request(self, command: str, **fields: Any) -> AsyncIterator["DaemonRequest"]:
-        """Ask for something on a connection of its own. Raises Failure when the process is gone."""
+        """Send a request on a connection of its own. Raises CliError when the process is gone."""
         channel = await connect_to_daemon(self._config.data_folder, self._config.local_line_bytes)
         if channel is None:
             raise CliError("The Hearth process that owned the data folder has ended. Try again.")
@@ -39,13 +39,13 @@ class DaemonClient:
 
 
 class DaemonRequest:
-    """A request under way: events come, and with `chat` lines may go."""
+    """A request in progress: events come in, and with `chat` lines go out."""
 
     def __init__(self, channel: StreamChannel) -> None:
         self.channel = channel
 
     async def read_events(self) -> AsyncIterator[DaemonEvent]:
-        """What the process says, until it has said everything."""
+        """The events of the request, until the last."""
         async for line in self.channel.read_lines():
             if line:
                 yield json.loads(line)
@@ -57,20 +57,20 @@ class DaemonRequest:
 
 @asynccontextmanager
 async def connect_or_host(
-    config: Config, report: ReportStartup, *, with_model: bool = True
+    config: Config, on_progress: ReportStartup, *, with_model: bool = True
 ) -> AsyncIterator[DaemonClient]:
     """Hearth for as long as the context lasts: the running process, or this one, as long as it takes.
 
-    Without `with_model` this process, if it has to be Hearth itself, only sees to documents.
+    Without `with_model` this process, if it has to be Hearth itself, only indexes and searches documents.
     """
     async with AsyncExitStack() as stack:
-        told = False
+        is_reported = False
         while not await is_reachable(config):
             try:
-                await stack.enter_async_context(run_daemon(config, report=report, with_model=with_model))
+                await stack.enter_async_context(run_daemon(config, on_progress=on_progress, with_model=with_model))
             except FolderInUse as error:
-                if not told:
-                    told = True
+                if not is_reported:
+                    is_reported = True
                     print_errors(
                         f"Process {error.pid} owns the data folder and is starting or stopping; waiting for it."
                     )

@@ -32,7 +32,7 @@ def advice(recommended: Recommendation, hearth: str) -> str:
 
 def program_command() -> str:
     """How to call this program from the current folder."""
-    beside = Path(sys.executable).parent / "hearth"
-    if not beside.exists():
+    script = Path(sys.executable).parent / "hearth"
+    if not script.exists():
         return f"{os.path.relpath(sys.executable)} -m bot"
-    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
+    return os.path.relpath(script) if script.is_relative_to(Path.cwd()) else str(script)

@@ -1,4 +1,4 @@
-"""Asks the person at the terminal for what a command was not told."""
+"""Questions at the terminal for options that were not given."""
 
 import sys
 
@@ -6,17 +6,17 @@ from bot.cli.runner import CliError
 
 
 async def ask_text(question: str, option: str) -> str:
-    """A line; asked again until there is one. Raises Failure, which names the option, where nobody can be asked."""
+    """A line; asked again until there is one. Raises CliError, which names the option, without a terminal."""
     return await _answer(question, option, hidden=False)
 
 
 async def ask_secret(question: str, option: str) -> str:
-    """A line that is not shown while it is typed. Raises Failure as `ask_text` does."""
+    """A line that is not shown while it is typed. Raises CliError as `ask_text` does."""
     return await _answer(question, option, hidden=True)
 
 
 async def ask_yes_no(question: str) -> bool:
-    """Whether the person says yes; nobody to be asked says no."""
+    """Whether the person says yes; without a terminal the answer is no."""
     if not _is_terminal():
         return False
     answer = await _line(f"{question} [y/N] ", hidden=False)

@@ -44,7 +44,7 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def load_or_exit(named: Path | None) -> "Config":
-    """The config to use; exits with 2 after telling every fault."""
+    """The config to use; exits with 2 after printing every fault."""
     from bot.config.loading import InvalidConfig, find_config, load_config
 
     try:
@@ -66,10 +66,10 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
     except asyncio.CancelledError:
         sys.exit(0)
     except BaseExceptionGroup as group:
-        told = error_sentences(group)
-        if told is None:
+        sentences = error_sentences(group)
+        if sentences is None:
             raise
-        print_errors(*told)
+        print_errors(*sentences)
         sys.exit(EXIT_FAILED)
     except expected_errors() as error:
         print_errors(str(error))
@@ -78,7 +78,7 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
 
 
 def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """As `run_and_exit`, for what only ends when somebody stops it: Ctrl-C is no failure either."""
+    """As `run_and_exit`, for a command that runs until it is stopped: Ctrl-C is no failure either."""
     try:
         run_and_exit(main, log_level)
     except SystemExit as ending:

@@ -1,4 +1,4 @@
-"""One process owns the data folder: the lock, and who holds it."""
+"""Lock on the data folder, which one process owns, and the id of that process."""
 
 import os
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ from bot.server.metrics import Metrics
 log = logging.getLogger(__name__)
 
 Readiness = Callable[[], Awaitable[Sequence[str]]]
-"""What still stands in the way of answering, as sentences; empty when nothing does."""
+"""The reasons why no question can be answered yet, as sentences; empty when ready."""
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class HttpServer:
     def __init__(
         self, settings: HttpSettings, metrics: Metrics, readiness: Readiness, endpoint: OpenAiEndpoint | None = None
     ) -> None:
-        """`endpoint` is for other programs, where the admin wants that."""
+        """`endpoint` serves /v1; None where the config leaves it off."""
         self._settings = settings
         self._metrics = metrics
         self._readiness = readiness
@@ -53,7 +53,7 @@ class HttpServer:
     async def start(self) -> None:
         """Listen. Raises HttpUnavailable when the port is taken or the address is not this machine's."""
         runner = web.AppRunner(
-            # Who hangs up wants no answer any more: the handler is cancelled, and with it the model.
+            # A client that disconnects needs no answer: the handler is cancelled, and with it the generation.
             self._application(),
             access_log=None,
             logger=_server_log(),
@@ -100,7 +100,7 @@ class HttpServer:
 
 
 def _server_log() -> logging.Logger:
-    """Where aiohttp tells what went wrong."""
+    """The logger for aiohttp's own errors."""
     server_log = logging.getLogger(f"{__name__}.server")
     server_log.addFilter(_holds_no_request)
     return server_log
@@ -111,7 +111,7 @@ def _holds_no_request(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
         return True
-    log.info("A request was refused that is no valid HTTP: %s.", type(error).__name__)
+    log.info("Refused a request that is not valid HTTP: %s", type(error).__name__)
     return False
 
 

@@ -1,4 +1,4 @@
-"""What the program writes as JSON, on the local socket and with --json: the shapes of hits, reports and states."""
+"""Shapes of hits, reports and states as JSON, on the local socket and with --json."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,7 +10,7 @@ Fields = dict[str, Any]
 
 
 def result_fields(result: SearchResult) -> Fields:
-    """What a search found."""
+    """The result of a search."""
     hits = [hit_fields(hit) for hit in result.hits]
     return {"supported": result.supported, "took_s": round(result.took_s, 6), "hits": hits}
 
@@ -29,15 +29,15 @@ def passage_fields(passage: Passage) -> Fields:
 
 
 def progress_fields(progress: ReindexProgress) -> Fields:
-    """How far a reindex has come."""
+    """The progress of a reindex."""
     return asdict(progress)
 
 
 def report_fields(report: ReindexReport) -> Fields:
-    """What a reindex did."""
+    """The report of a reindex."""
     return {**asdict(report), "took_s": round(report.took_s, 3)}
 
 
 def state_fields(states: Iterable[CollectionState]) -> list[Fields]:
-    """What is indexed."""
+    """The state of each collection."""
     return [asdict(state) for state in states]

@@ -19,7 +19,7 @@ MAX_PATH_BYTES = 100
 
 SocketRequest = Mapping[str, Any]
 CommandHandler = Callable[[StreamChannel, SocketRequest], Awaitable[None]]
-"""Sees to one command of a client, writing events to its channel. May raise ReplyFailed when the client is gone."""
+"""Handles one command of a client and writes events to its channel. May raise ReplyFailed when the client is gone."""
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class LocalServer:
     """Listens between `listen` and `stop`; a client's first line names its command.
 
-    `stop` ends what clients ask for; `close` then closes their connections, so that answers can still be written in
+    `stop` cancels their requests; `close` then closes their connections, so that answers can still be written in
     between.
     """
 
@@ -40,7 +40,7 @@ class LocalServer:
         self._channels: set[StreamChannel] = set()
 
     async def listen(self, commands: Mapping[str, CommandHandler]) -> None:
-        """Let clients in. The caller owns the folder, so a socket that lies there is a dead process's."""
+        """Accept clients. The caller owns the folder, so an existing socket is that of a dead process."""
         self._commands = commands
         self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -50,7 +50,7 @@ class LocalServer:
         self._server = await asyncio.start_unix_server(self._on_connected, sock=listening)
 
     async def stop(self) -> None:
-        """Let nobody in any more, and end what clients still ask for."""
+        """Accept no further clients, and cancel the running requests."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)

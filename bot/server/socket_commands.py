@@ -1,4 +1,4 @@
-"""What clients of the local socket may ask for: to chat, to index, to search, and how things stand."""
+"""Commands of the local socket: chat, index, search, state."""
 
 import asyncio
 import os
@@ -30,11 +30,11 @@ DOCUMENT_ERRORS = (
     sqlite3.Error,
     OSError,
 )
-"""What can go wrong with documents, each a sentence for whoever asked."""
+"""Errors of documents and of their index; each is a sentence for the client."""
 
 
-class ChatConsole(Protocol):
-    """What serves a client that chats."""
+class ChatServer(Protocol):
+    """Serves clients that chat."""
 
     async def serve_client(self, channel: StreamChannel, folder: Path) -> None:
         """Serve one client until its input has ended and everything in it is answered."""
@@ -42,7 +42,7 @@ class ChatConsole(Protocol):
 
 
 class ChatRequest(BaseModel):
-    """Go on with console messages in the lines that follow; `end` comes when all of them are answered.
+    """Chat: messages are in the lines that follow; `end` comes when all of them are answered.
 
     Relative attachment paths start at `folder`.
     """
@@ -63,7 +63,7 @@ class IndexRequest(BaseModel):
 
 
 class SearchRequest(BaseModel):
-    """Find passages, in all collections unless named: who reaches the socket may read everything."""
+    """Find passages, in all collections unless named: every client of the socket may read everything."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,10 +74,10 @@ class SearchRequest(BaseModel):
 
 
 class SocketCommands:
-    """Sees to the commands of the local socket; without a console nobody may chat."""
+    """Handles the commands of the local socket; without `local_chat` clients cannot chat."""
 
-    def __init__(self, console: ChatConsole | None, library: Library) -> None:
-        self._console = console
+    def __init__(self, local_chat: ChatServer | None, library: Library) -> None:
+        self._local_chat = local_chat
         self._library = library
 
     def handlers(self) -> Mapping[str, CommandHandler]:
@@ -90,11 +90,11 @@ class SocketCommands:
         except ValidationError as error:
             await _write_error(channel, error)
             return
-        if self._console is None:
+        if self._local_chat is None:
             sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
             await channel.write_event({"event": "error", "sentence": sentence})
         else:
-            await self._console.serve_client(channel, asked.folder)
+            await self._local_chat.serve_client(channel, asked.folder)
             await channel.write_event({"event": "end"})
 
     async def _index(self, channel: StreamChannel, request: SocketRequest) -> None:

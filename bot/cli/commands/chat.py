@@ -29,7 +29,7 @@ def chat(config: Config, conversation: str, jsonl: bool) -> NoReturn:
 
 
 async def _chat(config: Config, conversation: str) -> None:
-    # Imported here: the terminal's libraries are no business of --jsonl, which starts sooner without them.
+    # Imported only where it is used: --jsonl starts sooner without the terminal's libraries.
     from bot.cli.conversation import Terminal
 
     with StartupView() as view:
@@ -55,17 +55,17 @@ async def _jsonl(config: Config) -> int:
 
 
 async def _host_on_stdio(config: Config, channel: StdioChannel, view: StartupView) -> bool:
-    """Be Hearth, right on standard input and output; False when another process has just become it.
+    """Run Hearth directly on standard input and output; False when another process has just become it.
 
-    Not through the socket: what is in between would be lost if this process were killed.
+    Not through the socket: what it holds would be lost if this process were killed.
     """
     async with AsyncExitStack() as stack:
         try:
-            host = await stack.enter_async_context(run_daemon(config, home=channel, report=view))
+            daemon = await stack.enter_async_context(run_daemon(config, home=channel, on_progress=view))
         except FolderInUse:
             return False
         view.close()
-        await host.local_chat.home_ended.wait()
+        await daemon.local_chat.home_ended.wait()
     return True
 
 

@@ -42,8 +42,8 @@ async def _doctor(config_file: Path | None, as_json: bool, offline: bool) -> int
     file = find_config(config_file, os.environ)
     try:
         config = load_config(file)
-        told = f"{file} is in order." if file else "No config file; the defaults are used."
-        found = [Check("config", "ok", told), *await _run_checks(config, offline)]
+        sentence = f"{file} is in order." if file else "No config file; the defaults are used."
+        found = [Check("config", "ok", sentence), *await _run_checks(config, offline)]
     except InvalidConfig as faulty:
         found = [Check("config", "problem", line) for line in faulty.fault_lines()]
     healthy = all(check.status != "problem" for check in found)
@@ -77,7 +77,7 @@ def _local_checks(config: Config, on_progress: OnProgress) -> Iterator[Check]:
 
 
 async def _check_index(config: Config) -> Check:
-    """How much is indexed; asks the running process, or opens the index for a moment."""
+    """Counts of what is indexed, from the running process or from the index itself."""
     if not checks.index_exists(config.data_folder):
         return Check("index", "warning", "Nothing is indexed yet: `hearth index` does it.")
     if any(cached_path(source, config.model_cache_folder) is None for source in config.embedding_weights):
@@ -89,12 +89,14 @@ async def _check_index(config: Config) -> Check:
     except expected_errors() as error:
         return _index_unusable(error)
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
-    told = ", ".join(f"{count} {key}" for key, count in figures.items())
+    counts = ", ".join(f"{count} {key}" for key, count in figures.items())
     ready = all(each["index_ready"] for each in state["collections"])
     fails = " `hearth index` says which failed and why." if figures["failed"] else ""
     if not ready:
-        return Check("index", "warning", f"{told}; the vectors are not all ready: run `hearth index`.{fails}", figures)
-    return Check("index", "warning" if fails else "ok", f"{told}.{fails}", figures)
+        return Check(
+            "index", "warning", f"{counts}; the vectors are not all ready: run `hearth index`.{fails}", figures
+        )
+    return Check("index", "warning" if fails else "ok", f"{counts}.{fails}", figures)
 
 
 async def _index_state(config: Config) -> DaemonEvent:

@@ -37,7 +37,7 @@ async def _index(config: Config, collections: tuple[str, ...], as_json: bool) ->
 
 
 async def reindex(hearth: DaemonClient, collections: tuple[str, ...]) -> DaemonEvent:
-    """Reindex and show the progress on standard error; the report. Raises Failure with the reason."""
+    """Reindex and show the progress on standard error; returns the report. Raises CliError with the reason."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -82,9 +82,9 @@ def _config_lines(source: HubSource) -> str:
     return f"\nTo answer with it, put this into the config:\n\nweights:\n  chat:\n{lines}"
 
 
-def _fetch_reporter(report: ReportStartup) -> Any:
+def _fetch_reporter(on_startup_progress: ReportStartup) -> Any:
     def on_progress(progress: FetchProgress) -> None:
-        report(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
+        on_startup_progress(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
     return on_progress
 

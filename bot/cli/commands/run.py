@@ -25,10 +25,10 @@ async def _run(config: Config) -> None:
     with StartupView() as view:
         async with (
             open_adapters(config) as adapters,
-            run_daemon(config, adapters=adapters, serve_http=True, report=view) as host,
+            run_daemon(config, adapters=adapters, serve_http=True, on_progress=view) as daemon,
         ):
             view.close()
-            log.info("Hearth is ready: %s, data folder %s.", host.app.engine.name, config.data_folder)
-            if host.app.http_port is not None:
-                log.info("Health and metrics: http://%s:%d/metrics", config.http.host, host.app.http_port)
+            log.info("Hearth is ready: %s, data folder %s.", daemon.app.engine.name, config.data_folder)
+            if daemon.app.http_port is not None:
+                log.info("Health and metrics: http://%s:%d/metrics", config.http.host, daemon.app.http_port)
             await asyncio.Event().wait()

@@ -37,7 +37,7 @@ async def _search(config: Config, question: str, collections: tuple[str, ...], l
 
 
 async def search_daemon(hearth: DaemonClient, **request: Any) -> DaemonEvent:
-    """What a search finds. Raises Failure with the reason."""
+    """The result of a search. Raises CliError with the reason."""
     async with hearth.open_request("search", **request) as exchange:
         async for event in exchange.read_events():
             if event["event"] == "result":

@@ -1,4 +1,4 @@
-"""Shows one answer while it comes: on a terminal with its Markdown rendered, elsewhere as plain text."""
+"""Views of one answer while it streams: Markdown rendered on a terminal, plain text elsewhere."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ class AnswerView(Protocol):
     """
 
     def show_status(self, sentence: str) -> None:
-        """Say what is being waited for."""
+        """Show the reason for the wait."""
         ...
 
     def show_text(self, whole: str) -> None:
@@ -29,7 +29,7 @@ class AnswerView(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave the text there, and nothing of the waiting."""
+        """Leave the text, and remove the status."""
         ...
 
 
@@ -39,7 +39,7 @@ def view_for(console: Console) -> AnswerView:
 
 
 class NoView:
-    """Shows nothing, for those who want the end only."""
+    """Shows nothing, for output that has only the final answer."""
 
     def show_status(self, sentence: str) -> None:
         """Nothing."""
@@ -52,7 +52,7 @@ class NoView:
 
 
 class PlainView:
-    """Prints text as it comes. A text that does not go on where the last one stopped is printed anew."""
+    """Prints text as it comes. A text that does not continue the last one is printed again from its start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""What a growing Markdown text needs before it is shown: where it will not change any more, and its line ends kept."""
+"""Growing Markdown text: the part that will not change any more, and line ends that survive rendering."""
 
 from collections.abc import Iterator
 

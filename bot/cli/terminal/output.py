@@ -1,4 +1,4 @@
-"""What the commands print with: consoles, harmless text, and faults as sentences."""
+"""Printing for all commands: consoles, text without control characters, and errors as sentences."""
 
 import json
 import re

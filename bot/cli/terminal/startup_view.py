@@ -12,12 +12,12 @@ WORDS: dict[StartupStep, str] = {"fetching": "Fetching", "loading": "Loading", "
 
 
 class StartupView:
-    """Fills `Report`: bars on a terminal, otherwise a line for each quarter of each step; always on standard error."""
+    """Fills `ReportStartup` on standard error: bars on a terminal, otherwise a line for each quarter of each step."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._tasks: dict[tuple[StartupStep, str], TaskID] = {}
-        self._told: set[tuple[StartupStep, str, int]] = set()
+        self._printed: set[tuple[StartupStep, str, int]] = set()
         self._is_terminal = sys.stderr.isatty()
 
     def __enter__(self) -> "StartupView":
@@ -29,14 +29,14 @@ class StartupView:
         self.close()
 
     def __call__(self, progress: StartupProgress) -> None:
-        """Show how far a step has come."""
+        """Show the progress of a step."""
         if self._is_terminal:
             self._draw(progress)
         else:
-            self._tell(progress)
+            self._print_line(progress)
 
     def close(self) -> None:
-        """Take the bars away: what comes next is the answer."""
+        """Remove the bars, before the answer is printed."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
@@ -52,11 +52,11 @@ class StartupView:
         total = progress.total or None
         self._bars.update(self._tasks[key], total=total, completed=progress.done, figures=_figures(progress))
 
-    def _tell(self, progress: StartupProgress) -> None:
+    def _print_line(self, progress: StartupProgress) -> None:
         quarter = 4 * progress.done // progress.total if progress.total else 0
         key = (progress.step, progress.name, quarter)
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._printed:
+            self._printed.add(key)
             print_errors(f"{_description(progress)} {_figures(progress)}".rstrip())
 
 

@@ -38,9 +38,11 @@ def refusal(name: str, *values: str) -> str:
 
 def test_hearths_own_platforms_are_registered_by_name() -> None:
     registry = load_platforms()
-    assert {
-        each.name: each for each in registry.platforms
-    } == {"console": CONSOLE, "discord": DISCORD, "matrix": MATRIX}
+    assert {each.name: each for each in registry.platforms} == {
+        "console": CONSOLE,
+        "discord": DISCORD,
+        "matrix": MATRIX,
+    }
     assert registry.local_chat is CONSOLE
     assert registry.networked == (DISCORD, MATRIX)
     assert registry.is_complete

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.json_lines.channel import StreamChannel
 from bot.server.local_socket import LocalServer, connect_to_daemon
-from bot.server.socket_commands import ChatConsole, SocketCommands
+from bot.server.socket_commands import ChatServer, SocketCommands
 from knowledge.library import Library, ReindexRunning, UnknownCollection
 from knowledge.passages import (
     CollectionState,
@@ -68,7 +68,7 @@ class Parrot:
 
 
 @asynccontextmanager
-async def serving(folder: Path, shelf: Shelf, console: ChatConsole | None = None) -> AsyncIterator[None]:
+async def serving(folder: Path, shelf: Shelf, console: ChatServer | None = None) -> AsyncIterator[None]:
     server = LocalServer(folder, 10_000)
     await server.listen(SocketCommands(console, cast(Library, shelf)).handlers())
     try:
