@@ -41,6 +41,7 @@ INCOMPLETE = (
 class PlatformUnusable(Exception):
     """A platform whose package cannot be imported; `reason` says why."""
 
+    user_facing = True
     title: str
     reason: str
 
