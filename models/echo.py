@@ -23,10 +23,10 @@ class EchoSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokens_per_s: float = Field(default=20.0, gt=0, description="Tokens (about four characters) it writes a second.")
-    first_token_s: float = Field(default=0.0, ge=0, description="Seconds it waits before the first token.")
-    capacity: int = Field(default=1, ge=1, description="Answers it writes at the same time.")
-    context_tokens: int = Field(default=8192, ge=256, description="Tokens of prompt and answer together.")
+    tokens_per_s: float = Field(default=20.0, gt=0, description="Tokens per second; a token is about four characters.")
+    first_token_s: float = Field(default=0.0, ge=0, description="Delay before the first token, in seconds.")
+    capacity: int = Field(default=1, ge=1, description="Answers generated in parallel.")
+    context_tokens: int = Field(default=8192, ge=256, description="Context size in tokens, prompt and answer together.")
 
 
 class EchoEngine:

@@ -33,7 +33,7 @@ class WeightsSettings(BaseModel):
     chat: WeightsSource = Field(default=DEFAULT_CHAT, description="The language model: one GGUF file.")
     embedding: tuple[WeightsSource, ...] | None = Field(
         default=None,
-        description="The embedder's files; none: Hearth's own for its default model, else fastembed gets them by name.",
+        description="The embedding model's files; none: built-in sources for the default model, otherwise fastembed's.",
     )
 
 
@@ -44,20 +44,22 @@ class Config(BaseModel):
 
     data_folder: Path = Field(
         default=Path("~/.local/share/hearth"),
-        description="Folder for all that Hearth remembers; one process owns it.",
+        description="Folder for all of Hearth's data; one process at a time uses it.",
     )
     cache_folder: Path | None = Field(
         default=None, description="Folder for downloaded models; none: $HEARTH_CACHE, else ~/.cache/hearth."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="How much is logged; message texts and secrets never are."
+        default="info", description="Log level; message texts and secrets are never logged."
     )
-    weights: WeightsSettings = Field(default_factory=WeightsSettings, description="Where the models' files come from.")
-    model: ModelSettings = Field(default_factory=ModelSettings, description="The language model and how it answers.")
+    weights: WeightsSettings = Field(default_factory=WeightsSettings, description="Sources of the model files.")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="The language model.")
     knowledge: KnowledgeSettings = Field(
-        default_factory=KnowledgeSettings, description="What may be searched, and how."
+        default_factory=KnowledgeSettings, description="Document collections, and the search in them."
     )
-    core: CoreSettings = Field(default_factory=CoreSettings, description="How conversations are held.")
+    core: CoreSettings = Field(
+        default_factory=CoreSettings, description="Conversations: language, instructions, limits."
+    )
     console: ConsoleSettings = Field(
         default_factory=ConsoleSettings, description="How conversations on the console are shown."
     )
