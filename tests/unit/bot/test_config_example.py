@@ -106,7 +106,7 @@ def test_every_key_is_explained_on_the_line_above() -> None:
 
 
 def descriptions(path: tuple[str | int, ...]) -> set[str]:
-    """The descriptions of the setting at a path, one for each kind of section there; none for names an admin chooses."""
+    """The descriptions of the setting at a path, one for each kind of section; none for names that admins choose."""
     models: list[type[BaseModel]] = [Config]
     found: set[str] = set()
     for key in path:
