@@ -19,6 +19,7 @@ STILL_USED = {
     "chunking": "cutting documents into passages",
     "channel": "the console's, and Discord's own word",
     "files": "files of any kind, as the reading process opens them",
+    "conversation": "the conversation in a terminal",
     "events": "the console's output events, and Matrix's own word",
     "intake": "from a platform's event to the core's inbox",
     "keys": "the API keys of other programs",
