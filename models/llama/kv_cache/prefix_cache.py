@@ -150,7 +150,7 @@ class PrefixCache:
             )
 
     def _drop_prefixes(self, tokens: Sequence[int], cache_key: CacheKey) -> None:
-        """Drop the snapshots that are prefixes of `tokens`: redundant where the longer state can be truncated."""
+        """Drop snapshots that are prefixes of `tokens`, except shared ones: redundant if a state can be truncated."""
         for entry in self._snapshots.find_snapshots((cache_key,)) if self._context.can_truncate_restored else ():
             if cache_key != SHARED and common_prefix(entry.header.tokens, tokens) == len(entry.header.tokens):
                 self._snapshots.drop_snapshot(entry)

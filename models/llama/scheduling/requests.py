@@ -115,7 +115,7 @@ class RequestQueue:
         return isinstance(request, WarmUp) and request.key != running.key
 
     def set_running_warm_up(self, request: WarmUp | None) -> None:
-        """Set the warm-up that runs now, if any; new requests cancel it."""
+        """Set the warm-up that runs now, if any; requests that cannot wait for it cancel it."""
         with self._changed:
             self._running_warm_up = request
             if request is not None and (self.closed or any(not self._may_continue(request, new) for new in self._new)):
