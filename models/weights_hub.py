@@ -146,14 +146,14 @@ class _ProgressBar:
 
     def __init__(self, name: str, job: FetchJob, total: int | None, initial: int) -> None:
         self._name = name
-        self._fetching = job
+        self._job = job
         self._total = total or 0
         self._done = initial
 
     def update(self, count: int) -> None:
         """Add bytes; the count is negative when the library has to start over."""
         self._done += count
-        self._fetching.report_progress(self._name, "downloading", self._done, self._total)
+        self._job.report_progress(self._name, "downloading", self._done, self._total)
 
     def __enter__(self) -> "_ProgressBar":
         return self
