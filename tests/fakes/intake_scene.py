@@ -88,7 +88,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
 
     inbox = FakeInbox(lasting)
     intake = MessageHandler(
-        wire=wire,
+        homeserver=wire,
         settings=MatrixSettings.model_validate(settings),
         prefix="!",
         inbox=inbox,

@@ -168,7 +168,7 @@ async def test_a_message_edited_into_a_question_is_taken_once() -> None:
 
 
 async def test_a_message_edited_long_after_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.matrix.incoming.message_handler.ADDRESSED_LATER_S", 0)
+    monkeypatch.setattr("adapters.matrix.incoming.message_handler.LATE_MENTION_S", 0)
     async with scene() as it:
         said = await it.hear("where is the key?")
         await it.edit(said, "Hearth: where is the key?")
@@ -207,7 +207,7 @@ async def test_what_an_earlier_process_left_is_followed() -> None:
         message = await it.intake.build_question(asked)
         assert message is not None
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        it.intake.track_answer(message, ended)
+        it.intake.questions.track(message, ended)
         await it.edit(asked, "Hearth: when?")
         assert [revised.text for revised in it.inbox.revised] == ["when?"]
         ended.set_result(None)
