@@ -80,7 +80,7 @@ class MessageHandler:
         else:
             if event.type == MESSAGE:
                 self._own_messages.note_message(message)
-            question = await self._question_of(message, context)
+            question = await self._build_question(message, context)
         return await self.questions.submit(question) if question else None
 
     async def leave_room(self, room_id: str) -> None:
@@ -89,12 +89,8 @@ class MessageHandler:
             self.questions.find_running(lambda question: question.platform_data.get("room") == room_id)
         )
 
-    async def build_question(self, event: Event) -> Message | None:
+    async def _build_question(self, message: ParsedMessage, context: RoomContext) -> Message | None:
         """A message as the core takes it, with its context; None when it is not to be answered."""
-        context = self._room_context(event.room_id)
-        return None if context is None else await self._question_of(parse_message(event), context)
-
-    async def _question_of(self, message: ParsedMessage, context: RoomContext) -> Message | None:
         facts = await self._gather_facts(message, context)
         if (reason := why_ignored(facts, self._settings)) is not None:
             log.debug("Ignoring event %s: %s.", message.event_id, reason)
@@ -151,7 +147,7 @@ class MessageHandler:
         if self.questions.get_running(event_id):
             text = plain_text_of(message, context)
             await self.questions.revise(event_id, text, partial(self._build_message, message, context))
-        elif is_late_mention and (question := await self._question_of(message, context)) is not None:
+        elif is_late_mention and (question := await self._build_question(message, context)) is not None:
             return await self.questions.submit(question)
         return None
 
