@@ -51,12 +51,15 @@ class CommandsCog(commands.Cog, name="Hearth menus"):
         self._bot = bot
         self._settings = settings
         self._file = file
-        people = MemberDirectory(bot)
-        reading = MessageReader(bot, settings, people)
-        desk = InteractionHandler(
-            settings=settings, inbox=inbox, people=people, reply_to=answers.reply_to, reading=reading
+        members = MemberDirectory(bot)
+        handler = InteractionHandler(
+            settings=settings,
+            inbox=inbox,
+            members=members,
+            reply_to=answers.reply_to,
+            message_reader=MessageReader(bot, settings, members),
         )
-        self._commands = AppCommands(bot, desk)
+        self._commands = AppCommands(bot, handler)
 
     async def cog_load(self) -> None:
         """Add the commands; in a bot that is ready already, tell Discord of them."""

@@ -58,39 +58,38 @@ class MatrixSession:
         verifying: VerificationHandler,
     ) -> None:
         """`marks` are loaded."""
-        self._inbox = inbox
         self._adapter: Adapter | None = None
         notices = NoticeSender(wire, budget)
         self._message_handler = MessageHandler(
-            wire=wire, settings=settings, prefix=manners.prefix, inbox=inbox, reply_to=reply_to, threads=marks
+            homeserver=wire, settings=settings, prefix=manners.prefix, inbox=inbox, reply_to=reply_to, threads=marks
         )
         self._invites = InviteHandler(
-            wire=wire,
+            homeserver=wire,
             settings=settings,
-            marks=marks,
+            sync_state=marks,
             notices=notices,
-            budget=budget,
+            rate_limiter=budget,
             language=manners.language,
             prefix=manners.prefix,
         )
         self.undecryptable = UndecryptableEvents(
-            wire=wire, settings=settings, marks=marks, notices=notices, language=manners.language
+            homeserver=wire, settings=settings, sync_state=marks, notices=notices, language=manners.language
         )
         front = EventRouter(
             invites=self._invites,
             undecryptable=self.undecryptable,
-            intake=self._message_handler,
-            verified=verifying.take_room_event,
+            handler=self._message_handler,
+            take_verification=verifying.take_room_event,
         )
         self._sync_handler = SyncHandler(
-            wire=wire,
+            homeserver=wire,
             settings=settings,
-            marks=marks,
-            front=front,
+            sync_state=marks,
+            router=front,
             invites=self._invites,
             undecryptable=self.undecryptable,
-            device=verifying.take_to_device,
-            left=self._leave_room,
+            take_to_device=verifying.take_to_device,
+            take_departure=self._leave_room,
         )
         self._sync_loop = SyncLoop(
             wire, marks.saved.token, self._take_sync, settings.request_timeout_s, settings.catch_up_max_age_s
@@ -115,8 +114,7 @@ class MatrixSession:
 
     async def _resume(self, adapter: Adapter) -> None:
         """Go on with what an earlier process left."""
-        for resumed in await self._inbox.resume(adapter):
-            self._message_handler.track_answer(resumed.message, resumed.ended)
+        await self._message_handler.questions.resume(adapter)
         self._invites.resume_joins()
         self._sync_handler.retry_undecrypted()
 

@@ -10,8 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
-from adapters.discord.settings import ChannelSettings
-from adapters.matrix.settings import RoomSettings
+from adapters.intake.settings import ChannelSettings
 from bot.config.loading import Config, load_config
 from bot.config.yaml_source import parse_yaml
 from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
@@ -84,7 +83,7 @@ def test_the_example_is_the_defaults_but_for_its_collection_its_channel_and_its_
     knowledge = example.knowledge.model_copy(update={"collections": {}})
     assert set(example.discord.channel_overrides.values()) == {ChannelSettings()}
     discord = example.discord.model_copy(update={"channel_overrides": {}})
-    assert set(example.matrix.room_overrides.values()) == {RoomSettings()}
+    assert set(example.matrix.room_overrides.values()) == {ChannelSettings()}
     matrix = example.matrix.model_copy(update={"room_overrides": {}})
     assert example.model_copy(update={"knowledge": knowledge, "discord": discord, "matrix": matrix}) == default
 
