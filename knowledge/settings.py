@@ -15,21 +15,22 @@ class CollectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    folder: Path = Field(description="Folder that holds the documents; a relative path starts at the config file.")
+    folder: Path = Field(description="Folder of the documents; a relative path starts at the config file's folder.")
     include: tuple[str, ...] = Field(
         default=(),
-        description="Glob patterns below the folder; a file must match one. None: every kind that can be read.",
+        description="Glob patterns below the folder; a file must match one of them. Empty: every supported format.",
     )
     exclude: tuple[str, ...] = Field(
-        default=(), description="Glob patterns below the folder; a file that matches one of them is left out."
+        default=(), description="Glob patterns below the folder; matching files are left out."
     )
     readers: tuple[str, ...] = Field(
         default=("console",),
-        description="Who may get answers from this collection: rooms, channels, roles, people, console, or everyone.",
+        description="Who may get answers from this collection: rooms, channels, roles, people, console or everyone.",
     )
     template: str = Field(
         default="",
-        description="How a row of a CSV or JSONL file becomes text, {column} for each; empty: one line a column.",
+        description="Template for the text of a CSV or JSONL row, with {column} placeholders; empty: one line"
+        " per column.",
     )
 
 
@@ -39,22 +40,25 @@ class EmbeddingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["fastembed", "hashing"] = Field(
-        default="fastembed", description="fastembed runs an ONNX model; hashing needs no model and finds less."
+        default="fastembed", description="fastembed runs an ONNX model; hashing needs no model but finds less."
     )
     model: str = Field(
         default="all-MiniLM-L6-v2-int8",
-        description="Name of the model; one that fastembed knows when no weights are configured.",
+        description="Name of the model; must be known to fastembed unless weights.embedding is set.",
     )
-    model_file: str = Field(default="model.onnx", description="The ONNX file inside the folder of a local model.")
-    dimension: int = Field(default=384, ge=8, le=8192, description="Length of the model's vectors.")
+    model_file: str = Field(default="model.onnx", description="ONNX file in the folder of a local model.")
+    dimension: int = Field(default=384, ge=8, le=8192, description="Number of dimensions of the model's vectors.")
     pooling: Literal["mean", "cls", "last_token", "none"] = Field(
-        default="mean", description="How a local model's token vectors become one; none if the model does it itself."
+        default="mean",
+        description="How a local model's token vectors are pooled into one; none: the model pools them itself.",
     )
     question_prefix: str = Field(
-        default="", description="Text the model expects before a question, with its trailing space, such as 'query: '."
+        default="",
+        description="Prefix that the model expects before a question, with its trailing space, such as 'query: '.",
     )
     passage_prefix: str = Field(
-        default="", description="Text the model expects before a passage, with its trailing space, such as 'passage: '."
+        default="",
+        description="Prefix that the model expects before a passage, with its trailing space, such as 'passage: '.",
     )
 
 
@@ -64,11 +68,12 @@ class KnowledgeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     collections: dict[CollectionName, CollectionSettings] = Field(
-        default_factory=dict, description="The document collections by name: small letters, digits, - and _."
+        default_factory=dict,
+        description="Document collections by name; a name has lower-case letters, digits, - and _.",
     )
     embedding: EmbeddingSettings = Field(
-        default_factory=EmbeddingSettings, description="The model that turns texts into vectors."
+        default_factory=EmbeddingSettings, description="The embedding model, for vector search."
     )
     reading: ReadingSettings = Field(
-        default_factory=ReadingSettings, description="How much one file may take, and how long its passages are."
+        default_factory=ReadingSettings, description="Limits for reading files, and the length of passages."
     )

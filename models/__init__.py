@@ -1,1 +1,1 @@
-"""Language models: what turns turns into text. Knows no chat platform and no documents."""
+"""Language models: generate text from a conversation. Independent of chat platforms and documents."""

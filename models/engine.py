@@ -1,4 +1,4 @@
-"""The engine's port: what every language model behind Hearth must offer, and the errors it raises."""
+"""The engine port: the interface of every language model that Hearth uses, and the errors it raises."""
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,8 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 
 STATELESS_PREFIX = "stateless:"
-"""Keys that begin so belong to a caller, not to a conversation: each call brings its whole history, and an engine may
-keep the state of many, of which it uses the one that a prompt begins with; never for a caller with another key."""
+"""Prefix of keys that identify an API caller, not a conversation. Each call brings its whole history, so an engine may
+keep several states for such a key and reuse the one that is a prefix of the prompt, but never one of another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +22,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model reads, in the order that keeps its prefix stable from turn to turn.
+    """The input of the model, in the order that keeps its prefix stable from turn to turn.
 
-    `system` and `history` stay the same until the next turn is added, so an engine may keep their state.
-    `tail` carries the passages and the question, changes each turn and is never part of a later history.
+    `system` and `history` stay the same until the next turn is added, so an engine may cache their state.
+    `tail` holds the passages and the question, changes each turn and is never part of a later history.
     """
 
     system: str
@@ -40,7 +40,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen, and when to stop. `seed=None` draws a fresh seed for each answer."""
+    """Sampling parameters and stop conditions. `seed=None` draws a new seed for each answer."""
 
     temperature: float = 0.3
     top_p: float = 0.95
@@ -55,9 +55,9 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer cost. Times are seconds; `prompt_tokens == prefilled_tokens + reused_tokens`.
+    """Token counts and times of one answer, in seconds; `prompt_tokens == prefilled_tokens + reused_tokens`.
 
-    Of the generated tokens `accepted_draft_tokens` were guessed before they were computed.
+    `accepted_draft_tokens` is the number of generated tokens that were accepted from a draft (speculative decoding).
     """
 
     prompt_tokens: int
@@ -76,7 +76,7 @@ class Usage:
 
 
 class Engine(Protocol):
-    """A language model that answers `capacity` prompts at once."""
+    """A language model that answers `capacity` prompts at the same time."""
 
     @property
     def name(self) -> str:
@@ -85,18 +85,18 @@ class Engine(Protocol):
 
     @property
     def capacity(self) -> int:
-        """How many answers may stream at the same time; the core's queue admits no more."""
+        """Answers that may stream at the same time; the core's queue admits no more."""
         ...
 
     @property
     def context_tokens(self) -> int:
-        """Tokens one answer may use in all: prompt and generated text together."""
+        """Context size of one answer in tokens: prompt and generated text together."""
         ...
 
     def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
-        """Answer the prompt: pieces of text as they come, then exactly one `Usage` as the last item.
+        """Answer the prompt: pieces of text as they are generated, then exactly one `Usage` as the last item.
 
-        `key` names the conversation whose state may be kept; it is opaque. Closing the iterator or cancelling the
+        `key` names the conversation whose state may be cached; it is opaque. Closing the iterator or cancelling the
         task that reads it stops the model within one step. Thinking text and stop strings are never part of the pieces.
 
         Raises PromptTooLong and SchemaRefused before anything is generated, EngineFailed when the model cannot answer.
@@ -104,15 +104,15 @@ class Engine(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text without the template around it; callable from any thread."""
+        """Number of tokens of a text, without the chat template; callable from any thread."""
         ...
 
     async def warm_up(self, key: str, prompt: Prompt) -> None:
-        """Prefill `system` and `history` of a prompt while nobody waits; given up as soon as somebody asks."""
+        """Prefill `system` and `history` of a prompt while idle; returns when done, or interrupted by a request."""
         ...
 
     async def drop_state(self, key: str) -> int:
-        """Drop all state kept for a conversation; the number of bytes dropped."""
+        """Drop all cached state of a conversation; returns the number of bytes dropped."""
         ...
 
     def estimate(self) -> float:
@@ -151,7 +151,7 @@ class PromptTooLong(Exception):
 
 @dataclass(eq=False)
 class ModelUnusable(Exception):
-    """A model cannot be loaded; `reason` names the file and the way out."""
+    """A model cannot be loaded; `reason` names the file and the remedy."""
 
     reason: str
     path: str = field(default="")

@@ -1,4 +1,4 @@
-"""One fetch of weights as its parts see it: progress, cancellation, free space, and the error it ends with."""
+"""Shared state of one fetch of weights: progress, cancellation, locks, disk space, and its errors."""
 
 import shutil
 import threading
@@ -13,13 +13,13 @@ from filelock import FileLock, Timeout
 
 FetchPhase = Literal["downloading", "unpacking", "checking"]
 
-_REPORTS_EVERY_S = 0.1
+_REPORT_INTERVAL_S = 0.1
 _POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class FetchProgress:
-    """How far the fetch of one file has come; `total_bytes` is 0 when unknown."""
+    """Progress of one file; `total_bytes` is 0 when unknown."""
 
     file: str
     phase: FetchPhase
@@ -29,7 +29,7 @@ class FetchProgress:
 
 @dataclass(eq=False)
 class WeightsUnavailable(Exception):
-    """The weights cannot be had; `reason` is a sentence with the way out."""
+    """The weights cannot be obtained; `reason` is a sentence that names the remedy."""
 
     reason: str
 
@@ -38,11 +38,11 @@ class WeightsUnavailable(Exception):
 
 
 class FetchCancelled(Exception):
-    """Raised inside the fetching thread when nobody waits for the file any more."""
+    """The fetch was cancelled; raised in the thread that runs it."""
 
 
 class FetchJob:
-    """What the steps of a fetch share. Used by one thread; `cancel` may be called from any."""
+    """State shared by the steps of a fetch. Used by one thread; `cancel` may be called from any."""
 
     def __init__(self, on_progress: Callable[[FetchProgress], None]) -> None:
         self._on_progress = on_progress
@@ -50,25 +50,25 @@ class FetchJob:
         self._reported_at = 0.0
 
     def cancel(self) -> None:
-        """End the fetch at its next step."""
+        """Stop the fetch at its next step."""
         self._cancelled.set()
 
     def raise_if_cancelled(self) -> None:
-        """Raise FetchCancelled when the fetch was cancelled."""
+        """Raise FetchCancelled if the fetch was cancelled."""
         if self._cancelled.is_set():
             raise FetchCancelled
 
     def report_progress(self, file: str, phase: FetchPhase, done_bytes: int, total_bytes: int) -> None:
-        """Tell progress, ten times a second at most but always the end; raise FetchCancelled when cancelled."""
+        """Report progress, at most ten times a second but always the end. Raises FetchCancelled if cancelled."""
         self.raise_if_cancelled()
         now = time.monotonic()
-        if now - self._reported_at >= _REPORTS_EVERY_S or done_bytes >= total_bytes > 0:
+        if now - self._reported_at >= _REPORT_INTERVAL_S or done_bytes >= total_bytes > 0:
             self._reported_at = now
             self._on_progress(FetchProgress(file, phase, done_bytes, total_bytes))
 
     @contextmanager
     def hold_lock(self, path: Path) -> Iterator[None]:
-        """Hold a lock between threads and processes on the file `path`; waiting for it can be cancelled."""
+        """Hold a lock on the file `path` between threads and processes. Raises FetchCancelled if cancelled before."""
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
@@ -81,11 +81,11 @@ class FetchJob:
             lock.release()
 
 
-def require_disk_space(folder: Path, needed_bytes: int, what: str) -> None:
+def require_disk_space(folder: Path, needed_bytes: int, action: str) -> None:
     """Raise WeightsUnavailable when the disk that holds `folder` has less than `needed_bytes` free."""
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise WeightsUnavailable(
-            f"{what} needs {needed_bytes:,} bytes of disk space and {folder} has {free_bytes:,} free. "
+            f"{action} needs {needed_bytes:,} bytes of disk space and {folder} has {free_bytes:,} free. "
             "Free some space, or choose another cache folder."
         )

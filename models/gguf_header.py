@@ -1,4 +1,4 @@
-"""The header of a GGUF file, read with bounds on everything: what the model is and how much memory it will need."""
+"""Reader of GGUF headers, with bounds on every length: the model's architecture and its memory requirements."""
 
 import math
 import struct
@@ -23,17 +23,17 @@ _STRING, _ARRAY = 8, 9
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 
-_MOST_ENTRIES = 1 << 16
-_MOST_TENSORS = 1 << 18
-_MOST_STRING_BYTES = 1 << 24
-_MOST_ELEMENTS = 1 << 24
-_MOST_KEPT_ELEMENTS = 4096
-_MOST_DIMENSIONS = 4
+_MAX_ENTRIES = 1 << 16
+_MAX_TENSORS = 1 << 18
+_MAX_STRING_BYTES = 1 << 24
+_MAX_ELEMENTS = 1 << 24
+_MAX_KEPT_ELEMENTS = 4096
+_MAX_DIMENSIONS = 4
 
 
 @dataclass(eq=False)
 class NotGguf(Exception):
-    """The file is no usable GGUF; `reason` is the end of a sentence that begins with the file's name."""
+    """The file is not a usable GGUF; `reason` is the end of a sentence that begins with the file's name."""
 
     reason: str
 
@@ -43,8 +43,8 @@ class NotGguf(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF says of itself. `kv_width` is the number of values that K and V of one token hold in all layers;
-    `weight_types` are ggml's numbers for the formats of its tensors.
+    """Metadata of a GGUF file. `kv_width` is the number of K and V values of one token over all layers; `weight_types`
+    are ggml's numbers for the types of its tensors.
     """
 
     architecture: str
@@ -64,39 +64,39 @@ class GgufHeader:
         return math.ceil(self.kv_width * _KV_BYTES[kv_type] * context_tokens)
 
     def compute_bytes(self, batch_tokens: int, context_tokens: int) -> int:
-        """Bytes of the buffers that hold a batch while it is computed: for each token its attention to the context and
-        5 rows of the embedding, in float32; the logits of one token; 8 MiB beside. An upper bound with flash attention;
-        without it 3 to 16 % above what llama.cpp allocates for models of 135 million and 1.5 billion parameters.
+        """Bytes of the compute buffers of a batch: for each token its attention to the context and 5 rows of the
+        embedding, in float32; the logits of one token; another 8 MiB. An upper bound with flash attention; without it
+        3 to 16 % above what llama.cpp allocates for models of 135 million and 1.5 billion parameters.
         """
-        for_each = (self.heads + 1) * context_tokens + 5 * self.embedding_length
-        return 4 * (batch_tokens * for_each + self.vocabulary_size) + (8 << 20)
+        per_token_values = (self.heads + 1) * context_tokens + 5 * self.embedding_length
+        return 4 * (batch_tokens * per_token_values + self.vocabulary_size) + (8 << 20)
 
     def memory_bytes(self, context_tokens: int, kv_type: KvType, batch_tokens: int = 256) -> int:
-        """Bytes needed to answer with this model: weights, KV cache and computing."""
-        kept = self.weights_bytes + self.kv_bytes(context_tokens, kv_type)
-        return kept + self.compute_bytes(batch_tokens, context_tokens)
+        """Bytes needed to run this model: weights, KV cache and compute buffers."""
+        stored_bytes = self.weights_bytes + self.kv_bytes(context_tokens, kv_type)
+        return stored_bytes + self.compute_bytes(batch_tokens, context_tokens)
 
 
 def read_header(path: Path) -> GgufHeader:
-    """Read a GGUF's header and compare what it promises with the file's size.
+    """Read the header of a GGUF file and check the size it states against the size of the file.
 
-    Raises NotGguf for a file that is something else, damaged or cut off; OSError when it cannot be read.
+    Raises NotGguf for a file of another kind, damaged or cut off; OSError when it cannot be read.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         reader = _Reader(file, size)
         try:
-            tensor_count, entry_count = _read_start(reader)
+            tensor_count, entry_count = _read_preamble(reader)
             entries = dict(_read_entry(reader) for _ in range(entry_count))
             tensors = [_read_tensor(reader) for _ in range(tensor_count)]
         except (struct.error, UnicodeDecodeError, RecursionError) as error:
             raise NotGguf("has a damaged header") from error
         weights_bytes = _check_complete(entries, [end for end, _ in tensors], file.tell(), size)
-    return _summary(entries, size, weights_bytes, frozenset(kind for _, kind in tensors))
+    return _build_header(entries, size, weights_bytes, frozenset(kind for _, kind in tensors))
 
 
 class _Reader:
-    """Reads values in order, never past the file's end."""
+    """Reads values in sequence, never past the end of the file."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -117,23 +117,23 @@ class _Reader:
         value = struct.unpack("<" + code, self.read_bytes(struct.calcsize(code)))[0]
         return int(value)
 
-    def read_count(self, most: int) -> int:
+    def read_count(self, limit: int) -> int:
         value = self.read_number("Q")
-        if value > most:
+        if value > limit:
             raise NotGguf("has a damaged header")
         return value
 
     def read_text(self) -> str:
-        return self.read_bytes(self.read_count(_MOST_STRING_BYTES)).decode("utf-8", errors="replace")
+        return self.read_bytes(self.read_count(_MAX_STRING_BYTES)).decode("utf-8", errors="replace")
 
 
-def _read_start(reader: _Reader) -> tuple[int, int]:
+def _read_preamble(reader: _Reader) -> tuple[int, int]:
     if (magic := reader.read_bytes(4)) != b"GGUF":
         raise NotGguf(f"is not a GGUF file (it begins with {magic!r})")
     version = reader.read_number("I")
     if version not in (2, 3):
         raise NotGguf(f"has GGUF version {version}, and versions 2 and 3 are understood")
-    return reader.read_count(_MOST_TENSORS), reader.read_count(_MOST_ENTRIES)
+    return reader.read_count(_MAX_TENSORS), reader.read_count(_MAX_ENTRIES)
 
 
 def _read_entry(reader: _Reader) -> tuple[str, object]:
@@ -144,11 +144,11 @@ def _read_entry(reader: _Reader) -> tuple[str, object]:
 
 
 def _read_vocabulary(reader: _Reader) -> int:
-    """The number of tokens. llama.cpp ends the process when two are equal, as after a flipped bit."""
+    """The number of tokens. llama.cpp aborts the process when two are equal, as after a flipped bit."""
     if (reader.read_number("I"), reader.read_number("I")) != (_ARRAY, _STRING):
         raise NotGguf("has a damaged vocabulary")
-    count = reader.read_count(_MOST_ELEMENTS)
-    distinct = {reader.read_bytes(reader.read_count(_MOST_STRING_BYTES)) for _ in range(count)}
+    count = reader.read_count(_MAX_ELEMENTS)
+    distinct = {reader.read_bytes(reader.read_count(_MAX_STRING_BYTES)) for _ in range(count)}
     if len(distinct) != count:
         raise NotGguf("has a damaged vocabulary")
     return count
@@ -166,29 +166,27 @@ def _read_value(reader: _Reader, kind: int) -> object:
 
 
 def _read_array(reader: _Reader) -> object:
-    """A short array of numbers as a tuple; of others (vocabularies) only the length."""
+    """A short array of numbers as a tuple; for others (vocabularies) only the length."""
     kind = reader.read_number("I")
-    count = reader.read_count(_MOST_ELEMENTS)
+    count = reader.read_count(_MAX_ELEMENTS)
     if kind in _SCALARS:
         code = _SCALARS[kind]
-        if count <= _MOST_KEPT_ELEMENTS:
+        if count <= _MAX_KEPT_ELEMENTS:
             return struct.unpack(f"<{count}{code}", reader.read_bytes(count * struct.calcsize(code)))
         reader.skip_bytes(count * struct.calcsize(code))
     elif kind == _STRING:
         for _ in range(count):
-            reader.skip_bytes(reader.read_count(_MOST_STRING_BYTES))
+            reader.skip_bytes(reader.read_count(_MAX_STRING_BYTES))
     else:
         raise NotGguf("has a damaged header")
     return count
 
 
 def _read_tensor(reader: _Reader) -> tuple[int, int]:
-    """Where the tensor ends, in bytes from the start of the data (its start when its type is not known here), and its
-    type.
-    """
+    """The end of a tensor in bytes from the start of the data (its start if the type is unknown here), and its type."""
     reader.skip_bytes(reader.read_count(1 << 10))
     dimensions = reader.read_number("I")
-    if not 0 <= dimensions <= _MOST_DIMENSIONS:
+    if not 0 <= dimensions <= _MAX_DIMENSIONS:
         raise NotGguf("has a damaged header")
     elements = math.prod(reader.read_number("Q") for _ in range(dimensions))
     kind = reader.read_number("I")
@@ -198,20 +196,20 @@ def _read_tensor(reader: _Reader) -> tuple[int, int]:
 
 
 def _check_complete(entries: Mapping[str, object], ends: list[int], header_bytes: int, size: int) -> int:
-    """The bytes of all tensors; NotGguf when the file is shorter than its header promises."""
+    """The bytes of all tensors. Raises NotGguf when the file is shorter than its header states."""
     if not ends:
         raise NotGguf("holds no weights")
     alignment = _integer(entries, "general.alignment", 32)
     if not 1 <= alignment <= 1 << 20:
         raise NotGguf("has a damaged header")
     weights = max(ends)
-    promised = math.ceil(header_bytes / alignment) * alignment + weights
-    if promised > size:
-        raise NotGguf(f"should have {promised:,} bytes and has {size:,}: the download was probably cut off")
+    expected_bytes = math.ceil(header_bytes / alignment) * alignment + weights
+    if expected_bytes > size:
+        raise NotGguf(f"should have {expected_bytes:,} bytes and has {size:,}: the download was probably cut off")
     return weights
 
 
-def _summary(entries: Mapping[str, object], size: int, weights_bytes: int, types: frozenset[int]) -> GgufHeader:
+def _build_header(entries: Mapping[str, object], size: int, weights_bytes: int, types: frozenset[int]) -> GgufHeader:
     architecture = entries.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise NotGguf("does not name its architecture")
@@ -232,19 +230,21 @@ def _summary(entries: Mapping[str, object], size: int, weights_bytes: int, types
 
 
 def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
-    """Heads of K and V in all layers, times the length of a head of K and one of V."""
+    """KV heads of all layers, times the length of a K head plus that of a V head."""
     layers = _integer(entries, f"{architecture}.block_count", 0)
     heads = entries.get(f"{architecture}.attention.head_count", 0)
     kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
     head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
     key = _integer(entries, f"{architecture}.attention.key_length", head_length)
     value = _integer(entries, f"{architecture}.attention.value_length", head_length)
-    in_all = sum(_as_count(each) for each in kv_heads) if isinstance(kv_heads, tuple) else _as_count(kv_heads) * layers
-    return in_all * (key + value)
+    all_kv_heads = (
+        sum(_as_count(each) for each in kv_heads) if isinstance(kv_heads, tuple) else _as_count(kv_heads) * layers
+    )
+    return all_kv_heads * (key + value)
 
 
 def _largest(value: object) -> int:
-    """The largest of numbers given for each layer, or the one given for all."""
+    """The largest of the numbers given per layer, or the one given for all layers."""
     return max(map(_as_count, value), default=0) if isinstance(value, tuple) else _as_count(value)
 
 

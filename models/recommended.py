@@ -1,4 +1,4 @@
-"""Real models worth using, and which of them suits a machine."""
+"""Recommended models, and the choice of one for a machine."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ from models.weights_sources import HubSource
 
 _CONTEXT_TOKENS = 8192
 _F16_BYTES = 2
-# What computing needs beside weights and KV cache, and the program itself.
+# Compute buffers and the program itself, on top of weights and KV cache.
 _OVERHEAD_BYTES = 700_000_000
-# On the processor the rest of the house runs too: a model gets half of the memory.
-_PROCESSOR_SHARE = 0.5
+# The other services of the home server need memory too: on the CPU a model gets half of it.
+_CPU_MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class KnownModel:
 
     @property
     def memory_bytes(self) -> int:
-        """What answering with a context of 8,192 tokens needs."""
+        """Bytes needed with a context of 8,192 tokens."""
         return self.size_bytes + _F16_BYTES * self.kv_width * _CONTEXT_TOKENS + _OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The model that suits a machine, and whether it runs on the graphics card."""
+    """The model for a machine, and whether it runs on the GPU."""
 
     model: KnownModel
     on_gpu: bool
@@ -68,25 +68,25 @@ KNOWN_MODELS = (
     ),
     KnownModel("Qwen3 30B-A3B", _qwen3("30B-A3B", "Q4_K_M"), 18_556_686_912, 48 * 4 * 256, 3_300_000_000),
 )
-"""From small to large."""
+"""In order of size, the smallest first."""
 
-# A processor reads about 20 to 40 GB/s from its memory, and each token reads all active weights once: above this
-# many parameters (at 4 bits) an answer comes slower than people read.
-_MOST_ACTIVE_ON_A_PROCESSOR = 5_000_000_000
+# A CPU reads about 20 to 40 GB/s from memory, and each token reads all active weights once: above this many
+# parameters (at 4 bits) text is generated more slowly than people read.
+_MAX_ACTIVE_PARAMETERS_ON_CPU = 5_000_000_000
 
 
 def recommend_model(memory_bytes: int, gpu_memory_bytes: int = 0) -> Recommendation:
-    """The largest model that fits wholly into the graphics memory; without one that does, the largest that a processor
-    runs at reading speed in half of the memory; the smallest of all when nothing fits.
+    """The largest model that fits entirely into GPU memory; if none does, the largest that the CPU runs at reading
+    speed in half of the memory; the smallest of all when nothing fits.
     """
     on_gpu = [model for model in KNOWN_MODELS if model.memory_bytes <= gpu_memory_bytes]
-    quick = [model for model in KNOWN_MODELS if model.active_parameters <= _MOST_ACTIVE_ON_A_PROCESSOR]
-    fitting = [model for model in quick if model.memory_bytes <= memory_bytes * _PROCESSOR_SHARE]
+    fast_enough = [model for model in KNOWN_MODELS if model.active_parameters <= _MAX_ACTIVE_PARAMETERS_ON_CPU]
+    fitting = [model for model in fast_enough if model.memory_bytes <= memory_bytes * _CPU_MEMORY_SHARE]
     if on_gpu and (not fitting or on_gpu[-1].size_bytes >= _worthwhile_size_bytes(fitting[-1])):
         return Recommendation(on_gpu[-1], on_gpu=True)
     return Recommendation(fitting[-1] if fitting else KNOWN_MODELS[0], on_gpu=False)
 
 
-def _worthwhile_size_bytes(on_processor: KnownModel) -> int:
-    """A graphics card that only holds a tiny model is no gain over a processor with a decent one."""
-    return min(on_processor.size_bytes, KNOWN_MODELS[1].size_bytes)
+def _worthwhile_size_bytes(on_cpu: KnownModel) -> int:
+    """Smallest size worth running on the GPU: a tiny model there is no gain over a decent one on the CPU."""
+    return min(on_cpu.size_bytes, KNOWN_MODELS[1].size_bytes)

@@ -1,4 +1,4 @@
-"""Keeping a model's thinking out of its reply while the text arrives in pieces."""
+"""Filter that removes a model's thinking from streamed text."""
 
 from collections.abc import Iterable
 
@@ -11,76 +11,76 @@ _TAG_PAIRS = {
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
     "<|START_THINKING|>": "<|END_THINKING|>",
-    # Models that name channels think in one and answer in another; the answer's own header is no text either.
+    # Models with named channels think in one and answer in another; the header of the answer's channel is not text.
     "<|channel|>analysis": "<|channel|>final<|message|>",
     "<|channel|>commentary": "<|channel|>final<|message|>",
     "<|channel|>final": "<|message|>",
 }
 
 THINKING_TAGS = frozenset(_TAG_PAIRS) | frozenset(_TAG_PAIRS.values())
-"""The texts that open or close thinking."""
+"""Tags that open or close thinking."""
 
-_FIRST_CHARACTERS = frozenset(mark[0] for mark in THINKING_TAGS)
+_FIRST_CHARACTERS = frozenset(tag[0] for tag in THINKING_TAGS)
 
 THINKING_TOKENS = THINKING_TAGS | {"<|channel|>", "<|message|>"}
-"""Control tokens that a decoder must show to `ThinkingFilter` as text, although people never see them."""
+"""Control tokens that must be decoded to text for `ThinkingFilter`, although they are never shown."""
 
 
 class ThinkingFilter:
-    """Drops thinking from a text that arrives in pieces; no part of a tag is ever shown."""
+    """Drops thinking from streamed text; no part of a tag is ever shown."""
 
     def __init__(self, prompt_end: str = "") -> None:
-        """`prompt_end` is how the rendered prompt ends: a template may open the thinking itself."""
+        """`prompt_end` is the end of the rendered prompt: a template may open the thinking itself."""
         ending = prompt_end.rstrip()
         self._close = next((close for opening, close in _TAG_PAIRS.items() if ending.endswith(opening)), None)
         self._held = ""
         self._after_thinking = False
 
     def push_text(self, piece: str) -> str:
-        """The part of the text up to now that may be shown and was not shown before."""
+        """The text that may be shown now and was not returned before."""
         text = self._held + piece
         shown = ""
         while True:
-            end, mark = _first_tag(text, _TAG_PAIRS if self._close is None else (self._close,))
+            end, tag = _find_first_tag(text, _TAG_PAIRS if self._close is None else (self._close,))
             if self._close is None:
                 shown += self._visible(text[:end])
-            if not mark:
+            if not tag:
                 self._held = text[end:]
                 return shown
-            self._close = _TAG_PAIRS[mark] if self._close is None else None
+            self._close = _TAG_PAIRS[tag] if self._close is None else None
             self._after_thinking = True
-            text = text[end + len(mark) :]
+            text = text[end + len(tag) :]
 
     def flush(self) -> str:
-        """What was held back and turned out to be no tag, when no more text comes."""
+        """The text held back that did not become a tag, for the end of the stream."""
         held, self._held = self._held, ""
         return self._visible(held) if self._close is None else ""
 
     def _visible(self, text: str) -> str:
-        """The text without the blank lines that models put after their thinking."""
+        """The text without the blank lines that follow thinking."""
         if self._after_thinking:
             text = text.lstrip()
             self._after_thinking = not text
         return text
 
 
-def _first_tag(text: str, marks: Iterable[str]) -> tuple[int, str]:
-    """Where the first mark begins and which; else where the longest ending begins that could become one, and "".
+def _find_first_tag(text: str, tags: Iterable[str]) -> tuple[int, str]:
+    """Position and text of the first tag; without one, the start of the longest suffix that could become a tag, and "".
 
-    A mark counts only when nothing before it could still become one, so that pieces do not change the outcome.
+    A tag counts only when no text before it could still become one, so that the split into pieces changes nothing.
     """
     if _FIRST_CHARACTERS.isdisjoint(text):  # as in almost every piece
         return len(text), ""
-    places = [(place, -len(mark), mark) for mark in marks if (place := text.find(mark)) >= 0]
-    place, _, mark = min(places, default=(len(text), 0, ""))
-    return (place, mark) if mark else (_possible_start(text, marks), "")
+    positions = [(position, -len(tag), tag) for tag in tags if (position := text.find(tag)) >= 0]
+    position, _, tag = min(positions, default=(len(text), 0, ""))
+    return (position, tag) if tag else (_possible_start(text, tags), "")
 
 
-def _possible_start(text: str, marks: Iterable[str]) -> int:
+def _possible_start(text: str, tags: Iterable[str]) -> int:
     starts = (
         len(text) - length
-        for mark in marks
-        for length in range(min(len(mark) - 1, len(text)), 0, -1)
-        if text.endswith(mark[:length])
+        for tag in tags
+        for length in range(min(len(tag) - 1, len(text)), 0, -1)
+        if text.endswith(tag[:length])
     )
     return min(starts, default=len(text))

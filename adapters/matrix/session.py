@@ -48,11 +48,10 @@ class MatrixSession:
         verification: VerificationHandler,
     ) -> None:
         """`sync_state` is loaded."""
-        self._inbox = inbox
         self._adapter: Adapter | None = None
         notices = NoticeSender(homeserver, rate_limiter)
         self._message_handler = MessageHandler(
-            wire=homeserver,
+            homeserver=homeserver,
             settings=settings,
             prefix=profile.prefix,
             inbox=inbox,
@@ -60,16 +59,16 @@ class MatrixSession:
             threads=sync_state,
         )
         self._invites = InviteHandler(
-            wire=homeserver,
+            homeserver=homeserver,
             settings=settings,
-            marks=sync_state,
+            sync_state=sync_state,
             notices=notices,
-            budget=rate_limiter,
+            rate_limiter=rate_limiter,
             language=profile.language,
             prefix=profile.prefix,
         )
         self.undecryptable = UndecryptableEvents(
-            wire=homeserver, settings=settings, marks=sync_state, notices=notices, language=profile.language
+            homeserver=homeserver, settings=settings, sync_state=sync_state, notices=notices, language=profile.language
         )
         self._sync_handler = self._build_sync_handler(homeserver, settings, sync_state, verification)
         self._sync_loop = SyncLoop(
@@ -82,18 +81,18 @@ class MatrixSession:
         router = EventRouter(
             invites=self._invites,
             undecryptable=self.undecryptable,
-            intake=self._message_handler,
-            verified=verification.take_room_event,
+            handler=self._message_handler,
+            take_verification=verification.take_room_event,
         )
         return SyncHandler(
-            wire=homeserver,
+            homeserver=homeserver,
             settings=settings,
-            marks=sync_state,
-            front=router,
+            sync_state=sync_state,
+            router=router,
             invites=self._invites,
             undecryptable=self.undecryptable,
-            device=verification.take_to_device,
-            left=self._leave_room,
+            take_to_device=verification.take_to_device,
+            take_departure=self._leave_room,
         )
 
     async def run(self, adapter: Adapter) -> NoReturn:
@@ -115,8 +114,7 @@ class MatrixSession:
 
     async def _resume(self, adapter: Adapter) -> None:
         """Go on with what an earlier process left."""
-        for resumed in await self._inbox.resume(adapter):
-            self._message_handler.track_answer(resumed.message, resumed.ended)
+        await self._message_handler.questions.resume(adapter)
         self._invites.resume_joins()
         self._sync_handler.retry_undecrypted()
 

@@ -1,1 +1,1 @@
-"""Small files of the adapters: state that survives restarts, and secrets."""
+"""State of the adapters that survives restarts, in small private files."""

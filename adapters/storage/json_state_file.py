@@ -1,4 +1,4 @@
-"""A small file in which an adapter remembers over restarts how far it has come; saved soon after each change."""
+"""A small JSON file for state that survives restarts, saved soon after each change."""
 
 import asyncio
 import logging
@@ -19,32 +19,31 @@ StateModel = TypeVar("StateModel", bound=BaseModel)
 
 
 class StateFile(Generic[StateModel]):
-    """Reads and writes the file in a thread of its own, so that a slow disk delays nobody.
+    """Reads and writes the file in a thread of its own, so that a slow disk delays nothing else.
 
-    What is kept is asked for when it is saved. Changes of the last moment may be lost with the process: only what can
-    be found again belongs here.
+    The last changes may be lost with the process: only state that can be rebuilt belongs here.
     """
 
-    def __init__(self, file: Path, kind: type[StateModel], now: Callable[[], StateModel]) -> None:
-        """`kind()` is what a new file holds, `now` what is to be kept."""
+    def __init__(self, file: Path, model: type[StateModel], current_state: Callable[[], StateModel]) -> None:
+        """`model()` is the content of a new file; `current_state` is called at each save."""
         self._file = file
-        self._model = kind
-        self._current_state = now
+        self._model = model
+        self._current_state = current_state
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=file.stem)
         self._saving: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def load(self) -> StateModel:
-        """What an earlier process left; a damaged file counts as none."""
+        """The state of an earlier process; a damaged file counts as none."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read_file)
 
     def save_soon(self) -> None:
-        """Something has changed."""
+        """Save after a short delay that collects further changes."""
         if self._saving is None and not self._closed:
             self._saving = asyncio.get_running_loop().call_later(SAVE_DELAY_S, self._save)
 
     async def close(self) -> None:
-        """Save, and end the thread; what changes after this is not kept."""
+        """Save, and end the thread; later changes are not kept."""
         self._closed = True
         if self._saving is not None:
             self._saving.cancel()
@@ -63,7 +62,7 @@ class StateFile(Generic[StateModel]):
         try:
             write_private_file(self._file, data)
         except OSError as error:
-            log.warning("How far was read cannot be noted in %s: %s", self._file, error.strerror)
+            log.warning("Could not save the read position to %s: %s", self._file, error.strerror)
 
     def _read_file(self) -> StateModel:
         try:
@@ -71,5 +70,5 @@ class StateFile(Generic[StateModel]):
         except FileNotFoundError:
             return self._model()
         except (OSError, ValidationError) as error:
-            log.warning("How far was read is not known, %s cannot be read: %s", self._file, type(error).__name__)
+            log.warning("Could not read the read position from %s: %s", self._file, type(error).__name__)
             return self._model()

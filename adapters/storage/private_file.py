@@ -1,4 +1,4 @@
-"""Writes files that hold secrets: whole or not at all, on the disk before anything goes on, for their owner alone."""
+"""Atomic, durable writes of files that only their owner may read."""
 
 import os
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_private_file(path: Path, data: bytes) -> None:
-    """Put a file in place of what was there. When this returns it is on the disk. Raises OSError."""
+    """Replace a file; when this returns, the new one is on the disk. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.new")
     try:
@@ -25,7 +25,7 @@ def write_private_file(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name is on the disk only when its folder is."""
+    """Sync a folder: a new name is on the disk only when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -23,13 +23,14 @@ class HttpSettings(BaseModel):
 
     enabled: bool = Field(default=True, description="Whether `hearth run` serves /healthz, /readyz and /metrics.")
     host: Annotated[str, AfterValidator(_is_address)] = Field(
-        default="127.0.0.1", description="IP address to listen on; 127.0.0.1: this machine only."
+        default="127.0.0.1",
+        description="IP address to listen on; 127.0.0.1 accepts only connections from this machine.",
     )
     port: int = Field(default=8097, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
-        description="Names by which clients may call, besides the address itself; empty on an open address: any name.",
+        description="Host names that clients may use, besides the address itself; empty on an open address: any name.",
     )
     openai: OpenAiSettings = Field(
-        default_factory=OpenAiSettings, description="The model for other programs, as OpenAI's clients speak it."
+        default_factory=OpenAiSettings, description="OpenAI-compatible endpoint for other programs."
     )

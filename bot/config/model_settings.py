@@ -14,16 +14,28 @@ class SamplingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    temperature: float = Field(default=0.3, ge=0, le=5, description="0: always the likeliest token; more: more varied.")
-    top_p: float = Field(default=0.95, gt=0, le=1, description="Choose among the likeliest tokens up to this share.")
-    top_k: int = Field(default=40, ge=0, description="Choose among so many of the likeliest tokens; 0: all.")
-    min_p: float = Field(default=0.05, ge=0, le=1, description="Leave out tokens below this share of the likeliest.")
-    repeat_penalty: float = Field(default=1.05, ge=0.5, le=2, description="Above 1, repetition becomes less likely.")
-    seed: int | None = Field(
-        default=None, ge=0, le=2**32 - 2, description="The same seed, the same choices; none: a new one."
+    temperature: float = Field(
+        default=0.3, ge=0, le=5, description="0 always picks the most likely token; higher values vary more."
     )
-    max_tokens: int = Field(default=512, ge=1, description="Tokens an answer may have; longer ones are cut short.")
-    stop: tuple[str, ...] = Field(default=(), description="Strings that end an answer; they are not shown.")
+    top_p: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Sample from the most likely tokens whose probabilities add up to this value.",
+    )
+    top_k: int = Field(default=40, ge=0, description="Sample from this many of the most likely tokens; 0: all.")
+    min_p: float = Field(
+        default=0.05, ge=0, le=1, description="Drop tokens less likely than this fraction of the most likely one."
+    )
+    repeat_penalty: float = Field(default=1.05, ge=0.5, le=2, description="Values above 1 make repetition less likely.")
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**32 - 2,
+        description="Random seed, for reproducible answers; none: a new one for each answer.",
+    )
+    max_tokens: int = Field(default=512, ge=1, description="Longest answer, in tokens; longer ones are cut off.")
+    stop: tuple[str, ...] = Field(default=(), description="Stop strings: each ends the answer and is not shown.")
 
     def to_sampling(self) -> Sampling:
         """The same as the engine's port takes it."""
@@ -36,10 +48,10 @@ class ModelSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     engine: Literal["llama", "echo"] = Field(
-        default="llama", description="llama runs a GGUF model; echo needs none and repeats the question."
+        default="llama", description="llama runs a GGUF model; echo needs no model and repeats the question."
     )
     llama: LlamaSettings = Field(default_factory=LlamaSettings, description="How a GGUF model runs on this machine.")
-    echo: EchoSettings = Field(default_factory=EchoSettings, description="How the echo engine behaves.")
+    echo: EchoSettings = Field(default_factory=EchoSettings, description="Settings of the echo engine.")
     sampling: SamplingSettings = Field(
-        default_factory=SamplingSettings, description="How the next token is chosen, and when an answer ends."
+        default_factory=SamplingSettings, description="Sampling, and the end of an answer."
     )

@@ -14,8 +14,8 @@ class OpenAiSettings(BaseModel):
     enabled: bool = Field(False, description="Whether `hearth run` serves /v1/models and /v1/chat/completions.")
     keys: Mapping[str, str] = Field(
         default_factory=dict,
-        description="Who may call: a name for each program, and the environment variable that holds its key."
-        " The name is a reader of collections, as `api:NAME`.",
+        description="API keys: a name for each program, and the environment variable that holds its key. The"
+        " name is a reader of collections, as `api:NAME`.",
     )
     open_requests_per_key: int = Field(4, ge=1, description="Requests that one key may have open at the same time.")
     priority: Literal["below_people", "equal"] = Field(
@@ -23,8 +23,8 @@ class OpenAiSettings(BaseModel):
         description="below_people: requests wait until no question from a chat is queued; equal: they queue like"
         " questions.",
     )
-    max_tokens: int = Field(2048, ge=1, description="Longest answer, in tokens, whatever a request asks for.")
-    body_bytes: int = Field(4_000_000, ge=1000, description="Larger requests are refused, in bytes.")
+    max_tokens: int = Field(2048, ge=1, description="Longest answer, in tokens, even if a request asks for more.")
+    body_bytes: int = Field(4_000_000, ge=1000, description="Largest request, in bytes.")
 
     @model_validator(mode="after")
     def _somebody_may_call(self) -> "OpenAiSettings":

@@ -1,7 +1,7 @@
 """Compiles llama-cpp-python from its pinned source package, once per version, backend, flags and processor.
 
-The wheel is tagged py3-none: one serves every Python of the machine. It lives in the cache folder, so that a new
-checkout or a new `.venv` does not compile again.
+The wheel is tagged py3-none, so that it serves every Python of the machine. It is kept in the cache folder, so that a
+new checkout or a new `.venv` does not compile again.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ TILE_SOURCE = Path(__file__).with_name("llama-tile.c")
 
 @dataclass(frozen=True)
 class Backend:
-    """What the model runs on: CMake flags, and the compiler driver without which CMake would give up late."""
+    """A backend of llama.cpp: CMake flags, and the compiler driver without which CMake would fail late."""
 
     flags: tuple[str, ...]
     tool: str = ""
@@ -41,23 +41,23 @@ BACKENDS = {
     "metal": Backend(("-DGGML_METAL=ON", "-DGGML_METAL_EMBED_LIBRARY=ON")),
 }
 
-# What Hearth does not load: the picture models (llava) and TLS for a downloader that is not built.
+# Parts that Hearth does not use: image models (llava) and TLS for a downloader that is not built.
 DISABLED_FLAGS = ("-DLLAVA_BUILD=OFF", "-DLLAMA_OPENSSL=OFF")
 
-# For images: x86-64-v3, which every Intel since Haswell (2013) and AMD since Excavator (2015) runs, Atoms and Celerons
-# of that time aside. Without AVX2 and F16C decoding would be several times slower. On other architectures the
-# compiler's own baseline (armv8-a) stays, so that a Raspberry Pi 4 runs it too.
+# For container images: x86-64-v3, which every Intel processor since Haswell (2013) and every AMD one since Excavator
+# (2015) supports, except for Atoms and Celerons of that time. Without AVX2 and F16C decoding would be several times
+# slower. Other architectures keep the compiler's own baseline (armv8-a), so that a Raspberry Pi 4 runs it, too.
 PORTABLE_FLAGS = {
     "x86_64": tuple(f"-DGGML_{name}=ON" for name in ("SSE42", "AVX", "AVX2", "BMI2", "FMA", "F16C")),
 }
 
-# Variables that change what a compiler makes.
+# Variables that change the output of a compiler.
 COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CUDACXX", "CUDAARCHS", "HIPCXX", "CMAKE_ARGS")
 
 
 @dataclass(frozen=True)
 class EngineBuild:
-    """One way of compiling: what to hand to CMake, and a key that differs whenever the result may."""
+    """One build configuration: the flags for CMake, and a key that differs whenever the result may differ."""
 
     backend: str
     flags: tuple[str, ...]
@@ -70,7 +70,7 @@ class EngineBuild:
 
 
 def plan_build(environment: Mapping[str, str]) -> EngineBuild:
-    """Decide what to compile from BACKEND, NATIVE and the compiler's own variables; raises SetupFailed."""
+    """Choose the build from BACKEND, NATIVE and the compiler's own variables; raises SetupFailed."""
     backend = environment.get("BACKEND") or "cpu"
     if backend not in BACKENDS:
         raise SetupFailed(f"BACKEND={backend} is not one of {', '.join(BACKENDS)}.", status=2)
@@ -99,12 +99,12 @@ def _key(flags: list[str], native: bool, environment: Mapping[str, str]) -> str:
 
 
 def find_wheel(build: EngineBuild, cache: Path) -> Path | None:
-    """Give the cached wheel of a build, if it was made before."""
+    """Return the cached wheel of a build, None when there is none."""
     return next(iter(sorted((cache / "wheels" / build.name).glob("llama_cpp_python-*.whl"))), None)
 
 
 def require_tools(build: EngineBuild, environment: Mapping[str, str]) -> None:
-    """Raise SetupFailed when a tool for the compile is missing: said before anything is downloaded."""
+    """Raise SetupFailed when a build tool is missing, before anything is downloaded."""
     machine.require_compiler(environment)
     backend = BACKENDS[build.backend]
     if backend.tool and not shutil.which(backend.tool, path=_tool_path(environment)):
@@ -115,34 +115,36 @@ def require_tools(build: EngineBuild, environment: Mapping[str, str]) -> None:
 
 
 def _tool_path(environment: Mapping[str, str]) -> str:
-    # The vendors' packages install outside the usual path.
+    # The packages of the GPU vendors install outside the usual path.
     return os.pathsep.join((environment.get("PATH", os.defpath), "/usr/local/cuda/bin", "/opt/rocm/bin"))
 
 
 def compile_wheel(build: EngineBuild, cache: Path, environment: Mapping[str, str]) -> Path:
-    """Compile, or find what another process compiled meanwhile; returns the wheel in the cache.
+    """Compile a build, unless another process has meanwhile; returns the wheel in the cache.
 
-    The wheel appears in its place whole, by a rename; what an interrupted compile left is removed by the next.
+    The finished wheel is renamed into place; the next compile removes what an interrupted one left.
     Raises SetupFailed with the end of the log.
     """
     with machine.file_lock(cache / "wheels" / ".lock", "compiling llama-cpp-python"):
         if found := find_wheel(build, cache):
             return found
-        for left in (cache / "wheels").glob(".making-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=cache / "wheels", ignore_cleanup_errors=True) as made:
-            _compile_in(Path(made), build, cache, environment)
-            (Path(made) / "out").rename(cache / "wheels" / build.name)
+        for leftover in (cache / "wheels").glob(".making-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix=".making-", dir=cache / "wheels", ignore_cleanup_errors=True
+        ) as work_folder:
+            _compile_in(Path(work_folder), build, cache, environment)
+            (Path(work_folder) / "out").rename(cache / "wheels" / build.name)
     wheel = find_wheel(build, cache)
     if wheel is None:
         raise SetupFailed(f"The compile left no wheel in {cache / 'wheels' / build.name}. Remove it and try again.")
     return wheel
 
 
-def _compile_in(made: Path, build: EngineBuild, cache: Path, environment: Mapping[str, str]) -> None:
+def _compile_in(work_folder: Path, build: EngineBuild, cache: Path, environment: Mapping[str, str]) -> None:
     log = cache / "logs" / f"llama-{build.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    tools = install_build_tools(made, made, environment)
+    tools = install_build_tools(work_folder, work_folder, environment)
     command: list[str | Path] = [
         tools / "bin" / "python",
         "-m",
@@ -153,31 +155,33 @@ def _compile_in(made: Path, build: EngineBuild, cache: Path, environment: Mappin
         "raw",
         "--no-deps",
     ]
-    # pip's own cache of wheels does not know the flags; without isolation it builds with the locked tools.
+    # pip's own wheel cache ignores the flags; without isolation it builds with the locked tools.
     command += ["--no-cache-dir", "--no-build-isolation", "--no-binary", ":all:", "--require-hashes"]
-    command += ["--wheel-dir", made / "out", "--requirement", LOCKS / "engine.lock"]
+    command += ["--wheel-dir", work_folder / "out", "--requirement", LOCKS / "engine.lock"]
     print(f"Compiling the language model's engine for {build.backend}: minutes, once. Log: {log}", file=sys.stderr)
     try:
         run_with_progress(
-            command, "Engine", parse_compile_step, log, compile_environment(build, tools, made, environment)
+            command, "Engine", parse_compile_step, log, compile_environment(build, tools, work_folder, environment)
         )
     except CommandFailed as failure:
         raise SetupFailed(
             "\n".join(failure.tail)
             + f"\n\nllama-cpp-python did not compile for {build.backend}. The whole log: {log}\n"
-            "Often: too little memory (CMAKE_BUILD_PARALLEL_LEVEL=1 helps) or disk; for a GPU, a part of its toolkit "
-            "that is missing, or one that does not know this compiler (BACKEND=cpu goes without)."
+            "Common causes: too little memory (CMAKE_BUILD_PARALLEL_LEVEL=1 helps) or disk; for a GPU, a missing part "
+            "of its toolkit, or a toolkit that does not support this compiler (BACKEND=cpu needs none)."
         ) from failure
 
 
-def compile_environment(build: EngineBuild, tools: Path, made: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables of the compile: locked tools first on the path, our flags, then the admin's CMAKE_ARGS."""
+def compile_environment(
+    build: EngineBuild, tools: Path, work_folder: Path, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment of the compile: locked tools first on the path, the admin's CMAKE_ARGS after our flags."""
     flags = [f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={CMAKE_INCLUDE.absolute()}", *build.flags]
     jobs = environment.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(machine.compile_jobs())
     return {
         **environment,
         "PATH": f"{tools / 'bin'}{os.pathsep}{_tool_path(environment)}",
-        "TMPDIR": str(made),
+        "TMPDIR": str(work_folder),
         "CMAKE_GENERATOR": "Ninja",
         "CMAKE_BUILD_PARALLEL_LEVEL": jobs,
         "CMAKE_ARGS": " ".join([shlex.join(flags), environment.get("CMAKE_ARGS", "")]).strip(),
@@ -185,11 +189,11 @@ def compile_environment(build: EngineBuild, tools: Path, made: Path, environment
 
 
 def check_wheel(path: Path) -> Path:
-    """Check a wheel that was made elsewhere (LLAMA_WHEEL): there, and of the locked version; raises SetupFailed."""
+    """Check that a wheel built elsewhere (LLAMA_WHEEL) exists and has the locked version; raises SetupFailed."""
     if not path.is_file():
         raise SetupFailed(f"LLAMA_WHEEL={path} is not a file.", status=2)
-    wanted = (LOCKS / "engine.lock").read_text(encoding="utf-8").split("==")[1].split()[0]
+    required = (LOCKS / "engine.lock").read_text(encoding="utf-8").split("==")[1].split()[0]
     name, _, version = path.name.partition("-")
-    if name != "llama_cpp_python" or version.split("-")[0].split("+")[0] != wanted:
-        raise SetupFailed(f"LLAMA_WHEEL={path} is not a wheel of llama-cpp-python {wanted}.", status=2)
+    if name != "llama_cpp_python" or version.split("-")[0].split("+")[0] != required:
+        raise SetupFailed(f"LLAMA_WHEEL={path} is not a wheel of llama-cpp-python {required}.", status=2)
     return path.absolute()

@@ -1,7 +1,7 @@
-"""Compiles llama.cpp's own server from llama-cpp-python's pinned source package, for `make bench-engine` alone.
+"""Compiles llama.cpp's own server from llama-cpp-python's pinned source package, for `make bench-engine` only.
 
-It runs on the libraries of Hearth's environment, so that what is measured beside it computes with the same code. Like
-the engine's wheel it is made once and kept in the cache folder; the product and its tests never need it.
+It runs on the libraries of Hearth's environment, so that both sides of the benchmark compute with the same code. Like
+the engine's wheel it is built once and kept in the cache folder; the product and its tests never need it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ PROGRAM = "llama-server"
 
 
 def server_program(environment: Mapping[str, str]) -> Path:
-    """Give the server, compiled first if it is not there. Start it with `server_environment`.
+    """Return the path of the server, compiled first if necessary. Start it with `server_environment`.
 
     Raises SetupFailed with the end of the log.
     """
@@ -30,20 +30,20 @@ def server_program(environment: Mapping[str, str]) -> Path:
 
     def make(folder: Path) -> None:
         machine.require_compiler(environment)
-        print("Compiling llama.cpp's own server to measure beside it: 5 to 15 minutes, once.", file=sys.stderr)
-        making = folder / "making"
-        making.mkdir(parents=True)
-        _compile_in(making, cache / "logs", environment)
-        (making / "build" / "bin" / PROGRAM).rename(folder / PROGRAM)
-        shutil.rmtree(making)
+        print("Compiling llama.cpp's own server for comparison: 5 to 15 minutes, once.", file=sys.stderr)
+        work_folder = folder / "making"
+        work_folder.mkdir(parents=True)
+        _compile_in(work_folder, cache / "logs", environment)
+        (work_folder / "build" / "bin" / PROGRAM).rename(folder / PROGRAM)
+        shutil.rmtree(work_folder)
 
     return build_once(cache / PROGRAM / build_key(), make) / PROGRAM
 
 
 def build_key() -> str:
-    """Give a name that differs whenever the server may: by its sources and the machine.
+    """Return a name that differs whenever the server may differ, by its sources and the machine.
 
-    The libraries below it are those of the same sources, found when it starts.
+    The libraries it needs are built from the same sources and found when it starts.
     """
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
@@ -55,35 +55,40 @@ def build_key() -> str:
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment to start the server in: it finds its libraries where Hearth's engine has them."""
+    """Return the environment for the server process, in which it finds the libraries of Hearth's engine."""
     paths = [str(library_folder()), environment.get("LD_LIBRARY_PATH", "")]
     return {**environment, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
 
 def library_folder() -> Path:
-    """Give the folder of libllama and libggml in this environment. Raises SetupFailed when the engine is missing."""
+    """Return the folder of libllama and libggml in this environment. Raises SetupFailed when the engine is missing."""
     found = importlib.util.find_spec("llama_cpp")
     if found is None or found.origin is None:
         raise SetupFailed("The language model's engine is not installed here; `make environment` does it.")
     return Path(found.origin).with_name("lib")
 
 
-def _compile_in(making: Path, logs: Path, environment: Mapping[str, str]) -> None:
-    tools = install_build_tools(making, logs, environment)
-    around = {**environment, "PATH": f"{tools / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"}
-    _run(_download(tools, making), "Sources", logs, around)
-    (archive,) = making.glob("llama_cpp_python-*.tar.gz")
-    _run(["tar", "-xzf", archive, "-C", making], "Unpacking", logs, around)
-    (source,) = making.glob("llama_cpp_python-*/vendor/llama.cpp")
-    build = making / "build"
-    _run(["cmake", "-G", "Ninja", "-S", PROJECT, "-B", build, *_definitions(source)], "Configuring", logs, around)
+def _compile_in(work_folder: Path, logs: Path, environment: Mapping[str, str]) -> None:
+    tools = install_build_tools(work_folder, logs, environment)
+    build_environment = {**environment, "PATH": f"{tools / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"}
+    _run(_download(tools, work_folder), "Sources", logs, build_environment)
+    (archive,) = work_folder.glob("llama_cpp_python-*.tar.gz")
+    _run(["tar", "-xzf", archive, "-C", work_folder], "Unpacking", logs, build_environment)
+    (source,) = work_folder.glob("llama_cpp_python-*/vendor/llama.cpp")
+    build = work_folder / "build"
+    _run(
+        ["cmake", "-G", "Ninja", "-S", PROJECT, "-B", build, *_definitions(source)],
+        "Configuring",
+        logs,
+        build_environment,
+    )
     jobs = environment.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(machine.compile_jobs())
-    _run(["ninja", "-C", build, "-j", jobs, PROGRAM], "Server", logs, around)
+    _run(["ninja", "-C", build, "-j", jobs, PROGRAM], "Server", logs, build_environment)
 
 
 def _download(tools: Path, folder: Path) -> list[str | Path]:
     command: list[str | Path] = [tools / "bin" / "python", "-m", "pip", "download", "--progress-bar", "raw"]
-    # Even a download asks the package for its name, with the tools that build it: the locked ones.
+    # Even a download runs the package's build backend for its metadata: with the locked tools.
     command += ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
     return [*command, "--dest", folder, "--requirement", LOCKS / "engine.lock"]
 
@@ -99,12 +104,12 @@ def _run(command: list[str | Path], label: str, logs: Path, environment: Mapping
     except CommandFailed as failure:
         raise SetupFailed(
             "\n".join(failure.tail)
-            + f"\n\nllama.cpp's own server could not be made, and nothing can be measured beside it. Log: {log}"
+            + f"\n\nllama.cpp's own server could not be built, so there is nothing to compare with. Log: {log}"
         ) from failure
 
 
 def main() -> int:
-    """Compile the server if it is not there; returns the exit status."""
+    """Compile the server if necessary; returns the exit status."""
     try:
         server_program(dict(os.environ))
     except SetupFailed as failure:

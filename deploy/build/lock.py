@@ -1,4 +1,4 @@
-"""Resolves the locks from pyproject.toml: universal, with the hashes of every published file, naming no index."""
+"""Resolves the locks from pyproject.toml: universal, with the hashes of every published file, without an index URL."""
 
 import os
 import subprocess
@@ -13,12 +13,12 @@ TOOLS = ROOT / "build" / "lock"
 OLDEST_PYTHON = "3.11"
 HEADER = "# Written by `make lock` from pyproject.toml: Python 3.11 and newer, every platform. Do not edit.\n"
 
-# Wheels only (the engine apart), so that nothing but the engine is compiled and no build tool comes unlocked.
+# Wheels only (except the engine), so that nothing else is compiled and no build tool is installed unlocked.
 RESOLVE_OPTIONS = ("--universal", "--python-version", OLDEST_PYTHON, "--no-config", "--quiet")
 WRITE_OPTIONS = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
 WHEEL_OPTIONS = ("--only-binary", ":all:", "--no-binary", "llama-cpp-python")
 
-# One resolution feeds the next: a package that stands in several locks has one version.
+# Each resolution constrains the next ones: a package in several locks has one version.
 INPUTS: dict[str, tuple[str, ...]] = {
     "requirements": ("pyproject.toml", "--no-emit-package", "llama-cpp-python"),
     "requirements-dev": ("pyproject.toml", "--group", "pyproject.toml:dev", "--no-emit-package", "llama-cpp-python"),
@@ -31,7 +31,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
 
 
 def install_uv() -> Path:
-    """Install the resolver itself from its lock; `$UV` names another one, as for the very first lock."""
+    """Install the resolver itself from its lock; `$UV` names another one, for example for the very first lock."""
     if chosen := os.environ.get("UV"):
         return Path(chosen)
     subprocess.run([sys.executable, "-m", "venv", "--clear", TOOLS], check=True)
@@ -41,7 +41,7 @@ def install_uv() -> Path:
 
 
 def resolve_lock(resolver: Path, name: str, upgrade: bool) -> None:
-    """Resolve one lock; the versions it holds stay, unless an upgrade is asked or pyproject.toml rules them out."""
+    """Resolve one lock; its versions are kept, unless `upgrade` is set or pyproject.toml excludes them."""
     target = LOCKS / f"{name}.lock"
     command: list[str | Path] = [
         resolver,

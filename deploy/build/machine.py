@@ -1,4 +1,4 @@
-"""What this machine brings for a build: compiler, tools, processor, memory; and the folder where builds are kept."""
+"""Build machine: compilers, processor, memory, the cache folder of builds, and locks between processes."""
 
 import contextlib
 import fcntl
@@ -14,27 +14,30 @@ from deploy.build.progress import SetupFailed
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Give the folder that outlives checkouts: `$HEARTH_CACHE`, else `~/.cache/hearth`."""
+    """Return the folder that outlives checkouts: `$HEARTH_CACHE`, else `~/.cache/hearth`."""
     return Path(environment.get("HEARTH_CACHE") or "~/.cache/hearth").expanduser().absolute()
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, doing: str) -> Iterator[None]:
-    """Hold a lock between processes; says what it waits for. The kernel drops it when the process dies."""
+def file_lock(path: Path, activity: str) -> Iterator[None]:
+    """Hold a lock between processes, with a message while waiting. The kernel releases it when the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Waiting: another process is {doing} ({path}).", file=sys.stderr)
+            print(f"Waiting: another process is {activity} ({path}).", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def require_compiler(environment: Mapping[str, str]) -> None:
-    """Raise SetupFailed unless a C and a C++ compiler are here."""
-    for language, chosen, usual in (("C", "CC", ("cc", "gcc", "clang")), ("C++", "CXX", ("c++", "g++", "clang++"))):
-        names = tuple(environment.get(chosen, "").split()[:1]) or usual
+    """Raise SetupFailed unless a C and a C++ compiler are installed."""
+    for language, variable, default_names in (
+        ("C", "CC", ("cc", "gcc", "clang")),
+        ("C++", "CXX", ("c++", "g++", "clang++")),
+    ):
+        names = tuple(environment.get(variable, "").split()[:1]) or default_names
         if not any(shutil.which(name, path=environment.get("PATH")) for name in names):
             raise SetupFailed(
                 f"No {language} compiler was found (looked for {', '.join(names)}), and the language model's engine is "
@@ -44,10 +47,10 @@ def require_compiler(environment: Mapping[str, str]) -> None:
 
 
 def processor_features() -> str:
-    """Name what `-march=native` depends on: all instruction sets the kernel reports, or the processor's brand.
+    """Return what `-march=native` depends on: all instruction sets the kernel reports, or the processor's brand.
 
-    A kernel that reports another set costs one more compile; a wheel with instructions the processor lacks would
-    kill the program without a word.
+    A kernel that reports another set costs one more compile; a wheel with instructions that the processor lacks would
+    kill the program without a message.
     """
     if sys.platform == "darwin":
         query = ["sysctl", "-n", "machdep.cpu.brand_string"]
@@ -56,7 +59,7 @@ def processor_features() -> str:
 
 
 def instruction_sets(cpuinfo: str) -> str:
-    """Give the sorted flags of the first processor in the text of /proc/cpuinfo; empty when it lists none."""
+    """Return the sorted flags of the first processor in the text of /proc/cpuinfo; empty when it lists none."""
     for line in cpuinfo.splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("flags", "Features"):
@@ -65,14 +68,14 @@ def instruction_sets(cpuinfo: str) -> str:
 
 
 def c_library() -> str:
-    """Name the C library: a wheel compiled against a newer one does not load with an older one."""
+    """Identify the C library: a wheel compiled against a newer one does not load with an older one."""
     return "-".join((sys.platform, platform.machine(), *platform.libc_ver()))
 
 
 def compile_jobs() -> int:
-    """Choose how many compilers run at once: one per core, as far as there is 1 GiB of memory for each.
+    """Return the number of parallel compilers: one per core, as far as there is 1 GiB of memory for each.
 
-    The largest units of llama.cpp peak between 0.6 and 0.9 GiB with GCC 12.
+    The largest translation units of llama.cpp peak between 0.6 and 0.9 GiB with GCC 12.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Installs a lock into an environment: wheels only, every hash checked, no index but the one pip is configured with."""
+"""Installs a lock into an environment: wheels only, every hash checked, from the index that pip is configured with."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def install_locked(venv: Path, lock: str, logs: Path, environment: Mapping[str, 
 
 
 def install_build_tools(folder: Path, logs: Path, environment: Mapping[str, str]) -> Path:
-    """Make an environment with what compiles llama.cpp in `folder`/tools, and give it; raises SetupFailed."""
+    """Create an environment with the build tools of llama.cpp in `folder`/tools and return it; raises SetupFailed."""
     tools = folder / "tools"
     subprocess.run([sys.executable, "-m", "venv", tools], check=True)
     install_locked(tools, "bootstrap", logs, environment, "Build tools (1 of 2)")

@@ -1,4 +1,4 @@
-"""Runs one long command: its output to a log, its progress on one line of the terminal."""
+"""Long-running commands: output to a log, progress on one line of the terminal."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TextIO
 
 TAIL_LINES = 30
-# Without a terminal (a log of continuous integration) a line at most this often.
+# Without a terminal, as in the log of a CI job, the shortest interval between two lines.
 LINE_INTERVAL_S = 5.0
 
 
 @dataclass(frozen=True)
 class BuildStep:
-    """How far a command is: `done` of `total`, in whatever unit it counts."""
+    """Progress of a command: `done` of `total`, in the unit of the action."""
 
     action: str
     done: int
@@ -39,7 +39,7 @@ class SetupFailed(Exception):
 
 
 class CommandFailed(Exception):
-    """A command ended with a status other than 0; carries the last lines it wrote."""
+    """A command ended with a status other than 0; `tail` holds the last lines of its output."""
 
     def __init__(self, status: int, tail: Sequence[str]) -> None:
         super().__init__(f"exit status {status}")
@@ -47,59 +47,59 @@ class CommandFailed(Exception):
 
 
 class ProgressLine:
-    """One line that is rewritten on a terminal; elsewhere, a line for a tenth of the way, every few seconds at most."""
+    """One line that is rewritten on a terminal; elsewhere, one line per 10 %, at most every few seconds."""
 
     def __init__(self, label: str, stream: TextIO = sys.stderr, clock: Callable[[], float] = time.monotonic) -> None:
         self._label = label
         self._stream = stream
         self._clock = clock
-        self._started = clock()
+        self._started_at = clock()
         self._shown: tuple[str, int] | None = None
-        self._written = self._started
+        self._written_at = self._started_at
 
     def show_start(self) -> None:
-        """Say that the work has begun."""
+        """Show that the work has begun."""
         self._write(f"{self._label} ...")
 
     def show_step(self, step: BuildStep) -> None:
-        """Show a step, unless the line would hardly differ from the one before."""
+        """Show a step, unless the line would hardly differ from the previous one."""
         percent = 100 * step.done // max(1, step.total)
         terminal = self._stream.isatty()
         shown = (step.action, percent if terminal else percent // 10)
-        if shown != self._shown and (terminal or self._clock() - self._written >= LINE_INTERVAL_S):
+        if shown != self._shown and (terminal or self._clock() - self._written_at >= LINE_INTERVAL_S):
             self._shown = shown
             self._write(f"{self._label}: {step.action} {percent}% after {self._elapsed()}")
 
     def show_outcome(self, outcome: str) -> None:
-        """Say how it ended, and leave the line on the screen."""
+        """Show the outcome, and leave the line on the screen."""
         self._write(f"{self._label}: {outcome} after {self._elapsed()}")
         if self._stream.isatty():
             print(file=self._stream)
 
     def _elapsed(self) -> str:
-        seconds = round(self._clock() - self._started)
+        seconds = round(self._clock() - self._started_at)
         return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02} s"
 
-    def _write(self, text: str) -> None:
-        self._written = self._clock()
+    def _write(self, line_text: str) -> None:
+        self._written_at = self._clock()
         if self._stream.isatty():
-            print(f"\r\x1b[K{text}", end="", file=self._stream, flush=True)
+            print(f"\r\x1b[K{line_text}", end="", file=self._stream, flush=True)
         else:
-            print(text, file=self._stream, flush=True)
+            print(line_text, file=self._stream, flush=True)
 
 
 def run_with_progress(
-    command: Sequence[str | Path], label: str, measure: ParseStep, log: Path, env: Mapping[str, str]
+    command: Sequence[str | Path], label: str, parse_step: ParseStep, log: Path, env: Mapping[str, str]
 ) -> None:
-    """Run a command, its output in `log`, showing the steps that `measure` reads from its lines.
+    """Run a command with its output in `log`, showing the steps that `parse_step` reads from its lines.
 
-    Raises CommandFailed when it ends with a status other than 0. A command that is interrupted is waited for.
+    Raises CommandFailed when it ends with a status other than 0. An interrupted command is terminated and waited for.
     """
     line = ProgressLine(label)
     line.show_start()
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     with (
-        log.open("w", encoding="utf-8", errors="replace") as kept,
+        log.open("w", encoding="utf-8", errors="replace") as log_file,
         subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.DEVNULL,
@@ -113,13 +113,13 @@ def run_with_progress(
     ):
         assert process.stdout is not None
         try:
-            for text in process.stdout:
-                kept.write(text)
-                tail.append(text.rstrip())
-                if step := measure(text):
+            for line_text in process.stdout:
+                log_file.write(line_text)
+                tail.append(line_text.rstrip())
+                if step := parse_step(line_text):
                     line.show_step(step)
         except BaseException:
-            # The compilers are grandchildren: the whole group has to go, or they would work on for minutes.
+            # The compilers are grandchildren: the whole process group must end, or they would run on for minutes.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             raise
@@ -129,29 +129,29 @@ def run_with_progress(
 
 
 def pip_step_parser(packages: int) -> ParseStep:
-    """Read the steps of `pip install --progress-bar raw` for a lock of so many packages."""
+    """Parser of the output of `pip install --progress-bar raw` for a lock of so many packages."""
     collected = 0
 
-    def measure(text: str) -> BuildStep | None:
+    def parse_step(line_text: str) -> BuildStep | None:
         nonlocal collected
-        if text.startswith(("Collecting ", "Processing ")):
+        if line_text.startswith(("Collecting ", "Processing ")):
             collected += 1
             return BuildStep("fetching", min(collected, packages), packages)
-        if text.startswith("Installing collected packages"):
+        if line_text.startswith("Installing collected packages"):
             return BuildStep("unpacking", packages, packages)
         return None
 
-    return measure
+    return parse_step
 
 
 _COMPILED = re.compile(r"\s*\[(\d+)/(\d+)\] ")
 _FETCHED = re.compile(r"\s*Progress (\d+) of (\d+)$")
 
 
-def parse_compile_step(text: str) -> BuildStep | None:
-    """Read one line of a compile by pip: raw download progress, then ninja's `[n/m]`."""
-    if found := _COMPILED.match(text):
+def parse_compile_step(line_text: str) -> BuildStep | None:
+    """Parse one line of a compile by pip: raw download progress, then ninja's `[n/m]`."""
+    if found := _COMPILED.match(line_text):
         return BuildStep("compiling", int(found[1]), int(found[2]))
-    if found := _FETCHED.match(text):
+    if found := _FETCHED.match(line_text):
         return BuildStep("fetching", int(found[1]), int(found[2]))
     return None

@@ -1,4 +1,4 @@
-"""Makes and keeps `.venv`: remade when the locks or the Python change, left alone in a moment when nothing did."""
+"""Setup of `.venv`: created again when the locks or the Python change, unchanged and fast otherwise."""
 
 import argparse
 import hashlib
@@ -25,7 +25,7 @@ LOGS = ROOT / "build" / "logs"
 
 @dataclass(frozen=True)
 class EnvironmentState:
-    """What an environment was made from. Two equal states need no work."""
+    """Inputs that an environment was created from. Two equal states need no work."""
 
     python: str
     locks: str
@@ -35,15 +35,15 @@ class EnvironmentState:
 
 
 def wanted_state(environment: Mapping[str, str], dev: bool) -> EnvironmentState:
-    """Tell what the environment should be made from now; raises SetupFailed for settings that make no sense."""
-    if ready := environment.get("LLAMA_WHEEL"):
-        wheel = llama.check_wheel(Path(ready))
-        about = wheel.stat()
-        engine = f"{wheel} {about.st_size} {about.st_mtime_ns}"
+    """Return the state that the environment should have; raises SetupFailed for invalid settings."""
+    if llama_wheel := environment.get("LLAMA_WHEEL"):
+        wheel = llama.check_wheel(Path(llama_wheel))
+        status = wheel.stat()
+        engine = f"{wheel} {status.st_size} {status.st_mtime_ns}"
     else:
         engine = llama.plan_build(environment).name
     return EnvironmentState(
-        # The place too: the scripts of an environment hold its path, and it breaks when its Python goes.
+        # The paths, too: the scripts of an environment contain its own, and without its Python it is broken.
         python=f"{sys.version_info.major}.{sys.version_info.minor} {sys.base_prefix} {ROOT}",
         locks=_digest([LOCKS / name for name in ("bootstrap.lock", "requirements.lock", "requirements-dev.lock")]),
         dev=dev,
@@ -57,7 +57,7 @@ def _digest(files: list[Path]) -> str:
 
 
 def installed_state() -> EnvironmentState | None:
-    """Tell what the environment on disk was made from; None when there is none that works."""
+    """Return the state of the environment on disk; None when there is none that works."""
     try:
         state = EnvironmentState(**json.loads(STAMP.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -65,45 +65,45 @@ def installed_state() -> EnvironmentState | None:
     return state if (VENV / "bin" / "python").exists() else None
 
 
-def due_steps(have: EnvironmentState | None, want: EnvironmentState) -> list[str]:
-    """Decide what to do, in order: `venv`, `packages`, `engine`, `project`. Empty when all is in place.
+def due_steps(installed: EnvironmentState | None, wanted: EnvironmentState) -> list[str]:
+    """Return the steps to run, in order: `venv`, `packages`, `engine`, `project`. Empty when nothing has changed.
 
-    An environment with the development packages serves for running too.
+    An environment with the development packages is also good for running.
     """
-    if have is None or (have.python, have.locks) != (want.python, want.locks):
+    if installed is None or (installed.python, installed.locks) != (wanted.python, wanted.locks):
         return ["venv", "packages", "engine", "project"]
-    due = {
-        "packages": want.dev and not have.dev,
-        "engine": have.engine != want.engine,
-        "project": have.project != want.project,
+    steps = {
+        "packages": wanted.dev and not installed.dev,
+        "engine": installed.engine != wanted.engine,
+        "project": installed.project != wanted.project,
     }
-    return [step for step, needed in due.items() if needed]
+    return [step for step, needed in steps.items() if needed]
 
 
 def run_steps(
-    due: list[str], have: EnvironmentState | None, want: EnvironmentState, environment: Mapping[str, str]
+    steps: list[str], installed: EnvironmentState | None, wanted: EnvironmentState, environment: Mapping[str, str]
 ) -> None:
-    """Carry the steps out, then write the stamp; until then the environment counts as absent."""
-    wheel = _engine_wheel(environment) if "engine" in due else None
+    """Run the steps, then write the stamp; until then the environment counts as absent."""
+    wheel = _engine_wheel(environment) if "engine" in steps else None
     STAMP.unlink(missing_ok=True)
-    if "venv" in due:
+    if "venv" in steps:
         _make_venv(environment)
-    if "packages" in due:
-        lock, label = ("requirements-dev", "Packages with test tools") if want.dev else ("requirements", "Packages")
+    if "packages" in steps:
+        lock, label = ("requirements-dev", "Packages with test tools") if wanted.dev else ("requirements", "Packages")
         install_locked(VENV, lock, LOGS, environment, label)
     if wheel:
         _pip(["--no-index", "--force-reinstall", wheel], "engine", environment)
         _try_engine(wheel, environment)
-    if "project" in due:
+    if "project" in steps:
         _pip(["--no-build-isolation", "--editable", ROOT], "project", environment)
-    dev = want.dev or (have is not None and have.dev and "venv" not in due)
-    STAMP.write_text(json.dumps(asdict(want) | {"dev": dev}, indent=1), encoding="utf-8")
+    dev = wanted.dev or (installed is not None and installed.dev and "venv" not in steps)
+    STAMP.write_text(json.dumps(asdict(wanted) | {"dev": dev}, indent=1), encoding="utf-8")
 
 
 def _engine_wheel(environment: Mapping[str, str]) -> Path:
-    """Find or compile the engine's wheel: first of all, so that a missing compiler is told before any download."""
-    if ready := environment.get("LLAMA_WHEEL"):
-        return llama.check_wheel(Path(ready))
+    """Find or compile the engine's wheel; comes first, so that a missing compiler is reported before any download."""
+    if llama_wheel := environment.get("LLAMA_WHEEL"):
+        return llama.check_wheel(Path(llama_wheel))
     build = llama.plan_build(environment)
     cache = machine.cache_folder(environment)
     if found := llama.find_wheel(build, cache):
@@ -139,10 +139,10 @@ def _pip(arguments: list[str | Path], name: str, environment: Mapping[str, str])
 
 def _try_engine(wheel: Path, environment: Mapping[str, str]) -> None:
     command: list[str | Path] = [VENV / "bin" / "python", "-c", "import llama_cpp; llama_cpp.llama_backend_init()"]
-    tried = subprocess.run(command, capture_output=True, text=True, env=dict(environment), check=False)
-    if tried.returncode:
+    result = subprocess.run(command, capture_output=True, text=True, env=dict(environment), check=False)
+    if result.returncode:
         raise SetupFailed(
-            f"{tried.stderr.strip()}\n\nThe compiled engine does not load here (status {tried.returncode}). "
+            f"{result.stderr.strip()}\n\nThe compiled engine does not load here (status {result.returncode}). "
             f"Remove {wheel} if it came from another machine, or choose another BACKEND, and try again."
         )
 
@@ -152,18 +152,18 @@ def _on_sigterm(_signal: int, _frame: object) -> NoReturn:
 
 
 def main() -> int:
-    """Set the environment up; returns the exit status."""
+    """Set up the environment; returns the exit status."""
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="with the tools for tests and checks")
     dev = parser.parse_args().dev
     signal.signal(signal.SIGTERM, _on_sigterm)
     environment = dict(os.environ)
     try:
-        want = wanted_state(environment, dev)
-        if due_steps(installed_state(), want):
+        wanted = wanted_state(environment, dev)
+        if due_steps(installed_state(), wanted):
             with machine.file_lock(ROOT / "build" / "setup.lock", "setting this checkout up"):
-                have = installed_state()
-                run_steps(due_steps(have, want), have, want, environment)
+                installed = installed_state()
+                run_steps(due_steps(installed, wanted), installed, wanted, environment)
         if dev:
             test_services.install_services(environment)
     except SetupFailed as failure:

@@ -1,4 +1,4 @@
-"""Keeps the other side of the Matrix tests, a homeserver and a client library, in the cache folder: once per lock."""
+"""Services for the Matrix tests, a homeserver and a client library: installed into the cache folder once per lock."""
 
 import hashlib
 import shutil
@@ -13,14 +13,14 @@ from deploy.build.progress import CommandFailed, SetupFailed, run_with_progress
 
 CLIENT = Path(__file__).parents[2] / "tests" / "element"
 NPM_LOCK = CLIENT / "package-lock.json"
-# The scripts of packages stay unrun: the library and its compiled part are ready-made files.
+# Install scripts of packages do not run: the library and its compiled part are prebuilt files.
 NPM_INSTALL = ("ci", "--ignore-scripts", "--omit", "dev", "--no-audit", "--no-fund", "--loglevel", "error")
-# matrix-js-sdk 37.5 asks for Node 20.
+# matrix-js-sdk 37.5 requires Node 20.
 OLDEST_NODE = 20
 
 
 def synapse_python(environment: Mapping[str, str]) -> Path:
-    """Give a Python that can import Synapse, apart from Hearth's own; installed first if it is not there.
+    """Return a Python that can import Synapse, separate from Hearth's own; installed first if necessary.
 
     Raises SetupFailed with pip's last lines.
     """
@@ -37,9 +37,9 @@ def synapse_python(environment: Mapping[str, str]) -> Path:
 
 
 def client_library(environment: Mapping[str, str]) -> Path:
-    """Give the `node_modules` with what Element is built on; installed first if it is not there.
+    """Return the `node_modules` with matrix-js-sdk, on which Element is built; installed first if necessary.
 
-    Raises SetupFailed where Node or npm are missing, too old, or npm cannot install.
+    Raises SetupFailed when Node or npm is missing, Node is too old, or npm cannot install.
     """
     require_node(environment)
     cache = machine.cache_folder(environment)
@@ -61,19 +61,19 @@ def client_library(environment: Mapping[str, str]) -> Path:
 
 
 def require_node(environment: Mapping[str, str]) -> None:
-    """Raise SetupFailed unless a Node that is new enough and its npm are on the path."""
+    """Raise SetupFailed unless a recent enough Node and its npm are on the path."""
     path = environment.get("PATH")
     node = shutil.which("node", path=path)
     if not node or not shutil.which("npm", path=path):
         raise SetupFailed("Node with npm was not found on the path.")
-    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    major = told.removeprefix("v").partition(".")[0]
+    reported_version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    major = reported_version.removeprefix("v").partition(".")[0]
     if not major.isdecimal() or int(major) < OLDEST_NODE:
-        raise SetupFailed(f"Node {OLDEST_NODE} or newer was not found; {node} is {told or 'broken'}.")
+        raise SetupFailed(f"Node {OLDEST_NODE} or newer was not found; {node} is {reported_version or 'broken'}.")
 
 
 def install_services(environment: Mapping[str, str]) -> None:
-    """Install both; where the client cannot be had, say that its tests will be skipped. Raises SetupFailed."""
+    """Install both services; without the client, print that its tests will be skipped. Raises SetupFailed."""
     synapse_python(environment)
     try:
         client_library(environment)
@@ -86,7 +86,7 @@ def _key(place: str, *locks: Path) -> str:
 
 
 def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Give a folder that was made whole, making it first if need be; what an interrupted try left is removed."""
+    """Return a folder after `make` has completed it, run first if necessary; an incomplete folder is removed before."""
     stamp = folder / "made"
     if not stamp.exists():
         with machine.file_lock(folder.parent / ".lock", f"installing {folder.parent.name}"):

@@ -1,4 +1,4 @@
-"""One chat of the demo on the screen: what the person says, and Hearth's answer while it is edited in place."""
+"""One chat of the demo on the screen: the person's messages, and Hearth's answer while it is edited in place."""
 
 import asyncio
 import time
@@ -13,11 +13,11 @@ from tests.homeserver import Shown
 from tests.homeserver.client import Client
 
 ANSWER_WITHIN_S = 300.0
-LOOK_EVERY_S = 0.1
+POLL_S = 0.1
 QUIET_S = 1.5
-"""An answer has ended when Hearth types no longer, and has changed nothing for so long ..."""
+"""An answer is complete when Hearth has stopped typing and has changed nothing for so long ..."""
 UNTYPED_QUIET_S = 8.0
-"""... or for so long, where the person's client does not tell who types."""
+"""... or for so long, if the person's client does not show typing notifications."""
 
 
 class DemoChat:
@@ -28,45 +28,45 @@ class DemoChat:
         self._out = out
 
     def replies_to(self, event_id: str) -> list[Shown]:
-        """Hearth's messages in reply to one, edits applied."""
+        """Hearth's replies to a message, with edits applied."""
         everything = self.person.timeline.shown(self.room, self.hearth)
         return [shown for shown in everything if shown.reply_to == event_id]
 
-    async def send_text(self, text: str, *, shown: bool = True) -> list[Shown]:
-        """Say something and show the answer as it comes. `shown`: the words are not on the screen yet."""
-        if shown:
+    async def send_text(self, text: str, *, echo: bool = True) -> list[Shown]:
+        """Send a message and show the answer as it is edited. With `echo` the message is printed first."""
+        if echo:
             self._out.print(Text(f"> {text}", style="bold"))
-        view, began = view_for(self._out), time.monotonic()
+        view, started_at = view_for(self._out), time.monotonic()
         view.show_status("Sending ...")
         try:
             event_id = await self.person.say(self.room, text)
-            first_s = await self._show_until_done(event_id, view, began)
+            first_s = await self._show_until_done(event_id, view, started_at)
         finally:
             view.close()
         answer = self.replies_to(event_id)
         self._out.print(Text("".join(_figures(answer, first_s)), style="dim"))
         return answer
 
-    async def _show_until_done(self, event_id: str, view: AnswerView, began: float) -> float:
-        """Show an answer to its end; the seconds until its first words. Raises DemoFailed when it does not come."""
-        first_s, last, changed = 0.0, "", began
-        while not (last and self._is_quiet(changed)):
+    async def _show_until_done(self, event_id: str, view: AnswerView, started_at: float) -> float:
+        """Show an answer until it is complete; returns the seconds to its first words. Raises DemoFailed on timeout."""
+        first_s, shown_text, changed_at = 0.0, "", started_at
+        while not (shown_text and self._is_quiet(changed_at)):
             now = time.monotonic()
-            whole = "\n\n".join(shown.body for shown in self.replies_to(event_id))
-            if whole != last:
-                view.show_text(whole)
-                first_s, last, changed = first_s or now - began, whole, now
-            elif not last and self.hearth in self.person.typing.get(self.room, ()):
+            answer_text = "\n\n".join(shown.body for shown in self.replies_to(event_id))
+            if answer_text != shown_text:
+                view.show_text(answer_text)
+                first_s, shown_text, changed_at = first_s or now - started_at, answer_text, now
+            elif not shown_text and self.hearth in self.person.typing.get(self.room, ()):
                 view.show_status("Hearth is typing ...")
-            if now - changed > ANSWER_WITHIN_S:
+            if now - changed_at > ANSWER_WITHIN_S:
                 raise DemoFailed(f"Nothing came from Hearth for {ANSWER_WITHIN_S:.0f} seconds.")
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
         return first_s
 
-    def _is_quiet(self, changed: float) -> bool:
+    def _is_quiet(self, changed_at: float) -> bool:
         typing = self.person.typing.get(self.room)
         quiet_s = UNTYPED_QUIET_S if typing is None else QUIET_S
-        return self.hearth not in (typing or ()) and time.monotonic() - changed > quiet_s
+        return self.hearth not in (typing or ()) and time.monotonic() - changed_at > quiet_s
 
 
 def _figures(answer: list[Shown], first_s: float) -> Iterator[str]:

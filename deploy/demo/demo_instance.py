@@ -1,4 +1,4 @@
-"""The home of `make demo-matrix`: a folder that goes again, a config in it, and `hearth` as people run it."""
+"""Temporary Hearth instance of `make demo-matrix`: its data folder, its config, and `hearth` run as users run it."""
 
 import asyncio
 import contextlib
@@ -26,11 +26,11 @@ LOG_LINES = 15
 
 
 class DemoFailed(Exception):
-    """Ends the demo with a sentence."""
+    """The demo cannot continue; the message is a sentence for the user."""
 
 
 class DemoInstance:
-    """A data folder with a config. `environment` is what its commands run in."""
+    """A data folder with a config. `environment` holds the variables for its commands."""
 
     def __init__(self, folder: Path, out: Console) -> None:
         self._out = out
@@ -39,7 +39,7 @@ class DemoInstance:
         self.environment = {**os.environ, "HEARTH_CONFIG": str(self._config)}
 
     def write_config(self, person: str) -> None:
-        """Write the demo's config, with the documents for one person, who is the admin."""
+        """Write the demo's config; the given user is the admin and the only reader of the documents."""
         settings: dict[str, Any] = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
         settings["data_folder"] = str(self._config.with_name("data"))
         settings["matrix"] = {"enabled": True, "admin_users": [person]}
@@ -49,7 +49,7 @@ class DemoInstance:
         self._config.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
     async def run_command(self, *arguments: str, **secrets: str) -> None:
-        """Run a command of `hearth` on the screen. `secrets` go into its environment. Raises DemoFailed."""
+        """Run a `hearth` command on the screen, with `secrets` in its environment. Raises DemoFailed."""
         self._out.print(Text(f"$ hearth {shlex.join(arguments)}", style="bold"))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bot", *arguments), cwd=ROOT, env={**self.environment, **secrets}
@@ -65,15 +65,15 @@ class DemoInstance:
             raise DemoFailed(f"`hearth {arguments[0]}` ended with status {code}.")
 
     async def run_json_command(self, *arguments: str) -> Any:
-        """What a command of `hearth` says with --json."""
+        """The parsed output of a `hearth` command with --json."""
         command = (sys.executable, "-m", "bot", *arguments, "--json")
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=self.environment, stdout=PIPE)
-        told, _ = await process.communicate()
-        return json.loads(told)
+        output, _ = await process.communicate()
+        return json.loads(output)
 
     @asynccontextmanager
     async def running_daemon(self) -> AsyncIterator[None]:
-        """`hearth run` for as long as the context lasts, from when it is ready; its log is in `log_file`."""
+        """Run `hearth run` within the context, entered once it is ready; its log is in `log_file`."""
         self._out.print(Text("$ hearth run", style="bold"))
         process = self._start_daemon()
         try:
@@ -83,7 +83,7 @@ class DemoInstance:
             await asyncio.to_thread(_stop, process)
 
     def _start_daemon(self) -> "subprocess.Popen[bytes]":
-        # A session of its own: Ctrl-C is for the demo, which then stops it in good order.
+        # A session of its own: Ctrl-C goes to the demo, which then shuts it down cleanly.
         with self.log_file.open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "deploy.demo.run_until_stdin_closes", "run"],
@@ -107,7 +107,7 @@ class DemoInstance:
 
     @property
     def log_tail(self) -> str:
-        """The end of what `hearth run` logged."""
+        """The last lines of the log of `hearth run`."""
         return "\n".join(self.log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:])
 
 

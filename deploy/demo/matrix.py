@@ -1,4 +1,4 @@
-"""`make demo-matrix`: an encrypted chat with Hearth on a homeserver of its own, all of it gone afterwards."""
+"""`make demo-matrix`: an encrypted chat with Hearth on a temporary homeserver, removed afterwards."""
 
 import asyncio
 import os
@@ -47,48 +47,52 @@ EXPECTED = (SetupFailed, DemoFailed, CallFailed, MatrixUnusable, RequestRefused,
 
 
 async def play_demo(question: str, out: Console) -> None:
-    """Play the whole demo; with a question ask only that. Raises what is in EXPECTED."""
+    """Run the whole demo, or only the given question unless it is empty. Raises the errors in EXPECTED."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hearth-demo-")))
-        home, server = DemoInstance(folder, out), await stack.enter_async_context(_homeserver(out))
+        instance, server = DemoInstance(folder, out), await stack.enter_async_context(_homeserver(out))
         hearth, ana = await _accounts(server)
         out.print(UNLIMITED)
-        home.write_config(ana.user_id)
-        _step(out, f"Hearth's account is {hearth.user_id}. It logs in once, signs its device, and reads the documents.")
-        await _set_up_hearth(home, server, hearth)
-        await stack.enter_async_context(home.running_daemon())
+        instance.write_config(ana.user_id)
+        _print_step(
+            out, f"Hearth's account is {hearth.user_id}. It logs in once, signs its device, and reads the documents."
+        )
+        await _set_up_hearth(instance, server, hearth)
+        await stack.enter_async_context(instance.running_daemon())
         person = await stack.enter_async_context(_open_client(server, ana, folder / "ana", out))
         chat = await _open_chat(person, hearth.user_id, out)
-        device = (await home.run_json_command("matrix", "status"))["device_id"]
+        device = (await instance.run_json_command("matrix", "status"))["device_id"]
         await (
             verify_device(chat, person, device, out)
             if isinstance(person, Peer)
             else show_device_signature(chat, person, device, out)
         )
         await _ask_questions(chat, question, out)
-        _show(await collect_evidence(chat, server.folder), out)
-        _step(out, "Stopping, and removing everything ...")
+        _show_evidence(await collect_evidence(chat, server.folder), out)
+        _print_step(out, "Stopping, and removing everything ...")
 
 
 async def _accounts(server: SynapseServer) -> tuple[Account, Account]:
     hearth, ana = await server.register("hearth"), await server.register("ana")
     for account in (hearth, ana):
         await server.lift_limits(account.user_id)
-    # Registering logged it in, and `hearth matrix login` does so itself.
+    # Registration has logged the account in; `hearth matrix login` creates a device of its own.
     await server.log_out(hearth)
     return hearth, ana
 
 
-async def _set_up_hearth(home: DemoInstance, server: SynapseServer, hearth: Account) -> None:
-    where = ("--homeserver", server.url, "--user", hearth.user_id)
-    await home.run_command("matrix", "login", *where, "--password-env", "PASSWORD", PASSWORD=hearth.password)
-    await home.run_command("models", "get")
-    await home.run_command("index")
+async def _set_up_hearth(instance: DemoInstance, server: SynapseServer, hearth: Account) -> None:
+    login_options = ("--homeserver", server.url, "--user", hearth.user_id)
+    await instance.run_command(
+        "matrix", "login", *login_options, "--password-env", "PASSWORD", PASSWORD=hearth.password
+    )
+    await instance.run_command("models", "get")
+    await instance.run_command("index")
 
 
 @asynccontextmanager
 async def _homeserver(out: Console) -> AsyncIterator[SynapseServer]:
-    _step(out, "Starting Synapse ...")
+    _print_step(out, "Starting Synapse ...")
     server = SynapseServer(lifted=False)
     try:
         await server.start()
@@ -102,14 +106,14 @@ async def _homeserver(out: Console) -> AsyncIterator[SynapseServer]:
 async def _open_client(
     server: SynapseServer, account: Account, folder: Path, out: Console
 ) -> AsyncIterator[Peer | FallbackClient]:
-    """Ana's client: Element's library where it is or can be had."""
+    """Ana's client: Element's library if it is installed or can be installed, else the fallback client."""
     try:
         await asyncio.to_thread(test_services.client_library, os.environ)
     except SetupFailed as failure:
-        _step(out, WITHOUT_LIBRARY.format(failure))
+        _print_step(out, WITHOUT_LIBRARY.format(failure))
         person: Peer | FallbackClient = await FallbackClient.enter(server.url, account, folder)
     else:
-        _step(out, WITH_LIBRARY)
+        _print_step(out, WITH_LIBRARY)
         person = await Peer.enter(server.url, account)
     try:
         yield person
@@ -128,7 +132,7 @@ async def _open_chat(person: Peer | FallbackClient, hearth: str, out: Console) -
 
 
 async def _ask_questions(chat: DemoChat, question: str, out: Console) -> None:
-    _step(out, "Ana asks.")
+    _print_step(out, "Ana asks.")
     for text in (question,) if question else QUESTIONS:
         await chat.send_text(text)
     if question or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -136,28 +140,31 @@ async def _ask_questions(chat: DemoChat, question: str, out: Console) -> None:
     out.print(Text("\nNow you are Ana. !help lists the commands, Ctrl-D leaves.", style="dim"))
     async for line in typed_lines():
         if line:
-            await chat.send_text(line, shown=False)
+            await chat.send_text(line, echo=False)
 
 
-def _show(found: ServerEvidence, out: Console) -> None:
-    _step(out, f"The server has kept {found.stored} messages and edits, {found.encrypted} of them encrypted, such as")
-    out.print(Text(f"  {found.example} ...", style="dim"))
-    if found.plain_types:
-        out.print(f"and, as by every client, not encrypted: {', '.join(found.plain_types)}.")
-    if found.readable:
-        raise DemoFailed(f"The server's files hold in plain: {found.readable}")
-    out.print(f"None of the {found.lines} lines that Ana reads in the chat is in any of the server's files.")
-    if found.warnings:
-        raise DemoFailed(f"Ana's client warned of messages of Hearth: {', '.join(found.warnings)}")
+def _show_evidence(evidence: ServerEvidence, out: Console) -> None:
+    _print_step(
+        out,
+        f"The server has kept {evidence.stored} messages and edits, {evidence.encrypted} of them encrypted, such as",
+    )
+    out.print(Text(f"  {evidence.example} ...", style="dim"))
+    if evidence.plain_types:
+        out.print(f"and, as by every client, not encrypted: {', '.join(evidence.plain_types)}.")
+    if evidence.readable:
+        raise DemoFailed(f"The server's files hold in plain: {evidence.readable}")
+    out.print(f"None of the {evidence.lines} lines that Ana reads in the chat is in any of the server's files.")
+    if evidence.warnings:
+        raise DemoFailed(f"Ana's client warned of messages of Hearth: {', '.join(evidence.warnings)}")
 
 
-def _step(out: Console, text: str) -> None:
-    """Begin a part of the demo."""
+def _print_step(out: Console, text: str) -> None:
+    """Print the heading of a part of the demo."""
     out.print(Text(f"\n{text}", style="cyan"))
 
 
 def main() -> int:
-    """Play the demo; returns the exit status."""
+    """Run the demo; returns the exit status."""
     out = make_console()
     out.print(INTRODUCTION)
     try:

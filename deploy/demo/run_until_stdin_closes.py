@@ -1,4 +1,4 @@
-"""Runs the program `hearth` for as long as somebody holds its standard input open: it does not outlive the demo."""
+"""Runs the program `hearth` until its standard input closes, so that it does not outlive the demo."""
 
 import os
 import runpy
@@ -7,7 +7,7 @@ import threading
 
 
 def exit_with_parent() -> None:
-    """Wait for the end of standard input, and stop as by SIGTERM."""
+    """Wait for the end of standard input, then send SIGTERM to this process."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What the homeserver has kept of a chat, and whether anybody could read it there."""
+"""Evidence from the homeserver: which events of a chat it stores, and whether any text in its files is readable."""
 
 import asyncio
 from collections.abc import Collection, Iterator
@@ -9,14 +9,16 @@ from deploy.demo.chat import DemoChat
 from deploy.demo.demo_instance import DemoFailed
 
 MIN_LINE_CHARACTERS = 16
-"""Shorter lines may stand in a file by chance."""
+"""Shorter lines may occur in a file by coincidence."""
 SHOWN_CHARACTERS = 72
 
 
 @dataclass(frozen=True, slots=True)
 class ServerEvidence:
-    """`stored` messages and edits, `encrypted` of them encrypted; `plain_types` of the others. `readable`: those of the
-    `lines` looked for that stand in the server's files. `warnings` of the person's client about Hearth's messages.
+    """Counts of `stored` messages and edits and of `encrypted` ones, and `plain_types`, the event types of the others.
+
+    `readable` are those of the `lines` searched for that occur in the server's files. `warnings` are those of the
+    person's client about Hearth's messages.
     """
 
     stored: int
@@ -29,15 +31,15 @@ class ServerEvidence:
 
 
 async def collect_evidence(chat: DemoChat, folder: Path) -> ServerEvidence:
-    """Look at what the server gives out and at its files in a folder. Raises DemoFailed when that cannot be done."""
+    """Examine the server's events and its files in a folder. Raises DemoFailed when the chat is not found there."""
     stored = [event for event in await chat.person.history(chat.room) if "state_key" not in event]
     encrypted = [event for event in stored if event["type"] == "m.room.encrypted"]
     lines = {line for line in _shown_lines(chat) if len(line) >= MIN_LINE_CHARACTERS}
-    # What is surely there shows that looking finds it.
+    # The room id certainly occurs: finding it proves that the search works.
     found = await asyncio.to_thread(_lines_found_in, folder, {*lines, chat.room})
     if not encrypted or chat.room not in found:
         raise DemoFailed("The chat was not found in the server's files.")
-    told = [event.get("decryption", {}) for event in chat.person.timeline.events(chat.room, sender=chat.hearth)]
+    decryptions = [event.get("decryption", {}) for event in chat.person.timeline.events(chat.room, sender=chat.hearth)]
     return ServerEvidence(
         stored=len(stored),
         encrypted=len(encrypted),
@@ -46,7 +48,7 @@ async def collect_evidence(chat: DemoChat, folder: Path) -> ServerEvidence:
         lines=len(lines),
         readable=tuple(line for line in found if line != chat.room),
         warnings=tuple(
-            {decryption["shield_reason"] for decryption in told if decryption.get("shield", "none") != "none"}
+            {decryption["shield_reason"] for decryption in decryptions if decryption.get("shield", "none") != "none"}
         ),
     )
 
@@ -58,6 +60,6 @@ def _shown_lines(chat: DemoChat) -> Iterator[str]:
 
 
 def _lines_found_in(folder: Path, lines: Collection[str]) -> list[str]:
-    """Those of the lines that stand in any file below a folder."""
+    """Those of the lines that occur in any file in a folder or its subfolders."""
     data = b"\0".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     return [line for line in lines if line.encode() in data]

@@ -10,29 +10,25 @@ class ReadingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    file_size_limit_mb: int = Field(
-        default=50, ge=1, le=2000, description="The largest file that is read, in megabytes."
-    )
+    file_size_limit_mb: int = Field(default=50, ge=1, le=2000, description="Largest file to read, in megabytes.")
     text_limit_characters: int = Field(
-        default=10_000_000, ge=1000, description="The most text that is taken from one file, in characters."
+        default=10_000_000, ge=1000, description="Most text to take from one file, in characters."
     )
-    row_limit: int = Field(default=50_000, ge=1, description="The most rows that are read from one CSV or JSONL file.")
-    time_limit_s: float = Field(
-        default=60.0, gt=0, le=3600, description="How long reading one file may take, in seconds."
-    )
+    row_limit: int = Field(default=50_000, ge=1, description="Most rows to read from one CSV or JSONL file.")
+    time_limit_s: float = Field(default=60.0, gt=0, le=3600, description="Time limit for reading one file, in seconds.")
     memory_limit_mb: int = Field(
         default=1024,
         ge=64,
-        description="How much memory reading one file may take, in megabytes, next to the reader's own.",
+        description="Memory limit for reading one file, in megabytes, on top of the reading process's own.",
     )
     passage_characters: int = Field(
         default=1000,
         ge=200,
         le=8000,
-        description="The longest passage, in characters; an embedding model reads only so much.",
+        description="Longest passage, in characters; embedding models ignore text beyond their input limit.",
     )
     files_per_process: int = Field(
-        default=2000, ge=1, description="After how many files the reading process is replaced by a fresh one."
+        default=2000, ge=1, description="Files that one reading process handles before it is replaced."
     )
 
     def load_limits(self) -> LoadLimits:

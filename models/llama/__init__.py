@@ -1,1 +1,1 @@
-"""The in-process engine: a GGUF model run by llama.cpp on one thread of its own."""
+"""The in-process engine: a GGUF model run by llama.cpp on a dedicated thread."""

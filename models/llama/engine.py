@@ -1,4 +1,4 @@
-"""The in-process engine as the rest of the program sees it: the async face of the `llama` thread."""
+"""Async interface of the in-process engine, on top of the inference thread."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -20,11 +20,11 @@ _MAX_CACHED_CHARACTERS = 4096
 
 
 class LlamaEngine:
-    """An Engine on a GGUF model; further prompts than it answers together wait their turn."""
+    """An `Engine` that runs a GGUF model; prompts beyond its capacity are queued."""
 
-    def __init__(self, worker: InferenceThread, loaded: LoadedModel) -> None:
-        """Use `load`."""
-        self._thread = worker
+    def __init__(self, inference_thread: InferenceThread, loaded: LoadedModel) -> None:
+        """Internal; use `load`."""
+        self._thread = inference_thread
         self._loaded = loaded
         self._cached_count = lru_cache(maxsize=_CACHED_COUNTS)(self._count_uncached)
 
@@ -36,30 +36,30 @@ class LlamaEngine:
         on_progress: Callable[[float], None] | None = None,
         snapshot_folder: Path | None = None,
     ) -> "LlamaEngine":
-        """Load a model on a thread of its own. `on_progress` is called on the event loop with the part loaded, 0 to 1.
+        """Load a model on a thread of its own; `on_progress` is called on the event loop with the fraction loaded.
 
-        The state of conversations that rest is kept in `snapshot_folder` over restarts; without one in memory alone.
+        Snapshots of idle conversations are kept in `snapshot_folder` across restarts; without one, in memory only.
 
-        Cancelling stops the loading. Raises ModelUnusable with a sentence when the model cannot be used.
+        Cancelling stops the load. Raises ModelUnusable with a sentence when the model cannot be used.
         """
         loop = asyncio.get_running_loop()
 
-        def tell(part: float) -> None:
+        def report(fraction: float) -> None:
             if on_progress is not None and not loop.is_closed():
-                loop.call_soon_threadsafe(on_progress, part)
+                loop.call_soon_threadsafe(on_progress, fraction)
 
-        worker = InferenceThread(path, settings or LlamaSettings(), snapshot_folder, tell)
-        worker.start()
+        inference_thread = InferenceThread(path, settings or LlamaSettings(), snapshot_folder, report)
+        inference_thread.start()
         try:
-            loaded = await asyncio.wrap_future(worker.loaded)
+            loaded = await asyncio.wrap_future(inference_thread.loaded)
         except BaseException:
-            worker.close()
+            inference_thread.close()
             raise
-        return cls(worker, loaded)
+        return cls(inference_thread, loaded)
 
     @property
     def name(self) -> str:
-        """The model's name, for people: its file's."""
+        """The model's name, for people: the stem of its file name."""
         return self._loaded.model.path.stem
 
     @property
@@ -69,32 +69,32 @@ class LlamaEngine:
 
     @property
     def context_tokens(self) -> int:
-        """Tokens of prompt and answer together."""
+        """Context size of one reply in tokens: prompt and generated text together."""
         return self._loaded.memory_plan.context_tokens
 
     @property
     def memory_plan(self) -> MemoryPlan:
-        """How the model was fitted into this machine."""
+        """The context, parallelism and GPU layers chosen for this machine, and the memory they need."""
         return self._loaded.memory_plan
 
     async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
-        """Answer a prompt, as the port says; waits its turn when another answer is being made."""
-        flag = CancelFlag()
-        outbox = TokenStream()
+        """Answer a prompt, as the port specifies; queued while all slots are in use."""
+        cancel_flag = CancelFlag()
+        token_stream = TokenStream()
         self._thread.throughput.record_queued()
         try:
-            self._thread.requests.add(Generate(prompt, GenerationRequest(key, sampling, outbox, flag)))
+            self._thread.requests.add(Generate(prompt, GenerationRequest(key, sampling, token_stream, cancel_flag)))
         except EngineFailed:
             self._thread.throughput.record_abandoned()
             raise
         try:
-            async for item in outbox.items():
+            async for item in token_stream.items():
                 yield item
         finally:
-            flag.set()
+            cancel_flag.set()
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a text, by the model's own vocabulary; from any thread. Raises EngineFailed once closed."""
+        """Number of tokens of a text in the model's vocabulary; from any thread. Raises EngineFailed once closed."""
         if self._thread.requests.closed:
             raise EngineFailed("The engine was closed.")
         return self._cached_count(text) if len(text) <= _MAX_CACHED_CHARACTERS else self._count_uncached(text)
@@ -103,25 +103,25 @@ class LlamaEngine:
         return len(self._loaded.model.tokenize(text, parse_control=False))
 
     async def warm_up(self, key: str, prompt: Prompt) -> None:
-        """Compute system and history ahead; returns when done or given up."""
-        job = WarmUp(key, prompt)
-        self._thread.requests.add(job)
+        """Prefill system and history while idle; returns when done or interrupted."""
+        request = WarmUp(key, prompt)
+        self._thread.requests.add(request)
         try:
-            await asyncio.wrap_future(job.done)
+            await asyncio.wrap_future(request.done)
         finally:
-            job.cancel_flag.set()
+            request.cancel_flag.set()
 
     async def drop_state(self, key: str) -> int:
-        """Drop what is kept of a conversation, in the context, in memory and on disk; the number of bytes."""
-        job = DropState(key)
-        self._thread.requests.add(job)
-        return await asyncio.wrap_future(job.done)
+        """Drop the state of a conversation in the context, in memory and on disk; returns the number of bytes."""
+        request = DropState(key)
+        self._thread.requests.add(request)
+        return await asyncio.wrap_future(request.done)
 
     def estimate(self) -> float:
-        """Seconds somebody new would wait for the first token, by the answers so far."""
+        """Seconds that a new request would wait for its first token, estimated from recent replies."""
         return self._thread.throughput.estimate_wait_s()
 
     async def close(self) -> None:
-        """Stop what is running and free the model."""
+        """Stop all requests and free the model; running streams end with EngineFailed."""
         self._thread.close()
         await asyncio.wrap_future(self._thread.ended)

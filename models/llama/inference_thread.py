@@ -1,4 +1,4 @@
-"""The `llama` thread: loads the model, is the only one to touch its context, and frees it."""
+"""The inference thread, named `llama`: loads the model, has sole access to its context, and frees it."""
 
 import logging
 import threading
@@ -18,16 +18,16 @@ from models.llama.settings import LlamaSettings
 
 _log = logging.getLogger(__name__)
 _CLOSED = "The engine was closed."
-_CRASHED = "The model's thread ended by an error, which is in the log. Start the program again."
-# A conversation that goes on at once need not be parked in between.
-_QUIET_S = 0.5
-# Closing takes a second at most; the rest of it is for the step that is being computed.
+_CRASHED = "The inference thread ended with an error, which is in the log. Restart the program."
+# A conversation that continues at once needs no snapshot in between.
+_IDLE_BEFORE_SNAPSHOT_S = 0.5
+# Closing takes a second at most; the remainder is for the step that is being computed.
 _SNAPSHOT_CLOSE_S = 0.6
 _SNAPSHOT_MEMORY_SHARE = 0.1
 
 
 class InferenceThread:
-    """One model and its thread. Everything but `start` may be called from any thread."""
+    """One model and its thread. All members but `start` may be used from any thread."""
 
     def __init__(
         self, path: Path, settings: LlamaSettings, snapshot_folder: Path | None, on_progress: Callable[[float], None]
@@ -43,14 +43,14 @@ class InferenceThread:
         self._thread = threading.Thread(target=self._run, name="llama", daemon=True)
 
     def start(self) -> None:
-        """Begin to load; `loaded` tells the outcome."""
-        # From here on only this thread settles them: a waiter that is cancelled does not cancel them.
+        """Begin to load; the future `loaded` has the result."""
+        # From here on only the inference thread completes these futures: a cancelled waiter does not cancel them.
         self.loaded.set_running_or_notify_cancel()
         self.ended.set_running_or_notify_cancel()
         self._thread.start()
 
     def close(self) -> None:
-        """Stop loading or answering and end the thread; `ended` tells when."""
+        """Stop loading or generating and end the thread; the future `ended` completes when it has."""
         self.requests.close(_CLOSED)
 
     def _run(self) -> None:
@@ -58,7 +58,7 @@ class InferenceThread:
             if (loaded := self._load()) is not None:
                 self._serve(loaded)
         finally:
-            # Also after an error nobody foresaw: nobody may wait for a thread that is gone.
+            # Also after an unexpected error: no caller may wait for a thread that has ended.
             self.requests.close(_CRASHED)
             if not self.loaded.done():
                 self.loaded.set_exception(EngineFailed(_CRASHED))
@@ -66,7 +66,7 @@ class InferenceThread:
 
     def _load(self) -> LoadedModel | None:
         try:
-            loaded = load_model(self._path, self._settings, self._continue_loading)
+            loaded = load_model(self._path, self._settings, self._report_loading)
         except LoadCancelled:
             self.loaded.set_exception(EngineFailed(_CLOSED))
         except ModelUnusable as error:
@@ -75,35 +75,35 @@ class InferenceThread:
             return loaded
         return None
 
-    def _continue_loading(self, part: float) -> bool:
-        self._on_progress(part)
+    def _report_loading(self, fraction: float) -> bool:
+        self._on_progress(fraction)
         return not self.requests.closed
 
     def _serve(self, loaded: LoadedModel) -> None:
-        parked = self._open_snapshots(loaded)
+        snapshots = self._open_snapshots(loaded)
         try:
             self.throughput.set_capacity(loaded.memory_plan.parallel)
             loaded.context.set_abort_flag(self.requests.closing)
-            server = Scheduler(loaded, self._settings, self.throughput, parked, self.requests)
+            scheduler = Scheduler(loaded, self._settings, self.throughput, snapshots, self.requests)
             self.loaded.set_result(loaded)
             while not self.requests.closed:
-                self._run_once(server)
-            server.close()
+                self._run_once(scheduler)
+            scheduler.close()
         finally:
             loaded.context.free()
             loaded.model.free()
-            parked.close(_SNAPSHOT_CLOSE_S)
+            snapshots.close(_SNAPSHOT_CLOSE_S)
 
-    def _run_once(self, server: Scheduler) -> None:
-        """Take what is new, and compute once; in a quiet moment park instead."""
-        idle_s = _QUIET_S if server.has_unsaved else None
-        jobs = self.requests.take_requests(0.0 if server.has_work else idle_s)
-        for job in jobs:
-            server.accept_request(job)
-        if server.has_work:
-            server.run_step()
-        elif not jobs:
-            server.snapshot_one()
+    def _run_once(self, scheduler: Scheduler) -> None:
+        """Accept new requests and run one step; when idle, take a snapshot instead."""
+        idle_s = _IDLE_BEFORE_SNAPSHOT_S if scheduler.has_unsaved else None
+        new_requests = self.requests.take_requests(0.0 if scheduler.has_work else idle_s)
+        for request in new_requests:
+            scheduler.accept_request(request)
+        if scheduler.has_work:
+            scheduler.run_step()
+        elif not new_requests:
+            scheduler.snapshot_one()
 
     def _open_snapshots(self, loaded: LoadedModel) -> SnapshotStore:
         settings = self._settings
@@ -117,5 +117,5 @@ class InferenceThread:
                 memory_bytes, SnapshotFolder(self._snapshot_folder, loaded.fingerprint, settings.kv_cache_disk_bytes)
             )
         except OSError as error:
-            _log.warning("Conversations cannot be parked in %s: %s.", self._snapshot_folder, error.strerror)
+            _log.warning("Could not open the snapshot folder %s: %s.", self._snapshot_folder, error.strerror)
             return SnapshotStore(memory_bytes, None)

@@ -1,4 +1,4 @@
-"""The settings of the in-process engine."""
+"""Settings of the in-process engine."""
 
 from typing import Literal
 
@@ -6,67 +6,79 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from models.gguf_header import KvType
 
-# llama.cpp has room for 256 sequences; a home needs fewer.
-_MOST = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
+# llama.cpp supports 256 sequences; a home needs fewer.
+_MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
 
 
 class LlamaSettings(BaseModel):
-    """How a GGUF model runs on this machine; the defaults suit the machine that is found."""
+    """Settings for running a GGUF model; the defaults adapt to the machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     context_tokens: int = Field(
-        default=8192, ge=256, le=1 << 20, description="Tokens of prompt and answer together; no more than trained for."
+        default=8192,
+        ge=256,
+        le=1 << 20,
+        description="Context size in tokens, prompt and answer together; at most what the model was trained for.",
     )
     gpu_layers: Literal["auto"] | int = Field(
-        default="auto", description="Layers kept on the GPU; auto: as many as fit into its free memory."
+        default="auto", description="Layers to offload to the GPU; auto: as many as fit into its free memory."
     )
     threads: Literal["auto"] | int = Field(
-        default="auto", description="Threads that compute; auto: the physical cores this process may use."
+        default="auto", description="Compute threads; auto: one for each physical core available to this process."
     )
     flash_attention: Literal["auto", "on", "off"] = Field(
         default="auto", description="Flash attention; auto: on with a GPU or a quantised KV cache, off otherwise."
     )
     kv_cache_type: KvType = Field(
-        default="f16", description="Number format of the KV cache; q8_0 halves its memory, q4_0 quarters it."
+        default="f16", description="Data type of the KV cache; q8_0 halves its memory, q4_0 quarters it."
     )
     mmap: bool = Field(
         default=False,
-        description="Map the model file into memory instead of reading it: slower, but the system can take it back.",
+        description="Map the model file into memory instead of reading it: slower, but the system can reclaim"
+        " the memory.",
     )
     batch_tokens: int = Field(
-        default=256, ge=32, le=4096, description="Prompt tokens computed at once; less needs less memory."
+        default=256,
+        ge=32,
+        le=4096,
+        description="Prompt tokens computed in one batch; smaller batches need less memory.",
     )
     parallel: Literal["auto"] | int = Field(
-        default="auto", description="Answers written at the same time; auto: as many as memory and hardware suit."
+        default="auto", description="Answers generated in parallel; auto: as many as memory and hardware allow."
     )
     max_decode_pause_s: float = Field(
-        default=0.5, gt=0, le=60, description="Seconds that running answers may pause while a new question is read."
+        default=0.5,
+        gt=0,
+        le=60,
+        description="Longest pause, in seconds, of running answers while the prompt of a new question is computed.",
     )
     kv_cache_memory_bytes: Literal["auto"] | int = Field(
-        default="auto", description="Memory for the state of conversations that rest; auto: a tenth of what is free."
+        default="auto", description="Memory for the KV cache of idle conversations; auto: a tenth of the free memory."
     )
     kv_cache_disk_bytes: int = Field(
-        default=4_000_000_000, ge=0, description="Disk space for the same, kept over restarts; 0: none."
+        default=4_000_000_000,
+        ge=0,
+        description="Disk space for the KV cache of idle conversations, kept across restarts; 0: none.",
     )
     speculation: bool = Field(
         default=True,
-        description="Guess the words of answers that quote their passages or themselves; the answers stay the same.",
+        description="Speculative decoding by prompt lookup; output is unchanged.",
     )
     thinking: bool = Field(
-        default=False, description="Let models that can think do so before they answer; the thinking is never shown."
+        default=False, description="Let reasoning models think before they answer; the thinking is never shown."
     )
 
     @field_validator("parallel", "kv_cache_memory_bytes")
     @classmethod
-    def _not_below_the_least(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
-        least = 1 if info.field_name == "parallel" else 0
-        if value != "auto" and not least <= value <= _MOST[str(info.field_name)]:
-            raise ValueError(f"must be auto, or from {least} to {_MOST[str(info.field_name)]}")
+    def _within_range(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
+        minimum = 1 if info.field_name == "parallel" else 0
+        if value != "auto" and not minimum <= value <= _MAX_VALUES[str(info.field_name)]:
+            raise ValueError(f"must be auto, or from {minimum} to {_MAX_VALUES[str(info.field_name)]}")
         return value
 
     @model_validator(mode="after")
-    def _quantised_values_need_flash_attention(self) -> "LlamaSettings":
+    def _quantised_cache_needs_flash_attention(self) -> "LlamaSettings":
         if self.kv_cache_type != "f16" and self.flash_attention == "off":
             raise ValueError(f"kv_cache_type {self.kv_cache_type} needs flash_attention on or auto")
         return self

@@ -1,4 +1,4 @@
-"""What every Engine must do, asked of the echo engine and of the real one."""
+"""Contract of every `Engine`, tested on the echo engine and on the real one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def _engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["echo", "llama"])
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    """One for all tests that leave it open."""
+    """One engine for all tests that do not close it."""
     async with _engine(request) as made:
         yield made
 

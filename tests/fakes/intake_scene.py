@@ -20,16 +20,16 @@ CHAT = "!chat:home.example"
 
 
 class FakeThreads:
-    """Fills `Threads`."""
+    """Fills `JoinedThreads`."""
 
     def __init__(self) -> None:
         self.owned: set[str] = set()
 
-    def join_thread(self, thread_root: str) -> None:
-        self.owned.add(thread_root)
+    def join_thread(self, thread: str) -> None:
+        self.owned.add(thread)
 
-    def is_in_thread(self, thread_root: str) -> bool:
-        return thread_root in self.owned
+    def is_in_thread(self, thread: str) -> bool:
+        return thread in self.owned
 
 
 @dataclass
@@ -88,7 +88,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
 
     inbox = FakeInbox(lasting)
     intake = MessageHandler(
-        wire=wire,
+        homeserver=wire,
         settings=MatrixSettings.model_validate(settings),
         prefix="!",
         inbox=inbox,

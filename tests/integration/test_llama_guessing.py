@@ -1,4 +1,4 @@
-"""Guessing what an answer quotes makes it faster and never another one."""
+"""Speculative decoding makes quoting answers faster and never changes them."""
 
 from itertools import product
 from pathlib import Path
@@ -43,27 +43,31 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
     chat_model_path: Path,
 ) -> None:
     plain = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, parallel=1, speculation=False))
-    guessing = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, parallel=1))
+    speculative = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, parallel=1))
     try:
-        assert guessing._loaded.max_draft_tokens >= 2
-        guessed = []
+        assert speculative._loaded.max_draft_tokens >= 2
+        drafted_shares = []
         for question, sampling in product(_QUESTIONS, _SAMPLINGS):
-            expected, without = await _answer(plain, question, sampling)
-            text, usage = await _answer(guessing, question, sampling)
-            assert (text, usage.generated_tokens, usage.finish) == (expected, without.generated_tokens, without.finish)
-            assert without.accepted_draft_tokens == 0
-            guessed.append(usage.accepted_draft_tokens / usage.generated_tokens)
-        # By what it measures on a busy machine, guessing may seem not to pay for a while.
-        assert max(guessed[:8]) > 0.5
+            expected, plain_usage = await _answer(plain, question, sampling)
+            text, usage = await _answer(speculative, question, sampling)
+            assert (text, usage.generated_tokens, usage.finish) == (
+                expected,
+                plain_usage.generated_tokens,
+                plain_usage.finish,
+            )
+            assert plain_usage.accepted_draft_tokens == 0
+            drafted_shares.append(usage.accepted_draft_tokens / usage.generated_tokens)
+        # On a busy machine the measured step times may switch drafting off for a while.
+        assert max(drafted_shares[:8]) > 0.5
     finally:
         await plain.close()
-        await guessing.close()
+        await speculative.close()
 
 
-@pytest.mark.parametrize("kind", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0
-def test_this_build_computes_a_few_tokens_as_it_computes_one(kind: int) -> None:
+@pytest.mark.parametrize("ggml_type", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0
+def test_this_build_computes_a_few_tokens_as_it_computes_one(ggml_type: int) -> None:
     llama_library()
-    assert kernel_equivalence.max_equal_batch({kind}, 4) >= 3
+    assert kernel_equivalence.max_equal_batch({ggml_type}, 4) >= 3
 
 
 def test_types_that_were_never_tried_are_taken_for_different() -> None:
@@ -73,11 +77,13 @@ def test_types_that_were_never_tried_are_taken_for_different() -> None:
 @pytest.mark.parametrize(("rows", "length"), [(1, 32), (3, 64), (16, 32), (35, 96), (70, 576)])
 def test_products_of_any_shape_with_q4_1_weights_are_those_of_each_token_alone(rows: int, length: int) -> None:
     llama_library()
-    chance = numpy.random.default_rng(rows)
-    weights = chance.standard_normal((rows, length), numpy.float32)
-    tokens = chance.standard_normal((21, length), numpy.float32)
-    alone = numpy.concatenate([kernel_equivalence.ggml_matmul(3, weights, token[None]) for token in tokens])
+    rng = numpy.random.default_rng(rows)
+    weights = rng.standard_normal((rows, length), numpy.float32)
+    tokens = rng.standard_normal((21, length), numpy.float32)
+    one_by_one = numpy.concatenate([kernel_equivalence.ggml_matmul(3, weights, token[None]) for token in tokens])
     for count in (1, 2, 3, 4, 5, 16, 17, 18, 21):
-        assert kernel_equivalence.ggml_matmul(3, weights, tokens[:count]).tobytes() == alone[:count].tobytes(), count
-    # And they are the right ones, as far as four bits carry.
-    assert numpy.abs(alone - tokens @ weights.T).max() < 0.5 * length**0.5
+        assert kernel_equivalence.ggml_matmul(3, weights, tokens[:count]).tobytes() == one_by_one[:count].tobytes(), (
+            count
+        )
+    # And they are correct, as far as the precision of four bits goes.
+    assert numpy.abs(one_by_one - tokens @ weights.T).max() < 0.5 * length**0.5

@@ -1,4 +1,4 @@
-"""Many conversations on one engine: together, parked, restored and cancelled they answer as each would alone."""
+"""Many conversations on one engine: batched, restored from snapshots and cancelled, each is answered as if alone."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ async def _ask(engine: LlamaEngine, prompt: Prompt, key: str = "room", sampling:
 
 
 class _Talk:
-    """A conversation: its history, and what is asked with passages that change."""
+    """A conversation: its history, and its next question with passages that change."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -71,7 +71,7 @@ class _Talk:
 
 
 async def _alone(path: Path, name: str, turns: int) -> list[str]:
-    """What a conversation is answered on an engine of its own that keeps nothing."""
+    """The answers to a conversation on an engine of its own without cached state."""
     answers = []
     async with _engine(path, parallel=1, kv_cache_memory_bytes=0) as engine:
         talk = _Talk(name)
@@ -94,14 +94,14 @@ async def test_answers_made_together_are_those_made_one_after_the_other(
     assert [text for text, _ in together] == [text for text, _ in serial]
 
 
-@pytest.mark.parametrize("replies", [4, 8])
+@pytest.mark.parametrize("parallel", [4, 8])
 async def test_the_default_model_answers_together_what_it_answers_one_after_the_other(
-    chat_model_path: Path, replies: int
+    chat_model_path: Path, parallel: int
 ) -> None:
-    things = ("brush", "cup", "bike", "map", "blue shirt", "lamp", "coin")[: replies - 1]
+    things = ("brush", "cup", "bike", "map", "blue shirt", "lamp", "coin")[: parallel - 1]
     prompts = [Prompt(_SYSTEM, (), f"Where would you look for a {thing}?") for thing in things]
     prompts.append(Prompt(_SYSTEM, (Turn("user", "Hello!"), Turn("assistant", "Hello.")), "Who are you, and where?"))
-    settings = LlamaSettings(context_tokens=512, parallel=replies)
+    settings = LlamaSettings(context_tokens=512, parallel=parallel)
     engine = await LlamaEngine.load(chat_model_path, settings)
     sampling = Sampling(temperature=0.0, max_tokens=16)
     serial = [await _ask(engine, prompt, str(number), sampling) for number, prompt in enumerate(prompts)]
@@ -123,7 +123,7 @@ async def test_conversations_that_take_turns_in_one_sequence_are_answered_as_alo
     for index, name in enumerate(names):
         assert [each[index][0] for each in rounds] == await _alone(tiny(kind), name, 3)
     for _, usage in rounds[-1]:
-        # System and the older history come back; the newest question and answer, and the passages, are new.
+        # System and the older history are cached; the newest question and answer, and the passages, are new.
         assert usage.reused_tokens > 100
 
 
@@ -385,10 +385,10 @@ async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_mo
 ) -> None:
     long = Prompt(_SYSTEM, (Turn("user", "shelf " * 100), Turn("assistant", "Yes.")), "And now?")
     async with _engine(tiny("attention")) as engine:
-        preparing = asyncio.create_task(engine.warm_up("kitchen", long))
+        warming_up = asyncio.create_task(engine.warm_up("kitchen", long))
         await asyncio.sleep(0.005)
         await _ask(engine, _Talk("cellar").next(), "cellar")
-        await asyncio.wait_for(preparing, 5)
+        await asyncio.wait_for(warming_up, 5)
         await asyncio.sleep(0.5)
         _, usage = await _ask(engine, long, "kitchen")
     assert usage.reused_tokens > 600
@@ -397,11 +397,11 @@ async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_mo
 @pytest.mark.parametrize("kind", _KINDS)
 async def test_cancels_in_every_phase_change_no_answer(tiny: Callable[[Kind], Path], kind: Kind) -> None:
     async with _engine(tiny(kind), parallel=2) as engine:
-        chosen = random.Random(5)
+        rng = random.Random(5)
         for number in range(30):
             talk = _Talk(f"room {number % 3}")
             asking = asyncio.create_task(_ask(engine, talk.next(), talk.name))
-            await asyncio.sleep(chosen.random() * 0.03)
+            await asyncio.sleep(rng.random() * 0.03)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
         texts = [(await _ask(engine, _Talk(f"room {number}").next(), f"room {number}"))[0] for number in range(3)]
@@ -409,7 +409,7 @@ async def test_cancels_in_every_phase_change_no_answer(tiny: Callable[[Kind], Pa
 
 
 _CONVERSATIONS = 50
-# Each is a whole evening of a house: a few at every run, many in the long form.
+# Each is a whole evening of one home: a few in every run, many in the soak run.
 _EXAMPLES = 40 if os.environ.get("HEARTH_SOAK") else 3
 _PLANS = st.lists(
     st.tuples(st.integers(0, _CONVERSATIONS - 1), st.floats(0, 0.02), st.booleans(), st.booleans()),
@@ -419,7 +419,7 @@ _PLANS = st.lists(
 
 
 @pytest.fixture(scope="session")
-def lonely_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str, list[str]]]:
+def isolated_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str, list[str]]]:
     known: dict[Kind, dict[str, list[str]]] = {}
 
     def answers(kind: Kind) -> dict[str, list[str]]:
@@ -436,10 +436,10 @@ def lonely_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str, l
 def test_fifty_interleaved_conversations_are_answered_as_each_alone(
     tiny: Callable[[Kind], Path],
     tmp_path_factory: pytest.TempPathFactory,
-    lonely_answers: Callable[[Kind], dict[str, list[str]]],
+    isolated_answers: Callable[[Kind], dict[str, list[str]]],
     kind: Kind,
 ) -> None:
-    expected = lonely_answers(kind)
+    expected = isolated_answers(kind)
 
     @settings(max_examples=_EXAMPLES)
     @given(_PLANS)
@@ -452,12 +452,12 @@ def test_fifty_interleaved_conversations_are_answered_as_each_alone(
 
 
 async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bool, bool]]) -> dict[str, list[str]]:
-    """Run the plan: who asks, how long until the next asks, who cancels first, and who prepares afterwards."""
+    """Run the plan: number of the conversation, seconds until the next, cancels first, warms up afterwards."""
     talks = [_Talk(f"room {number}") for number in range(_CONVERSATIONS)]
     turns = [asyncio.Lock() for _ in talks]
     answers: dict[str, list[str]] = {talk.name: [] for talk in talks}
 
-    async def ask(engine: LlamaEngine, number: int, pause_s: float, cancels: bool, prepares: bool) -> None:
+    async def ask(engine: LlamaEngine, number: int, pause_s: float, cancels: bool, warms_up: bool) -> None:
         talk = talks[number]
         async with turns[number]:
             if len(answers[talk.name]) == 4:
@@ -471,14 +471,14 @@ async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bo
             text, _ = await _ask(engine, prompt, talk.name)
             answers[talk.name].append(text)
             talk.answered(text)
-            if prepares:
+            if warms_up:
                 await engine.warm_up(talk.name, Prompt(_SYSTEM, talk.history, ""))
 
-    # Room for a few states in memory alone, so that most of them take the way over the disk.
+    # Memory for only a few snapshots, so that most of them go through the disk.
     async with _engine(path, folder, parallel=3, kv_cache_memory_bytes=600_000) as engine:
         asked = []
-        for number, pause_s, cancels, prepares in plan:
-            asked.append(asyncio.create_task(ask(engine, number, pause_s, cancels, prepares)))
+        for number, pause_s, cancels, warms_up in plan:
+            asked.append(asyncio.create_task(ask(engine, number, pause_s, cancels, warms_up)))
             await asyncio.sleep(pause_s)
         await asyncio.gather(*asked)
     return answers

@@ -1,4 +1,4 @@
-"""The surplus threads of the real OpenMP."""
+"""The idle threads of the real OpenMP library."""
 
 import os
 import time
@@ -13,20 +13,20 @@ _TASKS = Path("/proc/self/task")
 _WITHIN_S = 10.0
 
 
-def _threads_become(wanted: int) -> bool:
+def _threads_become(expected: int) -> bool:
     deadline = time.monotonic() + _WITHIN_S
-    while len(list(_TASKS.iterdir())) != wanted and time.monotonic() < deadline:
+    while len(list(_TASKS.iterdir())) != expected and time.monotonic() < deadline:
         time.sleep(0.01)
-    return len(list(_TASKS.iterdir())) == wanted
+    return len(list(_TASKS.iterdir())) == expected
 
 
 @pytest.mark.skipif(not _TASKS.is_dir(), reason="threads are counted in /proc")
 def test_there_are_more_openmp_threads_than_processors_while_steps_are_displaced() -> None:
-    spinning = OpenMpSpinControl(ggml_library(), threads=2)
+    spin_control = OpenMpSpinControl(ggml_library(), threads=2)
     before = len(list(_TASKS.iterdir()))
     for _ in range(20):
-        spinning.record_computation(took_s=0.02, used_s=0.02)
+        spin_control.record_computation(elapsed_s=0.02, cpu_s=0.02)
     assert _threads_become(before + len(os.sched_getaffinity(0)) + 1)
     for _ in range(20):
-        spinning.record_computation(took_s=0.02, used_s=0.04)
+        spin_control.record_computation(elapsed_s=0.02, cpu_s=0.04)
     assert _threads_become(before)

@@ -1,1 +1,1 @@
-"""Slash commands, the message menu and button presses."""
+"""Slash commands, the context menu of messages, and buttons."""

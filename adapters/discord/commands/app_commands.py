@@ -1,4 +1,4 @@
-"""What people can choose in Discord's own menus: the slash commands, and the one on messages."""
+"""Slash commands, and the context menu command on messages."""
 
 import logging
 from collections.abc import Sequence
@@ -25,31 +25,31 @@ ADMIN_PERMISSIONS = discord.Permissions(manage_guild=True)
 
 
 class AppCommands:
-    """Puts the commands into a bot's tree and takes them out again; the host's own always win."""
+    """Adds the commands to a bot's tree and removes them again; commands of the host bot take precedence."""
 
-    def __init__(self, bot: AnyBot, desk: InteractionHandler) -> None:
+    def __init__(self, bot: AnyBot, handler: InteractionHandler) -> None:
         self._bot = bot
-        self._handler = desk
+        self._handler = handler
         self._added: list[TreeCommand] = []
 
     @property
     def own_commands(self) -> Sequence[TreeCommand]:
-        """The commands that are ours."""
+        """The commands that were added."""
         return self._added
 
     def add_commands(self) -> None:
-        """Add the commands, and listen for presses of our buttons."""
+        """Add the commands, and listen for presses of Hearth's buttons."""
         for command in (*self._argument_commands(), *self._plain_commands(), self._message_menu()):
             try:
                 self._bot.tree.add_command(command)
             except app_commands.CommandAlreadyRegistered:
-                log.warning("The bot has a command “%s” of its own, so Hearth's is left out.", command.name)
+                log.warning("Skipping the command “%s”: the bot has one of its own.", command.name)
             else:
                 self._added.append(command)
         self._bot.add_listener(self._on_interaction, "on_interaction")
 
     def remove_commands(self) -> None:
-        """Take out what was added."""
+        """Remove the commands and the listener."""
         self._bot.remove_listener(self._on_interaction, "on_interaction")
         for command in self._added:
             kind = command.type if isinstance(command, app_commands.ContextMenu) else discord.AppCommandType.chat_input
@@ -109,7 +109,7 @@ class AppCommands:
 
 
 def _set_contexts(command: TreeCommand) -> TreeCommand:
-    """On servers and in direct messages with the bot, not in conversations of others."""
+    """Offer a command on servers and in direct messages with the bot, not in conversations between others."""
     command.allowed_contexts = CONTEXTS
     command.allowed_installs = INSTALL_TYPES
     return command

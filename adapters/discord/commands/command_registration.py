@@ -1,4 +1,4 @@
-"""Hands the commands' definitions to Discord, only when they have changed: it takes 200 new ones a day of a bot."""
+"""Registers the commands with Discord, only after changes: a bot may create 200 commands a day."""
 
 import hashlib
 import json
@@ -17,39 +17,39 @@ from adapters.discord.localization import CommandTranslator
 log = logging.getLogger(__name__)
 
 CommandKey = tuple[str, int]
-"""What makes a command unique: its name and its type."""
+"""Identifies a command: its name and its type."""
 
 
 async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: Path) -> bool:
-    """Give Discord our commands as they are now, beside the ones that others have given it; True when it was needed.
+    """Register the commands, and keep those that other programs registered; True when Discord did not have them yet.
 
-    What was handed over last stands in `file`, by application. A refusal is logged, and tried again at the next start.
+    `file` records the last registration, by application. A refusal is logged, and the next start tries again.
     """
     payloads = [await command.get_translated_payload(bot.tree, CommandTranslator()) for command in commands]
     digest = hashlib.sha256(json.dumps(payloads, sort_keys=True).encode()).hexdigest()
-    kept, application = _read_record(file), str(bot.application_id)
-    last = kept.get(application, {})
+    record, application = _read_record(file), str(bot.application_id)
+    last = record.get(application, {})
     if last.get("hash") == digest:
         return False
-    ours = {_command_key(payload) for payload in payloads}
+    own = {_command_key(payload) for payload in payloads}
     before = {(name, kind) for name, kind in last.get("commands", [])}
     try:
-        await _replace_commands(bot, payloads, ours | before)
+        await _replace_commands(bot, payloads, own | before)
     except discord.HTTPException as error:
-        log.warning("The slash commands are not up to date: %s", error_sentence(error))
+        log.warning("Could not update the slash commands: %s", error_sentence(error))
         return False
     except CONNECTION_ERRORS as error:
-        log.warning("The slash commands are not up to date: %s", type(error).__name__)
+        log.warning("Could not update the slash commands: %s", type(error).__name__)
         return False
-    _write_record(file, kept | {application: {"hash": digest, "commands": sorted(ours)}})
-    log.info("Discord has the new definitions of %d commands.", len(payloads))
+    _write_record(file, record | {application: {"hash": digest, "commands": sorted(own)}})
+    log.info("Registered %d commands with Discord.", len(payloads))
     return True
 
 
-async def _replace_commands(bot: AnyBot, payloads: Sequence[Any], ours: set[CommandKey]) -> None:
+async def _replace_commands(bot: AnyBot, payloads: Sequence[Any], own: set[CommandKey]) -> None:
     assert bot.application_id is not None, "the bot is logged in"
-    there = await bot.http.get_global_commands(bot.application_id)
-    others: list[Any] = [command for command in there if _command_key(command) not in ours]
+    registered = await bot.http.get_global_commands(bot.application_id)
+    others: list[Any] = [command for command in registered if _command_key(command) not in own]
     await bot.http.bulk_upsert_global_commands(bot.application_id, payload=[*others, *payloads])
 
 
@@ -59,16 +59,16 @@ def _command_key(payload: Any) -> CommandKey:
 
 def _read_record(file: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
-def _write_record(file: Path, kept: dict[str, Any]) -> None:
+def _write_record(file: Path, record: dict[str, Any]) -> None:
     temporary = file.with_suffix(".new")
     try:
-        temporary.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
         temporary.replace(file)
     except OSError as error:
-        log.warning("%s cannot be written, so the commands are handed over at each start: %s", file, error.strerror)
+        log.warning("Could not write %s, so the commands are registered at each start: %s", file, error.strerror)

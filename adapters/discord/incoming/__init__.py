@@ -1,1 +1,1 @@
-"""Messages from Discord, as questions for the core."""
+"""Incoming messages: which are questions, and their context."""

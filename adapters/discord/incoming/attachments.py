@@ -1,4 +1,4 @@
-"""Fetches the files that come with a question, within the limits."""
+"""Fetches the files attached to a question, within the limits."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ UNKNOWN_MEDIA_TYPE = "application/octet-stream"
 async def fetch_attachments(
     files: Sequence[discord.Attachment], limit_bytes: int, timeout_s: float
 ) -> tuple[Attachment, ...]:
-    """The files. Of pictures, of files over the limit, and of those that do not come in time, only the name comes."""
+    """The files; pictures, files over the limit and files that do not arrive in time come without their data."""
     return tuple(await asyncio.gather(*(_fetch_one(file, limit_bytes, timeout_s) for file in files)))
 
 
@@ -32,5 +32,5 @@ async def _fetch_one(file: discord.Attachment, limit_bytes: int, timeout_s: floa
         async with asyncio.timeout(timeout_s):
             return Attachment(file.filename, media_type, await file.read())
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("The attached file %d could not be fetched: %s", file.id, type(error).__name__)
+        log.warning("Could not fetch the attached file %d: %s", file.id, type(error).__name__)
         return Attachment(file.filename, NOT_FETCHED, b"")

@@ -1,4 +1,4 @@
-"""Finds the messages that came while nobody listened: a bounded number in each channel, a bounded time back."""
+"""Fetches missed messages: a bounded number from each channel, up to a bounded age."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from adapters.discord.settings import DiscordSettings
 log = logging.getLogger(__name__)
 
 CATCH_UP_TIMEOUT_S = 60.0
-"""The longest that all of it may take; new messages wait for it."""
+"""Time limit for the whole search; new messages wait for it."""
 
 MAX_CONCURRENT = 4
 ReadableChannel = discord.TextChannel | discord.Thread | discord.VoiceChannel | discord.StageChannel
@@ -23,7 +23,7 @@ ReadableChannel = discord.TextChannel | discord.Thread | discord.VoiceChannel | 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """What had been seen when the gap began: the newest message of each channel, and anywhere."""
+    """The read markers when the gap began: the newest message of each channel, and of all channels."""
 
     last_read_ids: Mapping[int, int]
     newest_id: int
@@ -31,49 +31,51 @@ class Gap:
 
 
 async def fetch_missed(bot: discord.Client, gap: Gap, settings: DiscordSettings) -> list[discord.Message]:
-    """The messages of a gap, oldest first. None on the very first start: what was said before is not for us."""
+    """The messages of a gap, oldest first. Empty on the very first start: they were written before Hearth came."""
     if not gap.newest_id or not settings.catch_up_messages or not settings.catch_up_max_age_s:
         return []
     oldest = time_snowflake(utcnow() - timedelta(seconds=settings.catch_up_max_age_s))
-    gate = asyncio.Semaphore(MAX_CONCURRENT)
+    limit = asyncio.Semaphore(MAX_CONCURRENT)
     found: list[discord.Message] = []
 
-    async def look(channel: ReadableChannel | discord.PartialMessageable) -> None:
+    async def fetch(channel: ReadableChannel | discord.PartialMessageable) -> None:
         after = discord.Object(max(oldest, gap.last_read_ids.get(channel.id, gap.newest_id)))
-        async with gate:
+        async with limit:
             found.extend(await _fetch_after(channel, after, settings.catch_up_messages))
 
     try:
         async with asyncio.timeout(CATCH_UP_TIMEOUT_S), asyncio.TaskGroup() as group:
             for channel in _channels_to_read(bot, gap):
-                group.create_task(look(channel))
+                group.create_task(fetch(channel))
     except TimeoutError:
-        log.warning("Looking for missed messages took too long; some channels were not looked at.")
+        log.warning(
+            "Stopped searching for missed messages after %.0f s; some channels were skipped.", CATCH_UP_TIMEOUT_S
+        )
     return sorted(found, key=lambda message: message.id)
 
 
 def _channels_to_read(bot: discord.Client, gap: Gap) -> list[ReadableChannel | discord.PartialMessageable]:
-    """Where something may have been missed: channels tell their newest message, direct ones do not."""
+    """Channels with messages that may have been missed; direct channels do not state their newest message."""
     direct = [bot.get_partial_messageable(channel, type=discord.ChannelType.private) for channel in gap.direct_channels]
-    everything: list[ReadableChannel] = []
+    candidates: list[ReadableChannel] = []
     for guild in bot.guilds:
-        everything += [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
-    rooms = [
+        candidates += [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
+    unread = [
         channel
-        for channel in everything
+        for channel in candidates
         if (channel.last_message_id or 0) > gap.last_read_ids.get(channel.id, gap.newest_id)
     ]
-    return [*rooms, *direct]
+    return [*unread, *direct]
 
 
 async def _fetch_after(
     channel: ReadableChannel | discord.PartialMessageable, after: discord.Object, limit: int
 ) -> list[discord.Message]:
     try:
-        # The newest ones when there are more: what is long past is answered least gladly.
+        # The newest when there are more: old questions matter least.
         return [message async for message in channel.history(limit=limit, after=after, oldest_first=False)]
     except discord.Forbidden:
         return []  # a channel that the bot may see and not read
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("Missed messages of channel %d cannot be read: %s", channel.id, type(error).__name__)
+        log.warning("Could not read missed messages of channel %d: %s", channel.id, type(error).__name__)
         return []

@@ -1,7 +1,7 @@
-"""Reads what was said before a question: its reply chain, and the channel's last messages where that is allowed."""
+"""Reads the messages before a question: its reply chain, and the channel's last messages where that is allowed."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import discord
 
@@ -11,22 +11,21 @@ from bot.core.messages import ContextMessage
 log = logging.getLogger(__name__)
 
 MessageToText = Callable[[discord.Message], str]
-"""A message's text for people, without Discord's marks."""
+"""A message's text as people read it, without Discord's markup."""
 
 
 async def read_context(
-    message: discord.Message, chain: int, recent: int, speak: MessageToText
+    message: discord.Message, chain_limit: int, recent_limit: int, to_text: MessageToText
 ) -> tuple[ContextMessage, ...]:
-    """What was said before a message, nothing twice: the channel oldest first, then the reply chain, oldest first."""
-    replied = await _fetch_reply_chain(message, chain)
-    known = {each.id for each in replied}
-    last = [each for each in await _fetch_recent(message, recent) if each.id not in known]
-    said = [ContextMessage(each.author.display_name, speak(each)) for each in (*last, *replied)]
-    return tuple(each for each in said if each.text)
+    """The messages before a message, none twice: the channel oldest first, then the reply chain, oldest first."""
+    chain = await _fetch_reply_chain(message, chain_limit)
+    known = {each.id for each in chain}
+    recent = [each for each in await _fetch_before(message.channel, message, recent_limit) if each.id not in known]
+    return _context_messages((*recent, *chain), to_text)
 
 
 async def fetch_replied_to(message: discord.Message) -> discord.Message | None:
-    """The message that this one replies to; None when there is none, or it is gone or out of reach."""
+    """The message that this one replies to; None when there is none, or it cannot be read."""
     reference = message.reference
     if reference is None or reference.type is not discord.MessageReferenceType.reply or reference.message_id is None:
         return None
@@ -37,7 +36,7 @@ async def fetch_replied_to(message: discord.Message) -> discord.Message | None:
     try:
         return await message.channel.fetch_message(reference.message_id)
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.debug("The message replied to is out of reach: %s", type(error).__name__)
+        log.debug("Could not read the message replied to: %s", type(error).__name__)
         return None
 
 
@@ -52,18 +51,15 @@ async def _fetch_reply_chain(message: discord.Message, limit: int) -> list[disco
 
 
 async def read_recent(
-    channel: discord.abc.Messageable, before_id: int, limit: int, speak: MessageToText
+    channel: discord.abc.Messageable, before_id: int, limit: int, to_text: MessageToText
 ) -> tuple[ContextMessage, ...]:
-    """What was said in a channel before the moment of an id, oldest first."""
-    said = [
-        ContextMessage(each.author.display_name, speak(each))
-        for each in await _fetch_before(channel, discord.Object(before_id), limit)
-    ]
-    return tuple(each for each in said if each.text)
+    """The messages of a channel before the time of an id, oldest first."""
+    return _context_messages(await _fetch_before(channel, discord.Object(before_id), limit), to_text)
 
 
-async def _fetch_recent(message: discord.Message, limit: int) -> list[discord.Message]:
-    return await _fetch_before(message.channel, message, limit)
+def _context_messages(messages: Iterable[discord.Message], to_text: MessageToText) -> tuple[ContextMessage, ...]:
+    read = (ContextMessage(each.author.display_name, to_text(each)) for each in messages)
+    return tuple(each for each in read if each.text)
 
 
 async def _fetch_before(
@@ -74,5 +70,5 @@ async def _fetch_before(
     try:
         return [each async for each in channel.history(limit=limit, before=before)][::-1]
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("The last messages of a channel cannot be read: %s", type(error).__name__)
+        log.warning("Could not read the last messages of a channel: %s", type(error).__name__)
         return []

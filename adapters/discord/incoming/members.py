@@ -1,4 +1,4 @@
-"""What people are on the servers that the bot is on: their roles and rights, and who of them is an admin."""
+"""Roles and rights of people on the bot's servers, and whether they are admins."""
 
 import asyncio
 import time
@@ -10,14 +10,14 @@ from adapters.discord.failures import CONNECTION_ERRORS
 from adapters.discord.settings import DiscordSettings
 
 RIGHTS_TTL_S = 60.0
-"""The longest that a role which was taken away may still count."""
+"""Longest time that a revoked role may still count."""
 
 MAX_GUILDS_ASKED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRights:
-    """What a person is where they write: on that server, or for direct messages on all that the bot is on as well.
+    """A person's roles and rights on the server where they write; in direct messages, on all servers of the bot.
 
     `manages_guild`: they may manage such a server.
     """
@@ -27,25 +27,25 @@ class MemberRights:
     manages_guild: bool = False
 
 
-def is_admin(settings: DiscordSettings, user_id: int, standing: MemberRights) -> bool:
-    """Whether a person may use the admins' commands, whichever way they give them."""
-    named = user_id in settings.admin_users or not settings.admin_roles.isdisjoint(standing.role_ids)
-    return named or standing.manages_guild
+def is_admin(settings: DiscordSettings, user_id: int, rights: MemberRights) -> bool:
+    """Whether a person may use the admins' commands, in messages or as slash commands."""
+    named = user_id in settings.admin_users or not settings.admin_roles.isdisjoint(rights.role_ids)
+    return named or rights.manages_guild
 
 
 class MemberDirectory:
-    """Knows people's standing: on servers it comes with what they do, for direct messages it is asked of Discord."""
+    """Rights of people: part of each event on servers, fetched from Discord for direct messages."""
 
     def __init__(self, bot: discord.Client) -> None:
         self._bot = bot
         self._cached: dict[int, tuple[float, MemberRights]] = {}
 
     async def get_rights(self, person: discord.User | discord.Member, timeout_s: float) -> MemberRights:
-        """What a person is where they write, at most a minute old. What cannot be asked in time counts as not held."""
+        """A person's rights where they write, at most a minute old; none when they cannot be fetched in time."""
         if isinstance(person, discord.Member):
             return _rights_of_member(person)
         now = time.monotonic()
-        self._cached = {user: kept for user, kept in self._cached.items() if now - kept[0] < RIGHTS_TTL_S}
+        self._cached = {user: entry for user, entry in self._cached.items() if now - entry[0] < RIGHTS_TTL_S}
         if person.id not in self._cached:
             try:
                 async with asyncio.timeout(timeout_s):
@@ -67,7 +67,7 @@ class MemberDirectory:
 
 
 def _rights_of_member(member: discord.Member) -> MemberRights:
-    # Interactions bring the rights themselves; messages bring the roles that they follow from.
+    # Interactions contain the rights themselves; messages contain the roles that grant them.
     rights = member.guild_permissions if member.resolved_permissions is None else member.resolved_permissions
     roles = frozenset(role.id for role in member.roles)
     return MemberRights(roles, frozenset({member.guild.id}), rights.administrator or rights.manage_guild)

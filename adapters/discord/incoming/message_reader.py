@@ -1,4 +1,4 @@
-"""Makes a question of a message: reads what it refers to, and lets go what cannot be read in time."""
+"""Turns messages into questions with their context; leaves out context that cannot be read in time."""
 
 import asyncio
 import logging
@@ -19,30 +19,30 @@ Read = TypeVar("Read")
 
 
 class MessageReader:
-    """Reads on Discord, each part within the admin's time."""
+    """Reads messages and their context, each part within the configured time."""
 
-    def __init__(self, bot: discord.Client, settings: DiscordSettings, people: MemberDirectory) -> None:
+    def __init__(self, bot: discord.Client, settings: DiscordSettings, members: MemberDirectory) -> None:
         self._bot = bot
         self._settings = settings
-        self._members = people
+        self._members = members
 
     async def read_question(self, message: discord.Message) -> Message:
-        """What the author of a message asks; its channel's last messages are read where the admin allows it."""
+        """The question that a message asks, with the channel's last messages where the admin allows it."""
         return await self._read_message(message, self._settings.recent_limit(message.channel.id))
 
     async def read_target(self, message: discord.Message) -> Message:
-        """What a message asks that somebody points at, as if its author did."""
+        """The question that a message asks to which another person points, without the channel's last messages."""
         return await self._read_message(message, recent=0)
 
     async def read_recent(self, channel: discord.abc.Messageable, before_id: int) -> tuple[ContextMessage, ...]:
-        """What was said in a channel before the moment of an id, as far as the admin lets it be read."""
+        """The messages of a channel before the time of an id, as many as the admin allows."""
         limit = self._settings.recent_limit(getattr(channel, "id", 0))
         return await self._with_timeout(
             context.read_recent(channel, before_id, limit, self._message_text), (), before_id
         )
 
     async def _read_message(self, message: discord.Message, recent: int) -> Message:
-        said, files, standing = await asyncio.gather(
+        context_messages, files, rights = await asyncio.gather(
             self._with_timeout(
                 context.read_context(message, self._settings.reply_chain_limit, recent, self._message_text),
                 (),
@@ -51,28 +51,30 @@ class MessageReader:
             self._fetch_files(message),
             self._members.get_rights(message.author, self._settings.read_timeout_s),
         )
-        return to_question(message, self._bot_user, self._settings, DiscordQuestionContext(said, files, standing))
+        return to_question(
+            message, self._bot_user, self._settings, DiscordQuestionContext(context_messages, files, rights)
+        )
 
     async def _fetch_files(self, message: discord.Message) -> tuple[Attachment, ...]:
         settings = self._settings
-        above = await self._with_timeout(context.fetch_replied_to(message), None, message.id)
-        files = [*message.attachments, *(above.attachments if above else ())]
+        replied_to = await self._with_timeout(context.fetch_replied_to(message), None, message.id)
+        files = [*message.attachments, *(replied_to.attachments if replied_to else ())]
         return await attachments.fetch_attachments(
             files[: settings.attachment_limit], settings.attachment_bytes, settings.read_timeout_s
         )
 
-    async def _with_timeout(self, reading: Awaitable[Read], otherwise: Read, message_id: int) -> Read:
+    async def _with_timeout(self, read: Awaitable[Read], fallback: Read, message_id: int) -> Read:
         try:
             async with asyncio.timeout(self._settings.read_timeout_s):
-                return await reading
+                return await read
         except TimeoutError:
-            log.warning("What message %d refers to could not be read in time.", message_id)
-            return otherwise
+            log.warning("Gave up reading the context of message %d: it took too long.", message_id)
+            return fallback
 
     def _message_text(self, message: discord.Message) -> str:
         return message_text(message, self._bot_user)
 
     @property
     def _bot_user(self) -> discord.ClientUser:
-        assert self._bot.user is not None, "nobody has asked us anything before we were logged in"
+        assert self._bot.user is not None, "messages arrive only after the login"
         return self._bot.user

@@ -1,4 +1,4 @@
-"""Turns what people write on Discord into plain text: mentions become names, our own name goes."""
+"""Turns messages of Discord into plain text: mentions become names, and the bot's own is removed."""
 
 import re
 from collections.abc import Mapping
@@ -13,9 +13,7 @@ TIME = re.compile(r"<t:(-?\d{1,11})(?::[a-zA-Z])?>")
 
 @dataclass(frozen=True, slots=True)
 class MentionNames:
-    """What mentions stand for, by id. `own_ids` are the ids (user, role) that mean Hearth, `own_names` how it is
-    called.
-    """
+    """Names for mentions, by id. `own_ids` are the ids (user, role) that mean Hearth, `own_names` its names."""
 
     own_ids: frozenset[int] = field(default_factory=frozenset)
     own_names: tuple[str, ...] = ()
@@ -25,7 +23,7 @@ class MentionNames:
 
 
 def to_plain_text(text: str, names: MentionNames) -> str:
-    """The text with names for mentions, and without the words that only address Hearth."""
+    """The text with names for mentions, without the words that only address Hearth."""
     text = _without_own_mention(text, names)
     text = MENTION.sub(lambda found: _mention_name(found[1], int(found[2]), names), text)
     text = EMOJI.sub(r":\1:", text)
@@ -35,12 +33,12 @@ def to_plain_text(text: str, names: MentionNames) -> str:
 
 
 def _without_own_mention(text: str, names: MentionNames) -> str:
-    """Mentions at either end address us; one in the middle of a sentence is a word of it."""
-    ours = "|".join(rf"<@[!&]?{number}>" for number in sorted(names.own_ids))
-    if not ours:
+    """Remove mentions at either end, which address Hearth; one in the middle of a sentence is a word of it."""
+    mentions = "|".join(rf"<@[!&]?{number}>" for number in sorted(names.own_ids))
+    if not mentions:
         return text
-    text = re.sub(rf"^(?:\s*(?:{ours})\s*[,:;!]?)+", "", text)
-    return re.sub(rf"(?:[,\s]*(?:{ours}))+\s*(?=[.!?]?\s*$)", "", text)
+    text = re.sub(rf"^(?:\s*(?:{mentions})\s*[,:;!]?)+", "", text)
+    return re.sub(rf"(?:[,\s]*(?:{mentions}))+\s*(?=[.!?]?\s*$)", "", text)
 
 
 def _without_own_name(text: str, names: MentionNames) -> str:

@@ -1,82 +1,56 @@
-"""Remembers, over restarts, how far each channel was read and which threads are Hearth's own; no texts."""
+"""Read markers of Discord: channels by id, with the id of the newest message handled."""
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field, TypeAdapter, field_serializer, field_validator
 
-from adapters.storage.json_state_file import StateFile
+from adapters.storage.read_markers import ReadMarkers, ReadState
 
-THREADS_KEPT = 2000
-CHANNELS_KEPT = 5000
-
-
-class ReadMarkersState(BaseModel):
-    """What the file holds: the newest message by channel, which channels are direct, and Hearth's own threads."""
-
-    model_config = ConfigDict(frozen=True)
-
-    seen: dict[int, int] = {}
-    direct: list[int] = []
-    threads: list[int] = []
+FILE = "discord-marks.json"
+THREAD_IDS = TypeAdapter(list[int])
 
 
-class ReadMarkers:
-    """The newest message seen in each channel, by its id.
+class DiscordReadState(ReadState[int]):
+    """Contents of the file. `direct`: the channels that are direct messages. Threads are written as a list."""
 
-    A mark that is lost only makes the next start look at messages again; the core knows those it has handled.
-    """
+    direct: set[int] = Field(default_factory=set)
 
-    def __init__(self, file: Path) -> None:
-        self._state_file = StateFile(file, ReadMarkersState, self._to_state)
-        self._last_read: dict[int, int] = {}
-        self._direct: set[int] = set()
-        self._threads: dict[int, None] = {}
+    @field_validator("threads", mode="before")
+    @classmethod
+    def _from_list(cls, value: object) -> dict[int, None]:
+        return dict.fromkeys(THREAD_IDS.validate_python(value))
 
-    async def load(self) -> None:
-        """Read what an earlier process left; a damaged file counts as none."""
-        kept = await self._state_file.load()
-        self._last_read, self._direct = dict(kept.seen), set(kept.direct)
-        self._threads = dict.fromkeys(kept.threads)
+    @field_serializer("threads")
+    def _to_list(self, threads: dict[int, None]) -> list[int]:
+        return list(threads)
+
+    @field_serializer("direct")
+    def _to_known(self, direct: set[int]) -> list[int]:
+        return sorted(direct & self.seen.keys())
+
+
+class DiscordReadMarkers(ReadMarkers[int, DiscordReadState]):
+    """The newest message handled in each channel."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / FILE, DiscordReadState)
 
     @property
     def newest_id(self) -> int:
-        """The newest message seen anywhere; 0 when none was."""
-        return max(self._last_read.values(), default=0)
+        """The newest message handled in any channel; 0 when there is none."""
+        return max(self.saved.seen.values(), default=0)
 
     @property
     def direct_channels(self) -> frozenset[int]:
         """The direct message channels in which people have written."""
-        return frozenset(self._direct)
+        return frozenset(self.saved.direct)
 
     def last_read_ids(self) -> dict[int, int]:
-        """The newest message seen in each channel, as of now."""
-        return dict(self._last_read)
+        """The newest message handled in each channel, as of now."""
+        return dict(self.saved.seen)
 
-    def mark_read(self, channel_id: int, message_id: int, direct: bool = False) -> None:
-        """A message of a channel has been dealt with."""
-        earlier = self._last_read.pop(channel_id, 0)
-        self._last_read[channel_id] = max(message_id, earlier)
-        while len(self._last_read) > CHANNELS_KEPT:
-            self._last_read.pop(next(iter(self._last_read)))
+    def mark_read(self, channel: int, position: int, direct: bool = False) -> None:
+        """Note that a message was handled; an older message than the newest changes nothing."""
         if direct:
-            self._direct.add(channel_id)
-        self._state_file.save_soon()
-
-    def join_thread(self, thread_id: int) -> None:
-        """From now on a thread is Hearth's own."""
-        self._threads[thread_id] = None
-        while len(self._threads) > THREADS_KEPT:
-            del self._threads[next(iter(self._threads))]
-        self._state_file.save_soon()
-
-    def is_in_thread(self, thread_id: int) -> bool:
-        """Whether a thread is Hearth's own."""
-        return thread_id in self._threads
-
-    async def close(self) -> None:
-        """Save; what is seen after this is not kept."""
-        await self._state_file.close()
-
-    def _to_state(self) -> ReadMarkersState:
-        direct = self._direct & self._last_read.keys()
-        return ReadMarkersState(seen=self._last_read, direct=sorted(direct), threads=list(self._threads))
+            self.saved.direct.add(channel)
+        super().mark_read(channel, max(position, self.saved.seen.get(channel, 0)))

@@ -1,4 +1,4 @@
-"""Turns Discord's messages into the core's: what counts for deciding, and the question itself."""
+"""Turns Discord's messages into the core's: the facts that decide about a message, and the question itself."""
 
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ USER_MESSAGE_TYPES = frozenset({discord.MessageType.default, discord.MessageType
 
 @dataclass(frozen=True, slots=True)
 class DiscordQuestionContext:
-    """What was read from Discord to go with a question."""
+    """The context of a question, and its author's rights."""
 
     context: tuple[ContextMessage, ...] = ()
     attachments: tuple[Attachment, ...] = ()
@@ -27,9 +27,9 @@ class DiscordQuestionContext:
 
 
 def message_facts(
-    message: discord.Message, us: discord.ClientUser, own_thread: bool, is_host_command: bool = False
+    message: discord.Message, bot_user: discord.ClientUser, own_thread: bool, is_host_command: bool = False
 ) -> DiscordMessageFacts:
-    """What counts of a message for deciding whether it is ours."""
+    """The facts about a message that decide whether it is answered."""
     channel, reference = message.channel, message.reference
     replied = reference.resolved if reference else None
     return DiscordMessageFacts(
@@ -40,9 +40,9 @@ def message_facts(
         role_ids=role_ids(message.author),
         is_machine=message.author.bot or message.webhook_id is not None or message.type not in USER_MESSAGE_TYPES,
         is_host_command=is_host_command,
-        mentions_us=bool(own_mention_ids(message, us) & {*message.raw_mentions, *message.raw_role_mentions}),
-        replies_to_us=isinstance(replied, discord.Message) and replied.author.id == us.id,
-        is_own_thread=isinstance(channel, discord.Thread) and (own_thread or channel.owner_id == us.id),
+        mentions_bot=bool(own_mention_ids(message, bot_user) & {*message.raw_mentions, *message.raw_role_mentions}),
+        replies_to_bot=isinstance(replied, discord.Message) and replied.author.id == bot_user.id,
+        is_own_thread=isinstance(channel, discord.Thread) and (own_thread or channel.owner_id == bot_user.id),
     )
 
 
@@ -51,21 +51,21 @@ def role_ids(author: discord.User | discord.Member) -> frozenset[int]:
     return frozenset(role.id for role in author.roles) if isinstance(author, discord.Member) else frozenset()
 
 
-def own_mention_ids(message: discord.Message, us: discord.ClientUser) -> frozenset[int]:
-    """What a mention of us may name: the bot, or the role that Discord made for it, which people pick by mistake."""
+def own_mention_ids(message: discord.Message, bot_user: discord.ClientUser) -> frozenset[int]:
+    """Ids in mentions of Hearth: the bot, and the role that Discord made for it, which people pick by mistake."""
     role = message.guild.self_role if message.guild else None
-    return frozenset({us.id} if role is None else {us.id, role.id})
+    return frozenset({bot_user.id} if role is None else {bot_user.id, role.id})
 
 
-def message_text(message: discord.Message, us: discord.ClientUser) -> str:
-    """A message's text for people: names for mentions, our own name gone."""
+def message_text(message: discord.Message, bot_user: discord.ClientUser) -> str:
+    """A message's text as people read it, without Hearth's own name."""
     guild = message.guild
     names = [guild.me.display_name] if guild and guild.me else []
     return to_plain_text(
         message.content,
         MentionNames(
-            own_mention_ids(message, us),
-            tuple(dict.fromkeys([*names, us.display_name, us.name])),
+            own_mention_ids(message, bot_user),
+            tuple(dict.fromkeys([*names, bot_user.display_name, bot_user.name])),
             {user.id: user.display_name for user in message.mentions},
             {role.id: role.name for role in message.role_mentions},
             {channel.id: channel.name for channel in message.channel_mentions},
@@ -74,60 +74,61 @@ def message_text(message: discord.Message, us: discord.ClientUser) -> str:
 
 
 def reply_target(message: discord.Message, question: str, settings: DiscordSettings) -> DiscordReplyTarget:
-    """Where the answer goes: the channel, or a thread on the question where the admin wants that and it is allowed."""
+    """Where the answer goes: the channel, or a new thread where the admin wants that and Discord allows it."""
     channel, guild = message.channel, message.guild
     guild_id = guild.id if guild else None
-    opens = wants_thread(message, settings) and may_open_thread(message)
+    opens_thread = wants_thread(message, settings) and may_open_thread(message)
     title = " ".join(question.split())[:THREAD_NAME_CHARACTERS] or message.author.display_name
-    return DiscordReplyTarget(channel.id, message.id, guild_id, title if opens else "")
+    return DiscordReplyTarget(channel.id, message.id, guild_id, title if opens_thread else "")
 
 
 def wants_thread(message: discord.Message, settings: DiscordSettings) -> bool:
-    """Whether the admin wants the answer in a thread of its own, where that can be."""
+    """Whether the admin wants the answer in a thread of its own, in a channel that has threads."""
     return isinstance(message.channel, discord.TextChannel) and settings.answers_in_thread(message.channel.id)
 
 
 def may_open_thread(message: discord.Message) -> bool:
-    """Whether a thread may be opened on a message in a text channel, and be written to."""
+    """Whether the bot may open a thread on a message in a text channel, and write in it."""
     assert isinstance(message.channel, discord.TextChannel)
     rights = message.channel.permissions_for(message.channel.guild.me)
     return rights.create_public_threads and rights.send_messages_in_threads
 
 
 def may_write(message: discord.Message) -> bool:
-    """Whether an answer may be written where a message stands; what is not known counts as allowed."""
+    """Whether the bot may write in the channel of a message; unknown counts as allowed."""
     channel, guild = message.channel, message.guild
     if guild is None or isinstance(channel, discord.PartialMessageable) or guild.me is None:
         return True
     try:
         rights = channel.permissions_for(guild.me)
-    except discord.ClientException:  # a thread whose channel is not known
+    except discord.ClientException:  # a thread of an unknown channel
         return True
     return rights.send_messages_in_threads if isinstance(channel, discord.Thread) else rights.send_messages
 
 
 def to_question(
-    message: discord.Message, us: discord.ClientUser, settings: DiscordSettings, enclosed: DiscordQuestionContext
+    message: discord.Message, bot_user: discord.ClientUser, settings: DiscordSettings, read: DiscordQuestionContext
 ) -> Message:
     """The message as the core takes it."""
-    text = message_text(message, us)
+    text = message_text(message, bot_user)
     target = reply_target(message, text, settings)
-    place = target.question_id if target.thread_name else message.channel.id
+    # A thread that is opened on a message has the message's id.
+    channel_id = target.question_id if target.thread_name else message.channel.id
     return Message(
-        conversation=conversation_id(place),
+        conversation=conversation_id(channel_id),
         event_id=str(message.id),
         author=Person(
             person_id(message.author.id),
             message.author.display_name,
-            is_admin=is_admin(settings, message.author.id, enclosed.rights),
+            is_admin=is_admin(settings, message.author.id, read.rights),
             is_bot=message.author.bot,
         ),
         text=text,
         addressed=True,
-        audience=_audience(message, place, enclosed.rights),
+        audience=_audience(message, channel_id, read.rights),
         sent_at=message.created_at.timestamp(),
-        attachments=enclosed.attachments,
-        context=enclosed.context,
+        attachments=read.attachments,
+        context=read.context,
         platform_data={
             **target.to_platform_data(),
             LOCALE_KEY: str(message.guild.preferred_locale) if message.guild else "",
@@ -135,10 +136,10 @@ def to_question(
     )
 
 
-def _audience(message: discord.Message, place: int, standing: MemberRights) -> Audience:
+def _audience(message: discord.Message, channel_id: int, rights: MemberRights) -> Audience:
     channel, guild = message.channel, message.guild
     if guild is None:
-        return private_audience(conversation_id(place), message.author.id, standing.role_ids, standing.guild_ids)
+        return private_audience(conversation_id(channel_id), message.author.id, rights.role_ids, rights.guild_ids)
     if isinstance(channel, discord.Thread):
-        return room_audience(place, channel.parent_id, guild.id)
-    return room_audience(place, None if place == channel.id else channel.id, guild.id)
+        return room_audience(channel_id, channel.parent_id, guild.id)
+    return room_audience(channel_id, None if channel_id == channel.id else channel.id, guild.id)

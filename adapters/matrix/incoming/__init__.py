@@ -1,1 +1,1 @@
-"""What people write, as questions for the core."""
+"""Incoming messages: which are questions, and their context."""

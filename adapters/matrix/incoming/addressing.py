@@ -1,31 +1,32 @@
-"""Decides whether a message on Matrix is meant for Hearth, and whether it may be answered there. Pure."""
+"""Decides whether a message on Matrix is addressed to Hearth, and whether it may be answered there. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from adapters.matrix.settings import MatrixSettings, matches_any
+from adapters.intake.access_list import matches_any
+from adapters.matrix.settings import MatrixSettings
 
 
 class MatrixRejectReason(StrEnum):
-    """Why a message is left alone."""
+    """Why a message is ignored."""
 
-    OWN = "written by ourselves"
-    NOT_A_MESSAGE = "a notice, or nothing that people say"
+    OWN = "written by Hearth"
+    NOT_A_MESSAGE = "a notice, or nothing that people write"
     BOT = "written by another bot"
-    BRIDGED = "a bridge's copy of what was written elsewhere"
-    NOT_ADDRESSED = "not meant for the assistant"
-    BARE_FILE = "a file without a word, which goes with its sender's next question"
-    ROOM = "its room is not let in"
+    BRIDGED = "a bridge's copy of a message written elsewhere"
+    NOT_ADDRESSED = "not addressed to the assistant"
+    BARE_FILE = "a file without a caption, which belongs to its sender's next question"
+    ROOM = "its room is not allowed"
     DIRECT_MESSAGE = "direct messages are switched off"
-    USER = "its author is not let in"
+    USER = "its author is not allowed"
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixMessageFacts:
-    """What counts of a message.
+    """The facts about a message that decide whether it is answered.
 
     `is_user_message`: a kind of message that people write. `is_bare_file`: a file without a caption. `has_prefix`: it
-    begins with the prefix of commands. `in_joined_thread`: it stands in a thread in which we take part.
+    begins with the prefix of commands. `in_joined_thread`: it is in a thread that Hearth takes part in.
     """
 
     sender: str
@@ -36,42 +37,42 @@ class MatrixMessageFacts:
     is_bridged: bool = False
     is_bare_file: bool = False
     has_prefix: bool = False
-    mentions_us: bool = False
-    replies_to_us: bool = False
+    mentions_bot: bool = False
+    replies_to_bot: bool = False
     in_joined_thread: bool = False
 
     @property
     def is_addressed(self) -> bool:
-        """Whether it is meant for us, if it is no command."""
-        return self.is_direct or self.mentions_us or self.replies_to_us or self.in_joined_thread
+        """Whether it is addressed to Hearth, commands aside."""
+        return self.is_direct or self.mentions_bot or self.replies_to_bot or self.in_joined_thread
 
 
-def why_ignored(seen: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
-    """Why a message is left alone; None when the core is to have it. Whether a word after the prefix is a command is
-    for the core to know.
+def why_ignored(facts: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
+    """Why a message is ignored; None when the core is to have it. Whether a word after the prefix is a command is for
+    the core to decide.
     """
-    if (reason := _not_for_us(seen, settings)) is not None:
+    if (reason := _kind_rejection(facts, settings)) is not None:
         return reason
-    if not (seen.is_addressed or seen.has_prefix):
+    if not (facts.is_addressed or facts.has_prefix):
         return MatrixRejectReason.NOT_ADDRESSED
-    if (reason := _place_rejection(seen, settings)) is not None:
+    if (reason := _room_rejection(facts, settings)) is not None:
         return reason
-    if not settings.answers_user(seen.sender):
+    if not settings.answers_user(facts.sender):
         return MatrixRejectReason.USER
-    return MatrixRejectReason.BARE_FILE if seen.is_bare_file and not seen.mentions_us else None
+    return MatrixRejectReason.BARE_FILE if facts.is_bare_file and not facts.mentions_bot else None
 
 
-def _not_for_us(seen: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
-    if seen.is_own:
+def _kind_rejection(facts: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
+    if facts.is_own:
         return MatrixRejectReason.OWN
-    if not seen.is_user_message:
+    if not facts.is_user_message:
         return MatrixRejectReason.NOT_A_MESSAGE
-    if matches_any(seen.sender, settings.bots):
+    if matches_any(facts.sender, settings.bots):
         return MatrixRejectReason.BOT
-    return MatrixRejectReason.BRIDGED if seen.is_bridged else None
+    return MatrixRejectReason.BRIDGED if facts.is_bridged else None
 
 
-def _place_rejection(seen: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
-    if seen.is_direct and not settings.direct_messages:
+def _room_rejection(facts: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
+    if facts.is_direct and not settings.direct_messages:
         return MatrixRejectReason.DIRECT_MESSAGE
-    return None if settings.allows_room(seen.room_id, seen.is_direct) else MatrixRejectReason.ROOM
+    return None if settings.allows_room(facts.room_id, facts.is_direct) else MatrixRejectReason.ROOM

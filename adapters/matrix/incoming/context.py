@@ -1,17 +1,18 @@
-"""Reads what goes with a question, for this one answer: what was said before it, and its files."""
+"""Reads the context of a question, for this one answer: earlier messages, and its files."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.matrix.event_content import NOTICE, get_text, relation_of
-from adapters.matrix.events import Event
+from adapters.matrix.event_content import NOTICE
 from adapters.matrix.homeserver import Homeserver
-from adapters.matrix.incoming.attachments import caption_of, fetch_attachments, files_before, is_file, parse_file
+from adapters.matrix.incoming.attachments import fetch_attachments, files_before
 from adapters.matrix.incoming.display_names import DisplayNames
-from adapters.matrix.incoming.pills import BotIdentity
-from adapters.matrix.incoming.plain_text import to_plain_text, typed_text
+from adapters.matrix.incoming.file_info import FileInfo
+from adapters.matrix.incoming.mentions import BotIdentity
+from adapters.matrix.incoming.parsed_message import ParsedMessage
+from adapters.matrix.incoming.plain_text import to_plain_text
 from adapters.matrix.incoming.room_history import RoomHistory
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import Attachment, ContextMessage
@@ -19,12 +20,12 @@ from bot.core.messages import Attachment, ContextMessage
 log = logging.getLogger(__name__)
 
 FILE_SEARCH_MESSAGES = 12
-"""Messages before a question among which its files are sought: people put files down, and then ask."""
+"""Messages before a question among which its files are searched: people send files first, and then ask."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionContext:
-    """What was read to go with a question."""
+    """Earlier messages and files that belong to a question."""
 
     context: tuple[ContextMessage, ...] = ()
     attachments: tuple[Attachment, ...] = ()
@@ -32,88 +33,88 @@ class QuestionContext:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The messages around a question: those it replies to, the nearest first, and the last ones, oldest first."""
+    """The messages near a question: those it replies to, the nearest first, and the last ones, oldest first."""
 
-    reply_chain: Sequence[Event] = ()
-    recent: Sequence[Event] = ()
+    reply_chain: Sequence[ParsedMessage] = ()
+    recent: Sequence[ParsedMessage] = ()
 
 
 class ContextReader:
-    """Reads along with questions."""
+    """Reads the context of questions."""
 
-    def __init__(self, wire: Homeserver, settings: MatrixSettings) -> None:
-        self._homeserver = wire
+    def __init__(self, homeserver: Homeserver, settings: MatrixSettings) -> None:
+        self._homeserver = homeserver
         self._settings = settings
-        self._history = RoomHistory(wire)
+        self._history = RoomHistory(homeserver)
 
     async def read_context(
-        self, event: Event, us: BotIdentity, names: DisplayNames, is_direct: bool
+        self, message: ParsedMessage, bot: BotIdentity, names: DisplayNames, is_direct: bool
     ) -> QuestionContext:
-        """What goes with a question, as far as it can be read in time."""
+        """The context of a question, as far as it can be read in time."""
         settings, deadline = self._settings, asyncio.get_running_loop().time() + self._settings.read_timeout_s
-        # Files are put down for us only where everything is for us; elsewhere they belong to the room.
-        theirs = is_direct or bool(relation_of(event.content).thread)
-        recent = settings.recent_limit(event.room_id)
-        around = await self._read_surroundings(event, max(recent, FILE_SEARCH_MESSAGES if theirs else 0), deadline)
-        files = select_files(event, around, settings.attachment_limit, theirs)
-        found = [file for each in files if (file := parse_file(each.content)) is not None]
-        above = around.reply_chain[: settings.reply_chain_limit]
+        # Only where every message is addressed to the bot is a bare file too; elsewhere it belongs to the room.
+        takes_bare_files = is_direct or bool(message.relation.thread)
+        recent = settings.recent_limit(message.room_id)
+        limit = max(recent, FILE_SEARCH_MESSAGES if takes_bare_files else 0)
+        surroundings = await self._read_surroundings(message, limit, deadline)
+        files = select_files(message, surroundings, settings.attachment_limit, takes_bare_files)
+        chain = surroundings.reply_chain[: settings.reply_chain_limit]
         return QuestionContext(
-            context_messages(above, around.recent[-recent:] if recent else (), us, names),
-            await fetch_attachments(self._homeserver, found, settings.attachment_bytes, deadline),
+            context_messages(chain, surroundings.recent[-recent:] if recent else (), bot, names),
+            await fetch_attachments(self._homeserver, files, settings.attachment_bytes, deadline),
         )
 
-    async def _read_surroundings(self, event: Event, last: int, deadline: float) -> Surroundings:
-        around = Surroundings()
+    async def _read_surroundings(self, message: ParsedMessage, recent_limit: int, deadline: float) -> Surroundings:
+        surroundings = Surroundings()
         try:
             async with asyncio.timeout_at(deadline):
-                above = await self._history.read_reply_chain(event, max(self._settings.reply_chain_limit, 1))
-                around = Surroundings(above)
-                around = Surroundings(above, await self._history.read_recent(event, last))
+                chain = await self._history.read_reply_chain(message, max(self._settings.reply_chain_limit, 1))
+                surroundings = Surroundings(chain)
+                surroundings = Surroundings(chain, await self._history.read_recent(message, recent_limit))
         except TimeoutError:
-            log.warning("What %s refers to could not be read in time.", event.event_id)
-        return around
+            log.warning("Gave up reading the context of %s: it took too long.", message.event_id)
+        return surroundings
 
 
-def select_files(event: Event, around: Surroundings, count: int, theirs: bool) -> list[Event]:
-    """The files that go with a question, the surest first: itself, then the message it replies to, or else what its
-    author put down before it, if that is theirs to give.
+def select_files(
+    message: ParsedMessage, surroundings: Surroundings, count: int, takes_bare_files: bool
+) -> list[FileInfo]:
+    """The files that belong to a question, the most certain first: its own, then that of the message it replies to, or
+    else the bare files that its author sent before it.
     """
-    files = [event] if is_file(event.content) else []
-    if around.reply_chain and is_file(around.reply_chain[0].content):
-        files.append(around.reply_chain[0])
-    elif theirs:
-        files += files_before(around.recent, event.sender, count)
+    files = [message.file] if message.file else []
+    if surroundings.reply_chain and surroundings.reply_chain[0].file:
+        files.append(surroundings.reply_chain[0].file)
+    elif takes_bare_files:
+        files += files_before(surroundings.recent, message.sender, count)
     return files[:count]
 
 
 def context_messages(
-    above: Sequence[Event], last: Sequence[Event], us: BotIdentity, names: DisplayNames
+    reply_chain: Sequence[ParsedMessage], recent: Sequence[ParsedMessage], bot: BotIdentity, names: DisplayNames
 ) -> tuple[ContextMessage, ...]:
-    """What was said, nothing twice: the last messages oldest first, then the reply chain, oldest first. Our notices,
-    which say how things stand, are not.
+    """The earlier messages, none twice: the last messages oldest first, then the reply chain, oldest first. The bot's
+    notices, which are about its own state, are left out.
     """
-    chain = list(above)[::-1]
-    known = {event.event_id for event in chain}
-    heard = [event for event in last if event.event_id not in known and not _is_status(event, us)]
-    spoken = [
+    chain = list(reply_chain)[::-1]
+    known = {message.event_id for message in chain}
+    others = [message for message in recent if message.event_id not in known and not _is_status(message, bot)]
+    read = [
         ContextMessage(
-            us.display_name if event.sender == us.user_id else names.display_name(event.sender),
-            message_text(event, us, names),
+            bot.display_name if message.sender == bot.user_id else names.display_name(message.sender),
+            message_text(message, bot, names),
         )
-        for event in (*heard, *chain)
+        for message in (*others, *chain)
     ]
-    return tuple(each for each in spoken if each.text)
+    return tuple(each for each in read if each.text)
 
 
-def message_text(event: Event, us: BotIdentity, names: DisplayNames) -> str:
-    """A message's text for people; of a file what was said with it, or its name."""
-    file = parse_file(event.content)
-    if file is None:
-        return to_plain_text(event.content, typed_text(event.content), us, names.known_name)
-    caption = to_plain_text(event.content, caption_of(event.content), us, names.known_name)
-    return caption or f"[{file.name}]"
+def message_text(message: ParsedMessage, bot: BotIdentity, names: DisplayNames) -> str:
+    """A message's text as people read it; of a file its caption, or its name."""
+    if message.file is None:
+        return to_plain_text(message, message.typed, bot, names.known_name)
+    return to_plain_text(message, message.caption, bot, names.known_name) or f"[{message.file.name}]"
 
 
-def _is_status(event: Event, us: BotIdentity) -> bool:
-    return event.sender == us.user_id and get_text(event.content, "msgtype") == NOTICE
+def _is_status(message: ParsedMessage, bot: BotIdentity) -> bool:
+    return message.sender == bot.user_id and message.kind == NOTICE

@@ -1,4 +1,4 @@
-"""What people are called: their names in a room, without signs that would mislead who reads them."""
+"""Display names of people in a room, without characters that would mislead a reader."""
 
 import re
 from collections import Counter
@@ -7,25 +7,25 @@ from functools import cached_property
 from adapters.matrix.events import Room
 
 NAME_CHARACTERS = 80
-"""As much of a name as a prompt takes."""
+"""Longest name in a prompt."""
 
 INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e0fff]"
 )
-"""Signs that show nothing, or turn the direction of what follows: text that only a model would read. Joiners stay:
+"""Characters that are invisible or change the direction of text, so that only a model would read them. Joiners stay:
 scripts and emoji need them.
 """
 
 
 class DisplayNames:
-    """What people are called in a room, as now known."""
+    """The names in a room, as known now."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
 
     def display_name(self, user_id: str) -> str:
-        """A user's name; with the id where others have the same name, as clients show it. Never empty."""
+        """A user's name; with the id where another user has the same name, as clients show it. Never empty."""
         name = clean_name(self._room.display_names.get(user_id, ""))
         if not name:
             return clean_name(user_id.removeprefix("@").partition(":")[0]) or "somebody"
@@ -34,7 +34,7 @@ class DisplayNames:
         return f"{name[: NAME_CHARACTERS // 2]} ({user_id})"
 
     def known_name(self, user_id: str) -> str:
-        """A user's name; empty for whom the room does not know."""
+        """A user's name; empty for users unknown to the room."""
         return self.display_name(user_id) if self._room.display_names.get(user_id) else ""
 
     @cached_property
@@ -43,7 +43,7 @@ class DisplayNames:
 
 
 def clean_name(name: str) -> str:
-    """A name in one line. Names stand before what people say, as in `Name: words`: a colon in one could make up
+    """A name in one line. In prompts names come before messages, as in `Name: words`: a colon in a name could fake
     another speaker.
     """
     return " ".join(INVISIBLE.sub("", name).replace(":", " ").split())[:NAME_CHARACTERS].strip()

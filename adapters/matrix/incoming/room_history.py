@@ -1,107 +1,96 @@
-"""Reads what happened in a room or thread before an event; kept nowhere."""
+"""Reads the messages of a room or thread before an event, without storing them."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
-from adapters.matrix.event_content import EDIT, MESSAGE, THREAD, apply_edit, relation_of
-from adapters.matrix.events import Event
+from adapters.matrix.event_content import EDIT, THREAD
 from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.incoming.parsed_message import ParsedMessage, apply_edit, parse_message
 
 log = logging.getLogger(__name__)
 
 PAGE_EVENTS = 100
 PAGES = 4
-"""How far back a room's last messages are sought: an answer of ours is up to 21 events."""
+"""How far back a room's last messages are searched: an answer of the bot is up to 21 events."""
 
 EDITS_READ = 5
-"""The newest edits of a message that are looked at: anybody may send one, only its author's counts."""
+"""Newest edits of a message that are examined: anyone may send one, only its author's counts."""
 
 
 class RoomHistory:
-    """Every method gives what it can: what the homeserver refuses or does not settle is left out."""
+    """Messages as they read after their last edit; those that the homeserver refuses or fails to give are left out."""
 
-    def __init__(self, wire: Homeserver) -> None:
-        self._homeserver = wire
+    def __init__(self, homeserver: Homeserver) -> None:
+        self._homeserver = homeserver
 
-    async def read_reply_chain(self, event: Event, limit: int) -> list[Event]:
-        """The messages that an event replies to, that one first, then what that one replies to, as they read now."""
-        chain: list[Event] = []
-        known = {event.event_id}
-        while len(chain) < limit and (target := relation_of(event.content).reply_to) not in ("", *known):
-            found = await self.read_message(event.room_id, target)
+    async def read_reply_chain(self, message: ParsedMessage, limit: int) -> list[ParsedMessage]:
+        """The message that a message replies to, then the one that this replies to, and so on."""
+        chain: list[ParsedMessage] = []
+        known = {message.event_id}
+        while len(chain) < limit and (target := message.relation.reply_to) not in ("", *known):
+            found = await self.read_message(message.room_id, target)
             if found is None:
                 break
-            chain.append(event := found)
+            chain.append(message := found)
             known.add(target)
         return chain
 
-    async def read_message(self, room_id: str, event_id: str) -> Event | None:
-        """A message as it reads now; None when it is out of reach, cannot be decrypted, or was redacted."""
+    async def read_message(self, room_id: str, event_id: str) -> ParsedMessage | None:
+        """A message; None when it cannot be fetched or decrypted, or was redacted."""
         try:
-            event = await self._homeserver.get_event(room_id, event_id)
-            if not _is_message(event):
-                return None
-            return await self._with_latest_edit(event)
+            message = parse_message(await self._homeserver.get_event(room_id, event_id))
+            return await self._with_latest_edit(message) if message.is_message else None
         except (RequestRefused, TransientFailure) as error:
-            log.debug("A message is out of reach: %s", error)
+            log.debug("Could not read a message: %s", error)
             return None
 
-    async def read_recent(self, event: Event, limit: int) -> list[Event]:
-        """The last messages before an event in its thread, or in its room outside of threads, oldest first and as they
-        read now.
-        """
+    async def read_recent(self, message: ParsedMessage, limit: int) -> list[ParsedMessage]:
+        """The last messages before a message in its thread, or in its room outside of threads, oldest first."""
         if not limit:
             return []
-        root = relation_of(event.content).thread
+        root = message.relation.thread
         try:
-            return (await (self._recent_in_thread(event, root, limit) if root else self._recent_in_room(event, limit)))[
-                ::-1
-            ]
+            found = await (
+                self._recent_in_thread(message, root, limit) if root else self._recent_in_room(message, limit)
+            )
         except (RequestRefused, TransientFailure) as error:
-            log.warning("The last messages of a room cannot be read: %s", error)
+            log.warning("Could not read the last messages of a room: %s", error)
             return []
+        return found[::-1]
 
-    async def _recent_in_room(self, event: Event, limit: int) -> list[Event]:
-        place = await self._homeserver.token_before(event.room_id, event.event_id)
-        edits: dict[str, list[Event]] = {}
-        found: list[Event] = []
+    async def _recent_in_room(self, message: ParsedMessage, limit: int) -> list[ParsedMessage]:
+        position = await self._homeserver.token_before(message.room_id, message.event_id)
+        edits: dict[str, list[ParsedMessage]] = {}
+        found: list[ParsedMessage] = []
         for _ in range(PAGES):
-            page = await self._homeserver.get_event_page(event.room_id, place, back=True, limit=PAGE_EVENTS)
-            for each in page.events:
-                relation = relation_of(each.content)
-                if relation.replaces:
-                    edits.setdefault(relation.replaces, []).append(each)
-                elif _is_message(each) and not relation.thread:
+            page = await self._homeserver.get_event_page(message.room_id, position, back=True, limit=PAGE_EVENTS)
+            for each in map(parse_message, page.events):
+                if each.relation.replaces:
+                    edits.setdefault(each.relation.replaces, []).append(each)
+                elif each.is_message and not each.relation.thread:
                     found.append(_apply_newest_edit(each, edits.get(each.event_id, ())))
-            place = page.end
-            if len(found) >= limit or not place:
+            position = page.end
+            if len(found) >= limit or not position:
                 break
         return found[:limit]
 
-    async def _recent_in_thread(self, event: Event, root: str, limit: int) -> list[Event]:
-        related = await self._homeserver.get_relations(event.room_id, root, THREAD, limit + PAGE_EVENTS)
+    async def _recent_in_thread(self, message: ParsedMessage, root: str, limit: int) -> list[ParsedMessage]:
+        related = await self._homeserver.get_relations(message.room_id, root, THREAD, limit + PAGE_EVENTS)
         ids = [each.event_id for each in related]
-        # What came after the event is not before it; one that is not found is older than all of these, or newer.
-        begin = ids.index(event.event_id) + 1 if event.event_id in ids else 0
-        found = [each for each in related[begin:] if _is_message(each)][:limit]
-        # An answer of ours was first sent with its first words.
-        read = [
-            await self._with_latest_edit(each) if each.sender == self._homeserver.user_id else each for each in found
-        ]
-        opening = await self.read_message(event.room_id, root) if len(read) < limit else None
+        # Newest first. A message that is not among them is older than all of these, or newer.
+        begin = ids.index(message.event_id) + 1 if message.event_id in ids else 0
+        found = [each for each in map(parse_message, related[begin:]) if each.is_message][:limit]
+        # An answer of the bot was first sent with its first words only.
+        own = self._homeserver.user_id
+        read = [await self._with_latest_edit(each) if each.sender == own else each for each in found]
+        opening = await self.read_message(message.room_id, root) if len(read) < limit else None
         return [*read, opening] if opening else read
 
-    async def _with_latest_edit(self, event: Event) -> Event:
-        edits = await self._homeserver.get_relations(event.room_id, event.event_id, EDIT, EDITS_READ)
-        return _apply_newest_edit(event, edits)
+    async def _with_latest_edit(self, message: ParsedMessage) -> ParsedMessage:
+        edits = await self._homeserver.get_relations(message.room_id, message.event_id, EDIT, EDITS_READ)
+        return _apply_newest_edit(message, [parse_message(edit) for edit in edits])
 
 
-def _is_message(event: Event) -> bool:
-    return event.type == MESSAGE and event.state_key is None and bool(event.content)
-
-
-def _apply_newest_edit(event: Event, edits: Sequence[Event]) -> Event:
-    """A message with the newest edit of it that its author made; `edits` are newest first."""
-    read = next((read for edit in edits if (read := apply_edit(event, edit)) is not None), event)
-    return replace(read, event_id=event.event_id)
+def _apply_newest_edit(message: ParsedMessage, edits: Sequence[ParsedMessage]) -> ParsedMessage:
+    """A message with its author's newest edit; `edits` are newest first."""
+    return next((edited for edit in edits if (edited := apply_edit(message, edit)) is not None), message)

@@ -1,31 +1,25 @@
-"""Turns Matrix's messages into the core's: what counts for deciding, and the question itself. Pure."""
+"""Turns Matrix's messages into the core's: the facts that decide about a message, and the question itself. Pure."""
 
 from dataclasses import dataclass
 
-from adapters.matrix.event_content import MESSAGE, get_text, relation_of
-from adapters.matrix.events import Event, Json, Room
+from adapters.matrix.events import Event, Room
 from adapters.matrix.ids import conversation_id, person_id, private_audience, room_audience
 from adapters.matrix.incoming.addressing import MatrixMessageFacts
-from adapters.matrix.incoming.attachments import FILE_MSGTYPES, caption_of, is_bare_file, is_file
 from adapters.matrix.incoming.context import QuestionContext
 from adapters.matrix.incoming.display_names import INVISIBLE, DisplayNames
-from adapters.matrix.incoming.pills import BotIdentity, mentions_bot
-from adapters.matrix.incoming.plain_text import to_plain_text, typed_text
+from adapters.matrix.incoming.mentions import BotIdentity, mentions_bot
+from adapters.matrix.incoming.parsed_message import ParsedMessage
+from adapters.matrix.incoming.plain_text import to_plain_text
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import Audience, Message, Person
-
-USER_MSGTYPES = frozenset({"m.text", "m.emote", *FILE_MSGTYPES})
 
 MAX_SENT_MS = 2**53
 """The largest number in canonical JSON."""
 
-DOUBLE_PUPPET = "fi.mau.double_puppet_source"
-"""What bridges of the mautrix family put into what they write in a person's own name: it was said elsewhere."""
-
 
 @dataclass(frozen=True, slots=True)
 class RoomContext:
-    """Where a message stands: the room, how we are called in it, and what holds there. `prefix` begins commands."""
+    """A message's room, the bot's identity in it, and the settings. `prefix` begins commands."""
 
     room: Room
     bot: BotIdentity
@@ -34,53 +28,34 @@ class RoomContext:
 
 
 def bot_identity(room: Room, user_id: str) -> BotIdentity:
-    """How we are called in a room."""
+    """The bot's identity in a room."""
     return BotIdentity(user_id, " ".join(INVISIBLE.sub("", room.display_names.get(user_id, "")).split()))
 
 
-def typed_or_caption(content: Json) -> str:
-    """What a message says as it was typed; of a file what is said with it."""
-    if not is_file(content):
-        return typed_text(content)
-    caption = caption_of(content)
-    return typed_text({**content, "body": caption}) if caption.strip() else ""
+def plain_text_of(message: ParsedMessage, context: RoomContext) -> str:
+    """A message's text as plain text, without the words that only address the bot."""
+    return to_plain_text(message, message.text, context.bot, DisplayNames(context.room).known_name)
 
 
-def plain_text_of(event: Event, place: RoomContext) -> str:
-    """What a message says to us, as plain text."""
-    return to_plain_text(event.content, typed_or_caption(event.content), place.bot, DisplayNames(place.room).known_name)
-
-
-def message_facts(event: Event, place: RoomContext) -> MatrixMessageFacts:
-    """What counts of a message for deciding whether it is ours, as far as it says so itself."""
-    content, typed, us = event.content, typed_or_caption(event.content), place.bot
+def message_facts(message: ParsedMessage, context: RoomContext) -> MatrixMessageFacts:
+    """The facts about a message that it states itself."""
+    has_content = bool(message.text.strip()) or message.file is not None
     return MatrixMessageFacts(
-        sender=event.sender,
-        room_id=event.room_id,
-        is_direct=place.room.is_direct,
-        is_own=event.sender == us.user_id,
-        is_user_message=is_user_message(event) and (bool(typed.strip()) or is_file(content)),
-        is_bridged=DOUBLE_PUPPET in content,
-        is_bare_file=is_bare_file(content),
-        has_prefix=bool(place.prefix) and plain_text_of(event, place).startswith(place.prefix),
-        mentions_us=mentions_bot(content, typed, us),
-    )
-
-
-def is_user_message(event: Event) -> bool:
-    """Whether an event is a message that people write, not an edit of one, nor a notice."""
-    kind = get_text(event.content, "msgtype")
-    return (
-        event.type == MESSAGE
-        and event.state_key is None
-        and kind in USER_MSGTYPES
-        and not relation_of(event.content).replaces
+        sender=message.sender,
+        room_id=message.room_id,
+        is_direct=context.room.is_direct,
+        is_own=message.sender == context.bot.user_id,
+        is_user_message=message.is_user_message and has_content,
+        is_bridged=message.is_bridged,
+        is_bare_file=message.is_bare_file,
+        has_prefix=bool(context.prefix) and plain_text_of(message, context).startswith(context.prefix),
+        mentions_bot=mentions_bot(message, message.text, context.bot),
     )
 
 
 def is_admin(settings: MatrixSettings, room: Room, user_id: str) -> bool:
-    """Whether a person may use the admins' commands in a room. Power counts only in rooms that the admin named: in a
-    room of their own everybody has all of it.
+    """Whether a person may use the admins' commands in a room. A power level counts only in the configured rooms: in
+    a room of their own everyone has the highest.
     """
     if user_id in settings.admin_users:
         return True
@@ -88,48 +63,48 @@ def is_admin(settings: MatrixSettings, room: Room, user_id: str) -> bool:
 
 
 def is_private(room: Room) -> bool:
-    """Whether exactly one person reads what is written in a room."""
+    """Whether exactly one other person can read a room."""
     return room.is_direct and not room.world_readable
 
 
-def needs_context(spoken: str, prefix: str) -> bool:
-    """Whether a text that may be a command is to be read with what goes with it: a question is."""
-    return not (prefix and spoken.startswith(prefix)) or _is_ask_command(spoken, prefix)
+def needs_context(text: str, prefix: str) -> bool:
+    """Whether a text is a question, which is read with its context; commands are not."""
+    return not (prefix and text.startswith(prefix)) or _is_ask_command(text, prefix)
 
 
 def build_message(
-    event: Event,
-    place: RoomContext,
-    enclosed: QuestionContext,
+    message: ParsedMessage,
+    context: RoomContext,
+    read: QuestionContext,
     *,
     addressed: bool = True,
     asker: str = "",
     thread: str = "",
 ) -> Message:
-    """The message as the core takes it. `asker` is who wants it answered, where that is not its author, and `thread`
-    the thread where that is to be, where it is not the message's own.
+    """The message as the core takes it. `asker` is the person who wants it answered, if not its author; `thread` is the
+    thread for the answer, if not the message's own.
     """
-    room, settings = place.room, place.settings
-    names, asker = DisplayNames(room), asker or event.sender
-    spoken = plain_text_of(event, place)
-    root = thread or relation_of(event.content).thread or (event.event_id if _opens_thread(place, spoken) else "")
-    where = {"room": event.room_id, "question": event.event_id, "author": asker}
+    room, settings = context.room, context.settings
+    names, asker = DisplayNames(room), asker or message.sender
+    text = plain_text_of(message, context)
+    root = thread or message.relation.thread or (message.event_id if _opens_thread(context, text) else "")
+    data = {"room": message.room_id, "question": message.event_id, "author": asker}
     return Message(
-        conversation=conversation_id(event.room_id, root),
-        event_id=event.event_id,
+        conversation=conversation_id(message.room_id, root),
+        event_id=message.event_id,
         author=Person(person_id(asker), names.display_name(asker), is_admin=is_admin(settings, room, asker)),
-        text=spoken,
+        text=text,
         addressed=addressed,
         audience=_audience(room, asker),
-        sent_at=sent_at(event),
-        attachments=enclosed.attachments,
-        context=enclosed.context,
-        platform_data={**where, "thread": root} if root else where,
+        sent_at=sent_at(message.event),
+        attachments=read.attachments,
+        context=read.context,
+        platform_data={**data, "thread": root} if root else data,
     )
 
 
 def sent_at(event: Event) -> float:
-    """When an event was sent by its sender's server's clock, in seconds; a number that is no time counts as never."""
+    """When an event was sent by its sender's server's clock, in seconds; 0 when that is no valid time."""
     return event.sent_ms / 1000 if 0 <= event.sent_ms <= MAX_SENT_MS else 0.0
 
 
@@ -137,11 +112,13 @@ def _audience(room: Room, asker: str) -> Audience:
     return private_audience(room.room_id, asker) if is_private(room) else room_audience(room.room_id)
 
 
-def _opens_thread(place: RoomContext, spoken: str) -> bool:
+def _opens_thread(context: RoomContext, text: str) -> bool:
     """Whether the answer opens a thread on its question. Commands are about the room that they are given in."""
-    room = place.room
-    return place.settings.answers_in_thread(room.room_id) and not room.is_direct and needs_context(spoken, place.prefix)
+    room = context.room
+    return (
+        context.settings.answers_in_thread(room.room_id) and not room.is_direct and needs_context(text, context.prefix)
+    )
 
 
-def _is_ask_command(spoken: str, prefix: str) -> bool:
-    return spoken.removeprefix(prefix).partition(" ")[0].casefold() == "ask"
+def _is_ask_command(text: str, prefix: str) -> bool:
+    return text.removeprefix(prefix).partition(" ")[0].casefold() == "ask"

@@ -1,1 +1,1 @@
-"""Follows what happens in rooms, over gaps and restarts."""
+"""Syncs with the homeserver: receives the events of rooms, over gaps and restarts."""

@@ -1,4 +1,4 @@
-"""What becomes of each event of a room: it changes the room, belongs to a verification, or goes on to the intake."""
+"""Routes each event of a room: to verification, to invites and undecryptable messages, and to the message handler."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -10,32 +10,32 @@ from adapters.matrix.sync.undecryptable import UndecryptableEvents
 
 
 class EventHandler(Protocol):
-    """What the intake is to the front."""
+    """Handles room events; filled by `MessageHandler`."""
 
     async def take_event(self, event: Event) -> object:
-        """See to any event of a room."""
+        """Handle any event of a room."""
         ...
 
 
 class EventRouter:
-    """Takes the events of each room in their order."""
+    """Routes the events of each room in their order."""
 
     def __init__(
         self,
         *,
         invites: InviteHandler,
         undecryptable: UndecryptableEvents,
-        intake: EventHandler,
-        verified: Callable[[Event], Awaitable[bool]],
+        handler: EventHandler,
+        take_verification: Callable[[Event], Awaitable[bool]],
     ) -> None:
-        """`verified` takes events that belong to verifications, and says whether one did."""
+        """`take_verification` handles an event if it belongs to a verification, and returns whether it does."""
         self._invites = invites
         self._undecryptable = undecryptable
-        self._message_handler = intake
-        self._take_verification = verified
+        self._handler = handler
+        self._take_verification = take_verification
 
     async def route_event(self, event: Event) -> None:
-        """See to an event. Returns when the core has journaled what there is to do. Raises LoggedOut."""
+        """Route an event. Returns when the core has journaled its work. Raises LoggedOut."""
         if event.session_id:
             self._undecryptable.note_event(event)
             return
@@ -44,10 +44,10 @@ class EventRouter:
         self._invites.take_tombstone(event)
         if event.type == REDACTION:
             self._undecryptable.drop_event(redaction_target(event))
-        await self._message_handler.take_event(event)
+        await self._handler.take_event(event)
 
     async def retry_event(self, room_id: str, event_id: str) -> None:
-        """See to a message that could not be decrypted before, if it can be now."""
-        plain = await self._undecryptable.retry_event(room_id, event_id)
-        if plain is not None:
-            await self.route_event(plain)
+        """Route a message that could not be decrypted before, if it can be now."""
+        decrypted = await self._undecryptable.retry_event(room_id, event_id)
+        if decrypted is not None:
+            await self.route_event(decrypted)

@@ -1,4 +1,4 @@
-"""Joins the rooms that Hearth is let into, follows them when they are replaced, and leaves those it is alone in."""
+"""Joins rooms on invitation, follows them when they are replaced, and leaves those without other members."""
 
 import asyncio
 import logging
@@ -7,7 +7,6 @@ from enum import StrEnum
 from functools import partial
 
 from adapters.matrix.background_tasks import BackgroundTasks
-from adapters.matrix.bounded_dict import put_bounded
 from adapters.matrix.events import Departure, Event, Invitation
 from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
 from adapters.matrix.ids import server_name
@@ -17,36 +16,37 @@ from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.texts import localize
+from adapters.storage.bounded_dict import put_bounded
 from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 
-AGAIN_S = (5.0, 15.0, 60.0, 300.0, 900.0)
-"""Pauses between tries to join, the last one again and again: a server elsewhere may be away for a night."""
+JOIN_RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
+"""Pauses between tries to join, the last one repeated: a remote server may be down for a night."""
 
 TRIES = 60
 INVITATIONS_KEPT = 100
 REPLACED_KEPT = 1000
 MAX_PENDING_DECLINES = 200
-"""Further invitations stand unanswered; that hurts nobody, and a storm of them costs us nothing."""
+"""Invitations beyond this stay unanswered, so that a flood of them costs nothing."""
 
 LEAVE_TRIES = 5
-GREETED_AFTER_S = 2.0
-"""In an encrypted room: what comes before a client has our keys, Element (matrix-js-sdk) drops for good."""
+GREETING_DELAY_S = 2.0
+"""In an encrypted room: Element (matrix-js-sdk) drops messages that arrive before it has the device's keys."""
 ROOM_ID_CHARACTERS = 255
 
 
 class DeclineReason(StrEnum):
     """Why an invitation is declined."""
 
-    INVITER = "who invites is not let in"
-    ROOM = "the room is not let in"
+    INVITER = "the inviter is not allowed"
+    ROOM = "the room is not allowed"
     DIRECT_MESSAGE = "direct messages are switched off"
 
 
 def why_declined(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[str, str]) -> DeclineReason | None:
-    """Why an invitation is declined; None when it is to be followed. `take_tombstone` are the rooms that ours have
-    become: whoever lets us into such a room, we are in it already. Pure.
+    """Why an invitation is declined; None when it is accepted. `replaced` has the rooms that replace joined ones: their
+    invitations are accepted from anyone. Pure.
     """
     if invitation.room_id in replaced:
         return None
@@ -58,32 +58,32 @@ def why_declined(invitation: Invitation, settings: MatrixSettings, replaced: Map
 
 
 def replacement_room(event: Event) -> str:
-    """The room that a tombstone names; empty when the event is none."""
+    """The room that a tombstone names; empty when the event is no valid tombstone."""
     if event.type != "m.room.tombstone" or event.state_key != "":
         return ""
     room_id = event.content.get("replacement_room")
-    fits = isinstance(room_id, str) and room_id.startswith("!") and len(room_id) <= ROOM_ID_CHARACTERS
-    return str(room_id) if fits and room_id != event.room_id else ""
+    is_valid = isinstance(room_id, str) and room_id.startswith("!") and len(room_id) <= ROOM_ID_CHARACTERS
+    return str(room_id) if is_valid and room_id != event.room_id else ""
 
 
 class InviteHandler:
-    """What is open is in the marks, so that a restart goes on with it."""
+    """Handles invitations. Open tasks are in the sync state, so that the next process resumes them."""
 
     def __init__(
         self,
         *,
-        wire: Homeserver,
+        homeserver: Homeserver,
         settings: MatrixSettings,
-        marks: SyncState,
+        sync_state: SyncState,
         notices: NoticeSender,
-        budget: SendRateLimiter,
+        rate_limiter: SendRateLimiter,
         language: Language,
         prefix: str,
     ) -> None:
-        self._homeserver = wire
-        self._rate_limiter = budget
+        self._homeserver = homeserver
+        self._rate_limiter = rate_limiter
         self._settings = settings
-        self._sync_state = marks
+        self._sync_state = sync_state
         self._notices = notices
         self._language = language
         self._prefix = prefix
@@ -95,56 +95,56 @@ class InviteHandler:
         self._overflowed = False
 
     def resume_joins(self) -> None:
-        """Go on with what an earlier process left."""
+        """Resume the joins that an earlier process left."""
         for room_id in self._sync_state.saved.invitations:
             self._start_joining(room_id)
 
     def take_invite(self, invitation: Invitation) -> None:
-        """Somebody invites us."""
-        room_id, kept = invitation.room_id, self._sync_state.saved
-        reason = why_declined(invitation, self._settings, kept.replaced)
+        """Accept or decline an invitation."""
+        room_id, saved = invitation.room_id, self._sync_state.saved
+        reason = why_declined(invitation, self._settings, saved.replaced)
         if reason is None:
-            if len(kept.invitations) < INVITATIONS_KEPT:
+            if len(saved.invitations) < INVITATIONS_KEPT:
                 self._accept(room_id, invitation.inviter)
         elif len(self._declined) < MAX_PENDING_DECLINES:
-            log.debug("An invitation to %s is declined: %s.", room_id, reason)
+            log.debug("Declining an invitation to %s: %s.", room_id, reason)
             if not self._declined:
                 self._background.start(self._decline_pending(), "Declining invitations")
             self._declined[room_id] = None
         elif not self._overflowed:
             self._overflowed = True
-            log.warning("More invitations than can be declined: the further ones stay open.")
+            log.warning("Left invitations unanswered: there are too many to decline.")
 
     def take_tombstone(self, event: Event) -> None:
-        """A room we are in was replaced, as far as a tombstone may say that."""
+        """Follow a room to the one that a tombstone says replaces it."""
         new = replacement_room(event)
         if new and self._is_allowed(event.room_id):
-            log.info("%s was replaced by %s.", event.room_id, new)
+            log.info("Following %s to %s, which replaces it.", event.room_id, new)
             put_bounded(self._sync_state.saved.replaced, new, event.room_id, REPLACED_KEPT)
             self._accept(new, event.sender)
 
     def note_joined(self, room_id: str) -> None:
-        """A sync tells of a room we are in: greet where that is due, and leave where nobody else is."""
-        kept = self._sync_state.saved
-        if kept.invitations.pop(room_id, None) is not None:
+        """Take note of a joined room in a sync: greet in a new one, and leave one without other members."""
+        saved = self._sync_state.saved
+        if saved.invitations.pop(room_id, None) is not None:
             self._sync_state.save_soon()
         room = self._homeserver.get_room(room_id)
         if room is not None and room.member_count == 1:
-            log.info("Nobody else is in %s any more.", room_id)
+            log.info("Leaving %s: it has no other members.", room_id)
             self._background.start(self._leave(room_id), f"Leaving {room_id}")
-        elif room is not None and room_id in kept.welcomes and room_id not in self._greeting:
+        elif room is not None and room_id in saved.welcomes and room_id not in self._greeting:
             self._greeting.add(room_id)
-            after_s = GREETED_AFTER_S if room.encrypted else 0.0
-            self._background.start(self._greet(room_id, room.is_direct, after_s), f"Greeting {room_id}")
+            delay_s = GREETING_DELAY_S if room.encrypted else 0.0
+            self._background.start(self._greet(room_id, room.is_direct, delay_s), f"Greeting {room_id}")
 
     def note_departed(self, departure: Departure) -> None:
-        """We are no longer in a room, or no longer invited to it."""
+        """Take note of a room that the account is no longer in, or no longer invited to."""
         self._declined.pop(departure.room_id, None)
         if joining := self._joining.get(departure.room_id):
             joining.cancel()
 
     async def close(self) -> None:
-        """Begin nothing more, and end what is under way."""
+        """Cancel the tasks in progress."""
         await self._background.close()
 
     def _is_allowed(self, room_id: str) -> bool:
@@ -162,54 +162,54 @@ class InviteHandler:
             task.add_done_callback(lambda _: self._joining.pop(room_id, None))
 
     async def _join(self, room_id: str) -> None:
-        kept = self._sync_state.saved
-        inviter = kept.invitations.get(room_id, "")
+        saved = self._sync_state.saved
+        inviter = saved.invitations.get(room_id, "")
         joined = await self._try_join(room_id, [server_name(inviter)])
-        kept.invitations.pop(room_id, None)
+        saved.invitations.pop(room_id, None)
         self._sync_state.save_soon()
         if not joined:
             return
-        earlier = kept.replaced.get(room_id)
+        earlier = saved.replaced.get(room_id)
         if earlier is None:
-            put_bounded(kept.welcomes, room_id, inviter, INVITATIONS_KEPT)
-            self.note_joined(room_id)  # a sync may have told of it before the answer to our request came
+            put_bounded(saved.welcomes, room_id, inviter, INVITATIONS_KEPT)
+            self.note_joined(room_id)  # the sync may have arrived before the response to the join
         elif not await self._has_predecessor(room_id, earlier):
-            log.warning("%s does not say that it replaces %s, and is left.", room_id, earlier)
-            kept.replaced.pop(room_id, None)
+            log.warning("Leaving %s: it does not name %s as its predecessor.", room_id, earlier)
+            saved.replaced.pop(room_id, None)
             await self._leave(room_id)
 
     async def _try_join(self, room_id: str, via: Sequence[str]) -> bool:
         for attempt in range(TRIES):
             try:
                 async with self._join_lock:  # of many rooms, one stands in line with the answers' first texts
-                    spent = await self._rate_limiter.turn("first")
-                with spent.aside():
+                    reservation = await self._rate_limiter.turn("first")
+                with reservation.aside():
                     await self._homeserver.join_room(room_id, via)
             except TransientFailure as error:
-                log.info("%s could not be joined this time: %s", room_id, error)
-                await asyncio.sleep(max(AGAIN_S[min(attempt, len(AGAIN_S) - 1)], backoff_s(1, error)))
+                log.info("Could not join %s, trying again: %s", room_id, error)
+                await asyncio.sleep(max(JOIN_RETRY_S[min(attempt, len(JOIN_RETRY_S) - 1)], backoff_s(1, error)))
             except RequestRefused as error:
-                log.info("%s cannot be joined: %s", room_id, error)
+                log.info("Could not join %s: %s", room_id, error)
                 return False
             else:
                 return True
         return False
 
     async def _has_predecessor(self, room_id: str, earlier: str) -> bool:
-        """A tombstone may name any room; only the room itself can say that it comes after another."""
+        """Whether a room names another as its predecessor; a tombstone may name any room."""
         path = f"/v3/rooms/{room_id}/state/m.room.create"
         try:
             created = await retry(lambda: self._homeserver.call_api("GET", path))
         except (TransientFailure, RequestRefused) as error:
-            log.info("Where %s comes from cannot be asked: %s", room_id, error)
+            log.info("Could not read the predecessor of %s: %s", room_id, error)
             return False
         predecessor = created.get("predecessor")
         return isinstance(predecessor, Mapping) and predecessor.get("room_id") == earlier
 
-    async def _greet(self, room_id: str, direct: bool, after_s: float) -> None:
+    async def _greet(self, room_id: str, direct: bool, delay_s: float) -> None:
         key = "matrix_welcome_direct" if direct else "matrix_welcome_room"
         try:
-            await asyncio.sleep(after_s)
+            await asyncio.sleep(delay_s)
             await self._notices.send_notice(room_id, localize(key, self._language, prefix=self._prefix), "welcome")
             self._sync_state.saved.welcomes.pop(room_id, None)
             self._sync_state.save_soon()
@@ -217,7 +217,7 @@ class InviteHandler:
             self._greeting.discard(room_id)
 
     async def _decline_pending(self) -> None:
-        """One after another: what strangers send does not make us haste, nor does it cost what answers need."""
+        """Decline one after another, at low priority: strangers' invitations must not delay answers."""
         while self._declined:
             room_id = next(iter(self._declined))
             await self._leave(room_id)
@@ -228,9 +228,9 @@ class InviteHandler:
         try:
             await retry(partial(self._leave_at_low_priority, room_id), LEAVE_TRIES)
         except (TransientFailure, RequestRefused) as error:
-            log.debug("%s cannot be left: %s", room_id, error)
+            log.debug("Could not leave %s: %s", room_id, error)
 
     async def _leave_at_low_priority(self, room_id: str) -> None:
-        spent = await self._rate_limiter.turn("edit")
-        with spent.aside():
+        reservation = await self._rate_limiter.turn("edit")
+        with reservation.aside():
             await self._homeserver.leave_room(room_id)

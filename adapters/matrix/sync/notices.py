@@ -1,4 +1,4 @@
-"""Says single sentences of Hearth's own in rooms: as notices, which no bot answers, and with patience."""
+"""Sends single sentences of Hearth's own as notices, which bots do not answer; retries after transient failures."""
 
 import hashlib
 import logging
@@ -12,15 +12,15 @@ log = logging.getLogger(__name__)
 
 
 class NoticeSender:
-    """Sends notices, as many as the account's pace allows."""
+    """Sends notices within the account's rate limit."""
 
-    def __init__(self, wire: Homeserver, budget: SendRateLimiter) -> None:
-        self._homeserver = wire
-        self._rate_limiter = budget
+    def __init__(self, homeserver: Homeserver, rate_limiter: SendRateLimiter) -> None:
+        self._homeserver = homeserver
+        self._rate_limiter = rate_limiter
 
     async def send_notice(self, room_id: str, sentence: str, occasion: str, reply_to: str = "") -> bool:
-        """Say a sentence; False when the homeserver will not take it. The same `occasion` is said once only, as far as
-        the homeserver remembers. Raises LoggedOut.
+        """Send a sentence; False when the homeserver refuses it. Each `occasion` is sent once only, as long as the
+        homeserver remembers its transaction. Raises LoggedOut.
         """
         content: dict[str, object] = {"msgtype": "m.notice", "body": sentence, "m.mentions": {}}
         if reply_to:
@@ -29,7 +29,7 @@ class NoticeSender:
         try:
             await retry(lambda: self._rate_limiter.spend("first", lambda: self._send(room_id, content, tx_id)))
         except (TransientFailure, RequestRefused) as error:
-            log.warning("Nothing can be said in %s: %s", room_id, error)
+            log.warning("Could not send a notice to %s: %s", room_id, error)
             return False
         return True
 

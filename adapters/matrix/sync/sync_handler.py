@@ -1,4 +1,4 @@
-"""Brings what a sync tells to where it belongs, and notes how far everything has been dealt with."""
+"""Distributes a sync response, and advances the read markers and the token once its events were handled."""
 
 import asyncio
 import heapq
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from adapters.intake.keyed_queue import KeyedQueue
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.events import Departure, Event, SyncResponse, Timeline, ToDevice
 from adapters.matrix.homeserver import Homeserver, LoggedOut
@@ -13,20 +14,19 @@ from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.catch_up import missed_events
 from adapters.matrix.sync.event_router import EventRouter
 from adapters.matrix.sync.invites import InviteHandler
-from adapters.matrix.sync.room_queues import KeyedQueue
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.sync.undecryptable import UndecryptableEvents
 
 log = logging.getLogger(__name__)
 
 CONCURRENT_ROOMS = 4
-"""Rooms whose missed events are sought at the same time."""
+"""Rooms whose missed events are searched concurrently."""
 
-WAITED_FOR_S = 2.0
-"""How long one missed message may hold back those of other rooms that came after it."""
+MAX_HOLD_S = 2.0
+"""How long one missed message may hold back later ones of other rooms."""
 
 MAX_UNFINISHED_SYNCS = 50
-"""So many syncs may be heard while something of an earlier one is still being dealt with."""
+"""Syncs taken while events of an earlier one are still being handled."""
 
 TakeToDevice = Callable[[ToDevice], Awaitable[None]]
 TakeDeparture = Callable[[Departure], Awaitable[None]]
@@ -34,36 +34,36 @@ Tasks = list[asyncio.Task[None]]
 
 
 class SyncHandler:
-    """The token of a sync is noted once all that it told, and all before it, has been dealt with."""
+    """Handles sync responses. A token is saved once all events of its sync, and of all before it, were handled."""
 
     def __init__(
         self,
         *,
-        wire: Homeserver,
+        homeserver: Homeserver,
         settings: MatrixSettings,
-        marks: SyncState,
-        front: EventRouter,
+        sync_state: SyncState,
+        router: EventRouter,
         invites: InviteHandler,
         undecryptable: UndecryptableEvents,
-        device: TakeToDevice,
-        left: TakeDeparture,
+        take_to_device: TakeToDevice,
+        take_departure: TakeDeparture,
     ) -> None:
-        """`device` takes messages to this device; `left` hears of rooms that we are no longer in."""
-        self._homeserver = wire
+        """`take_to_device` handles messages to this device, `take_departure` rooms that the account is no longer in."""
+        self._homeserver = homeserver
         self._settings = settings
-        self._sync_state = marks
-        self._router = front
+        self._sync_state = sync_state
+        self._router = router
         self._invites = invites
         self._undecryptable = undecryptable
-        self._take_to_device = device
-        self._take_departure = left
-        self._queues = KeyedQueue()
+        self._take_to_device = take_to_device
+        self._take_departure = take_departure
+        self._rooms: KeyedQueue[str] = KeyedQueue()
         self._background = BackgroundTasks()
         self._unfinished: list[asyncio.Task[None]] = []
         self._logged_out = False
 
     async def take_sync(self, news: SyncResponse, behind: bool) -> None:
-        """See to what a sync told; returns before all of it is done. What was missed while `behind` comes first."""
+        """Handle a response; returns before all of it is done. Events missed while `behind` come first."""
         for departure in news.left:
             await self._leave_room(departure)
         for invitation in news.invited:
@@ -73,75 +73,74 @@ class SyncHandler:
             await self._take_to_device(message)
         work = await self._start_timelines(news.joined, behind)
         work += [
-            self._queues.add(room, partial(self._router.retry_event, room, event))
-            for room, event in self._newly_readable(news)
+            self._enqueue(room, partial(self._router.retry_event, room, event))
+            for room, event in self._undecryptable.find_decryptable(news.to_device)
         ]
         for timeline in news.joined:
             self._invites.note_joined(timeline.room_id)
         await self._advance_after(work, news.token)
 
     def retry_undecrypted(self) -> None:
-        """Try what an earlier process could not decrypt."""
+        """Try again to decrypt the messages that an earlier process could not."""
         for room_id, event_id in self._undecryptable.all_waiting():
-            self._queues.add(room_id, partial(self._router.retry_event, room_id, event_id))
+            self._enqueue(room_id, partial(self._router.retry_event, room_id, event_id))
 
     async def close(self) -> None:
-        """End what is under way: it comes again in the next process."""
+        """Cancel the work in progress: its events come again in the next process."""
         await self._background.close()
-        await self._queues.close()
 
-    def _newly_readable(self, news: SyncResponse) -> list[tuple[str, str]]:
-        return self._undecryptable.find_decryptable(news.to_device)
+    def _enqueue(self, room_id: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return self._background.start(self._rooms.run(room_id, work), f"An event of {room_id}")
 
     async def _leave_room(self, departure: Departure) -> None:
         if departure.sender != self._homeserver.user_id:
-            log.info("%s has ended our stay in %s.", departure.sender, departure.room_id)
+            log.info("Removed from %s by %s.", departure.room_id, departure.sender)
         self._invites.note_departed(departure)
         self._sync_state.drop_room(departure.room_id)
         await self._take_departure(departure)
 
     async def _start_timelines(self, timelines: Sequence[Timeline], behind: bool) -> Tasks:
-        if self._sync_state.is_new:  # what was said before the very first start is not for us
+        if self._sync_state.is_new:  # messages from before the very first start are not answered
             for timeline in timelines:
                 self._mark_read(timeline)
             return []
         if behind:
             return await self._catch_up(timelines)
-        return [self._queues.add(timeline.room_id, partial(self._process_timeline, timeline)) for timeline in timelines]
+        return [self._enqueue(timeline.room_id, partial(self._process_timeline, timeline)) for timeline in timelines]
 
     async def _process_timeline(self, timeline: Timeline) -> None:
-        """What happens in a room while we listen."""
+        """Handle the live events of a room."""
         for event in await self._missed_events(timeline, behind=False):
-            # A task of its own: what is wrong with one event keeps no other from being heard.
-            taking = self._background.start(self._router.route_event(event), f"Event {event.event_id}")
-            await asyncio.wait({taking})
-            if isinstance(taking.exception(), LoggedOut):
+            # A task of its own: an error in one event must not stop the others.
+            task = self._background.start(self._router.route_event(event), f"Event {event.event_id}")
+            await asyncio.wait({task})
+            if isinstance(task.exception(), LoggedOut):
                 self._logged_out = True
-                taking.result()
+                task.result()
         self._mark_read(timeline)
 
     async def _catch_up(self, timelines: Sequence[Timeline]) -> Tasks:
-        """Hand in what was missed, over all rooms the oldest first; a room that takes long is not waited for twice."""
+        """Handle missed events, over all rooms the oldest first; a slow room is waited for only once."""
         found = await self._find_missed(timelines)
         work: Tasks = []
         slow: set[str] = set()
         for event in heapq.merge(*found, key=lambda event: -(event.age_ms or 0)):
-            task = self._queues.add(event.room_id, partial(self._router.route_event, event))
+            task = self._enqueue(event.room_id, partial(self._router.route_event, event))
             work.append(task)
-            if event.room_id not in slow and not (await asyncio.wait({task}, timeout=WAITED_FOR_S))[0]:
+            if event.room_id not in slow and not (await asyncio.wait({task}, timeout=MAX_HOLD_S))[0]:
                 slow.add(event.room_id)
-        return work + [self._queues.add(each.room_id, partial(self._mark_read_later, each)) for each in timelines]
+        return work + [self._enqueue(each.room_id, partial(self._mark_read_later, each)) for each in timelines]
 
     async def _find_missed(self, timelines: Sequence[Timeline]) -> list[list[Event]]:
-        gate = asyncio.Semaphore(CONCURRENT_ROOMS)
+        limit = asyncio.Semaphore(CONCURRENT_ROOMS)
 
-        async def seek(timeline: Timeline) -> list[Event]:
-            async with gate:
+        async def find(timeline: Timeline) -> list[Event]:
+            async with limit:
                 return await self._missed_events(timeline, behind=True)
 
-        found = await asyncio.gather(*(seek(timeline) for timeline in timelines))
-        if number := sum(map(len, found)):
-            log.info("Looking at %d events that came meanwhile.", number)
+        found = await asyncio.gather(*(find(timeline) for timeline in timelines))
+        if count := sum(map(len, found)):
+            log.info("Checking %d missed events.", count)
         return found
 
     async def _missed_events(self, timeline: Timeline, behind: bool) -> list[Event]:
@@ -160,14 +159,14 @@ class SyncHandler:
 
     async def _advance_after(self, work: Tasks, token: str) -> None:
         earlier = self._unfinished[-1] if self._unfinished else None
-        settling = self._background.start(self._advance_token(earlier, work, token), "Noting what was dealt with")
-        self._unfinished = [*(task for task in self._unfinished if not task.done()), settling]
+        advancing = self._background.start(self._advance_token(earlier, work, token), "Saving the sync token")
+        self._unfinished = [*(task for task in self._unfinished if not task.done()), advancing]
         if len(self._unfinished) > MAX_UNFINISHED_SYNCS:
             await asyncio.wait({self._unfinished[0]})
 
     async def _advance_token(self, earlier: asyncio.Task[None] | None, work: Tasks, token: str) -> None:
-        """Note a token. An event that failed has been told of and does not come again; one that a logged out device
-        could not deal with does.
+        """Save a token. A failed event was logged and does not come again; one that failed because the device was
+        logged out does.
         """
         if earlier is not None:
             await earlier

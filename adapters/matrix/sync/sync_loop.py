@@ -1,4 +1,4 @@
-"""Listens to the homeserver for as long as it takes our token: asks, waits when that fails, and asks again."""
+"""The sync loop: long-polls the homeserver, and backs off after failures, until the account is unusable."""
 
 import asyncio
 import logging
@@ -15,25 +15,25 @@ from adapters.matrix.retry import backoff_s
 log = logging.getLogger(__name__)
 
 POLL_S = 30.0
-"""How long the homeserver waits for news before it says that there are none."""
+"""How long the homeserver waits for news before it returns an empty response."""
 
 FIRST_SYNC_S = 300.0
-"""The longest that the first answer of a process may take: the server may have to collect much."""
+"""Time limit for the first response of a process, which may be large."""
 
 LIVE_S = 60.0
-"""The shortest silence after which what comes counts as missed."""
+"""The shortest silence after which events count as missed."""
 
 AT_ONCE_S = 0.5
 IDLE_S = 1.0
-"""The pause after an answer at once that told nothing new: a server that does not wait is not asked all the time."""
+"""Pause after an immediate response without news: some servers do not wait, and must not be polled in a tight loop."""
 
 TakeSync = Callable[[SyncResponse, bool], Awaitable[None]]
-"""What is done with news; whether we were behind says that messages in them may be old."""
+"""Handles a response; the flag says whether the account was behind, so that its messages may be old."""
 
 
 @dataclass(slots=True)
 class SyncLoop:
-    """Where the loop stands. `missed_after_s`: after so long without an answer what comes counts as missed."""
+    """State of the loop. `missed_after_s`: silence after which events count as missed."""
 
     homeserver: Homeserver
     token: str
@@ -45,7 +45,7 @@ class SyncLoop:
     last_sync_at: float | None = None
 
     async def run(self) -> NoReturn:
-        """Hand on what happens until cancelled. Raises MatrixUnusable when the account can no longer be used."""
+        """Hand on responses until cancelled. Raises MatrixUnusable when the account can no longer be used."""
         while True:
             try:
                 await self._sync_once()
@@ -68,22 +68,22 @@ class SyncLoop:
         now = self.clock()
         behind = self.last_sync_at is None or now - self.last_sync_at > max(self.missed_after_s, LIVE_S)
         if self.failures:
-            log.info("The homeserver answers again.")
-        idle = not first and news.token == self.token and now - asked_at < AT_ONCE_S
+            log.info("Reached the homeserver again.")
+        is_idle = not first and news.token == self.token and now - asked_at < AT_ONCE_S
         await self.take_sync(news, behind)
         self.failures, self.last_sync_at, self.token = 0, self.clock(), news.token
-        if idle:
+        if is_idle:
             await asyncio.sleep(IDLE_S)
 
     async def _back_off(self, error: Exception) -> None:
         self.failures += 1
-        if self.failures == 1:  # once: an outage of an hour is one thing to tell
-            said = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
-            log.warning("The homeserver cannot be used, trying again until it can: %s", said)
+        if self.failures == 1:  # log an outage once
+            reason = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
+            log.warning("Could not sync with the homeserver, trying until it answers: %s", reason)
         await asyncio.sleep(backoff_s(self.failures, error))
 
     def _reset_token(self, error: RequestRefused) -> None:
-        """A server that was put back to an older state does not know our token; what each room showed last is known."""
+        """Start over without the token, which a server restored from a backup rejects; read markers still apply."""
         if error.status == 400 and self.token:
-            log.warning("The homeserver does not know where we were, so everything is looked at again: %s", error)
+            log.warning("Starting over, because the homeserver rejected the sync token: %s", error)
             self.token, self.last_sync_at = "", None

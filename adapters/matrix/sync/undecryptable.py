@@ -1,4 +1,4 @@
-"""Messages that could not be decrypted: says so once, waits for their keys, and hands them on when those come."""
+"""Undecryptable messages: notifies people once, waits for the keys, and returns the messages when those arrive."""
 
 import asyncio
 import logging
@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.matrix.background_tasks import BackgroundTasks
-from adapters.matrix.bounded_dict import put_bounded
-from adapters.matrix.event_content import relation_of
+from adapters.matrix.event_content import Relation, relation_of
 from adapters.matrix.events import Event, ToDevice
 from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
 from adapters.matrix.retry import retry
@@ -16,65 +15,66 @@ from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState, UndecryptableMessage
 from adapters.matrix.texts import localize
+from adapters.storage.bounded_dict import put_bounded
 from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 10.0
-"""A key often comes a moment after its message; nothing is said for so long."""
+"""Delay before a notice: a key often arrives a moment after its message."""
 
 MAX_WAIT_MS = 7 * 86_400_000
-"""After a week nobody waits for an answer; a key that has not come by then does not come."""
+"""After a week no answer is expected, and the key will not come any more."""
 
 UNREAD_KEPT = 200
-TOLD_KEPT = 1000
+NOTIFIED_KEPT = 1000
 DAY_S = 86_400.0
 ROOM_KEY_TYPES = frozenset({"m.room_key", "m.forwarded_room_key"})
 WITHHELD = "m.room_key.withheld"
 WITHHELD_CODES = frozenset({"m.blacklisted", "m.no_olm", "m.unauthorised", "m.unavailable", "m.unverified"})
-"""Why a client gives a key to some devices and not to others (client-server API, "Reporting that decryption keys are
+"""Reasons of a client to withhold a key from a device (client-server API, "Reporting that decryption keys are
 withheld").
 """
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeFacts:
-    """What counts for saying something about a message. `room_told_at`: when the room was last told."""
+    """The facts that decide whether people are notified. `room_notified_at`: the last time there, in Unix seconds."""
 
     direct: bool = False
-    replies_to_us: bool = False
-    session_told: bool = False
-    room_told_at: float | None = None
+    replies_to_bot: bool = False
+    session_notified: bool = False
+    room_notified_at: float | None = None
 
 
-def should_notify(standing: NoticeFacts, now: float) -> bool:
-    """Whether people are to be told of a message that cannot be read. Pure.
+def should_notify(facts: NoticeFacts, now: float) -> bool:
+    """Whether people are to be notified of an undecryptable message. Pure.
 
-    Where it was surely for us, once for each session: its other messages have the same key. In a room nobody knows
-    whether it was, and its people are not to hear of every session there: once a day.
+    If it was certainly addressed to Hearth, once for each session, whose messages share a key. In a room, where that is
+    unknown, once a day, because most sessions there are of no interest.
     """
-    if standing.direct or standing.replies_to_us:
-        return not standing.session_told
-    at = standing.room_told_at
+    if facts.direct or facts.replies_to_bot:
+        return not facts.session_notified
+    at = facts.room_notified_at
     return at is None or not 0 <= now - at < DAY_S
 
 
 class UndecryptableEvents:
-    """What waits is in the marks, by event; without texts, which are asked for again where they are needed."""
+    """Messages that wait for keys, by event. The sync state has their ids only; their contents are fetched again."""
 
     def __init__(
         self,
         *,
-        wire: Homeserver,
+        homeserver: Homeserver,
         settings: MatrixSettings,
-        marks: SyncState,
+        sync_state: SyncState,
         notices: NoticeSender,
         language: Language,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._homeserver = wire
+        self._homeserver = homeserver
         self._settings = settings
-        self._sync_state = marks
+        self._sync_state = sync_state
         self._notices = notices
         self._language = language
         self._clock = clock
@@ -85,38 +85,39 @@ class UndecryptableEvents:
 
     @property
     def total(self) -> int:
-        """How many messages could not be decrypted when they came, since the start."""
+        """Number of messages that could not be decrypted on arrival, since the start."""
         return self._total
 
     @property
     def is_busy(self) -> bool:
-        """Whether something may still be said."""
+        """Whether a notice may still be sent."""
         return self._background.is_busy
 
     def note_event(self, event: Event) -> None:
-        """A message came that cannot be read."""
+        """Take note of an undecryptable message."""
         known = self._sync_state.saved.unread
         if event.sender == self._homeserver.user_id or event.event_id in known:
             return
         if not self._settings.answers_user(event.sender) or not self._is_allowed(event.room_id):
             return
         self._total += 1
-        log.info("%s in %s cannot be decrypted: its key is missing.", event.event_id, event.room_id)
+        log.info("Could not decrypt %s in %s: its key is missing.", event.event_id, event.room_id)
         put_bounded(
             known, event.event_id, UndecryptableMessage(room_id=event.room_id, session_id=event.session_id), UNREAD_KEPT
         )
         put_bounded(self._events, event.event_id, event, UNREAD_KEPT)
         self._sync_state.save_soon()
-        if not relation_of(event.content).replaces:
-            self._background.start(self._notify(event), f"Telling of {event.event_id}")
+        relation = relation_of(event.content)  # is outside of the encrypted part
+        if not relation.replaces:
+            self._background.start(self._notify(event, relation), f"A notice about {event.event_id}")
 
     def find_decryptable(self, messages: Iterable[ToDevice]) -> list[tuple[str, str]]:
-        """The messages, by room and event, that may be readable with the keys that came, oldest first."""
+        """The messages that new keys may decrypt, by room and event, oldest first."""
         sessions = {session for message in messages if (session := _session_of(message))}
         return self._waiting(lambda unread: unread.session_id in sessions) if sessions else []
 
     def all_waiting(self) -> list[tuple[str, str]]:
-        """All that waits, by room and event: what an earlier process left, whose keys may have come as it ended."""
+        """All messages that wait for keys, by room and event: keys may have come just as an earlier process ended."""
         return self._waiting(lambda _: True)
 
     def _waiting(self, wanted: Callable[[UndecryptableMessage], bool]) -> list[tuple[str, str]]:
@@ -124,73 +125,69 @@ class UndecryptableEvents:
         return [(waiting.room_id, event_id) for event_id, waiting in unread if wanted(waiting)]
 
     async def retry_event(self, room_id: str, event_id: str) -> Event | None:
-        """The message, if it can be read now; it then waits no longer. Raises LoggedOut."""
+        """The message, if it can be decrypted now; it then waits no longer. Raises LoggedOut."""
         if event_id not in self._sync_state.saved.unread:
             return None
         try:
-            kept = self._events.get(event_id)
-            event = kept if kept is not None else await retry(lambda: self._homeserver.get_event(room_id, event_id))
+            known = self._events.get(event_id)
+            event = known if known is not None else await retry(lambda: self._homeserver.get_event(room_id, event_id))
         except TransientFailure as error:
-            log.warning("%s cannot be read again: %s", event_id, error)
+            log.warning("Could not fetch %s again: %s", event_id, error)
             return None
         except RequestRefused:
             self.drop_event(event_id)
             return None
-        plain = self._homeserver.decrypt_event(event) if event.session_id else event
-        if plain is not None or (event.age_ms or 0) > MAX_WAIT_MS:
+        decrypted = self._homeserver.decrypt_event(event) if event.session_id else event
+        if decrypted is not None or (event.age_ms or 0) > MAX_WAIT_MS:
             self.drop_event(event_id)
-        return plain
+        return decrypted
 
     def drop_event(self, event_id: str) -> None:
-        """A message was taken back, or has been read: it waits no longer."""
+        """Stop waiting for a message that was redacted or decrypted."""
         self._events.pop(event_id, None)
         if self._sync_state.saved.unread.pop(event_id, None) is not None:
             self._sync_state.save_soon()
 
     def log_withheld(self, messages: Sequence[ToDevice]) -> None:
-        """Log why clients do not let us read, each reason of a person once: that is what an admin can do something
-        about.
-        """
+        """Log why clients withhold keys, each reason of a person once, so that an admin can act."""
         for message in messages:
             code = message.content.get("code")
             if message.type != WITHHELD or not isinstance(code, str) or code not in WITHHELD_CODES:
                 continue
             known = f"{message.sender} {code}"
             if known not in self._withheld and self._settings.answers_user(message.sender):
-                log.warning("A client of %s keeps the keys of messages from Hearth: %s", message.sender, code)
-                put_bounded(self._withheld, known, None, TOLD_KEPT)
+                log.warning("Missing room keys, which a client of %s withheld: %s", message.sender, code)
+                put_bounded(self._withheld, known, None, NOTIFIED_KEPT)
 
     async def close(self) -> None:
-        """Say nothing more."""
+        """Send no more notices."""
         await self._background.close()
 
     def _is_allowed(self, room_id: str) -> bool:
         direct = self._is_direct(room_id)
-        shut = direct and not self._settings.direct_messages
-        return not shut and self._settings.allows_room(room_id, direct)
+        is_excluded = direct and not self._settings.direct_messages
+        return not is_excluded and self._settings.allows_room(room_id, direct)
 
     def _is_direct(self, room_id: str) -> bool:
         room = self._homeserver.get_room(room_id)
         return room is not None and room.is_direct
 
-    async def _notify(self, event: Event) -> None:
+    async def _notify(self, event: Event, relation: Relation) -> None:
         await asyncio.sleep(GRACE_S)
         if event.event_id not in self._sync_state.saved.unread:
             return
-        direct, told = self._is_direct(event.room_id), self._sync_state.saved.told
-        replies = not direct and await self._replies_to_us(event)
-        standing = NoticeFacts(direct, replies, event.session_id in told, told.get(event.room_id))
-        if not should_notify(standing, self._clock()):
+        direct, notified = self._is_direct(event.room_id), self._sync_state.saved.told
+        replies = not direct and await self._replies_to_bot(event, relation.in_reply_to)
+        facts = NoticeFacts(direct, replies, event.session_id in notified, notified.get(event.room_id))
+        if not should_notify(facts, self._clock()):
             return
-        for_us = direct or replies
-        put_bounded(told, event.session_id if for_us else event.room_id, self._clock(), TOLD_KEPT)
+        is_addressed = direct or replies
+        put_bounded(notified, event.session_id if is_addressed else event.room_id, self._clock(), NOTIFIED_KEPT)
         self._sync_state.save_soon()
-        key = "matrix_unreadable_message" if for_us else "matrix_unreadable_room"
+        key = "matrix_unreadable_message" if is_addressed else "matrix_unreadable_room"
         await self._notices.send_notice(event.room_id, localize(key, self._language), event.event_id, event.event_id)
 
-    async def _replies_to_us(self, event: Event) -> bool:
-        """What a message replies to is told outside of what is encrypted."""
-        target = relation_of(event.content).in_reply_to
+    async def _replies_to_bot(self, event: Event, target: str) -> bool:
         if not target or event.session_id in self._sync_state.saved.told:
             return False
         try:

@@ -1,4 +1,4 @@
-"""One answer being made: its prompt computed in chunks, then token by token, until something ends it."""
+"""Generation of one reply: prefill of its prompt in chunks, then decoding up to a stop condition."""
 
 import time
 from dataclasses import dataclass, field
@@ -16,13 +16,16 @@ from models.llama.native.model import LlamaModel
 from models.stop import StopStrings
 from models.thinking import ThinkingFilter
 
-# Room that a prompt must leave, unless the answer may not even be that long.
+# Tokens that a prompt must leave for the reply, unless the reply is limited to fewer.
 MIN_ANSWER_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What somebody waits for."""
+    """One request for a reply: cache key, sampling parameters, output stream and cancel flag.
+
+    `submitted_at` is in seconds of `time.monotonic`.
+    """
 
     key: str
     sampling: Sampling
@@ -32,34 +35,34 @@ class GenerationRequest:
 
 
 class Generation:
-    """An answer in a slot. Somebody else decides when it goes on; `usage` is set when it is complete."""
+    """A reply in a slot, advanced step by step by the scheduler; `usage` is set when it is complete."""
 
     def __init__(
         self,
-        ask: GenerationRequest,
+        request: GenerationRequest,
         prompt: TokenizedPrompt,
         slot: Slot,
         *,
         model: LlamaModel,
-        room_tokens: int,
+        max_tokens: int,
     ) -> None:
-        """`slot` holds the part of the prompt that is known; the answer may have `room_tokens`.
+        """`slot` holds the cached prefix of the prompt; the reply may have up to `max_tokens` tokens.
 
-        Raises EngineFailed for a schema no grammar can express; nothing is computed then.
+        Raises EngineFailed for a schema that no grammar can express, before anything is computed.
         """
-        self.request = ask
+        self.request = request
         self.prompt = prompt
         self.slot = slot
         self._model = model
-        self._text = _TextFilter(prompt.text_end, ask.sampling)
-        self._sampler = Sampler(model, ask.sampling)
-        self._reused = len(slot)
-        self._started = time.monotonic()
-        self._prefilled_at = self._started
-        self._last = -1
+        self._text = _TextFilter(prompt.text_end, request.sampling)
+        self._sampler = Sampler(model, request.sampling)
+        self._reused_tokens = len(slot)
+        self._started_at = time.monotonic()
+        self._prefilled_at = self._started_at
+        self._last_token = -1
         self._generated = 0
         self._accepted_drafts = 0
-        self._max_tokens = room_tokens
+        self._max_tokens = max_tokens
         self.prompt_lookup: PromptLookup | None = None
         self.usage: Usage | None = None
 
@@ -68,51 +71,47 @@ class Generation:
         """Whether part of the prompt is still to be computed."""
         return len(self.slot) < len(self.prompt.tokens)
 
-    @property
-    def prompt_tokens_left(self) -> int:
-        """Tokens of the prompt still to be computed."""
-        return len(self.prompt.tokens) - len(self.slot)
-
     def prefill_to(self, context: LlamaContext, end: int) -> None:
-        """Compute the prompt up to `end`; behind all of it the first token is chosen.
+        """Compute the prompt up to `end`; at the end of the prompt the first token is sampled.
 
-        Raises Cancelled, DecodeFailed, EngineFailed.
+        Raises DecodeAborted, DecodeFailed, EngineFailed.
         """
         self.slot.prefill(self.prompt.tokens[len(self.slot) : end])
         if not self.prefilling:
             self._prefilled_at = time.monotonic()
             self._accept_token(self._sampler.sample_token(context, -1))
 
-    def next_tokens(self, most_guessed: int) -> list[int]:
-        """The tokens to compute next: the one chosen last, and up to `most_guessed` that may follow it."""
-        most = min(most_guessed, self._max_tokens - self._generated - 1)
-        guess = self.prompt_lookup.draft_tokens(most) if self.prompt_lookup and most > 0 else []
-        return [self._last, *guess]
+    def next_tokens(self, max_draft_tokens: int) -> list[int]:
+        """The tokens to decode next: the newest one, and a draft of up to `max_draft_tokens` that may follow it."""
+        draft_limit = min(max_draft_tokens, self._max_tokens - self._generated - 1)
+        draft = self.prompt_lookup.draft_tokens(draft_limit) if self.prompt_lookup and draft_limit > 0 else []
+        return [self._last_token, *draft]
 
     def sample_decoded(self, context: LlamaContext, decoded: list[int], first: int) -> int:
-        """Choose what follows the decoded tokens, whose logits begin at `first`, as far as the guesses among them are
-        right; the number of tokens chosen. Raises EngineFailed.
+        """Sample after each decoded token, whose logits begin at index `first`, up to the first rejected draft token.
+
+        Returns the number of tokens sampled. Raises EngineFailed.
         """
-        held = 0
+        sampled = 0
         for offset, token in enumerate(decoded):
-            if offset > 0 and token != self._last:
+            if offset > 0 and token != self._last_token:
                 break
-            held += 1
+            sampled += 1
             self._accepted_drafts += offset > 0
             self._accept_token(self._sampler.sample_token(context, first + offset))
             if self.usage is not None:
                 break
-        self.slot.extend(decoded[:held])
-        if held < len(decoded):
+        self.slot.extend(decoded[:sampled])
+        if sampled < len(decoded):
             self.slot.drop_uncommitted()
-        return held
+        return sampled
 
     def _accept_token(self, token: int) -> None:
-        """Take a token as the next one."""
+        """Append a sampled token to the reply."""
         if self._model.is_end_token(token):
             self._finish("stop")
             return
-        self._last = token
+        self._last_token = token
         self._generated += 1
         if self.prompt_lookup:
             self.prompt_lookup.observe_token(token)
@@ -130,22 +129,22 @@ class Generation:
         self._emit_text(self._text.flush())
         self.usage = Usage(
             prompt_tokens=len(self.prompt.tokens),
-            prefilled_tokens=len(self.prompt.tokens) - self._reused,
-            reused_tokens=self._reused,
+            prefilled_tokens=len(self.prompt.tokens) - self._reused_tokens,
+            reused_tokens=self._reused_tokens,
             generated_tokens=self._generated,
             accepted_draft_tokens=self._accepted_drafts,
-            prefill_s=self._prefilled_at - self._started,
+            prefill_s=self._prefilled_at - self._started_at,
             decode_s=time.monotonic() - self._prefilled_at,
             finish=reason,
         )
 
     def free(self) -> None:
-        """Give back what the answer held in llama.cpp beside its tokens."""
+        """Free the llama.cpp samplers of the reply."""
         self._sampler.free()
 
 
 class _TextFilter:
-    """From the bytes of tokens to the text people see: whole characters, no thinking, nothing from a stop string on."""
+    """Decodes token bytes to visible text: whole characters, no thinking, nothing from a stop string on."""
 
     def __init__(self, prompt_end: str, sampling: Sampling) -> None:
         self._utf8 = Utf8Decoder()
@@ -165,7 +164,7 @@ class _TextFilter:
 
 
 def answer_token_limit(prompt_tokens: int, context_tokens: int, max_tokens: int) -> int:
-    """How many tokens the answer may have; PromptTooLong when that is too few to be of use."""
+    """Maximum number of tokens of the reply. Raises PromptTooLong when that is too few to be useful."""
     limit = context_tokens - min(MIN_ANSWER_TOKENS, max_tokens)
     if prompt_tokens > limit:
         raise PromptTooLong(prompt_tokens, limit)

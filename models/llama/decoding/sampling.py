@@ -1,4 +1,4 @@
-"""Choosing the next token of one answer by llama.cpp's samplers, with a grammar if its text follows a schema."""
+"""Sampling for one reply with llama.cpp's samplers, constrained by a grammar when it must follow a JSON schema."""
 
 import ctypes
 import json
@@ -18,19 +18,19 @@ from models.llama.native.libllama import llama_library
 from models.llama.native.model import LlamaModel
 
 _PENALTY_WINDOW_TOKENS = 64
-_MOST_GRAMMAR_CHARACTERS = 1 << 18
-# The converter writes a character beyond U+FFFF as two escapes, which a grammar takes for two characters.
+_MAX_GRAMMAR_CHARACTERS = 1 << 18
+# The converter writes a character above U+FFFF as two escapes, which a grammar reads as two characters.
 _SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
 
 
 class Sampler:
-    """The sampler of one answer. Every call belongs to the `llama` thread."""
+    """The sampler of one reply. Used on the inference thread only."""
 
     def __init__(self, model: LlamaModel, sampling: Sampling) -> None:
         """Raises SchemaRefused when the schema cannot become a grammar."""
         self._library = llama_library()
-        # Made before the chain: it may fail, and then there is nothing to free.
-        self._grammar = _grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
+        # Created before the chain: if it fails, there is nothing to free.
+        self._grammar = _build_grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
         self._top_k = 1 if sampling.temperature <= 0 else sampling.top_k
         self._penalty = sampling.repeat_penalty
         self._recent: deque[int] = deque(maxlen=_PENALTY_WINDOW_TOKENS)
@@ -39,47 +39,48 @@ class Sampler:
             self._library.llama_sampler_chain_add(self._chain, link)
 
     def sample_token(self, context: LlamaContext, index: int) -> int:
-        """The next token behind the `index`-th decoded last; changes its logits. Raises SchemaRefused when the grammar
-        allows none.
+        """Sample from the logits at `index` of the last batch, which are changed in place.
+
+        Raises SchemaRefused when the grammar allows no token.
         """
         logits = context.get_logits(index)
         penalise_repeats(logits, self._recent, self._penalty)
-        token = self._draw(logits)
+        token = self._sample_from(logits)
         if self._grammar is not None:
             token = self._apply_grammar(token, logits)
             self._library.llama_sampler_accept(self._grammar, token)
         self._recent.append(token)
         return token
 
-    def _draw(self, logits: Logits) -> int:
+    def _sample_from(self, logits: Logits) -> int:
         tokens = top_k_tokens(logits, self._top_k)
         if len(tokens) == 1:
             return int(tokens[0])
         return _selected(self._apply_sampler(self._chain, tokens, logits[tokens]))
 
     def _apply_grammar(self, token: int, logits: Logits) -> int:
-        """The token drawn freely, or another one if the grammar forbids it: asking about one takes 0.1 ms, about all of
-        them 10 ms, and it mostly agrees. Accepting a token that the grammar forbids would abort the process.
+        """The token, or another one if the grammar forbids it: checking one token takes 0.1 ms, all of them 10 ms, and
+        most are allowed. Accepting a token that the grammar forbids would abort the process.
         """
         if math.isfinite(self._apply_sampler(self._grammar, [token], [logits[token]]).logits[0]):
             return token
-        left = self._apply_sampler(self._grammar, numpy.arange(len(logits)), logits).logits
-        likeliest = int(left.argmax())
-        if not math.isfinite(left[likeliest]):
+        constrained = self._apply_sampler(self._grammar, numpy.arange(len(logits)), logits).logits
+        likeliest = int(constrained.argmax())
+        if not math.isfinite(constrained[likeliest]):
             raise SchemaRefused("The JSON schema allows no text that this model can write.")
-        token = self._draw(left)
-        return token if math.isfinite(left[token]) else likeliest
+        token = self._sample_from(constrained)
+        return token if math.isfinite(constrained[token]) else likeliest
 
     def _apply_sampler(
         self, sampler: Any, tokens: Sequence[int] | Tokens, logits: Sequence[float] | Logits
     ) -> "_Candidates":
-        """What a sampler made of some tokens."""
+        """The tokens as candidates, after the sampler was applied."""
         candidates = _Candidates(self._library, tokens, logits)
         self._library.llama_sampler_apply(sampler, candidates.address)
         return candidates
 
     def free(self) -> None:
-        """Give the samplers back."""
+        """Free the samplers."""
         for sampler in (self._chain, self._grammar):
             if sampler is not None:
                 self._library.llama_sampler_free(sampler)
@@ -87,7 +88,7 @@ class Sampler:
 
 
 class _Candidates:
-    """Tokens with their logits, as llama.cpp's samplers take them."""
+    """Tokens with their logits as a `llama_token_data_array`, the input of llama.cpp's samplers."""
 
     def __init__(self, llama_cpp: Any, tokens: Sequence[int] | Tokens, logits: Sequence[float] | Logits) -> None:
         self._data = (llama_cpp.llama_token_data * len(tokens))()
@@ -105,7 +106,7 @@ def _selected(candidates: _Candidates) -> int:
 
 
 def _chain_samplers(sampling: Sampling) -> list[Any]:
-    """What chooses among the few that are left, in llama.cpp's usual order."""
+    """The samplers that follow top-k, in llama.cpp's usual order; none for greedy decoding."""
     if sampling.temperature <= 0:
         return []
     llama_cpp = llama_library()
@@ -118,24 +119,24 @@ def _chain_samplers(sampling: Sampling) -> list[Any]:
     ]
 
 
-def _grammar(model: LlamaModel, schema: Mapping[str, Any]) -> Any:
-    text = _grammar_text(schema)
+def _build_grammar(model: LlamaModel, schema: Mapping[str, Any]) -> Any:
+    text = _schema_to_gbnf(schema)
     grammar = llama_library().llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
     if not grammar:
         raise SchemaRefused("The JSON schema cannot be turned into a grammar: llama.cpp refuses it.")
     return grammar
 
 
-def _grammar_text(schema: Mapping[str, Any]) -> str:
+def _schema_to_gbnf(schema: Mapping[str, Any]) -> str:
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     try:
         _refuse_remote_references(schema)
         text = str(json_schema_to_gbnf(json.dumps(schema)))
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-        # The converter checks little: a faulty schema surfaces as whatever its code meets first.
+        # The converter validates little: a faulty schema surfaces as any of these errors.
         raise SchemaRefused(f"The JSON schema cannot be turned into a grammar: {error}") from error
-    if len(text) > _MOST_GRAMMAR_CHARACTERS:
+    if len(text) > _MAX_GRAMMAR_CHARACTERS:
         raise SchemaRefused(f"The JSON schema is too large: its grammar has {len(text)} characters.")
     return _SURROGATES.sub(_join_surrogates, text)
 
@@ -146,7 +147,9 @@ def _join_surrogates(pair: re.Match[str]) -> str:
 
 
 def _refuse_remote_references(schema: object) -> None:
-    """The converter forbids fetching by an assertion, which an optimised Python leaves out."""
+    """Raise ValueError for a reference outside the schema: the converter forbids fetching by an assertion only, which
+    an optimised Python removes.
+    """
     if isinstance(schema, Mapping):
         reference = schema.get("$ref", "#/")
         if isinstance(reference, str) and not reference.startswith("#/"):

@@ -1,4 +1,4 @@
-"""The way of an answer from the `llama` thread to the event loop."""
+"""Stream of a reply's text from the inference thread to the event loop."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from models.engine import Usage
 
 
 class TokenStream:
-    """Filled by the `llama` thread, read by one task. A reader that is late gets everything at once, as one piece."""
+    """Filled by the inference thread, read by one task. A late reader gets all pending text as one piece."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -18,11 +18,11 @@ class TokenStream:
         self._notified = False
 
     def put_text(self, piece: str) -> None:
-        """Add text; the reader learns of it by `notify_readers`."""
+        """Add text; `notify_readers` wakes the reader."""
         self._pieces.append(piece)
 
     def set_end(self, end: Usage | Exception) -> None:
-        """The last item: what the answer cost, or why there is none. Only the first call counts."""
+        """Set the last item: the usage, or the error that ended the reply. Only the first call has an effect."""
         if self._end is None:
             self._end = end
             self._wake()
@@ -31,11 +31,11 @@ class TokenStream:
         _call_soon(self._loop, self._ready.set)
 
     async def items(self) -> AsyncGenerator[str | Usage, None]:
-        """Pieces of text as they come, then the usage. Raises what the answer failed with."""
+        """Pieces of text as they are generated, then the usage. Raises the error that ended the reply."""
         while True:
             await self._ready.wait()
             self._ready.clear()
-            # In this order: what comes after `_notified` is down wakes again, what came before is taken now.
+            # The order matters: text added after `_notified` is cleared wakes again, earlier text is drained now.
             self._notified = False
             end = self._end
             if piece := self._drain():
@@ -47,21 +47,21 @@ class TokenStream:
                 raise end
 
     @staticmethod
-    def notify_readers(outboxes: Iterable["TokenStream"]) -> None:
-        """Wake the readers of those that have new text, all at once: each wake-up by itself would hand the lock of the
-        interpreter to the event loop while the other answers wait for their token.
+    def notify_readers(streams: Iterable["TokenStream"]) -> None:
+        """Wake the readers of all streams with new text at once: separate wake-ups would each hand the interpreter lock
+        to the event loop while the other replies wait for their token.
         """
-        untold = [each for each in outboxes if each._pieces and not each._notified]
-        for each in untold:
+        pending = [each for each in streams if each._pieces and not each._notified]
+        for each in pending:
             each._notified = True
-        for loop in {each._loop for each in untold}:
-            _call_soon(loop, _set_all, [each._ready for each in untold if each._loop is loop])
+        for loop in {each._loop for each in pending}:
+            _call_soon(loop, _set_all, [each._ready for each in pending if each._loop is loop])
 
     def _drain(self) -> str:
-        taken: list[str] = []
+        drained: list[str] = []
         while self._pieces:
-            taken.append(self._pieces.popleft())
-        return "".join(taken)
+            drained.append(self._pieces.popleft())
+        return "".join(drained)
 
 
 def _set_all(events: Iterable[asyncio.Event]) -> None:
@@ -70,6 +70,6 @@ def _set_all(events: Iterable[asyncio.Event]) -> None:
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
-    # The loop may be gone when the program ends in the middle of an answer.
+    # The loop may be closed when the program ends during a reply.
     if not loop.is_closed():
         loop.call_soon_threadsafe(call, *arguments)

@@ -1,4 +1,4 @@
-"""Whose state it is: conversations by their key, calls without a conversation by who makes them, and everybody."""
+"""Cache keys: which conversation or API caller may reuse a KV-cache state, and the shared key of system prompts."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,10 +11,10 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class CacheKey:
-    """Who may read a state back. Digests, so that no conversation's name is written to the disk.
+    """Key under which a state may be reused: a digest, so that no conversation's name is written to the disk.
 
-    `is_conversation` owners come back with the same key and one growing history; the others may have many states, of
-    which the longest that a prompt begins with is found.
+    A key with `is_conversation` recurs with one growing history and has one state; any other key may have many, of
+    which the longest prefix of the prompt is used.
     """
 
     digest: bytes
@@ -22,13 +22,13 @@ class CacheKey:
 
 
 def cache_key_of(key: str) -> CacheKey:
-    """The owner of the state kept for a key."""
+    """The cache key for the key that the engine was called with."""
     return CacheKey(_digest("key", key), is_conversation=not key.startswith(STATELESS_PREFIX))
 
 
-def new_snapshot_name(owner: CacheKey) -> bytes:
-    """A name for a new state of an owner: a lasting one has a single state, which the next replaces."""
-    return owner.digest if owner.is_conversation else token_bytes(_DIGEST_BYTES)
+def new_snapshot_name(cache_key: CacheKey) -> bytes:
+    """A name for a new snapshot: always the same for a conversation, whose next snapshot replaces it, else random."""
+    return cache_key.digest if cache_key.is_conversation else token_bytes(_DIGEST_BYTES)
 
 
 def _digest(*parts: str) -> bytes:
@@ -36,7 +36,7 @@ def _digest(*parts: str) -> bytes:
 
 
 EMPTY = CacheKey(_digest("nobody"), is_conversation=True)
-"""Owns what is empty."""
+"""Key of an empty slot."""
 
 SHARED = CacheKey(_digest("everybody"), is_conversation=False)
-"""Owns the states of system prompts, which hold nothing of any conversation."""
+"""Key of the states of system prompts, which contain nothing of any conversation."""

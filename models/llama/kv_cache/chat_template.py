@@ -1,4 +1,4 @@
-"""Prompts as the model was trained to read them, in its own chat template; no text can pose as a control token."""
+"""Chat templates: turns rendered and tokenized as the model was trained; no text can pose as a control token."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# A template is a program from a stranger: what its expressions can raise inside the sandbox.
+# A template is untrusted code: these are the errors that its expressions can raise inside the sandbox.
 _TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _Messages = list[dict[str, str]]
 _Render = Callable[[_Messages], str]
@@ -29,16 +29,16 @@ class RenderedPrompt:
 
 
 class ChatTemplate:
-    """Turns turns into tokens. Every call belongs to the `llama` thread."""
+    """Renders and tokenizes turns. Used on the inference thread only."""
 
     def __init__(self, model: LlamaModel, thinking: bool) -> None:
         self._model = model
-        self._control = _pattern(model.control_texts())
-        self._render = _renderer(model, thinking)
+        self._control = _control_token_pattern(model.control_texts())
+        self._render = _make_renderer(model, thinking)
         self._merges_system = not _supports_system_role(self._render)
 
     def render_turns(self, turns: Sequence[Turn]) -> RenderedPrompt:
-        """The prompt up to where the model answers. Raises EngineFailed when the template refuses the turns."""
+        """The prompt up to the start of the reply. Raises EngineFailed when the template rejects the turns."""
         messages = _messages(turns, self._merges_system, self._escape_control_tokens)
         try:
             text = self._render(messages)
@@ -50,19 +50,19 @@ class ChatTemplate:
         return RenderedPrompt(text, tokens)
 
     def _escape_control_tokens(self, text: str) -> str:
-        """The text with a space inside whatever reads like a control token: documents and people must not be able to
-        end their turn or to speak as the system.
+        """The text with a space inside everything that reads like a control token: documents and users must not be able
+        to end their turn or to speak as the system.
         """
-        return self._control.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text).strip()
+        return self._control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text).strip()
 
 
-def _pattern(texts: Iterable[str]) -> re.Pattern[str]:
+def _control_token_pattern(texts: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted(texts, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) if longest_first else r"(?!)")
 
 
-def _renderer(model: LlamaModel, thinking: bool) -> _Render:
-    """The file's own template; ChatML, the most usual one, when the file has none or it is no valid Jinja."""
+def _make_renderer(model: LlamaModel, thinking: bool) -> _Render:
+    """The template in the model file; ChatML, the most common one, when there is none or it is not valid Jinja."""
     from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
     bos, eos = model.token_text(model.bos_token), model.eos_text
@@ -78,7 +78,7 @@ def _renderer(model: LlamaModel, thinking: bool) -> _Render:
 
 
 def _supports_system_role(render: _Render) -> bool:
-    """Whether the template takes a system turn; some refuse it, some leave it out."""
+    """Whether the template renders a system turn; some reject it, some omit it."""
     try:
         text = render([{"role": "system", "content": "INSTRUCTIONS"}, {"role": "user", "content": "QUESTION"}])
     except _TEMPLATE_ERRORS:
@@ -86,15 +86,15 @@ def _supports_system_role(render: _Render) -> bool:
     return "INSTRUCTIONS" in text
 
 
-def _messages(turns: Sequence[Turn], folds_system: bool, defused: Callable[[str], str]) -> _Messages:
-    """Turns as templates take them: roles alternate, the first after the system's is the user's."""
+def _messages(turns: Sequence[Turn], merge_system: bool, escape: Callable[[str], str]) -> _Messages:
+    """Turns as templates expect them: roles alternate, and the first one after the system turn is a user's."""
     messages: _Messages = []
     for turn in turns:
-        role = "user" if folds_system and turn.role == "system" else turn.role
+        role = "user" if merge_system and turn.role == "system" else turn.role
         if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += "\n\n" + defused(turn.text)
+            messages[-1]["content"] += "\n\n" + escape(turn.text)
         else:
-            messages.append({"role": role, "content": defused(turn.text)})
+            messages.append({"role": role, "content": escape(turn.text)})
     first = 1 if messages and messages[0]["role"] == "system" else 0
     if len(messages) > first and messages[first]["role"] == "assistant":
         messages.insert(first, {"role": "user", "content": "…"})

@@ -1,26 +1,26 @@
-"""The sequences of the context: which tokens each one holds, whose they are, and how far they can be cut."""
+"""Slots: the sequences of the KV cache, with their tokens, cache keys and limits of truncation."""
 
 from collections.abc import Sequence
 
 from models.llama.kv_cache.cache_keys import EMPTY, CacheKey
 from models.llama.native.context import LlamaContext, TokenRun
 
-_COMPARED_AT_ONCE = 512
+_COMPARE_BLOCK_TOKENS = 512
 
 
 class Slot:
-    """One sequence of the KV cache. Every call belongs to the `llama` thread."""
+    """One sequence of the KV cache. Used on the inference thread only."""
 
     def __init__(self, context: LlamaContext, sequence: int) -> None:
         self._context = context
         self._tokens: list[int] = []
-        # Below this length it can only be emptied.
-        self._floor = 0
+        # Length of the restored state that cannot be truncated: below it the slot can only be emptied.
+        self._truncation_floor = 0
         self.sequence = sequence
         self.cache_key: CacheKey = EMPTY
         self.in_use = False
         self.used_at = 0.0
-        # Whether what it holds is to be parked.
+        # Whether its state needs a snapshot.
         self.unsaved = False
 
     def __len__(self) -> int:
@@ -28,30 +28,32 @@ class Slot:
 
     @property
     def tokens(self) -> Sequence[int]:
-        """What it holds."""
+        """The tokens held."""
         return self._tokens
 
-    def usable_tokens(self, prompt: Sequence[int], least_left: int) -> int:
-        """How many of the tokens held a prompt can use, when at least `least_left` of it are to be computed."""
-        shared = min(common_prefix(self._tokens, prompt), max(0, len(prompt) - least_left))
-        return shared if shared == len(self._tokens) or shared >= self._min_length else 0
+    def usable_tokens(self, prompt: Sequence[int], min_prefill_tokens: int) -> int:
+        """Number of cached tokens that a prompt can reuse, if at least `min_prefill_tokens` of it must be computed."""
+        shared_tokens = min(common_prefix(self._tokens, prompt), max(0, len(prompt) - min_prefill_tokens))
+        return shared_tokens if shared_tokens == len(self._tokens) or shared_tokens >= self._min_length else 0
 
     @property
     def _min_length(self) -> int:
-        return self._floor if self._context.can_truncate else len(self._tokens)
+        return self._truncation_floor if self._context.can_truncate else len(self._tokens)
 
     def truncate(self, count: int) -> None:
-        """Drop the tokens from `count` on; all of them when the model cannot go back that far."""
+        """Drop the tokens from `count` on; all of them when the model cannot truncate that far."""
         if count >= len(self._tokens):
             return
-        kept = count if count >= self._min_length and self._context.truncate_sequence(self.sequence, count) else 0
-        if kept == 0:
+        kept_tokens = (
+            count if count >= self._min_length and self._context.truncate_sequence(self.sequence, count) else 0
+        )
+        if kept_tokens == 0:
             self._context.truncate_sequence(self.sequence, 0)
-            self._floor = 0
-        del self._tokens[kept:]
+            self._truncation_floor = 0
+        del self._tokens[kept_tokens:]
 
     def clear(self) -> int:
-        """Drop everything; the number of tokens that were held."""
+        """Drop all tokens; returns the number of tokens held before."""
         count = len(self._tokens)
         self.truncate(0)
         self.cache_key = EMPTY
@@ -59,48 +61,50 @@ class Slot:
         return count
 
     def prefill(self, tokens: Sequence[int]) -> None:
-        """Compute tokens behind those held. On an error they are not held, and nothing else changed."""
-        done = False
+        """Compute tokens that follow those held. On an error they are not added, and nothing else changes."""
+        succeeded = False
         try:
             self._context.prefill(TokenRun(self.sequence, len(self._tokens), tokens))
-            done = True
+            succeeded = True
         finally:
-            if not done:
+            if not succeeded:
                 self.drop_uncommitted()
         self.extend(tokens)
 
     def extend(self, tokens: Sequence[int]) -> None:
-        """Take note of tokens that the context computed behind those held."""
+        """Record tokens that the context has computed after those held."""
         self._tokens.extend(tokens)
         self.unsaved = True
 
     def drop_uncommitted(self) -> None:
-        """Drop from the context what a failed computation may have left behind the tokens held."""
+        """Drop from the context the cells that a failed computation may have left after the tokens held."""
         if not self._context.truncate_sequence(self.sequence, len(self._tokens)):
             self._tokens.clear()
-            self._floor = 0
+            self._truncation_floor = 0
 
     def save_state(self) -> memoryview:
-        """The state of all tokens held."""
+        """The state of all tokens held, as bytes; empty when llama.cpp returns none."""
         return self._context.save_sequence(self.sequence)
 
     def restore_state(self, tokens: Sequence[int], state: memoryview) -> bool:
-        """Hold a saved state in place of what is held; False when llama.cpp refuses it, and then it holds nothing."""
+        """Replace the content with a saved state; False when llama.cpp rejects it, which leaves the slot empty."""
         self.clear()
         if len(tokens) > self._context.size_tokens or not self._context.restore_sequence(self.sequence, state):
             return False
         self._tokens = list(tokens)
-        self._floor = 0 if self._context.can_truncate_restored else len(tokens)
+        self._truncation_floor = 0 if self._context.can_truncate_restored else len(tokens)
         return True
 
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens both begin with."""
+    """Length of the common prefix in tokens."""
     count = min(len(first), len(second))
     start = 0
-    # Long equal stretches are compared as wholes, which is some twenty times faster.
-    while start < count and first[start : start + _COMPARED_AT_ONCE] == second[start : start + _COMPARED_AT_ONCE]:
-        start += _COMPARED_AT_ONCE
+    # Long equal runs are compared as slices, which is some twenty times faster.
+    while (
+        start < count and first[start : start + _COMPARE_BLOCK_TOKENS] == second[start : start + _COMPARE_BLOCK_TOKENS]
+    ):
+        start += _COMPARE_BLOCK_TOKENS
     for index in range(start, count):
         if first[index] != second[index]:
             return index

@@ -1,4 +1,4 @@
-"""One parked state as a file: a header that says whose and of which model it is, the tokens, the state, a checksum."""
+"""File format of a snapshot: a header with model fingerprint and cache key, the tokens, the state, a checksum."""
 
 import os
 import struct
@@ -15,15 +15,15 @@ from models.llama.kv_cache.cache_keys import CacheKey
 
 _MAGIC = b"HEARTHKV"
 _VERSION = 1
-# Magic, version, whether the owner is lasting, tokens, bytes of state; fingerprint, name, owner, checksum.
+# Magic, version, is_conversation, number of tokens, bytes of state; fingerprint, name, cache key, checksum.
 _HEADER = struct.Struct("<8sIIIQ16s16s16s16s")
 _CHECKSUM_BYTES = 16
-_MOST_TOKENS = 1 << 24
+_MAX_TOKENS = 1 << 24
 
 
 @dataclass(eq=False)
 class SnapshotUnusable(Exception):
-    """A file that is no snapshot of this model; `reason` is the end of a sentence that begins with the file."""
+    """A file is not a usable snapshot of this model; `reason` is the end of a sentence that begins with the file."""
 
     reason: str
 
@@ -33,7 +33,7 @@ class SnapshotUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
-    """What a snapshot is of: its own name, its owner, its tokens, and how many bytes the state has."""
+    """Metadata of a snapshot: its name, its cache key, its tokens, and the size of the state."""
 
     name: bytes
     cache_key: CacheKey
@@ -41,67 +41,71 @@ class SnapshotHeader:
     state_bytes: int
 
 
-def write_snapshot(path: Path, fingerprint: bytes, label: SnapshotHeader, state: memoryview) -> None:
-    """Write a snapshot under another name, flush it to the disk and give it its name. Raises OSError; nothing is left
-    then but what was there before.
+def write_snapshot(path: Path, fingerprint: bytes, header: SnapshotHeader, state: memoryview) -> None:
+    """Write a snapshot to a temporary file, flush it to the disk and rename it. Raises OSError, which leaves the folder
+    as it was before.
     """
-    temporary = path.with_name(path.name + ".writing")
+    temporary_path = path.with_name(path.name + ".writing")
     try:
-        with temporary.open("wb") as file:
-            tokens = array("i", label.tokens).tobytes()
-            start = _packed_header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
-            file.write(_packed_header(fingerprint, label, _checksum(start, tokens, state)))
+        with temporary_path.open("wb") as file:
+            tokens = array("i", header.tokens).tobytes()
+            blank_header = _pack_header(fingerprint, header, b"\0" * _CHECKSUM_BYTES)
+            file.write(_pack_header(fingerprint, header, _checksum(blank_header, tokens, state)))
             file.write(tokens)
             file.write(state)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary_path.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        temporary_path.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
 
 
 def read_snapshot_header(path: Path, fingerprint: bytes) -> SnapshotHeader:
-    """What a file is of, without its state and unchecked. Raises SnapshotUnusable, OSError."""
+    """The header of a file, without reading its state or verifying its checksum. Raises SnapshotUnusable, OSError."""
     with path.open("rb") as file:
         return _read_header(file, fingerprint, path.stat().st_size)[0]
 
 
 def read_snapshot(path: Path, fingerprint: bytes) -> tuple[SnapshotHeader, memoryview]:
-    """A snapshot, checked. Raises SnapshotUnusable when it is of another model, cut off or damaged; OSError."""
+    """A snapshot, verified. Raises SnapshotUnusable when it is of another model, cut off or damaged; OSError."""
     with path.open("rb") as file:
-        label, checksum = _read_header(file, fingerprint, path.stat().st_size)
-        state = numpy.empty(label.state_bytes, numpy.uint8).data
-        if file.readinto(state) != label.state_bytes:
+        header, checksum = _read_header(file, fingerprint, path.stat().st_size)
+        state = numpy.empty(header.state_bytes, numpy.uint8).data
+        if file.readinto(state) != header.state_bytes:
             raise SnapshotUnusable("is cut off")
-    start = _packed_header(fingerprint, label, b"\0" * _CHECKSUM_BYTES)
-    if _checksum(start, array("i", label.tokens).tobytes(), state) != checksum:
+    blank_header = _pack_header(fingerprint, header, b"\0" * _CHECKSUM_BYTES)
+    if _checksum(blank_header, array("i", header.tokens).tobytes(), state) != checksum:
         raise SnapshotUnusable("is damaged")
-    return label, state
+    return header, state
 
 
-def _packed_header(fingerprint: bytes, label: SnapshotHeader, checksum: bytes) -> bytes:
-    sizes = (label.cache_key.is_conversation, len(label.tokens), label.state_bytes)
-    return _HEADER.pack(_MAGIC, _VERSION, *sizes, fingerprint, label.name, label.cache_key.digest, checksum)
+def _pack_header(fingerprint: bytes, header: SnapshotHeader, checksum: bytes) -> bytes:
+    sizes = (header.cache_key.is_conversation, len(header.tokens), header.state_bytes)
+    return _HEADER.pack(_MAGIC, _VERSION, *sizes, fingerprint, header.name, header.cache_key.digest, checksum)
 
 
 def _read_header(file: BinaryIO, fingerprint: bytes, size: int) -> tuple[SnapshotHeader, bytes]:
-    header = file.read(_HEADER.size)
-    if len(header) < _HEADER.size or header[: len(_MAGIC)] != _MAGIC:
-        raise SnapshotUnusable("is no parked conversation")
-    _, version, lasting, count, state_bytes, of_model, name, owner, checksum = _HEADER.unpack(header)
-    if version != _VERSION or of_model != fingerprint:
+    packed = file.read(_HEADER.size)
+    if len(packed) < _HEADER.size or packed[: len(_MAGIC)] != _MAGIC:
+        raise SnapshotUnusable("is not a snapshot")
+    _, version, is_conversation, token_count, state_bytes, model_fingerprint, name, key_digest, checksum = (
+        _HEADER.unpack(packed)
+    )
+    if version != _VERSION or model_fingerprint != fingerprint:
         raise SnapshotUnusable("is of another model, another setting or another version")
     tokens = array("i")
-    if count > _MOST_TOKENS or _HEADER.size + count * tokens.itemsize + state_bytes != size:
+    if token_count > _MAX_TOKENS or _HEADER.size + token_count * tokens.itemsize + state_bytes != size:
         raise SnapshotUnusable("is cut off or damaged")
-    tokens.frombytes(file.read(count * tokens.itemsize))
-    return SnapshotHeader(name, CacheKey(owner, lasting == 1), tokens.tolist(), state_bytes), checksum
+    tokens.frombytes(file.read(token_count * tokens.itemsize))
+    return SnapshotHeader(
+        name, CacheKey(key_digest, is_conversation=is_conversation == 1), tokens.tolist(), state_bytes
+    ), checksum
 
 
 def _checksum(*parts: Sequence[int] | memoryview) -> bytes:
-    """Against rot, not forgery: xxh3 in 128 bits, because SHA-256 runs at 0.4 GB/s on a small machine."""
+    """Detects corruption, not forgery: xxh3 in 128 bits, because SHA-256 runs at 0.4 GB/s on a small machine."""
     digest = xxhash.xxh3_128()
     for part in parts:
         digest.update(part)  # type: ignore[arg-type]
@@ -109,7 +113,7 @@ def _checksum(*parts: Sequence[int] | memoryview) -> bytes:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a new name last; not every file system can."""
+    """Make a rename durable; not every file system supports it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""The folder of parked states: which files are in it, within a budget and never to the last byte of the disk."""
+"""Folder of snapshot files, within a byte budget and with a reserve of free disk space."""
 
 import logging
 import os
@@ -18,62 +18,62 @@ from models.llama.kv_cache.snapshot_file import (
 
 _log = logging.getLogger(__name__)
 _SUFFIX = ".kv"
-# The rest of the house writes to the same disk.
+# Other services of the home server write to the same disk.
 _MIN_FREE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFolder:
-    """Where states are kept over restarts. `fingerprint` names the model and all settings that shape a state."""
+    """Snapshots kept across restarts. `fingerprint` identifies the model and all settings that affect a state."""
 
     folder: Path
     fingerprint: bytes
     budget_bytes: int
 
     def scan_headers(self) -> Iterator[SnapshotHeader]:
-        """What is there of this model, used longest ago first; everything else is dropped, with one log line."""
+        """Headers of this model's snapshots, the least recently used first; other files are deleted and logged."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for unfinished in self.folder.glob(f"*{_SUFFIX}.writing"):
             unfinished.unlink(missing_ok=True)
         dropped: dict[str, int] = {}
         for path in sorted(self.folder.glob(f"*{_SUFFIX}"), key=_last_used):
             try:
-                label = read_snapshot_header(path, self.fingerprint)
-                if self._path(label.name) != path:
+                header = read_snapshot_header(path, self.fingerprint)
+                if self._path(header.name) != path:
                     raise SnapshotUnusable("has another name than its content")
             except (SnapshotUnusable, OSError) as error:
-                _remove(path)
+                _delete_file(path)
                 reason = str(error) if isinstance(error, SnapshotUnusable) else "cannot be read"
                 dropped[reason] = dropped.get(reason, 0) + 1
             else:
-                yield label
+                yield header
         for reason, count in dropped.items():
-            _log.info("Dropped %d parked states: each %s. They will be computed again.", count, reason)
+            _log.info("Dropped snapshots (%d), each of which %s; they will be computed again.", count, reason)
 
-    def write_state(self, label: SnapshotHeader, state: memoryview) -> bool:
-        """Keep a state; False when the disk has no room for it. Raises OSError."""
-        if label.state_bytes > self.budget_bytes:
+    def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
+        """Write a snapshot; False when it exceeds the budget or the disk has no space for it. Raises OSError."""
+        if header.state_bytes > self.budget_bytes:
             return False
-        if shutil.disk_usage(self.folder).free < label.state_bytes + _MIN_FREE_BYTES:
+        if shutil.disk_usage(self.folder).free < header.state_bytes + _MIN_FREE_BYTES:
             return False
-        write_snapshot(self._path(label.name), self.fingerprint, label, state)
+        write_snapshot(self._path(header.name), self.fingerprint, header, state)
         return True
 
-    def read_state(self, label: SnapshotHeader) -> memoryview:
-        """A state, checked. Raises SnapshotUnusable, OSError."""
-        found, state = read_snapshot(self._path(label.name), self.fingerprint)
-        if found != label:
-            raise SnapshotUnusable("is another state than it was")
+    def read_state(self, header: SnapshotHeader) -> memoryview:
+        """The state of a snapshot, verified. Raises SnapshotUnusable, OSError."""
+        found, state = read_snapshot(self._path(header.name), self.fingerprint)
+        if found != header:
+            raise SnapshotUnusable("was replaced by another one")
         return state
 
-    def remove_state(self, label: SnapshotHeader) -> None:
-        """Delete a state."""
-        _remove(self._path(label.name))
+    def remove_state(self, header: SnapshotHeader) -> None:
+        """Delete a snapshot."""
+        _delete_file(self._path(header.name))
 
-    def mark_used(self, label: SnapshotHeader) -> None:
-        """Remember over a restart that it was used just now."""
+    def mark_used(self, header: SnapshotHeader) -> None:
+        """Record the time of use in the file's timestamp, which survives a restart."""
         with suppress(OSError):
-            os.utime(self._path(label.name))
+            os.utime(self._path(header.name))
 
     def _path(self, name: bytes) -> Path:
         return self.folder / f"{name.hex()}{_SUFFIX}"
@@ -86,8 +86,8 @@ def _last_used(path: Path) -> float:
         return 0.0
 
 
-def _remove(path: Path) -> None:
+def _delete_file(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        _log.warning("A parked state cannot be removed: %s.", error.strerror)
+        _log.warning("Could not delete a snapshot: %s.", error.strerror)

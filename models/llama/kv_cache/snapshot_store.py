@@ -1,4 +1,4 @@
-"""States that rest: in memory within a byte budget, then on disk within another; the longest unused go first."""
+"""Two-tier LRU store of KV-cache snapshots: memory, then disk, each with a byte budget."""
 
 import logging
 import threading
@@ -11,15 +11,15 @@ from models.llama.kv_cache.snapshot_file import SnapshotHeader, SnapshotUnusable
 from models.llama.kv_cache.snapshot_folder import SnapshotFolder
 
 _log = logging.getLogger(__name__)
-# A conversation goes on for a while: what it parks is written once it has been quiet for so long, not at every turn.
-_QUIET_S = 20.0
+# A conversation usually continues: its snapshot is written once it was idle for so long, not after every turn.
+_WRITE_DELAY_S = 20.0
 
 StateCallback = Callable[[memoryview | None], None]
 
 
 @dataclass(eq=False, slots=True)
 class CachedSnapshot:
-    """One parked state: in memory, on disk, or both."""
+    """One snapshot: in memory, on disk, or both. `write_at` is in seconds of `time.monotonic`; None for no write."""
 
     header: SnapshotHeader
     state: memoryview | None = None
@@ -32,150 +32,152 @@ class CachedSnapshot:
 
 
 class SnapshotStore:
-    """Callable from any thread; files are read and written on a thread of its own."""
+    """Callable from any thread; files are read and written on a dedicated thread, `snapshots`."""
 
-    def __init__(self, memory_bytes: int, shelf: SnapshotFolder | None, quiet_s: float = _QUIET_S) -> None:
+    def __init__(self, memory_bytes: int, folder: SnapshotFolder | None, write_delay_s: float = _WRITE_DELAY_S) -> None:
         self._memory_bytes = memory_bytes
-        self._disk = shelf
-        self._quiet_s = quiet_s
+        self._folder = folder
+        self._write_delay_s = write_delay_s
         self._changed = threading.Condition()
         self._entries: dict[bytes, CachedSnapshot] = {}
         self._deletions: list[tuple[SnapshotHeader, Callable[[], None]]] = []
         self._uses = 0
         self._closing_at: float | None = None
         self._warned_full = False
-        for label in shelf.scan_headers() if shelf else ():
-            self._entries[label.name] = CachedSnapshot(label, on_disk=True, last_use=self._next_use())
-        self._thread = threading.Thread(target=self._run, name="parking", daemon=True)
-        if shelf:
+        for header in folder.scan_headers() if folder else ():
+            self._entries[header.name] = CachedSnapshot(header, on_disk=True, last_use=self._next_use())
+        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
+        if folder:
             self._evict_from_disk()
             self._thread.start()
 
-    def find_snapshots(self, owners: Collection[CacheKey]) -> list[CachedSnapshot]:
-        """All states that these owners may read."""
+    def find_snapshots(self, cache_keys: Collection[CacheKey]) -> list[CachedSnapshot]:
+        """All snapshots of these keys."""
         with self._changed:
-            return [entry for entry in self._entries.values() if entry.header.cache_key in owners]
+            return [entry for entry in self._entries.values() if entry.header.cache_key in cache_keys]
 
-    def put_snapshot(self, label: SnapshotHeader, state: memoryview) -> None:
-        """Park a state in place of what has the same name."""
+    def put_snapshot(self, header: SnapshotHeader, state: memoryview) -> None:
+        """Store a snapshot; it replaces one of the same name."""
         with self._changed:
-            entry = CachedSnapshot(label, state, last_use=self._next_use())
-            if self._disk:
-                entry.write_at = time.monotonic() + self._quiet_s
-            if old := self._entries.pop(label.name, None):
+            entry = CachedSnapshot(header, state, last_use=self._next_use())
+            if self._folder:
+                entry.write_at = time.monotonic() + self._write_delay_s
+            if old := self._entries.pop(header.name, None):
                 self._detach(old)
-            self._entries[label.name] = entry
+            self._entries[header.name] = entry
             self._evict_from_memory()
             self._changed.notify()
 
     def get_resident_state(self, entry: CachedSnapshot) -> memoryview | None:
-        """The state of an entry that is in memory; it counts as used now."""
+        """The state of an entry if it is in memory, else None; counts as a use."""
         with self._changed:
             entry.last_use = self._next_use()
             return None if entry.removed else entry.state
 
-    def fetch_state(self, entry: CachedSnapshot, then: StateCallback) -> None:
-        """Read a state from the disk; `then`, called on any thread, gets it, or None when it is gone or damaged.
+    def fetch_state(self, entry: CachedSnapshot, on_state: StateCallback) -> None:
+        """Read a state from the disk; `on_state`, called on any thread, gets it, or None when it is gone or damaged.
 
-        `then` must not block and not call back.
+        `on_state` must not block or call methods of the store.
         """
         with self._changed:
             if entry.state is None and not entry.removed and self._closing_at is None:
-                entry.waiters.append(then)
+                entry.waiters.append(on_state)
                 self._changed.notify()
                 return
             state = entry.state
-        then(state)
+        on_state(state)
 
     def drop_snapshot(self, entry: CachedSnapshot) -> None:
-        """Remove a state that is of no use."""
+        """Remove a snapshot that is not usable."""
         with self._changed:
             if self._entries.get(entry.header.name) is entry:
                 self._discard(entry)
             self._changed.notify()
 
-    def drop_all_of(self, owner: CacheKey, done: Callable[[int], None]) -> None:
-        """Remove all states of an owner; `done` is called with their bytes once the files are gone."""
+    def drop_all_of(self, cache_key: CacheKey, on_deleted: Callable[[int], None]) -> None:
+        """Remove all snapshots of a key; `on_deleted` gets their size in bytes once the files are deleted."""
         with self._changed:
-            own = [entry for entry in self._entries.values() if entry.header.cache_key == owner]
-            for entry in own:
+            removed_entries = [entry for entry in self._entries.values() if entry.header.cache_key == cache_key]
+            for entry in removed_entries:
                 self._discard(entry)
-            size = sum(entry.header.state_bytes for entry in own)
-            if own and self._disk:
-                self._deletions.append((own[0].header, lambda: done(size)))
+            size_bytes = sum(entry.header.state_bytes for entry in removed_entries)
+            if removed_entries and self._folder:
+                self._deletions.append((removed_entries[0].header, lambda: on_deleted(size_bytes)))
                 self._changed.notify()
                 return
-        done(size)
+        on_deleted(size_bytes)
 
     @property
     def memory_used_bytes(self) -> int:
-        """Bytes of all states in memory."""
+        """Size of all states in memory, in bytes."""
         with self._changed:
             return sum(entry.header.state_bytes for entry in self._entries.values() if entry.state is not None)
 
     def close(self, within_s: float) -> None:
-        """Write what is not on disk yet, as far as the time allows, and end the thread."""
+        """Write snapshots that are not on disk yet, as far as the time allows, and end the thread."""
         with self._changed:
             self._closing_at = time.monotonic() + within_s
             self._changed.notify()
-        if self._disk:
+        if self._folder:
             self._thread.join(within_s + 0.2)
 
-    # From here on: with the lock held.
+    # The following methods are called with the lock held.
 
     def _next_use(self) -> int:
         self._uses += 1
         return self._uses
 
     def _detach(self, entry: CachedSnapshot) -> None:
-        """The entry is no longer in the index: whoever waits for it waits in vain."""
+        """Mark an entry as removed from the index; callers waiting for its state get None."""
         entry.removed = True
         entry.state = None
         entry.write_at = None
-        told, entry.waiters = entry.waiters, []
-        for tell in told:
-            tell(None)
+        waiters, entry.waiters = entry.waiters, []
+        for notify in waiters:
+            notify(None)
 
     def _discard(self, entry: CachedSnapshot) -> None:
         del self._entries[entry.header.name]
         self._detach(entry)
-        if self._disk:
-            # Also when it is not on disk: it may be being written right now.
+        if self._folder:
+            # Also when it is not on disk: a write may be in progress.
             self._deletions.append((entry.header, lambda: None))
 
     def _evict_from_memory(self) -> None:
-        held = sorted(
+        resident = sorted(
             (entry for entry in self._entries.values() if entry.state is not None), key=lambda each: each.last_use
         )
-        excess = sum(entry.header.state_bytes for entry in held) - self._memory_bytes
-        unwritten = 0
-        for entry in held:
-            if excess <= 0:
+        excess_bytes = sum(entry.header.state_bytes for entry in resident) - self._memory_bytes
+        unwritten_bytes = 0
+        for entry in resident:
+            if excess_bytes <= 0:
                 return
-            excess -= entry.header.state_bytes
+            excess_bytes -= entry.header.state_bytes
             if entry.on_disk:
                 entry.state = None
-            elif entry.write_at is not None and unwritten < max(self._memory_bytes, entry.header.state_bytes):
-                unwritten += entry.header.state_bytes
+            elif entry.write_at is not None and unwritten_bytes < max(self._memory_bytes, entry.header.state_bytes):
+                unwritten_bytes += entry.header.state_bytes
                 entry.write_at, entry.evict_after_write = 0.0, True
             else:
                 self._discard(entry)
 
     def _evict_from_disk(self) -> None:
-        assert self._disk is not None
-        stored = sorted((entry for entry in self._entries.values() if entry.on_disk), key=lambda each: each.last_use)
-        excess = sum(entry.header.state_bytes for entry in stored) - self._disk.budget_bytes
-        for entry in stored:
-            if excess <= 0:
+        assert self._folder is not None
+        on_disk_entries = sorted(
+            (entry for entry in self._entries.values() if entry.on_disk), key=lambda each: each.last_use
+        )
+        excess_bytes = sum(entry.header.state_bytes for entry in on_disk_entries) - self._folder.budget_bytes
+        for entry in on_disk_entries:
+            if excess_bytes <= 0:
                 return
-            excess -= entry.header.state_bytes
+            excess_bytes -= entry.header.state_bytes
             if entry.state is None:
                 self._discard(entry)
             else:
                 entry.on_disk = False
                 self._deletions.append((entry.header, lambda: None))
 
-    # From here on: on the thread of its own.
+    # The following methods run on the store's own thread.
 
     def _run(self) -> None:
         while (task := self._next_task()) is not None:
@@ -186,64 +188,64 @@ class SnapshotStore:
             while True:
                 now = time.monotonic()
                 if self._deletions:
-                    label, then = self._deletions.pop(0)
-                    return lambda: self._delete(label, then)
-                if wanted := next((each for each in self._entries.values() if each.waiters), None):
-                    return lambda: self._read(wanted)
-                due = [each for each in self._entries.values() if each.write_at is not None]
-                if self._closing_at is not None and (not due or now >= self._closing_at):
+                    header, on_done = self._deletions.pop(0)
+                    return lambda: self._delete(header, on_done)
+                if requested := next((each for each in self._entries.values() if each.waiters), None):
+                    return lambda: self._read(requested)
+                unwritten_entries = [each for each in self._entries.values() if each.write_at is not None]
+                if self._closing_at is not None and (not unwritten_entries or now >= self._closing_at):
                     return None
-                first = min(due, key=lambda each: each.write_at or 0.0, default=None)
-                if first is None:
+                next_write = min(unwritten_entries, key=lambda each: each.write_at or 0.0, default=None)
+                if next_write is None:
                     self._changed.wait()
-                elif self._closing_at is not None or (first.write_at or 0.0) <= now:
-                    return lambda: self._write(first)
+                elif self._closing_at is not None or (next_write.write_at or 0.0) <= now:
+                    return lambda: self._write(next_write)
                 else:
-                    self._changed.wait((first.write_at or 0.0) - now)
+                    self._changed.wait((next_write.write_at or 0.0) - now)
 
-    def _delete(self, label: SnapshotHeader, then: Callable[[], None]) -> None:
-        assert self._disk is not None
+    def _delete(self, header: SnapshotHeader, on_done: Callable[[], None]) -> None:
+        assert self._folder is not None
         with self._changed:
-            # A newer state of the same name has overwritten the file, or will.
-            current = self._entries.get(label.name)
+            # A newer snapshot of the same name has overwritten the file, or will.
+            current = self._entries.get(header.name)
         if current is None or not current.on_disk:
-            self._disk.remove_state(label)
-        then()
+            self._folder.remove_state(header)
+        on_done()
 
     def _read(self, entry: CachedSnapshot) -> None:
-        assert self._disk is not None
+        assert self._folder is not None
         state: memoryview | None = None
         try:
-            state = self._disk.read_state(entry.header)
-            self._disk.mark_used(entry.header)
+            state = self._folder.read_state(entry.header)
+            self._folder.mark_used(entry.header)
         except SnapshotUnusable as error:
-            _log.warning("A parked state %s; it is dropped and computed again.", error)
+            _log.warning("Dropped a snapshot that %s; it will be computed again.", error)
         except OSError as error:
-            _log.warning("A parked state cannot be read (%s); it is dropped and computed again.", error.strerror)
+            _log.warning("Could not read a snapshot (%s); it is dropped and will be computed again.", error.strerror)
         with self._changed:
-            told, entry.waiters = entry.waiters, []
+            waiters, entry.waiters = entry.waiters, []
             if state is None and self._entries.get(entry.header.name) is entry:
                 self._discard(entry)
             elif not entry.removed:
                 entry.state, entry.last_use = state, self._next_use()
                 self._evict_from_memory()
-        for tell in told:
-            tell(state)
+        for notify in waiters:
+            notify(state)
 
     def _write(self, entry: CachedSnapshot) -> None:
-        assert self._disk is not None
+        assert self._folder is not None
         with self._changed:
             state, entry.write_at = entry.state, None
         if state is None:
             return
         written = False
         try:
-            written = self._disk.write_state(entry.header, state)
+            written = self._folder.write_state(entry.header, state)
             reason = "it is too large, or the disk is nearly full"
         except OSError as error:
             reason = error.strerror or str(error)
         if not written and not self._warned_full:
-            _log.warning("A conversation's state cannot be written to the disk: %s.", reason)
+            _log.warning("Could not write a snapshot to disk: %s.", reason)
         self._warned_full = not written
         with self._changed:
             current = self._entries.get(entry.header.name)

@@ -1,4 +1,4 @@
-"""Prompts as tokens, with the places in them where state is worth keeping."""
+"""Tokenized prompts, with the boundaries at which a snapshot is worth storing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from models.llama.kv_cache.slots import common_prefix
 
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
-    """A prompt as tokens. The first `system_tokens` of them every prompt with this system text begins with, the first
-    `history_tokens` every prompt that goes on from this history; `text_end` is how its text ends.
+    """A prompt as tokens. Its first `system_tokens` are a prefix of every prompt with this system text, its first
+    `history_tokens` of every prompt that continues this history. `text_end` is the end of the rendered text.
     """
 
     tokens: list[int]
@@ -21,27 +21,29 @@ class TokenizedPrompt:
 
 
 class PromptTokenizer:
-    """Renders prompts. Every call belongs to the `llama` thread."""
+    """Renders and tokenizes prompts. Used on the inference thread only."""
 
     def __init__(self, template: ChatTemplate) -> None:
         self._template = template
         self._system: tuple[str, list[int]] = ("", [])
 
     def tokenize_prompt(self, prompt: Prompt) -> TokenizedPrompt:
-        """The whole prompt. Raises EngineFailed when the template refuses it."""
+        """The whole prompt. Raises EngineFailed when the template rejects it."""
         rendered = self._template.render_turns(prompt.turns())
         head = prompt.turns()[:-1]
-        history = common_prefix(rendered.tokens, self._with_tail(head, _different_tail(prompt.tail)))
+        history_tokens = common_prefix(rendered.tokens, self._with_tail(head, _tail_starting_differently(prompt.tail)))
         return TokenizedPrompt(
-            rendered.tokens, self._count_system_tokens(prompt, rendered.tokens), history, rendered.text[-64:]
+            rendered.tokens, self._count_system_tokens(prompt, rendered.tokens), history_tokens, rendered.text[-64:]
         )
 
     def tokenize_head(self, prompt: Prompt) -> TokenizedPrompt:
-        """What the template makes of system and history, whatever question follows."""
+        """System and history alone: the tokens that are the same for every question. Raises as `tokenize_prompt`."""
         head = prompt.turns()[:-1]
-        one = self._with_tail(head, "A")
-        history = common_prefix(one, self._with_tail(head, "1"))
-        return TokenizedPrompt(one[:history], self._count_system_tokens(prompt, one[:history]), history, "")
+        first = self._with_tail(head, "A")
+        history_tokens = common_prefix(first, self._with_tail(head, "1"))
+        return TokenizedPrompt(
+            first[:history_tokens], self._count_system_tokens(prompt, first[:history_tokens]), history_tokens, ""
+        )
 
     def _with_tail(self, head: Sequence[Turn], tail: str) -> list[int]:
         return self._template.render_turns([*head, Turn("user", tail)]).tokens
@@ -51,11 +53,11 @@ class PromptTokenizer:
             return 0
         if self._system[0] != prompt.system:
             head = [Turn("system", prompt.system)]
-            one, other = (self._with_tail(head, tail) for tail in ("A", "1"))
-            self._system = (prompt.system, one[: common_prefix(one, other)])
+            first, second = (self._with_tail(head, tail) for tail in ("A", "1"))
+            self._system = (prompt.system, first[: common_prefix(first, second)])
         return common_prefix(self._system[1], tokens)
 
 
-def _different_tail(tail: str) -> str:
-    """A tail that begins in another way."""
+def _tail_starting_differently(tail: str) -> str:
+    """A tail with another first character."""
     return "1" if tail.lstrip()[:1] == "A" else "A"

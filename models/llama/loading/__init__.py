@@ -1,1 +1,1 @@
-"""Model loading, and the equivalence tests that run at load."""
+"""Model loading, and the batch-invariance tests that run at load."""

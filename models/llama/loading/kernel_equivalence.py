@@ -1,4 +1,4 @@
-"""Whether the processor computes a few tokens together exactly as one after the other."""
+"""Bit-by-bit comparison of ggml's CPU kernels: products of several tokens at once against one at a time."""
 
 import ctypes
 import platform
@@ -15,90 +15,94 @@ from models.llama.native.libllama import ggml_library, llama_library
 
 _F16, _F32 = 1, 0  # ggml_type
 # F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, BF16, MXFP4. The others are rare, and some of
-# them cannot be made from chance.
+# them cannot be quantised from random numbers.
 _TESTED_TYPES = frozenset({0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30, 39})
-# Rows and columns of the matrices that are tried: enough for 128 sums of 256 products each, and a length that every
-# kernel takes.
+# Rows and columns of the test matrices: enough for 128 sums of 256 products each, and a length that every kernel
+# supports.
 _ROWS, _LENGTH = 128, 256
 _MEMORY_BYTES = 16 << 20
-# Weights in these formats stay as they are in the file. Others may be laid out anew when the model is loaded
+# Weights in these formats keep the layout of the file. Others may be repacked when the model is loaded
 # (ggml_repack_get_optimal_repack_type), and then one kernel takes up to three tokens and another one four.
 _NEVER_REPACKED = frozenset({0, 1, 3, 6, 7, 11, 30})  # F32, F16, Q4_1, Q5_0, Q5_1, Q3_K, BF16
 _NEVER_REPACKED_ON_X86 = frozenset({8, 13, 14})  # Q8_0, Q5_K, Q6_K
 _MAX_EQUAL_REPACKED = 3
 
 
-def max_equal_batch(types: Collection[int], most: int) -> int:
-    """How many tokens, from 1 to `most`, can be multiplied at once with matrices of these types (ggml's numbers) and of
-    the cache's half floats, so that each comes out as alone, bit by bit.
+def max_equal_batch(types: Collection[int], max_tokens: int) -> int:
+    """Number of tokens, from 1 to `max_tokens`, that can be multiplied at once with matrices of these types (ggml's
+    numbers) and of the cache's half floats, with each result bit-identical to that of the token alone.
 
-    Tried on matrices of chance, with the product of each type as it leaves the kernel: in a model's answer, rounding on
-    the way hides most differences, and a few tokens would prove nothing. 1 for types that are not tried.
+    Tested on random matrices, comparing each type's raw kernel output: in the reply of a model, rounding on the way
+    hides most differences, and a few tokens would prove nothing. 1 for types that are not tested.
     """
     if not _TESTED_TYPES.issuperset(types):
         return 1
     if _may_be_repacked(types):
-        most = min(most, _MAX_EQUAL_REPACKED)
-    return min(_max_equal(kind, most) for kind in {*types, _F16})
+        max_tokens = min(max_tokens, _MAX_EQUAL_REPACKED)
+    return min(_max_equal(ggml_type, max_tokens) for ggml_type in {*types, _F16})
 
 
 def _may_be_repacked(types: Collection[int]) -> bool:
-    stay = _NEVER_REPACKED | _NEVER_REPACKED_ON_X86 if platform.machine() in ("x86_64", "AMD64") else _NEVER_REPACKED
-    return b"REPACK = 1" in llama_library().llama_print_system_info() and not stay.issuperset(types)
+    fixed_layout = (
+        _NEVER_REPACKED | _NEVER_REPACKED_ON_X86 if platform.machine() in ("x86_64", "AMD64") else _NEVER_REPACKED
+    )
+    return b"REPACK = 1" in llama_library().llama_print_system_info() and not fixed_layout.issuperset(types)
 
 
 def all_batches_equal(types: Collection[int], counts: Collection[int]) -> bool:
-    """Whether so many tokens at once, for each of the `counts`, come out as alone; as `max_equal_batch` tries it."""
+    """Whether batches of each of these numbers of tokens give the results of single tokens, as in `max_equal_batch`."""
     if not _TESTED_TYPES.issuperset(types) or _may_be_repacked(types):
         return False
-    trials = (_make_trial(kind, max(counts)) for kind in {*types, _F16})
+    trials = (_make_trial(ggml_type, max(counts)) for ggml_type in {*types, _F16})
     return all(trial.is_equal_batch(count) for trial in trials for count in counts)
 
 
-def _max_equal(kind: int, most: int) -> int:
-    trial = _make_trial(kind, most)
-    return next((count - 1 for count in range(2, most + 1) if not trial.is_equal_batch(count)), most)
+def _max_equal(ggml_type: int, max_tokens: int) -> int:
+    trial = _make_trial(ggml_type, max_tokens)
+    return next((count - 1 for count in range(2, max_tokens + 1) if not trial.is_equal_batch(count)), max_tokens)
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """A matrix of chance of one type, tokens, and their products one by one."""
+    """A random matrix of one type, tokens, and their products one at a time."""
 
-    kind: int
+    ggml_type: int
     weights: NDArray[numpy.float32]
     tokens: NDArray[numpy.float32]
     one_by_one: NDArray[numpy.float32]
 
     def is_equal_batch(self, count: int) -> bool:
-        """Whether the first tokens together have the products that they have one by one."""
+        """Whether the first `count` tokens have the same products together as one at a time."""
         return bool(
-            ggml_matmul(self.kind, self.weights, self.tokens[:count]).tobytes() == self.one_by_one[:count].tobytes()
+            ggml_matmul(self.ggml_type, self.weights, self.tokens[:count]).tobytes()
+            == self.one_by_one[:count].tobytes()
         )
 
 
-def _make_trial(kind: int, most: int) -> _Trial:
-    chance = numpy.random.default_rng(7)
-    weights = chance.standard_normal((_ROWS, _LENGTH), numpy.float32)
-    tokens = chance.standard_normal((most, _LENGTH), numpy.float32)
-    alone = numpy.concatenate([ggml_matmul(kind, weights, tokens[n : n + 1]) for n in range(most)])
-    return _Trial(kind, weights, tokens, alone)
+def _make_trial(ggml_type: int, max_tokens: int) -> _Trial:
+    rng = numpy.random.default_rng(7)
+    weights = rng.standard_normal((_ROWS, _LENGTH), numpy.float32)
+    tokens = rng.standard_normal((max_tokens, _LENGTH), numpy.float32)
+    one_by_one = numpy.concatenate([ggml_matmul(ggml_type, weights, tokens[n : n + 1]) for n in range(max_tokens)])
+    return _Trial(ggml_type, weights, tokens, one_by_one)
 
 
-def ggml_matmul(kind: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:
-    """What llama.cpp computes of weights, shape (rows, length), turned into this type, and of tokens, shape
-    (tokens, length): their products, shape (tokens, rows).
+def ggml_matmul(ggml_type: int, weights: NDArray[numpy.float32], tokens: NDArray[numpy.float32]) -> Any:
+    """llama.cpp's product of weights, shape (rows, length), quantised to this type, and tokens, shape (tokens, length).
+
+    Returns shape (tokens, rows), float32.
     """
     ggml = _ggml()
     rows, length = weights.shape
-    with _ggml_context(ggml) as space:
-        matrix = ggml.ggml_new_tensor_2d(space, kind, length, rows)
-        ggml.ggml_quantize_chunk(kind, weights.ctypes.data, ggml.ggml_get_data(matrix), 0, rows, length, None)
-        columns = ggml.ggml_new_tensor_2d(space, _F32, length, len(tokens))
+    with _open_context(ggml) as ggml_context:
+        matrix = ggml.ggml_new_tensor_2d(ggml_context, ggml_type, length, rows)
+        ggml.ggml_quantize_chunk(ggml_type, weights.ctypes.data, ggml.ggml_get_data(matrix), 0, rows, length, None)
+        columns = ggml.ggml_new_tensor_2d(ggml_context, _F32, length, len(tokens))
         ctypes.memmove(ggml.ggml_get_data(columns), tokens.ctypes.data, tokens.nbytes)
-        products = ggml.ggml_mul_mat(space, matrix, columns)
-        graph = ggml.ggml_new_graph(space)
+        products = ggml.ggml_mul_mat(ggml_context, matrix, columns)
+        graph = ggml.ggml_new_graph(ggml_context)
         ggml.ggml_build_forward_expand(graph, products)
-        ggml.ggml_graph_compute_with_ctx(space, graph, 1)
+        ggml.ggml_graph_compute_with_ctx(ggml_context, graph, 1)
         result = numpy.empty((len(tokens), rows), numpy.float32)
         ctypes.memmove(result.ctypes.data, ggml.ggml_get_data(products), result.nbytes)
     return result
@@ -111,17 +115,17 @@ class _InitParams(ctypes.Structure):
 
 
 @contextmanager
-def _ggml_context(ggml: Any) -> Iterator[int]:
-    space = ggml.ggml_init(_InitParams(_MEMORY_BYTES, None, False))
+def _open_context(ggml: Any) -> Iterator[int]:
+    ggml_context = ggml.ggml_init(_InitParams(_MEMORY_BYTES, None, False))
     try:
-        yield space
+        yield ggml_context
     finally:
-        ggml.ggml_free(space)
+        ggml.ggml_free(ggml_context)
 
 
 @cache
 def _ggml() -> Any:
-    """The library with the types of its functions; the Python face of llama.cpp does not name them."""
+    """The library with the signatures of its functions; the Python bindings of llama.cpp do not declare them."""
     ggml = ggml_library()
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     for name, result, arguments in (

@@ -1,4 +1,4 @@
-"""Loading a GGUF model and making its context, with a sentence for everything that can be wrong."""
+"""Loading of a GGUF model and its context, with an error sentence for everything that can be wrong."""
 
 import logging
 from collections.abc import Callable
@@ -30,15 +30,16 @@ _LOAD_MODE_NONE, _LOAD_MODE_MMAP = 0, 1
 
 
 class LoadCancelled(Exception):
-    """Nobody waits for the model any more."""
+    """The load was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model ready to answer. `prefill_plan` cuts its prompts, unless they may be `is_chunk_invariant`;
-    `max_draft_tokens` is how many tokens may be guessed at once, `max_decode_batch` for how many replies one may be
-    computed;
-    `fingerprint` names the model and what else shapes a parked state.
+    """A model ready for use, and how it may be run without changing its output.
+
+    `prefill_plan` splits its prompts into chunks; if `is_chunk_invariant`, they may be split anywhere instead.
+    `max_draft_tokens` is the longest draft, `max_decode_batch` the number of replies decoded in one batch.
+    `fingerprint` identifies the model and everything else that affects a saved state.
     """
 
     header: GgufHeader
@@ -52,58 +53,58 @@ class LoadedModel:
     fingerprint: bytes
 
 
-def load_model(path: Path, settings: LlamaSettings, go_on: Callable[[float], bool]) -> LoadedModel:
-    """Load a model; `go_on` is called with the part that is loaded, 0 to 1, and stops the loading by False.
+def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[float], bool]) -> LoadedModel:
+    """Load a model; `should_continue` is called with the fraction loaded, 0 to 1, and cancels by returning False.
 
-    Raises ModelUnusable, or LoadCancelled after `go_on` returned False.
+    Raises ModelUnusable, or LoadCancelled after `should_continue` returned False.
     """
     header = read_model_header(path)
     gpu = gpu_memory(ggml_library())
-    fit = plan_memory(header, settings, gpu)
+    memory_plan = plan_memory(header, settings, gpu)
     free_bytes = free_memory_bytes()
-    if fit.needed_bytes > free_bytes and settings.parallel == "auto":
-        fit = plan_memory(header, settings.model_copy(update={"parallel": 1}), gpu)
-    require_memory(path, fit, free_bytes)
-    if fit.context_tokens < settings.context_tokens:
-        _log.warning("%s was trained for %d tokens of context: using that.", path.name, fit.context_tokens)
-    model = _load_weights(path, settings, fit, go_on)
+    if memory_plan.needed_bytes > free_bytes and settings.parallel == "auto":
+        memory_plan = plan_memory(header, settings.model_copy(update={"parallel": 1}), gpu)
+    require_memory(path, memory_plan, free_bytes)
+    if memory_plan.context_tokens < settings.context_tokens:
+        _log.warning("%s was trained for %d tokens of context: using that.", path.name, memory_plan.context_tokens)
+    model = _load_weights(path, settings, memory_plan, should_continue)
     try:
-        context = LlamaContext(model, settings, fit)
+        context = LlamaContext(model, settings, memory_plan)
     except ModelUnusable:
         model.free()
         raise
-    on_processor = fit.gpu_layers == 0
+    on_cpu = memory_plan.gpu_layers == 0
     return LoadedModel(
         header,
-        fit,
+        memory_plan,
         model,
         context,
-        _prefill_plan(header, settings, fit, model),
-        max_batch_invariant_drafts(context, header, model.vocabulary_size)
-        if settings.speculation and on_processor
-        else 0,
-        on_processor and prefill_is_chunk_invariant(context, header, model.vocabulary_size),
-        max_decode_batch(context, header) if on_processor else context.sequence_count,
-        _fingerprint(context, path),
+        _prefill_plan(header, settings, memory_plan, model),
+        max_batch_invariant_drafts(context, header, model.vocabulary_size) if settings.speculation and on_cpu else 0,
+        on_cpu and prefill_is_chunk_invariant(context, header, model.vocabulary_size),
+        max_decode_batch(context, header) if on_cpu else context.sequence_count,
+        _state_fingerprint(context, path),
     )
 
 
-def _prefill_plan(header: GgufHeader, settings: LlamaSettings, fit: MemoryPlan, model: LlamaModel) -> PrefillPlan:
-    most = min(settings.batch_tokens, fit.context_tokens) - 2 * MIN_CHUNK_TOKENS
-    if fit.gpu_layers > header.layers:
-        # A GPU computes a whole batch well within any gap that people notice.
-        return PrefillPlan(most, float("inf"))
+def _prefill_plan(
+    header: GgufHeader, settings: LlamaSettings, memory_plan: MemoryPlan, model: LlamaModel
+) -> PrefillPlan:
+    max_tokens = min(settings.batch_tokens, memory_plan.context_tokens) - 2 * MIN_CHUNK_TOKENS
+    if memory_plan.gpu_layers > header.layers:
+        # A GPU computes a whole batch well within any pause that people notice.
+        return PrefillPlan(max_tokens, float("inf"))
     return cpu_prefill_plan(
         settings.max_decode_pause_s,
         thread_count(settings),
         model.parameter_count,
         header.layers * header.embedding_length,
-        most,
+        max_tokens,
     )
 
 
-def _fingerprint(context: LlamaContext, path: Path) -> bytes:
-    """16 bytes that differ when the weights, the program that computes, or the form of its states differ."""
+def _state_fingerprint(context: LlamaContext, path: Path) -> bytes:
+    """16 bytes that differ when the weights, the version of llama-cpp-python or the layout of states differ."""
     digest = xxhash.xxh3_128(repr((version("llama-cpp-python"), context.state_layout)).encode())
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -111,17 +112,19 @@ def _fingerprint(context: LlamaContext, path: Path) -> bytes:
     return digest.digest()
 
 
-def _load_weights(path: Path, settings: LlamaSettings, fit: MemoryPlan, go_on: Callable[[float], bool]) -> LlamaModel:
+def _load_weights(
+    path: Path, settings: LlamaSettings, memory_plan: MemoryPlan, should_continue: Callable[[float], bool]
+) -> LlamaModel:
     llama_cpp = llama_library()
     cancelled = False
 
-    def progress(part: float, _: object) -> bool:
+    def progress(fraction: float, _: object) -> bool:
         nonlocal cancelled
-        cancelled = not go_on(part)
+        cancelled = not should_continue(fraction)
         return not cancelled
 
     params = llama_cpp.llama_model_default_params()
-    params.n_gpu_layers = fit.gpu_layers
+    params.n_gpu_layers = memory_plan.gpu_layers
     params.load_mode = _LOAD_MODE_MMAP if settings.mmap else _LOAD_MODE_NONE
     params.use_extra_bufts = not _has_amx(llama_cpp)
     params.progress_callback = llama_cpp.llama_progress_callback(progress)
@@ -137,7 +140,7 @@ def _load_weights(path: Path, settings: LlamaSettings, fit: MemoryPlan, go_on: C
 
 def _has_amx(llama_cpp: Any) -> bool:
     """Whether llama.cpp was compiled with Intel's AMX, whose kernels GCC 12 miscompiles: it drops the stores of the
-    tile configuration (its `_tile_loadconfig` declares 8 of the 64 bytes as input), and the first prompt ends the
-    process. Which compiler made a library cannot be seen, so its special weight layouts, AMX among them, stay off.
+    tile configuration (its `_tile_loadconfig` declares 8 of the 64 bytes as input), and the first prompt kills the
+    process. A library does not reveal its compiler, so its special weight layouts, AMX among them, stay off.
     """
     return b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info()

@@ -1,4 +1,4 @@
-"""A flag that stops a request, also in the middle of a computation inside llama.cpp."""
+"""Flag that cancels a request, even in the middle of a computation inside llama.cpp."""
 
 import ctypes
 from functools import cache
@@ -6,29 +6,28 @@ from typing import Any
 
 
 class CancelFlag:
-    """Set from any thread; read by the `llama` thread between steps, and by llama.cpp itself between graph nodes.
+    """Set from any thread; read by the inference thread between steps, and by llama.cpp itself between graph nodes.
 
-    llama.cpp asks `bool callback(void *data)` before every node. A callback in Python would need the interpreter's
-    lock a thousand times a token, so the callback is the C library's `strlen` and the data a string of our own: empty
-    means go on (0, false), one character means stop (1, true). It works on CPU and Metal; other back ends look at the
-    flag between steps only.
+    llama.cpp calls `bool callback(void *data)` before every node. A callback in Python would need the interpreter lock
+    a thousand times per token, so the callback is the C library's `strlen` and the data a string: empty for continue
+    (0, false), one character for abort (1, true). It works on CPU and Metal; other backends abort between steps only.
     """
 
     def __init__(self) -> None:
         self._text = ctypes.create_string_buffer(2)
 
     def set(self) -> None:
-        """Stop."""
+        """Cancel the request."""
         self._text[0] = b"x"
 
     @property
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Whether the request is cancelled."""
         return self._text[0] != b"\0"
 
     @property
     def address(self) -> ctypes.c_void_p:
-        """The data of the callback; the flag must outlive its use."""
+        """The callback's data pointer; the flag must outlive its use."""
         return ctypes.cast(self._text, ctypes.c_void_p)
 
 

@@ -1,4 +1,4 @@
-"""The llama.cpp context: computing tokens of several sequences, taking them out again, saving and restoring them."""
+"""The llama.cpp context: computes tokens of several sequences, truncates, saves and restores sequences."""
 
 import ctypes
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ _FLASH_AUTO, _FLASH_OFF, _FLASH_ON = -1, 0, 1
 _ABORTED = 2
 
 MAX_DRAFT_TOKENS = 6
-"""Tokens that may be guessed at once; the logits of all of them and of the one before are read. From 8 tokens on
-llama.cpp computes in another way.
+"""Longest draft; the logits of its tokens and of the one before are read. From 8 tokens on llama.cpp uses other
+kernels.
 """
 
 
@@ -38,7 +38,7 @@ class DecodeFailed(Exception):
 
 
 class DecodeAborted(Exception):
-    """The request that was being computed is no longer wanted."""
+    """The computation was cancelled by the abort flag."""
 
 
 class TokenRun(NamedTuple):
@@ -50,90 +50,89 @@ class TokenRun(NamedTuple):
 
 
 class LlamaContext:
-    """One context with `sequence_count` separate sequences. Every call belongs to the `llama` thread.
+    """One context with `sequence_count` separate sequences. Used on the inference thread only.
 
     llama.cpp aborts the whole process when a length is out of range, so lengths are checked here before each call.
     """
 
-    def __init__(self, model: LlamaModel, settings: LlamaSettings, fit: MemoryPlan) -> None:
+    def __init__(self, model: LlamaModel, settings: LlamaSettings, memory_plan: MemoryPlan) -> None:
         self._library = llama_library()
-        self.size_tokens = fit.context_tokens
-        self.sequence_count = fit.parallel
-        self.batch_tokens = min(settings.batch_tokens, fit.context_tokens)
-        self.flash_attention = _flash_attention(settings, fit)
+        self.size_tokens = memory_plan.context_tokens
+        self.sequence_count = memory_plan.parallel
+        self.batch_tokens = min(settings.batch_tokens, memory_plan.context_tokens)
+        self.flash_attention = _flash_attention(settings, memory_plan)
         self._kv_type = settings.kv_cache_type
-        self._most_outputs = max(self.sequence_count, 1 + MAX_DRAFT_TOKENS)
+        self._max_outputs = max(self.sequence_count, 1 + MAX_DRAFT_TOKENS)
         self._logits = ctypes.c_float * model.vocabulary_size
         with capture_errors() as errors:
-            self._handle = self._library.llama_init_from_model(model.handle, self._params(settings, fit))
+            self._handle = self._library.llama_init_from_model(model.handle, self._params(settings, memory_plan))
         if not self._handle:
             reason = errors[0] if errors else "it gave no reason"
             raise ModelUnusable(
-                f"No context of {fit.context_tokens} tokens can be made for {model.path.name}; "
+                f"No context of {memory_plan.context_tokens} tokens can be made for {model.path.name}; "
                 f"llama.cpp says: {reason}",
                 str(model.path),
             )
         self._memory = self._library.llama_get_memory(self._handle)
-        self._batch = self._library.llama_batch_init(self.batch_tokens + self._most_outputs, 0, 1)
-        self._spin_control = OpenMpSpinControl(ggml_library(), 1 if fit.gpu_layers else thread_count(settings))
+        self._batch = self._library.llama_batch_init(self.batch_tokens + self._max_outputs, 0, 1)
+        self._spin_control = OpenMpSpinControl(ggml_library(), 1 if memory_plan.gpu_layers else thread_count(settings))
         self._never_abort = CancelFlag()
         self.set_abort_flag(self._never_abort)
-        # Recurrent layers keep one state, which cannot go back to an earlier token.
+        # Recurrent layers keep a single state, which cannot be truncated to an earlier token.
         self.can_truncate = not (
             self._library.llama_model_is_recurrent(model.handle) or self._library.llama_model_is_hybrid(model.handle)
         )
-        # What is saved of a sliding window ends at the window, so a restored state cannot go back either.
+        # The saved state of a sliding window ends at the window, so a restored state cannot be truncated either.
         self.can_truncate_restored = self.can_truncate and self._library.llama_model_n_swa(model.handle) == 0
 
     @property
     def state_layout(self) -> tuple[object, ...]:
-        """What the form of a saved state depends on beside the model."""
+        """Everything but the model that the layout of a saved state depends on."""
         return (self.sequence_count, self._kv_type, self.flash_attention)
 
-    def _params(self, settings: LlamaSettings, fit: MemoryPlan) -> Any:
+    def _params(self, settings: LlamaSettings, memory_plan: MemoryPlan) -> Any:
         params = self._library.llama_context_default_params()
-        params.n_ctx = fit.context_tokens * fit.parallel
+        params.n_ctx = memory_plan.context_tokens * memory_plan.parallel
         params.n_batch = params.n_ubatch = self.batch_tokens
-        params.n_seq_max = fit.parallel
-        # In a cache of one piece every reply would attend to the cells of all others, if only to mask them.
+        params.n_seq_max = memory_plan.parallel
+        # In a unified cache every reply would attend to the cells of all others, if only to mask them.
         params.kv_unified = False
         # Only few tokens of a batch are sampled: room for the logits of all of them would cost 150 MB for a
         # vocabulary of 150,000.
-        params.n_outputs_max = self._most_outputs
+        params.n_outputs_max = self._max_outputs
         params.n_threads = params.n_threads_batch = thread_count(settings)
         params.flash_attn_type = self.flash_attention
         params.type_k = params.type_v = _KV_TYPES[settings.kv_cache_type]
-        # Sliding windows are kept whole, so that every model with attention alone can go back to a shared prefix.
+        # Sliding windows are kept in full, so that every attention-only model can be truncated to a shared prefix.
         params.swa_full = True
         return params
 
     def set_abort_flag(self, flag: CancelFlag | None) -> None:
-        """From now on `flag` stops computations; None: nothing does."""
+        """Set the flag that aborts computations from now on; None for no flag."""
         self._abort_flag = flag or self._never_abort
         callback = abort_callback(self._library.llama_cpp.ggml_abort_callback)
         self._library.llama_set_abort_callback(self._handle, callback, self._abort_flag.address)
 
     def prefill(self, run: TokenRun) -> None:
-        """Compute tokens of one sequence; the logits of the last one, at -1, can be sampled afterwards.
+        """Compute tokens of one sequence; the logits of the last one, at index -1, can be sampled afterwards.
 
-        Raises Cancelled when the watched flag was set, DecodeFailed when llama.cpp refuses; both may leave some of
+        Raises DecodeAborted when the abort flag was set, DecodeFailed when llama.cpp refuses; both may leave some of
         the tokens in the cache, so call `truncate_sequence` next.
         """
-        self._begin()
+        self._start_batch()
         self._add_run(run, all_outputs=False)
         self._decode()
 
     def decode(self, runs: Sequence[TokenRun]) -> None:
-        """Compute short runs of several sequences together; the logits of all tokens, counted through, can be sampled.
-
-        Raises as `prefill`, for all of them.
+        """Compute short runs of several sequences together; the logits of all tokens, indexed across the runs, can be
+        sampled. Raises as `prefill`, for all runs.
         """
-        self._begin()
+        self._start_batch()
         for run in runs:
             self._add_run(run, all_outputs=True)
         self._decode()
 
-    def _begin(self) -> None:
+    def _start_batch(self) -> None:
         if self._abort_flag.is_set:
             raise DecodeAborted
         self._batch.n_tokens = 0
@@ -141,9 +140,9 @@ class LlamaContext:
     def _add_run(self, run: TokenRun, all_outputs: bool) -> None:
         batch, count = self._batch, len(run.tokens)
         first = int(batch.n_tokens)
-        most = min(self.batch_tokens, self._most_outputs) if all_outputs else self.batch_tokens
-        fits = 0 < count <= most - first and 0 <= run.start <= self.size_tokens - count
-        if not (fits and 0 <= run.sequence < self.sequence_count):
+        limit = min(self.batch_tokens, self._max_outputs) if all_outputs else self.batch_tokens
+        is_valid = 0 < count <= limit - first and 0 <= run.start <= self.size_tokens - count
+        if not (is_valid and 0 <= run.sequence < self.sequence_count):
             raise DecodeFailed(-1)
         for offset, token in enumerate(run.tokens):
             index = first + offset
@@ -164,24 +163,22 @@ class LlamaContext:
             raise DecodeFailed(code)
 
     def truncate_sequence(self, sequence: int, count: int) -> bool:
-        """Take out all tokens from position `count` on. False when this model cannot; then nothing is left in it."""
+        """Remove all tokens from position `count` on; False when the model cannot, which empties the sequence."""
         if count > 0 and self._library.llama_memory_seq_rm(self._memory, sequence, count, -1):
             return True
         self._library.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return count == 0
 
     def save_sequence(self, sequence: int) -> memoryview:
-        """The state of a sequence as bytes; empty when llama.cpp gives none."""
+        """The state of a sequence as bytes; empty when llama.cpp returns none."""
         size = self._library.llama_state_seq_get_size(self._handle, sequence)
-        # Not an array of ctypes: filling 45 MB with zeros first would hold up all threads for 10 ms.
+        # Not a ctypes array: filling 45 MB with zeros first would block all threads for 10 ms.
         buffer = numpy.empty(size, numpy.uint8)
         written = self._library.llama_state_seq_get_data(self._handle, _pointer(buffer), size, sequence)
         return buffer.data[:written]
 
     def restore_sequence(self, sequence: int, state: memoryview) -> bool:
-        """Fill a sequence with what `save_sequence` gave; False when llama.cpp refuses, and then the sequence is
-        empty.
-        """
+        """Restore a sequence from the bytes of `save_sequence`; False when llama.cpp rejects them, which empties it."""
         source = _pointer(numpy.frombuffer(state, numpy.uint8))
         if self._library.llama_state_seq_set_data(self._handle, source, len(state), sequence) == len(state):
             return True
@@ -189,13 +186,16 @@ class LlamaContext:
         return False
 
     def get_logits(self, index: int) -> NDArray[numpy.float32]:
-        """The logits of a token decoded last, one for each token of the vocabulary; good until the next computation."""
+        """The logits at an index of the last batch, shape (vocabulary,), float32; valid until the next computation.
+
+        The array is a view of llama.cpp's memory.
+        """
         first = self._library.llama_get_logits_ith(self._handle, index).contents
         logits: Any = self._logits.from_address(ctypes.addressof(first))
         return numpy.frombuffer(logits, numpy.float32)
 
     def free(self) -> None:
-        """Give the memory back; nobody may use the context afterwards."""
+        """Free the memory; the context must not be used afterwards."""
         self._spin_control.close()
         if self._handle is not None:
             self._library.llama_batch_free(self._batch)
@@ -208,16 +208,16 @@ def _pointer(buffer: NDArray[numpy.uint8]) -> Any:
 
 
 def thread_count(settings: LlamaSettings) -> int:
-    """How many threads compute."""
+    """Number of compute threads."""
     return usable_cores() if settings.threads == "auto" else max(1, settings.threads)
 
 
-def _flash_attention(settings: LlamaSettings, fit: MemoryPlan) -> int:
-    """On CPU it slows a short turn behind a long history (575 ms against 316 ms for 37 tokens behind 1,900), which is
-    the usual case here; a quantised KV cache cannot do without.
+def _flash_attention(settings: LlamaSettings, memory_plan: MemoryPlan) -> int:
+    """Flash attention setting for llama.cpp. On the CPU it slows a short turn after a long history (575 ms against
+    316 ms for 37 tokens after 1,900), which is the usual case here; a quantised KV cache requires it.
     """
     if settings.flash_attention != "auto":
         return _FLASH_ON if settings.flash_attention == "on" else _FLASH_OFF
     if settings.kv_cache_type != "f16":
         return _FLASH_ON
-    return _FLASH_AUTO if fit.gpu_layers > 0 else _FLASH_OFF
+    return _FLASH_AUTO if memory_plan.gpu_layers > 0 else _FLASH_OFF

@@ -1,4 +1,4 @@
-"""The llama.cpp library: imported late, with its threads told how long to spin and its log sent to ours."""
+"""The llama.cpp library: imported late, with the spin count of its threads set and its log redirected."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ _recent_errors: deque[str] = deque(maxlen=8)
 
 @cache
 def llama_library() -> Any:
-    """The module `llama_cpp`, ready to use; the first call takes about a second, so keep it off the event loop."""
+    """The initialised module `llama_cpp`; the first call takes about a second, so keep it off the event loop."""
     _set_spin_count()
     import llama_cpp
 
@@ -27,7 +27,7 @@ def llama_library() -> Any:
 
 @cache
 def ggml_library() -> Any:
-    """The loaded ggml library below llama.cpp, for what its Python face leaves out."""
+    """The loaded ggml library that llama.cpp is built on, for functions that its Python bindings omit."""
     llama_library()
     from llama_cpp import _ggml
 
@@ -35,11 +35,11 @@ def ggml_library() -> Any:
 
 
 def _set_spin_count() -> None:
-    """Let OpenMP's threads spin for some milliseconds at barriers before they sleep; the library reads this once, when
-    it is loaded.
+    """Let OpenMP threads spin for some milliseconds at barriers before they sleep; the library reads the variable once,
+    when it is loaded.
 
-    That is longer than what happens between two steps, and a thread that sleeps takes long to wake up: 5 to 15 % of a
-    stream. Beside a busy process a spinning thread keeps its core from the one that it waits for: see `spinning.py`.
+    That is longer than the time between two steps, and a sleeping thread takes long to wake up: 5 to 15 % of a stream.
+    Next to a busy process a spinning thread keeps its core from the thread it waits for: see `openmp_spin.py`.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "100000")
@@ -47,7 +47,7 @@ def _set_spin_count() -> None:
 
 @cache
 def _log_callback(llama_cpp: Any) -> Any:
-    """The callback; cached, because llama.cpp keeps only its address."""
+    """The log callback; cached, because llama.cpp keeps only its address."""
 
     def write(level: int, text: bytes, _: object) -> None:
         line = text.decode("utf-8", errors="replace").strip()
@@ -63,8 +63,8 @@ def _log_callback(llama_cpp: Any) -> Any:
 def capture_errors() -> Iterator[list[str]]:
     """Collects what llama.cpp logs as errors; the list is filled when the block ends."""
     _recent_errors.clear()
-    noted: list[str] = []
+    errors: list[str] = []
     try:
-        yield noted
+        yield errors
     finally:
-        noted.extend(_recent_errors)
+        errors.extend(_recent_errors)

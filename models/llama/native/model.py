@@ -1,4 +1,4 @@
-"""A loaded GGUF model: its vocabulary, tokens to bytes and back, and its chat template."""
+"""A loaded GGUF model: vocabulary, tokenization, token bytes and chat template."""
 
 import ctypes
 import threading
@@ -12,7 +12,7 @@ _TOKEN_BUFFER_BYTES = 256
 
 
 class LlamaModel:
-    """Weights and vocabulary. `tokenize` is callable from any thread, everything else from the `llama` thread."""
+    """Weights and vocabulary. `tokenize` is callable from any thread, everything else from the inference thread."""
 
     def __init__(self, library: Any, handle: Any, path: Path, mapped: bool) -> None:
         self._library = library
@@ -29,7 +29,7 @@ class LlamaModel:
 
     @property
     def vocab(self) -> Any:
-        """llama.cpp's vocabulary."""
+        """llama.cpp's pointer to the vocabulary."""
         return self._vocab
 
     @property
@@ -39,45 +39,45 @@ class LlamaModel:
         return template.decode("utf-8", errors="replace") if template else None
 
     def token_text(self, token: int) -> str:
-        """A token as the vocabulary writes it; empty for none."""
+        """The text of a token in the vocabulary; empty for no token."""
         text = self._library.llama_vocab_get_text(self._vocab, token) if 0 <= token < self.vocabulary_size else None
         return text.decode("utf-8", errors="replace") if text else ""
 
     @property
     def eos_text(self) -> str:
-        """The end-of-sequence token as the vocabulary writes it."""
+        """The text of the end-of-sequence token in the vocabulary."""
         return self.token_text(int(self._library.llama_vocab_eos(self._vocab)))
 
     def control_texts(self) -> list[str]:
-        """The texts of all tokens that steer the model, such as the marks between turns."""
+        """The texts of all control tokens, such as the delimiters of turns."""
         control = self._library.llama_vocab_is_control
         texts = (self.token_text(token) for token in range(self.vocabulary_size) if control(self._vocab, token))
         return [text for text in texts if text]
 
     def require_unchanged(self) -> None:
-        """Raise EngineFailed when the file is mapped and was overwritten in place: then the weights have changed under
-        the program. A file that was replaced or removed lives on until it is unmapped.
+        """Raise EngineFailed when the file is mapped and was overwritten in place, which changes the weights in memory.
+        A file that was replaced or deleted stays intact until it is unmapped.
         """
-        known = self._mapped_file
-        if known is None or (now := _file_identity(self.path)) is None:
+        identity = self._mapped_file
+        if identity is None or (current := _file_identity(self.path)) is None:
             return
-        if now[0] == known[0] and now != known:
+        if current[0] == identity[0] and current != identity:
             raise EngineFailed(
                 f"The model file {self.path} was overwritten while it is in use. Start the program again."
             )
 
     def tokenize(self, text: str, parse_control: bool) -> list[int]:
-        """The tokens of a text; with `parse_control` the texts of control tokens become those tokens.
+        """The tokens of a text; with `parse_control` the texts of control tokens are parsed as control tokens.
 
         Raises EngineFailed once the model is freed.
         """
         data = text.encode("utf-8", errors="replace")
-        room = len(data) + 2
-        tokens = (ctypes.c_int32 * room)()
+        capacity = len(data) + 2
+        tokens = (ctypes.c_int32 * capacity)()
         with self._lock:
             if self.handle is None:
                 raise EngineFailed("The engine was closed.")
-            count = self._library.llama_tokenize(self._vocab, data, len(data), tokens, room, False, parse_control)
+            count = self._library.llama_tokenize(self._vocab, data, len(data), tokens, capacity, False, parse_control)
         if count < 0:
             raise EngineFailed(f"The text needs {-count} tokens, more than it has bytes.")
         return list(tokens[:count])
@@ -87,9 +87,9 @@ class LlamaModel:
         return bool(self._library.llama_vocab_is_eog(self._vocab, token))
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes of a token; none for control tokens, except those that mark thinking."""
-        if (known := self._token_bytes.get(token)) is not None:
-            return known
+        """The bytes of a token; empty for control tokens, except those that delimit thinking."""
+        if (identity := self._token_bytes.get(token)) is not None:
+            return identity
         shown = self.token_text(token) in THINKING_TOKENS
         buffer = ctypes.create_string_buffer(_TOKEN_BUFFER_BYTES)
         length = self._library.llama_token_to_piece(self._vocab, token, buffer, _TOKEN_BUFFER_BYTES, 0, shown)
@@ -100,7 +100,7 @@ class LlamaModel:
         return piece
 
     def free(self) -> None:
-        """Give the weights back; nobody may use the model afterwards."""
+        """Free the weights; the model must not be used afterwards."""
         with self._lock:
             handle, self.handle = self.handle, None
         if handle is not None:
@@ -108,7 +108,7 @@ class LlamaModel:
 
 
 def _file_identity(path: Path) -> tuple[tuple[int, int], int, int] | None:
-    """Which file it is, its size and its time."""
+    """Device and inode, size in bytes, and modification time in nanoseconds; None when the file is missing."""
     try:
         status = path.stat()
     except OSError:

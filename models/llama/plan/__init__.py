@@ -1,1 +1,1 @@
-"""Plans made before decoding: hardware, memory, prefill chunks."""
+"""Planning before decoding: hardware, memory, prefill chunks."""

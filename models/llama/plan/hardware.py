@@ -1,4 +1,4 @@
-"""What this machine offers a model: cores, free memory and graphics memory."""
+"""Hardware of this machine: cores, free memory and GPU memory."""
 
 import ctypes
 import os
@@ -14,19 +14,19 @@ _GPU_DEVICE_TYPES = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 
 @dataclass(frozen=True, slots=True)
 class GpuMemory:
-    """Bytes of all graphics devices together; both 0 without one."""
+    """Memory of all GPUs together, in bytes; both 0 without a GPU."""
 
     free_bytes: int = 0
     total_bytes: int = 0
 
 
 def processor_count() -> int:
-    """Processors this process may use, each thread of a core counted, at least 1."""
+    """Logical processors that this process may use, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
-    """Physical cores this process may use, at least 1: more threads than that only wait for each other."""
+    """Physical cores that this process may use, at least 1: more threads than that only wait for each other."""
     affinity = processor_count()
     logical = psutil.cpu_count() or affinity
     physical = psutil.cpu_count(logical=False) or logical
@@ -36,7 +36,7 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
 
 
 def _cpu_quota(cgroup: Path) -> float | None:
-    """Cores that the container's quota allows; None without a quota."""
+    """CPU quota of the container in cores; None without a quota."""
     try:
         quota, period = (cgroup / "cpu.max").read_text("ascii").split()
         return None if quota == "max" else int(quota) / int(period)
@@ -45,7 +45,7 @@ def _cpu_quota(cgroup: Path) -> float | None:
 
 
 def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
-    """Memory that can be had without swapping, within the container's limit."""
+    """Bytes of memory available without swapping, within the container's limit."""
     available = psutil.virtual_memory().available
     try:
         limit = int((cgroup / "memory.max").read_text("ascii"))
@@ -56,7 +56,7 @@ def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
 
 
 def total_memory_bytes(cgroup: Path = _CGROUP) -> int:
-    """Memory of the machine, or of the container where that is less."""
+    """Bytes of memory of the machine, or of the container where that is less."""
     total = psutil.virtual_memory().total
     try:
         return min(total, int((cgroup / "memory.max").read_text("ascii")))
@@ -65,7 +65,7 @@ def total_memory_bytes(cgroup: Path = _CGROUP) -> int:
 
 
 def _reclaimable_bytes(cgroup: Path) -> int:
-    """File pages that count as used in a container but are given back under pressure."""
+    """Bytes of file pages that count as used in a container but are reclaimed under pressure."""
     for line in (cgroup / "memory.stat").read_text("ascii").splitlines():
         if line.startswith("inactive_file "):
             return int(line.split()[1])
@@ -73,7 +73,7 @@ def _reclaimable_bytes(cgroup: Path) -> int:
 
 
 def gpu_memory(ggml: Any) -> GpuMemory:
-    """What the graphics devices that `ggml` (its loaded library) was built for have."""
+    """Memory of the GPUs that `ggml`, its loaded library, was built for."""
     ggml.ggml_backend_dev_get.restype = ctypes.c_void_p
     ggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t

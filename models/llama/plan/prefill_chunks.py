@@ -1,58 +1,62 @@
-"""How a prompt is cut into chunks: at places that follow from the conversation alone, never from the load; or anywhere,
-where that was proven to change nothing.
+"""Prefill chunks: boundaries that follow from the conversation alone, never from the load, or arbitrary ones where that
+was proven not to change the output.
 """
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-# Fewer tokens at once are computed by other code, whose rounding can change a greedy answer.
+# Fewer tokens at once are computed by other kernels, whose rounding can change a greedy reply.
 MIN_CHUNK_TOKENS = 8
 
-# Multiplications and additions a second that one thread does while it reads a prompt: 81 billion of two threads
-# measured with SmolLM2-135M Q4_1 on a 2.5 GHz Xeon; half as many for weights and processors without such kernels.
+# Multiplications and additions per second of one thread during prefill: 81 billion with two threads were measured with
+# SmolLM2-135M Q4_1 on a 2.5 GHz Xeon; half as many for weights and processors without such kernels.
 _OPERATIONS_PER_S_AND_THREAD = 20e9
-# What is left of the longest gap for the reply's own step.
-_SHARE_OF_GAP = 0.75
+# Part of the longest decode pause that a chunk may take; the rest is for the replies' own step.
+_SHARE_OF_PAUSE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class PrefillPlan:
-    """Where chunks end, if nothing else ends them. `cost_doubles_at` is the position at which a token costs twice as
-    much, because attention to what stands before it costs as much as the weights.
+    """Regular chunk boundaries of a prompt. `cost_doubles_at` is the position at which a token costs twice as much,
+    because attention to the preceding tokens costs as much as the weights.
     """
 
     first_chunk_tokens: int
     cost_doubles_at: float
 
     def chunk_ends(self, length: int) -> list[int]:
-        """The ends of all chunks up to the first at or behind `length`."""
-        found: list[int] = []
+        """The ends of all chunks, up to the first at or after `length`."""
+        ends: list[int] = []
         position = 0
         while position < length:
-            wanted = self.first_chunk_tokens / (1 + position / self.cost_doubles_at)
-            position += max(MIN_CHUNK_TOKENS, int(wanted) // MIN_CHUNK_TOKENS * MIN_CHUNK_TOKENS)
-            found.append(position)
-        return found
+            chunk_tokens = self.first_chunk_tokens / (1 + position / self.cost_doubles_at)
+            position += max(MIN_CHUNK_TOKENS, int(chunk_tokens) // MIN_CHUNK_TOKENS * MIN_CHUNK_TOKENS)
+            ends.append(position)
+        return ends
 
     def cost(self, start: int, end: int) -> float:
-        """What computing the tokens from `start` to `end` costs, in tokens that stand at the very beginning."""
+        """Cost of computing the tokens from `start` to `end`, in units of a token at position 0."""
         return max(0, end - start) * (1 + (start + end) / 2 / self.cost_doubles_at)
 
-    def tokens_for_cost(self, start: int, weight: float) -> int:
-        """About how many tokens from `start` on cost that much."""
-        return int(weight / (1 + start / self.cost_doubles_at))
+    def tokens_for_cost(self, start: int, cost: float) -> int:
+        """Approximate number of tokens from `start` on that have this cost."""
+        return int(cost / (1 + start / self.cost_doubles_at))
 
 
 def cpu_prefill_plan(
-    gap_s: float, threads: int, parameters: int, attention_width: int, most_tokens: int
+    max_pause_s: float, threads: int, parameter_count: int, attention_width: int, max_tokens: int
 ) -> PrefillPlan:
-    """Chunks that take about `gap_s` on a CPU. `attention_width`: length of all heads in all layers together."""
-    tokens_in_gap = _SHARE_OF_GAP * gap_s * threads * _OPERATIONS_PER_S_AND_THREAD / (2 * max(1, parameters))
-    first = min(most_tokens, max(MIN_CHUNK_TOKENS, int(tokens_in_gap)))
-    # A token multiplies each weight once, and each value of its heads twice for each token before it.
+    """Chunks that fit into a decode pause of `max_pause_s` on a CPU. `attention_width`: length of all heads of all
+    layers together.
+    """
+    tokens_in_pause = (
+        _SHARE_OF_PAUSE * max_pause_s * threads * _OPERATIONS_PER_S_AND_THREAD / (2 * max(1, parameter_count))
+    )
+    first = min(max_tokens, max(MIN_CHUNK_TOKENS, int(tokens_in_pause)))
+    # A token multiplies each weight once, and each value of its heads twice for each preceding token.
     return PrefillPlan(
-        first // MIN_CHUNK_TOKENS * MIN_CHUNK_TOKENS, max(1.0, parameters / (2 * max(1, attention_width)))
+        first // MIN_CHUNK_TOKENS * MIN_CHUNK_TOKENS, max(1.0, parameter_count / (2 * max(1, attention_width)))
     )
 
 
@@ -61,25 +65,25 @@ def iter_chunks(
 ) -> Iterator[tuple[int, int]]:
     """The chunks, as (start, end), of the tokens from `start` to `length`.
 
-    They end at the `stops` and at `chunk_ends`, except where a chunk would be shorter than LEAST_CHUNK_TOKENS; with
-    `exact` at all stops.
+    They end at the `stops` and at the `ends` of the plan, except where a chunk would be shorter than MIN_CHUNK_TOKENS;
+    with `exact` at all stops.
     """
-    least = 1 if exact else MIN_CHUNK_TOKENS
-    borders = sorted(stop for stop in stops if start < stop and length - stop >= least)
+    min_tokens = 1 if exact else MIN_CHUNK_TOKENS
+    usable_stops = sorted(stop for stop in stops if start < stop and length - stop >= min_tokens)
     while start < length:
-        stop = next((border for border in borders if border - start >= least), length)
+        stop = next((border for border in usable_stops if border - start >= min_tokens), length)
         end = _planned_end(start, ends)
         end = stop if stop - end < MIN_CHUNK_TOKENS else end
         yield start, end
         start = end
 
 
-def unaligned_chunk_end(start: int, length: int, stops: Collection[int], most: int) -> int:
-    """Where a chunk that may end anywhere ends: `most` tokens on, or at the next of the `stops`. A rest that would be
-    shorter than LEAST_CHUNK_TOKENS goes along.
+def unaligned_chunk_end(start: int, length: int, stops: Collection[int], max_tokens: int) -> int:
+    """End of a chunk that may end anywhere: after `max_tokens` tokens, or at the next of the `stops`. A remainder that
+    would be shorter than MIN_CHUNK_TOKENS is included.
     """
     stop = min((stop for stop in stops if start < stop), default=length)
-    end = start + max(most, MIN_CHUNK_TOKENS)
+    end = start + max(max_tokens, MIN_CHUNK_TOKENS)
     return stop if stop - end < MIN_CHUNK_TOKENS else end
 
 

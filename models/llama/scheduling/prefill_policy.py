@@ -1,4 +1,4 @@
-"""What the `llama` thread does next. Pure: figures in, a decision out."""
+"""Decisions between prefill and decode on the inference thread, as pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PendingPrefill:
-    """A question whose prompt is to be computed: how long that will take, and how long it has waited, in seconds."""
+    """A request whose prompt must be computed: expected seconds of prefill, and seconds waited so far."""
 
     prefill_s: float
     waited_s: float
@@ -14,7 +14,7 @@ class PendingPrefill:
 
 @dataclass(frozen=True, slots=True)
 class StepState:
-    """How things stand between two steps. Times are seconds."""
+    """State of the scheduler between two steps. Times are in seconds."""
 
     is_decoding: bool
     is_prefilling: bool
@@ -25,18 +25,19 @@ class StepState:
 
 
 def should_prefill(now: StepState, max_pause_s: float) -> bool:
-    """Whether the next chunk of a prompt is computed before the running replies get their next token.
+    """Whether the next prefill chunk is computed before the running replies get their next token.
 
-    Chunks go first as far as the gap allows; at least one goes between two tokens, or a prompt would never be read.
+    Chunks go first as far as `max_pause_s` allows; at least one goes between two tokens, to avoid starvation.
     """
     if not now.is_prefilling or not now.is_decoding:
         return now.is_prefilling
     return not now.prefilled_last or now.since_decode_s + now.chunk_s + now.step_s <= max_pause_s
 
 
-def choose_prefill(readings: Sequence[PendingPrefill]) -> int:
-    """Which prompt is computed first: the shortest, unless a longer one has waited longer by more than it needs more.
+def choose_prefill(prefills: Sequence[PendingPrefill]) -> int:
+    """Index of the prompt to compute first: the shortest, unless a longer one has waited longer by more than the
+    difference in prefill time.
 
-    So short and warm questions need not wait for long ones, and nobody starves: what waits gains on all that come.
+    Short and warm requests do not wait for long ones, and no request starves: it gains on all later ones as it waits.
     """
-    return min(range(len(readings)), key=lambda index: readings[index].prefill_s - readings[index].waited_s)
+    return min(range(len(prefills)), key=lambda index: prefills[index].prefill_s - prefills[index].waited_s)

@@ -1,4 +1,4 @@
-"""What is asked of the `llama` thread, and the way there from any other thread."""
+"""Requests to the inference thread, and the thread-safe queue that carries them."""
 
 import threading
 from concurrent.futures import Future
@@ -16,24 +16,24 @@ _settling = threading.Lock()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Generate:
-    """An answer that somebody waits for."""
+    """A request for a reply."""
 
     prompt: Prompt
     request: GenerationRequest
 
     @property
     def cancel_flag(self) -> CancelFlag:
-        """What stops it."""
+        """The flag that cancels the request."""
         return self.request.cancel_flag
 
     def set_error(self, error: EngineFailed) -> None:
-        """Tell who waits; nothing when the answer is complete."""
+        """End the stream with an error; no effect when the reply is complete."""
         self.request.stream.set_end(error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WarmUp:
-    """A prompt whose beginning is worth computing while nobody waits."""
+    """A request to prefill system and history of a prompt while idle."""
 
     key: str
     prompt: Prompt
@@ -41,30 +41,30 @@ class WarmUp:
     done: "Future[None]" = field(default_factory=Future)
 
     def set_error(self, error: EngineFailed) -> None:
-        """It was only an attempt: nobody needs to know."""
+        """Complete without the error: a warm-up is only an attempt."""
         del error
         _settle(self.done, None)
 
     def set_done(self) -> None:
-        """It is prepared, or was given up."""
+        """Complete: the prompt is prefilled, or the warm-up was abandoned."""
         _settle(self.done, None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DropState:
-    """A conversation whose state is to be dropped."""
+    """A request to drop the state of a conversation."""
 
     key: str
     cancel_flag: CancelFlag = field(default_factory=CancelFlag)
     done: "Future[int]" = field(default_factory=Future)
 
     def set_error(self, error: EngineFailed) -> None:
-        """With the thread everything it kept in memory is gone."""
+        """Complete with 0 bytes: when the thread ends, all state in memory is freed."""
         del error
         _settle(self.done, 0)
 
     def set_result(self, dropped_bytes: int) -> None:
-        """It is dropped."""
+        """Complete with the number of bytes dropped."""
         _settle(self.done, dropped_bytes)
 
 
@@ -72,14 +72,14 @@ Request = Generate | WarmUp | DropState
 
 
 def _settle(future: "Future[T]", result: T) -> None:
-    """Give the result unless there is one, or who waited is gone."""
+    """Set the result of a future, unless it has one or was cancelled."""
     with _settling:
         if not future.done() and future.set_running_or_notify_cancel():
             future.set_result(result)
 
 
 class RequestQueue:
-    """Filled from any thread, emptied by one. It knows all jobs that are not over, so that closing ends them."""
+    """Filled from any thread, emptied by one. Tracks all unfinished requests, so that closing ends them."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -92,64 +92,65 @@ class RequestQueue:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is served."""
+        """Whether requests are refused."""
         return self._closed_error is not None
 
-    def add(self, job: Request) -> None:
-        """Hand over a job. A question makes a running preparation give up. Raises EngineFailed when closed."""
+    def add(self, request: Request) -> None:
+        """Add a request. All but a warm-up of another conversation cancel a running warm-up.
+
+        Raises EngineFailed when closed.
+        """
         with self._changed:
             if self._closed_error is not None:
                 raise EngineFailed(self._closed_error.reason)
-            self._new.append(job)
-            self._open.add(job)
-            if self._running_warm_up is not None and not self._may_continue(self._running_warm_up, job):
+            self._new.append(request)
+            self._open.add(request)
+            if self._running_warm_up is not None and not self._may_continue(self._running_warm_up, request):
                 self._running_warm_up.cancel_flag.set()
             self._changed.notify()
 
     @staticmethod
-    def _may_continue(running: WarmUp, job: Request) -> bool:
-        """Only another conversation's preparation can wait for it."""
-        return isinstance(job, WarmUp) and job.key != running.key
+    def _may_continue(running: WarmUp, request: Request) -> bool:
+        """Only a warm-up of another conversation may wait for the running one."""
+        return isinstance(request, WarmUp) and request.key != running.key
 
-    def set_running_warm_up(self, job: WarmUp | None) -> None:
-        """Which preparation runs now, if any."""
+    def set_running_warm_up(self, request: WarmUp | None) -> None:
+        """Set the warm-up that runs now, if any; requests that cannot wait for it cancel it."""
         with self._changed:
-            self._running_warm_up = job
-            if job is not None and (self.closed or any(not self._may_continue(job, new) for new in self._new)):
-                job.cancel_flag.set()
+            self._running_warm_up = request
+            if request is not None and (self.closed or any(not self._may_continue(request, new) for new in self._new)):
+                request.cancel_flag.set()
 
-    def mark_done(self, job: Request) -> None:
-        """The job has ended, in whatever way."""
+    def mark_done(self, request: Request) -> None:
+        """Stop tracking a request that has ended."""
         with self._changed:
-            self._open.discard(job)
+            self._open.discard(request)
 
     def wake_thread(self) -> None:
-        """Make `take_requests` return, because something that a job waited for has happened."""
+        """Make `take_requests` return, because data that a request waited for has arrived."""
         with self._changed:
             self._woken = True
             self._changed.notify()
 
     def take_requests(self, wait_s: float | None) -> list[Request]:
-        """The new jobs. Waits for the first of them, or a `wake_thread`, for at most `wait_s`; None: as long as it
-        takes.
-        """
+        """The new requests. Waits up to `wait_s` seconds for the first one or `wake_thread`; None: without limit."""
         with self._changed:
             self._changed.wait_for(lambda: self.closed or self._new or self._woken, wait_s)
             self._woken = False
-            jobs, self._new = self._new, []
-            return jobs
+            requests, self._new = self._new, []
+            return requests
 
     def close(self, reason: str) -> None:
-        """Refuse new jobs, stop the running ones, and tell everybody who waits; `reason` is a sentence."""
+        """Refuse new requests, cancel the unfinished ones and set their errors; `reason` is a sentence."""
         with self._changed:
             if self._closed_error is None:
                 self._closed_error = EngineFailed(reason)
             self.closing.set()
             if self._running_warm_up is not None:
-                # One that was interrupted and taken up again has nobody who waits, and so is not among the open ones.
+                # A resumed warm-up has no caller, so it is not among the open requests.
                 self._running_warm_up.cancel_flag.set()
-            jobs, self._open, self._new = self._open, set(), []
+            requests, self._open, self._new = self._open, set(), []
             self._changed.notify()
-        for job in jobs:
-            job.cancel_flag.set()
-            job.set_error(EngineFailed(self._closed_error.reason))
+        for request in requests:
+            request.cancel_flag.set()
+            request.set_error(EngineFailed(self._closed_error.reason))

@@ -1,4 +1,4 @@
-"""What the `llama` thread does with its jobs: many answers together, step by step, and what waits for quiet moments."""
+"""The scheduler: continuous batching of all requests, step by step, with warm-ups and snapshots when idle."""
 
 import time
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ from models.llama.scheduling.throughput import Throughput
 from models.llama.scheduling.warmup import WarmUpQueue
 from models.llama.settings import LlamaSettings
 
-# Questions read ahead of their turn, so that the shortest of them can be chosen.
+# Requests tokenized before a slot is free, so that the one with the shortest prefill can be chosen.
 _TOKENIZE_AHEAD = 4
 
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A question that has no slot yet; `state` is what the disk gave for `snapshot`."""
+    """A request without a slot; `state` is the state of `snapshot`, read from disk."""
 
     generate: Generate
     cache_key: CacheKey
@@ -41,7 +41,7 @@ class _Waiting:
 
 @dataclass(eq=False, slots=True)
 class _Running:
-    """A question with a slot; `discard_state` when nothing of it may be kept."""
+    """A request with a slot; `discard_state` when none of its state may be cached."""
 
     generate: Generate
     cache_key: CacheKey
@@ -52,29 +52,34 @@ class _Running:
 
 @dataclass(eq=False, slots=True)
 class _Times:
-    """When the running replies were last given a token, and whether the last step read a prompt."""
+    """When the running replies last got a token, and whether the last step was a prefill chunk."""
 
     decoded_at: float = field(default_factory=time.monotonic)
     prefilled_last: bool = False
 
 
 class Scheduler:
-    """One model and its sequences. Every call belongs to the `llama` thread."""
+    """Schedules one model and its sequences. Used on the inference thread only."""
 
     def __init__(
-        self, loaded: LoadedModel, settings: LlamaSettings, pace: Throughput, parked: SnapshotStore, jobs: RequestQueue
+        self,
+        loaded: LoadedModel,
+        settings: LlamaSettings,
+        throughput: Throughput,
+        snapshots: SnapshotStore,
+        requests: RequestQueue,
     ) -> None:
         self._loaded = loaded
         self._settings = settings
         self._context = loaded.context
-        self._throughput = pace
-        self._snapshots = parked
-        self._requests = jobs
+        self._throughput = throughput
+        self._snapshots = snapshots
+        self._requests = requests
         self._tokenizer = PromptTokenizer(ChatTemplate(loaded.model, settings.thinking))
-        # What cannot be cut back goes on exactly where a state was kept, however little is left.
-        anywhere = loaded.is_chunk_invariant or not loaded.context.can_truncate
-        self._prefix_cache = PrefixCache(loaded.context, parked, 1 if anywhere else MIN_CHUNK_TOKENS)
-        self._warm_ups = WarmUpQueue(loaded, self._tokenizer, self._prefix_cache, jobs)
+        # A state that cannot be truncated is continued exactly where its snapshot was taken, however little remains.
+        can_resume_anywhere = loaded.is_chunk_invariant or not loaded.context.can_truncate
+        self._prefix_cache = PrefixCache(loaded.context, snapshots, 1 if can_resume_anywhere else MIN_CHUNK_TOKENS)
+        self._warm_ups = WarmUpQueue(loaded, self._tokenizer, self._prefix_cache, requests)
         self._draft_length = DraftLengthController(loaded.max_draft_tokens if settings.speculation else 0)
         self._waiting: list[_Waiting] = []
         self._running: list[_Running] = []
@@ -92,50 +97,50 @@ class Scheduler:
 
     @property
     def has_unsaved(self) -> bool:
-        """Whether something is to be parked when nothing else is to be done."""
+        """Whether an idle slot needs a snapshot."""
         return bool(self._prefix_cache.unsaved_slots)
 
-    def accept_request(self, job: Request) -> None:
-        """Take note of a new job."""
-        match job:
+    def accept_request(self, request: Request) -> None:
+        """Add a new request."""
+        match request:
             case Generate():
-                self._warm_ups.drop_pending(job.request.key)
-                self._waiting.append(_Waiting(job, cache_key_of(job.request.key)))
+                self._warm_ups.drop_pending(request.request.key)
+                self._waiting.append(_Waiting(request, cache_key_of(request.request.key)))
             case WarmUp():
-                self._warm_ups.add(job)
+                self._warm_ups.add(request)
             case DropState():
-                self._warm_ups.drop_pending(job.key)
-                self._drop_state(job)
+                self._warm_ups.drop_pending(request.key)
+                self._drop_state(request)
 
     def run_step(self) -> None:
-        """Drop what is no longer wanted, give free slots away, and compute once."""
+        """Drop cancelled requests, admit waiting ones to free slots, and compute one step."""
         self._drop_cancelled()
         self._tokenize_next()
         self._admit()
-        reading = [each for each in self._running if each.generation.prefilling]
-        # In the order of their sequences: llama.cpp computes others in several goes.
-        writing = sorted(
+        prefilling = [each for each in self._running if each.generation.prefilling]
+        # In the order of their sequences: llama.cpp would split any other order into several batches.
+        decoding = sorted(
             (each for each in self._running if not each.generation.prefilling),
             key=lambda each: each.generation.slot.sequence,
         )
-        if reading and self._should_prefill(reading, writing):
+        if prefilling and self._should_prefill(prefilling, decoding):
             self._prefill_chunk(
-                reading[choose_prefill([self._pending_prefill(each) for each in reading])], bool(writing)
+                prefilling[choose_prefill([self._pending_prefill(each) for each in prefilling])], bool(decoding)
             )
-        elif writing:
-            for first in range(0, len(writing), self._loaded.max_decode_batch):
-                self._decode_step(writing[first : first + self._loaded.max_decode_batch])
+        elif decoding:
+            for first in range(0, len(decoding), self._loaded.max_decode_batch):
+                self._decode_step(decoding[first : first + self._loaded.max_decode_batch])
         elif self._may_warm_up:
             self._warm_ups.run_oldest()
         TokenStream.notify_readers(each.generate.request.stream for each in self._running)
 
     def snapshot_one(self) -> None:
-        """Park one slot at rest."""
+        """Take a snapshot of one idle slot."""
         for slot in self._prefix_cache.unsaved_slots[:1]:
             self._prefix_cache.snapshot_slot(slot)
 
     def close(self) -> None:
-        """Give everything back, and park what is worth it; who waits was told already."""
+        """End all running requests and take snapshots of their slots; their streams have ended already."""
         for running in list(self._running):
             self._end(running, None)
         for slot in self._prefix_cache.unsaved_slots:
@@ -155,7 +160,7 @@ class Scheduler:
         self._requests.mark_done(waiting.generate)
 
     def _tokenize_next(self) -> None:
-        """Turn one more of the waiting questions into tokens, and have its state fetched from the disk."""
+        """Tokenize one more waiting request, and start to fetch its snapshot from the disk."""
         ahead = self._waiting[: self._context.sequence_count + _TOKENIZE_AHEAD]
         waiting = next((each for each in ahead if each.prompt is None), None)
         if waiting is None:
@@ -170,22 +175,22 @@ class Scheduler:
             self._reject(waiting, error)
             return
         waiting.prompt = prompt
-        source = self._prefix_cache.find_match(prompt.tokens, waiting.cache_key)
-        waiting.prefill_cost = self._loaded.prefill_plan.cost(source.tokens, len(prompt.tokens))
-        self._fetch_snapshot(waiting, source)
+        match = self._prefix_cache.find_match(prompt.tokens, waiting.cache_key)
+        waiting.prefill_cost = self._loaded.prefill_plan.cost(match.tokens, len(prompt.tokens))
+        self._fetch_snapshot(waiting, match)
 
-    def _fetch_snapshot(self, waiting: _Waiting, source: PrefixMatch) -> bool:
-        """Have the disk read for a source that is only there; False when there is nothing to wait for."""
-        entry = source.snapshot
-        if entry is None or entry is waiting.snapshot or self._snapshots.get_resident_state(entry) is not None:
+    def _fetch_snapshot(self, waiting: _Waiting, match: PrefixMatch) -> bool:
+        """Start to read a snapshot that is only on disk; False when there is nothing to wait for."""
+        snapshot = match.snapshot
+        if snapshot is None or snapshot is waiting.snapshot or self._snapshots.get_resident_state(snapshot) is not None:
             return False
-        waiting.snapshot, waiting.fetching = entry, True
+        waiting.snapshot, waiting.fetching = snapshot, True
 
-        def then(state: memoryview | None) -> None:
+        def on_state(state: memoryview | None) -> None:
             waiting.state, waiting.fetching = state, False
             self._requests.wake_thread()
 
-        self._snapshots.fetch_state(entry, then)
+        self._snapshots.fetch_state(snapshot, on_state)
         return waiting.fetching
 
     def _admit(self) -> None:
@@ -194,35 +199,37 @@ class Scheduler:
             if not ready:
                 return
             now = time.monotonic()
-            readings = [
+            pending = [
                 PendingPrefill(self._throughput.prefill_s(each.prefill_cost), now - each.generate.request.submitted_at)
                 for each in ready
             ]
-            self._start(ready[choose_prefill(readings)])
+            self._start(ready[choose_prefill(pending)])
 
     def _start(self, waiting: _Waiting) -> None:
-        prompt, ask = waiting.prompt, waiting.generate.request
+        prompt, request = waiting.prompt, waiting.generate.request
         assert prompt is not None
-        source = self._prefix_cache.find_match(prompt.tokens, waiting.cache_key)
-        if self._fetch_snapshot(waiting, source):
+        match = self._prefix_cache.find_match(prompt.tokens, waiting.cache_key)
+        if self._fetch_snapshot(waiting, match):
             return
         state = None
-        if source.snapshot is not None:
+        if match.snapshot is not None:
             state = (
                 waiting.state
-                if source.snapshot is waiting.snapshot
-                else self._snapshots.get_resident_state(source.snapshot)
+                if match.snapshot is waiting.snapshot
+                else self._snapshots.get_resident_state(match.snapshot)
             )
-            source = source if state is not None else PrefixMatch()
-        slot = self._prefix_cache.acquire_slot(source, waiting.cache_key, state)
+            match = match if state is not None else PrefixMatch()
+        slot = self._prefix_cache.acquire_slot(match, waiting.cache_key, state)
         self._prefix_cache.snapshot_at_boundary(slot, prompt)
         try:
             generation = Generation(
-                ask,
+                request,
                 prompt,
                 slot,
                 model=self._loaded.model,
-                room_tokens=answer_token_limit(len(prompt.tokens), self._context.size_tokens, ask.sampling.max_tokens),
+                max_tokens=answer_token_limit(
+                    len(prompt.tokens), self._context.size_tokens, request.sampling.max_tokens
+                ),
             )
         except EngineFailed as error:
             self._prefix_cache.release_slot(slot, len(slot))
@@ -235,55 +242,59 @@ class Scheduler:
         self._running.append(_Running(waiting.generate, waiting.cache_key, generation, self._last_id))
         self._throughput.record_admitted(self._last_id)
 
-    def _next_chunk(self, generation: Generation, writing: bool) -> tuple[int, int]:
-        """Where the next chunk of a prompt starts and ends."""
+    def _next_chunk(self, generation: Generation, is_decoding: bool) -> tuple[int, int]:
+        """Start and end of the next chunk of a prompt."""
         prompt, start, length = generation.prompt, len(generation.slot), len(generation.prompt.tokens)
         if self._loaded.is_chunk_invariant:
             return start, unaligned_chunk_end(
-                start, length, (prompt.system_tokens,), self._max_chunk_tokens(start, writing)
+                start, length, (prompt.system_tokens,), self._max_chunk_tokens(start, is_decoding)
             )
         stops, ends = (prompt.system_tokens, prompt.history_tokens), self._loaded.prefill_plan.chunk_ends(length)
         return next(iter_chunks(start, length, stops, ends, exact=not self._context.can_truncate))
 
-    def _max_chunk_tokens(self, start: int, writing: bool) -> int:
-        """Tokens of a prompt that can be computed in what is left of the longest gap, and always half of a usual chunk:
-        short ones cost more each. While nobody's answer pauses, twice the gap: so long may somebody new wait.
+    def _max_chunk_tokens(self, start: int, is_decoding: bool) -> int:
+        """Number of prompt tokens that fit into the rest of the maximum decode pause, at least half a regular chunk.
+
+        Small chunks are less efficient. If no reply is being decoded, allow twice the maximum pause; it only delays a
+        new request.
         """
-        grid, left_s = self._loaded.prefill_plan, 2 * self._settings.max_decode_pause_s
-        if writing:
+        plan, left_s = self._loaded.prefill_plan, 2 * self._settings.max_decode_pause_s
+        if is_decoding:
             left_s = (
                 self._settings.max_decode_pause_s
                 - (time.monotonic() - self._times.decoded_at)
                 - self._throughput.step_s
             )
-        fitting = grid.tokens_for_cost(start, self._throughput.cost_within(left_s))
-        most = self._context.batch_tokens - MIN_CHUNK_TOKENS
-        return min(most, max(fitting, grid.first_chunk_tokens // 2))
+        fitting_tokens = plan.tokens_for_cost(start, self._throughput.cost_within(left_s))
+        max_tokens = self._context.batch_tokens - MIN_CHUNK_TOKENS
+        return min(max_tokens, max(fitting_tokens, plan.first_chunk_tokens // 2))
 
     def _pending_prefill(self, running: _Running) -> PendingPrefill:
         generation = running.generation
-        weight = self._loaded.prefill_plan.cost(len(generation.slot), len(generation.prompt.tokens))
+        cost = self._loaded.prefill_plan.cost(len(generation.slot), len(generation.prompt.tokens))
         return PendingPrefill(
-            self._throughput.prefill_s(weight), time.monotonic() - running.generate.request.submitted_at
+            self._throughput.prefill_s(cost), time.monotonic() - running.generate.request.submitted_at
         )
 
-    def _should_prefill(self, reading: list[_Running], writing: list[_Running]) -> bool:
-        chunk = max((self._next_chunk(each.generation, bool(writing)) for each in reading), key=lambda ends: ends[1])
-        moment = StepState(
-            is_decoding=bool(writing),
-            is_prefilling=bool(reading),
+    def _should_prefill(self, prefilling: list[_Running], decoding: list[_Running]) -> bool:
+        chunk = max(
+            (self._next_chunk(each.generation, bool(decoding)) for each in prefilling), key=lambda ends: ends[1]
+        )
+        state = StepState(
+            is_decoding=bool(decoding),
+            is_prefilling=bool(prefilling),
             since_decode_s=time.monotonic() - self._times.decoded_at,
             chunk_s=self._throughput.prefill_s(self._loaded.prefill_plan.cost(*chunk)),
             step_s=self._throughput.step_s,
             prefilled_last=self._times.prefilled_last,
         )
-        return should_prefill(moment, self._settings.max_decode_pause_s)
+        return should_prefill(state, self._settings.max_decode_pause_s)
 
-    def _prefill_chunk(self, running: _Running, writing: bool) -> None:
+    def _prefill_chunk(self, running: _Running, is_decoding: bool) -> None:
         generation = running.generation
-        start, end = self._next_chunk(generation, writing)
-        weight = self._loaded.prefill_plan.cost(start, end)
-        began = time.monotonic()
+        start, end = self._next_chunk(generation, is_decoding)
+        cost = self._loaded.prefill_plan.cost(start, end)
+        started_at = time.monotonic()
         self._times.prefilled_last = True
         self._context.set_abort_flag(running.generate.cancel_flag)
         try:
@@ -293,19 +304,21 @@ class Scheduler:
         except (DecodeFailed, EngineFailed) as error:
             self._fail(running, error)
         else:
-            self._throughput.record_prefill(weight, time.monotonic() - began)
+            self._throughput.record_prefill(cost, time.monotonic() - started_at)
             self._prefix_cache.snapshot_at_boundary(generation.slot, generation.prompt)
             if generation.usage is not None:
                 self._end(running, generation.usage)
         finally:
             self._context.set_abort_flag(self._requests.closing)
 
-    def _decode_step(self, writing: list[_Running]) -> None:
-        """One token, or more where guesses are right, for each of the running replies."""
-        began = time.monotonic()
-        guessed = self._draft_length.draft_length(writing[0].generation.prompt_lookup) if len(writing) == 1 else 0
-        tokens = [each.generation.next_tokens(guessed) for each in writing]
-        slots = [each.generation.slot for each in writing]
+    def _decode_step(self, decoding: list[_Running]) -> None:
+        """Decode one token, or more where draft tokens are accepted, for each of the running replies."""
+        started_at = time.monotonic()
+        draft_length = (
+            self._draft_length.draft_length(decoding[0].generation.prompt_lookup) if len(decoding) == 1 else 0
+        )
+        tokens = [each.generation.next_tokens(draft_length) for each in decoding]
+        slots = [each.generation.slot for each in decoding]
         try:
             self._context.decode(
                 [TokenRun(slot.sequence, len(slot), run) for slot, run in zip(slots, tokens, strict=True)]
@@ -315,29 +328,31 @@ class Scheduler:
                 slot.drop_uncommitted()
             return
         except DecodeFailed as error:
-            for running in writing:
+            for running in decoding:
                 self._fail(running, error)
             return
-        first = chosen = 0
-        for running, run in zip(writing, tokens, strict=True):
-            chosen = self._sample(running, run, first)
+        first = sampled = 0
+        for running, run in zip(decoding, tokens, strict=True):
+            sampled = self._sample(running, run, first)
             first += len(run)
         self._times.decoded_at, self._times.prefilled_last = time.monotonic(), False
-        self._throughput.record_decode_step(self._times.decoded_at - began)
-        if len(writing) == 1:
-            guesser = writing[0].generation.prompt_lookup
-            self._draft_length.observe_step(guesser, len(tokens[0]) - 1, chosen, self._times.decoded_at - began)
+        self._throughput.record_decode_step(self._times.decoded_at - started_at)
+        if len(decoding) == 1:
+            prompt_lookup = decoding[0].generation.prompt_lookup
+            self._draft_length.observe_step(
+                prompt_lookup, len(tokens[0]) - 1, sampled, self._times.decoded_at - started_at
+            )
 
     def _sample(self, running: _Running, decoded: list[int], first: int) -> int:
         try:
-            chosen = running.generation.sample_decoded(self._context, decoded, first)
+            sampled = running.generation.sample_decoded(self._context, decoded, first)
         except EngineFailed as error:
             running.generation.slot.drop_uncommitted()
             self._fail(running, error)
             return 0
         if running.generation.usage is not None:
             self._end(running, running.generation.usage)
-        return chosen
+        return sampled
 
     def _fail(self, running: _Running, error: EngineFailed | DecodeFailed) -> None:
         if isinstance(error, DecodeFailed):
@@ -349,7 +364,7 @@ class Scheduler:
     def _end(self, running: _Running, usage: Usage | None) -> None:
         generation = running.generation
         generation.free()
-        # A conversation's next prompt goes on from its history; who brings the whole history may repeat all of it.
+        # The next prompt of a conversation continues its history; an API caller may send all tokens of this one again.
         keep = generation.prompt.history_tokens if running.cache_key.is_conversation else len(generation.slot)
         self._prefix_cache.release_slot(generation.slot, 0 if running.discard_state else keep)
         self._running.remove(running)
@@ -358,16 +373,16 @@ class Scheduler:
             running.generate.request.stream.set_end(usage)
         self._requests.mark_done(running.generate)
 
-    def _drop_state(self, job: DropState) -> None:
-        owner = cache_key_of(job.key)
+    def _drop_state(self, request: DropState) -> None:
+        cache_key = cache_key_of(request.key)
         for running in self._running:
-            running.discard_state = running.discard_state or running.cache_key == owner
-        tokens = self._prefix_cache.clear_slots(owner)
-        held = self._loaded.header.kv_bytes(tokens, self._settings.kv_cache_type)
+            running.discard_state = running.discard_state or running.cache_key == cache_key
+        tokens = self._prefix_cache.clear_slots(cache_key)
+        slot_bytes = self._loaded.header.kv_bytes(tokens, self._settings.kv_cache_type)
 
-        def done(parked_bytes: int) -> None:
-            # The same tokens may be held in both places; what a person is told is what was known of them, once.
-            job.set_result(max(held, parked_bytes))
-            self._requests.mark_done(job)
+        def done(snapshot_bytes: int) -> None:
+            # The same tokens may be in a slot and in a snapshot; the number that the user sees counts them once.
+            request.set_result(max(slot_bytes, snapshot_bytes))
+            self._requests.mark_done(request)
 
-        self._snapshots.drop_all_of(owner, done)
+        self._snapshots.drop_all_of(cache_key, done)

@@ -1,22 +1,23 @@
-"""How fast the model has been lately, and from that how long the next step, or somebody new, would take."""
+"""Recent throughput of the model, and estimates from it: prefill, decode step, wait of a new request."""
 
 import threading
 import time
 from heapq import heapify, heapreplace
 
 from models.engine import Usage
+from models.llama.moving_average import moving_average_or_first
 
-# Weight of the newest value in the running means.
+# Weight of the newest value in the moving averages.
 _SMOOTHING = 0.3
 
 
 class Throughput:
-    """Counts who waits and averages what steps and answers took; callable from any thread."""
+    """Counts queued requests and averages the times of steps and replies; callable from any thread."""
 
     def __init__(self, capacity: int = 1) -> None:
         self._lock = threading.Lock()
         self._capacity = capacity
-        self._waiting = 0
+        self._queued = 0
         self._admitted_at: dict[int, float] = {}
         self._first_token_s = 0.0
         self._answer_s = 0.0
@@ -24,67 +25,65 @@ class Throughput:
         self._step_s = 0.0
 
     def set_capacity(self, capacity: int) -> None:
-        """So many answers run together."""
+        """Set the number of parallel replies."""
         self._capacity = capacity
 
     def record_queued(self) -> None:
-        """Somebody new waits."""
+        """A request was queued."""
         with self._lock:
-            self._waiting += 1
+            self._queued += 1
 
     def record_abandoned(self) -> None:
-        """Somebody no longer waits."""
+        """A queued request was dropped before its admission."""
         with self._lock:
-            self._waiting -= 1
+            self._queued -= 1
 
-    def record_admitted(self, number: int) -> None:
-        """One who waited is served now, under a number of its own."""
+    def record_admitted(self, request_id: int) -> None:
+        """A queued request was admitted under this id."""
         with self._lock:
-            self._waiting -= 1
-            self._admitted_at[number] = time.monotonic()
+            self._queued -= 1
+            self._admitted_at[request_id] = time.monotonic()
 
-    def record_ended(self, number: int, usage: Usage | None) -> None:
-        """The answer is over; `usage` is None when it was cut short."""
+    def record_ended(self, request_id: int, usage: Usage | None) -> None:
+        """An admitted request has ended; `usage` is None when it was cancelled or failed."""
         with self._lock:
-            self._admitted_at.pop(number, None)
+            self._admitted_at.pop(request_id, None)
             if usage is not None:
-                self._first_token_s = _blend(self._first_token_s, usage.prefill_s)
-                self._answer_s = _blend(self._answer_s, usage.prefill_s + usage.decode_s)
+                self._first_token_s = _average(self._first_token_s, usage.prefill_s)
+                self._answer_s = _average(self._answer_s, usage.prefill_s + usage.decode_s)
 
-    def record_prefill(self, weight: float, seconds: float) -> None:
-        """A chunk was computed; `weight` is its tokens, each counted by what it costs at its place."""
-        self._token_s = _blend(self._token_s, seconds / weight)
+    def record_prefill(self, cost: float, seconds: float) -> None:
+        """A chunk was computed; `cost` is that of `PrefillPlan`, in tokens at position 0."""
+        self._token_s = _average(self._token_s, seconds / cost)
 
     def record_decode_step(self, seconds: float) -> None:
-        """All running replies got a token."""
-        self._step_s = _blend(self._step_s, seconds)
+        """All running replies got a token in so many seconds."""
+        self._step_s = _average(self._step_s, seconds)
 
-    def prefill_s(self, weight: float) -> float:
-        """Seconds that computing tokens of this weight will take; 0 before the first."""
-        return self._token_s * weight
+    def prefill_s(self, cost: float) -> float:
+        """Expected seconds of a prefill of this cost; 0 before the first chunk."""
+        return self._token_s * cost
 
     def cost_within(self, seconds: float) -> float:
-        """What can be computed in so many seconds; 0 before the first chunk."""
+        """Prefill cost that fits into so many seconds; 0 before the first chunk."""
         return max(0.0, seconds) / self._token_s if self._token_s else 0.0
 
     @property
     def step_s(self) -> float:
-        """Seconds of a step of all running replies."""
+        """Expected seconds of a decode step of all running replies; 0 before the first."""
         return self._step_s
 
     def estimate_wait_s(self) -> float:
-        """Seconds until the first token of somebody who came now: until a place is free, and a prefill. 0 before the
-        first answer.
-        """
+        """Seconds until the first token of a new request: wait for a slot, then prefill. 0 before the first reply."""
         with self._lock:
             now = time.monotonic()
-            free_in = [max(0.0, self._answer_s - (now - began)) for began in self._admitted_at.values()]
+            free_in = [max(0.0, self._answer_s - (now - admitted_at)) for admitted_at in self._admitted_at.values()]
             free_in += [0.0] * (self._capacity - len(free_in))
             heapify(free_in)
-            for _ in range(self._waiting):
+            for _ in range(self._queued):
                 heapreplace(free_in, free_in[0] + self._answer_s)
             return free_in[0] + self._first_token_s
 
 
-def _blend(mean: float, newest: float) -> float:
-    return newest if mean == 0.0 else mean + _SMOOTHING * (newest - mean)
+def _average(mean: float, newest: float) -> float:
+    return moving_average_or_first(mean, newest, _SMOOTHING)

@@ -1,4 +1,4 @@
-"""What is computed while nobody waits: the beginning of each conversation's next prompt."""
+"""Warm-up: prefill of system and history of each conversation's next prompt while the engine is idle."""
 
 from models.engine import EngineFailed
 from models.llama.kv_cache.cache_keys import cache_key_of
@@ -11,65 +11,67 @@ from models.llama.native.context import DecodeAborted, DecodeFailed
 from models.llama.plan.prefill_chunks import iter_chunks
 from models.llama.scheduling.requests import RequestQueue, WarmUp
 
-# More than a home has conversations at a time: who comes later finds the oldest given up.
-_MOST_PENDING = 64
+# More than a home has conversations at a time; a further one replaces the oldest.
+_MAX_PENDING = 64
 
 
 class WarmUpQueue:
-    """Prompts to prepare. Every call belongs to the `llama` thread."""
+    """Pending warm-ups. Used on the inference thread only."""
 
-    def __init__(self, loaded: LoadedModel, reader: PromptTokenizer, resuming: PrefixCache, jobs: RequestQueue) -> None:
+    def __init__(
+        self, loaded: LoadedModel, tokenizer: PromptTokenizer, prefix_cache: PrefixCache, requests: RequestQueue
+    ) -> None:
         self._loaded = loaded
-        self._tokenizer = reader
-        self._prefix_cache = resuming
-        self._requests = jobs
+        self._tokenizer = tokenizer
+        self._prefix_cache = prefix_cache
+        self._requests = requests
         self._pending: dict[str, WarmUp] = {}
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is anything to prepare."""
+        """Whether a warm-up is pending."""
         return bool(self._pending)
 
-    def add(self, job: WarmUp) -> None:
-        """The newest prompt of a conversation is the only one worth preparing."""
-        self.drop_pending(job.key)
-        self._pending[job.key] = job
-        if len(self._pending) > _MOST_PENDING:
+    def add(self, warm_up: WarmUp) -> None:
+        """Add a warm-up; it replaces a pending one of the same conversation."""
+        self.drop_pending(warm_up.key)
+        self._pending[warm_up.key] = warm_up
+        if len(self._pending) > _MAX_PENDING:
             self.drop_pending(next(iter(self._pending)))
 
     def drop_pending(self, key: str) -> None:
-        """Give up what is pending for a conversation."""
-        if (job := self._pending.pop(key, None)) is not None:
-            self._finish(job)
+        """Abandon the pending warm-up of a conversation."""
+        if (warm_up := self._pending.pop(key, None)) is not None:
+            self._finish(warm_up)
 
-    def _finish(self, job: WarmUp) -> None:
-        job.set_done()
-        self._requests.mark_done(job)
+    def _finish(self, warm_up: WarmUp) -> None:
+        warm_up.set_done()
+        self._requests.mark_done(warm_up)
 
     def run_oldest(self) -> None:
-        """Prepare the oldest prompt as far as nobody interrupts. What was interrupted is taken up again in the next
-        quiet moment, but who waits for it is told now.
+        """Warm up the oldest pending prompt until interrupted. Interrupted work is resumed when idle; its caller is
+        released now.
         """
-        key, job = next(iter(self._pending.items()))
+        key, warm_up = next(iter(self._pending.items()))
         del self._pending[key]
-        self._requests.set_running_warm_up(job)
-        self._loaded.context.set_abort_flag(job.cancel_flag)
+        self._requests.set_running_warm_up(warm_up)
+        self._loaded.context.set_abort_flag(warm_up.cancel_flag)
         try:
-            self._warm_up(job)
+            self._warm_up(warm_up)
         except DecodeAborted:
-            self._pending[key] = WarmUp(job.key, job.prompt, CancelFlag())
+            self._pending[key] = WarmUp(warm_up.key, warm_up.prompt, CancelFlag())
         except (EngineFailed, DecodeFailed):
             pass
         finally:
             self._loaded.context.set_abort_flag(self._requests.closing)
             self._requests.set_running_warm_up(None)
-            self._finish(job)
+            self._finish(warm_up)
 
-    def _warm_up(self, job: WarmUp) -> None:
-        prompt, owner = self._tokenizer.tokenize_head(job.prompt), cache_key_of(job.key)
+    def _warm_up(self, warm_up: WarmUp) -> None:
+        prompt, cache_key = self._tokenizer.tokenize_head(warm_up.prompt), cache_key_of(warm_up.key)
         if not 0 < len(prompt.tokens) <= self._loaded.context.size_tokens:
             return
-        slot = self._prefix_cache.acquire_resident(prompt.tokens, owner)
+        slot = self._prefix_cache.acquire_resident(prompt.tokens, cache_key)
         try:
             self._prefill(slot, prompt)
         except DecodeFailed:

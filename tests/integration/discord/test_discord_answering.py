@@ -7,7 +7,8 @@ import pytest
 import simcord
 from discord.ext import commands
 
-from adapters.discord.settings import ChannelSettings, DiscordSettings
+from adapters.discord.settings import DiscordSettings
+from adapters.intake.settings import ChannelSettings
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import SimulatedDiscord, simulated_discord
 

@@ -9,7 +9,7 @@ import pytest
 import simcord
 from discord.ext import commands
 
-from adapters.discord.settings import AccessList, DiscordSettings
+from adapters.discord.settings import DiscordSettings, Ids
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, FinalAnswer, Message
 from bot.core.ports import Reply
@@ -142,7 +142,7 @@ async def test_who_is_let_in_by_role_may_use_commands_in_direct_messages_too(tmp
         cooks = house.guild.create_role("Cooks")
         cara = house.env.create_user("cara")
         house.guild.add_member(cara, roles=[cooks])
-        house.settings = DiscordSettings(roles=AccessList(allow=frozenset({cooks.id})))
+        house.settings = DiscordSettings(roles=Ids(allow=frozenset({cooks.id})))
         await house.restart()
         await cara.slash("ask", question="Where is the key?")
         refused = await house.ana_user.slash("ask", question="Where is the key?")
@@ -200,7 +200,7 @@ async def test_the_menu_on_a_message_asks_what_the_message_says(tmp_path: Path) 
 
 
 async def test_a_channel_that_is_shut_gets_a_sentence(tmp_path: Path) -> None:
-    settings = DiscordSettings(channels=AccessList(allow=frozenset({1})))
+    settings = DiscordSettings(channels=Ids(allow=frozenset({1})))
     async with full_simulated_discord(tmp_path, settings) as house:
         result = await house.ana.slash(house.channel, "ask", question="Anybody?")
         assert result.response is not None
@@ -236,7 +236,7 @@ async def test_definitions_that_discord_does_not_take_are_tried_again_at_the_nex
         (tmp_path / "discord-commands.json").unlink()
         house.env.inject_error("PUT", "/applications/*/commands", status=400, code=30034, message="Too many today")
         await house.restart()
-        assert "The slash commands are not up to date" in caplog.text
+        assert "Could not update the slash commands" in caplog.text
         assert not (tmp_path / "discord-commands.json").exists()
         assert house.env.errors == []
         await house.restart()

@@ -7,7 +7,8 @@ import aiohttp
 import discord
 import pytest
 
-from adapters.discord.settings import ChannelSettings, DiscordSettings
+from adapters.discord.settings import DiscordSettings
+from adapters.intake.settings import ChannelSettings
 from bot.core.messages import NOT_FETCHED, ContextMessage
 from tests.fakes.simulated_discord import simulated_discord
 
@@ -101,7 +102,7 @@ async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_tha
         assert (gone.name, gone.media_type) == ("gone.txt", NOT_FETCHED)
         assert (slow.name, slow.media_type) == ("slow.txt", NOT_FETCHED)
         assert here.data == b"here"
-    assert caplog.text.count("could not be fetched") == 2
+    assert caplog.text.count("Could not fetch the attached file") == 2
 
 
 async def test_no_more_files_than_allowed_are_fetched(tmp_path: Path) -> None:

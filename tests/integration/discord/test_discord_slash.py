@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import discord
 import pytest
 
-from adapters.discord.settings import AccessList
+from adapters.discord.settings import Ids
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
 from bot.core.texts import localize
@@ -77,7 +77,7 @@ async def test_a_command_is_acknowledged_in_time_though_discord_is_slow_to_tell_
     wire: DiscordHarness,
 ) -> None:
     inbox, direct = FakeInbox(), wire.server.direct(wire.ana)
-    async with serving(wire, inbox, roles=AccessList(block=frozenset({1}))):
+    async with serving(wire, inbox, roles=Ids(block=frozenset({1}))):
         wire.server.faults.delay(4.0, "GET", MEMBER)
         asked = await direct.command(wire.ana, "ask", question="where?")
         await wire.until(lambda: asked.texts == ["where?"])

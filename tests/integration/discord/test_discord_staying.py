@@ -8,7 +8,7 @@ from discord.gateway import KeepAliveHandler
 
 from adapters.discord.connection import watchdog
 from adapters.discord.failures import DiscordUnusable
-from adapters.discord.settings import AccessList
+from adapters.discord.settings import Ids
 from tests.fakes.discord_server.intents import Intent
 from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 from tests.fakes.inbox import FakeInbox
@@ -166,7 +166,7 @@ async def test_roles_count_for_messages_that_were_missed_too(wire: DiscordHarnes
     home = wire.server.guild("Rook Lane")
     guest, boss = home.member("Guest", "Guests"), home.member("Boss", "Bosses")
     named = {"block": [home.role("Guests").id], "allow": []}
-    more = {"roles": AccessList.model_validate(named), "admin_roles": frozenset({home.role("Bosses").id})}
+    more = {"roles": Ids.model_validate(named), "admin_roles": frozenset({home.role("Bosses").id})}
     inbox = FakeInbox()
     async with wire.living(inbox, **more):
         await wire.ask("one")

@@ -94,7 +94,7 @@ async def ear(homeserver: SynapseServer, tmp_path: Path) -> AsyncIterator[Ear]:
 
     inbox = FakeInbox(lasting)
     intake = MessageHandler(
-        wire=client,
+        homeserver=client,
         settings=SETTINGS,
         prefix="!",
         inbox=inbox,

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from adapters.matrix.limits import BURST, MAX_EDITS, PER_S
-from adapters.matrix.settings import AccessList, MatrixSettings
+from adapters.matrix.settings import MatrixSettings, Patterns
 from models.engine import Prompt
 from tests.element import Peer
 from tests.fakes.engine import ScriptedEngine
@@ -75,7 +75,7 @@ async def people(_limited_server: SynapseServer, _client_library: None) -> Async
 async def resident(people: People, tmp_path: Path) -> AsyncIterator[MatrixInstance]:
     """Hearth with an account of its own that has sent nothing yet, at work."""
     resident = await MatrixInstance.registered_at(people.server, settled_in(tmp_path))
-    doors = AccessList(allow=("@ana-*", "@kim-*"))
+    doors = Patterns(allow=("@ana-*", "@kim-*"))
     resident.settings = MatrixSettings(admin_users=frozenset({people.ana.user_id}), users=doors)
     furnish(resident)
     resident.engine = ScriptedEngine(Speaker(), capacity=5, piece_s=1 / PIECES_PER_S)

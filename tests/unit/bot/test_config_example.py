@@ -11,9 +11,8 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from adapters.discord.platform import DISCORD
-from adapters.discord.settings import ChannelSettings
+from adapters.intake.settings import ChannelSettings
 from adapters.matrix.platform import MATRIX
-from adapters.matrix.settings import RoomSettings
 from bot.config.loading import load_config
 from bot.config.schema import Config, config_model
 from bot.config.yaml_source import parse_yaml
@@ -22,6 +21,14 @@ from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSo
 EXAMPLE = Path(__file__).parents[3] / "config.example.yaml"
 EXAMPLE_COLLECTION = "household"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
+COMPARED = {"data_folder", "cache_folder", "log_level", "weights", "model", "knowledge", "core", "console", "http"}
+"""The sections whose comments are the descriptions of their fields; a platform may say more in its section."""
+REWORDED = {
+    ("weights", "chat"): "names the other kinds of source",
+    ("weights", "chat", "source"): "is the kind of this source",
+    ("weights", "embedding"): "refers to the sources above it",
+    ("knowledge", "collections", "household", "folder"): "is about this file",
+}
 ALTERNATIVE = re.compile(r"^ *#(\w+: \{.*\})$", re.MULTILINE)
 
 
@@ -80,7 +87,7 @@ def test_the_example_is_the_defaults_but_for_its_collection_its_channel_and_its_
     discord, matrix = example.platform_settings(DISCORD), example.platform_settings(MATRIX)
     assert set(discord.channel_overrides.values()) == {ChannelSettings()}
     discord = discord.model_copy(update={"channel_overrides": {}})
-    assert set(matrix.room_overrides.values()) == {RoomSettings()}
+    assert set(matrix.room_overrides.values()) == {ChannelSettings()}
     matrix = matrix.model_copy(update={"room_overrides": {}})
     assert example.model_copy(update={"knowledge": knowledge, "discord": discord, "matrix": matrix}) == default
 
@@ -99,6 +106,48 @@ def test_every_key_is_explained_on_the_line_above() -> None:
         if isinstance(path[-1], str) and not lines[number - 2].lstrip(" -").startswith("#")
     ]
     assert not unexplained
+
+
+def descriptions(path: tuple[str | int, ...]) -> set[str]:
+    """The descriptions of the setting at a path, one for each kind of section; none for names that admins choose."""
+    models: list[type[BaseModel]] = [config_model()]
+    found: set[str] = set()
+    for key in path:
+        fields = [model.model_fields[key] for model in models if isinstance(key, str) and key in model.model_fields]
+        if fields:
+            models = [inner for field in fields for inner in field_models(field.annotation)]
+        found = {field.description or "" for field in fields}
+    return found
+
+
+def field_models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a field holds, without those inside them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in field_models(argument)]
+
+
+def comment_above(lines: list[str], number: int) -> str:
+    """The comment above a line, joined; `number` counts from 1."""
+    comment: list[str] = []
+    for line in reversed(lines[: number - 1]):
+        text = line.lstrip(" -")
+        if not text.startswith("#") or ALTERNATIVE.match(line):
+            break
+        comment.insert(0, text[1:].strip())
+    return " ".join(comment)
+
+
+def test_every_comment_begins_with_the_description_of_its_key() -> None:
+    lines = TEXT.splitlines()
+    different = {}
+    for path, number in parse_yaml(TEXT).lines.items():
+        expected = descriptions(path) if path[0] in COMPARED and path not in REWORDED else set()
+        # An empty value is `none` to people and `null` in YAML.
+        comment = comment_above(lines, number).replace("; null:", "; none:")
+        if expected and not comment.startswith(tuple(expected)):
+            different[path] = f"{comment!r} is not {expected!r}"
+    assert different == {}
 
 
 @pytest.mark.parametrize("model", sorted(set(models_in(config_model())), key=lambda model: model.__name__))

@@ -14,7 +14,7 @@ def _program(folder: Path, name: str, script: str) -> None:
     (folder / name).chmod(0o755)
 
 
-def _made_by(calls: list[Path], fails: bool = False) -> Callable[[Path], None]:
+def _recording_make(calls: list[Path], fails: bool = False) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         calls.append(folder)
         folder.mkdir(parents=True)
@@ -27,16 +27,16 @@ def _made_by(calls: list[Path], fails: bool = False) -> Callable[[Path], None]:
 def test_a_folder_is_made_once(tmp_path: Path) -> None:
     calls: list[Path] = []
     folder = tmp_path / "synapse" / "key"
-    assert [test_services.build_once(folder, _made_by(calls)) for _ in range(2)] == [folder, folder]
+    assert [test_services.build_once(folder, _recording_make(calls)) for _ in range(2)] == [folder, folder]
     assert calls == [folder]
 
 
 def test_a_folder_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "synapse" / "key"
     with pytest.raises(SetupFailed, match="no network"):
-        test_services.build_once(folder, _made_by([], fails=True))
+        test_services.build_once(folder, _recording_make([], fails=True))
     (folder / "half").touch()
-    test_services.build_once(folder, _made_by([]))
+    test_services.build_once(folder, _recording_make([]))
     assert not (folder / "half").exists()
 
 

@@ -40,8 +40,10 @@ def test_a_compile_tells_its_steps(line: str, step: BuildStep | None) -> None:
 
 
 def test_an_install_counts_what_it_fetches_and_never_more_than_the_lock_holds() -> None:
-    measure = pip_step_parser(2)
-    steps = [measure(line) for line in ("Collecting a==1\n", "  Using cached a\n", "Processing b\n", "Collecting c\n")]
+    parse_step = pip_step_parser(2)
+    steps = [
+        parse_step(line) for line in ("Collecting a==1\n", "  Using cached a\n", "Processing b\n", "Collecting c\n")
+    ]
     assert steps == [BuildStep("fetching", 1, 2), None, BuildStep("fetching", 2, 2), BuildStep("fetching", 2, 2)]
 
 

@@ -44,5 +44,5 @@ def test_it_runs_on_the_libraries_of_this_environment_before_any_other() -> None
 
 def test_a_step_that_fails_is_told_with_its_last_lines_and_where_all_of_them_are(tmp_path: Path) -> None:
     command: list[str | Path] = [sys.executable, "-c", "print('no such target'); raise SystemExit(1)"]
-    with pytest.raises(SetupFailed, match=r"no such target\n\nllama\.cpp's own server could not be made.*server\.log"):
+    with pytest.raises(SetupFailed, match=r"no such target\n\nllama\.cpp's own server could not be built.*server\.log"):
         llama_server._run(command, "Server", tmp_path, os.environ)

@@ -17,7 +17,7 @@ ALL = ["venv", "packages", "engine", "project"]
 
 
 @pytest.mark.parametrize(
-    ("have", "want", "due"),
+    ("installed", "wanted", "steps"),
     [
         (None, RUN, ALL),
         (RUN, RUN, []),
@@ -29,8 +29,10 @@ ALL = ["venv", "packages", "engine", "project"]
         (RUN, dataclasses.replace(DEV, project="q"), ["packages", "project"]),
     ],
 )
-def test_only_what_changed_is_done_again(have: EnvironmentState | None, want: EnvironmentState, due: list[str]) -> None:
-    assert due_steps(have, want) == due
+def test_only_what_changed_is_done_again(
+    installed: EnvironmentState | None, wanted: EnvironmentState, steps: list[str]
+) -> None:
+    assert due_steps(installed, wanted) == steps
 
 
 @pytest.mark.parametrize("stamp", ["", "[]", "{}", '{"python": "3.11"}', '{"unknown": 1}'])
@@ -55,10 +57,10 @@ def test_an_environment_whose_python_is_gone_is_made_anew(tmp_path: Path, monkey
 
 def test_a_lock_is_free_again_when_its_holder_is_done(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "lock"
-    taken = f"import fcntl; fcntl.flock(open({str(path)!r}), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    lock_attempt = f"import fcntl; fcntl.flock(open({str(path)!r}), fcntl.LOCK_EX | fcntl.LOCK_NB)"
     with machine.file_lock(path, "testing"):
-        assert subprocess.run([sys.executable, "-c", taken], capture_output=True, check=False).returncode == 1
-    assert subprocess.run([sys.executable, "-c", taken], capture_output=True, check=False).returncode == 0
+        assert subprocess.run([sys.executable, "-c", lock_attempt], capture_output=True, check=False).returncode == 1
+    assert subprocess.run([sys.executable, "-c", lock_attempt], capture_output=True, check=False).returncode == 0
 
 
 def test_the_cache_is_where_the_environment_says_or_in_the_home() -> None:

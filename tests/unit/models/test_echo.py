@@ -19,7 +19,7 @@ async def test_the_last_paragraph_of_the_tail_is_repeated() -> None:
 async def test_an_answer_takes_the_time_its_rate_says() -> None:
     started = time.monotonic()
     *pieces, usage = await _pieces(EchoEngine(tokens_per_s=10, first_token_s=0.1), "one two six ten")
-    # Who wakes up a whole word late gets two in one piece: words are far apart here, for busy machines.
+    # A wake-up that is a whole word late gives two words in one piece: the words are far apart here, for busy machines.
     assert len(pieces) == 4
     assert time.monotonic() - started >= 0.5
     assert isinstance(usage, Usage)

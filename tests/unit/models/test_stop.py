@@ -14,7 +14,7 @@ def _run(stops: list[str], pieces: list[str]) -> tuple[str, bool]:
 
 
 def _expected(stops: list[str], text: str) -> tuple[str, bool]:
-    """The text up to the stop string that is complete first; of those that end there, the longest."""
+    """The text up to the stop string that is completed first; of those that end at the same index, the longest."""
     for end in range(1, len(text) + 1):
         ending = [stop for stop in stops if text[:end].endswith(stop)]
         if ending:

@@ -16,7 +16,7 @@ def doors(**lists: object) -> DiscordSettings:
     return DiscordSettings.model_validate(lists)
 
 
-TO_US = {"mentions_us": True}
+TO_US = {"mentions_bot": True}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ TO_US = {"mentions_us": True}
     [
         ({}, DiscordRejectReason.NOT_ADDRESSED),
         (TO_US, None),
-        ({"replies_to_us": True}, None),
+        ({"replies_to_bot": True}, None),
         ({"is_own_thread": True, "channel_id": THREAD, "parent_id": ROOM}, None),
         ({"channel_id": THREAD, "parent_id": ROOM}, DiscordRejectReason.NOT_ADDRESSED),
         ({"guild_id": None}, None),

@@ -1,11 +1,8 @@
-"""Nonces, names, sources and lanes."""
-
-import asyncio
+"""Nonces, names and sources."""
 
 import pytest
 
 from adapters.discord.ids import private_audience, private_conversation_id, room_audience
-from adapters.discord.incoming.channel_locks import KeyedLocks
 from adapters.discord.incoming.members import MemberRights, is_admin
 from adapters.discord.limits import NONCE_CHARACTERS
 from adapters.discord.outgoing.citations import subtext_footer
@@ -58,23 +55,3 @@ def test_a_source_is_one_line_that_marks_cannot_break() -> None:
 def test_note_and_sources_are_small_lines() -> None:
     assert subtext_footer("Read with care.", [source()]) == "-# Read with care.\n-# [2] Disks › Backup (handbook)"
     assert subtext_footer("", []) == ""
-
-
-async def test_a_channel_keeps_its_order_while_another_goes_on() -> None:
-    lanes, order, slow = KeyedLocks(), list[str](), asyncio.Event()
-
-    async def message(channel: int, name: str, waits: asyncio.Event | None = None) -> None:
-        async with lanes.hold_lock(channel):
-            if waits:
-                await waits.wait()
-            order.append(name)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(message(1, "first", slow))
-        group.create_task(message(1, "second"))
-        group.create_task(message(2, "elsewhere"))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        slow.set()
-    assert order == ["elsewhere", "first", "second"]
-    assert not lanes._locks

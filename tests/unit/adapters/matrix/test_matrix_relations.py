@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from adapters.matrix.event_content import (
     Relation,
-    apply_edit,
     as_event_id,
     get_text,
     mentioned_users,
@@ -17,10 +16,10 @@ from adapters.matrix.event_content import (
     relation_of,
 )
 from adapters.matrix.events import Event, Room
-from adapters.matrix.incoming.attachments import caption_of, is_bare_file, parse_file
 from adapters.matrix.incoming.context import QuestionContext
-from adapters.matrix.incoming.pills import BotIdentity, find_pills, mentions_bot
-from adapters.matrix.incoming.plain_text import to_plain_text, typed_text
+from adapters.matrix.incoming.mentions import BotIdentity, mentions_bot
+from adapters.matrix.incoming.parsed_message import ParsedMessage, apply_edit, parse_message
+from adapters.matrix.incoming.plain_text import to_plain_text
 from adapters.matrix.incoming.translate import RoomContext, build_message, message_facts
 from adapters.matrix.settings import MatrixSettings
 
@@ -82,29 +81,31 @@ def test_half_characters_never_leave() -> None:
     assert get_text({"body": "a\ud83d\ude00b\ud800c"}, "body") == "a😀b�c"
 
 
-def edit(new: object, sender: str = "@ana:x", target: str = "$e", kind: str = "m.room.message") -> Event:
+def edit(new: object, sender: str = "@ana:x", target: str = "$e", kind: str = "m.room.message") -> ParsedMessage:
     relates = {"rel_type": "m.replace", "event_id": target}
-    return Event("!r:x", "$later", sender, kind, {"body": "* new", "m.new_content": new, "m.relates_to": relates})
+    content = {"body": "* new", "m.new_content": new, "m.relates_to": relates}
+    return parse_message(Event("!r:x", "$later", sender, kind, content))
 
 
 def test_an_edit_changes_the_text_and_keeps_the_relation() -> None:
     original = event({"msgtype": "m.text", "body": "old", "m.relates_to": REPLY})
     new = {"msgtype": "m.text", "body": "new", "m.relates_to": THREAD}
-    read = apply_edit(original, edit(new))
+    read = apply_edit(parse_message(original), edit(new))
     assert read is not None
     assert read.event_id == "$e"
-    assert read.content == {"msgtype": "m.text", "body": "new", "m.relates_to": REPLY}
+    assert read.event.content == {"msgtype": "m.text", "body": "new", "m.relates_to": REPLY}
+    assert (read.text, read.relation.reply_to) == ("new", "$up")
 
 
 @pytest.mark.parametrize(
     "wrong", [edit({"body": "x"}, sender="@eve:x"), edit({"body": "x"}, target="$f"), edit("x"), edit({})]
 )
-def test_an_edit_by_another_of_another_or_of_nothing_is_none(wrong: Event) -> None:
-    assert apply_edit(event({"body": "old"}), wrong) is None
+def test_an_edit_by_another_of_another_or_of_nothing_is_none(wrong: ParsedMessage) -> None:
+    assert apply_edit(parse_message(event({"body": "old"})), wrong) is None
 
 
 def test_what_was_redacted_stays_redacted() -> None:
-    assert apply_edit(event({}), edit({"msgtype": "m.text", "body": "new"})) is None
+    assert apply_edit(parse_message(event({})), edit({"msgtype": "m.text", "body": "new"})) is None
 
 
 def test_what_a_redaction_takes_back_stands_in_either_place() -> None:
@@ -149,27 +150,27 @@ KNOWN = st.fixed_dictionaries(
 def test_nothing_that_stands_in_a_content_raises_or_cannot_be_written_down(
     content: dict[str, Any], redacts: Any, sent_ms: int
 ) -> None:
-    us, said = BotIdentity("@hearth:x", "Hearth"), event(content, sent_ms=sent_ms)
+    us, said = BotIdentity("@hearth:x", "Hearth"), parse_message(event(content, sent_ms=sent_ms))
     place = RoomContext(Room("!r:x", display_names={"@ana:x": "Ana"}), us, MatrixSettings(), "!")
     message = build_message(said, place, QuestionContext())
-    typed = typed_text(content)
+    typed = said.typed
     found = [
         relation_of(content),
         mentioned_users(content),
-        find_pills(content),
-        parse_file(content),
-        caption_of(content),
+        said.pills,
+        said.file,
+        said.caption,
         message,
     ]
     found += [
         typed,
-        to_plain_text(content, typed, us, lambda _: ""),
+        to_plain_text(said, typed, us, lambda _: ""),
         message_facts(said, place),
         redaction_target(event({"redacts": redacts})),
     ]
     json.dumps([message.text, message.conversation, dict(message.platform_data)], ensure_ascii=False).encode()
-    if (file := parse_file(content)) is not None:
+    if (file := said.file) is not None:
         f"{file.name} {file.media_type} {file.uri}".encode()
-    assert isinstance(mentions_bot(content, typed, us), bool)
-    assert isinstance(is_bare_file(content), bool)
+    assert isinstance(mentions_bot(said, typed, us), bool)
+    assert isinstance(said.is_bare_file, bool)
     apply_edit(said, said)

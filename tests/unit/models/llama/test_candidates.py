@@ -10,11 +10,11 @@ _LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(nu
 
 @given(_LOGITS, st.integers(-1, 70))
 def test_the_likeliest_tokens_come_first(
-    logits: "numpy.ndarray[tuple[int], numpy.dtype[numpy.float32]]", most: int
+    logits: "numpy.ndarray[tuple[int], numpy.dtype[numpy.float32]]", k: int
 ) -> None:
-    tokens = top_k_tokens(logits, most)
-    wanted = sorted(logits.tolist(), reverse=True)
-    assert logits[tokens].tolist() == (wanted[:most] if most > 0 else wanted)
+    tokens = top_k_tokens(logits, k)
+    expected = sorted(logits.tolist(), reverse=True)
+    assert logits[tokens].tolist() == (expected[:k] if k > 0 else expected)
     assert len(set(tokens.tolist())) == len(tokens)
 
 

@@ -22,15 +22,15 @@ def test_chunks_cover_the_rest_of_the_prompt_in_bounds(
     start = data.draw(st.integers(0, length - 1))
     stops = data.draw(st.lists(st.integers(0, length), max_size=3))
     size = first * MIN_CHUNK_TOKENS
-    cut = list(iter_chunks(start, length, stops, PrefillPlan(size, 1000.0).chunk_ends(length), exact))
-    assert cut[0][0] == start
-    assert cut[-1][1] == length
-    assert all(one[1] == other[0] for one, other in pairwise(cut))
-    assert all(0 < end - begin < size + 2 * MIN_CHUNK_TOKENS for begin, end in cut)
+    chunks = list(iter_chunks(start, length, stops, PrefillPlan(size, 1000.0).chunk_ends(length), exact))
+    assert chunks[0][0] == start
+    assert chunks[-1][1] == length
+    assert all(one[1] == other[0] for one, other in pairwise(chunks))
+    assert all(0 < end - begin < size + 2 * MIN_CHUNK_TOKENS for begin, end in chunks)
     if exact:
-        assert {stop for stop in stops if start < stop < length} <= {end for _, end in cut}
+        assert {stop for stop in stops if start < stop < length} <= {end for _, end in chunks}
     elif length - start >= MIN_CHUNK_TOKENS:
-        assert all(end - begin >= MIN_CHUNK_TOKENS for begin, end in cut)
+        assert all(end - begin >= MIN_CHUNK_TOKENS for begin, end in chunks)
 
 
 @given(_LENGTHS, st.data(), st.integers(1, 20))
@@ -39,7 +39,7 @@ def test_a_prompt_taken_up_later_is_cut_at_the_same_places(length: int, data: st
     stops = (data.draw(st.integers(0, length)), data.draw(st.integers(0, length)))
     whole = list(iter_chunks(0, length, stops, ends))
     resumed_at = data.draw(st.sampled_from(whole))[1]
-    assert list(iter_chunks(resumed_at, length, stops, ends)) == [cut for cut in whole if cut[0] >= resumed_at]
+    assert list(iter_chunks(resumed_at, length, stops, ends)) == [chunk for chunk in whole if chunk[0] >= resumed_at]
 
 
 def test_chunks_end_at_the_stops_that_leave_enough_on_both_sides() -> None:
@@ -56,10 +56,10 @@ def test_chunks_shrink_where_attention_costs_more() -> None:
 
 
 def test_a_token_weighs_more_the_more_stands_before_it() -> None:
-    grid = PrefillPlan(64, 1000.0)
-    assert grid.cost(0, 10) == pytest.approx(10, rel=0.01)
-    assert grid.cost(1000, 1010) == pytest.approx(20, rel=0.01)
-    assert grid.cost(10, 10) == 0
+    plan = PrefillPlan(64, 1000.0)
+    assert plan.cost(0, 10) == pytest.approx(10, rel=0.01)
+    assert plan.cost(1000, 1010) == pytest.approx(20, rel=0.01)
+    assert plan.cost(10, 10) == 0
 
 
 def test_a_larger_model_is_read_in_smaller_chunks() -> None:
@@ -71,19 +71,19 @@ def test_a_larger_model_is_read_in_smaller_chunks() -> None:
 
 @given(_LENGTHS, st.data(), st.integers(0, 300))
 def test_a_chunk_that_may_end_anywhere_ends_at_the_stops_and_leaves_no_tiny_rest(
-    length: int, data: st.DataObject, most: int
+    length: int, data: st.DataObject, max_tokens: int
 ) -> None:
     start = data.draw(st.integers(0, length - 1))
     stops = data.draw(st.lists(st.integers(0, length), max_size=3))
-    end = unaligned_chunk_end(start, length, stops, most)
+    end = unaligned_chunk_end(start, length, stops, max_tokens)
     next_stop = min((stop for stop in [*stops, length] if stop > start), default=length)
     assert start < end <= next_stop
-    assert end - start < max(most, MIN_CHUNK_TOKENS) + MIN_CHUNK_TOKENS
+    assert end - start < max(max_tokens, MIN_CHUNK_TOKENS) + MIN_CHUNK_TOKENS
     assert end == next_stop or next_stop - end >= MIN_CHUNK_TOKENS
 
 
 def test_as_many_tokens_are_read_as_a_time_allows() -> None:
-    grid = PrefillPlan(64, 1000.0)
-    assert grid.tokens_for_cost(0, 50) == 50
-    assert grid.tokens_for_cost(1000, 50) == 25
-    assert grid.cost(1000, 1025) == pytest.approx(50, rel=0.02)
+    plan = PrefillPlan(64, 1000.0)
+    assert plan.tokens_for_cost(0, 50) == 50
+    assert plan.tokens_for_cost(1000, 50) == 25
+    assert plan.cost(1000, 1025) == pytest.approx(50, rel=0.02)

@@ -33,10 +33,10 @@ def _settings(**changes: object) -> LlamaSettings:
 
 
 def test_without_a_gpu_everything_is_in_memory() -> None:
-    fit = plan_memory(_HEADER, _settings(), GpuMemory())
-    assert fit.gpu_layers == 0
-    assert fit.needed_bytes >= _HEADER.weights_bytes + _HEADER.kv_bytes(8192, "f16") - 36
-    assert fit.context_tokens == 8192
+    plan = plan_memory(_HEADER, _settings(), GpuMemory())
+    assert plan.gpu_layers == 0
+    assert plan.needed_bytes >= _HEADER.weights_bytes + _HEADER.kv_bytes(8192, "f16") - 36
+    assert plan.context_tokens == 8192
 
 
 def test_a_gpu_takes_as_many_layers_as_fit() -> None:
@@ -60,10 +60,10 @@ def test_the_context_is_no_longer_than_the_model_was_trained_for() -> None:
 
 
 def test_a_model_too_large_for_memory_is_refused_with_both_figures_and_the_way_out() -> None:
-    fit = plan_memory(_HEADER, _settings(), GpuMemory())
-    require_memory(Path("eight.gguf"), fit, 16 * _GB)
+    plan = plan_memory(_HEADER, _settings(), GpuMemory())
+    require_memory(Path("eight.gguf"), plan, 16 * _GB)
     with pytest.raises(ModelUnusable, match=r"eight\.gguf needs 6\.\d GB .* 4\.0 GB is free\. .*smaller model"):
-        require_memory(Path("eight.gguf"), fit, 4 * _GB)
+        require_memory(Path("eight.gguf"), plan, 4 * _GB)
 
 
 def test_a_quantised_kv_cache_needs_less() -> None:
@@ -83,11 +83,11 @@ def test_quantised_values_without_flash_attention_are_refused() -> None:
         _settings(kv_cache_type="q8_0", flash_attention="off")
 
 
-@pytest.mark.parametrize(("memory_gb", "replies"), [(2, 1), (12, 1), (16, 2), (32, 4), (64, 5), (256, 8)])
+@pytest.mark.parametrize(("memory_gb", "parallel"), [(2, 1), (12, 1), (16, 2), (32, 4), (64, 5), (256, 8)])
 def test_a_processor_writes_as_many_replies_together_as_leave_memory_for_the_house(
-    memory_gb: int, replies: int
+    memory_gb: int, parallel: int
 ) -> None:
-    assert plan_memory(_HEADER, LlamaSettings(), GpuMemory(), memory_gb * _GB).parallel == replies
+    assert plan_memory(_HEADER, LlamaSettings(), GpuMemory(), memory_gb * _GB).parallel == parallel
 
 
 def test_a_gpu_writes_as_many_replies_together_as_fit_beside_the_whole_model() -> None:
@@ -104,7 +104,7 @@ def test_a_number_of_replies_is_taken_as_it_is_and_each_needs_its_own_context() 
     assert six.needed_bytes - one.needed_bytes == pytest.approx(5 * _HEADER.kv_bytes(8192, "f16"), rel=0.001)
 
 
-@pytest.mark.parametrize("replies", [0, -1, 65, "many"])
-def test_impossible_numbers_of_replies_are_refused(replies: object) -> None:
+@pytest.mark.parametrize("parallel", [0, -1, 65, "many"])
+def test_impossible_numbers_of_replies_are_refused(parallel: object) -> None:
     with pytest.raises(ValueError, match="parallel"):
-        LlamaSettings.model_validate({"parallel": replies})
+        LlamaSettings.model_validate({"parallel": parallel})

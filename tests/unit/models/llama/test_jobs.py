@@ -22,78 +22,78 @@ def test_the_flag_tells_llama_cpp_to_stop_only_once_it_is_set() -> None:
     assert callback(flag.address) is True
 
 
-def _taken(jobs: RequestQueue) -> list[object]:
-    return list(jobs.take_requests(0))
+def _take(requests: RequestQueue) -> list[object]:
+    return list(requests.take_requests(0))
 
 
 def test_jobs_are_taken_in_the_order_in_which_they_came() -> None:
-    jobs = RequestQueue()
+    requests = RequestQueue()
     added = [WarmUp("a", _PROMPT), DropState("b"), WarmUp("c", _PROMPT)]
-    for job in added:
-        jobs.add(job)
-    assert _taken(jobs) == added
-    assert _taken(jobs) == []
+    for request in added:
+        requests.add(request)
+    assert _take(requests) == added
+    assert _take(requests) == []
 
 
 def test_a_running_preparation_gives_way_to_all_but_another_preparation() -> None:
-    jobs = RequestQueue()
+    requests = RequestQueue()
     running = WarmUp("a", _PROMPT)
-    jobs.set_running_warm_up(running)
-    jobs.add(WarmUp("b", _PROMPT))
+    requests.set_running_warm_up(running)
+    requests.add(WarmUp("b", _PROMPT))
     assert not running.cancel_flag.is_set
-    jobs.add(DropState("b"))
+    requests.add(DropState("b"))
     assert running.cancel_flag.is_set
 
 
 def test_a_newer_prompt_of_the_same_conversation_stops_a_preparation() -> None:
-    jobs = RequestQueue()
+    requests = RequestQueue()
     running = WarmUp("a", _PROMPT)
-    jobs.set_running_warm_up(running)
-    jobs.add(WarmUp("a", _PROMPT))
+    requests.set_running_warm_up(running)
+    requests.add(WarmUp("a", _PROMPT))
     assert running.cancel_flag.is_set
 
 
 def test_what_came_while_a_preparation_was_chosen_stops_it_too() -> None:
-    jobs = RequestQueue()
+    requests = RequestQueue()
     running = WarmUp("a", _PROMPT)
-    jobs.add(DropState("b"))
-    jobs.set_running_warm_up(running)
+    requests.add(DropState("b"))
+    requests.set_running_warm_up(running)
     assert running.cancel_flag.is_set
 
 
 def test_closing_stops_what_runs_tells_who_waits_and_refuses_the_rest() -> None:
-    jobs = RequestQueue()
+    requests = RequestQueue()
     running, waiting, over = WarmUp("a", _PROMPT), DropState("b"), WarmUp("c", _PROMPT)
-    for job in (running, waiting, over):
-        jobs.add(job)
-    jobs.take_requests(0)
-    jobs.mark_done(over)
-    jobs.close("It is over.")
-    assert jobs.closing.is_set
+    for request in (running, waiting, over):
+        requests.add(request)
+    requests.take_requests(0)
+    requests.mark_done(over)
+    requests.close("It is over.")
+    assert requests.closing.is_set
     assert running.cancel_flag.is_set
     assert waiting.done.result(0) == 0
     assert not over.cancel_flag.is_set
-    assert _taken(jobs) == []
+    assert _take(requests) == []
     with pytest.raises(EngineFailed, match="It is over"):
-        jobs.add(DropState("c"))
+        requests.add(DropState("c"))
 
 
 def test_closing_stops_a_preparation_that_nobody_waits_for() -> None:
-    jobs = RequestQueue()
+    requests = RequestQueue()
     running, next_one = WarmUp("a", _PROMPT), WarmUp("b", _PROMPT)
-    jobs.set_running_warm_up(running)
-    jobs.close("It is over.")
+    requests.set_running_warm_up(running)
+    requests.close("It is over.")
     assert running.cancel_flag.is_set
-    jobs.set_running_warm_up(next_one)
+    requests.set_running_warm_up(next_one)
     assert next_one.cancel_flag.is_set
 
 
-@pytest.mark.parametrize("end", [RequestQueue.wake_thread, lambda jobs: jobs.close("It is over.")])
+@pytest.mark.parametrize("end", [RequestQueue.wake_thread, lambda requests: requests.close("It is over.")])
 def test_a_waiting_taker_is_woken(end: Callable[[RequestQueue], None]) -> None:
-    jobs = RequestQueue()
-    taken: list[object] = []
-    taker = Thread(target=lambda: taken.append(jobs.take_requests(None)))
-    taker.start()
-    end(jobs)
-    taker.join(5)
-    assert taken == [[]]
+    requests = RequestQueue()
+    results: list[object] = []
+    waiter = Thread(target=lambda: results.append(requests.take_requests(None)))
+    waiter.start()
+    end(requests)
+    waiter.join(5)
+    assert results == [[]]

@@ -4,14 +4,14 @@ from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
 
 
 class _Letters:
-    """Stands for a chat template: a token for each letter, turns in brackets."""
+    """Fake chat template: a token for each letter, turns in brackets."""
 
     def render_turns(self, turns: tuple[Turn, ...]) -> RenderedPrompt:
         text = "".join(f"[{turn.role[0]}:{turn.text}]" for turn in turns) + "[a:"
         return RenderedPrompt(text, [ord(letter) for letter in text])
 
 
-_READER = PromptTokenizer(_Letters())  # type: ignore[arg-type]
+_TOKENIZER = PromptTokenizer(_Letters())  # type: ignore[arg-type]
 _HISTORY = (Turn("user", "Where?"), Turn("assistant", "There."))
 
 
@@ -20,30 +20,31 @@ def _text(tokens: list[int]) -> str:
 
 
 def test_a_prompt_is_read_with_the_places_where_others_begin_alike() -> None:
-    read = _READER.tokenize_prompt(Prompt("Be brief.", _HISTORY, "And now?"))
-    assert _text(read.tokens) == "[s:Be brief.][u:Where?][a:There.][u:And now?][a:"
-    assert _text(read.tokens[: read.system_tokens]) == "[s:Be brief.][u:"
-    assert _text(read.tokens[: read.history_tokens]) == "[s:Be brief.][u:Where?][a:There.][u:"
-    assert read.text_end == read.text_end[-64:] == _text(read.tokens)[-64:]
+    prompt = _TOKENIZER.tokenize_prompt(Prompt("Be brief.", _HISTORY, "And now?"))
+    assert _text(prompt.tokens) == "[s:Be brief.][u:Where?][a:There.][u:And now?][a:"
+    assert _text(prompt.tokens[: prompt.system_tokens]) == "[s:Be brief.][u:"
+    assert _text(prompt.tokens[: prompt.history_tokens]) == "[s:Be brief.][u:Where?][a:There.][u:"
+    assert prompt.text_end == prompt.text_end[-64:] == _text(prompt.tokens)[-64:]
 
 
 def test_the_place_does_not_depend_on_how_the_question_begins() -> None:
-    places = {
-        _READER.tokenize_prompt(Prompt("S", _HISTORY, tail)).history_tokens for tail in ("A", "1", "Ah", "1st", "x", "")
+    lengths = {
+        _TOKENIZER.tokenize_prompt(Prompt("S", _HISTORY, tail)).history_tokens
+        for tail in ("A", "1", "Ah", "1st", "x", "")
     }
-    assert len(places) == 1
+    assert len(lengths) == 1
 
 
 def test_without_a_system_prompt_nothing_is_shared() -> None:
-    assert _READER.tokenize_prompt(Prompt("", _HISTORY, "x")).system_tokens == 0
+    assert _TOKENIZER.tokenize_prompt(Prompt("", _HISTORY, "x")).system_tokens == 0
 
 
 def test_another_system_prompt_is_noticed() -> None:
-    first, second = (_READER.tokenize_prompt(Prompt(system, (), "x")) for system in ("One", "Another"))
+    first, second = (_TOKENIZER.tokenize_prompt(Prompt(system, (), "x")) for system in ("One", "Another"))
     assert (first.system_tokens, second.system_tokens) == (len("[s:One][u:"), len("[s:Another][u:"))
 
 
 def test_a_head_is_what_every_question_after_it_begins_with() -> None:
-    head = _READER.tokenize_head(Prompt("S", _HISTORY, ""))
+    head = _TOKENIZER.tokenize_head(Prompt("S", _HISTORY, ""))
     assert _text(head.tokens) == "[s:S][u:Where?][a:There.][u:"
     assert head.history_tokens == len(head.tokens)

@@ -3,7 +3,7 @@ import pytest
 from models.llama.scheduling.prefill_policy import PendingPrefill, StepState, choose_prefill, should_prefill
 
 
-def _moment(**changes: float | bool) -> StepState:
+def _state(**changes: float | bool) -> StepState:
     usual: dict[str, float | bool] = {
         "is_decoding": True,
         "is_prefilling": True,
@@ -16,20 +16,20 @@ def _moment(**changes: float | bool) -> StepState:
 
 
 @pytest.mark.parametrize(
-    ("moment", "reads"),
+    ("state", "expected"),
     [
-        (_moment(is_prefilling=False), False),
-        (_moment(is_decoding=False, since_decode_s=99.0), True),
-        (_moment(), True),
-        (_moment(chunk_s=9.0), True),  # one chunk between two tokens, however long it takes
-        (_moment(prefilled_last=True, since_decode_s=0.1), True),
-        (_moment(prefilled_last=True, since_decode_s=0.14), False),
-        (_moment(prefilled_last=True, chunk_s=9.0), False),
-        (_moment(is_prefilling=False, is_decoding=False), False),
+        (_state(is_prefilling=False), False),
+        (_state(is_decoding=False, since_decode_s=99.0), True),
+        (_state(), True),
+        (_state(chunk_s=9.0), True),  # one chunk between two tokens, however long it takes
+        (_state(prefilled_last=True, since_decode_s=0.1), True),
+        (_state(prefilled_last=True, since_decode_s=0.14), False),
+        (_state(prefilled_last=True, chunk_s=9.0), False),
+        (_state(is_prefilling=False, is_decoding=False), False),
     ],
 )
-def test_chunks_go_between_tokens_as_far_as_the_gap_allows(moment: StepState, reads: bool) -> None:
-    assert should_prefill(moment, max_pause_s=0.25) is reads
+def test_chunks_go_between_tokens_as_far_as_the_gap_allows(state: StepState, expected: bool) -> None:
+    assert should_prefill(state, max_pause_s=0.25) is expected
 
 
 def test_the_shortest_prompt_is_read_first_and_of_equals_the_one_that_waits_longest() -> None:

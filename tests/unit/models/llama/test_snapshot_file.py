@@ -15,22 +15,22 @@ from models.llama.kv_cache.snapshot_file import (
     write_snapshot,
 )
 
-_OWNER = cache_key_of("discord:1")
+_CACHE_KEY = cache_key_of("discord:1")
 _STATE = memoryview(random.Random(1).randbytes(5000))
-_LABEL = SnapshotHeader(_OWNER.digest, _OWNER, [1, 2, 49151, 7], len(_STATE))
+_HEADER = SnapshotHeader(_CACHE_KEY.digest, _CACHE_KEY, [1, 2, 49151, 7], len(_STATE))
 _MODEL, _ANOTHER = b"m" * 16, b"n" * 16
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "state.kv"
-    write_snapshot(path, _MODEL, _LABEL, _STATE)
+    write_snapshot(path, _MODEL, _HEADER, _STATE)
     return path
 
 
 @contextmanager
-def _files_up_to(size_bytes: int) -> Iterator[None]:
-    """A limit of the system on the size of files, which is as good as a full disk."""
+def _file_size_limit(size_bytes: int) -> Iterator[None]:
+    """A system limit on the size of files, which has the effect of a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
     try:
@@ -40,20 +40,20 @@ def _files_up_to(size_bytes: int) -> Iterator[None]:
 
 
 def test_what_was_written_is_read_back(file: Path) -> None:
-    assert read_snapshot_header(file, _MODEL) == _LABEL
-    label, state = read_snapshot(file, _MODEL)
-    assert label == _LABEL
+    assert read_snapshot_header(file, _MODEL) == _HEADER
+    header, state = read_snapshot(file, _MODEL)
+    assert header == _HEADER
     assert state == _STATE
     assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_flip_of_any_byte_is_noticed(file: Path) -> None:
-    whole = file.read_bytes()
+    content = file.read_bytes()
     chosen = random.Random(2)
-    places = [*range(100), *(chosen.randrange(len(whole)) for _ in range(200))]
-    for place in places:
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << chosen.randrange(8)
+    offsets = [*range(100), *(chosen.randrange(len(content)) for _ in range(200))]
+    for offset in offsets:
+        damaged = bytearray(content)
+        damaged[offset] ^= 1 << chosen.randrange(8)
         file.write_bytes(damaged)
         with pytest.raises(SnapshotUnusable):
             read_snapshot(file, _MODEL)
@@ -81,8 +81,8 @@ def test_a_state_of_another_model_is_refused(file: Path) -> None:
 
 def test_a_disk_that_fills_up_while_writing_leaves_what_was_there(file: Path) -> None:
     before = file.read_bytes()
-    with _files_up_to(1000), pytest.raises(OSError, match="large"):
-        write_snapshot(file, _MODEL, SnapshotHeader(_OWNER.digest, _OWNER, [5], len(_STATE)), _STATE)
+    with _file_size_limit(1000), pytest.raises(OSError, match="large"):
+        write_snapshot(file, _MODEL, SnapshotHeader(_CACHE_KEY.digest, _CACHE_KEY, [5], len(_STATE)), _STATE)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
 

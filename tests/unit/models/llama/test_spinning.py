@@ -10,7 +10,7 @@ ALL_S, HALF_S = 0.02 * THREADS, 0.01 * THREADS
 
 
 class OpenMp:
-    """Counts the teams that were started."""
+    """Fake OpenMP library: records the teams that were started."""
 
     def __init__(self) -> None:
         self.started = threading.Semaphore(0)
@@ -21,9 +21,9 @@ class OpenMp:
         self.started.release()
 
 
-def steps(spinning: OpenMpSpinControl, used_s: float, count: int = 20) -> None:
+def steps(spin_control: OpenMpSpinControl, cpu_s: float, count: int = 20) -> None:
     for _ in range(count):
-        spinning.record_computation(0.02, used_s)
+        spin_control.record_computation(0.02, cpu_s)
 
 
 @pytest.fixture
@@ -31,66 +31,66 @@ def openmp() -> OpenMp:
     return OpenMp()
 
 
-def holders() -> list[threading.Thread]:
+def idle_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "llama-surplus"]
 
 
 def test_threads_with_their_cores_to_themselves_spin_long(openmp: OpenMp) -> None:
-    spinning = OpenMpSpinControl(openmp, THREADS)
-    steps(spinning, ALL_S)
-    assert not spinning.is_brief
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    steps(spin_control, ALL_S)
+    assert not spin_control.is_brief
     assert not openmp.sizes
 
 
 def test_displaced_threads_spin_briefly_until_they_are_undisturbed_again(openmp: OpenMp) -> None:
-    spinning = OpenMpSpinControl(openmp, THREADS)
-    steps(spinning, HALF_S)
-    assert spinning.is_brief
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    steps(spin_control, HALF_S)
+    assert spin_control.is_brief
     assert openmp.started.acquire(timeout=10)
     assert len(openmp.sizes) == 1  # however many steps are slow
-    assert len(holders()) == 1
-    steps(spinning, ALL_S)
-    assert not spinning.is_brief
-    for thread in holders():
+    assert len(idle_threads()) == 1
+    steps(spin_control, ALL_S)
+    assert not spin_control.is_brief
+    for thread in idle_threads():
         thread.join(10)
-    assert not holders()
+    assert not idle_threads()
 
 
 def test_one_slow_step_changes_nothing(openmp: OpenMp) -> None:
-    spinning = OpenMpSpinControl(openmp, THREADS)
-    spinning.record_computation(0.2, 0.2)
-    assert not spinning.is_brief
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    spin_control.record_computation(0.2, 0.2)
+    assert not spin_control.is_brief
 
 
 def test_what_is_too_short_to_be_judged_is_not(openmp: OpenMp) -> None:
-    spinning = OpenMpSpinControl(openmp, THREADS)
+    spin_control = OpenMpSpinControl(openmp, THREADS)
     for _ in range(100):
-        spinning.record_computation(0.001, 0.0)
-    assert not spinning.is_brief
+        spin_control.record_computation(0.001, 0.0)
+    assert not spin_control.is_brief
 
 
 @pytest.mark.parametrize(("library", "threads"), [(OpenMp(), 1), (object(), THREADS)])
 def test_without_openmp_or_with_one_thread_there_is_nothing_to_do(library: object, threads: int) -> None:
-    spinning = OpenMpSpinControl(library, threads)
-    with spinning.measured():
+    spin_control = OpenMpSpinControl(library, threads)
+    with spin_control.measured():
         pass
-    steps(spinning, 0.0)
-    assert not spinning.is_brief
+    steps(spin_control, 0.0)
+    assert not spin_control.is_brief
 
 
 def test_closing_gives_the_threads_back(openmp: OpenMp) -> None:
-    spinning = OpenMpSpinControl(openmp, THREADS)
-    steps(spinning, HALF_S)
-    spinning.close()
-    spinning.close()
-    for thread in holders():
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    steps(spin_control, HALF_S)
+    spin_control.close()
+    spin_control.close()
+    for thread in idle_threads():
         thread.join(10)
-    assert not holders()
-    assert not spinning.is_brief
+    assert not idle_threads()
+    assert not spin_control.is_brief
 
 
 def test_a_computation_that_fails_is_not_noted(openmp: OpenMp) -> None:
-    spinning = OpenMpSpinControl(openmp, THREADS)
-    with pytest.raises(ValueError, match="refused"), spinning.measured():
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    with pytest.raises(ValueError, match="refused"), spin_control.measured():
         raise ValueError("refused")
-    assert not spinning.is_brief
+    assert not spin_control.is_brief

@@ -15,7 +15,7 @@ _WITHOUT_SYSTEM = (
 
 
 class _Letters:
-    """Stands for a model: its tokens are the characters, `<s>` and `<end>` steer it."""
+    """Fake model: its tokens are the characters, `<s>` and `<end>` are control tokens."""
 
     class path:  # noqa: N801
         name = "letters.gguf"

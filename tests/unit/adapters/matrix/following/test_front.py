@@ -152,7 +152,7 @@ async def test_the_token_waits_for_the_slowest_message_and_other_rooms_do_not(st
 async def test_a_slow_room_does_not_hold_back_what_others_missed(
     station: MatrixSessionHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync_handler, "WAITED_FOR_S", 0.1)
+    monkeypatch.setattr(sync_handler, "MAX_HOLD_S", 0.1)
     inbox = station.inbox
     assert isinstance(inbox, Troubled)
     await stopped(station)

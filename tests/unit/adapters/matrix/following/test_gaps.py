@@ -134,7 +134,7 @@ async def test_a_server_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("fault", ["refused", "held"])
 async def test_what_cannot_be_read_leaves_what_the_sync_told(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "SOUGHT_FOR_S", 0.01)
+    monkeypatch.setattr(catch_up, "SEARCH_TIMEOUT_S", 0.01)
     gap = Gap(5)
     if fault == "refused":
         gap.wire.faults.fail("page", RequestRefused(403, "M_FORBIDDEN", {}))

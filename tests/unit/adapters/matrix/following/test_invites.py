@@ -12,7 +12,7 @@ from adapters.matrix.events import Departure, Event, Invitation
 from adapters.matrix.homeserver import RateLimited, RequestRefused, TransientFailure
 from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
-from adapters.matrix.settings import AccessList, MatrixSettings
+from adapters.matrix.settings import MatrixSettings, Patterns
 from adapters.matrix.sync import invites as module
 from adapters.matrix.sync.invites import DeclineReason, InviteHandler, replacement_room, why_declined
 from adapters.matrix.sync.notices import NoticeSender
@@ -22,13 +22,13 @@ from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 NEW = "!new:home.example"
 STRANGER = "@stranger:evil.example"
-HOME = MatrixSettings(servers=AccessList(allow=("home.example",)))
+HOME = MatrixSettings(servers=Patterns(allow=("home.example",)))
 
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_S", 0.001)
-    monkeypatch.setattr(module, "AGAIN_S", (0.001, 0.002))
+    monkeypatch.setattr(module, "JOIN_RETRY_S", (0.001, 0.002))
 
 
 class House:
@@ -44,11 +44,11 @@ class House:
 
     def _invites(self) -> InviteHandler:
         return InviteHandler(
-            wire=self.wire,
+            homeserver=self.wire,
             settings=self.settings,
-            marks=self.marks,
+            sync_state=self.marks,
             notices=NoticeSender(self.wire, self.budget),
-            budget=self.budget,
+            rate_limiter=self.budget,
             language="en",
             prefix="!",
         )
@@ -99,9 +99,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         (MatrixSettings(bots=("@alice:*",)), Invitation(NEW, ALICE), DeclineReason.INVITER),
         (MatrixSettings(direct_messages=False), Invitation(NEW, ALICE, direct=True), DeclineReason.DIRECT_MESSAGE),
         (MatrixSettings(direct_messages=False), Invitation(NEW, ALICE), None),
-        (MatrixSettings(rooms=AccessList(allow=(ROOM,))), Invitation(NEW, ALICE), DeclineReason.ROOM),
-        (MatrixSettings(rooms=AccessList(allow=(ROOM,))), Invitation(NEW, ALICE, direct=True), None),
-        (MatrixSettings(rooms=AccessList(block=("!new:*",))), Invitation(NEW, ALICE, direct=True), DeclineReason.ROOM),
+        (MatrixSettings(rooms=Patterns(allow=(ROOM,))), Invitation(NEW, ALICE), DeclineReason.ROOM),
+        (MatrixSettings(rooms=Patterns(allow=(ROOM,))), Invitation(NEW, ALICE, direct=True), None),
+        (MatrixSettings(rooms=Patterns(block=("!new:*",))), Invitation(NEW, ALICE, direct=True), DeclineReason.ROOM),
     ],
 )
 def test_who_is_let_in_may_invite(
@@ -268,7 +268,7 @@ async def test_joining_counts_as_an_event_and_what_it_is_refused_for_teaches_not
 
 
 async def test_a_storm_of_people_who_are_let_in_is_bounded_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "AGAIN_S", (60.0,))
+    monkeypatch.setattr(module, "JOIN_RETRY_S", (60.0,))
     house.wire.faults.always("join", TransientFailure("502"))
     for number in range(1000):
         house.invites.take_invite(Invitation(f"!{number}:home.example", ALICE))
@@ -333,11 +333,11 @@ async def test_a_room_that_does_not_say_so_itself_replaces_nothing(house: House,
 
 async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
     house.invites = InviteHandler(
-        wire=house.wire,
-        settings=MatrixSettings(rooms=AccessList(block=(ROOM,))),
-        marks=house.marks,
+        homeserver=house.wire,
+        settings=MatrixSettings(rooms=Patterns(block=(ROOM,))),
+        sync_state=house.marks,
         notices=NoticeSender(house.wire, house.budget),
-        budget=house.budget,
+        rate_limiter=house.budget,
         language="en",
         prefix="!",
     )
@@ -367,7 +367,7 @@ async def test_a_welcome_that_is_refused_is_not_tried_for_ever(house: House) -> 
 async def test_in_an_encrypted_room_clients_get_our_keys_before_the_welcome(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "GREETED_AFTER_S", 0.2)
+    monkeypatch.setattr(module, "GREETING_DELAY_S", 0.2)
     house.wire.invite(NEW, ALICE, direct=True, encrypted=True)
     await house.sync()
     await house.joined()

@@ -3,8 +3,9 @@
 import stat
 from pathlib import Path
 
-from adapters.matrix.bounded_dict import put_bounded
-from adapters.matrix.sync.sync_state import FILE, ROOMS_KEPT, SyncState, UndecryptableMessage
+from adapters.matrix.sync.sync_state import FILE, SyncState, UndecryptableMessage
+from adapters.storage.bounded_dict import put_bounded
+from adapters.storage.read_markers import CHANNELS_KEPT
 
 
 async def opened(folder: Path) -> SyncState:
@@ -68,7 +69,7 @@ async def test_the_oldest_goes_when_there_are_too_many(tmp_path: Path) -> None:
     put_bounded(kept, "c", 4, 2)
     assert kept == {"a": 3, "c": 4}
     marks = await opened(tmp_path)
-    for number in range(ROOMS_KEPT + 1):
+    for number in range(CHANNELS_KEPT + 1):
         marks.mark_read(f"!{number}:x", "$1")
-    assert len(marks.saved.seen) == ROOMS_KEPT
+    assert len(marks.saved.seen) == CHANNELS_KEPT
     await marks.close()

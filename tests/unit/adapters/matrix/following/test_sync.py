@@ -90,7 +90,7 @@ async def test_a_server_that_is_away_is_told_once_and_asked_until_it_is_back(cap
     told = [record.message for record in caplog.records]
     assert len(told) == 2
     assert "502" in told[0]
-    assert told[1] == "The homeserver answers again."
+    assert told[1] == "Reached the homeserver again."
 
 
 async def test_a_server_that_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from adapters.matrix import retry
 from adapters.matrix.events import Event, ToDevice
 from adapters.matrix.homeserver import RequestRefused, TransientFailure
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
-from adapters.matrix.settings import AccessList, MatrixSettings
+from adapters.matrix.settings import MatrixSettings, Patterns
 from adapters.matrix.sync import undecryptable as module
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState, UndecryptableMessage
@@ -42,9 +42,9 @@ class House:
 
     def process(self, settings: MatrixSettings | None = None) -> UndecryptableEvents:
         return UndecryptableEvents(
-            wire=self.wire,
+            homeserver=self.wire,
             settings=settings or MatrixSettings(),
-            marks=self.marks,
+            sync_state=self.marks,
             notices=NoticeSender(self.wire, SendRateLimiter()),
             language="en",
             clock=lambda: self.now,
@@ -83,14 +83,14 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     ("standing", "tells"),
     [
         (NoticeFacts(direct=True), True),
-        (NoticeFacts(direct=True, session_told=True), False),
-        (NoticeFacts(direct=True, room_told_at=0.0), True),
-        (NoticeFacts(replies_to_us=True, room_told_at=0.0), True),
-        (NoticeFacts(replies_to_us=True, session_told=True), False),
+        (NoticeFacts(direct=True, session_notified=True), False),
+        (NoticeFacts(direct=True, room_notified_at=0.0), True),
+        (NoticeFacts(replies_to_bot=True, room_notified_at=0.0), True),
+        (NoticeFacts(replies_to_bot=True, session_notified=True), False),
         (NoticeFacts(), True),
-        (NoticeFacts(room_told_at=1.0), False),
-        (NoticeFacts(room_told_at=1.0 - DAY_S), True),
-        (NoticeFacts(room_told_at=600.0), True),
+        (NoticeFacts(room_notified_at=1.0), False),
+        (NoticeFacts(room_notified_at=1.0 - DAY_S), True),
+        (NoticeFacts(room_notified_at=600.0), True),
     ],
 )
 def test_people_are_told_once_a_session_where_it_was_for_us_and_once_a_day_where_nobody_knows(
@@ -208,7 +208,7 @@ async def test_after_a_week_nothing_is_waited_for(house: House) -> None:
 
 
 async def test_messages_of_ours_and_of_people_who_are_not_let_in_are_nobody_s_business(house: House) -> None:
-    house.waiting = house.process(MatrixSettings(users=AccessList(block=(BOB,))))
+    house.waiting = house.process(MatrixSettings(users=Patterns(block=(BOB,))))
     house.locked(sender=ME)
     house.locked(sender=BOB)
     assert house.waiting.total == 0

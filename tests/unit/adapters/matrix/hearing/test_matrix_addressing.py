@@ -16,7 +16,7 @@ def doors(**lists: object) -> MatrixSettings:
     return MatrixSettings.model_validate(lists)
 
 
-TO_US = {"mentions_us": True}
+TO_US = {"mentions_bot": True}
 DIRECT = {"is_direct": True}
 
 
@@ -26,7 +26,7 @@ DIRECT = {"is_direct": True}
         ({}, MatrixRejectReason.NOT_ADDRESSED),
         (TO_US, None),
         (DIRECT, None),
-        ({"replies_to_us": True}, None),
+        ({"replies_to_bot": True}, None),
         ({"in_joined_thread": True}, None),
         ({"has_prefix": True}, None),
         ({**TO_US, "is_own": True}, MatrixRejectReason.OWN),

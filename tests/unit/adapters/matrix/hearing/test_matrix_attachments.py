@@ -8,15 +8,9 @@ from nio.crypto.attachments import encrypt_attachment
 
 from adapters.matrix.events import Event
 from adapters.matrix.homeserver import RequestRefused, TransientFailure
-from adapters.matrix.incoming.attachments import (
-    FileInfo,
-    caption_of,
-    fetch_attachments,
-    files_before,
-    is_bare_file,
-    parse_file,
-    safe_file_name,
-)
+from adapters.matrix.incoming.attachments import fetch_attachments, files_before
+from adapters.matrix.incoming.file_info import FileInfo, safe_file_name
+from adapters.matrix.incoming.parsed_message import ParsedMessage, parse_message
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
 from tests.fakes.wire import FakeHomeserver
 
@@ -28,8 +22,12 @@ def content(**more: Any) -> dict[str, Any]:
     return {"msgtype": "m.file", "body": "notes.txt", "url": URI, **more}
 
 
+def parsed(content: dict[str, Any], event_id: str = "$e", sender: str = "@ana:x") -> ParsedMessage:
+    return parse_message(Event("!r:x", event_id, sender, "m.room.message", content))
+
+
 def file(**more: Any) -> FileInfo:
-    found = parse_file(content(**more))
+    found = parsed(content(**more)).file
     assert found is not None
     return found
 
@@ -152,18 +150,18 @@ def test_a_size_that_is_none_is_not_known(size: object) -> None:
 
 
 def test_captions_and_bare_files() -> None:
-    assert caption_of(content(filename="notes.txt", body="see this")) == "see this"
-    assert caption_of(content(filename="notes.txt")) == caption_of(content(filename=7)) == ""
-    assert is_bare_file(content())
-    assert not is_bare_file(content(filename="notes.txt", body="see this"))
-    assert not is_bare_file({"msgtype": "m.text", "body": "notes.txt"})
-    assert not is_bare_file({"msgtype": "m.audio", "body": "voice.ogg", "org.matrix.msc3245.voice": {}})
-    assert parse_file({"msgtype": "m.text", "body": "notes.txt"}) is None
+    assert parsed(content(filename="notes.txt", body="see this")).caption == "see this"
+    assert parsed(content(filename="notes.txt")).caption == parsed(content(filename=7)).caption == ""
+    assert parsed(content()).is_bare_file
+    assert not parsed(content(filename="notes.txt", body="see this")).is_bare_file
+    assert not parsed({"msgtype": "m.text", "body": "notes.txt"}).is_bare_file
+    assert not parsed({"msgtype": "m.audio", "body": "voice.ogg", "org.matrix.msc3245.voice": {}}).is_bare_file
+    assert parsed({"msgtype": "m.text", "body": "notes.txt"}).file is None
 
 
 def test_files_put_down_are_those_since_their_author_last_wrote() -> None:
-    def sent(event_id: str, sender: str, **what: Any) -> Event:
-        return Event("!r:x", event_id, sender, "m.room.message", what or content())
+    def sent(event_id: str, sender: str, **what: Any) -> ParsedMessage:
+        return parsed(what or content(body=f"{event_id}.txt"), event_id, sender)
 
     last = [
         sent("$old", "@ana:x"),
@@ -173,7 +171,7 @@ def test_files_put_down_are_those_since_their_author_last_wrote() -> None:
         sent("$bens", "@ben:x"),
         sent("$b", "@ana:x"),
     ]
-    assert [event.event_id for event in files_before(last, "@ana:x", 4)] == ["$a", "$b"]
-    assert [event.event_id for event in files_before(last, "@ana:x", 1)] == ["$b"]
-    assert [event.event_id for event in files_before(last, "@ben:x", 4)] == ["$bens"]
+    assert [file.name for file in files_before(last, "@ana:x", 4)] == ["$a.txt", "$b.txt"]
+    assert [file.name for file in files_before(last, "@ana:x", 1)] == ["$b.txt"]
+    assert [file.name for file in files_before(last, "@ben:x", 4)] == ["$bens.txt"]
     assert files_before(last, "@carol:x", 4) == []

@@ -8,7 +8,8 @@ from adapters.matrix.events import Event
 from adapters.matrix.homeserver import RequestRefused, TransientFailure
 from adapters.matrix.incoming.context import FILE_SEARCH_MESSAGES, ContextReader
 from adapters.matrix.incoming.display_names import DisplayNames
-from adapters.matrix.incoming.pills import BotIdentity
+from adapters.matrix.incoming.mentions import BotIdentity
+from adapters.matrix.incoming.parsed_message import parse_message
 from adapters.matrix.incoming.room_history import PAGES, RoomHistory
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage
@@ -32,7 +33,7 @@ async def read(
     room = wire.get_room(ROOM)
     assert room is not None
     context = ContextReader(wire, MatrixSettings.model_validate({"recent_messages": 0, **settings}))
-    found = await context.read_context(event, BotIdentity(ME, "Hearth"), DisplayNames(room), direct)
+    found = await context.read_context(parse_message(event), BotIdentity(ME, "Hearth"), DisplayNames(room), direct)
     return [f"{said.speaker}: {said.text}" for said in found.context], [file.name for file in found.attachments]
 
 
@@ -250,7 +251,7 @@ async def test_a_file_that_takes_too_long_is_told_as_not_fetched() -> None:
     asked = put(server, filename="notes.txt", body="what is this?")
     context = ContextReader(server, MatrixSettings(read_timeout_s=0.05))
     with server.faults.holding("download"):
-        found = await context.read_context(asked, BotIdentity(ME, "Hearth"), DisplayNames(room), True)
+        found = await context.read_context(parse_message(asked), BotIdentity(ME, "Hearth"), DisplayNames(room), True)
     assert found.attachments == (Attachment("notes.txt", NOT_FETCHED, b""),)
 
 
@@ -260,5 +261,6 @@ async def test_a_file_without_a_word_is_said_by_its_name() -> None:
     room = server.get_room(ROOM)
     assert room is not None
     context = ContextReader(server, MatrixSettings(recent_messages=3))
-    found = await context.read_context(server.say("Hearth: and?"), BotIdentity(ME, "Hearth"), DisplayNames(room), False)
+    asked = parse_message(server.say("Hearth: and?"))
+    found = await context.read_context(asked, BotIdentity(ME, "Hearth"), DisplayNames(room), False)
     assert found.context == (ContextMessage("Ben", "[notes.txt]"),)

@@ -9,6 +9,10 @@ import pytest
 from adapters.matrix import retry
 from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
 from adapters.matrix.incoming import own_messages
+from adapters.matrix.incoming.context import QuestionContext
+from adapters.matrix.incoming.parsed_message import parse_message
+from adapters.matrix.incoming.translate import RoomContext, bot_identity, build_message
+from adapters.matrix.settings import MatrixSettings
 from tests.fakes.intake_scene import BEN, CHAT, EVE, in_thread, replying, scene
 from tests.fakes.wire import ME, ROOM
 
@@ -168,7 +172,7 @@ async def test_a_message_edited_into_a_question_is_taken_once() -> None:
 
 
 async def test_a_message_edited_long_after_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.matrix.incoming.message_handler.ADDRESSED_LATER_S", 0)
+    monkeypatch.setattr("adapters.matrix.incoming.message_handler.LATE_MENTION_S", 0)
     async with scene() as it:
         said = await it.hear("where is the key?")
         await it.edit(said, "Hearth: where is the key?")
@@ -204,10 +208,12 @@ async def test_in_a_room_that_we_are_put_out_of_answers_end() -> None:
 async def test_what_an_earlier_process_left_is_followed() -> None:
     async with scene() as it:
         asked = it.wire.say("Hearth: where?")
-        message = await it.intake.build_question(asked)
-        assert message is not None
+        room = it.wire.get_room(ROOM)
+        assert room is not None
+        context = RoomContext(room, bot_identity(room, ME), MatrixSettings(), "!")
+        message = build_message(parse_message(asked), context, QuestionContext())
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        it.intake.track_answer(message, ended)
+        it.intake.questions.track(message, ended)
         await it.edit(asked, "Hearth: when?")
         assert [revised.text for revised in it.inbox.revised] == ["when?"]
         ended.set_result(None)

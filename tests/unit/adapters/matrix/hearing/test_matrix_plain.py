@@ -5,17 +5,23 @@ from typing import Any
 
 import pytest
 
-from adapters.matrix.incoming.pills import BotIdentity, mentions_bot
-from adapters.matrix.incoming.plain_text import to_plain_text, typed_text
+from adapters.matrix.events import Event
+from adapters.matrix.incoming.mentions import BotIdentity, mentions_bot
+from adapters.matrix.incoming.parsed_message import ParsedMessage, parse_message
+from adapters.matrix.incoming.plain_text import to_plain_text
 
 US = BotIdentity("@hearth:home.example", "Hearth")
 NAMES = {"@ana:home.example": "Ana", "@ben:home.example": "Ben [x]"}
 REPLY = {"m.relates_to": {"m.in_reply_to": {"event_id": "$up"}}}
 
 
+def parsed(content: dict[str, Any]) -> ParsedMessage:
+    return parse_message(Event("!r:x", "$e", "@ana:x", "m.room.message", content))
+
+
 def read(body: str, us: BotIdentity = US, **content: Any) -> str:
-    said = {"msgtype": "m.text", "body": body, **content}
-    return to_plain_text(said, typed_text(said), us, lambda user: NAMES.get(user, ""))
+    said = parsed({"msgtype": "m.text", "body": body, **content})
+    return to_plain_text(said, said.typed, us, lambda user: NAMES.get(user, ""))
 
 
 def html(markup: str) -> dict[str, str]:
@@ -131,12 +137,13 @@ def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
     ],
 )
 def test_whom_a_message_means(content: dict[str, Any], expected: bool) -> None:
-    assert mentions_bot(content, typed_text(content), US) is expected
+    said = parsed(content)
+    assert mentions_bot(said, said.typed, US) is expected
 
 
 def test_what_others_said_to_us_in_the_copy_is_not_said_again() -> None:
-    content = {"body": "> <@ana:x> Hearth: where?\n\nI know", **REPLY}
-    assert not mentions_bot(content, typed_text(content), US)
+    said = parsed({"body": "> <@ana:x> Hearth: where?\n\nI know", **REPLY})
+    assert not mentions_bot(said, said.typed, US)
 
 
 SLOW = [

@@ -7,13 +7,13 @@ import pytest
 
 from adapters.matrix.events import Event, Room
 from adapters.matrix.incoming.context import QuestionContext
+from adapters.matrix.incoming.parsed_message import parse_message
 from adapters.matrix.incoming.translate import (
     RoomContext,
     bot_identity,
     build_message,
     is_admin,
     message_facts,
-    typed_or_caption,
 )
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import Message
@@ -33,7 +33,7 @@ def place(room: Room = KITCHEN, **settings: Any) -> RoomContext:
 
 
 def asked(said: Event, where: RoomContext, **more: Any) -> Message:
-    return build_message(said, where, QuestionContext(), **more)
+    return build_message(parse_message(said), where, QuestionContext(), **more)
 
 
 def test_a_question_in_a_room() -> None:
@@ -87,10 +87,10 @@ def test_a_question_opens_a_thread_where_the_admin_wants_that(body: str, room: R
 def test_commands_reach_the_core_as_they_were_written() -> None:
     assert asked(event("Hearth: stats"), place()).text == "stats"
     assert asked(event("!forget conversation"), place()).text == "!forget conversation"
-    assert message_facts(event("\u200b!stats"), place()).has_prefix
-    assert not message_facts(event("stats!"), place()).has_prefix
+    assert message_facts(parse_message(event("\u200b!stats")), place()).has_prefix
+    assert not message_facts(parse_message(event("stats!")), place()).has_prefix
     assert not message_facts(
-        event("x"), RoomContext(KITCHEN, bot_identity(KITCHEN, HEARTH), MatrixSettings(), "")
+        parse_message(event("x")), RoomContext(KITCHEN, bot_identity(KITCHEN, HEARTH), MatrixSettings(), "")
     ).has_prefix
 
 
@@ -140,26 +140,35 @@ def test_asked_again_it_is_the_question_of_who_points_at_it() -> None:
     ],
 )
 def test_what_people_say(content: dict[str, Any], said: bool) -> None:
-    assert message_facts(Event(ROOM, "$e", ANA, "m.room.message", content), place()).is_user_message is said
+    assert (
+        message_facts(parse_message(Event(ROOM, "$e", ANA, "m.room.message", content)), place()).is_user_message is said
+    )
 
 
 def test_state_and_other_kinds_are_not_said() -> None:
     content = {"msgtype": "m.text", "body": "hi"}
-    assert not message_facts(Event(ROOM, "$e", ANA, "m.room.message", content, state_key=""), place()).is_user_message
-    assert not message_facts(Event(ROOM, "$e", ANA, "m.sticker", content), place()).is_user_message
+    assert not message_facts(
+        parse_message(Event(ROOM, "$e", ANA, "m.room.message", content, state_key="")), place()
+    ).is_user_message
+    assert not message_facts(parse_message(Event(ROOM, "$e", ANA, "m.sticker", content)), place()).is_user_message
 
 
 def test_what_a_bridge_copies_is_an_echo_and_we_are_known() -> None:
-    assert message_facts(event(**{"fi.mau.double_puppet_source": "mautrix-discord"}), place()).is_bridged
-    assert not message_facts(event(), place()).is_bridged
-    assert message_facts(event(sender=HEARTH), place()).is_own
+    assert message_facts(parse_message(event(**{"fi.mau.double_puppet_source": "mautrix-discord"})), place()).is_bridged
+    assert not message_facts(parse_message(event()), place()).is_bridged
+    assert message_facts(parse_message(event(sender=HEARTH)), place()).is_own
 
 
 def test_of_a_file_the_caption_is_said() -> None:
     named = {"msgtype": "m.file", "filename": "a.pdf", "url": "mxc://x/y"}
-    assert typed_or_caption({**named, "body": "Hearth: what is this?"}) == "Hearth: what is this?"
-    assert typed_or_caption({**named, "body": "a.pdf"}) == ""
-    assert typed_or_caption({"msgtype": "m.file", "body": "!stats.pdf"}) == ""
+    assert (
+        parse_message(Event(ROOM, "$e", ANA, "m.room.message", {**named, "body": "Hearth: what is this?"})).text
+        == "Hearth: what is this?"
+    )
+    assert parse_message(Event(ROOM, "$e", ANA, "m.room.message", {**named, "body": "a.pdf"})).text == ""
+    assert (
+        parse_message(Event(ROOM, "$e", ANA, "m.room.message", {"msgtype": "m.file", "body": "!stats.pdf"})).text == ""
+    )
 
 
 @pytest.mark.parametrize("sent_ms", [-1, 10**400])

@@ -1,0 +1,1 @@
+"""Incoming side of the chat platforms: access rules, settings, ordering, and the questions being answered."""
