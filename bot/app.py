@@ -88,7 +88,7 @@ async def open_app(
         report(StartupProgress("opening", "index"))
         embedder = await _embedder(config, report)
         library = await Library.open(
-            config.knowledge, embedder, reader, config.data_folder, busy=lambda: queue.running_count > 0
+            config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
         )
         stack.push_async_callback(library.close)
         missing.clear()
