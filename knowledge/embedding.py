@@ -55,6 +55,7 @@ class Embedder(Protocol):
 class EmbeddingFailed(Exception):
     """The embedding model cannot be loaded or run; `reason` is a sentence for the log and the admin."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

@@ -56,6 +56,7 @@ class FolderScan:
 class FolderUnreadable(Exception):
     """A collection's folder cannot be read at all; `reason` is a sentence."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

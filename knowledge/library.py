@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 class UnknownCollection(Exception):
     """A named collection that the settings do not have."""
 
+    user_facing = True
     name: str
     known: tuple[str, ...]
 
@@ -39,12 +40,16 @@ class UnknownCollection(Exception):
 class ReindexRunning(Exception):
     """A second reindex was requested while one is running."""
 
+    user_facing = True
+
     def __str__(self) -> str:
         return "Indexing is already running. Please wait until it finishes."
 
 
 class LibraryClosed(Exception):
     """The library was closed during a reindex; changes stored so far stay."""
+
+    user_facing = True
 
     def __str__(self) -> str:
         return "Indexing stopped because Hearth is closing; the next one goes on from there."

@@ -46,6 +46,7 @@ class ReadDocument:
 class FileUnreadable(Exception):
     """A file that cannot be read; `reason` is a sentence that names what is wrong with it."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

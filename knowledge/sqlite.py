@@ -26,6 +26,7 @@ _FILE_ERRORS = _DAMAGE_ERRORS | {
 class DatabaseTooNew(Exception):
     """The file was written by a newer Hearth; `found` and `known` are schema numbers."""
 
+    user_facing = True
     path: Path
     found: int
     known: int
@@ -41,6 +42,7 @@ class DatabaseTooNew(Exception):
 class DatabaseDamaged(Exception):
     """The file is no database or its content is broken; `reason` is SQLite's, `way_out` a sentence."""
 
+    user_facing = True
     path: Path
     reason: str
     way_out: str
@@ -53,6 +55,7 @@ class DatabaseDamaged(Exception):
 class DatabaseUnusable(Exception):
     """The file cannot be opened or written; `reason` is the system's."""
 
+    user_facing = True
     path: Path
     reason: str
 
@@ -130,9 +133,9 @@ class Database:
         """All or nothing, one at a time."""
         async with self._writing:
             try:
-                # Inside the try: cancelled here, the thread still begins, and only the rollback ends that.
-                await self._connection.execute("BEGIN IMMEDIATE")
                 with self._translated_errors():
+                    # Inside the try: if cancelled here, the thread still begins, and only the rollback ends that.
+                    await self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
                     await self._connection.execute("COMMIT")
             except BaseException:

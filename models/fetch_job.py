@@ -31,6 +31,7 @@ class FetchProgress:
 class WeightsUnavailable(Exception):
     """The weights cannot be had; `reason` is a sentence with the way out."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.access import readable_collections
+from bot.core.errors import ReplyFailed, is_user_facing
 from bot.core.history import History
 from bot.core.messages import ConversationId, FinalAnswer, Message, Source
 from bot.core.ports import Reply
 from bot.core.prompt_building import place_text
 from bot.core.stats import Stats
 from bot.core.texts import Language, localize
-from knowledge.embedding import EmbeddingFailed
-from knowledge.library import Library, LibraryClosed, ReindexRunning
+from knowledge.library import Library, ReindexRunning
 from knowledge.passages import ReindexProgress, ReindexReport
-from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import Engine
 
 FAILURES_SHOWN = 10
@@ -162,7 +161,11 @@ class Commands:
             return FinalAnswer(_report_text(work.result(), call.language))
         except ReindexRunning:
             return FinalAnswer(localize("reindex_running", call.language))
-        except (EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable) as error:
+        except ReplyFailed:
+            raise
+        except Exception as error:
+            if not is_user_facing(error):
+                raise
             return FinalAnswer(localize("reindex_failed", call.language, reason=error))
         finally:
             work.cancel()

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 class RequestError(Exception):
     """A request that is not answered. `sentence` is for the program's author, `param` names the faulty field."""
 
+    user_facing = True
     status: int
     sentence: str
     param: str | None = None

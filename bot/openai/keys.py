@@ -10,6 +10,8 @@ from bot.openai.errors import RequestError
 class ApiKeyMissing(Exception):
     """An environment variable that should hold a key does not."""
 
+    user_facing = True
+
 
 class ApiKeys:
     """The keys, of which only digests stay in memory."""
