@@ -92,7 +92,7 @@ async def _login(wish: LoginOptions, config: Config) -> int:
     try:
         before = await find_earlier_login(folder)
         if before is not None and not wish.again:
-            print_errors(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
+            print_errors(f"{before.credentials.user_id} is logged in already. Use --again to log in again.")
             if not await prompts.ask_yes_no("Log in anew?"):
                 return EXIT_FAILED
         place = await discover_homeserver(
