@@ -158,8 +158,8 @@ def _endpoint(config: Config) -> OpenAiEndpoint | None:
 def _completion_service(
     config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics
 ) -> CompletionService:
-    consultant = RetrievalPromptBuilder(engine, library, config.core, metrics)
-    return CompletionService(engine, queue, consultant, metrics, config.core.generation_stall_timeout_s)
+    prompt_builder = RetrievalPromptBuilder(engine, library, config.core, metrics)
+    return CompletionService(engine, queue, prompt_builder, metrics, config.core.generation_stall_timeout_s)
 
 
 async def _http(

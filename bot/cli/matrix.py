@@ -93,7 +93,7 @@ async def _login(wish: LoginOptions, config: Config) -> int:
         before = await find_earlier_login(folder)
         if before is not None and not wish.again:
             print_errors(f"{before.credentials.user_id} is logged in already. Use --again to log in again.")
-            if not await prompts.ask_yes_no("Log in anew?"):
+            if not await prompts.ask_yes_no("Log in again?"):
                 return EXIT_FAILED
         place = await discover_homeserver(
             wish.homeserver or await prompts.ask_text("Account or homeserver", "--homeserver")
