@@ -143,7 +143,7 @@ def _dispatcher(
             library=library,
             engine=engine,
             history=history,
-            figures=figures,
+            stats=figures,
             stopper=stopper,
             prefix=config.core.command_prefix,
         ),
