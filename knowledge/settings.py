@@ -59,7 +59,7 @@ class EmbeddingSettings(BaseModel):
 
 
 class KnowledgeSettings(BaseModel):
-    """What may be searched, and how."""
+    """Collections, embedder and reading limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

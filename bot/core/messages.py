@@ -1,4 +1,4 @@
-"""Messages, people, answers and their figures: the values that platforms and the core exchange."""
+"""Messages, people, answers and their timings: the values that platforms and the core exchange."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

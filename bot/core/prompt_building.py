@@ -36,9 +36,9 @@ class PromptBudget:
 
 
 def split_budget(context: int, system: int, answer: int, history: int, passages: int) -> PromptBudget:
-    """Divide what the system prompt and the answer leave of a context of `context` tokens.
+    """Divide the tokens of a context that the system prompt and the answer leave free.
 
-    History gets at most half of what is left, so that its size, and with it the prompt's stable prefix, does not
+    History gets at most half of them, so that its size, and with it the prompt's stable prefix, does not
     depend on the question at hand.
     """
     free = max(0, context - system - answer - 2 * TURN_OVERHEAD_TOKENS)
@@ -83,7 +83,7 @@ def fit_passages(passages: Iterable[Passage], count: TokenCounter, limit: int) -
 
 
 def passage_heading(passage: Passage | Source) -> str:
-    """Where a passage stands, for the model: its document and the headings above it."""
+    """A passage's location for the model: its document and headings."""
     return " › ".join((passage.document, *passage.place.heading))
 
 
