@@ -1,4 +1,4 @@
-"""Opens the language model that the config asks for."""
+"""Opens the language model of the config."""
 
 from bot.config.loading import Config
 from bot.startup_progress import ReportStartup, StartupProgress
@@ -11,7 +11,7 @@ PERCENT = 100
 
 
 async def open_engine(config: Config, report: ReportStartup) -> Engine:
-    """The engine, ready to answer. Raises WeightsUnavailable, ModelUnusable."""
+    """Load the configured engine. Raises WeightsUnavailable, ModelUnusable."""
     if config.model.engine == "echo":
         return EchoEngine(**config.model.echo.model_dump())
 

@@ -18,8 +18,9 @@ from bot.cli.checks import Check, OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
 from bot.cli.matrix_checks import check_matrix
 from bot.cli.output import make_console, print_json, printable
-from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, expected_errors, run_and_exit
+from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, run_and_exit
 from bot.config.loading import Config, InvalidConfig, find_config, load_config
+from bot.core.errors import is_user_facing
 from bot.startup_progress import ignore_progress
 from models.weights import FetchProgress, cached_path
 
@@ -85,7 +86,9 @@ async def _check_index(config: Config) -> Check:
         state = await _index_state(config)
     except BaseExceptionGroup as group:
         return _index_unusable(group)
-    except expected_errors() as error:
+    except Exception as error:
+        if not is_user_facing(error):
+            raise
         return _index_unusable(error)
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
     told = ", ".join(f"{count} {key}" for key, count in figures.items())

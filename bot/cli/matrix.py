@@ -92,8 +92,8 @@ async def _login(wish: LoginOptions, config: Config) -> int:
     try:
         before = await find_earlier_login(folder)
         if before is not None and not wish.again:
-            print_errors(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
-            if not await prompts.ask_yes_no("Log in anew?"):
+            print_errors(f"{before.credentials.user_id} is logged in already. Use --again to log in again.")
+            if not await prompts.ask_yes_no("Log in again?"):
                 return EXIT_FAILED
         place = await discover_homeserver(
             wish.homeserver or await prompts.ask_text("Account or homeserver", "--homeserver")

@@ -93,6 +93,7 @@ class Config(BaseModel):
 class InvalidConfig(Exception):
     """A config that cannot be used: every fault, each a line of `file:line: path: sentence`."""
 
+    user_facing = True
     file: Path
     faults: tuple[ConfigFault, ...]
 

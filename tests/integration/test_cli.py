@@ -288,7 +288,7 @@ async def test_three_faults_in_the_config_are_all_named_and_exit_with_2(home: Ho
         assert ran.code == 2, command
         assert len(ran.err.splitlines()) == 3
         for fault in (
-            "config.yaml:1: core.passages",
+            "config.yaml:1: core.prompt_passages",
             "config.yaml:2: htp",
             "config.yaml:3: knowledge.collections.a.foldr",
         ):
