@@ -88,7 +88,7 @@ async def open_app(
         on_progress(StartupProgress("opening", "index"))
         embedder = await _embedder(config, on_progress)
         library = await Library.open(
-            config.knowledge, embedder, reader, config.data_folder, busy=lambda: queue.running_count > 0
+            config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
         )
         stack.push_async_callback(library.close)
         missing.clear()
@@ -143,7 +143,7 @@ def _dispatcher(
             library=library,
             engine=engine,
             history=history,
-            figures=stats,
+            stats=stats,
             stopper=stopper,
             prefix=config.core.command_prefix,
         ),
@@ -158,8 +158,8 @@ def _endpoint(config: Config) -> OpenAiEndpoint | None:
 def _completion_service(
     config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics
 ) -> CompletionService:
-    prompts = RetrievalPromptBuilder(engine, library, config.core, metrics)
-    return CompletionService(engine, queue, prompts, metrics, config.core.generation_stall_timeout_s)
+    prompt_builder = RetrievalPromptBuilder(engine, library, config.core, metrics)
+    return CompletionService(engine, queue, prompt_builder, metrics, config.core.generation_stall_timeout_s)
 
 
 async def _http(

@@ -11,7 +11,7 @@ PERCENT = 100
 
 
 async def open_engine(config: Config, on_progress: ReportStartup) -> Engine:
-    """The engine, ready to answer. Raises WeightsUnavailable, ModelUnusable."""
+    """Load the configured engine. Raises WeightsUnavailable, ModelUnusable."""
     if config.model.engine == "echo":
         return EchoEngine(**config.model.echo.model_dump())
 

@@ -1,1 +1,1 @@
-"""Finds passages in documents. Knows no chat platform and no language model."""
+"""Document search: reads, indexes and searches documents; independent of chat platforms and language models."""

@@ -1,18 +1,18 @@
-"""Tells which files of a folder changed since the last reindex."""
+"""Change detection: which files of a folder changed since the last reindex."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.folder_scan import FolderScan, FoundFile, content_hash
-from knowledge.index_writer import FileFacts, IndexedFile
+from knowledge.store.index_writer import FileFacts, IndexedFile
 
 ALWAYS_HASHED_BYTES = 1 << 20
-"""Larger files with the same size, time and inode count as unchanged: hashing a film archive takes an hour."""
+"""Larger files with the same size, time and inode count as unchanged: hashing a video archive takes an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExaminedFile:
-    """A file looked at. `known`: as it was before, if it was. `failure`: why it could not be looked at, or empty."""
+    """An examined file. `known`: its stored record, if any. `failure`: why it could not be examined, or empty."""
 
     file: FoundFile
     facts: FileFacts
@@ -21,12 +21,12 @@ class ExaminedFile:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether its content and the way it is read are the same as when it was last read well."""
+        """Whether content and reading recipe are the same as when it was last read successfully."""
         return self.known is not None and bool(self.facts.hash) and self.facts.hash == self.known.hash
 
     @property
     def is_touched(self) -> bool:
-        """Whether only what the file system says of it is new."""
+        """Whether only its size, time or inode changed, not its content."""
         known, facts = self.known, self.facts
         return (
             self.is_unchanged
@@ -36,7 +36,7 @@ class ExaminedFile:
 
 
 def examine_files(files: Sequence[FoundFile], known: Mapping[str, IndexedFile], recipe: str) -> Iterator[ExaminedFile]:
-    """Look at every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
+    """Examine every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
     for file in files:
         before = known.get(file.document)
         try:
@@ -48,9 +48,9 @@ def examine_files(files: Sequence[FoundFile], known: Mapping[str, IndexedFile], 
 
 
 def find_removed(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[IndexedFile]:
-    """The files that were there and are not any more. What lies below a folder that could not be read is not gone."""
-    found = {file.document for file in scan.files} | {missed.document for missed in scan.unreadable}
-    folders = tuple(missed.document for missed in scan.unreadable if missed.document.endswith("/"))
+    """The files that have disappeared. Files below an unreadable folder do not count."""
+    found = {file.document for file in scan.files} | {entry.document for entry in scan.unreadable}
+    folders = tuple(entry.document for entry in scan.unreadable if entry.document.endswith("/"))
     return [file for path, file in known.items() if path not in found and not path.startswith(folders)]
 
 

@@ -1,4 +1,4 @@
-"""Cuts a document's text into passages that keep their place."""
+"""Chunking: splits a document's text into passages with their location."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -11,14 +11,14 @@ from knowledge.passages import PassageLocation
 from knowledge.reader import PassageDraft
 
 _SMALL_SHARE = 4
-"""A section shorter than a quarter of a passage is joined to its neighbours: alone it says too little to be found."""
+"""A section shorter than a quarter of a passage is joined to its neighbours: alone it is too short to be found."""
 _BLOCK_CHARACTERS = 20_000
 """The splitter's time grows with the square of a word's length (1 MB in one word: 5 s), so long texts are pre-cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """Text under one heading path; `body` is where its last heading ends. `filled`: there is more than headings."""
+    """Text under one heading path; its last heading ends at `body`. `filled`: it has text besides headings."""
 
     start: int
     body: int
@@ -35,10 +35,10 @@ class _Span:
 
 
 def split_text(text: str, *, markdown: bool, max_characters: int, pages: Sequence[int] = ()) -> list[PassageDraft]:
-    """Cut a text into passages of at most `max_characters`, in order; only white space lies between them.
+    """Split a text into passages of at most `max_characters`, in order; only white space between them is left out.
 
-    Small Markdown sections are joined under the heading path they share, and a heading stays with the text below it.
-    `pages` holds the offset at which each page begins; a passage's page is the one it begins on.
+    Small Markdown sections are joined under their common heading path, and a heading stays with the text below it.
+    `pages` holds the start offset of each page; a passage's page is the one it starts on.
     """
     sections = _joined(text, _sections(text) if markdown else [_whole(text)], max_characters)
     spans = (span for section in sections for span in _cut(text, section, markdown, max_characters))
@@ -63,7 +63,7 @@ def _whole(text: str) -> _Section:
 
 
 def _sections(text: str) -> list[_Section]:
-    """The text cut at every heading."""
+    """The text split at every heading."""
     headings = find_headings(text)
     if not headings:
         return [_whole(text)]
@@ -79,7 +79,7 @@ def _sections(text: str) -> list[_Section]:
 
 
 def _joined(text: str, sections: Sequence[_Section], limit: int) -> list[_Section]:
-    """Sections with small ones joined, and lone headings put before what follows them."""
+    """Sections with small ones joined, and headings without text joined to the next section."""
     joined: list[_Section] = []
     for section in sections:
         last = joined[-1] if joined else None
@@ -91,12 +91,12 @@ def _joined(text: str, sections: Sequence[_Section], limit: int) -> list[_Sectio
 
 
 def _tail_joined(text: str, sections: list[_Section], limit: int) -> list[_Section]:
-    """The last section joined to the one before it when it is small or a lone heading: nothing follows it."""
+    """The sections, the last one joined to its predecessor when it is small or only a heading."""
     if len(sections) < 2:
         return sections
     before, last = sections[-2:]
-    lonely = not last.filled or (_length(text, last) < limit // _SMALL_SHARE and _related(before.path, last.path))
-    if lonely and _fits(text, before, last, limit):
+    is_short = not last.filled or (_length(text, last) < limit // _SMALL_SHARE and _related(before.path, last.path))
+    if is_short and _fits(text, before, last, limit):
         return [*sections[:-2], replace(_joined_pair(before, last), filled=True)]
     return sections
 
@@ -115,7 +115,7 @@ def _length(text: str, section: _Section) -> int:
 
 
 def _related(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether two heading paths are siblings, or one holds the other."""
+    """Whether two heading paths are siblings, or one contains the other."""
     return len(_shared(one, other)) >= min(len(one), len(other)) - 1
 
 
@@ -133,7 +133,7 @@ def _joined_pair(first: _Section, second: _Section) -> _Section:
 
 
 def _cut(text: str, section: _Section, markdown: bool, limit: int) -> Iterator[_Span]:
-    """A section in spans that keep the limit; its headings stay with the first span of the body."""
+    """A section in spans within the limit; its headings stay with the first span of the body."""
     if _length(text, section) <= limit:
         yield _Span(section.start, section.end, section.path)
         return

@@ -1,4 +1,4 @@
-"""Turns texts into unit vectors: by an ONNX model through fastembed, or by hashing, which needs no model."""
+"""Embedding of texts as unit vectors: with an ONNX model (fastembed), or by feature hashing without a model."""
 
 import ctypes
 import json
@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Embedder(Protocol):
-    """Makes vectors. Its methods block and may be called from several threads at the same time."""
+    """Embeds texts. Its methods block and may be called from several threads at the same time."""
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the vectors would: another model, dimension, prefix or file. May read the model's file."""
+        """Identifies the vectors: changes with model, dimension, prefix or file. May read the model's file."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class Embedder(Protocol):
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         """Embed passages. Returns shape (len(texts), dimension), float32, unit length, so that the inner product is
-        the cosine; a text without content may give zeros. Raises EmbeddingFailed.
+        the cosine; zeros for a text without content. Raises EmbeddingFailed.
         """
         ...
 
@@ -55,6 +55,7 @@ class Embedder(Protocol):
 class EmbeddingFailed(Exception):
     """The embedding model cannot be loaded or run; `reason` is a sentence for the log and the admin."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:
@@ -62,14 +63,14 @@ class EmbeddingFailed(Exception):
 
 
 def text_to_embed(title: str, heading: Sequence[str], text: str) -> str:
-    """What is embedded of a passage: a chunk alone often does not say what it is about, its headings do."""
+    """The text to embed for a passage: with title and headings, which often name the topic that the chunk does not."""
     return "\n".join(part for part in (title, " > ".join(heading), text) if part)
 
 
 def build_embedder(settings: EmbeddingSettings, model_folder: Path | None, cache: Path) -> Embedder:
-    """The embedder that the settings ask for; nothing is loaded yet.
+    """The configured embedder; nothing is loaded yet.
 
-    `model_folder` holds the ONNX file and its tokenizer; without it fastembed fetches the model it knows by this name
+    `model_folder` holds the ONNX file and its tokenizer; without it fastembed downloads the model of this name
     into `cache`.
     """
     if settings.kind == "hashing":
@@ -78,7 +79,7 @@ def build_embedder(settings: EmbeddingSettings, model_folder: Path | None, cache
 
 
 class HashingEmbedder:
-    """Feature hashing of words and of their four-letter pieces: deterministic, without a model, blind to meaning."""
+    """Feature hashing of words and their character 4-grams: deterministic, without a model, without semantics."""
 
     def __init__(self, dimension: int = 384) -> None:
         self._dimension = dimension
@@ -90,7 +91,7 @@ class HashingEmbedder:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the dimension and with the way of hashing."""
+        """Changes with the dimension and the hashing scheme."""
         return f"hashing-1:{self._dimension}"
 
     @property
@@ -99,14 +100,14 @@ class HashingEmbedder:
         return self._dimension
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
-        """Embed passages; shape (len(texts), dimension), unit length, or zeros for a text without a word."""
+        """Embed passages; shape (len(texts), dimension), unit length, or zeros for a text without words."""
         vectors = np.zeros((len(texts), self._dimension), dtype=np.float32)
         for row, text in zip(vectors, texts, strict=True):
             self._hash_text(row, text)
         return vectors
 
     def embed_question(self, text: str) -> FloatArray:
-        """Embed a question as if it were a passage; shape (dimension,)."""
+        """Embed a question like a passage; shape (dimension,)."""
         vector: FloatArray = self.embed_passages([text])[0]
         return vector
 
@@ -120,7 +121,7 @@ class HashingEmbedder:
             pieces = [framed[i : i + 4] for i in range(len(framed) - 3)]
             for piece in pieces:
                 self._add_feature(row, piece, 0.5 / len(pieces) ** 0.5)
-        # A word said ten times is not ten times as much about it.
+        # Dampened term frequency: ten occurrences do not make a text ten times as relevant.
         np.copyto(row, np.sign(row) * np.log1p(np.abs(row)))
         length = float(np.linalg.norm(row))
         if length > 0:
@@ -132,7 +133,7 @@ class HashingEmbedder:
 
 
 class FastembedEmbedder:
-    """A sentence-embedding model in ONNX, loaded by the first call. One instance serves all threads."""
+    """A sentence-embedding model in ONNX, loaded on first use. One instance serves all threads."""
 
     def __init__(self, settings: EmbeddingSettings, model_folder: Path | None, cache: Path) -> None:
         self._settings = settings
@@ -163,7 +164,7 @@ class FastembedEmbedder:
         return self._settings.dimension
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
-        """Embed passages; a text longer than the model's window counts with its beginning. Raises EmbeddingFailed."""
+        """Embed passages, truncated to the model's window. Raises EmbeddingFailed."""
         return self._embed([self._settings.passage_prefix + text for text in texts])
 
     def embed_question(self, text: str) -> FloatArray:
@@ -194,7 +195,7 @@ class FastembedEmbedder:
             return self._model
 
     def _load(self) -> "TextEmbedding":
-        # onnxruntime, which fastembed imports, reports to its makers from then on, unless this is set before.
+        # Must be set before fastembed imports onnxruntime, which otherwise sends telemetry.
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         from fastembed import TextEmbedding  # its import takes most of a second
 
@@ -216,7 +217,7 @@ class FastembedEmbedder:
             raise EmbeddingFailed(f"The embedding model {self.name} cannot be loaded {where}: {error}") from error
 
     def _check_tokenizer(self) -> None:
-        """The tokenizer library raises a bare Exception over a broken file, so look before it does."""
+        """Parse the tokenizer file first: its library raises a bare Exception for a broken one."""
         if self._folder is not None:
             json.loads((self._folder / "tokenizer.json").read_text(encoding="utf-8"))
 
@@ -227,14 +228,14 @@ class FastembedEmbedder:
 
 
 def _return_free_memory() -> None:
-    """Loading leaves 60 MB of freed memory behind for 23 MB of model, and glibc keeps it unless it is asked."""
+    """Make glibc return freed memory: loading a model of 23 MB leaves 60 MB of it."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def _register_local_model(settings: EmbeddingSettings) -> str:
-    """Tell fastembed how to run a local model. Its registry is global, so the name carries what was registered."""
+    """Register a local model with fastembed under a name with a hash of its settings: the registry is global."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
 
@@ -258,7 +259,7 @@ def _register_local_model(settings: EmbeddingSettings) -> str:
 
 
 def _onnx_errors() -> tuple[type[Exception], ...]:
-    """What loading and running a model raise; onnxruntime's errors have no common base below Exception."""
+    """Errors of loading and running a model; onnxruntime's have no common base below Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as onnx  # type: ignore[import-untyped]
 
     return (

@@ -1,4 +1,4 @@
-"""Finds the files of a collection's folder."""
+"""Folder scan: the files of a collection's folder."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ _JUNK = re.compile(
     r"|@eadir|#recycle|#snapshot|\$recycle\.bin|system volume information|lost\+found",
     re.IGNORECASE,
 )
-"""Hidden files, what editors and downloads leave behind, and the service folders of common storage boxes."""
+"""Hidden files, leftovers of editors and downloads, and service folders of common NAS systems."""
 _HASH_BLOCK_BYTES = 1 << 20
 
 
@@ -26,7 +26,7 @@ _HASH_BLOCK_BYTES = 1 << 20
 class FoundFile:
     """A file to index. `document` is its path below the folder, with forward slashes.
 
-    Size, time and inode tell cheaply that a file is probably the same as before; only the content hash is proof.
+    Size, time and inode cheaply suggest that a file is unchanged; only the content hash proves it.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEntry:
-    """What could not be looked at, and the sentence that says why. A folder's `document` ends in a slash."""
+    """A file or folder that could not be examined, and the reason. A folder's `document` ends in a slash."""
 
     document: str
     reason: str
@@ -46,7 +46,7 @@ class UnreadableEntry:
 
 @dataclass(frozen=True, slots=True)
 class FolderScan:
-    """What a folder holds, sorted by document. Nothing is known about the documents below a missed folder."""
+    """The files of a folder, sorted by document. Documents below an unreadable folder are unknown."""
 
     files: tuple[FoundFile, ...]
     unreadable: tuple[UnreadableEntry, ...]
@@ -56,6 +56,7 @@ class FolderScan:
 class FolderUnreadable(Exception):
     """A collection's folder cannot be read at all; `reason` is a sentence."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:
@@ -65,7 +66,7 @@ class FolderUnreadable(Exception):
 def scan_folder(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> FolderScan:
     """The files below a folder that match `include` (none: every kind that can be read) and not `exclude`.
 
-    Hidden files and junk are left out, linked folders too, and linked files unless they lie in the folder as well.
+    Hidden files, junk and linked folders are left out, and linked files unless their target is in the folder too.
     Blocks on the disk. Raises FolderUnreadable.
     """
     root = Path(os.path.realpath(folder))
@@ -75,7 +76,7 @@ def scan_folder(folder: Path, include: Sequence[str] = (), exclude: Sequence[str
 
 
 def content_hash(path: Path) -> str:
-    """The xxh3-128 of a file's content, as 32 hexadecimal digits: a guard against rot, not against forgery.
+    """The xxh3-128 of a file's content as 32 hexadecimal digits: detects changes, does not resist forgery.
 
     Blocks on the disk. Raises OSError.
     """
@@ -87,7 +88,7 @@ def content_hash(path: Path) -> str:
 
 
 class _PathFilter:
-    """Which files a collection wants."""
+    """The include and exclude patterns of a collection."""
 
     def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
         patterns = list(include)
@@ -108,7 +109,7 @@ class _PathFilter:
         return known and (self._everything or matches_any(self._known_kinds, document))
 
 
-def _walk(root: Path, folder: Path, choice: _PathFilter) -> Iterator[FoundFile | UnreadableEntry]:
+def _walk(root: Path, folder: Path, path_filter: _PathFilter) -> Iterator[FoundFile | UnreadableEntry]:
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -125,9 +126,9 @@ def _walk(root: Path, folder: Path, choice: _PathFilter) -> Iterator[FoundFile |
             if _JUNK.fullmatch(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if choice.includes_folder(document):
+                if path_filter.includes_folder(document):
                     waiting.append(document + "/")
-            elif choice.includes_file(document):
+            elif path_filter.includes_file(document):
                 yield from _stat_entry(entry, document, root)
 
 
@@ -141,7 +142,7 @@ def _stat_entry(entry: "os.DirEntry[str]", document: str, root: Path) -> Iterato
         return
     try:
         if not entry.is_file() or (entry.is_symlink() and not _inside(entry, root)):
-            _log.debug("Left out, neither a file nor a link to one in the folder: %s", document)
+            _log.debug("Skipped %s: neither a file nor a link to one in the folder", document)
             return
         status = entry.stat()
     except OSError as error:

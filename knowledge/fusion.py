@@ -1,4 +1,4 @@
-"""Decides, from what both rankers found, which passages come first and whether they bear on the question at all."""
+"""Fusion of both rankers: the order of passages, and whether the best one supports an answer."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,17 +8,17 @@ VECTOR_WEIGHT = 0.7
 """Measured in docs/decisions/0003-fusion.md: from 0.5 to 1.0 the fused ranking beats both rankers on three sets."""
 
 CONTEXT_WEIGHT = 0.3
-"""How much what was asked before counts: a follow-up gains 0.06 to 0.09 nDCG, a change of topic costs 0.01."""
+"""Weight of the previous question: a follow-up gains 0.06 to 0.09 nDCG, a change of topic costs 0.01."""
 SUPPORT_THRESHOLD = 0.45
-"""Fused score below which nothing found bears on the question; measured in the same page."""
+"""Fused score below which no passage is relevant to the question; measured on the same page."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankerScores:
-    """What the rankers say of each candidate passage, by its id.
+    """Both rankers' scores of the candidate passages, by id.
 
-    `bm25`: positive scores of passages that share a word with the question. `ideal_score`: what a passage of average
-    length with each content word of the question once would score. `cosines`: of all candidates, empty without vectors.
+    `bm25`: positive scores of passages that share a word with the question. `ideal_score`: the score of a passage of
+    average length with each content word of the question once. `cosines`: of all candidates, empty without vectors.
     `mean_cosine`: the mean cosine between the question and all passages searched.
     """
 
@@ -38,35 +38,36 @@ class RankedPassage:
 
 
 def ideal_bm25(frequencies: Sequence[int], passages: int) -> float:
-    """The sum of the terms' inverse document frequencies, as FTS5 reckons them (its floor of 1e-6 included).
+    """The sum of the terms' inverse document frequencies, as FTS5 computes them (its floor of 1e-6 included).
 
-    A word that occurs nowhere counts like the rarest one that does: in a small library it would otherwise outweigh
-    all the words that were found.
+    A word without occurrences counts like one with a single occurrence: in a small library it would otherwise outweigh
+    all words found.
     """
     seen = (max(n, 1) for n in frequencies)
     return sum(max(math.log((max(passages, n) - n + 0.5) / (n + 0.5)), 1e-6) for n in seen)
 
 
 def fuse_scores(question: RankerScores, context: RankerScores | None = None) -> list[RankedPassage]:
-    """All candidates, best first; `context` is the evidence for what was asked before.
+    """All candidates, best first; `context` holds the scores for the previous question.
 
     Both parts of a score are absolute: BM25 as a share of the ideal, and the cosine as a share of the way from the
-    background (0) to identity (1). A ranker that sees no difference therefore moves little: an English embedder finds
-    all French passages about equally near, and one common word among many rare ones is a small share of the ideal.
+    background (0) to identity (1). A ranker that cannot discriminate therefore has little effect: to an English
+    embedder all French passages are about equally near, and one common word among rare ones is a small share of the
+    ideal.
     """
     scores = {key: _fused_score(question, key) for key in _candidates(question)}
     if context is not None:
         for key in _candidates(context):
             scores[key] = scores.get(key, 0.0) + CONTEXT_WEIGHT * _fused_score(context, key)
-    places = {"bm25": _ranks(question.bm25), "vector": _ranks(question.cosines)}
+    ranks = {"bm25": _ranks(question.bm25), "vector": _ranks(question.cosines)}
     ordered = sorted(scores, key=lambda key: (-scores[key], key))
     return [
-        RankedPassage(key, scores[key], {name: of[key] for name, of in places.items() if key in of}) for key in ordered
+        RankedPassage(key, scores[key], {name: of[key] for name, of in ranks.items() if key in of}) for key in ordered
     ]
 
 
 def is_supported(ranked: Sequence[RankedPassage]) -> bool:
-    """Whether the best passage bears on the question enough to answer from."""
+    """Whether the best passage is relevant enough to support an answer."""
     return bool(ranked) and ranked[0].score >= SUPPORT_THRESHOLD
 
 

@@ -1,4 +1,4 @@
-"""Matches paths against glob patterns, the way people write them."""
+"""Glob patterns for paths, with `**` and implicit folders."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ def compile_globs(patterns: Iterable[str]) -> list[re.Pattern[str]]:
     """Patterns ready for `matches_any`.
 
     `*` and `?` stay within a folder, `**` crosses folders, `[abc]` is one of these. A pattern without a slash matches a
-    name in any folder; one that ends in a slash, everything in that folder. Upper and lower case are the same.
+    name in any folder; one that ends in a slash, everything in that folder. Case is ignored.
     """
     return [re.compile(_translated(pattern), re.IGNORECASE) for pattern in patterns]
 
@@ -22,7 +22,7 @@ def matches_any(patterns: Sequence[re.Pattern[str]], document: str) -> bool:
 
 
 def names_file_kind(pattern: str) -> bool:
-    """Whether the last part of a pattern names a kind of file, as `*.log` does and `*` does not."""
+    """Whether the last part of a pattern names a file type, as `*.log` does and `*` does not."""
     return bool(pattern.rsplit("/", 1)[-1].strip("*"))
 
 

@@ -1,4 +1,4 @@
-"""Finds the headings of a Markdown text and where each begins."""
+"""Headings of a Markdown text, with their offsets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 HEADING_CHARACTERS = 200
-# Blocks alone find the headings; inline parsing of a whole text would cost five times as much.
+# Block parsing is enough to find headings; inline parsing of a whole text costs five times as much.
 _BLOCKS = MarkdownIt("commonmark").disable("inline")
 _INLINE = MarkdownIt("commonmark")
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading: `start` is the offset of its first character, `end` that after its line, `level` counts from 1."""
+    """A heading: `start` is the offset of its first character, `end` the offset after its line; `level` starts at 1."""
 
     level: int
     text: str
@@ -24,7 +24,7 @@ class Heading:
 
 
 def find_headings(text: str) -> list[Heading]:
-    """The headings outside quotes and lists, in order. `text` uses `\\n` alone as line end."""
+    """The headings outside quotes and lists, in order. Lines of `text` end in `\\n` only."""
     tokens = _BLOCKS.parse(text)
     if not any(token.type == "heading_open" for token in tokens):
         return []
@@ -52,7 +52,7 @@ def _line_starts(text: str) -> list[int]:
 
 
 def _plain(source: str) -> str:
-    """A heading without its markup."""
+    """A heading's text without markup."""
     children = (_INLINE.parseInline(source[:HEADING_CHARACTERS])[0].children or []) if source else []
     return " ".join("".join(_words(child) for child in children).split())
 

@@ -1,4 +1,4 @@
-"""One reindex: looks at the files of collections, reads what changed, embeds what is new, and reports."""
+"""One reindex: examines the files of collections, reads changed ones, embeds new passages, and reports."""
 
 import asyncio
 import logging
@@ -12,11 +12,14 @@ import xxhash
 from knowledge.change_detection import ExaminedFile, examine_files, find_removed
 from knowledge.embedding import Embedder
 from knowledge.folder_scan import FolderScan, FolderUnreadable, scan_folder
-from knowledge.index_writer import FileChange, IndexedFile, IndexWriter, UnembeddedPassage, prepare_documents
 from knowledge.lexical import WordStemmer
 from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
+from knowledge.prepared_documents import prepare_documents
 from knowledge.reader import DocumentReader, FileUnreadable, SourceFile
 from knowledge.settings import CollectionSettings, KnowledgeSettings
+from knowledge.store.index_writer import FileChange, IndexedFile
+from knowledge.store.store import KnowledgeStore
+from knowledge.store.vector_store import UnembeddedPassage
 from knowledge.vector_search import VectorSearch
 from knowledge.vectors import pack_vectors
 from knowledge.worker_thread import SLICE_S, WorkerThread
@@ -24,19 +27,19 @@ from knowledge.worker_thread import SLICE_S, WorkerThread
 log = logging.getLogger(__name__)
 
 READING_VERSION = 1
-"""Raise it when loaders or splitting change what they make of the same file: everything is then read again."""
+"""To be raised when loaders or splitting produce other passages from the same file: every file is then read again."""
 
 _PAGE = 64
-"""Passages whose vectors are stored together: what a crash can cost, a few seconds of embedding."""
+"""Passages whose vectors are stored together; a crash loses at most these, a few seconds of embedding."""
 _BATCH = 8
 _MAX_MODEL_WAIT_S = 1.0
-"""How long a batch waits for the language model to pause, so that a busy house still gets its documents indexed."""
+"""How long a batch waits for the language model to pause; bounded, so that indexing advances under load."""
 _MODEL_POLL_S = 0.02
 _PROGRESS_INTERVAL_S = 0.1
 
 
 class ThrottledProgress:
-    """Passes progress on, at most ten times a second and at each change of phase."""
+    """Forwards progress at most ten times a second, and at each change of phase."""
 
     def __init__(self, listener: Callable[[ReindexProgress], None] | None) -> None:
         self._listener = listener
@@ -44,7 +47,7 @@ class ThrottledProgress:
         self._next = 0.0
 
     def report_progress(self, progress: ReindexProgress) -> None:
-        """Pass on, unless something was just passed on."""
+        """Forward a report, unless one was forwarded less than a tenth of a second ago."""
         now = time.monotonic()
         if self._listener is not None and (progress.phase != self._phase or now >= self._next):
             self._phase, self._next = progress.phase, now + _PROGRESS_INTERVAL_S
@@ -68,12 +71,12 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class ReindexContext:
-    """What a reindex works with. `index_thread` embeds and owns usearch; `is_model_busy` says that the language model
-    is generating.
+    """The parts a reindex works with. `index_thread` embeds and owns usearch; `is_model_busy` is True while the
+    language model generates.
     """
 
     settings: KnowledgeSettings
-    writer: IndexWriter
+    store: KnowledgeStore
     vector_search: VectorSearch
     embedder: Embedder
     reader: DocumentReader
@@ -83,18 +86,20 @@ class ReindexContext:
 
 
 class Reindex:
-    """One run. The database is whole after every file and every page of vectors, so it can end at any moment."""
+    """One run. The database is consistent after every file and every page of vectors, so a run may stop anywhere."""
 
-    def __init__(self, shop: ReindexContext, collections: Mapping[str, int], teller: ThrottledProgress) -> None:
-        self._context = shop
+    def __init__(self, context: ReindexContext, collections: Mapping[str, int], progress: ThrottledProgress) -> None:
+        self._context = context
         self._collections = collections
-        self._progress = teller
+        self._progress = progress
         self._tally = _Tally()
         self._done = 0
         self._total = 0
 
     async def run(self) -> ReindexReport:
-        """Do it. Raises EmbeddingFailed (what was read is found by its words), DatabaseUnusable, DatabaseDamaged."""
+        """Run to the end. Raises EmbeddingFailed (new passages then have no vectors yet), DatabaseUnusable,
+        DatabaseDamaged.
+        """
         began = time.monotonic()
         files = WorkerThread("files")
         try:
@@ -129,8 +134,8 @@ class Reindex:
 
     async def _read_collection(self, files: WorkerThread, name: str, found: FolderScan) -> None:
         key = self._collections[name]
-        known = await self._context.writer.indexed_files(key)
-        self._tally.failed += [FailedDocument(name, missed.document, missed.reason) for missed in found.unreadable]
+        known = await self._context.store.writer.indexed_files(key)
+        self._tally.failed += [FailedDocument(name, entry.document, entry.reason) for entry in found.unreadable]
         recipe = _recipe(self._context.settings, self._context.settings.collections[name])
         async for batch in files.run_slices(examine_files(found.files, known, recipe)):
             await self._update_touched(key, batch)
@@ -141,7 +146,7 @@ class Reindex:
     async def _update_touched(self, key: int, batch: Sequence[ExaminedFile]) -> None:
         touched = [examined.facts for examined in batch if examined.is_touched]
         if touched:
-            await self._context.writer.update_file_facts(key, touched)
+            await self._context.store.writer.update_file_facts(key, touched)
 
     async def _process_file(self, name: str, examined: ExaminedFile) -> None:
         self._progress.report_progress(ReindexProgress("reading", self._done, self._total, examined.file.document))
@@ -154,43 +159,43 @@ class Reindex:
             await self._read_file(name, examined)
 
     async def _read_file(self, name: str, examined: ExaminedFile) -> None:
-        shop, file = self._context, examined.file
+        context, file = self._context, examined.file
         try:
-            documents = await shop.reader.read_file(
-                SourceFile(file.path, file.document, shop.settings.collections[name].template)
+            documents = await context.reader.read_file(
+                SourceFile(file.path, file.document, context.settings.collections[name].template)
             )
         except FileUnreadable as error:
             await self._fail(name, examined, error.reason)
             return
-        # A row that cannot be read costs itself; it is told now, and again whenever its file is read.
+        # An unreadable row fails alone; it is reported each time its file is read.
         self._tally.failed += [FailedDocument(name, row.document, row.problem) for row in documents if row.problem]
         readable = [document for document in documents if not document.problem]
-        batches = shop.index_thread.run_slices(prepare_documents(readable, shop.stemmer))
-        self._tally.add_change(await shop.writer.write_file(self._collections[name], examined.facts, batches))
+        batches = context.index_thread.run_slices(prepare_documents(readable, context.stemmer))
+        self._tally.add_change(await context.store.writer.write_file(self._collections[name], examined.facts, batches))
 
     async def _fail(self, name: str, examined: ExaminedFile, reason: str) -> None:
         self._tally.failed.append(FailedDocument(name, examined.file.document, reason))
-        await self._context.writer.record_failure(self._collections[name], examined.file.document, reason)
+        await self._context.store.writer.record_failure(self._collections[name], examined.file.document, reason)
 
     async def _remove(self, files: Sequence[IndexedFile]) -> None:
         if files:
-            await self._context.writer.remove_files(files)
+            await self._context.store.writer.remove_files(files)
             self._tally.removed += sum(file.documents for file in files)
 
     async def _embed(self) -> None:
-        ledger = self._context.writer
-        waiting = {key: await ledger.count_unembedded(key) for key in self._collections.values()}
-        done, total = 0, sum(waiting.values())
-        for key in (key for key, count in waiting.items() if count):
+        vectors = self._context.store.vectors
+        missing = {key: await vectors.count_unembedded(key) for key in self._collections.values()}
+        done, total = 0, sum(missing.values())
+        for key in (key for key, count in missing.items() if count):
             after = 0
-            while page := await ledger.unembedded_passages(key, after, _PAGE):
+            while page := await vectors.unembedded_passages(key, after, _PAGE):
                 self._progress.report_progress(ReindexProgress("embedding", done, total))
-                await ledger.add_vectors(key, await self._embed_page(page))
+                await vectors.add_vectors(key, await self._embed_page(page))
                 await self._context.vector_search.update_index(key)
                 after, done = page[-1].id, done + len(page)
 
     async def _embed_page(self, page: Sequence[UnembeddedPassage]) -> list[tuple[int, bytes]]:
-        # Texts of like length together: a batch costs as much as its longest text, times their number.
+        # Batches of similar length: a batch costs its longest text times the number of texts.
         waiting = sorted(page, key=lambda passage: len(passage.text))
         vectors: list[tuple[int, bytes]] = []
         size = 1
@@ -206,24 +211,22 @@ class Reindex:
 
     async def _wait_for_model(self) -> None:
         deadline = time.monotonic() + _MAX_MODEL_WAIT_S
-        while self._context.is_model_busy() and time.monotonic() < deadline:  # noqa: ASYNC110 - a figure to look at, not an event
+        while self._context.is_model_busy() and time.monotonic() < deadline:  # noqa: ASYNC110 - polls a counter; there is no event to await
             await asyncio.sleep(_MODEL_POLL_S)
 
     async def _save(self) -> None:
-        neighbours = self._context.vector_search
+        vector_search = self._context.vector_search
         for number, (name, key) in enumerate(self._collections.items()):
             self._progress.report_progress(ReindexProgress("saving", number, len(self._collections), name))
-            await neighbours.update_index(key)
+            await vector_search.update_index(key)
             try:
-                await neighbours.save_index(key)
+                await vector_search.save_index(key)
             except OSError as error:
-                log.warning(
-                    "The vector index of %s could not be saved and will be rebuilt at the next start: %s", name, error
-                )
+                log.warning("Could not save the vector index of %s, so the next start rebuilds it: %s", name, error)
 
 
 def _next_size(size: int, took_s: float) -> int:
-    """The largest batch that should take no longer than a slice, judging by the last one."""
+    """The largest batch expected to fit one slice, judging by the last one."""
     return max(1, min(_BATCH, int(size * SLICE_S / max(took_s, 1e-4))))
 
 

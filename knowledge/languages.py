@@ -1,4 +1,4 @@
-"""Tells the language of a document, and of a message of a few words."""
+"""Language detection for documents and for short messages."""
 
 import re
 import unicodedata
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 _LANGUAGES = """
 ar bg ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv th tr uk vi zh
 """
-"""Fewer languages, fewer mistakes: of all 140 the rare ones mostly win on names and numbers."""
+"""A subset of 140 for fewer mistakes: rare languages mostly win on names and numbers."""
 _SAMPLE_CHARACTERS = 2000
 _FEWEST_LETTERS = 20
 _LEAST_PROBABILITY = 0.6
 
-# Words that both languages write alike (on, a, me, plus, or, but, as, son, main, car, an) are left out on purpose.
+# Words common to both languages (on, a, me, plus, or, but, as, son, main, car, an) are left out on purpose.
 _ENGLISH = """
 about after again all also always am and any anybody anyone anything are at be been before being both by can cannot
 could did do does doing done down each either else ever every everyone everything few find first for from get give go
@@ -69,7 +69,7 @@ _LEAST_LEAD = 0.25
 def detect_language(text: str) -> str:
     """The ISO 639-1 code of a document's language; empty when the text is too short or the answer unclear.
 
-    The first call loads a model: most of a second and 50 MB, so call it in the reading process.
+    The first call loads a model (almost a second, 50 MB), so call it in the reading process.
     """
     sample = text[:_SAMPLE_CHARACTERS]
     if sum(character.isalpha() for character in sample) < _FEWEST_LETTERS:
@@ -79,9 +79,9 @@ def detect_language(text: str) -> str:
 
 
 def guess_language(text: str, among: Sequence[str] = ("en", "fr")) -> str | None:
-    """Which of English and French a message is written in, as far as they are `among` the choices; None when unclear.
+    """The language of a message, English or French, if it is clear and in `among`; else None.
 
-    Common words and spellings vote: no model, nothing to load, and fast enough for the event loop.
+    Common words and spellings vote: without a model, and fast enough for the event loop.
     """
     votes = _votes(unicodedata.normalize("NFC", text[:_SAMPLE_CHARACTERS]).lower().replace("’", "'"))
     best = max(votes, key=lambda language: votes[language])
@@ -107,7 +107,7 @@ def _known_words() -> dict[str, frozenset[str]]:
 
 @cache
 def _identifier() -> "LanguageIdentifier":
-    """The model, cut to our languages: what is left out would take another 25 MB."""
+    """The model, restricted to our languages: the others would take another 25 MB."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     full = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,4 +1,4 @@
-"""Words as the full-text index holds them: folded, stemmed by language, and the content words of a question."""
+"""Text analysis for full-text search: accent folding, stemming by language, and content words of questions."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import Stemmer  # type: ignore[import-not-found]  # ships no types
 
 MAX_QUERY_TERMS = 64
-"""Content words of a question that are looked up; a pasted page has thousands, and each costs a lookup."""
+"""Most content words of a question that are looked up; a pasted page has thousands."""
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -16,7 +16,7 @@ SNOWBALL_NAMES: dict[str, str] = {
     "hu": "hungarian", "it": "italian", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian",
     "ru": "russian", "sv": "swedish", "tr": "turkish",
 }  # fmt: skip
-"""Languages that a Snowball stemmer knows, by ISO 639-1 code."""
+"""Snowball stemmers by ISO 639-1 code."""
 
 _STOP_ENGLISH = """
 a about after all also am an and any are as at be been but by can could did do does for from had has have he her him
@@ -39,32 +39,32 @@ def split_words(text: str) -> list[str]:
 
 
 def strip_accents(word: str) -> str:
-    """A word without accents, as the full-text index compares it."""
+    """A word without accents, the form in the full-text index."""
     return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
 
 
 STOP_WORDS = frozenset(strip_accents(word) for word in (_STOP_ENGLISH + _STOP_FRENCH).split())
-"""English and French words that say nothing of what is asked, folded.
+"""English and French stop words, folded.
 
-Frequent words weigh little anyway; these are the words of questions (who, combien), which documents hardly use. What
-one language needs and the other does not (`or` is gold, `son` a sound) is left out.
+Frequent words weigh little anyway; these are the words of questions (who, combien), which are rare in documents. Stop
+words of one language that mean something in the other (`or` is gold, `son` a sound) are left out.
 """
 
 
 class WordStemmer:
-    """Stems words. One for each thread: the stemmers keep state."""
+    """Stems words. Stemmers keep state, so each thread needs its own."""
 
     def __init__(self) -> None:
         self._stemmers: dict[str, Stemmer.Stemmer] = {}
 
     def stem_text(self, text: str, language: str) -> str:
-        """What the full-text index stores for a text: its stems, folded, in order, separated by spaces."""
+        """The form of a text in the full-text index: its folded stems in order, separated by spaces."""
         stemmer = self._stemmer(language)
         found = split_words(text)
         return " ".join(strip_accents(stem) for stem in (stemmer.stemWords(found) if stemmer else found))
 
     def query_terms(self, text: str, languages: Iterable[str]) -> list[frozenset[str]]:
-        """The content words of a question without repetition, each as the set of its stems in the languages given."""
+        """The distinct content words of a question, each as the set of its stems in the given languages."""
         content = [word for word in dict.fromkeys(split_words(text)) if strip_accents(word) not in STOP_WORDS][
             :MAX_QUERY_TERMS
         ]
@@ -82,7 +82,7 @@ class WordStemmer:
 
 
 def fts5_query(terms: Iterable[frozenset[str]]) -> str:
-    """An FTS5 query for passages with any of the terms. Safe for any user text: terms hold letters and digits only."""
+    """An FTS5 query for passages with any of the terms. Safe for user text: terms consist of letters and digits."""
     return " OR ".join(f'"{form}"' for form in sorted(frozenset[str]().union(*terms)))
 
 

@@ -1,4 +1,4 @@
-"""The face of the knowledge room: opens the collections, searches them, and brings them up to date."""
+"""Public interface of document search: opens collections, searches them, and reindexes them."""
 
 import asyncio
 import logging
@@ -10,7 +10,6 @@ from pathlib import Path
 from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed
 from knowledge.fusion import RankedPassage
-from knowledge.index_writer import IndexWriter
 from knowledge.indexing import Reindex, ReindexContext, ThrottledProgress
 from knowledge.lexical import WordStemmer
 from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
@@ -18,7 +17,7 @@ from knowledge.reader import DocumentReader
 from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
-from knowledge.store import KnowledgeStore
+from knowledge.store.store import KnowledgeStore
 from knowledge.vector_search import VectorSearch
 from knowledge.worker_thread import WorkerThread
 
@@ -27,8 +26,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class UnknownCollection(Exception):
-    """A collection was named that the settings do not have."""
+    """A named collection that the settings do not have."""
 
+    user_facing = True
     name: str
     known: tuple[str, ...]
 
@@ -38,30 +38,34 @@ class UnknownCollection(Exception):
 
 
 class ReindexRunning(Exception):
-    """A reindex was asked for while one runs."""
+    """A second reindex was requested while one is running."""
+
+    user_facing = True
 
     def __str__(self) -> str:
-        return "The documents are being indexed already: wait until that has ended."
+        return "Indexing is already running. Please wait until it finishes."
 
 
 class LibraryClosed(Exception):
-    """The library was closed while a reindex was running; what it had stored stays."""
+    """The library was closed during a reindex; changes stored so far stay."""
+
+    user_facing = True
 
     def __str__(self) -> str:
         return "Indexing stopped because Hearth is closing; the next one goes on from there."
 
 
 class Library:
-    """The documents. Opened by `open`; every method belongs to the event loop that opened it."""
+    """The documents. Create it with `open`; every method must run on the event loop that opened it."""
 
     def __init__(
-        self, store: KnowledgeStore, neighbours: VectorSearch, workshop: ReindexContext, ids: Mapping[str, int]
+        self, store: KnowledgeStore, vector_search: VectorSearch, context: ReindexContext, ids: Mapping[str, int]
     ) -> None:
         self._store = store
-        self._vector_search = neighbours
-        self._reindex_context = workshop
+        self._vector_search = vector_search
+        self._reindex_context = context
         self._ids = ids
-        self._searcher = Searcher(store, neighbours, workshop.embedder)
+        self._searcher = Searcher(store, vector_search, context.embedder)
         self._running: asyncio.Task[ReindexReport] | None = None
         self._index_update: asyncio.Task[None] | None = None
         self._closing = False
@@ -74,25 +78,25 @@ class Library:
         reader: DocumentReader,
         data_folder: Path,
         *,
-        busy: Callable[[], bool] = lambda: False,
+        is_model_busy: Callable[[], bool] = lambda: False,
     ) -> "Library":
-        """Open the database and the vector indexes below `data_folder`; the embedding model is loaded by the first use.
+        """Open the database and the vector indexes below `data_folder`; the embedding model is loaded on first use.
 
-        What is stored of collections that the settings do not have any more is deleted. `busy` is True while the
-        language model is generating. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
+        Collections that the settings no longer have are deleted. `is_model_busy` is True while the language model
+        generates. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
         """
         store = await KnowledgeStore.open(data_folder)
-        index = WorkerThread("index")
+        index_thread = WorkerThread("index")
         try:
-            ids = await store.set_collections(settings.collections)
-            neighbours = VectorSearch(store, index, data_folder, embedder.dimension)
-            shop = ReindexContext(
-                settings, IndexWriter(store), neighbours, embedder, reader, index, WordStemmer(), busy
+            ids = await store.writer.set_collections(settings.collections)
+            vector_search = VectorSearch(store.vectors, index_thread, data_folder, embedder.dimension)
+            context = ReindexContext(
+                settings, store, vector_search, embedder, reader, index_thread, WordStemmer(), is_model_busy
             )
-            library = cls(store, neighbours, shop, ids)
+            library = cls(store, vector_search, context, ids)
             await library._check_embedder()
         except BaseException:
-            await index.close()
+            await index_thread.close()
             await store.close()
             raise
         return library
@@ -104,16 +108,16 @@ class Library:
 
     @property
     def readers(self) -> Mapping[str, tuple[str, ...]]:
-        """Who may read each collection, by its name."""
+        """Reader names of each collection, by the collection's name."""
         return {name: collection.readers for name, collection in self.collections.items()}
 
     async def search(
         self, question: str, collections: Collection[str], *, limit: int = 6, context: str = ""
     ) -> SearchResult:
-        """The passages of the collections named that bear on a question, best first, at most `limit`.
+        """The passages of the named collections that are relevant to a question, best first, at most `limit`.
 
-        `context`: what was asked before; what bears on it comes a little higher. Without a working embedding model
-        words alone decide. Raises UnknownCollection, DatabaseDamaged, DatabaseUnusable.
+        `context`: the previous question; passages relevant to it rank a little higher. Without a working embedding
+        model only full-text search is used. Raises UnknownCollection, DatabaseDamaged, DatabaseUnusable.
         """
         began = time.monotonic()
         keys = [self._id(name) for name in sorted(set(collections))]
@@ -125,27 +129,27 @@ class Library:
         return SearchResult(hits, fusion.is_supported(ranked), time.monotonic() - began)
 
     async def get_passage(self, passage_id: int) -> Passage | None:
-        """A passage by its id; None when it is gone."""
-        return (await self._store.get_passages([passage_id])).get(passage_id)
+        """A passage by its id; None when it no longer exists."""
+        return (await self._store.reader.get_passages([passage_id])).get(passage_id)
 
     async def collection_states(self) -> tuple[CollectionState, ...]:
-        """What is indexed of each collection, by name."""
+        """Counts of each collection, ordered by name."""
         ready = {
             name: self._searcher.vectors_match_embedder and self._vector_search.is_index_ready(key)
             for name, key in self._ids.items()
         }
-        return await self._store.collection_states(ready)
+        return await self._store.reader.collection_states(ready)
 
     async def reindex(
         self,
         collections: Collection[str] | None = None,
         on_progress: Callable[[ReindexProgress], None] | None = None,
     ) -> ReindexReport:
-        """Bring the collections named (all) up to date with their folders; only what changed is read and embedded.
+        """Bring the named collections (default: all) up to date with their folders; only changes are read and embedded.
 
         `on_progress` is called on the event loop, about ten times a second at most. Raises ReindexRunning,
-        UnknownCollection, EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; whatever was stored
-        until then stays, and the next reindex goes on from there.
+        UnknownCollection, EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; changes stored until
+        then stay, and the next reindex continues from them.
         """
         if self._running is not None:
             raise ReindexRunning
@@ -162,10 +166,7 @@ class Library:
             self._running = None
 
     async def close(self) -> None:
-        """Stop a running reindex, save the vector indexes that are complete, and end the threads.
-
-        What is stored stays, and the next opening goes on from it.
-        """
+        """Stop a running reindex, save complete vector indexes, and end the threads."""
         self._closing = True
         for task in (self._running, self._index_update):
             if task is not None:
@@ -175,7 +176,7 @@ class Library:
             for key in self._ids.values():
                 await self._vector_search.save_index(key)
         except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
-            log.warning("A vector index could not be saved and will be made again: %s", error)
+            log.warning("Could not save a vector index, so the next start rebuilds it: %s", error)
         await self._searcher.close()
         await self._reindex_context.index_thread.close()
         await self._store.close()
@@ -187,40 +188,39 @@ class Library:
 
     async def _check_embedder(self) -> None:
         await self._vector_search.open(self._ids.values())
-        ledger = self._reindex_context.writer
+        vectors = self._store.vectors
         try:
             fingerprint = await self._searcher.embedder_fingerprint()
         except EmbeddingFailed as error:
-            log.error("%s Until that is mended, documents are found by their words only.", error)
+            log.error("Searching by words only until the embedding model works: %s", error)
             return
-        known = await ledger.stored_fingerprint()
+        known = await vectors.stored_fingerprint()
         if not known:
-            await ledger.reset_vectors(fingerprint)
+            await vectors.reset_vectors(fingerprint)
         elif known != fingerprint:
-            log.warning("The embedding model has changed: until the next reindex documents are found by words only.")
+            log.warning("Searching by words only until the next reindex: the embedding model has changed.")
             return
         self._searcher.vectors_match_embedder = True
         self._index_update = asyncio.create_task(self._update_indexes())
 
     async def _update_indexes(self) -> None:
-        """Make every vector index complete; until one is, an exact scan answers in its place."""
+        """Complete every vector index; until then an exact scan answers in its place."""
         try:
             for key in self._ids.values():
                 await self._vector_search.update_index(key)
                 await self._vector_search.save_index(key)
         except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
-            log.warning("A vector index could not be made complete: %s", error)
+            log.warning("Could not complete a vector index: %s", error)
 
-    async def _reindex(self, chosen: Mapping[str, int], teller: ThrottledProgress) -> ReindexReport:
-        shop = self._reindex_context
+    async def _reindex(self, chosen: Mapping[str, int], progress: ThrottledProgress) -> ReindexReport:
         fingerprint = await self._searcher.embedder_fingerprint()
-        if await shop.writer.stored_fingerprint() != fingerprint:
-            await shop.writer.reset_vectors(fingerprint)
+        if await self._store.vectors.stored_fingerprint() != fingerprint:
+            await self._store.vectors.reset_vectors(fingerprint)
             self._vector_search.drop_indexes()
         self._searcher.vectors_match_embedder = True
-        return await Reindex(shop, chosen, teller).run()
+        return await Reindex(self._reindex_context, chosen, progress).run()
 
     async def _hits(self, ranked: Sequence[RankedPassage]) -> tuple[Hit, ...]:
-        passages = await self._store.get_passages([item.passage_id for item in ranked])
+        passages = await self._store.reader.get_passages([item.passage_id for item in ranked])
         found = (item for item in ranked if item.passage_id in passages)
         return tuple(Hit(passages[item.passage_id], item.score, item.ranks) for item in found)

@@ -1,4 +1,4 @@
-"""What the library finds and reports: passages with their place, hits, and the outcome of a reindex."""
+"""Results of the library: passages with their location, hits, and reports of a reindex."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class PassageLocation:
-    """Where a passage stands in its document.
+    """The location of a passage in its document.
 
     `start` and `end` are character offsets into the document's extracted text; `page` counts from 1 (PDF only);
     `row` counts data rows from 1 (CSV and JSONL only).
@@ -34,9 +34,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found. `score` is the fused score: higher is better, and questions can be compared by it.
+    """A passage found. `score` is the fused score: higher is better, and comparable between questions.
 
-    `ranks` says where each ranker, `bm25` and `vector`, put it among all candidates, from 1.
+    `ranks` holds its rank among all candidates, from 1, by ranker: `bm25` and `vector`.
     """
 
     passage: Passage
@@ -46,7 +46,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. `supported` is False when nothing found bears on the question, so no answer can rest on it."""
+    """Hits, best first. `supported` is False when no hit is relevant enough to support an answer."""
 
     hits: tuple[Hit, ...]
     supported: bool
@@ -55,7 +55,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class FailedDocument:
-    """A document that could not be read, and the sentence that says why."""
+    """An unreadable document, and the reason as a sentence."""
 
     collection: str
     document: str
@@ -64,7 +64,7 @@ class FailedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """What a reindex did, in documents; `failed` documents keep what was known of them before."""
+    """The results of a reindex, in documents; `failed` ones keep their earlier passages."""
 
     added: int = 0
     changed: int = 0
@@ -76,8 +76,8 @@ class ReindexReport:
 
 @dataclass(frozen=True, slots=True)
 class ReindexProgress:
-    """How far a reindex has come: `done` of `total`. While reading they count files and `document` is the one in hand;
-    while embedding they count passages; while scanning and saving, collections, and `document` names the one in hand.
+    """Progress of a reindex: `done` of `total` files while reading, passages while embedding, collections while
+    scanning and saving. `document` names the current file or collection.
     """
 
     phase: Literal["scanning", "reading", "embedding", "saving"]
@@ -88,7 +88,7 @@ class ReindexProgress:
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """What is indexed of one collection."""
+    """Counts of one indexed collection."""
 
     name: str
     documents: int

@@ -1,4 +1,4 @@
-"""What reading a file yields: documents cut into drafts of passages, or the sentence that says why not."""
+"""The port for reading files: documents split into draft passages, or an error that says why not."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from knowledge.passages import PassageLocation
 class SourceFile:
     """A file to read. `document` is its path below the collection's folder, with forward slashes.
 
-    `template` renders a row of a CSV or JSONL file, `{column}` for each column; empty: a column on each line.
+    `template` renders a row of a CSV or JSONL file, with `{column}` for each column; empty: one line per column.
     """
 
     path: Path
@@ -21,7 +21,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class PassageDraft:
-    """A passage not stored yet. `text` is `document_text[place.start:place.end]`, without its outer white space."""
+    """A passage not stored yet. `text` is `document_text[place.start:place.end]` without outer white space."""
 
     place: PassageLocation
     text: str
@@ -29,10 +29,10 @@ class PassageDraft:
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A document read: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`).
+    """A document: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`).
 
-    `language` is an ISO 639-1 code, empty when unclear. A row that cannot be read has no drafts, and a sentence as its
-    `problem`.
+    `language` is an ISO 639-1 code, empty when unclear. An unreadable row has no drafts, but a `problem`: a
+    sentence.
     """
 
     document: str
@@ -44,8 +44,9 @@ class ReadDocument:
 
 @dataclass(eq=False)
 class FileUnreadable(Exception):
-    """A file that cannot be read; `reason` is a sentence that names what is wrong with it."""
+    """A file that cannot be read; `reason` is a sentence."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:
@@ -56,13 +57,13 @@ class DocumentReader(Protocol):
     """Turns files into documents."""
 
     async def read_file(self, source: SourceFile) -> list[ReadDocument]:
-        """Read, parse and split one file. Raises Unreadable; never lets a bad file harm another."""
+        """Read, parse and split one file. Raises FileUnreadable; a bad file never affects another."""
         ...
 
     async def read_bytes(self, name: str, data: bytes) -> list[ReadDocument]:
-        """Read a file that is in memory, such as one sent with a question; `name` tells its kind. Raises Unreadable."""
+        """Read a file in memory, such as an attachment; the suffix of `name` is its type. Raises FileUnreadable."""
         ...
 
     async def close(self) -> None:
-        """End what reading needed."""
+        """Release the resources of reading."""
         ...

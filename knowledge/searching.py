@@ -1,4 +1,4 @@
-"""Gathers the evidence for a question: which passages share its words, and which are near its vector."""
+"""Candidate scoring: BM25 and cosine scores of the passages that may answer a question."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
 from knowledge.fusion import RankerScores
 from knowledge.lexical import WordStemmer
-from knowledge.store import KnowledgeStore
+from knowledge.store.store import KnowledgeStore
 from knowledge.vector_search import VectorSearch
 from knowledge.vectors import unpack_vectors
 from knowledge.worker_thread import WorkerThread
@@ -19,12 +19,12 @@ from knowledge.worker_thread import WorkerThread
 log = logging.getLogger(__name__)
 
 _CANDIDATES = 50
-"""How deep each ranker is asked; what both leave out cannot be found."""
+"""Passages asked of each ranker; what both leave out cannot be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Matches:
-    """What the rankers found for one text. `vector` is None when words alone decide."""
+    """The rankers' results for one text. `vector` is None when only full-text search is available."""
 
     terms: list[frozenset[str]]
     ideal_score: float
@@ -35,52 +35,54 @@ class _Matches:
 
 
 class Searcher:
-    """Asks both rankers. Questions are embedded on a thread of their own, so that bulk work never holds them up."""
+    """Runs both rankers. Questions are embedded on a thread of their own, so that bulk work does not delay them."""
 
-    def __init__(self, store: KnowledgeStore, neighbours: VectorSearch, embedder: Embedder) -> None:
+    def __init__(self, store: KnowledgeStore, vector_search: VectorSearch, embedder: Embedder) -> None:
         self._store = store
-        self._vector_search = neighbours
+        self._vector_search = vector_search
         self._embedder = embedder
         self._stemmer = WordStemmer()
         self._query_thread = WorkerThread("query-embed")
         self.vectors_match_embedder = False
-        """Whether the stored vectors are of this embedder; until then words alone decide."""
+        """Whether the stored vectors were made by this embedder; until then only full-text search is used."""
 
     async def embedder_fingerprint(self) -> str:
-        """The embedder's fingerprint, worked out on the questions' thread. Raises EmbeddingFailed."""
+        """The embedder's fingerprint, computed on the query thread. Raises EmbeddingFailed."""
         return await self._query_thread.run(lambda: self._embedder.fingerprint)
 
     async def score_candidates(self, texts: Iterable[str], collections: Collection[int]) -> list[RankerScores]:
-        """For each text, what both rankers say of the candidates of all texts."""
-        # Together, here and below: what waits in a thread's queue does not have to wake it.
+        """For each text, both rankers' scores of the candidates of all texts."""
+        # Submitted together, here and below, so that a thread is woken once.
         found = await asyncio.gather(*(self._find(text, collections) for text in texts))
         candidates: set[int] = set()
         for one in found:
             candidates |= one.bm25.keys() | one.cosines.keys()
-        # While a reindex runs an index still knows passages that are gone.
-        candidates = await self._store.existing_ids(candidates)
+        # During a reindex an index may still hold deleted passages.
+        candidates = await self._store.reader.existing_ids(candidates)
         return await asyncio.gather(*(self._complete_scores(one, candidates) for one in found))
 
     async def close(self) -> None:
-        """End the questions' thread."""
+        """End the query thread."""
         await self._query_thread.close()
 
     async def _find(self, text: str, collections: Collection[int]) -> _Matches:
         vector, (terms, bm25, ideal) = await asyncio.gather(self._embed(text), self._match(text, collections))
-        cosines, background = dict[int, float](), 0.0
+        cosines, mean_cosine = dict[int, float](), 0.0
         if vector is not None:
             nearest = await self._vector_search.find_nearest(vector, collections, _CANDIDATES)
-            cosines, background = nearest.cosines, nearest.mean_cosine
-        return _Matches(terms, ideal, bm25, vector, cosines, background)
+            cosines, mean_cosine = nearest.cosines, nearest.mean_cosine
+        return _Matches(terms, ideal, bm25, vector, cosines, mean_cosine)
 
     async def _match(
         self, text: str, collections: Collection[int]
     ) -> tuple[list[frozenset[str]], dict[int, float], float]:
-        terms = self._stemmer.query_terms(text, await self._store.document_languages())
-        frequencies, count = await asyncio.gather(self._store.document_frequencies(terms), self._store.count_passages())
-        # A word of most passages weighs next to nothing, and costs a look at each of them.
-        telling = [term for term, n in zip(terms, frequencies, strict=True) if 2 * n <= count] or terms
-        found = await self._store.match_passages(telling, collections, _CANDIDATES)
+        terms = self._stemmer.query_terms(text, await self._store.reader.document_languages())
+        frequencies, count = await asyncio.gather(
+            self._store.reader.document_frequencies(terms), self._store.reader.count_passages()
+        )
+        # A term of most passages weighs next to nothing and costs a visit to each of them.
+        rare = [term for term, n in zip(terms, frequencies, strict=True) if 2 * n <= count] or terms
+        found = await self._store.reader.match_passages(rare, collections, _CANDIDATES)
         return terms, found, fusion.ideal_bm25(frequencies, count)
 
     async def _embed(self, text: str) -> FloatArray | None:
@@ -89,11 +91,11 @@ class Searcher:
         try:
             return await self._query_thread.run(lambda: self._embedder.embed_question(text))
         except EmbeddingFailed as error:
-            log.error("%s This question is answered by words only.", error)
+            log.error("Searched for this question by words only: %s", error)
             return None
 
     async def _complete_scores(self, found: _Matches, candidates: set[int]) -> RankerScores:
-        bm25 = found.bm25 | await self._store.bm25_scores(found.terms, candidates - found.bm25.keys())
+        bm25 = found.bm25 | await self._store.reader.bm25_scores(found.terms, candidates - found.bm25.keys())
         cosines = found.cosines | await self._cosines(found.vector, candidates - found.cosines.keys())
         return RankerScores(
             {key: bm25[key] for key in candidates & bm25.keys()},
@@ -105,6 +107,6 @@ class Searcher:
     async def _cosines(self, vector: FloatArray | None, ids: Collection[int]) -> dict[int, float]:
         if vector is None or not ids:
             return {}
-        stored = await self._store.get_vectors(ids)
+        stored = await self._store.vectors.get_vectors(ids)
         cosines = unpack_vectors(list(stored.values()), vector.shape[0]).astype(np.float32) @ vector
         return dict(zip(stored, cosines.tolist(), strict=True))

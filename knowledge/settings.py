@@ -1,4 +1,4 @@
-"""Settings of the knowledge room: collections, the embedder, and how much a search returns."""
+"""Settings of document search: collections, embedder, and reading limits."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -63,7 +63,7 @@ class EmbeddingSettings(BaseModel):
 
 
 class KnowledgeSettings(BaseModel):
-    """What may be searched, and how."""
+    """Collections, embedder and reading limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

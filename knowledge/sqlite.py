@@ -1,4 +1,4 @@
-"""Opens SQLite files: numbered migrations, transactions, and a sentence for what can be wrong with a database."""
+"""SQLite files: numbered migrations, transactions, and errors that explain what is wrong with the file."""
 
 import asyncio
 import os
@@ -24,8 +24,9 @@ _FILE_ERRORS = _DAMAGE_ERRORS | {
 
 @dataclass(eq=False)
 class DatabaseTooNew(Exception):
-    """The file was written by a newer Hearth; `found` and `known` are schema numbers."""
+    """The file was written by a newer Hearth; `found` and `known` are schema versions."""
 
+    user_facing = True
     path: Path
     found: int
     known: int
@@ -39,8 +40,9 @@ class DatabaseTooNew(Exception):
 
 @dataclass(eq=False)
 class DatabaseDamaged(Exception):
-    """The file is no database or its content is broken; `reason` is SQLite's, `way_out` a sentence."""
+    """The file is no database, or is corrupt; `reason` is SQLite's, `way_out` a sentence."""
 
+    user_facing = True
     path: Path
     reason: str
     way_out: str
@@ -53,6 +55,7 @@ class DatabaseDamaged(Exception):
 class DatabaseUnusable(Exception):
     """The file cannot be opened or written; `reason` is the system's."""
 
+    user_facing = True
     path: Path
     reason: str
 
@@ -85,8 +88,8 @@ class Database:
         """Open or create a file (mode 0600, WAL, foreign keys) and bring its schema up to date.
 
         `migrations` is a folder of `0001_name.sql`, `0002_name.sql` and so on; each runs in one transaction that also
-        sets `user_version`. `check` looks through the file for damage (about a second for each 300 MB); `read_only`
-        refuses writes of this connection. Raises DatabaseTooNew, DatabaseUnusable, and DatabaseDamaged with `way_out`.
+        sets `user_version`. `check` verifies the file's integrity (about a second per 300 MB); `read_only`
+        forbids writes on this connection. Raises DatabaseTooNew, DatabaseUnusable, and DatabaseDamaged with `way_out`.
         """
         connection: aiosqlite.Connection | None = None
         try:
@@ -102,10 +105,10 @@ class Database:
         return cls(path, connection, way_out)
 
     async def fetch_rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
-        """All rows of a query, as tuples. Between the statements of a transaction it sees what that has written.
+        """All rows of a query, as tuples. During a transaction it sees uncommitted changes.
 
-        This and all below raise DatabaseDamaged and DatabaseUnusable for what the file or the disk does, and
-        sqlite3's own errors for what the statement does.
+        This and all methods below raise DatabaseDamaged and DatabaseUnusable for errors of the file or disk, and
+        sqlite3's own errors for a wrong statement.
         """
         with self._translated_errors():
             return list(await self._connection.execute_fetchall(sql, parameters))
@@ -118,21 +121,21 @@ class Database:
         return rows[0]
 
     async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
-        """Run one statement outside a transaction: a pragma, or a write that stands alone, with the rows it returns.
+        """Run one statement outside a transaction, a pragma or a single write; the rows it returns.
 
-        Atomic by itself, and one visit to the thread instead of three.
+        Atomic by itself, with one round trip to the thread instead of three.
         """
         async with self._writing:
             return await self.fetch_rows(sql, parameters)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """All or nothing, one at a time."""
+        """A transaction; others wait until it ends. Rolled back on any exception."""
         async with self._writing:
             try:
-                # Inside the try: cancelled here, the thread still begins, and only the rollback ends that.
-                await self._connection.execute("BEGIN IMMEDIATE")
                 with self._translated_errors():
+                    # Inside the try: if cancelled here, the thread still begins, and only the rollback ends that.
+                    await self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
                     await self._connection.execute("COMMIT")
             except BaseException:
@@ -140,11 +143,11 @@ class Database:
                 raise
 
     async def checkpoint(self) -> None:
-        """Write everything into the main file and empty the write-ahead log, so that deleted rows leave both."""
+        """Write everything into the main file and truncate the write-ahead log, so that deleted rows leave both."""
         await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
-        """Close the file; what was committed stays."""
+        """Close the connection."""
         await self._connection.close()
 
     @contextmanager
@@ -167,7 +170,7 @@ async def _prepare(
         await connection.execute_fetchall(f"PRAGMA {pragma}")
     for number, script in enumerate(scripts[version:], start=version + 1):
         await _migrate(connection, number, script)
-    # Only now: SQLite advises to change tables with foreign keys off, and the pragma is ignored inside a transaction.
+    # After the migrations: SQLite advises foreign keys off while altering, and ignores the pragma in a transaction.
     await connection.execute("PRAGMA foreign_keys = ON")
     if check and (found := await _fetch_value(connection, "PRAGMA quick_check(1)")) != "ok":
         raise DatabaseDamaged(path, str(found), way_out)
@@ -196,7 +199,7 @@ def _scripts(migrations: Path) -> list[str]:
 
 
 def _create_private(path: Path) -> None:
-    """Make the file ourselves, so that it is never readable by others; SQLite gives -wal and -shm the same mode."""
+    """Create the file with mode 0600, so that others can never read it; SQLite copies the mode to -wal and -shm."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
@@ -206,5 +209,5 @@ def _database_error(path: Path, error: sqlite3.Error | OSError, way_out: str) ->
 
 
 def _code(error: sqlite3.Error) -> int:
-    """The primary result code; errors that Python itself raises, such as for wrong parameters, have none."""
+    """The primary result code; 0 for errors raised by Python itself, such as for wrong parameters."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

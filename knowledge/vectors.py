@@ -1,4 +1,4 @@
-"""One collection's vectors in usearch, and its file: a cache that is verified before it is loaded."""
+"""Vector index of one collection in usearch, and its file: a cache that is verified before it is loaded."""
 
 import ctypes
 import os
@@ -21,12 +21,12 @@ SumArray = npt.NDArray[np.float64]
 
 _BLOCK = 1 << 20
 _EXPANSION_SEARCH = 128
-"""How many candidates usearch weighs for a question; its 64 are few for the fifty that are asked for."""
+"""Candidates that usearch examines per question; its default of 64 is low for the 50 results requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFile:
-    """A saved index: complete up to change `last_seq`, with `vector_count` vectors whose sum is `vector_sum`."""
+    """A saved index: complete up to change `last_seq`, with `count` vectors whose sum is `total` (float64)."""
 
     name: str
     last_seq: int
@@ -38,7 +38,7 @@ class IndexFile:
 
 @dataclass(eq=False)
 class IndexDamaged(Exception):
-    """A saved index must not be loaded; `reason` says why. It is rebuilt from the database."""
+    """A saved index that must not be loaded; `reason` says why. It is rebuilt from the database."""
 
     path: Path
     reason: str
@@ -48,31 +48,31 @@ class IndexDamaged(Exception):
 
 
 class VectorIndex:
-    """Nearest neighbours by inner product, in float16. For one thread: usearch has open concurrency bugs."""
+    """Nearest neighbours by inner product, in float16. Single-threaded: usearch has open concurrency bugs."""
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
         self._index = _usearch().Index(ndim=dimension, metric="ip", dtype="f16", expansion_search=_EXPANSION_SEARCH)
         self.vector_sum: SumArray = np.zeros(dimension, dtype=np.float64)
-        """The sum of all vectors: with a unit vector it gives the mean cosine to all of them at once."""
+        """The sum of all vectors; its product with a unit vector, over the count, is the mean cosine to all of them."""
 
     def __len__(self) -> int:
         return len(self._index)
 
     def add_vectors(self, ids: IdArray, vectors: HalfArray) -> None:
-        """Add unit vectors; ids that are there already are left as they are."""
+        """Add unit vectors; ids already present are skipped."""
         new = ~np.atleast_1d(self._index.contains(ids))
         if new.any():
             self._index.add(ids[new], vectors[new], threads=1)
             self.vector_sum += vectors[new].sum(axis=0, dtype=np.float64)
 
     def remove_vectors(self, ids: IdArray) -> None:
-        """Remove vectors; ids that are not there are passed over. usearch uses their slots again."""
+        """Remove vectors; unknown ids are skipped. usearch reuses their slots."""
         present = ids[np.atleast_1d(self._index.contains(ids))]
         if present.size:
-            gone = np.atleast_2d(np.asarray(self._index.get(present), dtype=np.float64))
+            removed = np.atleast_2d(np.asarray(self._index.get(present), dtype=np.float64))
             self._index.remove(present, threads=1)
-            self.vector_sum -= gone.sum(axis=0)
+            self.vector_sum -= removed.sum(axis=0)
 
     def find_nearest(self, vector: FloatArray, limit: int) -> dict[int, float]:
         """The nearest ids with their cosines, nearest first, at most `limit`."""
@@ -82,11 +82,11 @@ class VectorIndex:
         return {int(key): 1.0 - float(distance) for key, distance in zip(found.keys, found.distances, strict=True)}
 
     def save(self, folder: Path, name: str, last_seq: int) -> IndexFile:
-        """Write the index to `folder/name` (mode 0600) so that the name never shows half a file; the record to store.
+        """Write the index atomically to `folder/name` (mode 0600); the record to store.
 
-        Raises OSError, and then leaves no file behind.
+        Raises OSError, leaving no file.
         """
-        # usearch holds the interpreter's lock while it writes to a disk, but memory is fast: 20 ms for 40,000 vectors.
+        # Saved to memory first: usearch holds the GIL while it writes; to memory that takes 20 ms for 40,000 vectors.
         data = memoryview(self._index.save() or b"")
         temporary = folder / f"{name}.new"
         try:
@@ -102,9 +102,9 @@ class VectorIndex:
 
     @classmethod
     def load(cls, folder: Path, record: IndexFile, dimension: int) -> "VectorIndex":
-        """Read a saved index whose every byte is as it was saved. Raises IndexDamaged.
+        """Read a saved index after verifying its checksum. Raises IndexDamaged.
 
-        usearch trusts a file wholly: one flipped byte can end the process, and other dimensions are adopted silently.
+        usearch does not validate files: one flipped byte can crash it, and another dimension is adopted silently.
         """
         path = folder / record.name
         data = _read(path)
@@ -124,7 +124,7 @@ class VectorIndex:
 
 
 class ExactScan:
-    """The nearest of vectors that come by in chunks: what answers while an index is not there."""
+    """Exact nearest-neighbour search over vectors in chunks; answers until an index is ready."""
 
     def __init__(self, vector: FloatArray, limit: int) -> None:
         self._vector = vector
@@ -134,7 +134,7 @@ class ExactScan:
         self.vector_count = 0
 
     def add_vectors(self, ids: IdArray, vectors: HalfArray) -> None:
-        """Look at a chunk; vectors of shape (len(ids), dimension)."""
+        """Compare a chunk with the question; `vectors` has shape (len(ids), dimension)."""
         self.vector_sum += vectors.sum(axis=0, dtype=np.float64)
         self.vector_count += len(ids)
         cosines = vectors.astype(np.float32) @ self._vector
@@ -144,7 +144,7 @@ class ExactScan:
 
 
 def pack_vectors(vectors: FloatArray) -> list[bytes]:
-    """Vectors as the database stores them: little-endian float16."""
+    """Vectors in the database's format: little-endian float16."""
     return [row.tobytes() for row in vectors.astype("<f2")]
 
 
@@ -155,17 +155,17 @@ def unpack_vectors(blobs: Sequence[bytes], dimension: int) -> HalfArray:
 
 
 def id_array(ids: Iterable[int]) -> IdArray:
-    """Passage ids as usearch wants them."""
+    """Passage ids as uint64, usearch's key type."""
     return np.fromiter(ids, dtype=np.uint64)
 
 
 @cache
 def _usearch() -> Any:
-    """usearch, imported so that it harms nobody.
+    """usearch, imported after the system's C++ library.
 
-    Its wheel for Linux brings a C++ library of its own whose symbols then stand in for the system's: onnxruntime dies
-    of it at its import (SIGSEGV), and llama.cpp cannot load a model any more (usearch 2.26.6). With the system's
-    library in the process first, and global, all three work in any order.
+    Its Linux wheel bundles a C++ library whose symbols override the system's: onnxruntime then crashes at import
+    (SIGSEGV), and llama.cpp cannot load a model (usearch 2.26.6). If the system's library is loaded first, with global
+    symbols, all three work in any order.
     """
     with suppress(OSError):
         ctypes.CDLL("libstdc++.so.6", mode=ctypes.RTLD_GLOBAL)
@@ -196,7 +196,7 @@ def _read(path: Path) -> bytes:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk only when its folder is."""
+    """Flush a folder to disk, without which a rename in it may be lost."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""A named thread that runs jobs one after the other, urgent ones first, and answers through asyncio futures."""
+"""A named thread that runs jobs one at a time, urgent ones first, with results as asyncio futures."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 SLICE_S = 0.03
-"""How long one slice of a long job may run: with what is around it, an urgent job waits 50 ms at most."""
+"""Longest slice of a long job: with overhead, an urgent job waits 50 ms at most."""
 
 _STOP, _URGENT, _BULK = range(3)
 
@@ -26,7 +26,7 @@ class _Job:
 
 
 class WorkerThread:
-    """One thread, started at once. Jobs run in order of urgency, then of arrival."""
+    """One thread, started by the constructor. Jobs run in order of urgency, then of submission."""
 
     def __init__(self, name: str) -> None:
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
@@ -36,17 +36,17 @@ class WorkerThread:
         self._thread.start()
 
     async def run(self, function: Callable[[], T], *, urgent: bool = False) -> T:
-        """What `function` returns or raises on the thread. Cancelled while it waits, the job never starts."""
+        """Run `function` on the thread; its result or exception. Cancelled before it starts, the job never runs."""
         result: T = await self._put(_URGENT if urgent else _BULK, function)
         return result
 
     async def run_slices(self, items: Iterator[T], slice_s: float = SLICE_S) -> AsyncIterator[list[T]]:
-        """Everything an iterator yields, advanced on the thread for `slice_s` seconds (at least one item) at a time."""
+        """The items of an iterator in batches, each made on the thread in `slice_s` seconds (at least one item)."""
         while batch := await self.run(lambda: _advance(items, slice_s)):
             yield batch
 
     async def close(self) -> None:
-        """Finish the running job, cancel those that wait, end the thread. Later jobs are refused with RuntimeError."""
+        """Finish the running job, cancel waiting ones, end the thread. Later jobs raise RuntimeError."""
         if not self._closed:
             stopped = self._put(_STOP, lambda: None)
             self._closed = True
@@ -77,7 +77,7 @@ class WorkerThread:
         loop = job.future.get_loop()
         try:
             result = job.function()
-        except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+        except BaseException as error:  # noqa: BLE001 - set as the future's exception
             loop.call_soon_threadsafe(_set_exception, job.future, error)
         else:
             loop.call_soon_threadsafe(_set_result, job.future, result)

@@ -128,6 +128,7 @@ class Engine(Protocol):
 class EngineFailed(Exception):
     """The model could not answer; `reason` is a sentence for the log and the admin."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:
@@ -142,6 +143,7 @@ class SchemaRefused(EngineFailed):
 class PromptTooLong(Exception):
     """The prompt leaves no room for an answer; both figures are tokens."""
 
+    user_facing = True
     prompt_tokens: int
     limit_tokens: int
 
@@ -153,6 +155,7 @@ class PromptTooLong(Exception):
 class ModelUnusable(Exception):
     """A model cannot be loaded; `reason` names the file and the remedy."""
 
+    user_facing = True
     reason: str
     path: str = field(default="")
 

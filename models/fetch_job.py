@@ -31,6 +31,7 @@ class FetchProgress:
 class WeightsUnavailable(Exception):
     """The weights cannot be obtained; `reason` is a sentence that names the remedy."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

@@ -36,6 +36,7 @@ CONNECTION_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
 class DiscordUnusable(Exception):
     """Discord will not have the bot. `reason` says what to do, and never holds the token."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

@@ -47,6 +47,7 @@ class LoggedOut(Exception):
 class MatrixUnusable(Exception):
     """Matrix cannot be used as it is set up. `reason` says what to do, and never holds a token, password or key."""
 
+    user_facing = True
     reason: str
 
     def __str__(self) -> str:

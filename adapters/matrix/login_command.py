@@ -54,8 +54,8 @@ async def log_in(options: LoginOptions, terminal: Terminal) -> bool:
     with terminal.own_data_folder():
         before = await find_earlier_login(folder)
         if before is not None and not options.again:
-            terminal.print_errors(f"{before.credentials.user_id} is logged in already. --again logs in anew.")
-            if not await terminal.ask_yes_no("Log in anew?"):
+            terminal.print_errors(f"{before.credentials.user_id} is logged in already. Use --again to log in again.")
+            if not await terminal.ask_yes_no("Log in again?"):
                 return False
         named = options.homeserver or await terminal.ask_text("Account or homeserver", "--homeserver")
         address = await discover_homeserver(named)

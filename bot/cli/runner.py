@@ -1,11 +1,10 @@
-"""Runs a command to its exit code: config faults are 2, expected failures 1 and a sentence, never a traceback."""
+"""Runs a command to its exit code: 2 for config faults, 1 and a sentence for user-facing errors."""
 
 import asyncio
 import functools
 import logging
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bot.cli.terminal.output import print_errors
+from bot.core.errors import is_user_facing
 
 if TYPE_CHECKING:
     from bot.config.schema import Config
@@ -25,6 +25,8 @@ EXIT_INTERRUPTED = 130
 
 class CliError(Exception):
     """Ends a command with a sentence and exit code 1."""
+
+    user_facing = True
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,14 +67,11 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
         sys.exit(EXIT_INTERRUPTED)
     except asyncio.CancelledError:
         sys.exit(0)
-    except BaseExceptionGroup as group:
-        sentences = error_sentences(group)
+    except Exception as error:
+        sentences = error_sentences(error)
         if sentences is None:
             raise
         print_errors(*sentences)
-        sys.exit(EXIT_FAILED)
-    except expected_errors() as error:
-        print_errors(str(error))
         sys.exit(EXIT_FAILED)
     sys.exit(code or 0)
 
@@ -92,46 +91,10 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
     return await main
 
 
-@functools.cache
-def expected_errors() -> tuple[type[Exception], ...]:
-    """The errors that say in a sentence what is wrong and how to mend it."""
-    from adapters.discord.failures import DiscordUnusable
-    from adapters.matrix.homeserver import MatrixUnusable
-    from bot.core.errors import ReplyFailed
-    from bot.openai.keys import ApiKeyMissing
-    from bot.platforms import PlatformUnusable
-    from bot.server.folder_lock import FolderInUse, FolderUnusable
-    from bot.server.http import HttpUnavailable
-    from knowledge.embedding import EmbeddingFailed
-    from knowledge.sqlite import DatabaseDamaged, DatabaseTooNew, DatabaseUnusable
-    from models.engine import EngineFailed, ModelUnusable
-    from models.weights import WeightsUnavailable
-
-    return (
-        DatabaseDamaged,
-        DatabaseTooNew,
-        DatabaseUnusable,
-        DiscordUnusable,
-        EmbeddingFailed,
-        EngineFailed,
-        CliError,
-        FolderInUse,
-        FolderUnusable,
-        HttpUnavailable,
-        ApiKeyMissing,
-        MatrixUnusable,
-        ModelUnusable,
-        PlatformUnusable,
-        ReplyFailed,
-        WeightsUnavailable,
-        sqlite3.OperationalError,
-    )
-
-
 def error_sentences(error: BaseException) -> list[str] | None:
-    """What an expected error, or a group of them, says; None when there is any other in it."""
+    """The sentences of a user-facing error, or of a group of them; None when any error of a group is not one."""
     leaves = _leaves(error)
-    return [str(leaf) for leaf in leaves] if all(isinstance(leaf, expected_errors()) for leaf in leaves) else None
+    return [str(leaf) for leaf in leaves] if all(map(is_user_facing, leaves)) else None
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

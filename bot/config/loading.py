@@ -23,6 +23,7 @@ ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class InvalidConfig(Exception):
     """A config that cannot be used, with all of its faults; each is a line of `file:line: path: sentence`."""
 
+    user_facing = True
     file: Path
     faults: tuple[ConfigFault, ...]
 

@@ -1,29 +1,35 @@
-"""Answers other programs: through the same queue and engine as people; nothing of it is stored."""
+"""Answers to API clients, through the same queue and engine as chats; nothing is stored."""
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from bot.core.costs import with_usage
+from bot.core.client_history import clean_history, fit_history, min_tokens
 from bot.core.failures import explain_error
 from bot.core.messages import Audience, ConversationId, Source, Timings
 from bot.core.observe import Observer, Outcome
 from bot.core.prompt_building import cited_sources
 from bot.core.queue import FairQueue, Ticket
-from bot.core.retrieval_prompt import ApiQuestion, PreparedPrompt, RetrievalPromptBuilder, min_tokens
+from bot.core.retrieval_prompt import PromptRequest, RetrievalPromptBuilder
+from bot.core.texts import localize
 from models.engine import STATELESS_PREFIX, Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
 
 PLATFORM = "api"
 
+MAX_CONTEXT_CHARACTERS = 4000
+"""Of the previous question; longer ones were pasted, and searching with 1.7 MB takes half a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """What another program asks. `turns` ends with a user's; `use_documents`: answer from what the caller may read.
+    """A request of an API client. `turns` ends with a user's; `use_documents`: answer from the collections that the
+    caller may read.
 
-    `priority` puts it behind people in the queue; `open_limit` is how many the caller may have open at once.
+    `priority` 1 queues it after the questions of people; `open_limit`: how many requests the caller may have open
+    at once.
     """
 
     caller: str
@@ -35,22 +41,35 @@ class CompletionRequest:
 
     @property
     def reader_name(self) -> str:
-        """The caller as a reader of collections and as a person of the queue."""
+        """The caller's name as a reader of collections and in the queue."""
         return f"{PLATFORM}:{self.caller}"
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """How it ended: what the answer rests on, sentences about it, and what it cost (None: no model was asked)."""
+    """The end of an answer: its sources, sentences to show below it, and its token usage (None: no model ran)."""
 
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     usage: Usage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedCompletion:
+    """A prompt and the parts of its `CompletionResult`. Without a prompt, the notes are the answer.
+
+    `truncation_note` is added when the answer reaches its length limit.
+    """
+
+    prompt: Prompt | None
+    sources: tuple[Source, ...] = ()
+    notes: tuple[str, ...] = ()
+    truncation_note: str = ""
+
+
 @dataclass
 class CompletionProgress:
-    """How far an answer is. Times are monotonic seconds."""
+    """The state of an answer. Times are monotonic seconds."""
 
     began_s: float = field(default_factory=time.monotonic)
     text: str = ""
@@ -58,45 +77,45 @@ class CompletionProgress:
     timings: Timings = field(default_factory=Timings)
 
     def record_times(self, **times: float) -> None:
-        """Remember figures of `Timings`."""
+        """Set fields of `Timings`."""
         self.timings = replace(self.timings, **times)  # type: ignore[arg-type]
 
     def elapsed_s(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the request began."""
         return time.monotonic() - self.began_s
 
 
 class CompletionService:
-    """Makes the answers."""
+    """Generates the answers."""
 
     def __init__(
         self,
         engine: Engine,
         queue: FairQueue,
-        consultant: RetrievalPromptBuilder,
+        prompt_builder: RetrievalPromptBuilder,
         observer: Observer,
         generation_stall_timeout_s: float,
     ) -> None:
-        """`generation_stall_timeout_s` is how long the model may stay silent."""
+        """`generation_stall_timeout_s`: the longest time without a token."""
         self._engine = engine
         self._queue = queue
-        self._prompt_builder = consultant
+        self._prompt_builder = prompt_builder
         self._observer = observer
-        self._token_timeout_s = generation_stall_timeout_s
+        self._stall_timeout_s = generation_stall_timeout_s
         self._numbers = count(1)
 
     @property
     def model_name(self) -> str:
-        """The model's own name."""
+        """The model's name."""
         return self._engine.name
 
     def expected_wait_s(self) -> float:
-        """Seconds that a call now would wait for its first token, as far as the engine can tell."""
+        """The engine's estimate of the seconds until the first token of a request made now."""
         return self._engine.estimate() * (self._queue.waiting_count + 1)
 
     def take_ticket(self, completion: CompletionRequest) -> Ticket:
-        """Take a place in the queue; hand it to `stream_answer`, which gives it back. Raises TooManyWaiting."""
-        # Calls know nothing of each other: each is a conversation of its own and waits for no other's end.
+        """Take a ticket for `stream_answer`, which releases it. Raises TooManyWaiting."""
+        # Requests are independent: each is a conversation of its own, so none waits for another to end.
         conversation = ConversationId(f"{completion.reader_name}/{next(self._numbers)}")
         ticket = self._queue.take_ticket(
             completion.reader_name, conversation, completion.priority, completion.open_limit
@@ -105,28 +124,28 @@ class CompletionService:
         return ticket
 
     def release_ticket(self, ticket: Ticket) -> None:
-        """Give a place back, whether `stream_answer` has done so or not."""
+        """Release a ticket, unless `stream_answer` has done so."""
         self._queue.release_ticket(ticket)
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
 
     async def stream_answer(
         self, completion: CompletionRequest, ticket: Ticket
     ) -> AsyncGenerator[str | CompletionResult, None]:
-        """Pieces of the answer as they come, then exactly one `CompletionResult`. Closing it stops the model.
-        It is for one task to read: when the model falls silent, the task that asked first is woken.
+        """Pieces of the answer as they are generated, then exactly one `CompletionResult`. Closing it stops the model.
 
-        Raises PromptTooLong before anything is made, EngineFailed and TimeoutError when the model does not answer.
+        Single consumer: the stall timeout cancels the task that first called `anext`. Raises PromptTooLong before
+        anything is generated, EngineFailed and TimeoutError when the model does not answer.
         """
         progress = CompletionProgress()
         try:
-            consulted = await self._prepare_prompt(completion)
+            prepared = await self._prepare_prompt(completion)
             await ticket.admitted.wait()
             self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
             progress.record_times(queued_s=progress.elapsed_s())
-            async with aclosing(self._answer(completion, consulted, progress)) as answer:
+            async with aclosing(self._answer(completion, prepared, progress)) as answer:
                 async for item in answer:
                     yield item
-            progress.outcome = "answered" if consulted.prompt else "unsupported"
+            progress.outcome = "answered" if prepared.prompt else "unsupported"
         except (PromptTooLong, EngineFailed, TimeoutError) as error:
             progress.outcome = "failed"
             self._observer.error_reported(explain_error(error).kind)
@@ -136,44 +155,59 @@ class CompletionService:
             progress.record_times(total_s=progress.elapsed_s())
             self._observer.answer_ended(progress.outcome, progress.timings)
 
-    async def _prepare_prompt(self, completion: CompletionRequest) -> PreparedPrompt:
-        system = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
-        said = tuple(turn for turn in completion.turns if turn.role != "system")
-        question = said[-1].text
+    async def _prepare_prompt(self, completion: CompletionRequest) -> PreparedCompletion:
+        instructions = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
+        *history, question = (turn for turn in completion.turns if turn.role != "system")
         if not completion.use_documents:
-            self._check_prompt_fits(Turn("system", system), *said)
-            return PreparedPrompt(Prompt(system, said[:-1], question))
-        self._check_prompt_fits(Turn("system", system), said[-1])  # the history may be cut
-        audience = Audience(frozenset({completion.reader_name}), private=True)
-        # A sentence of ours is no JSON: there the model answers, whatever was found.
-        must_ask = completion.sampling.json_schema is not None
-        return await self._prompt_builder.build_prompt(
-            ApiQuestion(question, said[:-1], system, audience, completion.sampling.max_tokens, requires_model=must_ask)
+            self._check_prompt_fits(Turn("system", instructions), *history, question)
+            return PreparedCompletion(Prompt(instructions, tuple(history), question.text))
+        self._check_prompt_fits(Turn("system", instructions), question)  # the history may be cut
+        request = PromptRequest(
+            question.text,
+            self._prompt_builder.language_of(question.text),
+            Audience(frozenset({completion.reader_name}), private=True),
+            completion.sampling.max_tokens,
+            instructions=instructions,
+            # A refusal is no JSON: with a schema the model answers in any case.
+            requires_model=completion.sampling.json_schema is not None,
         )
+        return await self._retrieve(request, history)
+
+    async def _retrieve(self, request: PromptRequest, history: Sequence[Turn]) -> PreparedCompletion:
+        builder = self._prompt_builder
+        turns = clean_history(history, builder.collections_of(request.audience))
+        previous = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
+        retrieval = await builder.retrieve(request, previous[:MAX_CONTEXT_CHARACTERS], has_history=bool(turns))
+        if retrieval.refusal:
+            return PreparedCompletion(None, notes=(retrieval.refusal,))
+        kept = fit_history(turns, self._engine.count_tokens, builder.budget(request).history_tokens)
+        prepared = builder.build_prompt(request, retrieval, kept)
+        notes = (*prepared.notes, prepared.unsupported_note)
+        return PreparedCompletion(prepared.prompt, prepared.sources, notes, localize("cut_short", request.language))
 
     def _check_prompt_fits(self, *turns: Turn) -> None:
         if (tokens := sum(map(min_tokens, turns))) > self._engine.context_tokens:
             raise PromptTooLong(tokens, self._engine.context_tokens)
 
     async def _answer(
-        self, completion: CompletionRequest, consulted: PreparedPrompt, progress: CompletionProgress
+        self, completion: CompletionRequest, prepared: PreparedCompletion, progress: CompletionProgress
     ) -> AsyncGenerator[str | CompletionResult, None]:
-        if consulted.prompt is None:
-            yield consulted.note
+        if prepared.prompt is None:
+            yield "\n\n".join(prepared.notes)
             yield CompletionResult()
             return
         key = STATELESS_PREFIX + completion.reader_name
         clock = asyncio.get_running_loop().time
         async with (
-            aclosing(self._engine.stream(consulted.prompt, key, completion.sampling)) as pieces,
-            asyncio.timeout(self._token_timeout_s) as silence,
+            aclosing(self._engine.stream(prepared.prompt, key, completion.sampling)) as pieces,
+            asyncio.timeout(self._stall_timeout_s) as stall_timeout,
         ):
             async for item in pieces:
-                silence.reschedule(None)  # the time that the reader takes is not the model's
+                stall_timeout.reschedule(None)  # the client's reading time does not count
                 yield (
-                    _to_result(consulted, progress, item) if isinstance(item, Usage) else _append_piece(progress, item)
+                    _to_result(prepared, progress, item) if isinstance(item, Usage) else _append_piece(progress, item)
                 )
-                silence.reschedule(clock() + self._token_timeout_s)
+                stall_timeout.reschedule(clock() + self._stall_timeout_s)
 
 
 def _append_piece(progress: CompletionProgress, piece: str) -> str:
@@ -183,7 +217,7 @@ def _append_piece(progress: CompletionProgress, piece: str) -> str:
     return piece
 
 
-def _to_result(consulted: PreparedPrompt, progress: CompletionProgress, usage: Usage) -> CompletionResult:
-    progress.timings = with_usage(progress.timings, usage)
-    notes = (consulted.note, consulted.truncation_note if usage.finish == "length" else "")
-    return CompletionResult(cited_sources(progress.text, consulted.sources), tuple(filter(None, notes)), usage)
+def _to_result(prepared: PreparedCompletion, progress: CompletionProgress, usage: Usage) -> CompletionResult:
+    progress.timings = progress.timings.with_usage(usage)
+    notes = (*prepared.notes, prepared.truncation_note if usage.finish == "length" else "")
+    return CompletionResult(cited_sources(progress.text, prepared.sources), tuple(filter(None, notes)), usage)

@@ -1,4 +1,4 @@
-"""Reads the files sent with a question, as passages for this one answer."""
+"""Reads the files sent with a question as passages for one answer."""
 
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment, Message
 from bot.core.texts import Language, localize
@@ -7,35 +7,35 @@ from knowledge.reader import DocumentReader, FileUnreadable
 
 
 class AttachmentReader:
-    """Reads attachments with the same reader, and so within the same limits, as documents."""
+    """Reads attachments with the documents' reader, and so within the same limits."""
 
     def __init__(self, reader: DocumentReader) -> None:
         self._reader = reader
 
     async def parse_attachments(self, message: Message, language: Language) -> tuple[tuple[Passage, ...], list[str]]:
-        """The passages of all files in order, and a sentence for each file that could not be read."""
+        """The passages of all files in order, and a sentence for each unreadable file."""
         passages: list[Passage] = []
-        unread: list[str] = []
+        problems: list[str] = []
         for file in message.attachments:
-            if (sentence := _unread_reason(file, language)) is not None:
-                unread.append(sentence)
+            if (problem := _problem(file, language)) is not None:
+                problems.append(problem)
                 continue
             try:
                 documents = await self._reader.read_bytes(file.name, file.data)
             except FileUnreadable as error:
-                unread.append(localize("attachment_unread", language, name=file.name, reason=error.reason))
+                problems.append(localize("attachment_unread", language, name=file.name, reason=error.reason))
                 continue
             passages += [
-                # Attachments belong to no collection: their audience is whoever reads the conversation.
+                # Attachments belong to no collection: the conversation's readers are their audience.
                 Passage(-len(passages) - 1 - number, "", document.document, document.title, draft.place, draft.text)
                 for document in documents
                 for number, draft in enumerate(document.drafts)
             ]
-        return tuple(passages), unread
+        return tuple(passages), problems
 
 
-def _unread_reason(file: Attachment, language: Language) -> str | None:
-    """Why a file is not even opened; None when it is to be read."""
+def _problem(file: Attachment, language: Language) -> str | None:
+    """Why a file is not opened at all; None when it can be read."""
     if file.media_type.startswith(TOO_LARGE):
         megabytes = int(file.media_type.removeprefix(TOO_LARGE)) / 1_000_000
         return localize("attachment_too_large", language, name=file.name, megabytes=f"{megabytes:g}")

@@ -1,4 +1,4 @@
-"""The last day of answers as a small picture."""
+"""Draws the answers of the last day as a small chart."""
 
 import io
 import math
@@ -22,7 +22,7 @@ LABEL_EVERY = 3
 
 @dataclass(frozen=True, slots=True)
 class ChartHour:
-    """One hour: `label` is the hour of the clock it begins at, `first_token_s` the median, None without an answer."""
+    """One hour: `label` is its hour of the clock, `first_token_s` the median, None without an answer."""
 
     label: int
     answers: int
@@ -31,7 +31,7 @@ class ChartHour:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A strip of the picture, in pixels from the top, whose highest bar stands for `highest`."""
+    """A strip of the picture, in pixels from the top; a bar of full height stands for `highest`."""
 
     top: int
     bottom: int
@@ -61,7 +61,7 @@ def group_by_hour(answers: Sequence[AnswerStats], now: float) -> list[ChartHour]
 def draw_chart(hours: Sequence[ChartHour], titles: tuple[str, str]) -> bytes:
     """A PNG: answers per hour above, the median seconds to their first token below, each under its title.
 
-    Takes about 8 ms. The font comes with Pillow and has no accented letters, so the titles must do without.
+    Takes about 8 ms. Pillow's own font has no accented letters, so the titles must not have any.
     """
     image = Image.new("RGB", SIZE, PAPER)
     pen = ImageDraw.Draw(image)
@@ -101,7 +101,7 @@ def _column(at: int) -> tuple[float, float]:
 
 
 def _round_up(value: float) -> float:
-    """The next number that reads well at the top of a scale and at half of it: 2, 4, 6, 10, 20..."""
+    """The next number that looks round at the top of a scale and at half of it: 2, 4, 6, 10, 20..."""
     if value <= 0:
         return 2.0
     power = 10.0 ** math.floor(math.log10(value))

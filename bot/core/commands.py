@@ -1,4 +1,4 @@
-"""One table of commands for all platforms, and what each of them does."""
+"""The commands of all platforms, in one table."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.access import readable_collections
+from bot.core.errors import ReplyFailed, is_user_facing
 from bot.core.history import History
 from bot.core.messages import ConversationId, FinalAnswer, Message, Source
 from bot.core.ports import Reply
-from bot.core.prompt_building import place_text
+from bot.core.prompt_building import location_text
 from bot.core.stats import Stats
 from bot.core.texts import Language, localize
-from knowledge.embedding import EmbeddingFailed
-from knowledge.library import Library, LibraryClosed, ReindexRunning
+from knowledge.library import Library, ReindexRunning
 from knowledge.passages import ReindexProgress, ReindexReport
-from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 from models.engine import Engine
 
 FAILURES_SHOWN = 10
@@ -24,7 +23,7 @@ PROGRESS_EVERY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class CommandCall:
-    """A command as a person gave it."""
+    """A command with its argument, and the reply for its result."""
 
     message: Message
     argument: str
@@ -33,7 +32,7 @@ class CommandCall:
 
 
 class AnswerStopper(Protocol):
-    """What stops answers."""
+    """Stops answers (a part of the dispatcher)."""
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
         """Stop answers of a conversation."""
@@ -46,7 +45,7 @@ class AnswerStopper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table. `names_by_alias` are what people may write for it, `run` makes the reply's text."""
+    """A row of the table. `aliases` are the words for it in a message; `run` returns the reply."""
 
     name: str
     aliases: tuple[str, ...]
@@ -55,19 +54,19 @@ class Command:
 
 
 class Commands:
-    """The commands, bound to what they act on."""
+    """The commands, bound to the objects they act on."""
 
     def __init__(
-        self, *, library: Library, engine: Engine, history: History, figures: Stats, stopper: AnswerStopper, prefix: str
+        self, *, library: Library, engine: Engine, history: History, stats: Stats, stopper: AnswerStopper, prefix: str
     ) -> None:
         self._library = library
         self._engine = engine
         self._history = history
-        self._stats_source = figures
+        self._stats_source = stats
         self._stopper = stopper
         self._prefix = prefix
         rows = (
-            Command("ask", ("ask",), self._help),  # with a question triage makes an answer of it
+            Command("ask", ("ask",), self._help),  # triage turns it into an answer when it has a question
             Command("help", ("help", "aide"), self._help),
             Command("sources", ("sources",), self._sources),
             Command("stop", ("stop", "arrête"), self._stop),
@@ -79,7 +78,7 @@ class Commands:
         self.names_by_alias: Mapping[str, str] = {word: row.name for row in rows for word in row.aliases}
 
     async def run(self, name: str, call: CommandCall) -> FinalAnswer:
-        """Run a command; its reply's text. Refuses with a sentence what is for admins only."""
+        """Run a command; the reply. A command for admins is refused with a sentence to others."""
         command = self.by_name[name]
         if command.admins_only and not call.message.author.is_admin:
             return FinalAnswer(localize("not_admin", call.language, command=self._prefix + name))
@@ -107,11 +106,11 @@ class Commands:
     async def _sources(self, call: CommandCall) -> FinalAnswer:
         conversation, argument = call.message.conversation, call.argument
         sources = await self._history.last_sources(conversation, argument)
-        if sources is None and argument:  # not the id of an answer after all
+        if sources is None and argument:  # the argument was not an answer's id
             sources = await self._history.last_sources(conversation)
         if sources is None:
             return FinalAnswer(localize("no_answer_yet", call.language))
-        # Read anew: what the audience may read can have changed since the answer. Attachments are of no collection.
+        # Checked again: the audience's access may have changed since the answer. Attachments belong to no collection.
         allowed = readable_collections(self._library.readers, call.message.audience) | {""}
         sources = tuple(source for source in sources if source.collection in allowed)
         if not sources:
@@ -123,10 +122,8 @@ class Commands:
         return FinalAnswer("\n\n".join(lines))
 
     async def _stats(self, call: CommandCall) -> FinalAnswer:
-        figures, platform = self._stats_source, call.message.platform
-        return FinalAnswer(
-            await figures.stats_text(call.language, platform), pictures=await figures.chart_pictures(call.language)
-        )
+        text = await self._stats_source.stats_text(call.language, call.message.platform)
+        return FinalAnswer(text, pictures=await self._stats_source.chart_pictures(call.language))
 
     async def _forget(self, call: CommandCall) -> FinalAnswer:
         message, everything = call.message, call.argument.casefold() in ("conversation", "all", "tout")
@@ -136,17 +133,17 @@ class Commands:
             return FinalAnswer(localize("forget_conversation_refused", call.language))
         if everything:
             await self._stopper.stop(message.conversation)
-            gone = await self._history.forget_conversation(message.conversation)
+            forgotten = await self._history.forget_conversation(message.conversation)
         else:
             await self._stopper.stop_person(message.author.id)
-            gone = await self._history.forget_person(message.author.id)
-        dropped = [await self._engine.drop_state(conversation) for conversation in gone.conversations]
+            forgotten = await self._history.forget_person(message.author.id)
+        dropped = [await self._engine.drop_state(conversation) for conversation in forgotten.conversations]
         text = localize(
             "forgotten",
             call.language,
-            questions=gone.questions,
-            turns=gone.turns,
-            attachments=gone.attachments,
+            questions=forgotten.questions,
+            turns=forgotten.turns,
+            attachments=forgotten.attachments,
             kilobytes=sum(dropped) // 1024,
         )
         return FinalAnswer(text)
@@ -162,15 +159,19 @@ class Commands:
             return FinalAnswer(_report_text(work.result(), call.language))
         except ReindexRunning:
             return FinalAnswer(localize("reindex_running", call.language))
-        except (EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable) as error:
+        except ReplyFailed:
+            raise
+        except Exception as error:
+            if not is_user_facing(error):
+                raise
             return FinalAnswer(localize("reindex_failed", call.language, reason=error))
         finally:
             work.cancel()
 
 
 def _quote_source(source: Source, language: Language) -> str:
-    where = " › ".join(part for part in (source.document, place_text(source.place)) if part)
-    title = localize("source_line", language, number=source.number, place=where, collection=source.collection)
+    location = " › ".join(part for part in (source.document, location_text(source.place)) if part)
+    title = localize("source_line", language, number=source.number, place=location, collection=source.collection)
     return "\n".join([title, *(f"> {line}" for line in source.text.splitlines())])
 
 

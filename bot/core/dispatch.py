@@ -1,4 +1,4 @@
-"""Takes messages in, gives each that asks for something a task of its own, and can stop it."""
+"""Receives messages, starts one task for each that needs a reply, and can stop it."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Fills the port `Inbox`."""
+    """Implements the port `Inbox`."""
 
     def __init__(
         self,
@@ -66,73 +66,73 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, message: Message, reply: Reply) -> Ended | None:
-        """Take a message; returns when it is journaled and never waits for the answer, whose end it returns."""
+        """Take a message and return once it is journaled, without waiting for the answer; the future of its end."""
         decision = self._decide(message)
         if isinstance(decision, triage.Ignore):
             return None
-        job = MessageTask(message, decision, reply)
+        task = MessageTask(message, decision, reply)
         try:
-            return self._start(job) if await self._receive(job) else None
+            return self._start(task) if await self._receive(task) else None
         except (DatabaseDamaged, DatabaseUnusable) as error:
-            return self._spawn(self._processor.report_failure(job, error))
+            return self._spawn(self._processor.report_failure(task, error))
 
     async def resume(self, adapter: Adapter) -> list[ResumedMessage]:
-        """Answer what an earlier process left unanswered on the adapter's platform, oldest first."""
+        """Answer messages that an earlier process left open on the adapter's platform, oldest first."""
         resumed: list[ResumedMessage] = []
         for message in await self._history.journal.open_messages(adapter.platform):
             if message_key(message) in self._message_tasks:
                 continue
             decision = self._decide(message)
-            if isinstance(decision, triage.Ignore):  # blocked since
+            if isinstance(decision, triage.Ignore):  # blocked meanwhile
                 await self._history.journal.mark_ended(message_key(message), "cancelled")
                 continue
-            job = MessageTask(message, decision, adapter.reply_to(message), was_left_open=True)
-            resumed.append(ResumedMessage(message, self._start(job)))
+            task = MessageTask(message, decision, adapter.reply_to(message), was_left_open=True)
+            resumed.append(ResumedMessage(message, self._start(task)))
         return resumed
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
-        """Stop running and waiting answers of a conversation, of one person only if given; how many."""
+        """Stop running and waiting answers of a conversation, or only one person's; the number stopped."""
         return self._stop_matching(
             lambda message: message.conversation == conversation and person_id in (None, message.author.id)
         )
 
     async def revise(self, message: Message) -> bool:
-        """The question was edited: start over with it, into the same reply; False when no answer is being made."""
-        job = self._message_tasks.get(message_key(message))
+        """Restart the answer to an edited question in the same reply; False when none is in progress."""
+        task = self._message_tasks.get(message_key(message))
         if (
-            job is None
-            or job.is_finalizing
-            or job.work_task is None
-            or not isinstance(job.decision, triage.AnswerQuestion)
+            task is None
+            or task.is_finalizing
+            or task.work_task is None
+            or not isinstance(task.decision, triage.AnswerQuestion)
         ):
             return False
-        job.revised_message = message
-        job.work_task.cancel()
+        task.revised_message = message
+        task.work_task.cancel()
         return True
 
     async def question(self, conversation: ConversationId, event_id: str) -> str | None:
-        """What was asked with a command of the platform; None when it was forgotten, or was no such question."""
+        """The question of a native command of the platform; None when it was forgotten or is unknown."""
         return await self._history.question_text(conversation, event_id)
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
-        """Stop the answer to a question that was deleted; False when there is none to stop."""
+        """Stop the answer to a deleted question; False when none is in progress."""
         return bool(
             self._stop_matching(lambda message: message.conversation == conversation and message.event_id == event_id)
         )
 
     async def stop_person(self, person_id: str) -> int:
-        """Stop all of a person's answers, wherever they asked; how many."""
+        """Stop all of a person's answers in all conversations; the number stopped."""
         return self._stop_matching(lambda message: message.author.id == person_id)
 
     async def wait_until_idle(self) -> None:
-        """Wait until every message taken so far has been seen to."""
+        """Wait until every message taken so far is processed."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Let what is running end for `shutdown_grace_s`, and leave the rest to the next process."""
+        """Give running answers `shutdown_grace_s` to end, and leave the others to the next process."""
         running = {
-            job.supervisor_task for job in self._message_tasks.values() if job.supervisor_task and not job.is_queued
+            task.supervisor_task for task in self._message_tasks.values() if task.supervisor_task and not task.is_queued
         }
         for task in self._tasks - running:
             task.cancel()
@@ -145,49 +145,49 @@ class Dispatcher:
     def _decide(self, message: Message) -> triage.Decision:
         return triage.decide(message, self._policy)
 
-    async def _receive(self, job: MessageTask) -> bool:
-        """Journal a message; False when it was taken before, or its conversation is paused."""
-        message, journal = job.message, self._history.journal
+    async def _receive(self, task: MessageTask) -> bool:
+        """Journal a message; False for a duplicate, or when its conversation is paused."""
+        message, journal = task.message, self._history.journal
         if not await journal.receive_message(message):
-            return False  # before the pace counts: what a platform repeats after a restart is nobody's haste
+            return False  # must precede the rate check: redelivered messages must not count against the limit
         verdict = self._flood_guard.count_answer(message.conversation, time.monotonic())
         if verdict == "paused":
             await journal.mark_ignored(message_key(message))
         elif verdict == "pause":
-            job.decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.flood_pause_s / 60) or 1})
+            task.decision = triage.Refuse("pace_paused", {"minutes": round(self._settings.flood_pause_s / 60) or 1})
         return verdict != "paused"
 
     def _stop_matching(self, wanted: Callable[[Message], bool]) -> int:
         stopped = 0
-        for job in list(self._message_tasks.values()):
-            answering = isinstance(job.decision, triage.AnswerQuestion) and not job.is_finalizing
-            if answering and job.work_task is not None and wanted(job.message) and not job.work_task.done():
-                job.work_task.cancel()
+        for task in list(self._message_tasks.values()):
+            answering = isinstance(task.decision, triage.AnswerQuestion) and not task.is_finalizing
+            if answering and task.work_task is not None and wanted(task.message) and not task.work_task.done():
+                task.work_task.cancel()
                 stopped += 1
         return stopped
 
-    def _start(self, job: MessageTask) -> Ended:
-        if isinstance(job.decision, triage.AnswerQuestion):
+    def _start(self, task: MessageTask) -> Ended:
+        if isinstance(task.decision, triage.AnswerQuestion):
             try:
-                job.ticket = self._queue.take_ticket(job.message.author.id, job.message.conversation)
+                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation)
             except TooManyWaiting as error:
-                job.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
+                task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
-        self._message_tasks[message_key(job.message)] = job
-        self._processor.start(job)
-        job.supervisor_task = self._spawn(self._process(job))
-        return job.supervisor_task
+        self._message_tasks[message_key(task.message)] = task
+        self._processor.start(task)
+        task.supervisor_task = self._spawn(self._process(task))
+        return task.supervisor_task
 
-    async def _process(self, job: MessageTask) -> None:
+    async def _process(self, task: MessageTask) -> None:
         try:
-            await self._processor.process_message(job)
+            await self._processor.process_message(task)
         finally:
-            if job.ticket is not None:
-                self._queue.release_ticket(job.ticket)
+            if task.ticket is not None:
+                self._queue.release_ticket(task.ticket)
             self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
-            del self._message_tasks[message_key(job.message)]
-        if job.is_in_history and not self._queue.waiting_count and not self._queue.running_count:
-            self._spawn(self._answerer.warm_up_history(job.message, job.language))
+            del self._message_tasks[message_key(task.message)]
+        if task.is_in_history and not self._queue.waiting_count and not self._queue.running_count:
+            self._spawn(self._answerer.warm_up_history(task.message, task.language))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -198,4 +198,4 @@ class Dispatcher:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A task of the core ended with an error", exc_info=error)
+            log.error("Could not finish a task of the core", exc_info=error)

@@ -1,4 +1,4 @@
-"""Pauses a conversation that asks for more answers a minute than people do."""
+"""Flood control: pauses a conversation with more answers a minute than people ask for."""
 
 from collections import deque
 from typing import Literal
@@ -10,7 +10,7 @@ FloodVerdict = Literal["go", "pause", "paused"]
 
 
 class FloodGuard:
-    """Counts answers of the last minute in each conversation; times are seconds of one monotonic clock."""
+    """Counts the last minute's answers per conversation; times are seconds of one monotonic clock."""
 
     def __init__(self, answers_per_minute: int, pause_s: float) -> None:
         self._limit = answers_per_minute
@@ -19,7 +19,7 @@ class FloodGuard:
         self._until: dict[ConversationId, float] = {}
 
     def count_answer(self, conversation: ConversationId, now: float) -> FloodVerdict:
-        """Count one more answer: `go`, `pause` when it is one too many (said once), `paused` while the pause lasts."""
+        """Count an answer: `go`; `pause`, once, when it exceeds the limit; `paused` while the pause lasts."""
         self._drop_expired(now)
         if conversation in self._until:
             return "paused"

@@ -1,4 +1,4 @@
-"""What is remembered: the turns of each conversation, its language, the figures of answers; and forgetting them."""
+"""The history database: turns and language of each conversation, statistics of answers, and their deletion."""
 
 import json
 import time
@@ -19,7 +19,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 @dataclass(frozen=True, slots=True)
 class ForgetResult:
-    """How much went, and the conversations whose parked model state must go too."""
+    """Counts of what was deleted, and the conversations whose KV cache must be dropped too."""
 
     turns: int
     questions: int
@@ -29,7 +29,7 @@ class ForgetResult:
 
 @dataclass(frozen=True, slots=True)
 class AnswerStats:
-    """An ended answer: when (seconds since the epoch), how, and what it took."""
+    """An ended answer: its end in seconds since the epoch, its outcome and its timings."""
 
     ended_at: float
     outcome: str
@@ -37,7 +37,7 @@ class AnswerStats:
 
 
 class History:
-    """The history database. `journal` is the part of it that makes answers exactly-once."""
+    """The history database. Its `journal` makes answers exactly-once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,21 +47,21 @@ class History:
     async def open(cls, path: Path) -> "History":
         """Open or create the database. Raises DatabaseTooNew, DatabaseDamaged."""
         database = await Database.open(path, MIGRATIONS)
-        # Deleted text is overwritten with zeros, not only unlinked.
+        # Overwrites deleted text with zeros instead of only unlinking it.
         await database.execute("PRAGMA secure_delete = ON")
         return cls(database)
 
     async def close(self) -> None:
-        """Close the database; what was stored stays."""
+        """Close the database."""
         await self._database.close()
 
     async def conversation_language(self, conversation: ConversationId) -> Language | None:
-        """The language a conversation was found to be in."""
+        """A conversation's stored language; None before the first clear message."""
         rows = await self._database.fetch_rows("SELECT language FROM conversations WHERE id = ?", (conversation,))
         return rows[0][0] if rows else None
 
     async def set_language(self, conversation: ConversationId, language: Language) -> None:
-        """Remember the language of a conversation."""
+        """Store the language of a conversation."""
         await self._database.execute(
             "INSERT INTO conversations (id, language) VALUES (?, ?)"
             " ON CONFLICT (id) DO UPDATE SET language = excluded.language",
@@ -69,7 +69,7 @@ class History:
         )
 
     async def past_turns(self, conversation: ConversationId) -> list[PastTurn]:
-        """The turns that a prompt may still hold, oldest first; answers that never ended are not among them."""
+        """The turns that prompts may contain, oldest first, without those of unfinished answers."""
         rows = await self._database.fetch_rows(
             "SELECT turns.id, role, speaker, text, collections FROM turns JOIN messages USING (platform, event_id)"
             " WHERE turns.conversation = ?1 AND state IN ('written', 'answered', 'cancelled') AND turns.id >="
@@ -82,7 +82,7 @@ class History:
         ]
 
     async def drop_turns_before(self, conversation: ConversationId, first_turn: int) -> None:
-        """Turns older than `first_turn` no longer go into prompts; they stay until they are forgotten."""
+        """Keep turns older than `first_turn` out of prompts; they stay stored until they are forgotten."""
         await self._database.execute(
             "INSERT INTO conversations (id, first_turn) VALUES (?, ?)"
             " ON CONFLICT (id) DO UPDATE SET first_turn = excluded.first_turn",
@@ -90,9 +90,7 @@ class History:
         )
 
     async def last_sources(self, conversation: ConversationId, event_id: str = "") -> tuple[Source, ...] | None:
-        """What the last answer of a conversation rests on, or the answer to one message of it; None when there was no
-        answer.
-        """
+        """The sources of a conversation's last answer, or of the answer to one message; None without an answer."""
         rows = await self._database.fetch_rows(
             "SELECT platform, event_id FROM messages JOIN answers USING (platform, event_id)"
             " WHERE conversation = ?1 AND state IN ('written', 'answered', 'cancelled') AND ?2 IN ('', event_id)"
@@ -102,7 +100,7 @@ class History:
         return await self.journal.answer_sources((rows[0][0], rows[0][1])) if rows else None
 
     async def question_text(self, conversation: ConversationId, event_id: str) -> str | None:
-        """The text of a question that came as a command of its platform."""
+        """The question of a native command of the platform; None when it was forgotten or is unknown."""
         rows = await self._database.fetch_rows(
             "SELECT COALESCE(question, CASE json_extract(message, '$.command')"
             " WHEN 'ask' THEN json_extract(message, '$.text') END)"
@@ -120,16 +118,16 @@ class History:
         return [AnswerStats(ended_at, outcome, timings_from_json(timings)) for ended_at, outcome, timings in rows]
 
     async def forget_conversation(self, conversation: ConversationId) -> ForgetResult:
-        """Delete everything said in a conversation."""
+        """Delete all messages and answers of a conversation."""
         return await self._forget("conversation = ?", conversation, {conversation})
 
     async def forget_person(self, person: str) -> ForgetResult:
-        """Delete everything a person asked, and every answer to it, in all conversations."""
+        """Delete a person's messages and the answers to them in all conversations."""
         rows = await self._database.fetch_rows("SELECT DISTINCT conversation FROM messages WHERE person = ?", (person,))
         return await self._forget("person = ?", person, {ConversationId(row[0]) for row in rows})
 
     async def _forget(self, which: str, value: str, conversations: Collection[ConversationId]) -> ForgetResult:
-        # `which` is one of the two literals above, never anything from outside.
+        # `which` is one of the two literals above, never user input.
         chosen = f"(platform, event_id) IN (SELECT platform, event_id FROM messages WHERE {which})"  # noqa: S608
         counts: dict[str, int] = {}
         async with self._database.transaction() as connection:
@@ -137,7 +135,7 @@ class History:
                 cursor = await connection.execute(f"DELETE FROM {table} WHERE {chosen}", (value,))  # noqa: S608
                 counts[table] = cursor.rowcount
             await connection.execute(f"UPDATE answers SET text = NULL, note = NULL WHERE {chosen}", (value,))  # noqa: S608
-            # The ids alone stay, so that a platform that repeats the message gets no second answer.
+            # The ids stay, so that a redelivered message gets no second answer.
             cursor = await connection.execute(
                 "UPDATE messages SET conversation = '', person = '', message = NULL, question = NULL,"  # noqa: S608
                 f" state = CASE WHEN state IN ('received', 'answering', 'written') THEN 'cancelled' ELSE state END"

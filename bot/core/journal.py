@@ -1,4 +1,4 @@
-"""The journal: which messages were received, and how far the answer to each has come."""
+"""The journal: every received message and the state of its answer."""
 
 import asyncio
 import json
@@ -19,10 +19,10 @@ from bot.core.records import (
 from knowledge.sqlite import Database
 
 MAX_CRASHES = 2
-"""Answers that crashed the process this often are not tried again."""
+"""Crashes after which a message is not tried again."""
 
 MessageKey = tuple[str, str]
-"""Platform and event id: what makes a message unique."""
+"""Platform and event id, unique for each message."""
 
 _RECEIVE = (
     "INSERT INTO messages (platform, event_id, conversation, person, received_at, message, state, attempts)"
@@ -32,7 +32,7 @@ _RECEIVE = (
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at an answer. `written` holds an answer that an earlier try wrote but may not have delivered."""
+    """One attempt at an answer. `written` is an answer that an earlier attempt stored but may not have delivered."""
 
     number: int = 1
     crashes: int = 0
@@ -41,12 +41,12 @@ class Attempt:
 
     @property
     def crashed_too_often(self) -> bool:
-        """True when earlier tries have crashed the process too often."""
+        """Whether earlier attempts crashed the process too often."""
         return self.crashes >= MAX_CRASHES
 
 
 def message_key(message: Message) -> MessageKey:
-    """What makes a message unique."""
+    """The unique key of a message."""
     return (message.platform, message.event_id)
 
 
@@ -57,7 +57,7 @@ class Journal:
         self._database = database
 
     async def receive_message(self, message: Message) -> bool:
-        """Take a message in; False when it was seen before, whatever became of it."""
+        """Journal a new message; False when it is in the journal already, in whatever state."""
         key = message_key(message)
         row = (*key, message.conversation, message.author.id, time.time(), message_to_json(message))
         if not message.attachments:
@@ -75,9 +75,8 @@ class Journal:
             return True
 
     async def reopen_message(self, key: MessageKey) -> Attempt | None:
-        """Take up a message that an earlier process left open; if it was answering, it crashed over this message.
-
-        None: the answer has ended meanwhile.
+        """Start the next attempt at a message that an earlier process left open; if it was answering, that counts as a
+        crash. None: the answer has ended meanwhile.
         """
         rows = await self._database.execute(
             "UPDATE messages SET attempts = attempts + 1, crashes = crashes + (state = 'answering'),"
@@ -93,41 +92,41 @@ class Journal:
         return Attempt(number, crashes, await self._parts(key), written)
 
     async def revise_message(self, message: Message) -> None:
-        """The question was edited while its answer is being made."""
+        """Store the new text of a question that was edited while its answer is in progress."""
         await self._database.execute(
             "UPDATE messages SET message = ? WHERE platform = ? AND event_id = ? AND message IS NOT NULL",
             (message_to_json(message), *message_key(message)),
         )
 
     async def mark_answering(self, key: MessageKey) -> None:
-        """The answer is being made: until it ends in another state, dying counts as a crash over it."""
+        """Mark the answer as in progress: from now on, the end of the process counts as a crash."""
         await self._database.execute(
             "UPDATE messages SET state = 'answering' WHERE platform = ? AND event_id = ? AND state = 'received'", key
         )
 
     async def record_part(self, key: MessageKey, part: PostedPart) -> None:
-        """Note what was posted."""
+        """Store the platform id of a posted part."""
         await self._database.execute(
             "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", (*key, part.number, part.platform_id)
         )
 
     async def write_answer(
-        self, message: Message, closing: FinalAnswer, outcome: Outcome, collections: Sequence[str], keep_turns: bool
+        self, message: Message, answer: FinalAnswer, outcome: Outcome, collections: Sequence[str], keep_turns: bool
     ) -> None:
-        """Store a finished answer before the platform gets it: from now on it is delivered, never made again."""
+        """Store a finished answer before its delivery: from now on it is only delivered, never generated again."""
         key = message_key(message)
-        kept = [("user", message.author.name, message.text), ("assistant", "", closing.text)] if keep_turns else []
+        kept = [("user", message.author.name, message.text), ("assistant", "", answer.text)] if keep_turns else []
         async with self._database.transaction() as connection:
             changed = await connection.execute(
                 "UPDATE messages SET state = 'written' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
             )
             if not changed.rowcount:
-                return  # forgotten meanwhile: nothing of it may come back
-            # Together: what waits in the thread's queue does not have to wake it.
+                return  # forgotten meanwhile: must not be stored again
+            # Submitted together so the database thread is woken once.
             await asyncio.gather(
                 connection.execute(
                     "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (*key, closing.text, closing.note, outcome, time.time(), timings_to_json(closing.timings)),
+                    (*key, answer.text, answer.note, outcome, time.time(), timings_to_json(answer.timings)),
                 ),
                 connection.executemany(
                     "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
@@ -139,15 +138,13 @@ class Journal:
                 ),
                 connection.executemany(
                     "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(*key, *source_row(source)) for source in closing.sources],
+                    [(*key, *source_row(source)) for source in answer.sources],
                 ),
             )
 
     async def mark_ended(self, key: MessageKey, state: Outcome | None = None) -> None:
-        """The answer has ended and the person has been told; the message is no longer needed, but for the text of a
-        command of the platform, which nobody else keeps.
-
-        `state` defaults to answered, or to what `write_answer` was told.
+        """Mark the answer as delivered and delete the message, except for the question of a native command, which the
+        platform does not store. `state` defaults to answered, or to the outcome given to `write_answer`.
         """
         final = state if state in ("failed", "cancelled") else None
         await self._database.execute(
@@ -161,19 +158,19 @@ class Journal:
         )
 
     async def mark_ignored(self, key: MessageKey) -> None:
-        """Nothing will be said to a message after all: its id stays, and nothing else."""
+        """Mark a message that gets no reply; only its id stays."""
         await self._database.execute(
             "UPDATE messages SET message = NULL, state = 'ignored' WHERE platform = ? AND event_id = ?", key
         )
 
     async def requeue_message(self, key: MessageKey) -> None:
-        """The process stops in good order before the answer has ended: the next one answers, and it was no crash."""
+        """Clean shutdown before the answer finished: requeue it; not counted as a crash."""
         await self._database.execute(
             "UPDATE messages SET state = 'received' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
         )
 
     async def open_messages(self, platform: str) -> list[Message]:
-        """Messages of a platform whose answer has not ended, oldest first."""
+        """A platform's messages with an unfinished answer, oldest first."""
         rows = await self._database.fetch_rows(
             "SELECT message, conversation, event_id FROM messages WHERE platform = ? AND message IS NOT NULL"
             " AND state IN ('received', 'answering', 'written') ORDER BY received_at, rowid",
@@ -203,7 +200,7 @@ class Journal:
         return FinalAnswer(text, await self.answer_sources(key), note, timings_from_json(timings))
 
     async def answer_sources(self, key: MessageKey) -> tuple[Source, ...]:
-        """The passages an answer rests on."""
+        """The sources of an answer."""
         rows = await self._database.fetch_rows(
             "SELECT number, collection, document, title, place, text, score FROM sources"
             " WHERE platform = ? AND event_id = ? ORDER BY number",

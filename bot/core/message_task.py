@@ -1,4 +1,4 @@
-"""Sees one message to its end: answers, runs or refuses it, tells what went wrong, and keeps the journal."""
+"""Processes one message: answer, command or refusal; reports errors and updates the journal."""
 
 import asyncio
 import logging
@@ -28,14 +28,11 @@ Decide = Callable[[Message], triage.Decision]
 
 @dataclass(eq=False)
 class MessageTask:
-    """A message being seen to. `work_task` is what `stop` cancels, until `is_finalizing` is set; `supervisor_task`
-    waits for it.
+    """A message in progress. `stop` cancels `work_task`, until `is_finalizing` is set; `supervisor_task` waits for it.
 
-    `was_left_open`: an earlier process received the message and did not see it to its end. `is_delivering`: the
-    platform is
-    getting the final text, which the journal holds. `revised_message`: the question as it was edited, to start over
-    with.
-    `is_in_history`: its turns are part of the history.
+    `was_left_open`: an earlier process received the message and did not finish it. `is_delivering`: the platform is
+    receiving the final text, which is in the journal. `revised_message`: the edited question, with which the answer
+    restarts. `is_in_history`: its turns are part of the history.
     """
 
     message: Message
@@ -56,12 +53,12 @@ class MessageTask:
 
     @property
     def is_queued(self) -> bool:
-        """Whether the message only waits for its turn at the engine."""
+        """Whether the message is waiting for the engine."""
         return self.ticket is not None and not self.ticket.admitted.is_set()
 
 
 class MessageProcessor:
-    """What the tasks of all messages do."""
+    """Runs the tasks of messages."""
 
     def __init__(
         self,
@@ -86,144 +83,145 @@ class MessageProcessor:
         self._decide = decide
         self._send_timeout_s = send_timeout_s
 
-    def start(self, job: MessageTask) -> None:
-        """Begin to work on a message, in a task that may be cancelled."""
-        job.work_task = asyncio.create_task(self._work(job))
+    def start(self, task: MessageTask) -> None:
+        """Start to work on a message, in a task of its own that may be cancelled."""
+        task.work_task = asyncio.create_task(self._work(task))
 
-    async def process_message(self, job: MessageTask) -> None:
-        """Wait for the work; when it was stopped or failed, tell the person and the journal."""
-        assert job.work_task is not None, "the job was started"
+    async def process_message(self, task: MessageTask) -> None:
+        """Wait for the work; if it was stopped or failed, report it to the author and update the journal."""
+        assert task.work_task is not None, "the task was started"
         try:
-            await asyncio.wait({job.work_task})
-            while job.work_task.cancelled() and job.revised_message is not None:
-                job.work_task = asyncio.create_task(self._start_over(job, job.revised_message))
-                await asyncio.wait({job.work_task})
-            if job.work_task.cancelled():
-                await self._finish_stopped(job)
-            elif (error := job.work_task.exception()) is not None:
-                await self._finish_failed(job, error)
+            await asyncio.wait({task.work_task})
+            while task.work_task.cancelled() and task.revised_message is not None:
+                task.work_task = asyncio.create_task(self._start_over(task, task.revised_message))
+                await asyncio.wait({task.work_task})
+            if task.work_task.cancelled():
+                await self._finish_stopped(task)
+            elif (error := task.work_task.exception()) is not None:
+                await self._finish_failed(task, error)
         except asyncio.CancelledError:
-            job.work_task.cancel()
-            await asyncio.wait({job.work_task})
-            await self._journal.requeue_message(message_key(job.message))
+            task.work_task.cancel()
+            await asyncio.wait({task.work_task})
+            await self._journal.requeue_message(message_key(task.message))
             raise
 
-    async def report_failure(self, job: MessageTask, error: Exception) -> None:
-        """Tell why a message could not even be taken in."""
-        await self._finish_failed(job, error)
+    async def report_failure(self, task: MessageTask, error: Exception) -> None:
+        """Report why a message could not be received."""
+        await self._finish_failed(task, error)
 
-    async def _work(self, job: MessageTask) -> None:
-        attempt = await self._open_reply(job)
+    async def _work(self, task: MessageTask) -> None:
+        attempt = await self._open_reply(task)
         if attempt is None:
             return
         if attempt.written is not None:
-            await self._deliver(job, attempt.written)
+            await self._deliver(task, attempt.written)
         elif attempt.crashed_too_often:
             raise CrashedTooOften(attempt.crashes)
         else:
-            await self._proceed(job)
+            await self._proceed(task)
 
-    async def _start_over(self, job: MessageTask, message: Message) -> None:
-        job.message, job.revised_message, job.draft = message, None, None
+    async def _start_over(self, task: MessageTask, message: Message) -> None:
+        task.message, task.revised_message, task.draft = message, None, None
         await self._journal.revise_message(message)
         decision = self._decide(message)
-        # Edited into something that is no question any more, it is treated as an empty one.
-        job.decision = decision if isinstance(decision, triage.AnswerQuestion) else triage.Refuse("empty_question")
-        if not job.reply_opened:
-            await self._work(job)
+        # A message edited into something other than a question is treated as an empty question.
+        task.decision = decision if isinstance(decision, triage.AnswerQuestion) else triage.Refuse("empty_question")
+        if not task.reply_opened:
+            await self._work(task)
             return
-        await job.reply.replace("")
-        await self._proceed(job)
+        await task.reply.replace("")
+        await self._proceed(task)
 
-    async def _proceed(self, job: MessageTask) -> None:
-        if isinstance(job.decision, triage.AnswerQuestion):
-            await self._answer(job, job.decision.question)
+    async def _proceed(self, task: MessageTask) -> None:
+        if isinstance(task.decision, triage.AnswerQuestion):
+            await self._answer(task, task.decision.question)
         else:
-            await self._journal.mark_answering(message_key(job.message))
-            await self._deliver(job, await self._final_answer_of(job))
+            await self._journal.mark_answering(message_key(task.message))
+            await self._deliver(task, await self._final_answer_of(task))
 
-    async def _open_reply(self, job: MessageTask) -> Attempt | None:
-        """Begin the reply; None when the answer has ended meanwhile."""
-        key = message_key(job.message)
+    async def _open_reply(self, task: MessageTask) -> Attempt | None:
+        """Open the reply; None when the answer has ended meanwhile."""
+        key = message_key(task.message)
 
         async def record(part: PostedPart) -> None:
             await self._journal.record_part(key, part)
 
-        attempt = await self._journal.reopen_message(key) if job.was_left_open else Attempt()
+        attempt = await self._journal.reopen_message(key) if task.was_left_open else Attempt()
         if attempt is not None:
-            job.language = await self._languages.language_for(job.message)
-            await job.reply.open(attempt.number, attempt.posted, record)
-            job.reply_opened = True
+            task.language = await self._languages.language_for(task.message)
+            await task.reply.open(attempt.number, attempt.posted, record)
+            task.reply_opened = True
         return attempt
 
-    async def _final_answer_of(self, job: MessageTask) -> FinalAnswer:
-        if isinstance(job.decision, triage.RunCommand):
-            call = CommandCall(job.message, job.decision.argument, job.language, job.reply)
-            return await self._commands.run(job.decision.name, call)
-        assert isinstance(job.decision, triage.Refuse)
-        return FinalAnswer(localize(job.decision.text_key, job.language, **job.decision.values))
+    async def _final_answer_of(self, task: MessageTask) -> FinalAnswer:
+        if isinstance(task.decision, triage.RunCommand):
+            call = CommandCall(task.message, task.decision.argument, task.language, task.reply)
+            return await self._commands.run(task.decision.name, call)
+        assert isinstance(task.decision, triage.Refuse)
+        return FinalAnswer(localize(task.decision.text_key, task.language, **task.decision.values))
 
-    async def _answer(self, job: MessageTask, question: str) -> None:
-        assert job.ticket is not None  # _start gave one, or made the question a refusal
-        draft = AnswerDraft(job.message, question, job.language, job.reply, job.ticket, job.arrived_s)
-        draft.attached_passages, unread = await self._attachments.parse_attachments(job.message, job.language)
-        draft.notes.extend(unread)
-        job.draft = draft
-        answered = await self._answerer.answer_question(draft)
-        await self._write(job, answered)
-        self._queue.release_engine(
-            job.ticket
-        )  # others may use the engine while the platform takes the text at its own pace
-        await self._deliver(job, answered.final_answer)
-        self._observer.answer_ended(answered.outcome, answered.final_answer.timings)
-        job.is_in_history = answered.keep_turns
+    async def _answer(self, task: MessageTask, question: str) -> None:
+        assert task.ticket is not None  # Dispatcher._start sets it, or turns the question into a refusal
+        draft = AnswerDraft(task.message, question, task.language, task.reply, task.ticket, task.arrived_s)
+        draft.attached_passages, problems = await self._attachments.parse_attachments(task.message, task.language)
+        draft.notes.extend(problems)
+        task.draft = draft
+        result = await self._answerer.answer_question(draft)
+        await self._write(task, result)
+        # Others may use the engine while the platform accepts the text at its own speed.
+        self._queue.release_engine(task.ticket)
+        await self._deliver(task, result.final_answer)
+        self._observer.answer_ended(result.outcome, result.final_answer.timings)
+        task.is_in_history = result.keep_turns
 
-    async def _write(self, job: MessageTask, answered: AnswerResult) -> None:
-        job.is_finalizing = True
+    async def _write(self, task: MessageTask, result: AnswerResult) -> None:
+        task.is_finalizing = True
         await self._journal.write_answer(
-            job.message, answered.final_answer, answered.outcome, sorted(answered.collections), answered.keep_turns
+            task.message, result.final_answer, result.outcome, sorted(result.collections), result.keep_turns
         )
 
-    async def _deliver(self, job: MessageTask, closing: FinalAnswer) -> None:
-        job.is_finalizing = job.is_delivering = True
+    async def _deliver(self, task: MessageTask, answer: FinalAnswer) -> None:
+        task.is_finalizing = task.is_delivering = True
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                await job.reply.finish(closing)
+                await task.reply.finish(answer)
         except TimeoutError as error:
             raise DeliveryTimedOut(self._send_timeout_s) from error
-        await self._journal.mark_ended(message_key(job.message))
+        await self._journal.mark_ended(message_key(task.message))
 
-    async def _finish_stopped(self, job: MessageTask) -> None:
-        """A stopped answer keeps what was shown of it."""
-        note = localize("stopped", job.language)
-        draft = job.draft
+    async def _finish_stopped(self, task: MessageTask) -> None:
+        """Finish a stopped answer with the text shown so far."""
+        note = localize("stopped", task.language)
+        draft = task.draft
         self._observer.answer_ended("cancelled", draft.timings if draft else Timings())
         if draft is None or not draft.text.strip():
-            await self._send_failure(job, note, "cancelled")
+            await self._send_failure(task, note, "cancelled")
             return
-        closing = FinalAnswer(draft.text, draft.sources, note, draft.timings)
-        await self._write(job, AnswerResult(closing, "cancelled", draft.collections, keep_turns=True))
-        await self._deliver(job, closing)
+        answer = FinalAnswer(draft.text, draft.sources, note, draft.timings)
+        await self._write(task, AnswerResult(answer, "cancelled", draft.collections, keep_turns=True))
+        await self._deliver(task, answer)
 
-    async def _finish_failed(self, job: MessageTask, error: BaseException) -> None:
+    async def _finish_failed(self, task: MessageTask, error: BaseException) -> None:
         explained = explain_error(error)
         self._observer.error_reported(explained.kind)
-        where = f"{job.message.conversation} {job.message.event_id}"
+        name = f"{task.message.conversation} {task.message.event_id}"
         if explained.is_expected:
-            log.warning("No answer to %s: %s", where, error)
+            log.warning("Could not answer %s: %s", name, error)
         else:
-            log.error("No answer to %s", where, exc_info=error)
+            log.error("Could not answer %s", name, exc_info=error)
         if isinstance(error, ReplyFailed):
-            await self._journal.mark_ended(message_key(job.message), "failed")
-        elif not job.is_delivering:  # else it stays in the journal, and the next start delivers it
-            await self._send_failure(job, explained.to_sentence(job.language), "failed")
+            await self._journal.mark_ended(message_key(task.message), "failed")
+        elif not task.is_delivering:  # otherwise it stays in the journal, and the next start delivers it
+            await self._send_failure(task, explained.to_sentence(task.language), "failed")
 
-    async def _send_failure(self, job: MessageTask, sentence: str, state: Outcome) -> None:
+    async def _send_failure(self, task: MessageTask, sentence: str, state: Outcome) -> None:
         try:
             async with asyncio.timeout(self._send_timeout_s):
-                if not job.reply_opened and await self._open_reply(job) is None:
+                if not task.reply_opened and await self._open_reply(task) is None:
                     return
-                await job.reply.fail(sentence)
-            await self._journal.mark_ended(message_key(job.message), state)
+                await task.reply.fail(sentence)
+            await self._journal.mark_ended(message_key(task.message), state)
         except (ReplyFailed, TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
-            log.warning("%s %s could not be told: %s", job.message.conversation, job.message.event_id, error)
+            log.warning(
+                "Could not report the end of %s %s: %s", task.message.conversation, task.message.event_id, error
+            )

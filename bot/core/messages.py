@@ -1,21 +1,22 @@
-"""What crosses the boundary between platforms and the core, as plain values."""
+"""Messages, people, answers and their timings: the values that platforms and the core exchange."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NewType
 
 from knowledge.passages import PassageLocation
+from models.engine import Usage
 
 ConversationId = NewType("ConversationId", str)
 """`platform:place`, for example `discord:123`, `matrix:!room:server#$threadroot`, `console:local`."""
 
 EVERYONE = "everyone"
-"""The reader that stands for any audience at all."""
+"""The reader name that stands for every audience."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who wrote a message. `id` is unique within its platform; `name` is what people call them."""
+    """A message's author. `id` is unique within its platform; `name` is the display name."""
 
     id: str
     name: str
@@ -25,10 +26,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Everybody who can read the answer, as reader names that collections may list.
+    """The readers of an answer, as reader names that collections may list.
 
-    In a room the names are the room's own (its members cannot be listed); only in a private answer do they include
-    the person and their roles. `private` says that exactly one person reads it.
+    In a room these are names of the room (its members cannot be listed); only a private answer adds the person and
+    their roles. `private`: exactly one person reads it.
     """
 
     names: frozenset[str]
@@ -36,18 +37,18 @@ class Audience:
 
 
 TOO_LARGE = "application/vnd.hearth.too-large; limit="
-"""How the media type begins of an attachment over the adapter's limit; the limit in bytes follows."""
+"""Prefix of the media type of an attachment over the adapter's limit; the limit in bytes follows."""
 
 NOT_FETCHED = "application/vnd.hearth.not-fetched"
-"""The media type of an attachment that the platform has and the adapter could not fetch."""
+"""Media type of an attachment that the adapter could not fetch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file sent with a message, already fetched by the adapter.
 
-    Of pictures, of files over the limit (`TOO_LARGE`) and of those that did not come (`NOT_FETCHED`) there may be only
-    the name, with no data.
+    Pictures, files over the limit (`TOO_LARGE`) and files that could not be fetched (`NOT_FETCHED`) may have a name and
+    no data.
     """
 
     name: str
@@ -57,7 +58,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ContextMessage:
-    """What somebody said before a question, read from the platform for this one answer and never kept."""
+    """A message before a question, read from the platform for this one answer and never stored."""
 
     speaker: str
     text: str
@@ -65,13 +66,13 @@ class ContextMessage:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something a person wrote that the bot saw.
+    """A message from a person.
 
-    `addressed`: it was meant for the bot (mention, reply, direct message, command of the platform).
-    `sent_at`: seconds since the epoch by the platform's clock, never used to decide what is new.
-    `command`: the name of a command that the platform itself knows (a slash command); `text` is then its argument.
-    `context`: what was said before in a reply chain or channel, oldest first.
-    `platform_data`: what the adapter needs to find the place of its reply again after a restart; strings only.
+    `addressed`: it is meant for the bot (mention, reply, direct message, command of the platform).
+    `sent_at`: seconds since the epoch by the platform's clock, never used to decide whether a message is new.
+    `command`: the name of a native command of the platform (a slash command); `text` is then its argument.
+    `context`: earlier messages of the reply chain or channel, oldest first.
+    `platform_data`: strings with which the adapter finds the reply's position again after a restart.
     """
 
     conversation: ConversationId
@@ -94,7 +95,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class PostedPart:
-    """A message the bot has posted as part of a reply: its number from 0 and the platform's id for it."""
+    """A posted message of a reply: its number from 0 and its platform id."""
 
     number: int
     platform_id: str
@@ -102,7 +103,7 @@ class PostedPart:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A passage an answer rests on, numbered from 1 as in the text."""
+    """A passage that supports an answer, numbered from 1 as in the text."""
 
     number: int
     collection: str
@@ -115,7 +116,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds from the message's arrival, and the tokens of its answer; zeros where no model ran."""
+    """Seconds since the message's arrival, and the tokens of its answer; zeros if no model ran."""
 
     queued_s: float = 0.0
     retrieval_s: float = 0.0
@@ -127,12 +128,25 @@ class Timings:
     generated_tokens: int = 0
     tokens_per_s: float = 0.0
 
+    def with_usage(self, usage: Usage | None) -> "Timings":
+        """These timings with an answer's tokens; unchanged if no model ran."""
+        if usage is None:
+            return self
+        return replace(
+            self,
+            prompt_tokens=usage.prompt_tokens,
+            prefilled_tokens=usage.prefilled_tokens,
+            reused_tokens=usage.reused_tokens,
+            generated_tokens=usage.generated_tokens,
+            tokens_per_s=usage.tokens_per_s,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
-    """What goes under a finished answer. `text` is the whole answer; `note` is a sentence below it, or empty.
+    """A finished answer. `text` is the whole answer; `note` is a sentence below it, or empty.
 
-    `pictures` are shown with it where the platform can; a text says the same.
+    `pictures` are shown where the platform supports them; the text says the same.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""What the core reports about its own work, for metrics."""
+"""Port for metrics: the events of the core that are counted."""
 
 from typing import Literal, Protocol
 
@@ -8,7 +8,7 @@ Outcome = Literal["answered", "failed", "cancelled", "unsupported"]
 
 
 class Observer(Protocol):
-    """Notes figures; every method returns at once."""
+    """Records metrics; every method returns immediately."""
 
     def queue_changed(self, waiting: int, running: int) -> None:
         """The queue changed."""

@@ -1,4 +1,4 @@
-"""How a conversation becomes a prompt: what of it fits, and in which shape. Pure."""
+"""Prompt building: token budget, choice of turns and passages, and the prompt's text. Pure."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ from knowledge.passages import Passage, PassageLocation, SearchResult
 from models.engine import Role, Turn
 
 TURN_OVERHEAD_TOKENS = 10
-"""Tokens a chat template puts around a turn; measured at 4 to 8 for ChatML, Llama and Gemma templates."""
+"""Tokens that a chat template adds to a turn; measured at 4 to 8 for ChatML, Llama and Gemma templates."""
 
 TokenCounter = Callable[[str], int]
 
@@ -28,7 +28,7 @@ class PastTurn:
 
 @dataclass(frozen=True, slots=True)
 class PromptBudget:
-    """Tokens of one prompt: what history and passages may take, and what question and passages must fit into."""
+    """Token limits of one prompt: of the history, of the passages, and of the tail (question and passages)."""
 
     history_tokens: int
     passage_tokens: int
@@ -36,9 +36,9 @@ class PromptBudget:
 
 
 def split_budget(context: int, system: int, answer: int, history: int, passages: int) -> PromptBudget:
-    """Share out a context of `context` tokens after the system prompt and the answer have taken theirs.
+    """Divide the tokens of a context that the system prompt and the answer leave free.
 
-    History gets at most half of what is left, so that its size, and with it the prompt's stable prefix, does not
+    History gets at most half of them, so that its size, and with it the prompt's stable prefix, does not
     depend on the question at hand.
     """
     free = max(0, context - system - answer - 2 * TURN_OVERHEAD_TOKENS)
@@ -71,7 +71,7 @@ def with_speaker(speaker: str, text: str, private: bool) -> str:
 
 
 def fit_passages(passages: Iterable[Passage], count: TokenCounter, limit: int) -> list[Passage]:
-    """The passages that fit into `limit` tokens, best first; one that does not fit is left out, a later one may fit."""
+    """The passages that fit into `limit` tokens, best first; one that is too long is skipped, a later one may fit."""
     kept: list[Passage] = []
     left = limit
     for passage in passages:
@@ -83,15 +83,15 @@ def fit_passages(passages: Iterable[Passage], count: TokenCounter, limit: int) -
 
 
 def passage_heading(passage: Passage | Source) -> str:
-    """Where a passage stands, for the model: its document and the headings above it."""
+    """A passage's location for the model: its document and headings."""
     return " › ".join((passage.document, *passage.place.heading))
 
 
 def prompt_tail(question: str, passages: Sequence[Passage], before: str = "") -> str:
-    """The part of the prompt that changes each turn: numbered passages, what was said before, then the question.
+    """The part of the prompt that changes each turn: numbered passages, quoted messages, then the question.
 
-    The best passage, number 1, stands last: models read best what is next to the question, small ones above all
-    (SmolLM2-135M named the right shelf in that order only).
+    The best passage, number 1, comes last: models attend most to the text next to the question, small ones especially
+    (SmolLM2-135M named the right shelf in this order only).
     """
     numbered = [
         prompts.render_prompt("passage", number=str(number), place=passage_heading(passage), text=passage.text)
@@ -106,7 +106,7 @@ def prompt_tail(question: str, passages: Sequence[Passage], before: str = "") ->
 
 
 def number_sources(passages: Sequence[Passage], found: SearchResult) -> tuple[Source, ...]:
-    """The passages of a prompt as sources, numbered as there; files that came with the question score 1."""
+    """The passages of a prompt as sources, with the same numbers; attached files score 1."""
     scores = {hit.passage.id: hit.score for hit in found.hits}
     return tuple(
         Source(
@@ -123,7 +123,7 @@ def number_sources(passages: Sequence[Passage], found: SearchResult) -> tuple[So
 
 
 def quote_context(context: Sequence[ContextMessage], count: TokenCounter, limit: int) -> str:
-    """What was said before a question, one line each, as far as the newest of it fits into `limit` tokens."""
+    """The newest messages before a question that fit into `limit` tokens, one line each, oldest first."""
     lines: list[str] = []
     left = limit
     for line in (with_speaker(each.speaker, " ".join(each.text.split()), private=False) for each in reversed(context)):
@@ -140,8 +140,8 @@ def cited_sources(text: str, sources: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(source for source in sources if source.number in named) or tuple(sources)
 
 
-def place_text(place: PassageLocation) -> str:
-    """A place in words that need no translation: headings, page, row."""
+def location_text(place: PassageLocation) -> str:
+    """A passage's location without words that need translation: headings, page, row."""
     parts = list(place.heading)
     if place.page is not None:
         parts.append(f"p. {place.page}")

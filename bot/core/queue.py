@@ -1,4 +1,4 @@
-"""The fair queue in front of the engine: people take turns, conversations keep their order."""
+"""Fair queue for the engine: people take turns, conversations keep their order."""
 
 import asyncio
 from collections import Counter, OrderedDict
@@ -8,21 +8,22 @@ from dataclasses import dataclass, field
 from bot.core.messages import ConversationId
 
 MAX_PEOPLE_REMEMBERED = 1000
-"""How many people's last turn is kept; it bounds the memory, and a home has fewer."""
+"""People whose last turn is remembered: a bound on memory, more than a home has."""
 
 
 @dataclass(eq=False)
 class TooManyWaiting(Exception):
-    """A person has as many questions open as one person may."""
+    """A person has reached the limit of open questions."""
 
     limit: int
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """A question's place in the queue. `priority` groups wait for all lower ones (other tools wait behind people).
+    """A question in the queue. A ticket waits for all with a lower `priority` number (API requests for people).
 
-    `is_head` is set once nothing older of its conversation waits or runs, `admitted` once it may use the engine.
+    `is_head` is set once it is the oldest ticket of its conversation and none of it runs, `admitted` once it may use
+    the engine.
     """
 
     number: int
@@ -45,7 +46,7 @@ def eligible(waiting: Iterable[Ticket], running: Collection[ConversationId]) -> 
 
 
 def next_ticket(candidates: Iterable[Ticket], served: Mapping[str, int]) -> Ticket | None:
-    """Whose turn it is: lowest group, then who was served longest ago, then who came first.
+    """The ticket to admit next: lowest priority number, then the person served longest ago, then the oldest.
 
     `served` maps a person to the number of the admission in which they were last served.
     """
@@ -55,7 +56,7 @@ def next_ticket(candidates: Iterable[Ticket], served: Mapping[str, int]) -> Tick
 
 
 def admission_order(waiting: Iterable[Ticket], served: Mapping[str, int]) -> list[Ticket]:
-    """All waiting tickets in the order in which they will be admitted if nobody else comes."""
+    """All waiting tickets in the order of their admission if no other is taken."""
     remaining = list(waiting)
     turns = dict(served)
     clock = max(turns.values(), default=0)
@@ -76,7 +77,7 @@ class FairQueue:
         self._per_person = per_person
         self._waiting: list[Ticket] = []
         self._running: list[Ticket] = []
-        self._closing: list[Ticket] = []
+        self._finishing: list[Ticket] = []
         self._open: Counter[str] = Counter()
         self._served: OrderedDict[str, int] = OrderedDict()
         self._count = 0
@@ -85,38 +86,38 @@ class FairQueue:
 
     @property
     def waiting_count(self) -> int:
-        """How many tickets wait."""
+        """The number of waiting tickets."""
         return len(self._waiting)
 
     @property
     def running_count(self) -> int:
-        """How many tickets are using the engine."""
+        """The number of tickets using the engine."""
         return len(self._running)
 
     def take_ticket(
-        self, person: str, conversation: ConversationId, behind: int = 0, limit: int | None = None
+        self, person: str, conversation: ConversationId, priority: int = 0, limit: int | None = None
     ) -> Ticket:
-        """Take a ticket. Raises TooManyWaiting when the person has `limit` (none: `per_person`) open already."""
+        """Take a ticket. Raises TooManyWaiting when the person has `limit` (default: `per_person`) open already."""
         limit = self._per_person if limit is None else limit
         if self._open[person] >= limit:
             raise TooManyWaiting(limit)
         self._count += 1
-        ticket = Ticket(self._count, person, conversation, behind)
+        ticket = Ticket(self._count, person, conversation, priority)
         self._open[person] += 1
         self._waiting.append(ticket)
         self._admit()
         return ticket
 
     def release_engine(self, ticket: Ticket) -> None:
-        """The engine is free for others, but the ticket's conversation waits until it is left, to keep its order."""
+        """Free the engine for others; the ticket's conversation keeps waiting for its release, to stay in order."""
         if ticket in self._running:
             self._running.remove(ticket)
-            self._closing.append(ticket)
+            self._finishing.append(ticket)
             self._admit()
 
     def release_ticket(self, ticket: Ticket) -> None:
-        """Give a ticket back, admitted or not; the next one moves up. A second call does nothing."""
-        held = next((held for held in (self._running, self._closing, self._waiting) if ticket in held), None)
+        """Release a ticket, admitted or not, and admit the next one. A second call does nothing."""
+        held = next((held for held in (self._running, self._finishing, self._waiting) if ticket in held), None)
         if held is None:
             return
         held.remove(ticket)
@@ -126,20 +127,20 @@ class FairQueue:
         self._admit()
 
     def position_of(self, ticket: Ticket) -> int:
-        """How many tickets stand before this one, plus one; 0 once it is admitted."""
+        """The ticket's position in the queue, 1 for the next; 0 once it is admitted."""
         return 0 if ticket.admitted.is_set() else admission_order(self._waiting, self._served).index(ticket) + 1
 
     async def watch_position(self, ticket: Ticket, notice_after_s: float) -> AsyncIterator[int]:
-        """The ticket's place each time it changes, the first after `notice_after_s`; ends when it is admitted."""
+        """The ticket's position after `notice_after_s`, then each time it changes; ends when it is admitted."""
         try:
             await asyncio.wait_for(ticket.admitted.wait(), notice_after_s or 0.001)
         except TimeoutError:
-            told = 0
+            last = 0
             while not ticket.admitted.is_set():
                 changed = self._changed
-                if (place := self.position_of(ticket)) != told:
-                    told = place
-                    yield place
+                if (position := self.position_of(ticket)) != last:
+                    last = position
+                    yield position
                 await changed.wait()
 
     def _admit(self) -> None:
@@ -158,7 +159,7 @@ class FairQueue:
         self._changed = asyncio.Event()
 
     def _busy_conversations(self) -> set[ConversationId]:
-        return {held.conversation for held in (*self._running, *self._closing)}
+        return {held.conversation for held in (*self._running, *self._finishing)}
 
     def _record_served(self, person: str) -> None:
         self._admissions += 1

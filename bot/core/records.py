@@ -1,4 +1,4 @@
-"""How messages, sources and figures are written into the history and read back."""
+"""Serialization of messages, sources and timings for the history database."""
 
 import json
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from knowledge.passages import PassageLocation
 
 
 def message_to_json(message: Message) -> str:
-    """A message without its attachments, which have a table of their own."""
+    """A message as JSON, without its attachments, which have a table of their own."""
     return json.dumps(
         {
             "author": asdict(message.author),
@@ -19,7 +19,7 @@ def message_to_json(message: Message) -> str:
             "audience": {"names": sorted(message.audience.names), "private": message.audience.private},
             "sent_at": message.sent_at,
             "command": message.command,
-            "context": [[said.speaker, said.text] for said in message.context],
+            "context": [[each.speaker, each.text] for each in message.context],
             "platform_data": dict(message.platform_data),
         },
         ensure_ascii=False,
@@ -39,7 +39,7 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         sent_at=kept["sent_at"],
         attachments=tuple(attachments),
         command=kept["command"],
-        context=tuple(ContextMessage(speaker, said) for speaker, said in kept["context"]),
+        context=tuple(ContextMessage(speaker, line) for speaker, line in kept["context"]),
         platform_data=kept["platform_data"],
     )
 
@@ -59,10 +59,10 @@ def source_from_row(row: Iterable[Any]) -> Source:
 
 
 def timings_to_json(timings: Timings) -> str:
-    """Figures of an answer, times in seconds."""
+    """Timings as JSON."""
     return json.dumps(asdict(timings))
 
 
 def timings_from_json(text: str) -> Timings:
-    """The figures that `timings_to_json` wrote."""
+    """The timings that `timings_to_json` wrote."""
     return Timings(**json.loads(text))

@@ -1,25 +1,27 @@
-"""Makes the prompt for a question of another program that is to be answered from the documents."""
+"""Retrieval-augmented prompts: search, passage selection, token budget, notes, and refusal when nothing is found."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 
 from bot.core import prompts
 from bot.core.access import readable_collections
 from bot.core.language import DEFAULT_LANGUAGE, detect_language
-from bot.core.messages import Audience, Source
+from bot.core.messages import Audience, ContextMessage, Source
 from bot.core.observe import Observer
 from bot.core.prompt_building import (
     TURN_OVERHEAD_TOKENS,
-    count_turns_to_drop,
+    PromptBudget,
     fit_passages,
     number_sources,
     prompt_tail,
+    quote_context,
     split_budget,
+    with_speaker,
 )
 from bot.core.settings import CoreSettings
-from bot.core.texts import LANGUAGE_NAMES, LANGUAGES, Language, localize
+from bot.core.texts import LANGUAGE_NAMES, Language, localize
 from knowledge.library import Library
 from knowledge.passages import Passage, SearchResult
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -27,42 +29,62 @@ from models.engine import Engine, Prompt, PromptTooLong, Turn
 
 log = logging.getLogger(__name__)
 
-MAX_CHARACTERS_PER_TOKEN = 16
-"""More than any text has that means something: English has 4 to 5, indented code up to 8."""
-
-MAX_CONTEXT_CHARACTERS = 4000
-"""Of the question before this one; what is longer was pasted, and searching for 1.7 MB of it takes half a second."""
-
 
 @dataclass(frozen=True, slots=True)
-class ApiQuestion:
-    """A question with the turns before it, what the program wants the model to be told, and who reads the answer.
+class PromptRequest:
+    """A question, and what its prompt depends on besides the documents.
 
-    `requires_model`: no sentence may stand in for the model's answer.
+    `answer_tokens`: the longest answer. `speaker`: the author's name, empty when only one person writes. `attached`:
+    passages of files sent with the question. `context`: messages before the question, oldest first. `instructions` are
+    added to those of the settings. `requires_model`: the model must answer, no sentence may replace it.
     """
 
     question: str
-    history: tuple[Turn, ...]
-    instructions: str
+    language: Language
     audience: Audience
     answer_tokens: int
+    speaker: str = ""
+    attached: tuple[Passage, ...] = ()
+    context: tuple[ContextMessage, ...] = ()
+    instructions: str = ""
     requires_model: bool = False
+
+    @property
+    def spoken_question(self) -> str:
+        """The question as the model reads it."""
+        return with_speaker(self.speaker, self.question, private=not self.speaker)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The result of the search for a question.
+
+    `collections` are the names of those searched, none when the search failed. `notes` are sentences to show with the
+    answer; `refusal`, unless empty, is the sentence that replaces it.
+    """
+
+    found: SearchResult
+    collections: frozenset[str]
+    took_s: float
+    notes: tuple[str, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
-    """The prompt, what it holds of the documents, and a sentence below the answer; without a prompt the sentence is
-    the answer. `truncation_note` is what to say below an answer that was too long.
+    """A prompt and its sources, with the sentences to show below the answer.
+
+    `unsupported_note` is empty when a passage supports the answer, or no collection was searched.
     """
 
-    prompt: Prompt | None
+    prompt: Prompt
     sources: tuple[Source, ...] = ()
-    note: str = ""
-    truncation_note: str = ""
+    notes: tuple[str, ...] = ()
+    unsupported_note: str = ""
 
 
 class RetrievalPromptBuilder:
-    """Searches and shapes, as for people, but from nothing that is remembered."""
+    """Builds the prompts of chats and of API requests: first `retrieve`, then `build_prompt`."""
 
     def __init__(self, engine: Engine, library: Library, settings: CoreSettings, observer: Observer) -> None:
         self._engine = engine
@@ -70,119 +92,101 @@ class RetrievalPromptBuilder:
         self._settings = settings
         self._observer = observer
 
-    async def build_prompt(self, inquiry: ApiQuestion) -> PreparedPrompt:
-        """The prompt for an inquiry. Raises PromptTooLong for a question that cannot fit."""
-        language = self._language(inquiry)
-        names = readable_collections(self._library.readers, inquiry.audience)
-        where = ", ".join(sorted(names))
-        inquiry = replace(inquiry, history=clean_history(inquiry.history, where))
-        found, note = await self._search(inquiry, names, language)
-        unsupported = names and not (found.supported or note)
-        refuses = self._settings.when_nothing_found == "refuse" and not (inquiry.history or inquiry.requires_model)
-        if unsupported and refuses:
-            return PreparedPrompt(None, note=localize("nothing_found", language, collections=where))
-        if unsupported:
-            note = localize("unsupported_note", language, collections=where)
-        shaped = self._shape(inquiry, found, self._system(inquiry, language, bool(names)), bool(names))
-        return replace(shaped, note=note, truncation_note=localize("cut_short", language))
+    def collections_of(self, audience: Audience) -> frozenset[str]:
+        """Names of the collections from which an audience may be answered."""
+        return readable_collections(self._library.readers, audience)
 
-    def _shape(self, inquiry: ApiQuestion, found: SearchResult, system: str, documents: bool) -> PreparedPrompt:
-        count, question = self._engine.count_tokens, inquiry.question
-        context = self._engine.context_tokens
-        share = split_budget(
-            context,
-            count(system),
-            min(inquiry.answer_tokens, context // 3),
-            self._settings.history_tokens,
-            self._settings.passage_tokens,
-        )
-        if (asked := count(question)) > share.tail_tokens:
-            raise PromptTooLong(asked, share.tail_tokens)
-        hits: list[Passage] = [hit.passage for hit in found.hits] if found.supported else []
-        passages = fit_passages(hits, count, min(share.passage_tokens, share.tail_tokens - asked))
-        # Counting what is far too long takes seconds, in which nothing else would run.
-        recent = newest_turns(inquiry.history, min_tokens, share.history_tokens)
-        kept = newest_turns(recent, lambda turn: count(turn.text) + TURN_OVERHEAD_TOKENS, share.history_tokens)
-        body = prompt_tail(question, passages) if documents else question
-        return PreparedPrompt(Prompt(system, kept, body), number_sources(passages, found))
-
-    async def _search(
-        self, inquiry: ApiQuestion, names: frozenset[str], language: Language
-    ) -> tuple[SearchResult, str]:
-        asked = next((turn.text for turn in reversed(inquiry.history) if turn.role == "user"), "")
-        earlier = asked[:MAX_CONTEXT_CHARACTERS]
-        limit = self._settings.prompt_passages
-        try:
-            async with asyncio.timeout(self._settings.search_timeout_s):
-                found = await self._library.search(inquiry.question, names, limit=limit, context=earlier)
-        except (TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
-            log.warning("Answering without documents, the search failed: %s", error)
-            self._observer.error_reported("search")
-            return SearchResult((), False, 0.0), localize("search_failed_note", language)
-        self._observer.search_ended(found.took_s, len(found.hits))
-        return found, ""
-
-    def _language(self, inquiry: ApiQuestion) -> Language:
+    def language_of(self, question: str) -> Language:
+        """The language of the answer to a single question: the configured one, or else the question's own."""
         configured = self._settings.language
-        if configured != "auto":
-            return configured
-        return detect_language(inquiry.question) or DEFAULT_LANGUAGE
+        return (detect_language(question) or DEFAULT_LANGUAGE) if configured == "auto" else configured
 
-    def _system(self, inquiry: ApiQuestion, language: Language, documents: bool) -> str:
+    def system_prompt(self, request: PromptRequest) -> str:
+        """The system prompt; the same for all questions of a conversation."""
         return prompts.render_prompt(
             "system",
             name=self._settings.name,
-            language=LANGUAGE_NAMES[language],
-            documents=prompts.render_prompt("documents") if documents else "",
-            speakers="",
-            instructions="\n\n".join(text for text in (self._settings.instructions, inquiry.instructions) if text),
+            language=LANGUAGE_NAMES[request.language],
+            documents=prompts.render_prompt("documents") if self.collections_of(request.audience) else "",
+            speakers="" if request.audience.private else prompts.render_prompt("speakers"),
+            instructions="\n\n".join(text for text in (self._settings.instructions, request.instructions) if text),
         )
 
+    def budget(self, request: PromptRequest) -> PromptBudget:
+        """The token budget of a request's prompt, whatever its question."""
+        return split_budget(
+            self._engine.context_tokens,
+            self._engine.count_tokens(self.system_prompt(request)),
+            min(request.answer_tokens, self._engine.context_tokens // 3),
+            self._settings.history_tokens,
+            self._settings.passage_tokens,
+        )
 
-def min_tokens(turn: Turn) -> int:
-    """Tokens that a turn takes at least in a prompt, without counting them."""
-    return 1 + len(turn.text) // MAX_CHARACTERS_PER_TOKEN
+    async def retrieve(self, request: PromptRequest, previous_question: str, has_history: bool) -> Retrieval:
+        """Search the audience's collections.
+
+        `previous_question` helps with follow-ups; empty for none. A question that continues a history is never refused.
+        """
+        collections = self.collections_of(request.audience)
+        limit, began = self._settings.prompt_passages, time.monotonic()
+        notes: tuple[str, ...] = ()
+        try:
+            async with asyncio.timeout(self._settings.search_timeout_s):
+                found = await self._library.search(
+                    request.question, collections, limit=limit, context=previous_question
+                )
+        except (TimeoutError, DatabaseDamaged, DatabaseUnusable) as error:
+            log.warning("Answering without documents, the search failed: %s", error)
+            self._observer.error_reported("search")
+            notes = (localize("search_failed_note", request.language),)
+            collections, found = frozenset(), SearchResult((), False, 0.0)
+        took_s = time.monotonic() - began
+        self._observer.search_ended(took_s, len(found.hits))
+        refusal = "" if has_history else self._refusal(request, collections, found)
+        return Retrieval(found, collections, took_s, notes, refusal)
+
+    def build_prompt(self, request: PromptRequest, retrieval: Retrieval, history: tuple[Turn, ...]) -> PreparedPrompt:
+        """The prompt for a question, after the turns of `history`, which must fit its budget.
+
+        Raises PromptTooLong when the question alone does not fit.
+        """
+        budget, count = self.budget(request), self._engine.count_tokens
+        question = request.spoken_question
+        if (size := count(question)) > budget.tail_tokens:
+            raise PromptTooLong(size, budget.tail_tokens)
+        context_tokens = budget.passage_tokens // 2
+        room = min(budget.passage_tokens, budget.tail_tokens - size) - (context_tokens if request.context else 0)
+        passages, notes = self._choose_passages(request, retrieval.found, room)
+        sources = number_sources(passages, retrieval.found)
+        before = quote_context(request.context, count, context_tokens)
+        if passages or before or retrieval.collections:
+            question = prompt_tail(question, passages, before)
+        unsupported = bool(retrieval.collections) and not sources
+        return PreparedPrompt(
+            Prompt(self.system_prompt(request), history, question),
+            sources,
+            retrieval.notes + notes,
+            _name_collections("unsupported_note", request, retrieval.collections) if unsupported else "",
+        )
+
+    def _refusal(self, request: PromptRequest, collections: frozenset[str], found: SearchResult) -> str:
+        has_material = found.supported or request.attached or request.context
+        if self._settings.when_nothing_found != "refuse" or request.requires_model or has_material or not collections:
+            return ""
+        return _name_collections("nothing_found", request, collections)
+
+    def _choose_passages(
+        self, request: PromptRequest, found: SearchResult, room: int
+    ) -> tuple[list[Passage], tuple[str, ...]]:
+        """The passages that fit into `room` tokens, attached files first; and a note when not all of those fit."""
+        count = self._engine.count_tokens
+        attached = fit_passages(request.attached, count, room)
+        used = sum(count(passage.text) + TURN_OVERHEAD_TOKENS for passage in attached)
+        hits = [hit.passage for hit in found.hits] if found.supported else []
+        is_cut = len(attached) < len(request.attached)
+        notes = (localize("attachment_cut", request.language, limit=max(room, 0)),) if is_cut else ()
+        return [*attached, *fit_passages(hits, count, room - used)], notes
 
 
-def newest_turns(history: Sequence[Turn], size: Callable[[Turn], int], limit: int) -> tuple[Turn, ...]:
-    """What is left of a history that was cut by halves whenever it had grown over `limit` tokens.
-
-    So the cut stays for many turns, and with it the prompt's prefix, although the program sends the whole history.
-    """
-    sizes = [size(turn) for turn in history]
-    begin = total = 0
-    for end in range(2, len(sizes) + 2, 2):
-        total += sum(sizes[end - 2 : end])
-        if total > limit:
-            dropped = count_turns_to_drop(sizes[begin:end], limit)
-            total -= sum(sizes[begin : begin + dropped])
-            begin += dropped
-    return tuple(history[begin:])
-
-
-def clean_history(history: Iterable[Turn], where: str) -> tuple[Turn, ...]:
-    """A history as Hearth keeps its own: without what stood below the answers, and without questions on which nothing
-    was found. Small models repeat both.
-    """
-    found_nothing = _localized_in_all("nothing_found", where)
-    notes = [
-        *_localized_in_all("cut_short", where),
-        *_localized_in_all("unsupported_note", where),
-        *_localized_in_all("search_failed_note", where),
-    ]
-    kept: list[Turn] = []
-    for turn in history:
-        text = turn.text.rstrip()
-        if turn.role != "assistant":
-            kept.append(turn)
-        elif text not in found_nothing:
-            for note in notes:
-                text = text.removesuffix(f"\n\n{note}")
-            kept.append(Turn(turn.role, text))
-        elif kept and kept[-1].role == "user":
-            kept.pop()
-    return tuple(kept)
-
-
-def _localized_in_all(text: str, where: str) -> list[str]:
-    return [localize(text, language, collections=where) for language in LANGUAGES]
+def _name_collections(text_key: str, request: PromptRequest, collections: frozenset[str]) -> str:
+    return localize(text_key, request.language, collections=", ".join(sorted(collections)))

@@ -1,4 +1,4 @@
-"""Settings of the core: whom it answers, how long people wait, how much it remembers."""
+"""Settings of the core: access, waiting times, and prompt sizes."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PeopleSettings(BaseModel):
-    """People whom Hearth never answers."""
+    """People who never get an answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -14,7 +14,7 @@ class PeopleSettings(BaseModel):
 
 
 class CoreSettings(BaseModel):
-    """How conversations are held."""
+    """Conversations: language, limits and timeouts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

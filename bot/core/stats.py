@@ -1,4 +1,4 @@
-"""The figures that `stats` tells: queue, speed, index, memory, time up."""
+"""Statistics for the `stats` command: queue, speed, index, memory, uptime."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from models.engine import Engine
 
 
 class Stats:
-    """Reads the figures where they are kept."""
+    """Collects statistics from the parts of the core."""
 
     def __init__(self, library: Library, engine: Engine, history: History, queue: FairQueue) -> None:
         self._library = library
@@ -29,11 +29,11 @@ class Stats:
         self._started = time.monotonic()
 
     def set_adapters(self, adapters: Iterable[Adapter]) -> None:
-        """These platforms are running; what they say of themselves is told from now on."""
+        """Set the running platforms, whose health becomes part of the statistics."""
         self._adapters = {adapter.platform: adapter for adapter in adapters}
 
     async def stats_text(self, language: Language, platform: str) -> str:
-        """All figures as a short text, and the state of the platform on which it is read."""
+        """All statistics as a short text, with the health of the platform on which it is shown."""
         adapter = self._adapters.get(platform)
         health = await adapter.health(language) if adapter else ()
         return "\n".join([await self._core_text(language), *health])
@@ -58,7 +58,7 @@ class Stats:
         )
 
     async def chart_pictures(self, language: Language) -> tuple[Attachment, ...]:
-        """The last day as a picture; none when nothing was answered in it."""
+        """A chart of the last day; none without an answer in it."""
         hours = chart.group_by_hour(await self._history.answer_stats(), time.time())
         if not any(hour.answers for hour in hours):
             return ()

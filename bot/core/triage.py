@@ -1,4 +1,4 @@
-"""Decides what a message asks for: an answer, a command, a refusal, or nothing. Pure."""
+"""Triage: whether a message gets an answer, a command, a refusal, or no reply. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from bot.core.messages import Message
 
 
 class IgnoreReason(StrEnum):
-    """Why a message is none of our business."""
+    """Why a message gets no reply."""
 
     BOT = "written by a bot"
     BLOCKED = "its author is blocked"
@@ -17,7 +17,7 @@ class IgnoreReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TriagePolicy:
-    """What decisions depend on besides the message. `commands` maps every word for a command to its name."""
+    """The rules of triage. `commands` maps every alias of a command to its name."""
 
     prefix: str
     commands: Mapping[str, str]
@@ -27,14 +27,14 @@ class TriagePolicy:
 
 @dataclass(frozen=True, slots=True)
 class AnswerQuestion:
-    """Find passages and answer the question."""
+    """Answer the question from the documents."""
 
     question: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
-    """Run a command of the table."""
+    """Run a command."""
 
     name: str
     argument: str = ""
@@ -42,7 +42,7 @@ class RunCommand:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Say one sentence: a key of the texts, and what it names."""
+    """Reply with one sentence: the key of a text, and its values."""
 
     text_key: str
     values: Mapping[str, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """Do nothing, and store nothing."""
+    """Reply nothing and store nothing."""
 
     reason: IgnoreReason
 
@@ -59,7 +59,7 @@ Decision = AnswerQuestion | RunCommand | Refuse | Ignore
 
 
 def decide(message: Message, policy: TriagePolicy) -> Decision:
-    """What to do about a message."""
+    """The decision about a message."""
     if message.author.is_bot:
         return Ignore(IgnoreReason.BOT)
     if message.author.id in policy.blocked:

@@ -1,1 +1,1 @@
-"""The house's model for other programs, over HTTP as OpenAI's clients speak it."""
+"""OpenAI-compatible HTTP endpoint: the model for other programs."""

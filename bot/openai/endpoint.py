@@ -1,4 +1,4 @@
-"""Serves /v1/models and /v1/chat/completions."""
+"""HTTP handlers of /v1/models and /v1/chat/completions."""
 
 import asyncio
 import logging
@@ -22,36 +22,36 @@ from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused
 log = logging.getLogger(__name__)
 
 HEARTH_MODEL = "hearth"
-"""The model that answers from the documents; the bare model's own name answers without."""
+"""Name of the model that answers from the documents; the engine's own name answers without them."""
 
 KEEP_ALIVE_S = 10.0
-"""A stream that waits says so this often: clients and proxies give up on silence."""
+"""Interval of keep-alive comments in a waiting stream: clients and proxies time out without data."""
 
 BODY_TIMEOUT_S = 60.0
-"""How long a request may take to arrive: 4 MB take that long over 0.5 Mbit/s."""
+"""Timeout for a request's body: 4 MB take that long at 0.5 Mbit/s."""
 
 Items = AsyncGenerator[str | CompletionResult, None]
 
 
 class OpenAiEndpoint:
-    """The handlers."""
+    """The HTTP handlers, between `open` and `close`."""
 
     def __init__(self, settings: OpenAiSettings, keys: ApiKeys) -> None:
         self._settings = settings
         self._keys = keys
         self._service: tuple[CompletionService, Sampling] | None = None
 
-    def open(self, completer: CompletionService, sampling: Sampling) -> None:
-        """From now on requests are answered; `sampling` is the house's own way, for what a request leaves open."""
-        self._service = (completer, sampling)
+    def open(self, service: CompletionService, sampling: Sampling) -> None:
+        """Start answering requests; `sampling` holds the defaults of what a request leaves out."""
+        self._service = (service, sampling)
 
     def close(self) -> None:
-        """From now on no request is answered: what answers is about to be closed."""
+        """Stop answering requests, before the engine is closed."""
         self._service = None
 
     @property
     def max_body_bytes(self) -> int:
-        """The largest request that is taken."""
+        """The largest accepted request, in bytes."""
         return self._settings.body_bytes
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -63,8 +63,8 @@ class OpenAiEndpoint:
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
-        completer, _ = self._require_service()
-        return web.json_response(responses.model_list([HEARTH_MODEL, completer.model_name]))
+        service, _ = self._require_service()
+        return web.json_response(responses.model_list([HEARTH_MODEL, service.model_name]))
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
@@ -72,33 +72,33 @@ class OpenAiEndpoint:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         caller = self._caller(request)
-        completer, _ = self._require_service()
-        asked = parse_request(await self._body(request))
-        completion = self._completion(caller, asked)
+        service, _ = self._require_service()
+        parsed = parse_request(await self._body(request))
+        completion = self._completion(caller, parsed)
         ticket = self._take_ticket(completion)
         try:
-            return await self._answer(request, asked, completion, ticket)
+            return await self._answer(request, parsed, completion, ticket)
         finally:
-            completer.release_ticket(ticket)  # a cancelled request may not even have begun to stream
+            service.release_ticket(ticket)  # a cancelled request may not have started to stream
 
     async def _answer(
-        self, request: web.Request, asked: ChatCompletionRequest, completion: CompletionRequest, ticket: Ticket
+        self, request: web.Request, parsed: ChatCompletionRequest, completion: CompletionRequest, ticket: Ticket
     ) -> web.StreamResponse:
-        answer = responses.CompletionObjects(self._require_model(asked.model))
+        answer = responses.CompletionObjects(self._require_model(parsed.model))
         async with aclosing(self._require_service()[0].stream_answer(completion, ticket)) as items:
-            if asked.stream:
-                return await _EventStream(request, asked, answer).send(items)
-            text, completed = "", CompletionResult()
+            if parsed.stream:
+                return await _EventStream(request, parsed, answer).send(items)
+            text, result = "", CompletionResult()
             try:
                 async for item in items:
                     if isinstance(item, CompletionResult):
-                        completed = item
+                        result = item
                     else:
                         text += item
             except (PromptTooLong, EngineFailed, TimeoutError) as error:
                 raise to_request_error(error) from error
-        text += responses.footer(completed) if _wants_footer(asked) else ""
-        return web.json_response(answer.full_completion(text, completed))
+        text += responses.footer(result) if _wants_footer(parsed) else ""
+        return web.json_response(answer.full_completion(text, result))
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -117,9 +117,9 @@ class OpenAiEndpoint:
         return self._keys.identify_caller(request.headers.get("Authorization", ""))
 
     def _require_model(self, name: str) -> str:
-        completer, _ = self._require_service()
-        if name not in (HEARTH_MODEL, completer.model_name):
-            names = f"{HEARTH_MODEL!r} and {completer.model_name!r}"
+        service, _ = self._require_service()
+        if name not in (HEARTH_MODEL, service.model_name):
+            names = f"{HEARTH_MODEL!r} and {service.model_name!r}"
             raise RequestError(404, f"There is no model {name[:80]!r} here, only {names}.", "model", "model_not_found")
         return name
 
@@ -128,25 +128,25 @@ class OpenAiEndpoint:
             raise RequestError(503, "The model is not loaded yet.", code="starting", headers={"Retry-After": "5"})
         return self._service
 
-    def _completion(self, caller: str, asked: ChatCompletionRequest) -> CompletionRequest:
-        asked.reject_unsupported()
-        documents = self._require_model(asked.model) == HEARTH_MODEL
-        turns = asked.to_turns()
+    def _completion(self, caller: str, parsed: ChatCompletionRequest) -> CompletionRequest:
+        parsed.reject_unsupported()
+        documents = self._require_model(parsed.model) == HEARTH_MODEL
+        turns = parsed.to_turns()
         return CompletionRequest(
             caller,
             tuple(replace(turn, text=responses.strip_footer(turn.text)) for turn in turns) if documents else turns,
             documents,
-            asked.to_sampling(self._require_service()[1], self._settings.max_tokens),
+            parsed.to_sampling(self._require_service()[1], self._settings.max_tokens),
             priority=1 if self._settings.priority == "below_people" else 0,
             open_limit=self._settings.open_requests_per_key,
         )
 
     def _take_ticket(self, completion: CompletionRequest) -> Ticket:
-        completer, _ = self._require_service()
+        service, _ = self._require_service()
         try:
-            return completer.take_ticket(completion)
+            return service.take_ticket(completion)
         except TooManyWaiting as error:
-            wait_s = max(1, math.ceil(completer.expected_wait_s()))
+            wait_s = max(1, math.ceil(service.expected_wait_s()))
             raise RequestError(
                 429,
                 f"This key has {error.limit} requests open, and may have no more. Try again in {wait_s} s.",
@@ -158,9 +158,11 @@ class OpenAiEndpoint:
 class _EventStream:
     """One answer as server-sent events."""
 
-    def __init__(self, request: web.Request, asked: ChatCompletionRequest, answer: responses.CompletionObjects) -> None:
+    def __init__(
+        self, request: web.Request, parsed: ChatCompletionRequest, answer: responses.CompletionObjects
+    ) -> None:
         self._request = request
-        self._asked = asked
+        self._parsed = parsed
         self._answer = answer
         self._pieces = responses.ChunkEncoder(answer)
         self._writing = asyncio.Lock()
@@ -170,21 +172,21 @@ class _EventStream:
         )
 
     async def send(self, items: Items) -> web.StreamResponse:
-        """Send all of it. Raises RequestFault for what goes wrong before anything was sent."""
+        """Send the whole answer. Raises RequestError for a failure before the first byte."""
         try:
             await self._send_with_keep_alive(items)
         except ConnectionResetError:
-            log.debug("A program went away before its answer had ended.")
+            log.debug("Stopped an answer: the client has disconnected.")
         except (PromptTooLong, EngineFailed, TimeoutError) as error:
-            fault = to_request_error(error)
+            request_error = to_request_error(error)
             if not self._response.prepared:
-                raise fault from error
-            await self._response.write(responses.sse_event(fault.error_body()))
+                raise request_error from error
+            await self._response.write(responses.sse_event(request_error.error_body()))
         return self._response
 
     async def _send_with_keep_alive(self, items: Items) -> None:
-        """Send the items, and say so each time that a while has passed without one."""
-        # One task for all items: one for each was most of what a token cost the cores that also compute the model.
+        """Send the items, and a keep-alive comment after each interval without one."""
+        # One task for all items: a task per item was most of a token's cost on the cores that also run the model.
         sending = asyncio.create_task(self._send_all(items))
         try:
             while not sending.done():
@@ -203,7 +205,7 @@ class _EventStream:
         await self._write(responses.DONE)
 
     def _quiet_s(self) -> float:
-        # A write that waits for a slow reader is no silence: nothing more is written behind it.
+        # A write blocked by a slow reader needs no keep-alive: it would only queue up after it.
         return 0.0 if self._writing.locked() else time.monotonic() - self._written_s
 
     async def _write(self, data: bytes) -> None:
@@ -219,27 +221,27 @@ class _EventStream:
     def _events(self, item: str | CompletionResult) -> bytes:
         if isinstance(item, str):
             return self._pieces.encode_chunk(item)
-        below = responses.footer(item) if _wants_footer(self._asked) else ""
-        events = [self._pieces.encode_chunk(below)] if below else []
+        text = responses.footer(item) if _wants_footer(self._parsed) else ""
+        events = [self._pieces.encode_chunk(text)] if text else []
         events.append(responses.sse_event(self._answer.final_chunk(item)))
-        if self._asked.include_usage:
+        if self._parsed.include_usage:
             events.append(responses.sse_event(self._answer.usage_chunk(item)))
         return b"".join(events)
 
 
-def _wants_footer(asked: ChatCompletionRequest) -> bool:
-    """People read sources below the text; below JSON they would break it."""
-    return asked.response_format is None or asked.response_format.type == "text"
+def _wants_footer(parsed: ChatCompletionRequest) -> bool:
+    """Whether sources are added below the text; they would break JSON."""
+    return parsed.response_format is None or parsed.response_format.type == "text"
 
 
 def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestError:
-    """What a program is told of an error of the engine."""
+    """An error of the engine as an HTTP error."""
     if isinstance(error, PromptTooLong):
         sentence = f"The messages have at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
         return RequestError(400, sentence, "messages", "context_length_exceeded")
     if isinstance(error, SchemaRefused):
         return RequestError(400, str(error), "response_format", "invalid_schema")
-    log.warning("A program's request was not answered: %s", error or type(error).__name__)
+    log.warning("Could not answer an API request: %s", error or type(error).__name__)
     if isinstance(error, EngineFailed):
         return RequestError(500, str(error), code="engine_failed")
     return RequestError(504, "The model fell silent, and this answer was given up.", code="engine_silent")

@@ -1,4 +1,4 @@
-"""What is wrong with a request, and how OpenAI's clients are told."""
+"""Request errors, in the format of OpenAI's clients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,9 @@ from aiohttp.typedefs import Handler
 
 @dataclass(eq=False)
 class RequestError(Exception):
-    """A request that is not answered. `sentence` is for the program's author, `param` names the faulty field."""
+    """A rejected request. `sentence` is for the program's author; `param` names the faulty field."""
 
+    user_facing = True
     status: int
     sentence: str
     param: str | None = None
@@ -21,12 +22,12 @@ class RequestError(Exception):
         return self.sentence
 
     def error_body(self) -> dict[str, object]:
-        """The error object."""
+        """The JSON error object."""
         kind = "server_error" if self.status >= 500 else ERROR_TYPES.get(self.status, "invalid_request_error")
         return {"error": {"message": self.sentence, "type": kind, "param": self.param, "code": self.code}}
 
     def to_response(self) -> web.Response:
-        """The error as a response."""
+        """The error as an HTTP response."""
         return web.json_response(self.error_body(), status=self.status, headers=self.headers)
 
 
@@ -35,11 +36,11 @@ ERROR_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 @web.middleware
 async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer what is not answered in the words of OpenAI's clients, which show nothing of other errors."""
+    """Turn errors into OpenAI's format, the only one whose message clients show."""
     try:
         return await handler(request)
-    except RequestError as fault:
-        return fault.to_response()
+    except RequestError as error:
+        return error.to_response()
     except web.HTTPError as error:
         return _from_http_error(error, request).to_response()
 

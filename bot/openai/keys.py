@@ -1,4 +1,4 @@
-"""Who is calling: the keys of other programs."""
+"""API keys: identifies the calling program."""
 
 import hashlib
 import hmac
@@ -8,18 +8,20 @@ from bot.openai.errors import RequestError
 
 
 class ApiKeyMissing(Exception):
-    """An environment variable that should hold a key does not."""
+    """An environment variable of a key is unset, or holds a key that is already in use."""
+
+    user_facing = True
 
 
 class ApiKeys:
-    """The keys, of which only digests stay in memory."""
+    """The API keys; only their digests stay in memory."""
 
     def __init__(self, digests: Mapping[str, bytes]) -> None:
         self._digests = digests
 
     @classmethod
     def from_environment(cls, names: Mapping[str, str], environment: Mapping[str, str]) -> "ApiKeys":
-        """The keys of the named programs. Raises KeyMissing for a variable that is unset, empty or held twice."""
+        """Read the programs' keys. Raises ApiKeyMissing for an unset or empty variable and for a repeated key."""
         digests: dict[str, bytes] = {}
         for name, variable in names.items():
             key = environment.get(variable, "").strip()
@@ -34,7 +36,7 @@ class ApiKeys:
         return cls(digests)
 
     def identify_caller(self, authorization: str) -> str:
-        """The program whose key a header holds. Raises RequestFault (401). Takes the same time for any wrong key."""
+        """The program whose key an Authorization header holds. Raises RequestError (401) in constant time."""
         scheme, _, key = authorization.partition(" ")
         given = _digest(key.strip())
         found = ""

@@ -1,4 +1,4 @@
-"""What a chat completion request may say, and what it means to the engine."""
+"""Chat completion requests: validation, and translation to turns and sampling."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -13,11 +13,11 @@ ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 UNFORCED_TOOL_CHOICES = (None, "none", "auto")
 MAX_STOPS = 16
 MAX_MESSAGES = 4096
-"""More than fit into any context that a home has; reading 60,000 takes a second, in which nothing else would run."""
+"""More than any home's context holds; validating 60,000 blocks the event loop for a second."""
 
 
 class NullsAsMissing(BaseModel):
-    """Where null means the same as nothing, as OpenAI's clients have it."""
+    """A model in which null means that a field is missing, as OpenAI's clients send it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -28,21 +28,21 @@ class NullsAsMissing(BaseModel):
 
 
 class TextPart(BaseModel):
-    """A part of a message."""
+    """A content part of a message."""
 
     type: str
     text: str | None = None
 
 
 class ChatMessage(BaseModel):
-    """A message of the conversation, which the program sends whole each time."""
+    """A message of the conversation."""
 
     role: str
     content: str | list[TextPart] | None = None
 
 
 class JsonSchema(BaseModel):
-    """A schema that the answer is to follow."""
+    """The JSON schema of the answer."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -50,20 +50,20 @@ class JsonSchema(BaseModel):
 
 
 class ResponseFormat(BaseModel):
-    """What the answer is to be: text, any JSON object, or JSON after a schema."""
+    """The answer's format: text, any JSON object, or JSON that follows a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
 class StreamOptions(NullsAsMissing):
-    """How a stream ends."""
+    """Options of a streamed answer."""
 
     include_usage: bool = False
 
 
 class ChatCompletionRequest(NullsAsMissing):
-    """A request. Fields that are not named here are ignored, except those that would change the answer."""
+    """A request. Unknown fields are ignored, except those that would change the answer."""
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -86,19 +86,19 @@ class ChatCompletionRequest(NullsAsMissing):
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream ends with its usage."""
+        """Whether a stream ends with the token usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     def to_turns(self) -> tuple[Turn, ...]:
-        """The conversation as turns, the last one a user's. Raises RequestFault for what is none."""
+        """The conversation as turns; the last one is a user's. Raises RequestError for other conversations."""
         turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
         spoken = [turn for turn in turns if turn.role != "system"]
         if not spoken or spoken[-1].role != "user":
             raise RequestError(400, "The last message must be a user's: it is what is answered.", "messages")
         return turns
 
-    def to_sampling(self, defaults: Sampling, most_tokens: int) -> Sampling:
-        """How the answer is sampled: the house's own way where the request says nothing. Raises RequestFault."""
+    def to_sampling(self, defaults: Sampling, max_tokens: int) -> Sampling:
+        """The sampling of the answer; `defaults` fill in missing fields. Raises RequestError."""
         wanted = self.max_completion_tokens or self.max_tokens or defaults.max_tokens
         return Sampling(
             temperature=defaults.temperature if self.temperature is None else self.temperature,
@@ -107,16 +107,16 @@ class ChatCompletionRequest(NullsAsMissing):
             min_p=defaults.min_p,
             repeat_penalty=defaults.repeat_penalty,
             seed=self.seed,
-            max_tokens=min(wanted, most_tokens),
+            max_tokens=min(wanted, max_tokens),
             stop=self._stops(),
             json_schema=self._schema(),
         )
 
     def reject_unsupported(self) -> None:
-        """Raise RequestFault for fields that would change the answer and that Hearth does not know."""
-        unknown: Sequence[tuple[str, bool, str]] = (
+        """Raise RequestError for unsupported fields that would change the answer."""
+        unsupported: Sequence[tuple[str, bool, str]] = (
             ("n", self.n not in (None, 1), "One answer is made for each request: leave n out."),
-            # Front ends offer tools with every question; only who insists on a call cannot be answered.
+            # Front ends offer tools with every question; only a forced call cannot be answered.
             (
                 "tool_choice",
                 self.tool_choice not in UNFORCED_TOOL_CHOICES,
@@ -132,8 +132,8 @@ class ChatCompletionRequest(NullsAsMissing):
             ("presence_penalty", bool(self.presence_penalty), "presence_penalty is not applied: leave it out."),
             ("logit_bias", bool(self.logit_bias), "logit_bias is not applied: leave it out."),
         )
-        for param, is_asked, sentence in unknown:
-            if is_asked:
+        for param, is_set, sentence in unsupported:
+            if is_set:
                 raise RequestError(400, sentence, param, "unsupported_parameter")
 
     def _stops(self) -> tuple[str, ...]:
@@ -154,19 +154,19 @@ class ChatCompletionRequest(NullsAsMissing):
 
 
 def parse_request(body: bytes) -> ChatCompletionRequest:
-    """A request from its JSON. Raises RequestFault, naming a faulty field."""
+    """Parse a request from JSON. Raises RequestError, naming the faulty field."""
     try:
         return ChatCompletionRequest.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        # A field that may be of several types has a fault for each of them: the deepest says most.
+        # A field of several possible types has one fault for each; the deepest is the most specific.
         fault = max(faults, key=lambda fault: len(fault["loc"]))
         param = "".join(map(_step, fault["loc"])).lstrip(".")
         raise RequestError(400, f"{param or 'The request'}: {fault['msg']}.", param or None) from None
 
 
 def _step(part: int | str) -> str:
-    """A step of the path to a field; the names that pydantic gives to the types it tried are none."""
+    """A step of the path to a field; empty for the names that pydantic gives to the types it tried."""
     if isinstance(part, int):
         return f"[{part}]"
     return "" if part == "str" or part.startswith("list[") else f".{part}"

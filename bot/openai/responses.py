@@ -1,4 +1,4 @@
-"""The objects that OpenAI's clients expect, made from an answer."""
+"""Response objects in OpenAI's format."""
 
 import json
 import re
@@ -20,52 +20,48 @@ _in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class CompletionObjects:
-    """What all objects about one answer share."""
+    """Builds the response objects of one answer, with their shared id, model and time."""
 
     model: str
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def full_completion(self, text: str, completed: CompletionResult) -> Json:
-        """The answer in one object."""
+    def full_completion(self, text: str, result: CompletionResult) -> Json:
+        """The whole answer as one object."""
         choice = {
             "index": 0,
             "message": {"role": "assistant", "content": text},
             "logprobs": None,
-            "finish_reason": finish_reason(completed),
+            "finish_reason": finish_reason(result),
         }
-        return (
-            self._object("chat.completion", [choice])
-            | {"usage": usage_object(completed.usage)}
-            | source_fields(completed)
-        )
+        return self._object("chat.completion", [choice]) | {"usage": usage_object(result.usage)} | source_fields(result)
 
     def chunk_object(self, delta: Json, finish: str | None = None) -> Json:
-        """A piece of the answer as it comes."""
+        """A streamed piece of the answer."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._object("chat.completion.chunk", [choice])
 
-    def final_chunk(self, completed: CompletionResult) -> Json:
-        """The piece that says how it ended, and what it rests on."""
-        return self.chunk_object({}, finish_reason(completed)) | source_fields(completed)
+    def final_chunk(self, result: CompletionResult) -> Json:
+        """The last piece: finish reason and sources."""
+        return self.chunk_object({}, finish_reason(result)) | source_fields(result)
 
-    def usage_chunk(self, completed: CompletionResult) -> Json:
-        """What it cost, after the last piece."""
-        return self._object("chat.completion.chunk", []) | {"usage": usage_object(completed.usage)}
+    def usage_chunk(self, result: CompletionResult) -> Json:
+        """The token usage, after the last piece."""
+        return self._object("chat.completion.chunk", []) | {"usage": usage_object(result.usage)}
 
     def _object(self, kind: str, choices: Sequence[Json]) -> Json:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model, "choices": list(choices)}
 
 
 class ChunkEncoder:
-    """The events of an answer's text: all but the text itself is made once, for they come with every token."""
+    """Encodes pieces of text as events; everything around the text is encoded once, not for every token."""
 
     def __init__(self, answer: CompletionObjects) -> None:
-        self._before, _, self._behind = sse_event(answer.chunk_object({"content": ""})).rpartition(b'""')
+        self._prefix, _, self._suffix = sse_event(answer.chunk_object({"content": ""})).rpartition(b'""')
 
     def encode_chunk(self, text: str) -> bytes:
-        """A piece of the text as it comes."""
-        return self._before + _in_json(text).encode() + self._behind
+        """A piece of text as an event."""
+        return self._prefix + _in_json(text).encode() + self._suffix
 
 
 def sse_event(data: Json) -> bytes:
@@ -83,25 +79,27 @@ def model_object(name: str) -> Json:
     return {"id": name, "object": "model", "created": 0, "owned_by": "hearth"}
 
 
-def finish_reason(completed: CompletionResult) -> str:
-    """Why the answer ended, in OpenAI's words, which are the engine's."""
-    return completed.usage.finish if completed.usage else "stop"
+def finish_reason(result: CompletionResult) -> str:
+    """The finish reason; OpenAI and the engine use the same words."""
+    return result.usage.finish if result.usage else "stop"
 
 
 def usage_object(usage: Usage | None) -> Json:
-    """The tokens of an answer; `cached_tokens` are those that were not read anew."""
-    prompt, made, reused = (usage.prompt_tokens, usage.generated_tokens, usage.reused_tokens) if usage else (0, 0, 0)
+    """The token counts of an answer; `cached_tokens` were reused from the KV cache."""
+    prompt, generated, reused = (
+        (usage.prompt_tokens, usage.generated_tokens, usage.reused_tokens) if usage else (0, 0, 0)
+    )
     return {
         "prompt_tokens": prompt,
-        "completion_tokens": made,
-        "total_tokens": prompt + made,
+        "completion_tokens": generated,
+        "total_tokens": prompt + generated,
         "prompt_tokens_details": {"cached_tokens": reused},
     }
 
 
-def source_fields(completed: CompletionResult) -> Json:
-    """What an answer from the documents rests on, beside what OpenAI's clients know."""
-    return {"sources": [_source(source) for source in completed.sources]} if completed.sources else {}
+def source_fields(result: CompletionResult) -> Json:
+    """The sources of an answer, a field that OpenAI's format does not have."""
+    return {"sources": [_source(source) for source in result.sources]} if result.sources else {}
 
 
 def _source(source: Source) -> Json:
@@ -121,14 +119,12 @@ def _source(source: Source) -> Json:
 _SOURCES = re.compile(r"\n\n(?:\[\d+\] [^\n]+(?:\n|\Z))+\Z")
 
 
-def footer(completed: CompletionResult) -> str:
-    """What stands below the text for people: notes, and the sources in compact numbered lines."""
-    lines = [
-        f"[{source.number}] {' › '.join((source.document, *source.place.heading))}" for source in completed.sources
-    ]
-    return "".join(f"\n\n{part}" for part in (*completed.notes, "\n".join(lines)) if part)
+def footer(result: CompletionResult) -> str:
+    """The lines below the text for people: notes, then numbered sources."""
+    lines = [f"[{source.number}] {' › '.join((source.document, *source.place.heading))}" for source in result.sources]
+    return "".join(f"\n\n{part}" for part in (*result.notes, "\n".join(lines)) if part)
 
 
 def strip_footer(text: str) -> str:
-    """An answer that a program sends back, without the sources that `footer` put below it."""
+    """An answer from a client's history without the sources that `footer` added."""
     return _SOURCES.sub("", text)

@@ -1,4 +1,4 @@
-"""Settings of the endpoint for other programs."""
+"""Settings of the OpenAI-compatible endpoint."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -17,7 +17,9 @@ class OpenAiSettings(BaseModel):
         description="API keys: a name for each program, and the environment variable that holds its key. The"
         " name is a reader of collections, as `api:NAME`.",
     )
-    open_requests_per_key: int = Field(4, ge=1, description="Requests that one key may have open at the same time.")
+    open_requests_per_key: int = Field(
+        4, ge=1, description="Most requests that one key may have open at the same time."
+    )
     priority: Literal["below_people", "equal"] = Field(
         "below_people",
         description="below_people: requests wait until no question from a chat is queued; equal: they queue like"
@@ -27,7 +29,7 @@ class OpenAiSettings(BaseModel):
     body_bytes: int = Field(4_000_000, ge=1000, description="Largest request, in bytes.")
 
     @model_validator(mode="after")
-    def _somebody_may_call(self) -> "OpenAiSettings":
+    def _require_keys(self) -> "OpenAiSettings":
         if self.enabled and not self.keys:
             raise ValueError("keys must name at least one program, such as `editor: HEARTH_KEY_EDITOR`")
         return self

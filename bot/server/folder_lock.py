@@ -14,6 +14,7 @@ OWNER_NAME = "hearth.pid"
 class FolderInUse(Exception):
     """Another process owns the data folder; `pid` is 0 when it has not said who it is yet."""
 
+    user_facing = True
     folder: Path
     pid: int
 
@@ -26,6 +27,7 @@ class FolderInUse(Exception):
 class FolderUnusable(Exception):
     """The data folder cannot be made or written to; `reason` is a sentence."""
 
+    user_facing = True
     folder: Path
     reason: str
 

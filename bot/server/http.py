@@ -24,6 +24,7 @@ Readiness = Callable[[], Awaitable[Sequence[str]]]
 class HttpUnavailable(Exception):
     """The endpoints cannot be served; the message names the address and the way out."""
 
+    user_facing = True
     host: str
     port: int
     reason: str

@@ -10,27 +10,15 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.json_lines.channel import StreamChannel
+from bot.core.errors import ReplyFailed, is_user_facing
 from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields
 from bot.server.local_socket import CommandHandler, SocketRequest
-from knowledge.embedding import EmbeddingFailed
-from knowledge.folder_scan import FolderUnreadable
-from knowledge.library import Library, LibraryClosed, ReindexRunning, UnknownCollection
+from knowledge.library import Library
 from knowledge.passages import ReindexProgress
-from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 PROGRESS_EVERY_S = 0.2
-DOCUMENT_ERRORS = (
-    DatabaseDamaged,
-    DatabaseUnusable,
-    EmbeddingFailed,
-    FolderUnreadable,
-    LibraryClosed,
-    ReindexRunning,
-    UnknownCollection,
-    sqlite3.Error,
-    OSError,
-)
-"""Errors of documents and of their index; each is a sentence for the client."""
+SYSTEM_ERRORS = (sqlite3.Error, OSError)
+"""Errors of the system, reported to the client in the system's own words."""
 
 
 class ChatServer(Protocol):
@@ -101,7 +89,9 @@ class SocketCommands:
         try:
             asked = IndexRequest.model_validate(request)
             await self._reindex(channel, asked.collections or None)
-        except (ValidationError, *DOCUMENT_ERRORS) as error:
+        except Exception as error:
+            if not _is_reported(error):
+                raise
             await _write_error(channel, error)
 
     async def _reindex(self, channel: StreamChannel, collections: Collection[str] | None) -> None:
@@ -123,7 +113,9 @@ class SocketCommands:
             asked = SearchRequest.model_validate(request)
             names = asked.collections or tuple(self._library.collections)
             result = await self._library.search(asked.question, names, limit=asked.limit)
-        except (ValidationError, *DOCUMENT_ERRORS) as error:
+        except Exception as error:
+            if not _is_reported(error):
+                raise
             await _write_error(channel, error)
             return
         await channel.write_event({"event": "result", **result_fields(result)})
@@ -131,6 +123,13 @@ class SocketCommands:
     async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:
         states = state_fields(await self._library.collection_states())
         await channel.write_event({"event": "state", "pid": os.getpid(), "collections": states})
+
+
+def _is_reported(error: Exception) -> bool:
+    """Whether a client gets an error as its sentence; a reply that failed has no client to read it any more."""
+    if isinstance(error, ReplyFailed):
+        return False
+    return isinstance(error, (ValidationError, *SYSTEM_ERRORS)) or is_user_facing(error)
 
 
 async def _write_error(channel: StreamChannel, error: Exception) -> None:

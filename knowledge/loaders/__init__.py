@@ -1,4 +1,4 @@
-"""Takes the text out of files, one loader per format."""
+"""Text extraction from files, one loader per format."""
 
 from pathlib import PurePosixPath
 
@@ -29,13 +29,13 @@ TEXT = frozenset(
     ]
 )
 READABLE_SUFFIXES = MARKDOWN | HTML | PDF | CSV | JSONL | TEXT
-"""What is read when a collection does not say which files it wants."""
+"""File types that are read unless a collection lists its own."""
 
 
 def load_documents(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    """The documents in a file: one, or one per row of a CSV or JSONL file. An unknown suffix is tried as text.
+    """The documents of a file: one, or one per row of a CSV or JSONL file. Unknown suffixes are read as text.
 
-    Raises Unreadable with a sentence that says what is wrong with the file.
+    Raises FileUnreadable.
     """
     if not raw.data.strip():
         raise FileUnreadable("The file is empty." if not raw.data else "The file is blank: nothing but white space.")
@@ -46,7 +46,7 @@ def load_documents(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
 
 
 def _load_by_suffix(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    # Each loader is imported when it is first needed: the parent only wants SUFFIXES, not the parsers.
+    # Loaders are imported on first use: the parent process needs the suffixes, not the parsers.
     suffix = PurePosixPath(raw.name).suffix.lower()
     if suffix in PDF or raw.data.startswith(b"%PDF-"):
         from knowledge.loaders.pdf import load_pdf as loader

@@ -1,4 +1,4 @@
-"""Loads CSV: each row below the header is a document."""
+"""CSV loader: each row below the header is a document."""
 
 import csv
 import io
@@ -16,9 +16,9 @@ _SNIFFED_ROWS = 50
 
 
 def load_csv(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    """One document per row. The delimiter is found by trial; the first row names the columns, unless it is all numbers.
+    """One document per row. The delimiter is detected; the first row names the columns, unless it is all numbers.
 
-    Raises Unreadable.
+    Raises FileUnreadable.
     """
     text = decode_text(raw.data)
     check_text_size(limits, len(text))
@@ -30,13 +30,13 @@ def load_csv(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
 
 
 def detect_delimiter(text: str) -> str:
-    """The delimiter that cuts the first rows into the same number of columns, and more than one, most often."""
+    """The delimiter that most consistently splits the first rows into the same number of columns, at least two."""
     sample = text[:_SNIFFED_CHARACTERS]
     return max(_DELIMITERS, key=lambda delimiter: _column_agreement(sample, delimiter))
 
 
 def _column_agreement(sample: str, delimiter: str) -> tuple[float, int]:
-    """The share of rows that have the commonest width, and that width; (0, 0) when rows are not cut at all."""
+    """The fraction of rows with the most common width, and that width; (0, 0) when no row is split."""
     try:
         rows = [row for row, _ in zip(_parsed(sample, delimiter), range(_SNIFFED_ROWS), strict=False)]
     except csv.Error:
@@ -71,15 +71,15 @@ def _is_data(cells: Sequence[str]) -> bool:
 
 
 def _columns(header: Sequence[str]) -> list[str]:
-    """Column names: blank ones get a number, and so do repeated ones."""
+    """Column names, with numbers for blank and repeated ones."""
     columns: list[str] = []
-    for place, cell in enumerate(header, start=1):
-        name = " ".join(cell.split()) or f"column {place}"
-        columns.append(f"{name} {place}" if name in columns else name)
+    for number, cell in enumerate(header, start=1):
+        name = " ".join(cell.split()) or f"column {number}"
+        columns.append(f"{name} {number}" if name in columns else name)
     return columns
 
 
 def _named(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """Cells by column; a short row leaves columns out, a long one gets numbered columns."""
-    extra = (f"column {place}" for place in range(len(columns) + 1, len(cells) + 1))
+    """Cells by column; a short row lacks columns, a long one gets numbered columns."""
+    extra = (f"column {number}" for number in range(len(columns) + 1, len(cells) + 1))
     return dict(zip([*columns, *extra], cells, strict=False))

@@ -1,4 +1,4 @@
-"""Turns bytes into clean text: which encoding it is, and what has no place in a text."""
+"""Decoding of files: encoding detection and text normalisation."""
 
 import re
 import unicodedata
@@ -27,23 +27,23 @@ _SIGNATURES = (
 )
 _SAMPLE_BYTES = 32_768
 _BINARY_SHARE = 0.05
-"""Compressed data has about 10% of control bytes; text with stray NULs stays far below."""
+"""Compressed data has about 10% control bytes; text with stray NULs far fewer."""
 _STRAY_CONTROLS = 8
 _CONTROL_BYTES = bytes(set(range(32)) - set(b"\t\n\r\f\x1b")) + b"\x7f"
 _WESTERN = re.compile("[àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿßÀÂÄÁÅÆÇÉÈÊËÎÏÑÓÔÖØŒÙÛÜŸ€‘’“”„–—…«»°²½•·™©®§£\xa0¡]")
 _WESTERN_SHARE = 0.95
 _WESTERN_DENSITY = 0.3
-"""A Western text has at most this share of accents; Russian or Greek misread as Western is nearly all accents."""
+"""Largest fraction of accented letters in a Western text; misread Russian or Greek is nearly all accents."""
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 _NEWLINE = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
 _STRAY_BYTES = {0xDC00 + byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0x100)}
 
 
 def decode_text(data: bytes, declared: str = "") -> str:
-    """The text of a file, to be tidied.
+    """The text of a file, not normalised yet.
 
-    UTF-8 is tried first, then the byte-order marks, the `declared` encoding, UTF-8 with stray Western bytes, and at
-    last a guess. Raises Unreadable when the bytes are no text.
+    Byte-order marks decide first, then UTF-8, the `declared` encoding, UTF-8 with stray Western bytes and Windows-1252
+    are tried, and last a statistical guess. Raises FileUnreadable for binary data.
     """
     for bom, encoding in _BOMS:
         if data.startswith(bom):
@@ -60,7 +60,7 @@ def decode_text(data: bytes, declared: str = "") -> str:
 
 
 def normalise_text(text: str) -> str:
-    """Text in composed form (NFC), with `\\n` for every kind of line end, without control characters."""
+    """Text in NFC, with `\\n` for every line ending and without control characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return _FORBIDDEN.sub("", _NEWLINE.sub("\n", text))
@@ -74,7 +74,7 @@ def _sample(data: bytes) -> bytes:
 
 
 def _wide_encoding(sample: bytes) -> str:
-    """UTF-16 without its mark: every second byte of a Western text is NUL, and no other."""
+    """UTF-16 without a byte-order mark: in a Western text every second byte is NUL, and only those."""
     even, odd = sample[::2], sample[1::2]
     half = max(1, len(odd))
     zeros = (even.count(0) / half, odd.count(0) / half)
@@ -100,7 +100,7 @@ def _strictly(data: bytes, encoding: str) -> str | None:
 
 
 def _mostly_utf8(data: bytes) -> str:
-    """UTF-8 into which bytes of an older encoding were pasted; empty when it is not that."""
+    """UTF-8 with pasted bytes of an older encoding; empty when it is not."""
     lenient = data.decode("utf-8", "replace")
     bad = lenient.count("\ufffd")
     good = len(lenient) - len(lenient.encode("ascii", "ignore")) - bad
@@ -108,7 +108,7 @@ def _mostly_utf8(data: bytes) -> str:
 
 
 def _western(data: bytes) -> str:
-    """Windows-1252 (and Latin-1, its subset for text); empty when that reading is not plausible."""
+    """Windows-1252 (and Latin-1, its subset for text); empty when not plausible."""
     text = data.decode("latin-1").translate({code - 0xDC00: char for code, char in _STRAY_BYTES.items()})
     high = len(text) - len(text.encode("ascii", "ignore"))
     likely = len(_WESTERN.findall(text))

@@ -1,4 +1,4 @@
-"""Loads HTML: the visible content as Markdown."""
+"""HTML loader: the visible content as Markdown."""
 
 import re
 import warnings
@@ -25,20 +25,20 @@ _IMPLIED_ENDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "dt": (frozenset({"dt", "dd"}), frozenset({"dl"})),
     "dd": (frozenset({"dt", "dd"}), frozenset({"dl"})),
 }
-"""Which open tags a tag ends when their end tags are left out, as HTML allows, and where to stop looking for one."""
+"""For each tag whose end tag HTML allows to omit: the open tags it ends, and the tags at which to stop looking."""
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:-]{2,40})", re.IGNORECASE)
 _CHARSET_WITHIN_BYTES = 4096
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MAX_DEPTH = 100
 """markdownify calls itself three times for each level, and Python allows 1,000 calls."""
 _MAX_DEPTH_TO_CLOSE = 6000
-"""Lifting takes time by the square of the depth: three seconds at 6,000."""
+"""Closing tags takes quadratic time in the depth: three seconds at 6,000."""
 _LONGEST_LINK = 200
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def load_html(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    """One document as Markdown, without scripts, menus and hidden parts; plain text when it nests too deep."""
+    """One document as Markdown, without scripts, menus and hidden parts; plain text when nested too deeply."""
     source = decode_text(raw.data, _declared_charset(raw.data))
     check_text_size(limits, len(source))
     soup = _parse(source)
@@ -82,10 +82,10 @@ def _prune(soup: BeautifulSoup) -> None:
 
 
 def _close_unclosed_tags(soup: BeautifulSoup) -> None:
-    """Put a cell, row or list item after the one before it: without end tags the parser leaves it inside."""
+    """Move a cell, row or list item after its predecessor: without end tags the parser nests it inside."""
     for tag in soup.find_all(list(_IMPLIED_ENDS)):
-        if before := _still_open(tag):
-            before.insert_after(tag.extract())
+        if previous := _still_open(tag):
+            previous.insert_after(tag.extract())
 
 
 def _still_open(tag: Tag) -> Tag | None:

@@ -1,4 +1,4 @@
-"""Loads JSONL: each line is a document."""
+"""JSONL loader: each line is a document."""
 
 import json
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, chec
 
 
 def load_jsonl(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    """One document per line that holds a JSON object; a bad line becomes a problem named by its number."""
+    """One document per line with a JSON object; an unreadable line becomes a problem with its line number."""
     text = decode_text(raw.data)
     check_text_size(limits, len(text))
     return row_documents(list(_rows(text, limits)), raw, limits)
 
 
 def flatten_json(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Pairs of column and text: keys of nested objects joined by dots, plain lists by commas; null is left out."""
+    """Pairs of column and text: nested keys joined by dots, plain lists by commas, without nulls."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from flatten_json(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        for place, item in enumerate(value, start=1):
-            yield from flatten_json(item, f"{name}.{place}")
+        for number, item in enumerate(value, start=1):
+            yield from flatten_json(item, f"{name}.{number}")
     elif isinstance(value, list):
         yield name, ", ".join(_scalar(item) for item in value)
     elif value is not None:

@@ -1,4 +1,4 @@
-"""Loads Markdown: the text below the front matter, titled by the front matter or the first heading."""
+"""Markdown loader: the text without front matter, titled by the front matter or the first heading."""
 
 import re
 
@@ -21,13 +21,13 @@ def load_markdown(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
 
 
 def split_front_matter(source: str) -> tuple[str, str]:
-    """The YAML between two `---` lines at the head of a text, and the text after it."""
+    """The YAML between two `---` lines at the start of a text, and the rest of the text."""
     match = _FRONT_MATTER.match(source)
     return (match[1], source[match.end() :]) if match and ":" in match[1] else ("", source)
 
 
 def first_heading(text: str) -> str:
-    """The first heading of the highest level present, without its markup; empty when there is none."""
+    """The first heading of the highest level present, without markup; empty without headings."""
     headings = find_headings(text)
     return min(headings, key=lambda heading: heading.level).text if headings else ""
 

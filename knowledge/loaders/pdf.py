@@ -1,4 +1,4 @@
-"""Loads PDF: the text layer, page by page."""
+"""PDF loader: the text layer, page by page."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, chec
 from knowledge.reader import FileUnreadable
 
 _HYPHEN = re.compile("[\ufffe\x02]\\s*")
-"""PDFium marks a hyphen at a line's end, where one word was cut in two."""
+"""PDFium's mark for a hyphen at the end of a line, inside a word."""
 _FEWEST_CHARACTERS = 3
 
 
 def load_pdf(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    """One document; its pages are parted by blank lines."""
+    """One document, with blank lines between pages."""
     pdf = _open(raw.data)
     try:
         pages = list(_pages(pdf, limits))

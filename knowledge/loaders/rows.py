@@ -1,4 +1,4 @@
-"""Turns the rows of a table into documents, by a template of columns."""
+"""Table rows as documents, rendered by a template of columns."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from knowledge.reader import FileUnreadable
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _TITLE_COLUMNS = ("title", "titre", "name", "nom", "subject", "sujet", "label", "question")
 _NAMED_PROBLEMS = 20
-"""A file of nothing but bad lines would otherwise fill the report."""
+"""Most problems reported per file, so that a file of bad lines does not fill the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row, counted from 1: its cells by column, or the sentence that says why it could not be read."""
+    """A row, numbered from 1: its cells by column, or a sentence with the reason why it is unreadable."""
 
     number: int
     cells: Mapping[str, str]
@@ -24,9 +24,9 @@ class TableRow:
 
 
 def row_documents(rows: Sequence[TableRow], raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
-    """One document per row, blank rows left out.
+    """One document per row that is not blank.
 
-    Raises Unreadable when no row can be read, the template names a column that no row has, or a limit is passed.
+    Raises FileUnreadable when no row is readable, the template has an unknown column, or a limit is exceeded.
     """
     good = [row for row in rows if not row.problem]
     if not good:
@@ -38,7 +38,7 @@ def row_documents(rows: Sequence[TableRow], raw: RawFile, limits: LoadLimits) ->
 
 
 def check_row_count(count: int, limits: LoadLimits) -> None:
-    """Raise Unreadable when a file has more rows than are read."""
+    """Raise FileUnreadable when a file has more rows than the limit."""
     if count > limits.rows:
         raise FileUnreadable(
             f"The file has more than {limits.rows:,} rows, which is the limit: split it, or raise row_limit."

@@ -1,4 +1,4 @@
-"""Loads plain text."""
+"""Plain text loader."""
 
 from knowledge.loaders.decoding import decode_text, normalise_text
 from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title

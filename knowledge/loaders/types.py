@@ -1,4 +1,4 @@
-"""What a loader takes and gives: a file's bytes, and the text in them."""
+"""Types of the loaders: raw files, limits, and extracted documents."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -10,7 +10,7 @@ TITLE_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A file as it lies on the disk; `name` decides the loader, `template` renders a row of a CSV or JSONL file."""
+    """A file's bytes; `name` selects the loader, `template` renders a row of a CSV or JSONL file."""
 
     name: str
     data: bytes
@@ -19,7 +19,7 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """How large a file may be: bytes of the file, characters of its text, rows of its table."""
+    """Size limits: bytes of the file, characters of its text, rows of its table."""
 
     file_bytes: int = 50_000_000
     text_characters: int = 10_000_000
@@ -28,10 +28,9 @@ class LoadLimits:
 
 @dataclass(frozen=True, slots=True)
 class ExtractedDocument:
-    """The text of a document, tidied (see `decoding.tidy`).
+    """The normalised text of a document (see `decoding.normalise_text`).
 
-    `pages` holds the offset at which each page begins, the first page first. A row that could not be read has no text
-    and a `problem`: a sentence.
+    `pages` holds the start offset of each page in order. An unreadable row has no text, but a `problem`: a sentence.
     """
 
     text: str
@@ -43,12 +42,12 @@ class ExtractedDocument:
 
 
 def document_title(candidate: str, name: str) -> str:
-    """The candidate on one line, cut to a readable length; when it is blank, the file's name without its suffix."""
+    """The candidate on one line, truncated; if it is blank, the file's name without its suffix."""
     return " ".join(candidate.split())[:TITLE_CHARACTERS] or PurePosixPath(name).stem.replace("_", " ")
 
 
 def check_text_size(limits: LoadLimits, characters: int) -> None:
-    """Raise Unreadable when a file holds more text than is read."""
+    """Raise FileUnreadable when a file holds more text than the limit."""
     if characters > limits.text_characters:
         raise FileUnreadable(
             f"The file holds more than {limits.text_characters:,} characters of text, which is the limit: "

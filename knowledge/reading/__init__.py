@@ -1,1 +1,1 @@
-"""Reads files in a child process, so that no file can harm more than itself."""
+"""Reading of files in a sandboxed child process, so that a bad file affects nothing else."""

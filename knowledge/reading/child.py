@@ -1,4 +1,4 @@
-"""The reading process: takes requests on standard input, answers on standard output, and keeps nothing."""
+"""The reading process: requests on standard input, responses on standard output, no state in between."""
 
 import os
 import sys
@@ -33,13 +33,13 @@ from knowledge.reading.settings import ReadingSettings
 ReadPipeline = Callable[[RawFile, LoadLimits, int], Iterator[DocumentStart | DraftBatch]]
 
 PARSERS = (csv_rows, html_page, jsonl_rows, markdown, pdf, text)
-"""Imported before the limits close in."""
+"""Imported before the sandbox limits apply."""
 
 
 def serve_requests(reading: ReadPipeline = read_frames) -> None:
     """Answer requests until standard input ends.
 
-    The arguments of the program are the parent's process id and the settings as JSON.
+    The program's arguments are the parent's process id and the settings as JSON.
     """
     die_with_parent(int(sys.argv[1]))
     settings = ReadingSettings.model_validate_json(sys.argv[2])
@@ -53,7 +53,7 @@ def serve_requests(reading: ReadPipeline = read_frames) -> None:
         try:
             _handle_request(request, requests, answers, settings, reading)
         except MemoryError:
-            # What was allocated may never come back whole, so this process ends and a fresh one takes its place.
+            # The allocator may stay fragmented, so this process ends and a new one replaces it.
             _send(answers, FileRefused(reason=_memory_sentence(settings), exhausted=True))
             return
 
@@ -83,21 +83,21 @@ def _load_raw(request: ReadRequest, requests: BinaryIO, limits: LoadLimits) -> R
 
 
 def _channels() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output as bytes; descriptor 1 then leads nowhere, so a library that prints breaks nothing."""
+    """Binary standard input and output; descriptor 1 then discards output, so a library may print."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return sys.stdin.buffer, answers
 
 
 def _redirect_errors(answers: BinaryIO) -> None:
-    """Errors went to the parent's log so far; from here on they could quote a document, so only their place is told."""
+    """Report only the location of an uncaught error: its text, in the parent's log, could quote a document."""
     os.dup2(1, 2)
 
-    def tell(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+    def report(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
         last = traceback.extract_tb(trace)[-1]
         _send(answers, ChildCrashed(error=f"{kind.__name__} in {Path(last.filename).name}, line {last.lineno}"))
 
-    sys.excepthook = tell
+    sys.excepthook = report
 
 
 def _next_request(requests: BinaryIO) -> ReadRequest | None:

@@ -1,4 +1,4 @@
-"""Opens files that may be anything."""
+"""Safe opening of untrusted files."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from knowledge.reader import FileUnreadable
 
 
 def read_file(path: str, limits: LoadLimits) -> bytes:
-    """The bytes of a regular file. Raises Unreadable when it cannot be opened, is something else, or is too large."""
+    """The bytes of a regular file. Raises FileUnreadable when it cannot be opened, is not a file, or is too large."""
     try:
         with open(path, "rb", opener=_open_nonblocking) as file:
             return _content(file, limits)
@@ -22,7 +22,7 @@ def read_file(path: str, limits: LoadLimits) -> bytes:
 
 
 def check_file_size(size_bytes: int, limits: LoadLimits) -> None:
-    """Raise Unreadable when a file is larger than what is read."""
+    """Raise FileUnreadable when a file exceeds the limit."""
     if size_bytes > limits.file_bytes:
         raise FileUnreadable(
             f"The file has {size_bytes / 1e6:,.1f} MB, and the limit is {limits.file_bytes / 1e6:,.0f} MB: "
@@ -31,7 +31,7 @@ def check_file_size(size_bytes: int, limits: LoadLimits) -> None:
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
-    """Opening a pipe would otherwise wait for somebody who writes into it."""
+    """Open without blocking: opening a pipe would otherwise wait for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -41,5 +41,5 @@ def _content(file: BinaryIO, limits: LoadLimits) -> bytes:
         raise FileUnreadable("This is a pipe, a socket or a device, not a file.")
     check_file_size(status.st_size, limits)
     data = file.read(limits.file_bytes + 1)
-    check_file_size(len(data), limits)  # it may have grown meanwhile
+    check_file_size(len(data), limits)  # the file may have grown meanwhile
     return data

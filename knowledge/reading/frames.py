@@ -1,4 +1,4 @@
-"""What parent and reading process say to each other: length-prefixed JSON, checked on arrival."""
+"""Protocol between parent and reading process: length-prefixed JSON frames, validated on receipt."""
 
 import struct
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 HEADER = struct.Struct(">I")
 FRAME_LIMIT_BYTES = 4_000_000
-"""No honest frame comes near: a group of drafts ends at `BATCH_CHARACTERS`."""
+"""Far above any valid frame: a batch of drafts ends at `BATCH_CHARACTERS`."""
 BATCH_CHARACTERS = 64_000
 SENTENCE_CHARACTERS = 1000
 
@@ -27,13 +27,13 @@ class ReadRequest(_Frame):
 
 
 class ChildReady(_Frame):
-    """The process has loaded what it needs and has laid its limits on itself."""
+    """The process has loaded its parsers and applied its limits."""
 
     kind: Literal["ready"] = "ready"
 
 
 class DocumentStart(_Frame):
-    """A document; the drafts that follow are its own. `row` is set for a row of a CSV or JSONL file."""
+    """The start of a document; its drafts follow. `row` is set for a row of a CSV or JSONL file."""
 
     kind: Literal["document"] = "document"
     row: int | None = Field(default=None, ge=1)
@@ -52,20 +52,20 @@ class DraftFrame(_Frame):
 
 
 class DraftBatch(_Frame):
-    """Passages of the document that began last."""
+    """Passages of the current document."""
 
     kind: Literal["drafts"] = "drafts"
     drafts: list[DraftFrame]
 
 
 class FileDone(_Frame):
-    """The file is read to its end."""
+    """The file has been read completely."""
 
     kind: Literal["done"] = "done"
 
 
 class FileRefused(_Frame):
-    """The file cannot be read; `reason` is a sentence. `exhausted`: memory ran out, and the process ends."""
+    """The file cannot be read; `reason` is a sentence. `exhausted`: the process ran out of memory and exits."""
 
     kind: Literal["refused"] = "refused"
     reason: str = Field(max_length=SENTENCE_CHARACTERS)
@@ -73,7 +73,7 @@ class FileRefused(_Frame):
 
 
 class ChildCrashed(_Frame):
-    """A parser failed in a way nobody foresaw, and the process ends; `error` is what and where, without any content."""
+    """An unexpected error in a parser; the process exits. `error` is its type and location, without content."""
 
     kind: Literal["crashed"] = "crashed"
     error: str = Field(max_length=SENTENCE_CHARACTERS)
@@ -84,6 +84,6 @@ READ_RESPONSE: TypeAdapter[ReadResponse] = TypeAdapter(Annotated[ReadResponse, F
 
 
 def pack_frame(frame: _Frame) -> bytes:
-    """A frame as it travels: four bytes of length, then JSON."""
+    """Encode a frame: four bytes of length, then JSON."""
     payload = frame.model_dump_json().encode()
     return HEADER.pack(len(payload)) + payload

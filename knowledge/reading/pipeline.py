@@ -1,4 +1,4 @@
-"""From a file's bytes to documents cut into drafts: load, split, tell the language."""
+"""Reading pipeline: load a file, split its documents into drafts, detect their language."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ _LANGUAGE_ROWS = 50
 
 
 def read_frames(raw: RawFile, limits: LoadLimits, passage_characters: int) -> Iterator[DocumentStart | DraftBatch]:
-    """The documents of a file and their drafts, as frames. Raises Unreadable."""
+    """The documents of a file and their drafts, as frames. Raises FileUnreadable."""
     documents = load_documents(raw, limits)
     fallback = _language_of_rows(documents) if len(documents) > 1 else ""
     for document in documents:
@@ -23,7 +23,7 @@ def read_frames(raw: RawFile, limits: LoadLimits, passage_characters: int) -> It
 
 
 def _language_of_rows(documents: Sequence[ExtractedDocument]) -> str:
-    """The language of a table as a whole, for rows too short to tell theirs."""
+    """The language of a whole table, for rows that are too short for detection."""
     return detect_language("\n".join(document.text for document in documents[:_LANGUAGE_ROWS]))
 
 

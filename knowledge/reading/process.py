@@ -1,4 +1,4 @@
-"""One reading process as its parent sees it: start, ask, end."""
+"""The parent's end of one reading process: start, request, end."""
 
 import asyncio
 import logging
@@ -33,11 +33,11 @@ _log = logging.getLogger(__name__)
 
 
 class ProcessLost(Exception):
-    """The reading process ended, or said something it should not; `str()` is how, as words for a sentence."""
+    """The reading process ended or broke the protocol; `str()` is the reason, as part of a sentence."""
 
 
 class ReadingProcess:
-    """A running child. One request at a time; after any error `kill` it and start another."""
+    """A running child process. One request at a time; after any error, `kill` it and start another."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -66,15 +66,15 @@ class ReadingProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process was still running when last heard of."""
+        """Whether the process has not been seen to end."""
         return self._process.returncode is None
 
     async def send(self, request: ReadRequest, data: bytes = b"") -> None:
-        """Send a request, with the file's bytes when it names no path."""
+        """Send a request, followed by the file's bytes when it has no path."""
         self.files_read += 1
         stdin = self._process.stdin
         assert stdin is not None
-        with suppress(ConnectionError):  # a dead process is noticed, with its exit status, when its answer is awaited
+        with suppress(ConnectionError):  # `receive_frame` reports a dead process with its exit status
             stdin.write(pack_frame(request))
             for start in range(0, len(data), _PIECE_BYTES):
                 stdin.write(data[start : start + _PIECE_BYTES])
@@ -82,7 +82,7 @@ class ReadingProcess:
             await stdin.drain()
 
     async def receive_frame(self) -> ReadResponse:
-        """The next answer. Raises ProcessLost when the process dies or talks nonsense."""
+        """The next frame. Raises ProcessLost when the process dies or sends an invalid frame."""
         stdout = self._process.stdout
         assert stdout is not None
         try:
@@ -96,17 +96,17 @@ class ReadingProcess:
             raise ProcessLost("it sent an answer that makes no sense") from error
 
     async def kill(self) -> int | None:
-        """Kill the process and wait for its end; its exit status, negative for a signal, None when it will not die."""
+        """Kill the process and wait for its end; its exit status, negative for a signal, None if it does not die."""
         with suppress(ProcessLookupError):
             self._process.kill()
         status = await self._wait_for_exit()
-        # What it wrote and nobody read would keep its pipe open; asyncio has no public way to close that.
+        # Unread output would keep the pipe open; asyncio has no public way to close it.
         transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]
         transport.close()
         return status
 
     async def close(self) -> None:
-        """Let the process end by itself, or else kill it."""
+        """Let the process end by itself; kill it after a timeout."""
         if self._process.stdin:
             self._process.stdin.close()
         if await self._wait_for_exit() is None:
@@ -117,7 +117,7 @@ class ReadingProcess:
             async with asyncio.timeout(_END_LIMIT_S):
                 return await self._process.wait()
         except TimeoutError:
-            _log.warning("The reading process %d does not end.", self._process.pid)
+            _log.warning("Could not end the reading process %d.", self._process.pid)
             return None
 
 
@@ -126,10 +126,10 @@ def _command(settings: ReadingSettings, child: Sequence[str]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to find itself and us: no token, key or password of the parent reaches the child."""
+    """The variables that Python needs; no token, key or password of the parent reaches the child."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     root = str(Path(knowledge.__file__).parent.parent)
-    # One thread: thread pools of numeric libraries would only claim address space, which is limited.
+    # One thread: thread pools of numeric libraries would only use up the limited address space.
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return {**kept, **threads, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 

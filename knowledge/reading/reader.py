@@ -1,4 +1,4 @@
-"""Reads files through one reading process at a time, replaced whenever a file breaks it."""
+"""Reads files through one reading process at a time, which is replaced when a file breaks it."""
 
 import asyncio
 import logging
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProcessReader:
-    """A Reader (see `knowledge.reader`) whose parsers run in a confined child process, one file after another."""
+    """A `DocumentReader` whose parsers run in a sandboxed child process, one file at a time."""
 
     def __init__(self, settings: ReadingSettings | None = None, child: Sequence[str] = CHILD_ARGUMENTS) -> None:
         self._settings = settings or ReadingSettings()
@@ -36,18 +36,18 @@ class ProcessReader:
         self._process: ReadingProcess | None = None
 
     async def read_file(self, source: SourceFile) -> list[ReadDocument]:
-        """Read, parse and split one file. Raises Unreadable."""
+        """Read, parse and split one file. Raises FileUnreadable."""
         request = ReadRequest(name=source.document, path=os.fspath(source.path.absolute()), template=source.template)
         return await self._read_request(request, b"")
 
     async def read_bytes(self, name: str, data: bytes, template: str = "") -> list[ReadDocument]:
-        """Read a file that is in memory; the suffix of `name` says what it is. Raises Unreadable."""
+        """Read a file in memory; the suffix of `name` is its type. Raises FileUnreadable."""
         check_file_size(len(data), self._settings.load_limits())
         safe_name = name.encode(errors="replace").decode()
         return await self._read_request(ReadRequest(name=safe_name, size_bytes=len(data), template=template), data)
 
     async def close(self) -> None:
-        """End the reading process, after the file in hand."""
+        """End the reading process after the current file."""
         async with self._lock:
             process, self._process = self._process, None
             if process:
@@ -61,9 +61,9 @@ class ProcessReader:
                 try:
                     return await self._read_one(process, request, data)
                 except ProcessLost as lost:
-                    # Only a fresh process tells that it was this file: an old one may have died of something else.
+                    # Only a fresh process proves that this file is the cause: an old one may have died of another.
                     if fresh:
-                        _log.warning("Reading %r failed: %s.", request.name, lost)
+                        _log.warning("Could not read %r: %s.", request.name, lost)
                         raise FileUnreadable(f"The program that reads the file failed on it: {lost}.") from lost
 
     async def _ready_process(self) -> ReadingProcess:
@@ -79,7 +79,7 @@ class ProcessReader:
         return self._process
 
     async def _read_one(self, process: ReadingProcess, request: ReadRequest, data: bytes) -> list[ReadDocument]:
-        """Read one file; whatever goes wrong other than a refusal ends the process, cancelling too."""
+        """Read one file; any failure other than a refusal ends the process, and so does cancelling."""
         intact = False
         try:
             async with asyncio.timeout(self._settings.time_limit_s):
@@ -102,14 +102,14 @@ class ProcessReader:
         self, process: ReadingProcess, request: ReadRequest, data: bytes
     ) -> list[ReadDocument]:
         fresh = process.files_read == 0
-        gathering = _DocumentCollector(request.name, 2 * self._settings.text_limit_characters)
+        collector = _DocumentCollector(request.name, 2 * self._settings.text_limit_characters)
         await process.send(request, data)
         while not isinstance(frame := await process.receive_frame(), FileDone):
             if isinstance(frame, FileRefused):
                 _refuse(frame, fresh)
-            gathering.add_frame(frame)
-            await asyncio.sleep(0)  # frames that have already arrived would otherwise keep the loop busy
-        return gathering.all_documents()
+            collector.add_frame(frame)
+            await asyncio.sleep(0)  # frames that are already buffered would otherwise block the event loop
+        return collector.all_documents()
 
 
 def _refuse(refusal: FileRefused, fresh: bool) -> NoReturn:
@@ -120,7 +120,7 @@ def _refuse(refusal: FileRefused, fresh: bool) -> NoReturn:
 
 @dataclass(slots=True)
 class _DocumentCollector:
-    """Documents as their frames arrive; what the child says is checked, not believed."""
+    """Assembles documents from frames, without trusting the child."""
 
     name: str
     characters_left: int
@@ -129,7 +129,7 @@ class _DocumentCollector:
     drafts: list[PassageDraft] = field(default_factory=list)
 
     def add_frame(self, frame: ReadResponse) -> None:
-        """Add a frame. Raises ProcessLost when it is out of place, or when it is all too much."""
+        """Add a frame. Raises ProcessLost when it is out of order or exceeds the text limit."""
         if isinstance(frame, DocumentStart):
             self._finish_document()
             self.begun = frame
@@ -143,7 +143,7 @@ class _DocumentCollector:
             raise ProcessLost("it sent more text than a file may hold")
 
     def all_documents(self) -> list[ReadDocument]:
-        """All documents."""
+        """All documents received."""
         self._finish_document()
         return self.documents
 

@@ -1,4 +1,4 @@
-"""The limits of reading."""
+"""Settings of reading: size, time and memory limits."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -120,7 +120,7 @@ async def running_core(
         attachments=AttachmentReader(reader),
         observer=observer,
         commands=lambda stopper: Commands(
-            library=library, engine=engine, history=history, figures=figures, stopper=stopper, prefix="!"
+            library=library, engine=engine, history=history, stats=figures, stopper=stopper, prefix="!"
         ),
     )
     try:

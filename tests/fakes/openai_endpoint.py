@@ -47,9 +47,9 @@ async def serving(core: Core, opened: bool = True, **settings: object) -> AsyncI
     http = HttpSettings.model_validate({"port": 0, "openai": {"enabled": True, "keys": variables, **settings}})
     environment = {variables[name]: key for name, key in KEYS.items()}
     endpoint = OpenAiEndpoint(http.openai, ApiKeys.from_environment(http.openai.keys, environment))
-    consultant = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
+    prompt_builder = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
     if opened:
-        endpoint.open(CompletionService(core.engine, core.queue, consultant, core.observer, 5.0), HOUSE)
+        endpoint.open(CompletionService(core.engine, core.queue, prompt_builder, core.observer, 5.0), HOUSE)
     server = HttpServer(http, Metrics(), _nothing_missing, endpoint)
     await server.start()
     at_work = Serving(core, f"http://127.0.0.1:{server.port}")

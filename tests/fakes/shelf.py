@@ -33,7 +33,7 @@ class LibraryFixture:
         path.write_text(text)
         return path
 
-    async def open(self, *collections: str, busy: Callable[[], bool] = lambda: False) -> Library:
+    async def open(self, *collections: str, is_model_busy: Callable[[], bool] = lambda: False) -> Library:
         """Open a library on the collections named, `home` if none is."""
         self.data.mkdir(exist_ok=True)
         for name in collections or ("home",):
@@ -43,7 +43,7 @@ class LibraryFixture:
             for name in collections or ("home",)
         }
         library = await Library.open(
-            KnowledgeSettings(collections=chosen), self.embedder, self.reader, self.data, busy=busy
+            KnowledgeSettings(collections=chosen), self.embedder, self.reader, self.data, is_model_busy=is_model_busy
         )
         self.stack.push_async_callback(library.close)
         return library

@@ -133,7 +133,7 @@ async def test_an_index_that_cannot_be_saved_costs_a_rebuild_and_no_answer(
     shelf.write_document("new.txt", "Shelf 77 has a new neighbour.")
     monkeypatch.setattr(os, "fsync", full)
     assert (await library.reindex()).added == 1
-    assert "could not be saved" in caplog.text
+    assert "Could not save the vector index" in caplog.text
     assert "No space left" in caplog.text
     assert (await ask(library))[0][1] == 1
 

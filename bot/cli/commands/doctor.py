@@ -17,10 +17,11 @@ from adapters.platform import Check
 from bot.cli import checks
 from bot.cli.checks import OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
-from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, expected_errors, run_and_exit
+from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, run_and_exit
 from bot.cli.terminal.output import make_console, print_json, printable
 from bot.config.loading import InvalidConfig, find_config, load_config
 from bot.config.schema import Config
+from bot.core.errors import is_user_facing
 from bot.platforms import load_platforms
 from bot.startup_progress import ignore_progress
 from models.weights import FetchProgress, cached_path
@@ -86,7 +87,9 @@ async def _check_index(config: Config) -> Check:
         state = await _index_state(config)
     except BaseExceptionGroup as group:
         return _index_unusable(group)
-    except expected_errors() as error:
+    except Exception as error:
+        if not is_user_facing(error):
+            raise
         return _index_unusable(error)
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
     counts = ", ".join(f"{count} {key}" for key, count in figures.items())

@@ -1,4 +1,4 @@
-"""What the model is told, as Markdown files, and how they are filled in."""
+"""Prompt templates as Markdown files, and their rendering."""
 
 from functools import cache
 from importlib.resources import files
@@ -11,7 +11,7 @@ def _template(name: str) -> Template:
 
 
 def render_prompt(name: str, /, **values: str) -> str:
-    """The prompt `name`.md with its `$placeholders` filled in once: what is put in is never read as a template.
+    """The prompt `name`.md with its `$placeholders` replaced once: values are never treated as templates.
 
     Raises KeyError when a placeholder has no value.
     """

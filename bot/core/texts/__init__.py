@@ -1,4 +1,4 @@
-"""Every sentence of Hearth's own that people read, per language."""
+"""Hearth's own sentences for people, by language."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -10,7 +10,7 @@ import yaml
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 LANGUAGE_NAMES: Mapping[Language, str] = {"en": "English", "fr": "French"}
-"""How the prompts, which are in English, call each language."""
+"""Names of the languages in prompts, which are in English."""
 
 
 class Texts:

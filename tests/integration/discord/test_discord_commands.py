@@ -314,7 +314,7 @@ async def test_a_private_answer_that_outlasts_its_token_comes_as_a_direct_messag
         assert house.channel.history(viewer=house.ben) == []
         assert shown.response is not None
         assert shown.response.content == (
-            "This takes longer than Discord waits. If I may write to you, my answer comes as a direct message."
+            "This is taking longer than Discord allows. I'll send the answer by direct message if I can."
         )
 
 

@@ -87,7 +87,7 @@ async def test_where_nothing_may_be_written_the_person_is_told_directly_and_noth
         await home.ana.send(hall, f"{home.mention} where?")
         assert home.inbox.handled == []
         assert home.answers(home.ana.user.dm_channel) == [
-            f"I may not write in {hall.mention}. Somebody who manages the server can give me the permission to."
+            f"I don't have permission to post in {hall.mention}. A server manager can grant it."
         ]
     assert caplog.text.count("give it the permissions") == 1
 

@@ -228,6 +228,6 @@ async def test_what_is_not_given_is_asked_for_and_the_password_is_not_shown(hous
         assert house.account.password not in terminal.text
     await house.assert_signed()
     async with at_a_terminal(house, "login") as terminal:
-        await terminal.answer("Log in anew?", "")
+        await terminal.answer("Log in again?", "")
         async with asyncio.timeout(30):
             assert await terminal.process.wait() == 1

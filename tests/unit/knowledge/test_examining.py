@@ -6,7 +6,7 @@ import pytest
 from knowledge import change_detection
 from knowledge.change_detection import ExaminedFile, examine_files, find_removed
 from knowledge.folder_scan import FolderScan, UnreadableEntry, scan_folder
-from knowledge.index_writer import IndexedFile
+from knowledge.store.index_writer import IndexedFile
 
 RECIPE = "-r1"
 

@@ -270,7 +270,7 @@ async def test_bulk_embedding_waits_while_the_language_model_is_busy(
         return len(looks) < 5
 
     shelf.write_document("a.txt", "Everything about alpacas.")
-    library = await shelf.open(busy=busy)
+    library = await shelf.open(is_model_busy=busy)
     await library.reindex()
     assert looks == [0] * 5
     assert len(embedder.embedded) == 1
@@ -278,5 +278,5 @@ async def test_bulk_embedding_waits_while_the_language_model_is_busy(
 
 async def test_a_model_that_is_always_busy_does_not_starve_the_documents(shelf: LibraryFixture) -> None:
     shelf.write_document("a.txt", "Everything about alpacas.")
-    library = await shelf.open(busy=lambda: True)
+    library = await shelf.open(is_model_busy=lambda: True)
     assert counts(await library.reindex()) == (1, 0, 0, 0)

@@ -162,7 +162,7 @@ async def test_without_an_embedding_model_words_alone_find(
     result = await library.search("On which shelf is the backup drive?", ["home"])
     assert result.hits[0].ranks == {"bm25": 1}
     assert result.supported
-    assert "found by their words only" in caplog.text
+    assert "by words only until the embedding model works" in caplog.text
     assert not (await library.collection_states())[0].index_ready
 
 
@@ -176,7 +176,7 @@ async def test_a_model_that_fails_at_a_question_leaves_the_words(
     shelf.embedder = BrokenEmbedder(fingerprint)
     library = await shelf.open()
     assert documents(await library.search("backup drive", ["home"], limit=1)) == ["drive.txt"]
-    assert "answered by words only" in caplog.text
+    assert "for this question by words only" in caplog.text
 
 
 async def test_a_passage_that_is_gone_is_none(shelf: LibraryFixture) -> None:

@@ -160,3 +160,20 @@ async def test_a_wrong_statement_is_not_blamed_on_the_file(tmp_path: Path, migra
     with pytest.raises(sqlite3.ProgrammingError):
         await database.fetch_rows("SELECT ?", (1, 2))
     await database.close()
+
+
+async def test_a_file_that_another_program_holds_is_named_when_a_transaction_begins(
+    tmp_path: Path, migrations: Path
+) -> None:
+    path = tmp_path / "a.sqlite3"
+    database = await Database.open(path, migrations)
+    await database.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(path, isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnusable, match="database is locked"):
+            async with database.transaction():
+                pass
+    finally:
+        other.close()
+        await database.close()

@@ -24,8 +24,8 @@ async def core(tmp_path: Path) -> AsyncIterator[Core]:
 
 
 def completer(core: Core) -> CompletionService:
-    consultant = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
-    return CompletionService(core.engine, core.queue, consultant, core.observer, SILENCE_S)
+    prompt_builder = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
+    return CompletionService(core.engine, core.queue, prompt_builder, core.observer, SILENCE_S)
 
 
 async def test_a_model_that_falls_silent_in_the_middle_is_given_up_and_stopped(core: Core) -> None:

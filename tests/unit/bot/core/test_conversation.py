@@ -9,7 +9,7 @@ from bot.core.prompt_building import (
     cited_sources,
     count_turns_to_drop,
     fit_passages,
-    place_text,
+    location_text,
     prompt_tail,
     split_budget,
     to_prompt_turn,
@@ -106,5 +106,5 @@ def test_all_sources_are_cited_when_the_text_names_none_that_exists() -> None:
 
 
 def test_a_place_reads_in_any_language() -> None:
-    assert place_text(PassageLocation(heading=("Backup", "Drives"), page=3)) == "Backup › Drives › p. 3"
-    assert place_text(PassageLocation(row=12)) == "#12"
+    assert location_text(PassageLocation(heading=("Backup", "Drives"), page=3)) == "Backup › Drives › p. 3"
+    assert location_text(PassageLocation(row=12)) == "#12"

@@ -84,7 +84,7 @@ def test_a_ticket_is_foremost_before_the_engine_is_free() -> None:
 def test_tools_wait_behind_people() -> None:
     queue = FairQueue(capacity=1, per_person=9)
     running = queue.take_ticket("ana", room("a"))
-    tool = queue.take_ticket("key", room("k"), behind=1)
+    tool = queue.take_ticket("key", room("k"), priority=1)
     person = queue.take_ticket("ben", room("b"))
     assert (queue.position_of(tool), queue.position_of(person)) == (2, 1)
     queue.release_ticket(running)

@@ -1,6 +1,6 @@
 """A program sends its whole history each time: it is cut and cleaned as Hearth's own would be."""
 
-from bot.core.retrieval_prompt import clean_history, newest_turns
+from bot.core.client_history import clean_history, newest_turns
 from models.engine import Turn
 
 FOUND_NOTHING = "I found nothing about this in the documents. I looked in: handbook."
@@ -41,10 +41,10 @@ def test_what_stood_below_an_answer_is_no_part_of_it() -> None:
         Turn("assistant", f"Perhaps so.\n\n{UNSUPPORTED}\n\n{CUT}"),
         Turn("user", UNSUPPORTED),
     )
-    assert clean_history(said, "handbook") == (said[0], Turn("assistant", "Perhaps so."), said[2])
+    assert clean_history(said, {"handbook"}) == (said[0], Turn("assistant", "Perhaps so."), said[2])
 
 
 def test_a_question_on_which_nothing_was_found_is_forgotten_with_its_answer() -> None:
     said = (*chat(2), Turn("user", "What?"), Turn("assistant", FOUND_NOTHING), *chat(2))
-    assert clean_history(said, "handbook") == (*chat(2), *chat(2))
-    assert clean_history((Turn("assistant", FOUND_NOTHING),), "handbook") == ()
+    assert clean_history(said, {"handbook"}) == (*chat(2), *chat(2))
+    assert clean_history((Turn("assistant", FOUND_NOTHING),), {"handbook"}) == ()

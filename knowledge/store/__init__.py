@@ -1,0 +1,1 @@
+"""The knowledge database: every SQL statement on its schema."""

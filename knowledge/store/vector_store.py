@@ -1,0 +1,135 @@
+"""Stored vectors: writing them, paging through them, and the records of saved index files."""
+
+import json
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+
+from knowledge.embedding import text_to_embed
+from knowledge.sqlite import Database
+from knowledge.store.sequence import last_seq, next_seq
+from knowledge.vectors import IndexFile
+
+VectorRow = tuple[int, bytes]
+"""A passage's id and its vector as little-endian float16."""
+
+_UNEMBEDDED = """
+SELECT passages.id, title, heading, text
+FROM passages
+JOIN documents ON documents.id = document_id
+LEFT JOIN vectors ON passage_id = passages.id
+WHERE passages.collection_id = ? AND passages.id > ? AND passage_id IS NULL
+ORDER BY passages.id LIMIT ?
+"""
+_COUNT_UNEMBEDDED = """
+SELECT count(*) FROM passages LEFT JOIN vectors ON passage_id = passages.id
+WHERE passages.collection_id = ? AND passage_id IS NULL
+"""
+_ADD_VECTOR = """
+INSERT OR REPLACE INTO vectors (passage_id, collection_id, seq, vector) SELECT id, ?, ?, ? FROM passages WHERE id = ?
+"""
+_ALL_VECTORS = """
+SELECT passage_id, vector FROM vectors WHERE collection_id = ? AND passage_id > ? ORDER BY passage_id LIMIT ?
+"""
+_REMOVED_VECTORS = "SELECT passage_id FROM tombstones WHERE collection_id = ? AND seq > ? AND seq <= ?"
+_ADDED_VECTORS = """
+SELECT passage_id, vector, seq FROM vectors
+WHERE collection_id = ?1 AND (seq > ?2 OR (seq = ?2 AND passage_id > ?3)) AND seq <= ?4
+ORDER BY seq, passage_id LIMIT ?5
+"""
+_WRITE_INDEX_FILE = """
+INSERT OR REPLACE INTO index_files (collection_id, name, last_seq, count, dimension, xxh3, total)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class UnembeddedPassage:
+    """A passage without a vector, and the text to embed."""
+
+    id: int
+    text: str
+
+
+class VectorStore:
+    """The vectors of all passages. Every method may raise DatabaseDamaged and DatabaseUnusable."""
+
+    def __init__(self, write_db: Database, read_db: Database) -> None:
+        self._write_db = write_db
+        self._read_db = read_db
+
+    async def stored_fingerprint(self) -> str:
+        """The fingerprint of the embedder that made the stored vectors; empty before the first."""
+        rows = await self._write_db.fetch_rows("SELECT value FROM facts WHERE name = 'embedder'")
+        return str(rows[0][0]) if rows else ""
+
+    async def reset_vectors(self, fingerprint: str) -> None:
+        """Delete all vectors and record the embedder that makes the next ones."""
+        async with self._write_db.transaction() as db:
+            for table in ("vectors", "tombstones", "index_files"):
+                await db.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
+            await db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('embedder', ?)", (fingerprint,))
+
+    async def count_unembedded(self, collection: int) -> int:
+        """The number of a collection's passages without a vector."""
+        (count,) = await self._write_db.fetch_row(_COUNT_UNEMBEDDED, (collection,))
+        return int(count)
+
+    async def unembedded_passages(self, collection: int, after: int, limit: int) -> list[UnembeddedPassage]:
+        """Passages without a vector in order of their ids, from above `after`, at most `limit`."""
+        rows = await self._write_db.fetch_rows(_UNEMBEDDED, (collection, after, limit))
+        return [
+            UnembeddedPassage(key, text_to_embed(title, json.loads(heading), text))
+            for key, title, heading, text in rows
+        ]
+
+    async def add_vectors(self, collection: int, vectors: Sequence[VectorRow]) -> None:
+        """Store vectors, without those of passages that were deleted meanwhile."""
+        async with self._write_db.transaction() as db:
+            seq = await next_seq(db)
+            await db.executemany(_ADD_VECTOR, [(collection, seq, vector, key) for key, vector in vectors])
+
+    async def get_vectors(self, ids: Collection[int]) -> dict[int, bytes]:
+        """The stored vectors of those passages that have one, by passage id."""
+        rows = await self._read_db.fetch_rows(
+            "SELECT passage_id, vector FROM vectors WHERE passage_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
+        )
+        return dict(rows)
+
+    async def last_seq(self) -> int:
+        """The number of the last change; an index that is complete up to it is up to date."""
+        return await last_seq(self._read_db)
+
+    async def all_vectors(self, collection: int, page_size: int) -> AsyncIterator[list[VectorRow]]:
+        """All vectors of a collection in pages, by passage id."""
+        after = -1
+        while rows := await self._read_db.fetch_rows(_ALL_VECTORS, (collection, after, page_size)):
+            after = rows[-1][0]
+            yield rows
+
+    async def added_vectors(
+        self, collection: int, since: int, until: int, page_size: int
+    ) -> AsyncIterator[list[VectorRow]]:
+        """Vectors added by the changes after `since` up to `until`, in pages, oldest change first."""
+        position = (since, 2**62)
+        while rows := await self._read_db.fetch_rows(_ADDED_VECTORS, (collection, *position, until, page_size)):
+            position = (rows[-1][2], rows[-1][0])
+            yield [(key, vector) for key, vector, _ in rows]
+
+    async def removed_ids(self, collection: int, since: int, until: int) -> list[int]:
+        """Passages deleted by the changes after `since` up to `until`."""
+        return [key for (key,) in await self._read_db.fetch_rows(_REMOVED_VECTORS, (collection, since, until))]
+
+    async def index_files(self) -> dict[int, IndexFile]:
+        """The records of saved index files, by collection."""
+        rows = await self._write_db.fetch_rows(
+            "SELECT collection_id, name, last_seq, count, dimension, xxh3, total FROM index_files"
+        )
+        return {row[0]: IndexFile(*row[1:]) for row in rows}
+
+    async def record_index_file(self, collection: int, file: IndexFile) -> None:
+        """Store the record of a saved index file, and delete the tombstones that it has taken into account."""
+        columns = (collection, file.name, file.last_seq, file.count, file.dimension, file.xxh3, file.total)
+        async with self._write_db.transaction() as db:
+            await db.execute(_WRITE_INDEX_FILE, columns)
+            await db.execute("DELETE FROM tombstones WHERE collection_id = ? AND seq <= ?", (collection, file.last_seq))
