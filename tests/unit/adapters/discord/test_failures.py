@@ -1,58 +1,14 @@
-"""Which limits requests count against, how silence is told, and what errors say."""
+"""What errors of Discord say, and which of them pass."""
 
-import asyncio
-from types import SimpleNamespace
 from typing import cast
 
 import aiohttp
 import discord
 import pytest
 
-from adapters.discord.adapter import build_bot, gateway_intents
-from adapters.discord.connection import watchdog
-from adapters.discord.connection.watchdog import Watchdog
 from adapters.discord.failures import DiscordUnusable, to_admin_error, translate_errors
-from adapters.discord.outgoing.rate_limits import DiscordRateLimits, route_key
 from adapters.discord.reply_transport import TransientFailure
-from adapters.discord.settings import DiscordSettings
 from bot.core.errors import ReplyFailed
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "key"),
-    [
-        ("POST", "/api/v10/channels/20/messages", "POST channels/20"),
-        ("PATCH", "/api/v10/channels/20/messages/5", "PATCH channels/20"),
-        ("PATCH", "/api/v10/webhooks/9/token/messages/@original", "PATCH webhooks/9/token"),
-        ("POST", "/api/v10/channels/20/typing", None),
-        ("GET", "/api/v10/gateway/bot", None),
-    ],
-)
-def test_each_kind_of_request_has_its_limit_in_each_channel(method: str, path: str, key: str | None) -> None:
-    assert route_key(method, path) == key
-
-
-class Line:
-    """A client of which only the latency is known."""
-
-    latency = float("nan")
-
-
-async def test_silence_is_broken_by_events_and_by_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: now))
-    line = Line()
-    dog = Watchdog(cast(discord.Client, line))
-    now = 150.0
-    assert dog.silence_s() == 50
-    dog.record_event()
-    assert dog.silence_s() == 0
-    now = 160.0
-    line.latency = 0.04
-    assert dog.silence_s() == 0
-    now = 190.0
-    assert dog.silence_s() == 30
-    await asyncio.wait_for(dog.wait_for_silence(30), 1)
 
 
 class Answer:
@@ -99,15 +55,3 @@ def test_only_errors_that_an_admin_can_mend_become_sentences() -> None:
     assert "Message Content Intent" in str(to_admin_error(discord.PrivilegedIntentsRequired(None), "TOKEN"))
     other = ValueError("else")
     assert to_admin_error(other, "TOKEN") is other
-
-
-async def test_the_smallest_bot_asks_for_little_keeps_little_and_pings_nobody() -> None:
-    settings = DiscordSettings(message_content=False)
-    assert {name for name, on in gateway_intents(settings) if on} == {"guilds", "guild_messages", "dm_messages"}
-    assert gateway_intents(DiscordSettings()).message_content
-    bot = build_bot(settings, DiscordRateLimits())
-    assert bot.allowed_mentions is not None
-    assert bot.allowed_mentions.to_dict() == {"parse": []}
-    assert bot._connection.max_messages is None
-    assert not any(on for _, on in bot._connection.member_cache_flags)
-    await bot.close()
