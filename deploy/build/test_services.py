@@ -1,4 +1,4 @@
-"""Keeps the other side of the Matrix tests, a homeserver and a client library, in the cache folder: once per lock."""
+"""The cache of what Matrix tests and the demo run against, a homeserver and a client library: once per lock."""
 
 import hashlib
 import shutil
@@ -11,7 +11,7 @@ from deploy.build import machine
 from deploy.build.packages import LOCKS, install_locked
 from deploy.build.progress import CommandFailed, SetupFailed, run_with_progress
 
-CLIENT = Path(__file__).parents[2] / "tests" / "element"
+CLIENT = Path(__file__).parents[1] / "dev" / "element"
 NPM_LOCK = CLIENT / "package-lock.json"
 # The scripts of packages stay unrun: the library and its compiled part are ready-made files.
 NPM_INSTALL = ("ci", "--ignore-scripts", "--omit", "dev", "--no-audit", "--no-fund", "--loglevel", "error")

@@ -13,7 +13,8 @@ from adapters.matrix.crypto import store
 from bot.cli.matrix_checks import check_matrix
 from bot.config.loading import Config
 from bot.server.folder_lock import FolderLock
-from tests.homeserver import Account, Capture, SynapseServer
+from deploy.dev.homeserver import Account, SynapseServer
+from tests.homeserver import Capture
 from tests.integration.matrix.signed_device import new_credentials, opened
 
 

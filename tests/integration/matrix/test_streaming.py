@@ -16,9 +16,9 @@ from adapters.matrix.outgoing import reply as reply_module
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from bot.core.messages import Attachment, Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Timings
+from deploy.dev.homeserver import Person as Asker
+from deploy.dev.homeserver import Shown, SynapseServer
 from tests.fakes.matrix_resident import log_in
-from tests.homeserver import Person as Asker
-from tests.homeserver import Shown, SynapseServer
 
 SENTENCE = "The drive is on the shelf, and this sentence is one of many. "
 CLOSING_TIMINGS = Timings(total_s=1.0)

@@ -19,9 +19,9 @@ from urllib.parse import quote
 import aiohttp
 
 from deploy.build import test_services
-from tests.homeserver import configuration
-from tests.homeserver.account import V3, Account, ask
-from tests.homeserver.person import Person
+from deploy.dev.homeserver import configuration
+from deploy.dev.homeserver.account import V3, Account, ask
+from deploy.dev.homeserver.person import Person
 
 # On an idle machine about 8 s for the first start, which makes the tables, and 4 s for later ones.
 START_WITHIN_S = 90.0
