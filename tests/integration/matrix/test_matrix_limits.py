@@ -20,7 +20,7 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance
 from tests.integration.matrix.home import END, SOURCE, Chat, furnish, pointed_at, settled_in
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.alone]
 
 LONG_S = 60.0 if os.environ.get("HEARTH_SOAK") else 20.0
 PIECES_PER_S = 8
