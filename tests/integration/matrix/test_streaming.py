@@ -110,6 +110,7 @@ async def begin(enter: Callable[..., Awaitable[Asker]], tmp_path: Path) -> Async
         yield at
 
 
+@pytest.mark.alone
 async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver: SynapseServer, begin: Begin) -> None:
     desk = await begin(limited_homeserver)
     questions = [await desk.question(f"Question {number}?") for number in range(5)]
@@ -123,6 +124,7 @@ async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver
     assert not desk.budget.bucket.lifted
 
 
+@pytest.mark.alone
 async def test_an_answer_is_fluent_where_the_limits_are_lifted(homeserver: SynapseServer, begin: Begin) -> None:
     desk = await begin(homeserver)
     written = await desk.write(await desk.question("Where is the drive?"), 18.0)
