@@ -3,11 +3,13 @@
 #   BACKEND=cpu|cuda|vulkan|rocm|metal   what the language model runs on (cpu)
 #   LLAMA_WHEEL=file                     a ready llama-cpp-python wheel instead of a compile
 #   NATIVE=0                             code for any machine of this architecture, not just for this one (images)
+#   WORKERS=3                            processes that share the tests; 0 runs them in one, in order (3)
 #   PYTHON=python3.12                    the Python to use (the newest of 3.13, 3.12, 3.11)
 #   HEARTH_CACHE=folder                  where compiled wheels and model files are kept (~/.cache/hearth)
 
 SETUP  = deploy/build/python -m deploy.build.setup
 PYTEST = .venv/bin/python -m pytest
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-matrix test soak check bench bench-engine lock clean environment
@@ -29,9 +31,9 @@ environment: ## Only set up .venv with what Hearth runs on
 
 test: ## All tests: unit, contract and integration, with real models
 	@$(SETUP) --dev
-	$(PYTEST)
+	$(PYTEST) -n $(WORKERS)
 
-soak: ## The long form of the loops that `make test` runs 20 rounds of, and new examples for property tests
+soak: ## The long form of the loops that `make test` runs a few rounds of, and new examples for property tests
 	@$(SETUP) --dev
 	HEARTH_SOAK=1 $(PYTEST) -m "soak or hypothesis" -o timeout=7200
 
@@ -41,7 +43,7 @@ check: ## Formatting, lint, types, layers and unit tests, in seconds
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	$(PYTEST) tests/unit -q
+	$(PYTEST) -n $(WORKERS) -q tests/unit
 
 bench: ## Measure against the bar: one JSON object, non-zero below it
 	@$(SETUP) --dev

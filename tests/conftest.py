@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from models.weights import FetchProgress
 
-pytest_plugins = ["tests.skip_policy"]
+pytest_plugins = ["tests.skip_policy", "tests.parallel"]
 
 # The same examples at every run, so that one commit is green or red; new ones in the long form (`make soak`). No
 # deadline: a busy machine is not a fault.

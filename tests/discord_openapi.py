@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 import referencing
 from discord.http import Route
 from referencing.jsonschema import DRAFT202012
 
-DOCUMENT = Path(__file__).parents[2] / "shared" / "data" / "discord-openapi.json"
-MISSING = "Discord's OpenAPI document is not here (shared/data/discord-openapi.json beside the repository)"
+DOCUMENT = Path(__file__).parent / "data" / "discord-openapi.json"
+"""The part of it that our requests need; `tests.prune_discord_openapi` makes it."""
 
 # resources/message.mdx. The document says 4,000, which is for accounts of people who pay.
 CONTENT_CHARACTERS = 2000
@@ -33,12 +32,6 @@ _ALSO_TAKEN = {
 }
 
 
-def need_document() -> None:
-    """Skip the running test where the document is missing."""
-    if not DOCUMENT.is_file():
-        pytest.skip(MISSING)
-
-
 def written_rules(body: Any) -> list[str]:
     """Tell what a message's body has against the limits in Discord's prose; also inside an interaction's `data`."""
     if not isinstance(body, Mapping):
@@ -49,10 +42,8 @@ def written_rules(body: Any) -> list[str]:
 def document_rules(method: str, path: str, query: Mapping[str, str], body: Any) -> list[str]:
     """Tell what a request has against the document: unknown route, field or query key, missing field, wrong value.
 
-    `path` is the document's template. Empty where the document is missing.
+    `path` is the document's template.
     """
-    if not DOCUMENT.is_file():
-        return []
     operation = _document()["paths"].get(path, {}).get(method.lower())
     if operation is None:
         return [f"Discord has no {method} {path}"]
@@ -98,9 +89,8 @@ def _checked(send: Callable[..., Awaitable[Any]], faults: list[str]) -> Callable
                 body = json.loads(part["value"])
         query = {key: str(value) for key, value in (options.get("params") or {}).items()}
         found = written_rules(body)
-        if DOCUMENT.is_file():
-            path = path_template(route.method, route.url.removeprefix(Route.BASE))
-            found += document_rules(route.method, path, query, body)
+        path = path_template(route.method, route.url.removeprefix(Route.BASE))
+        found += document_rules(route.method, path, query, body)
         faults.extend(f"{route.method} {route.path}: {fault}" for fault in found)
         return await send(sender, route, *arguments, **options)
 

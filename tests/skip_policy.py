@@ -100,7 +100,12 @@ def _reason(longrepr: object) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the list of the tree under test; without one nothing may be skipped."""
+    """Take the list of the tree under test; without one nothing may be skipped.
+
+    A worker of pytest-xdist judges nothing: its reports reach the process that started it, which does.
+    """
+    if hasattr(config, "workerinput"):
+        return
     path = config.rootpath / LIST
     try:
         allowed = parse(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -11,7 +11,7 @@ from deploy.build import machine
 from deploy.build.packages import LOCKS, install_locked
 from deploy.build.progress import CommandFailed, SetupFailed, run_with_progress
 
-CLIENT = Path(__file__).parents[2] / "tests" / "element"
+CLIENT = Path(__file__).parents[1] / "dev" / "element"
 NPM_LOCK = CLIENT / "package-lock.json"
 # Install scripts of packages do not run: the library and its compiled part are prebuilt files.
 NPM_INSTALL = ("ci", "--ignore-scripts", "--omit", "dev", "--no-audit", "--no-fund", "--loglevel", "error")

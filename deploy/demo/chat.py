@@ -9,8 +9,8 @@ from rich.text import Text
 
 from bot.cli.terminal.answer_view import AnswerView, view_for
 from deploy.demo.demo_instance import DemoFailed
-from tests.homeserver import Shown
-from tests.homeserver.client import Client
+from deploy.dev.homeserver import Shown
+from deploy.dev.homeserver.client import Client
 
 ANSWER_WITHIN_S = 300.0
 POLL_S = 0.1

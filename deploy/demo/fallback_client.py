@@ -15,9 +15,9 @@ from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event, SyncResponse
 from adapters.matrix.homeserver import TransientFailure
-from tests.homeserver import Account
-from tests.homeserver.client import Client
-from tests.homeserver.contents import Content
+from deploy.dev.homeserver import Account
+from deploy.dev.homeserver.client import Client
+from deploy.dev.homeserver.contents import Content
 
 SYNC_TIMEOUT_S = 10.0
 RETRY_S = 1.0

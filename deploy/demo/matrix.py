@@ -23,10 +23,10 @@ from deploy.demo.demo_instance import DemoFailed, DemoInstance
 from deploy.demo.fallback_client import FallbackClient
 from deploy.demo.server_evidence import ServerEvidence, collect_evidence
 from deploy.demo.verifying import show_device_signature, verify_device
-from tests.element import Peer
-from tests.element.process import CallFailed
-from tests.homeserver import Account, SynapseServer
-from tests.homeserver import account as accounts
+from deploy.dev.element import Peer
+from deploy.dev.element.process import CallFailed
+from deploy.dev.homeserver import Account, SynapseServer
+from deploy.dev.homeserver import account as accounts
 
 QUESTIONS = ("On which shelf is the backup drive?", "And what colour is the band around it?")
 JOINED_WITHIN_S = 60.0

@@ -5,8 +5,8 @@ from rich.text import Text
 
 from deploy.demo.chat import DemoChat
 from deploy.demo.fallback_client import FallbackClient
-from tests.element import Peer
-from tests.element.peer import Trust
+from deploy.dev.element import Peer
+from deploy.dev.element.peer import Trust
 
 
 async def show_device_signature(chat: DemoChat, person: FallbackClient, device: str, out: Console) -> None:

@@ -12,9 +12,9 @@ from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event, SyncResponse
 from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused
+from deploy.dev.homeserver import SynapseServer
 from tests.fakes.wire import ALICE, ROOM, FakeHomeserver
 from tests.fakes.wire_rooms import text
-from tests.homeserver import SynapseServer
 
 MESSAGE = "m.room.message"
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}

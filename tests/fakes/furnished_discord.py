@@ -11,17 +11,16 @@ from adapters.discord.adapter import build_bot
 from adapters.discord.composition import cog_builder
 from adapters.discord.connection.session import AnyBot
 from adapters.discord.incoming.cog import HearthCog
-from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
-from tests.fakes.simulated_discord import SimulatedDiscord
+from tests.fakes.simulated_discord import SimulatedDiscord, prompt_limits
 
 MANAGE = discord.Permissions(manage_guild=True)
 
 
 def full_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
     """The smallest bot, or another one, which takes both cogs in when it starts."""
-    rates = DiscordRateLimits()
+    rates = prompt_limits()
     made = bot or build_bot(settings, rates)
 
     async def setup_hook() -> None:

@@ -11,9 +11,9 @@ from adapters.matrix.credentials import Credentials, new_store_key, save_credent
 from adapters.matrix.crypto import store
 from adapters.matrix.settings import MatrixSettings
 from adapters.platform import BotProfile
+from deploy.dev.homeserver import Account, SynapseServer
 from tests.fakes.core import Core, running_core
 from tests.fakes.engine import ScriptedEngine
-from tests.homeserver import Account, SynapseServer
 
 DRAIN_S = 10.0
 

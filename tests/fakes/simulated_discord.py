@@ -8,6 +8,7 @@ from pathlib import Path
 import simcord
 from simcord import ChannelHandle, Env, GuildHandle, MemberActor
 
+from adapters.delivery.rate_limit import RateLimit, RateLimits
 from adapters.discord.adapter import build_bot
 from adapters.discord.connection.session import AnyBot
 from adapters.discord.incoming.cog import HearthCog
@@ -15,6 +16,13 @@ from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.outgoing.replies import DiscordReplyFactory
 from adapters.discord.settings import DiscordSettings
 from tests.fakes.inbox import FakeInbox
+
+
+def prompt_limits() -> DiscordRateLimits:
+    """Rate limits for a Discord that tells of none: texts follow each other at once, not a second apart."""
+    limits = DiscordRateLimits()
+    limits.limits = RateLimits(lambda: RateLimit(assumed_s=0.01, floor_s=0.005))
+    return limits
 
 
 @dataclass
@@ -70,12 +78,12 @@ class SimulatedDiscord:
 
 async def add_hearth_cog(bot: AnyBot, settings: DiscordSettings, inbox: FakeInbox, folder: Path) -> None:
     """Put the cog into a bot."""
-    await bot.add_cog(HearthCog(bot, settings, inbox, DiscordReplyFactory(bot, DiscordRateLimits()), folder))
+    await bot.add_cog(HearthCog(bot, settings, inbox, DiscordReplyFactory(bot, prompt_limits()), folder))
 
 
 def small_bot(settings: DiscordSettings, inbox: FakeInbox, folder: Path, bot: AnyBot | None = None) -> AnyBot:
     """The smallest bot, or another one, which takes the cog in when it starts."""
-    made = bot or build_bot(settings, DiscordRateLimits())
+    made = bot or build_bot(settings, prompt_limits())
 
     async def setup_hook() -> None:
         await add_hearth_cog(made, settings, inbox, folder)

@@ -15,7 +15,7 @@ from tests.fakes.discord_server.gateway import Gateway
 from tests.fakes.discord_server.guild import Guild
 from tests.fakes.discord_server.http import API, Api
 from tests.fakes.discord_server.people import Member, User
-from tests.fakes.discord_server.redirect import discord_py_at
+from tests.fakes.discord_server.redirect import discord_py_at, impatient_discord_py
 from tests.fakes.discord_server.routes_commands import commands
 from tests.fakes.discord_server.routes_interactions import interactions
 from tests.fakes.discord_server.routes_messages import messages
@@ -88,7 +88,7 @@ class DiscordServer:
             await site.start()
             port = runner.addresses[0][1]
             self.world.base_url = f"http://127.0.0.1:{port}"
-            with discord_py_at(self.world.base_url + API, self.world.gateway_url):
+            with discord_py_at(self.world.base_url + API, self.world.gateway_url), impatient_discord_py():
                 yield
         finally:
             self.gateway.drop()

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from simcord.http.client import FakeHTTPClient, FakeWebhookAdapter
 
+from adapters.storage import json_state_file
 from tests.discord_openapi import checked_requests
 from tests.fakes.discord_server import discord_server
+from tests.fakes.discord_server.redirect import impatient_discord_py
 from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 
 
@@ -15,6 +17,14 @@ from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 def requests_as_discord_describes_them() -> Iterator[None]:
     """The test fails where a request breaks a rule. The loopback fake checks its own."""
     with checked_requests(FakeHTTPClient, FakeWebhookAdapter):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_waits_for_its_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Starts of bots are not what these tests measure, and the simulated Discord waits for every timer below 5 s."""
+    monkeypatch.setattr(json_state_file, "SAVE_DELAY_S", 0.01)
+    with impatient_discord_py():
         yield
 
 

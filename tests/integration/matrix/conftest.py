@@ -9,9 +9,10 @@ import pytest_asyncio
 
 from deploy.build import test_services
 from deploy.build.progress import SetupFailed
-from tests.element import Peer
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Person, SynapseServer
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Capture, Person, SynapseServer
+from tests.homeserver import Capture
 from tests.integration.matrix.home import Home, opened
 
 Enter = Callable[..., Awaitable[Person]]

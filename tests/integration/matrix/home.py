@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.matrix.settings import MatrixSettings
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Shown, SynapseServer
+from deploy.dev.homeserver.client import WAIT_S, Client
 from models.engine import Prompt
-from tests.element import Peer
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance, log_in
-from tests.homeserver import Capture, Shown, SynapseServer
-from tests.homeserver.client import WAIT_S, Client
+from tests.homeserver import Capture
 
 Come = Callable[..., Awaitable[Peer]]
 

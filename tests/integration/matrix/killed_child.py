@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
+from deploy.dev.homeserver import Account, Shown
+from deploy.dev.homeserver.client import Client
 from tests.fakes.matrix_resident import log_in
-from tests.homeserver import Account, Capture, Shown
-from tests.homeserver.client import Client
+from tests.homeserver import Capture
 from tests.homeserver.faults import Fault
 from tests.integration.matrix.signed_device import happens
 

@@ -14,7 +14,7 @@ from adapters.matrix.credentials import Credentials
 from adapters.matrix.crypto import store
 from adapters.matrix.events import SyncResponse
 from adapters.matrix.verification.service import VerificationService
-from tests.homeserver.account import Account
+from deploy.dev.homeserver.account import Account
 
 
 @dataclass

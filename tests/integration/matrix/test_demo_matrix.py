@@ -78,8 +78,8 @@ async def test_stopped_on_the_way_it_leaves_nothing_behind(tmp_path: Path) -> No
     process = await demo(tmp_path)
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE_S):
-        while b"$ hearth run" not in await process.stdout.readline():
-            pass
+        while b"$ hearth run" not in (line := await process.stdout.readline()):
+            assert line, "it ended before"
     process.send_signal(signal.SIGTERM)
     told = await ended(process)
     assert process.returncode == 130, told

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import pytest
 
-from tests.homeserver import Capture, Person, SynapseServer
-from tests.homeserver.account import Refused
-from tests.homeserver.contents import message
+from deploy.dev.homeserver import Person, SynapseServer
+from deploy.dev.homeserver.account import Refused
+from deploy.dev.homeserver.contents import message
+from tests.homeserver import Capture
 
 Enter = Callable[..., Awaitable[Person]]
 

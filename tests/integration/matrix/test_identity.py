@@ -12,8 +12,8 @@ from adapters.matrix.account.signing import has_valid_signature
 from adapters.matrix.credentials import Credentials
 from adapters.matrix.crypto import store
 from adapters.matrix.homeserver import MatrixUnusable
-from tests.homeserver import SynapseServer
-from tests.homeserver.account import Account, ask
+from deploy.dev.homeserver import SynapseServer
+from deploy.dev.homeserver.account import Account, ask
 from tests.integration.matrix.signed_device import SignedDevice, new_credentials, opened
 
 

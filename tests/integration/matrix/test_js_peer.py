@@ -2,9 +2,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.element import Peer
-from tests.element.process import CallFailed
-from tests.homeserver import Capture, SynapseServer, contents
+from deploy.dev.element import Peer
+from deploy.dev.element.process import CallFailed
+from deploy.dev.homeserver import SynapseServer, contents
+from tests.homeserver import Capture
 
 EnterEncrypted = Callable[..., Awaitable[Peer]]
 

@@ -14,8 +14,8 @@ from adapters.matrix.account.login import AccessTokenLogin, AccountConnection, P
 from adapters.matrix.account.setup import AccountSetup, find_earlier_login, set_up_account
 from adapters.matrix.api.discovery import discover_homeserver
 from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
-from tests.homeserver import SynapseServer
-from tests.homeserver.account import Account
+from deploy.dev.homeserver import SynapseServer
+from deploy.dev.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened
 from tests.integration.matrix.test_identity import assert_chained, served
 

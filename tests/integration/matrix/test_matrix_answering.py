@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bot.core.messages import ConversationId
+from deploy.dev.homeserver import Person, Shown, SynapseServer
+from deploy.dev.homeserver.client import WAIT_S
 from tests.fakes.matrix_resident import MatrixInstance
 from tests.fakes.until import until
-from tests.homeserver import Person, Shown, SynapseServer
-from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
 ANSWER = "The drive is there [1]."

@@ -7,12 +7,12 @@ from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import TIMELINE_EVENTS
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import FILE
+from deploy.dev.homeserver import Person, SynapseServer
+from deploy.dev.homeserver.client import WAIT_S
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance
 from tests.fakes.until import until
-from tests.homeserver import Person, SynapseServer
-from tests.homeserver.client import WAIT_S
 
 Enter = Callable[..., Awaitable[Person]]
 

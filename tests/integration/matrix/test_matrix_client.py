@@ -13,8 +13,9 @@ from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event
 from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
+from deploy.dev.homeserver import Account, SynapseServer
 from tests.fakes.wire_rooms import text
-from tests.homeserver import Account, Capture, SynapseServer
+from tests.homeserver import Capture
 
 MESSAGE = "m.room.message"
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}

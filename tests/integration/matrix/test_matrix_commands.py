@@ -17,8 +17,8 @@ from filelock import FileLock
 from adapters.matrix import credentials as kept
 from adapters.matrix.adapter import FOLDER
 from bot.server.folder_lock import LOCK_NAME
-from tests.homeserver import SynapseServer
-from tests.homeserver.account import Account
+from deploy.dev.homeserver import SynapseServer
+from deploy.dev.homeserver.account import Account
 from tests.integration.matrix.signed_device import new_credentials, opened
 from tests.integration.matrix.test_identity import assert_chained, served
 

@@ -16,9 +16,9 @@ from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.crypto import store
 from adapters.matrix.homeserver import MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
+from deploy.dev.homeserver import Person, SynapseServer
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Person, SynapseServer
 
 Enter = Callable[..., Awaitable[Person]]
 Damage = Callable[[Path], None]

@@ -14,7 +14,8 @@ from adapters.matrix.platform import MATRIX
 from bot.cli.checks import check_platform
 from bot.config.schema import config_model
 from bot.server.folder_lock import FolderLock
-from tests.homeserver import Account, Capture, SynapseServer
+from deploy.dev.homeserver import Account, SynapseServer
+from tests.homeserver import Capture
 from tests.integration.matrix.signed_device import new_credentials, opened
 
 

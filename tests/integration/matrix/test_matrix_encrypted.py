@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from adapters.matrix.sync import undecryptable
-from tests.element import Peer
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Shown, SynapseServer
 from tests.fakes.matrix_resident import MatrixInstance, log_in
-from tests.homeserver import Capture, Shown, SynapseServer
+from tests.homeserver import Capture
 
 Enter = Callable[..., Awaitable[Peer]]
 ANSWER = "The drive is there [1]."

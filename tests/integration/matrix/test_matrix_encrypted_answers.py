@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from tests.element import Peer
+from deploy.dev.element import Peer
+from deploy.dev.homeserver.client import WAIT_S
 from tests.fakes.until import until
-from tests.homeserver.client import WAIT_S
 from tests.integration.matrix.home import END, SOURCE, Home, decryptions, pointed_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,11 +10,12 @@ from adapters.matrix.adapter import FOLDER
 from adapters.matrix.credentials import Credentials
 from adapters.matrix.crypto import store
 from adapters.matrix.sync import undecryptable
-from tests.element import Peer
-from tests.element.peer import Trust
+from deploy.dev.element import Peer
+from deploy.dev.element.peer import Trust
+from deploy.dev.homeserver import SynapseServer
+from deploy.dev.homeserver.client import WAIT_S
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Capture, SynapseServer
-from tests.homeserver.client import WAIT_S
+from tests.homeserver import Capture
 from tests.integration.matrix.home import END, SOURCE, Chat, Home, decryptions, pointed_at
 from tests.integration.matrix.test_identity import assert_chained, served
 

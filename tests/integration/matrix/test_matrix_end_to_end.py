@@ -14,10 +14,11 @@ from adapters.matrix.settings import MatrixSettings
 from bot.config.loading import load_config
 from bot.config.schema import Config
 from bot.daemon import run_daemon
-from tests.element import Peer
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Account, Shown, SynapseServer
+from deploy.dev.homeserver.client import Client
 from tests.fakes.matrix_resident import log_in
-from tests.homeserver import Account, Capture, Shown, SynapseServer
-from tests.homeserver.client import Client
+from tests.homeserver import Capture
 
 Enter = Callable[..., Awaitable[Client]]
 EnterEncrypted = Callable[..., Awaitable[Peer]]

@@ -8,11 +8,12 @@ from urllib.parse import quote
 import pytest
 
 from adapters.matrix.settings import MatrixSettings
+from deploy.dev.homeserver import Person, SynapseServer
+from deploy.dev.homeserver.client import WAIT_S
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance, log_in
 from tests.fakes.until import until
-from tests.homeserver import Capture, Person, SynapseServer
-from tests.homeserver.client import WAIT_S
+from tests.homeserver import Capture
 from tests.integration.matrix.program import hearth_run, told
 
 Enter = Callable[..., Awaitable[Person]]

@@ -20,11 +20,11 @@ from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import SyncState
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
-from tests.element import Peer
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Person, SynapseServer, contents
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import log_in
 from tests.fakes.reply import RecordingReply
-from tests.homeserver import Person, SynapseServer, contents
 
 SETTINGS = MatrixSettings(recent_messages=3)
 WITHIN_S = 20.0

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from adapters.matrix.settings import MatrixSettings
+from deploy.dev.homeserver import Person, SynapseServer
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Person, SynapseServer
 
 Enter = Callable[..., Awaitable[Person]]
 ANSWER = "The drive is there [1]."

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.homeserver import Capture, SynapseServer
-from tests.homeserver.client import Client
+from deploy.dev.homeserver import SynapseServer
+from deploy.dev.homeserver.client import Client
+from tests.homeserver import Capture
 from tests.integration.matrix.killed_child import MOMENTS, Child, joined
 
 Enter = Callable[..., Awaitable[Client]]

@@ -6,11 +6,11 @@ import pytest
 
 from bot.core.settings import CoreSettings
 from bot.core.texts import localize
-from tests.element import Peer
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Person, SynapseServer
+from deploy.dev.homeserver.client import Client
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Person, SynapseServer
-from tests.homeserver.client import Client
 
 Enter = Callable[..., Awaitable[Person]]
 EnterEncrypted = Callable[..., Awaitable[Peer]]

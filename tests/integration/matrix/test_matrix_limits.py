@@ -13,14 +13,14 @@ import pytest_asyncio
 
 from adapters.matrix.limits import BURST, MAX_EDITS, PER_S
 from adapters.matrix.settings import MatrixSettings, Patterns
+from deploy.dev.element import Peer
+from deploy.dev.homeserver import Person, Shown, SynapseServer
 from models.engine import Prompt
-from tests.element import Peer
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Person, Shown, SynapseServer
 from tests.integration.matrix.home import END, SOURCE, Chat, furnish, pointed_at, settled_in
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.alone]
 
 LONG_S = 60.0 if os.environ.get("HEARTH_SOAK") else 20.0
 PIECES_PER_S = 8

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import pytest
 
+from deploy.dev.homeserver import Person, SynapseServer
+from deploy.dev.homeserver.account import Refused
+from deploy.dev.homeserver.contents import Content
+from deploy.dev.homeserver.timeline import Event
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Person, SynapseServer
-from tests.homeserver.account import Refused
-from tests.homeserver.contents import Content
-from tests.homeserver.timeline import Event
 
 Enter = Callable[..., Awaitable[Person]]
 Taken = TypeVar("Taken")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from deploy.dev.homeserver import Person, SynapseServer
+from deploy.dev.homeserver.client import WAIT_S
 from models.engine import Prompt
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.matrix_resident import MatrixInstance
-from tests.homeserver import Capture, Person, SynapseServer
-from tests.homeserver.client import WAIT_S
+from tests.homeserver import Capture
 
 Enter = Callable[..., Awaitable[Person]]
 PEOPLE = ("ana", "ben")

@@ -11,11 +11,12 @@ from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.homeserver import MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import FILE
+from deploy.dev.homeserver import Person, Shown, SynapseServer
+from deploy.dev.homeserver.client import WAIT_S
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.matrix_resident import MatrixInstance, log_in
 from tests.fakes.until import until
-from tests.homeserver import Capture, Person, Shown, SynapseServer
-from tests.homeserver.client import WAIT_S
+from tests.homeserver import Capture
 from tests.integration.matrix.program import hearth_run, told
 
 Enter = Callable[..., Awaitable[Person]]

@@ -16,9 +16,9 @@ from adapters.matrix.outgoing import reply as reply_module
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from bot.core.messages import Attachment, Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Timings
+from deploy.dev.homeserver import Person as Asker
+from deploy.dev.homeserver import Shown, SynapseServer
 from tests.fakes.matrix_resident import log_in
-from tests.homeserver import Person as Asker
-from tests.homeserver import Shown, SynapseServer
 
 SENTENCE = "The drive is on the shelf, and this sentence is one of many. "
 CLOSING_TIMINGS = Timings(total_s=1.0)
@@ -110,6 +110,7 @@ async def begin(enter: Callable[..., Awaitable[Asker]], tmp_path: Path) -> Async
         yield at
 
 
+@pytest.mark.alone
 async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver: SynapseServer, begin: Begin) -> None:
     desk = await begin(limited_homeserver)
     questions = [await desk.question(f"Question {number}?") for number in range(5)]
@@ -123,6 +124,7 @@ async def test_five_answers_at_once_keep_to_the_default_limit(limited_homeserver
     assert not desk.budget.bucket.lifted
 
 
+@pytest.mark.alone
 async def test_an_answer_is_fluent_where_the_limits_are_lifted(homeserver: SynapseServer, begin: Begin) -> None:
     desk = await begin(homeserver)
     written = await desk.write(await desk.question("Where is the drive?"), 18.0)

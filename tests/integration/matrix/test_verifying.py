@@ -9,10 +9,10 @@ import aiohttp
 
 from adapters.matrix.account.identity import IdentityFile
 from adapters.matrix.verification.service import VerificationService
-from tests.element import Peer
-from tests.element.peer import Trust
-from tests.homeserver import SynapseServer
-from tests.homeserver.account import ask
+from deploy.dev.element import Peer
+from deploy.dev.element.peer import Trust
+from deploy.dev.homeserver import SynapseServer
+from deploy.dev.homeserver.account import ask
 from tests.integration.matrix.signed_device import (
     SignedDevice,
     happens,

@@ -1,27 +1,21 @@
 """The checks of requests to Discord: what its document and its prose allow."""
 
+import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import discord
 import pytest
 
-from tests import discord_openapi
-from tests.discord_openapi import checked_requests, document_rules, need_document, path_template, written_rules
+from tests.discord_openapi import DOCUMENT, checked_requests, document_rules, path_template, written_rules
 from tests.fakes.discord_server import DiscordServer, Listener, running
+from tests.prune_discord_openapi import ROUTES, pruned, text_of
 
 MESSAGES = "/channels/{channel_id}/messages"
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 BUTTON = {"type": 2, "style": 2, "label": "Stop", "custom_id": "stop:1"}
 
 
-@pytest.fixture
-def document() -> None:
-    need_document()
-
-
-@pytest.mark.usefixtures("document")
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -38,7 +32,6 @@ def test_a_right_request_has_no_faults(method: str, path: str, body: Any) -> Non
     assert document_rules(method, path, {}, body) == []
 
 
-@pytest.mark.usefixtures("document")
 @pytest.mark.parametrize(
     ("method", "path", "query", "body", "fault"),
     [
@@ -69,7 +62,6 @@ def test_a_wrong_request_is_told_where_it_is_wrong(
     assert fault in found[0]
 
 
-@pytest.mark.usefixtures("document")
 @pytest.mark.parametrize(
     ("method", "path", "template"),
     [
@@ -85,11 +77,20 @@ def test_a_path_finds_its_template(method: str, path: str, template: str) -> Non
     assert path_template(method, path) == template
 
 
-def test_without_the_document_only_the_written_rules_are_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(discord_openapi, "DOCUMENT", tmp_path / "nothing.json")
-    assert document_rules("POST", MESSAGES, {}, {"contents": "hello"}) == []
-    with pytest.raises(pytest.skip.Exception, match="Discord's OpenAPI document is not here"):
-        need_document()
+def test_the_document_has_all_routes_of_the_fake_server_and_nothing_else() -> None:
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    methods = {"get", "put", "post", "patch", "delete"}
+    operations = {(key.upper(), path) for path, told in document["paths"].items() for key in told if key in methods}
+    assert operations == ROUTES
+
+
+def test_the_document_is_whole_and_as_it_would_be_pruned_again() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text_of(pruned(json.loads(text))) == text
+
+
+def test_the_licence_of_the_document_stands_beside_it() -> None:
+    assert "MIT License" in DOCUMENT.with_suffix(".md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_without_the_document_only_the_written_rules_are_left(monkeypatch: pytes
         ({"embeds": [{"description": "x" * 3001}, {"fields": [{"name": "a", "value": "y" * 2999}]}]}, "together"),
     ],
 )
-def test_what_only_the_prose_limits_is_found_without_the_document(body: Any, fault: str) -> None:
+def test_what_only_the_prose_limits_is_found(body: Any, fault: str) -> None:
     (found,) = written_rules(body)
     assert fault in found
 

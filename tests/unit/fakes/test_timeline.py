@@ -1,7 +1,7 @@
 from typing import Any
 
-from tests.homeserver import contents
-from tests.homeserver.timeline import Timeline
+from deploy.dev.homeserver import contents
+from deploy.dev.homeserver.timeline import Timeline
 
 ROOM = "!kitchen:house.test"
 

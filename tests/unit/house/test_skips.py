@@ -8,6 +8,8 @@ from tests.skip_policy import Allowed, Skip, parse, unexpected
 
 ROOT = Path(__file__).parents[3]
 
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+
 TREE = """
 import pytest
 
@@ -24,9 +26,7 @@ MODULE = 'import pytest\npytest.skip("no such platform", allow_module_level=True
 
 def _run(tree: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "tests.skip_policy", "-p", "no:cacheprovider", str(tree)]
-    return subprocess.run(
-        command, cwd=tree, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run(command, cwd=tree, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture

@@ -84,6 +84,11 @@ def test_every_module_says_what_it_owns() -> None:
     assert [str(path.relative_to(ROOT)) for path in modules if not ast.get_docstring(ast.parse(_text(path)))] == []
 
 
+def test_what_is_deployed_needs_no_test() -> None:
+    deployed = [path for path in SOURCES if path.relative_to(ROOT).parts[0] != "tests"]
+    assert _matches(deployed, re.compile(r"^\s*(?:from|import) tests\b.*")) == []
+
+
 def test_no_file_names_a_package_registry_or_a_place_on_one_machine() -> None:
     assert _matches(FILES, ELSEWHERE) == []
 

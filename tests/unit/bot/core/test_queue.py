@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bot.core.messages import ConversationId
 from bot.core.queue import FairQueue, Ticket, TooManyWaiting, admission_order
+from tests.fakes.until import until
 
 
 def room(name: str) -> ConversationId:
@@ -120,12 +121,13 @@ async def test_the_place_is_told_when_it_changes_and_ends_with_the_admission() -
     told: list[int] = []
 
     async def listen() -> None:
-        told.extend([place async for place in queue.watch_position(mine, notice_after_s=0)])
+        async for place in queue.watch_position(mine, notice_after_s=0):
+            told.append(place)  # noqa: PERF401 (looked at meanwhile)
 
     listening = asyncio.create_task(listen())
-    await asyncio.sleep(0.05)
+    await until(lambda: told == [2])
     queue.release_ticket(running)
-    await asyncio.sleep(0.01)
+    await until(lambda: told == [2, 1])
     queue.release_ticket(before)
     await asyncio.wait_for(listening, 5)
     assert told == [2, 1]

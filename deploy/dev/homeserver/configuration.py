@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 SERVER_NAME = "house.test"
+DATABASE = "homeserver.db"
 
 _FREE = {"per_second": 10_000, "burst_count": 10_000}
 # What would trip over the tests themselves: everybody comes from one address and logs in at once.
@@ -46,7 +47,7 @@ def _settings(folder: Path, port: int, secret: str) -> dict[str, Any]:
         "listeners": [
             {"port": port, "bind_addresses": ["127.0.0.1"], "type": "http", "resources": [{"names": ["client"]}]}
         ],
-        "database": {"name": "sqlite3", "args": {"database": str(folder / "homeserver.db")}},
+        "database": {"name": "sqlite3", "args": {"database": str(folder / DATABASE)}},
         "media_store_path": str(folder / "media"),
         "pid_file": str(folder / "pid"),
         "registration_shared_secret": secret,

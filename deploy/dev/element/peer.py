@@ -5,11 +5,11 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.element.process import NodeProcess
-from tests.homeserver import contents
-from tests.homeserver.account import Account
-from tests.homeserver.client import WAIT_S, Client
-from tests.homeserver.timeline import Event
+from deploy.dev.element.process import NodeProcess
+from deploy.dev.homeserver import contents
+from deploy.dev.homeserver.account import Account
+from deploy.dev.homeserver.client import WAIT_S, Client
+from deploy.dev.homeserver.timeline import Event
 
 _MEDIA = "/_matrix/client/v1/media/download/"
 _ASK_AGAIN_S = 0.2
@@ -134,7 +134,8 @@ class Peer(Client):
         The client signs their master key and asks for all keys again, some moments after a verification is done.
         """
         async with asyncio.timeout(timeout_s):
-            while not (trust := await self.trust(user_id, device_id)).verified:
+            # The library tells no event for it.
+            while not (trust := await self.trust(user_id, device_id)).verified:  # noqa: ASYNC110
                 await asyncio.sleep(_ASK_AGAIN_S)
         return trust
 

@@ -10,6 +10,7 @@ ENCRYPTION = {"type": "m.room.encryption", "state_key": "", "content": {"algorit
 
 def message(
     body: str,
+    *,
     mentions: Sequence[str] = (),
     thread: str = "",
     reply_to: str = "",

@@ -7,7 +7,7 @@ from knowledge.loaders.types import LoadLimits, RawFile
 from knowledge.reader import FileUnreadable
 from tests.fakes.pdfs import pdf
 
-ENCRYPTED = Path(__file__).parents[2] / "data" / "encrypted.pdf"
+ENCRYPTED = Path(__file__).parents[3] / "data" / "encrypted.pdf"
 
 
 def test_pages_keep_their_numbers_by_offset() -> None:

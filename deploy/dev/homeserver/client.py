@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import aiohttp
 
-from tests.homeserver import contents
-from tests.homeserver.account import V3, Account, Refused, ask
-from tests.homeserver.timeline import Event, Shown, Timeline
+from deploy.dev.homeserver import contents
+from deploy.dev.homeserver.account import V3, Account, Refused, ask
+from deploy.dev.homeserver.timeline import Event, Shown, Timeline
 
 WAIT_S = 30.0
 

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.homeserver.account import Account, Refused
-from tests.homeserver.client import Client
-from tests.homeserver.timeline import Event
+from deploy.dev.homeserver.account import Account, Refused
+from deploy.dev.homeserver.client import Client
+from deploy.dev.homeserver.timeline import Event
 
 _SYNC_MS = 10_000
 _AGAIN_S = 0.2

@@ -1,4 +1,4 @@
-"""Runs Synapse, in its own environment, and ends it when standard input ends: it does not outlive the tests."""
+"""Runs Synapse, in its own environment, and ends it when standard input ends: it does not outlive its starter."""
 
 import os
 import runpy
@@ -6,6 +6,7 @@ import threading
 
 
 def end_with_the_parent() -> None:
+    """End this process when its standard input does."""
     while os.read(0, 1):
         pass
     os._exit(1)

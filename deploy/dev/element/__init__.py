@@ -1,0 +1,5 @@
+"""A Matrix client on the library on which Element is built, in a Node process: for tests and the demo."""
+
+from deploy.dev.element.peer import Peer, Verification
+
+__all__ = ["Peer", "Verification"]

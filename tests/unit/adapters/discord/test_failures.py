@@ -1,0 +1,57 @@
+"""What errors of Discord say, and which of them pass."""
+
+from typing import cast
+
+import aiohttp
+import discord
+import pytest
+
+from adapters.discord.failures import DiscordUnusable, to_admin_error, translate_errors
+from adapters.discord.reply_transport import TransientFailure
+from bot.core.errors import ReplyFailed
+
+
+class Answer:
+    """An answer of Discord's, as its library keeps it in errors."""
+
+    reason = ""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+def refusal(status: int, code: int) -> discord.HTTPException:
+    kinds = {403: discord.Forbidden, 404: discord.NotFound}
+    answer = cast(aiohttp.ClientResponse, Answer(status))
+    return kinds.get(status, discord.HTTPException)(answer, {"code": code, "message": "no"})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "says"),
+    [
+        (refusal(404, 10003), ReplyFailed, "channel does not exist"),
+        (refusal(404, 10008), ReplyFailed, "was deleted"),
+        (refusal(403, 50013), ReplyFailed, "Send Messages"),
+        (refusal(400, 50035), ReplyFailed, "code 50035"),
+        (refusal(503, 0), TransientFailure, "503"),
+        (refusal(429, 0), TransientFailure, "429"),
+        (discord.RateLimited(40.0), TransientFailure, "40 s"),
+        (aiohttp.ServerDisconnectedError(), TransientFailure, "ServerDisconnectedError"),
+        (ConnectionResetError(), TransientFailure, "ConnectionResetError"),
+        (TimeoutError(), TransientFailure, "TimeoutError"),
+    ],
+)
+def test_what_is_refused_for_good_fails_and_what_may_pass_does_not(
+    error: Exception, expected: type[Exception], says: str
+) -> None:
+    with pytest.raises(expected, match=says) as raised, translate_errors():
+        raise error
+    assert raised.value.__cause__ is error
+
+
+def test_only_errors_that_an_admin_can_mend_become_sentences() -> None:
+    assert isinstance(to_admin_error(discord.LoginFailure("secret"), "TOKEN"), DiscordUnusable)
+    assert "secret" not in str(to_admin_error(discord.LoginFailure("secret"), "TOKEN"))
+    assert "Message Content Intent" in str(to_admin_error(discord.PrivilegedIntentsRequired(None), "TOKEN"))
+    other = ValueError("else")
+    assert to_admin_error(other, "TOKEN") is other
