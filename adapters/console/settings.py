@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class ConsoleSettings(BaseModel):
-    """How conversations on the console are shown."""
+    """Display and limits of conversations on the console."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Standard input and output as a channel: a thread each, because asyncio's pipes refuse regular files."""
+"""Standard input and output as a channel, with a thread each: asyncio's pipes refuse regular files."""
 
 import asyncio
 import os
@@ -12,15 +12,15 @@ from adapters.console.channel import CHANNEL_CLOSED, LineSplitter, encode_event
 from bot.core.errors import ReplyFailed
 
 READ_AHEAD_LINES = 256
-"""Lines that are read before the first of them is handled; it bounds the memory when input comes fast."""
+"""Maximum of lines read ahead of handling; it bounds the memory when input is fast."""
 CLOSE_TIMEOUT_S = 5.0
 
 
 class StdioChannel:
     """Reads lines from one file descriptor and writes events to another; works with pipes, terminals and files.
 
-    Opened and used on a running event loop. `close` writes what is waiting and ends the writing thread; the reading
-    thread is a daemon, because a blocking read cannot be called back.
+    Opened and used on a running event loop. `close` flushes the output and ends the writing thread; the reading
+    thread is a daemon, because a blocking read cannot be cancelled.
     """
 
     def __init__(self, input_fd: int, output_fd: int, line_bytes: int) -> None:
@@ -55,7 +55,7 @@ class StdioChannel:
             raise ReplyFailed(CHANNEL_CLOSED) from error
 
     async def close(self) -> None:
-        """Write what is still waiting, and end the writing thread; give up when nobody takes it for a while."""
+        """Flush the output and end the writing thread; give up after `CLOSE_TIMEOUT_S` without a reader."""
         ended: asyncio.Future[None] = self._loop.create_future()
         self._outgoing.put((b"", ended))
         self._outgoing.put(None)
@@ -108,7 +108,7 @@ class StdioChannel:
     def _call_in_loop(self, function: Any, *arguments: Any) -> bool:
         try:
             self._loop.call_soon_threadsafe(function, *arguments)
-        except RuntimeError:  # The loop is closed: nobody waits for this any more.
+        except RuntimeError:  # The loop is closed: no task waits for this any more.
             return False
         return True
 

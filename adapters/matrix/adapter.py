@@ -103,7 +103,7 @@ class MatrixAdapter:
             settings.admin_users,
             language=self._profile.language,
             direct_room=partial(find_direct_room, client, marks),
-            turn=partial(self._rate_limiter.turn, "first"),
+            wait_for_turn=partial(self._rate_limiter.turn, "first"),
         )
         presence = self._session = MatrixSession(
             wire=client,
