@@ -13,7 +13,7 @@ THREAD_NAME_CHARACTERS = 100
 """The longest name of a thread (`resources/channel.mdx`)."""
 
 TYPING_LASTS_S = 10.0
-"""How long one typing indicator is shown (`resources/channel.mdx`)."""
+"""Duration of one typing indicator (`resources/channel.mdx`)."""
 
 HISTORY_PAGE = 100
 """The most messages in one page of a channel's history (`resources/message.mdx`)."""
@@ -34,7 +34,7 @@ THREAD_EXISTS = 160004
 """The error for a second thread on the same message (`topics/opcodes-and-status-codes.mdx`)."""
 
 INTERACTION_LASTS_S = 15 * 60.0
-"""How long the token of an interaction is valid (`interactions/receiving-and-responding.mdx`)."""
+"""Validity of the token of an interaction (`interactions/receiving-and-responding.mdx`)."""
 
 CUSTOM_ID_CHARACTERS = 100
 """The longest id of a button (`components/reference.mdx`)."""

@@ -7,7 +7,7 @@ MAX_EDITS = 20
 """Edits of one reply: a message that was edited a thousand times made a room unloadable."""
 
 TYPING_S = 30.0
-"""How long a typing notice lasts; it is renewed before that."""
+"""Duration of a typing notice; it is renewed before it ends."""
 
 BURST = 10
 PER_S = 0.2

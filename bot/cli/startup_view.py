@@ -12,7 +12,7 @@ WORDS: dict[StartupStep, str] = {"fetching": "Fetching", "loading": "Loading", "
 
 
 class StartupView:
-    """Fills `Report`: bars on a terminal, otherwise a line for each quarter of each step; always on standard error."""
+    """Implements `ReportStartup` on standard error: bars on a terminal, else a line for each quarter of each step."""
 
     def __init__(self) -> None:
         self._bars: Progress | None = None

@@ -28,7 +28,7 @@ class IdentityService:
 
     @classmethod
     async def open(cls, server: MatrixApi, keys: DeviceSigner, file: IdentityFile) -> "IdentityService":
-        """Load the keys, or create them where there are none yet. Raises MatrixUnusable when the file is damaged."""
+        """Load the keys, or create them if there are none yet. Raises MatrixUnusable when the file is damaged."""
         identity = await run_in_thread(_load_or_create, file, server.user_id)
         return cls(server, keys, file, identity)
 

@@ -19,7 +19,7 @@ from adapters.matrix.homeserver import MatrixApi
 MAX_DEVICES = 100
 """Devices of one user that are tracked. Only a hostile user has more."""
 FEDERATION_TIMEOUT_MS = 5000
-"""How long the server may wait for other servers' keys (specification: 10,000): messages wait meanwhile."""
+"""Time that the server may wait for other servers' keys (specification: 10,000): messages wait meanwhile."""
 RETRY_AFTER_S = 600.0
 """Pause before devices and servers that gave no keys are queried again."""
 
