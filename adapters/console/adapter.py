@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class ConsoleClient:
-    """One channel being served: `folder` is where its relative attachment paths start."""
+    """A connected client. `folder`: the base of its relative attachment paths."""
 
     channel: LineChannel
     folder: Path
@@ -36,7 +36,7 @@ class ConsoleClient:
 class ConsoleAdapter:
     """Fills `LocalChatAdapter`. Answers left by an earlier process go to `home`, because their own client is gone.
 
-    Further clients come and go through `serve_client`, each getting the answers to its own messages.
+    `serve_client` serves further clients, each with the answers to its own messages.
     """
 
     def __init__(self, settings: ConsoleSettings, home: LineChannel | None = None) -> None:
@@ -46,7 +46,7 @@ class ConsoleAdapter:
         self._inbox: Inbox | None = None
         self._opened = asyncio.Event()
         self.home_ended = asyncio.Event()
-        """Set when the home channel's input has ended and everything in it is answered."""
+        """Set when the home channel's input has ended and all its messages are answered."""
 
     @property
     def platform(self) -> str:
@@ -54,7 +54,8 @@ class ConsoleAdapter:
         return PLATFORM
 
     async def run(self, inbox: Inbox) -> None:
-        """Answer what an earlier process left, serve the home channel, and let other clients in, until cancelled.
+        """Answer the open messages of an earlier process, serve the home channel, and admit other clients, until
+        cancelled.
 
         Raises ReplyFailed when the home channel has closed.
         """
@@ -62,7 +63,7 @@ class ConsoleAdapter:
         self._opened.set()
         resumed = await inbox.resume(self)
         if resumed:
-            logger.info("Answering %d console messages that an earlier process left.", len(resumed))
+            logger.info("Answering %d console messages of an earlier process.", len(resumed))
         if self._home:
             self._home.pending.update(each.ended for each in resumed)
             await self._serve(self._home, inbox)
@@ -102,8 +103,8 @@ class ConsoleAdapter:
         try:
             content = parse_line(line)
             message = await self._read_message(content, client.folder) if isinstance(content, MessageLine) else None
-        except BadLine as fault:
-            await client.channel.write_event(bad_line_event(number, fault))
+        except BadLine as error:
+            await client.channel.write_event(bad_line_event(number, error))
             return
         if message is not None:
             await self._submit_message(client, inbox, message)
@@ -168,10 +169,10 @@ async def _run_control_line(line: InputLine, inbox: Inbox) -> Mapping[str, Any]:
         count = await inbox.stop(conversation_id(line.stop), person)
         return {"event": "stopped", "conversation": line.stop, "count": count}
     assert isinstance(line, WithdrawLine)
-    named = line.withdraw
-    found = await inbox.withdraw(conversation_id(named.conversation), named.event_id)
-    return QuestionRef(named.conversation, named.event_id).make_event("withdrawn", was_open=found)
+    question = line.withdraw
+    found = await inbox.withdraw(conversation_id(question.conversation), question.event_id)
+    return QuestionRef(question.conversation, question.event_id).make_event("withdrawn", was_open=found)
 
 
 async def _refuse_event(event: Mapping[str, Any]) -> None:
-    raise ReplyFailed("The client that asked is gone, and an answer cannot wait for it on the console.")
+    raise ReplyFailed("The client that asked is gone, and the console cannot keep answers for it.")

@@ -1,4 +1,4 @@
-"""Fetches the files that console messages name, in a thread of its own."""
+"""Reader of the files attached to console messages, in a thread of its own."""
 
 import asyncio
 import mimetypes
@@ -19,7 +19,7 @@ class FileAttachmentReader:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="console-files")
 
     async def read_attachments(self, lines: Sequence[AttachmentLine], folder: Path) -> tuple[Attachment, ...]:
-        """The files, relative paths taken from `folder`. Raises BadLine with the reason when one cannot be had."""
+        """Read the files, relative paths from `folder`. Raises BadLine with the reason when one cannot be read."""
         if not lines:
             return ()
         loop = asyncio.get_running_loop()
@@ -37,7 +37,7 @@ class FileAttachmentReader:
 
     def _read_content(self, path: Path) -> bytes:
         try:
-            # Opening a pipe or a device could wait for ever.
+            # Opening a pipe or a device could block for ever.
             if not stat.S_ISREG(path.stat().st_mode):
                 raise BadLine(f"attachments: {path} is not a file")
             with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The console's output events, one JSON object each; every one names the conversation and the question's event id."""
+"""Output events of the console, one JSON object each, with the conversation and the question's event id."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ ConsoleEvent = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class QuestionRef:
-    """What an event belongs to: the conversation's name on the console, and the question's event id."""
+    """The question of an event: the conversation's name on the console, and the question's event id."""
 
     conversation: str
     event_id: str
@@ -22,7 +22,7 @@ class QuestionRef:
 
     @property
     def send_id(self) -> str:
-        """The id of the answer's first send: the same in every attempt, so that a platform takes it once."""
+        """The id of the answer's first send: the same in every attempt, so that a platform accepts it once."""
         return f"{self.event_id}/0"
 
 
@@ -32,25 +32,25 @@ def posted_event(question: QuestionRef, text: str) -> ConsoleEvent:
 
 
 def edited_event(question: QuestionRef, edits: str, attempt: int, revision: int, text: str) -> ConsoleEvent:
-    """The answer's message gets a whole new text. Each edit has an id of its own, or a platform would drop it."""
+    """The answer's message gets a complete new text. Each edit has a unique id, or a platform would drop it."""
     send_id = f"{question.send_id}@{attempt}.{revision}"
     return question.make_event("text", send_id=send_id, edits=edits, text=text)
 
 
-def finished_event(question: QuestionRef, attempt: int, closing: FinalAnswer) -> ConsoleEvent:
+def finished_event(question: QuestionRef, attempt: int, final: FinalAnswer) -> ConsoleEvent:
     """The answer is complete."""
     return question.make_event(
         "finished",
         attempt=attempt,
-        text=closing.text,
-        note=closing.note,
-        sources=[source_fields(source) for source in closing.sources],
-        timings={name: _rounded(value) for name, value in asdict(closing.timings).items()},
+        text=final.text,
+        note=final.note,
+        sources=[source_fields(source) for source in final.sources],
+        timings={name: _rounded(value) for name, value in asdict(final.timings).items()},
     )
 
 
 def failed_event(question: QuestionRef, attempt: int, text: str, sentence: str) -> ConsoleEvent:
-    """The answer ended with a sentence instead; `text` is all that is shown, the sentence included."""
+    """The answer ended with a sentence instead; `text` is the whole message, the sentence included."""
     return question.make_event("failed", attempt=attempt, text=text, sentence=sentence)
 
 

@@ -1,4 +1,4 @@
-"""The console's input lines: what a line may say, and the sentence for one that says something else."""
+"""Input lines of the console: their models, and sentences for invalid lines."""
 
 import base64
 import binascii
@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""What an escaped half of a pair looks like; JSON allows one alone, and nothing after us could store it."""
+"""An escaped surrogate; JSON allows a lone one, and no later stage could store it."""
 
 
 class AttachmentLine(BaseModel):
-    """A file sent along: a path on this machine, or its bytes as base64 in `data`."""
+    """An attached file: a path on this machine, or its bytes as base64 in `data`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -89,7 +89,7 @@ InputLine = MessageLine | StopLine | WithdrawLine
 
 @dataclass(eq=False)
 class BadLine(Exception):
-    """A line that is none of the above; `reason` is a sentence without any of the line's content."""
+    """An invalid line; `reason` is a sentence without any of the line's content."""
 
     reason: str
 
@@ -98,7 +98,7 @@ class BadLine(Exception):
 
 
 def parse_line(line: bytes | None) -> InputLine:
-    """What a line says; None is a line over the limit. Raises BadLine."""
+    """Parse a line; None is a line over the limit. Raises BadLine."""
     if line is None:
         raise BadLine("the line is too long")
     content = _json_object(line)

@@ -1,4 +1,4 @@
-"""Turns the errors of Discord's library into the port's, each with a sentence for the admin."""
+"""Translation of the Discord library's errors into the port's, each with a sentence for the admin."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,28 +13,28 @@ from adapters.discord.reply_transport import TransientFailure
 from bot.core.errors import ReplyFailed
 
 ERROR_REASONS = {
-    10003: "The channel does not exist any more.",
-    10004: "The server does not exist any more, or the bot was removed from it.",
+    10003: "The channel no longer exists.",
+    10004: "The server no longer exists, or the bot was removed from it.",
     10008: "The message with the answer was deleted.",
     50001: "The bot may not see the channel: give it the permission “View Channel”.",
-    50007: "The person takes no direct messages from the bot.",
+    50007: "The person does not accept direct messages from the bot.",
     NO_PERMISSION: "The bot may not do this in the channel: give it the permissions “Send Messages”, “Send Messages in"
     " Threads” and “Read Message History”.",
     50083: "The thread is closed, and the bot may not open it again.",
-    200000: "The server's AutoMod does not let the answer pass.",
+    200000: "The server's AutoMod blocked the answer.",
 }
-"""What error codes mean (`topics/opcodes-and-status-codes.mdx`)."""
+"""Sentences by error code (`topics/opcodes-and-status-codes.mdx`)."""
 
 NO_THREAD_REASON = "the bot may not open threads in it: give it “Create Public Threads” and “Send Messages in Threads”"
 NO_PICTURE_REASON = "the bot may not attach files in it: give it the permission “Attach Files”"
 
 CONNECTION_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
-"""What a broken connection raises."""
+"""Errors of a broken connection."""
 
 
 @dataclass(eq=False)
 class DiscordUnusable(Exception):
-    """Discord will not have the bot. `reason` says what to do, and never holds the token."""
+    """Discord refuses the bot. `reason` names the remedy, and never holds the token."""
 
     user_facing = True
     reason: str
@@ -44,18 +44,18 @@ class DiscordUnusable(Exception):
 
 
 def error_sentence(error: discord.HTTPException) -> str:
-    """Why Discord refuses, for the log."""
+    """The reason for a refusal, for the log."""
     return ERROR_REASONS.get(error.code, f"Discord refused with status {error.status}, code {error.code}: {error.text}")
 
 
 def is_transient(error: discord.HTTPException) -> bool:
-    """Whether the same request may be taken later."""
+    """Whether the same request may succeed later."""
     return error.status >= 500 or error.status == 429
 
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raises ReplyFailed for what Discord refuses for good, and Unsettled for what may pass."""
+    """Raise ReplyFailed for permanent errors of Discord, TransientFailure for temporary ones."""
     try:
         yield
     except discord.RateLimited as error:
@@ -65,19 +65,19 @@ def translate_errors() -> Iterator[None]:
             raise TransientFailure(f"Discord answered with status {error.status}") from error
         raise ReplyFailed(error_sentence(error)) from error
     except CONNECTION_ERRORS as error:
-        raise TransientFailure(f"Discord was not reached: {type(error).__name__}") from error
+        raise TransientFailure(f"Discord could not be reached: {type(error).__name__}") from error
 
 
 def missing_token_text(token_env: str) -> str:
-    """What an admin reads who has given no token."""
+    """The sentence for an admin about a missing token."""
     return (
-        f"The environment variable {token_env} is not set. It is to hold the bot's token, which is at"
+        f"The environment variable {token_env} is not set. It should hold the bot's token, which is at"
         " https://discord.com/developers/applications: your application, Bot, “Reset Token”."
     )
 
 
 def missing_intent_text() -> str:
-    """What an admin reads who has not switched the intent on (close code 4014)."""
+    """The sentence for an admin about the missing intent (close code 4014)."""
     return (
         "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”: Developer"
         " Portal, your application, Bot, Privileged Gateway Intents; or set discord.message_content to false in the"
@@ -86,12 +86,12 @@ def missing_intent_text() -> str:
 
 
 def to_admin_error(error: Exception, token_env: str) -> Exception:
-    """The error as a sentence for the admin where it is one of those that an admin can mend."""
+    """The error as a sentence for the admin if an admin can fix it, else unchanged."""
     code = error.code if isinstance(error, discord.ConnectionClosed) else None
     if isinstance(error, discord.LoginFailure) or code == AUTHENTICATION_FAILED:
         return DiscordUnusable(
-            f"Discord does not know the token in {token_env}: it was reset, or not copied whole. Make a new one and put"
-            " it there: Developer Portal, your application, Bot, “Reset Token”."
+            f"Discord does not know the token in {token_env}: it was reset, or not copied whole. Create a new one and"
+            " put it there: Developer Portal, your application, Bot, “Reset Token”."
         )
     if isinstance(error, discord.PrivilegedIntentsRequired) or code == DISALLOWED_INTENTS:
         return DiscordUnusable(missing_intent_text())

@@ -1,4 +1,4 @@
-"""The names by which the core knows Discord's channels, people and roles."""
+"""Core ids of Discord's channels, people and roles."""
 
 from collections.abc import Iterable
 
@@ -23,7 +23,7 @@ def person_id(user_id: int) -> str:
 
 
 def room_audience(channel_id: int, parent_id: int | None, guild_id: int) -> Audience:
-    """Everybody who reads a channel or thread; a thread is also read by whoever reads its channel."""
+    """The readers of a channel or thread; readers of a channel also read its threads."""
     names = {conversation_id(channel_id), f"{PLATFORM}:guild:{guild_id}"}
     if parent_id is not None:
         names.add(conversation_id(parent_id))

@@ -1,4 +1,4 @@
-"""Discord's own figures, each once, with its source in the documentation of its API."""
+"""Discord's limits and codes, each with its source in the API documentation."""
 
 CONTENT_CHARACTERS = 2000
 """The longest text of a message (`resources/message.mdx`)."""
@@ -13,10 +13,10 @@ THREAD_NAME_CHARACTERS = 100
 """The longest name of a thread (`resources/channel.mdx`)."""
 
 TYPING_LASTS_S = 10.0
-"""How long one typing request is shown (`resources/channel.mdx`)."""
+"""Duration of one typing indicator (`resources/channel.mdx`)."""
 
 HISTORY_PAGE = 100
-"""The most messages one request for a channel's history brings (`resources/message.mdx`)."""
+"""The most messages in one page of a channel's history (`resources/message.mdx`)."""
 
 AUTHENTICATION_FAILED = 4004
 """The gateway's close code for a token it does not know (`topics/opcodes-and-status-codes.mdx`)."""
@@ -25,7 +25,7 @@ DISALLOWED_INTENTS = 4014
 """The gateway's close code for an intent that is not switched on (`topics/opcodes-and-status-codes.mdx`)."""
 
 NO_PERMISSION = 50013
-"""The error for what a channel's rights do not allow (`topics/opcodes-and-status-codes.mdx`)."""
+"""The error for an action that the permissions in a channel do not allow (`topics/opcodes-and-status-codes.mdx`)."""
 
 NO_HISTORY_TO_REPLY = 160002
 """The error for a reply in a channel whose history may not be read (`topics/opcodes-and-status-codes.mdx`)."""
@@ -34,7 +34,7 @@ THREAD_EXISTS = 160004
 """The error for a second thread on the same message (`topics/opcodes-and-status-codes.mdx`)."""
 
 INTERACTION_LASTS_S = 15 * 60.0
-"""How long the token of an interaction is good for (`interactions/receiving-and-responding.mdx`)."""
+"""Validity of the token of an interaction (`interactions/receiving-and-responding.mdx`)."""
 
 CUSTOM_ID_CHARACTERS = 100
 """The longest id of a button (`components/reference.mdx`)."""
@@ -46,7 +46,7 @@ ALREADY_ACKNOWLEDGED = 40060
 """The error for a second first response (`topics/opcodes-and-status-codes.mdx`)."""
 
 UNKNOWN_WEBHOOK = 10015
-"""The error for a token that has ended (`topics/opcodes-and-status-codes.mdx`)."""
+"""The error for an expired token (`topics/opcodes-and-status-codes.mdx`)."""
 
 INVALID_WEBHOOK_TOKEN = 50027
-"""The error for a token that has ended, where the webhook is still known (`topics/opcodes-and-status-codes.mdx`)."""
+"""The error for an expired token of a webhook that is still known (`topics/opcodes-and-status-codes.mdx`)."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bot.core.errors import ReplyFailed
 
-CHANNEL_CLOSED = "Nobody reads the console's answers any more: the other end has closed."
+CHANNEL_CLOSED = "The console's answers cannot be delivered: the other end has closed."
 
 
 class LineChannel(Protocol):
@@ -30,13 +30,13 @@ def bad_line_event(number: int, reason: object) -> Mapping[str, Any]:
 
 
 def encode_event(event: Mapping[str, Any]) -> bytes:
-    """One event as a line of JSON, readable for people: only what UTF-8 cannot carry is escaped."""
+    """Encode an event as a line of readable JSON: only characters that UTF-8 cannot encode are escaped."""
     line = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
     return line.encode("utf-8", errors="backslashreplace") + b"\n"
 
 
 class LineSplitter:
-    """Cuts a byte stream into lines; a line over `limit` bytes comes out as None, and only once."""
+    """Splits a byte stream into lines; a line over `limit` bytes becomes one None."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -71,9 +71,7 @@ class LineSplitter:
 
 
 class StreamChannel:
-    """The other end of an asyncio stream. `read_lines` may be called again, and goes on where the last caller
-    stopped.
-    """
+    """Channel over an asyncio stream. `read_lines` may be called again, and continues where the last caller stopped."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line_bytes: int) -> None:
         self._reader = reader
@@ -92,11 +90,11 @@ class StreamChannel:
                 return
 
     async def write_event(self, event: Mapping[str, Any]) -> None:
-        """Write one event; waits while the other end does not keep up."""
+        """Write one event; waits for a slow reader."""
         await self.write_line(encode_event(event))
 
     async def write_line(self, line: bytes) -> None:
-        """Write a line as it is, its line end included."""
+        """Write a line unchanged, its line end included."""
         try:
             self._writer.write(line)
             await self._writer.drain()
@@ -104,7 +102,7 @@ class StreamChannel:
             raise ReplyFailed(CHANNEL_CLOSED) from error
 
     def write_eof(self) -> None:
-        """Say that nothing more will be written; reading goes on."""
+        """Close the sending side; reading continues."""
         if self._writer.can_write_eof() and not self._writer.is_closing():
             self._writer.write_eof()
 

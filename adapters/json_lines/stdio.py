@@ -1,4 +1,4 @@
-"""Standard input and output as a channel: a thread each, because asyncio's pipes refuse regular files."""
+"""Standard input and output as a channel, with a thread each: asyncio's pipes refuse regular files."""
 
 import asyncio
 import os
@@ -12,15 +12,15 @@ from adapters.json_lines.channel import CHANNEL_CLOSED, LineSplitter, encode_eve
 from bot.core.errors import ReplyFailed
 
 READ_AHEAD_LINES = 256
-"""Lines that are read before the first of them is handled; it bounds the memory when input comes fast."""
+"""Maximum of lines read ahead of handling; it bounds the memory when input is fast."""
 CLOSE_TIMEOUT_S = 5.0
 
 
 class StdioChannel:
     """Reads lines from one file descriptor and writes events to another; works with pipes, terminals and files.
 
-    Opened and used on a running event loop. `close` writes what is waiting and ends the writing thread; the reading
-    thread is a daemon, because a blocking read cannot be called back.
+    Opened and used on a running event loop. `close` flushes the output and ends the writing thread; the reading
+    thread is a daemon, because a blocking read cannot be cancelled.
     """
 
     def __init__(self, input_fd: int, output_fd: int, line_bytes: int) -> None:

@@ -106,7 +106,7 @@ class MatrixAdapter:
             settings.admin_users,
             language=self._profile.language,
             direct_room=partial(find_direct_room, client, sync_state),
-            turn=partial(self._rate_limiter.turn, "first"),
+            wait_for_turn=partial(self._rate_limiter.turn, "first"),
         )
         session = self._session = MatrixSession(
             homeserver=client,

@@ -1,4 +1,4 @@
-"""Work that nobody waits for: it is kept until it ends, its errors are told, and it can be ended."""
+"""Background tasks: references kept until they end, errors logged, all cancelled on close."""
 
 import asyncio
 import logging
@@ -10,25 +10,25 @@ log = logging.getLogger(__name__)
 
 
 class BackgroundTasks:
-    """Tasks under way. An error in one is logged: it is the work's own, and ends nothing else."""
+    """Running tasks. An error in one is logged and affects no other."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Begin; `name` is what the log calls it."""
-        task = asyncio.create_task(work, name=name)
+    def start(self, coroutine: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Start a task; `name` is its name in the log."""
+        task = asyncio.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is under way."""
+        """Whether any task is running."""
         return bool(self._tasks)
 
     async def close(self) -> None:
-        """End all of it."""
+        """Cancel all tasks and wait for them."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -37,6 +37,6 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        # That we are logged out is told once, by the loop that listens.
+        # A logout is reported once, by the sync loop.
         if error is not None and not isinstance(error, LoggedOut):
             log.error("%s failed", task.get_name(), exc_info=error)

@@ -1,4 +1,4 @@
-"""The account's credentials on disk: one file, private to its user, written whole or not at all."""
+"""The account's credentials on disk: one private file, written atomically."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ LOGIN_HINT = "Run `hearth matrix login`."
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """How to get into the account. `store_key` is 32 random bytes as base64: with it the key store is encrypted."""
+    """Access to the account. `store_key`: 32 random bytes as base64 that encrypt the key store."""
 
     homeserver: str
     user_id: str
@@ -27,24 +27,24 @@ class Credentials:
 
 
 def new_store_key() -> str:
-    """A new key for a store."""
+    """A new random key for a key store, base64."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
 
 
 def credentials_exist(folder: Path) -> bool:
-    """Whether somebody has logged in."""
+    """Whether credentials of a login exist."""
     return (folder / FILE_NAME).exists()
 
 
 def load_credentials(folder: Path) -> Credentials:
-    """Read the credentials. Raises MatrixUnusable where there are none, or others may read or have broken them."""
+    """Read the credentials. Raises MatrixUnusable if they are missing, damaged or readable by other users."""
     path = folder / FILE_NAME
     try:
         mode = path.stat().st_mode
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise MatrixUnusable(
-                f"Others may read {path}, which opens the Matrix account. Make it private (chmod 600); if somebody else"
-                " may have read it, log the device out in another client and log in again."
+                f"Other users may read {path}, which gives access to the Matrix account. Make it private (chmod 600);"
+                " if it may have been read, log the device out in another client and log in again."
             )
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -55,7 +55,7 @@ def load_credentials(folder: Path) -> Credentials:
 
 
 def save_credentials(folder: Path, credentials: Credentials) -> None:
-    """Write the credentials, readable by their user alone. Raises MatrixUnusable when that is not possible."""
+    """Write the credentials, readable only by their user. Raises MatrixUnusable when that is not possible."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -65,18 +65,18 @@ def save_credentials(folder: Path, credentials: Credentials) -> None:
 
 
 def _parsed(text: str, path: Path) -> Credentials:
-    broken = MatrixUnusable(f"{path} is damaged. Put a backup of it back, or move its folder away. {LOGIN_HINT}")
+    damaged = MatrixUnusable(f"{path} is damaged. Put a backup of it back, or move its folder away. {LOGIN_HINT}")
     try:
-        read = json.loads(text)
+        values = json.loads(text)
     except (ValueError, RecursionError):
         # Not chained: the error's text would hold pieces of the file.
-        raise broken from None
+        raise damaged from None
     names = [name.name for name in fields(Credentials)]
-    if not isinstance(read, dict) or not all(isinstance(read.get(name), str) and read[name] for name in names):
-        raise broken
-    if not _is_key(read["store_key"]):
-        raise broken
-    return Credentials(**{name: read[name] for name in names})
+    if not isinstance(values, dict) or not all(isinstance(values.get(name), str) and values[name] for name in names):
+        raise damaged
+    if not _is_key(values["store_key"]):
+        raise damaged
+    return Credentials(**{name: values[name] for name in names})
 
 
 def _is_key(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads event contents, which are untrusted: a value of a wrong type counts as missing. Pure."""
+"""Pure readers of untrusted event contents: a value of a wrong type counts as missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ EDIT = "m.replace"
 HTML = "org.matrix.custom.html"
 
 ID_CHARACTERS = 255
-"""The longest id of an event or a user (appendices, "Common Identifier Format"), there in bytes."""
+"""Maximum length of an event or user id (appendices, "Common Identifier Format", there in bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How an event relates to others, by their ids; empty where it does not.
+    """The relations of an event, as event ids; empty without one.
 
-    `reply_to`: the event that a person replied to. `in_reply_to`: the same, or the fallback reply of a message in a
+    `reply_to`: the event that its author replied to. `in_reply_to`: the same, or the fallback reply of a message in a
     thread, for clients without threads. `reaction`: the key of a reaction to `reacts_to`.
     """
 
@@ -35,7 +35,7 @@ class Relation:
 
 
 def relation_of(content: object) -> Relation:
-    """How an event with this content relates to others."""
+    """The relations of an event with this content."""
     relates = get_object(content, "m.relates_to")
     in_reply_to = get_event_id(get_object(relates, "m.in_reply_to"), "event_id")
     target, kind = get_event_id(relates, "event_id"), get_text(relates, "rel_type")
@@ -57,7 +57,7 @@ def redaction_target(event: Event) -> str:
 
 
 def mentioned_users(content: object) -> frozenset[str] | None:
-    """The users that a message states to mention; None when it states nothing."""
+    """The users in a message's `m.mentions`; None without it."""
     mentions = content.get("m.mentions") if isinstance(content, Mapping) else None
     if not isinstance(mentions, Mapping):
         return None

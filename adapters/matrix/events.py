@@ -1,4 +1,4 @@
-"""What a homeserver tells, as plain values; nothing in an event's content is to be trusted."""
+"""Events, rooms and sync responses of a homeserver as plain values; event contents are untrusted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a room, decrypted where it was encrypted.
+    """An event of a room, decrypted if it was encrypted.
 
-    `sent_ms` is the sender's server's clock, `age_ms` how long ago our own server says it was sent; neither decides
-    what is new. `state_key` is None for what is no state. `session_id` is set when it could not be decrypted: `type`
-    is then `m.room.encrypted`.
+    `sent_ms`: time by the clock of the sender's server; `age_ms`: age by our own server; neither decides what is new.
+    `state_key` is None unless it is a state event. `session_id` is set when it could not be decrypted: `type` is then
+    `m.room.encrypted`.
     """
 
     room_id: str
@@ -31,7 +31,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ToDevice:
-    """A message to this device, decrypted where it was encrypted (`encrypted` says that it was)."""
+    """A to-device message, decrypted if it was encrypted (`encrypted`)."""
 
     sender: str
     type: str
@@ -41,7 +41,7 @@ class ToDevice:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened in a room, oldest first. `limited`: more happened before it, to be paged back from `prev_batch`."""
+    """New events of a room, oldest first. `limited`: earlier ones were omitted, to be fetched from `prev_batch`."""
 
     room_id: str
     events: tuple[Event, ...]
@@ -51,7 +51,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation to a room; `direct` when the inviter means it as a direct chat."""
+    """An invitation to a room; `direct`: the inviter marked it as a direct chat."""
 
     room_id: str
     inviter: str
@@ -60,7 +60,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A room that we are no longer in, and who saw to it (ourselves, when we left)."""
+    """A room that we are no longer in; `sender`: the user who removed us, ourselves if we left."""
 
     room_id: str
     sender: str
@@ -68,7 +68,7 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class SyncResponse:
-    """One answer to a sync; `token` is where the next one goes on."""
+    """The response to a sync; `token`: the start of the next one."""
 
     token: str
     joined: tuple[Timeline, ...] = ()
@@ -79,7 +79,7 @@ class SyncResponse:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events of a room in the order asked for; `end` is where the next page goes on, empty at the room's end."""
+    """Events of a room in the requested order; `end`: the token of the next page, empty at the room's end."""
 
     events: tuple[Event, ...]
     end: str = ""
@@ -87,11 +87,10 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A room we are in, as known now. `member_count`: joined and invited, ourselves too; None while that is not known.
+    """A joined room. `member_count`: joined and invited users, ourselves included; None while unknown.
 
-    `power_levels`: power level by user, `default_power_level` for everybody else. `display_names`: display names by
-    user, as far as known.
-    `world_readable`: people who never were in the room may read it.
+    `power_levels`: by user id, `default_power_level` for all others. `display_names`: by user id, as far as known.
+    `world_readable`: people who were never in the room may read it.
     """
 
     room_id: str
@@ -105,7 +104,7 @@ class Room:
 
     @property
     def is_direct(self) -> bool:
-        """Whether exactly one other person is in it or invited to it."""
+        """Whether exactly one other user is joined or invited."""
         return self.member_count == 2
 
     def power_level(self, user_id: str) -> int:

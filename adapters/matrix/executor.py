@@ -1,4 +1,4 @@
-"""The thread for what would hold up the event loop: keys on a disk, large answers to be parsed, pages, and files."""
+"""A thread for work that would block the event loop: key files, parsing of large responses, pages, and files."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from typing import ParamSpec, TypeVar
 Inputs = ParamSpec("Inputs")
 Output = TypeVar("Output")
 
-# One thread: what it does holds the interpreter's lock for the most part, so more would only crowd each other.
+# One thread: its work mostly holds the interpreter's lock, so more threads would only contend for it.
 _EXECUTOR = ThreadPoolExecutor(max_workers=1, thread_name_prefix="matrix")
 
 
 async def run_in_thread(work: Callable[Inputs, Output], *inputs: Inputs.args, **named: Inputs.kwargs) -> Output:
-    """The result of `work`, done in the thread; raises what it raises."""
+    """Run `work` in the thread; returns its result or raises its error."""
     return await asyncio.get_running_loop().run_in_executor(_EXECUTOR, lambda: work(*inputs, **named))

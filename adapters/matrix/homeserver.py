@@ -1,4 +1,4 @@
-"""The port between the adapter and a homeserver: what is asked of it, and how that can fail."""
+"""Port to a homeserver: requests and their errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from adapters.matrix.events import Event, EventPage, Json, Room, SyncResponse
 
 
 class TransientFailure(Exception):
-    """The homeserver did not take a request this time (5xx, a lost connection); it may take it later."""
+    """A request failed temporarily (5xx, a lost connection); it may succeed later."""
 
 
 @dataclass(eq=False)
 class RateLimited(TransientFailure):
-    """The homeserver asks to wait (429)."""
+    """The homeserver rate-limited a request (429)."""
 
     retry_after_s: float
 
@@ -23,7 +23,7 @@ class RateLimited(TransientFailure):
 
 @dataclass(eq=False)
 class RequestRefused(Exception):
-    """The homeserver refuses a request for good. `code` is its `errcode`; `body` is all that it said."""
+    """The homeserver refused a request permanently. `code` is its `errcode`; `body` is its whole JSON."""
 
     status: int
     code: str
@@ -35,17 +35,17 @@ class RequestRefused(Exception):
 
 @dataclass(eq=False)
 class LoggedOut(Exception):
-    """The access token is no longer taken (M_UNKNOWN_TOKEN). `soft`: the device still exists, with its keys."""
+    """The access token is no longer accepted (M_UNKNOWN_TOKEN). `soft`: the device still exists, with its keys."""
 
     soft: bool
 
     def __str__(self) -> str:
-        return "the homeserver does not know the access token any more"
+        return "the homeserver no longer knows the access token"
 
 
 @dataclass(eq=False)
 class MatrixUnusable(Exception):
-    """Matrix cannot be used as it is set up. `reason` says what to do, and never holds a token, password or key."""
+    """Matrix cannot be used with the present setup. `reason` names the remedy, never a token, password or key."""
 
     user_facing = True
     reason: str
@@ -55,7 +55,7 @@ class MatrixUnusable(Exception):
 
 
 class MatrixApi(Protocol):
-    """Authenticated JSON requests. Every method of these protocols may raise Unsettled, Refused and LoggedOut."""
+    """Authenticated JSON requests. Methods of these ports raise TransientFailure, RequestRefused and LoggedOut."""
 
     user_id: str
     device_id: str
@@ -69,65 +69,65 @@ class MatrixApi(Protocol):
         *,
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
-        """One request to `/_matrix/client` + `path`; the JSON object that came back. Never retried by itself."""
+        """Send one request to `/_matrix/client` + `path`, without retries; returns the JSON object of the response."""
         ...
 
 
 class Homeserver(MatrixApi, Protocol):
-    """Everything a reply and an intake need of a homeserver. Encryption happens below: what is sent to an encrypted
-    room is encrypted, what is read comes decrypted where that is possible.
+    """The homeserver API of a session, for incoming and outgoing messages. Encryption happens below: events sent to
+    an encrypted room are encrypted, events received are decrypted if their keys are known.
     """
 
     async def sync(self, since: str, timeout_s: float) -> SyncResponse:
-        """What has happened since a token (empty: from the beginning of time), waiting up to `timeout_s` for news."""
+        """Get the events since a token (empty: initial sync), waiting up to `timeout_s` for new ones."""
         ...
 
     def get_room(self, room_id: str) -> Room | None:
-        """A room we are in, as the last sync left it."""
+        """A joined room as of the last sync; None for other rooms."""
         ...
 
     async def send(self, room_id: str, kind: str, content: Json, tx_id: str) -> str:
-        """Send an event, encrypted where the room is; its id. The same `tx_id` again gives the id it has already.
+        """Send an event, encrypted if the room is; returns its id. A repeated `tx_id` returns the first event's id.
 
-        Raises Refused with code `HEARTH_UNKNOWN_ROOM` for a room of which no sync has told: whether it is encrypted
-        is not known, and nothing is sent.
+        Raises RequestRefused with code `HEARTH_UNKNOWN_ROOM`, sending nothing, for a room that no sync has reported:
+        whether it is encrypted is not known.
         """
         ...
 
     async def redact_event(self, room_id: str, event_id: str, tx_id: str) -> None:
-        """Take an event of ours back."""
+        """Redact an event of ours."""
         ...
 
     async def get_event(self, room_id: str, event_id: str) -> Event:
-        """One event of a room."""
+        """Get one event of a room."""
         ...
 
     async def get_event_page(self, room_id: str, start: str, *, back: bool, limit: int) -> EventPage:
-        """Events from a place in a room's timeline on, `back`wards or forwards. An empty `start` with `back` is the
-        newest end of the room.
+        """Get a page of events from a position in a room's timeline, backwards with `back`. An empty `start` with
+        `back` is the newest end of the room.
         """
         ...
 
     async def token_after(self, room_id: str, event_id: str) -> str:
-        """The place in the timeline just after an event, for `get_event_page`."""
+        """The pagination token just after an event, for `get_event_page`."""
         ...
 
     async def token_before(self, room_id: str, event_id: str) -> str:
-        """The place in the timeline just before an event, for `get_event_page`."""
+        """The pagination token just before an event, for `get_event_page`."""
         ...
 
     async def get_relations(self, room_id: str, event_id: str, relation: str, limit: int) -> tuple[Event, ...]:
-        """The newest events that relate to one in a way (`m.replace`, `m.thread`), newest first, at most `limit`
+        """The newest events with a relation (`m.replace`, `m.thread`) to an event, newest first, at most `limit`
         (`GET /v1/rooms/{roomId}/relations/{eventId}/{relType}`).
         """
         ...
 
     def decrypt_event(self, event: Event) -> Event | None:
-        """Try again to decrypt an event that could not be; None while its key is still missing."""
+        """Try again to decrypt an undecryptable event; None while its key is still missing."""
         ...
 
-    async def set_typing(self, room_id: str, shown: bool) -> None:
-        """Show for some 30 s that an answer is being written, or show it no longer."""
+    async def set_typing(self, room_id: str, typing: bool) -> None:
+        """Start a typing notice of about 30 s, or stop it."""
         ...
 
     async def send_read_receipt(self, room_id: str, event_id: str) -> None:
@@ -135,11 +135,11 @@ class Homeserver(MatrixApi, Protocol):
         ...
 
     async def download_file(self, uri: str, limit_bytes: int) -> bytes:
-        """A file of the media store (`mxc://...`). Raises TooLarge when it is over the limit."""
+        """Download a file from the media store (`mxc://...`). Raises FileTooLarge when it is over the limit."""
         ...
 
     async def upload_file(self, data: bytes, name: str, media_type: str) -> str:
-        """Put a file into the media store; its `mxc://` address."""
+        """Upload a file to the media store; returns its `mxc://` address."""
         ...
 
     async def join_room(self, room_id: str, via: Sequence[str] = ()) -> None:
@@ -152,11 +152,11 @@ class Homeserver(MatrixApi, Protocol):
 
 
 class FileTooLarge(Exception):
-    """A file is over the limit that the caller named."""
+    """A file is over the caller's size limit."""
 
 
 class DeviceSigner(Protocol):
-    """What this device can do with its own keys."""
+    """Signatures with this device's own key."""
 
     @property
     def fingerprint(self) -> str:

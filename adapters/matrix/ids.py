@@ -1,4 +1,4 @@
-"""The names by which the core knows Matrix's rooms, threads and people."""
+"""Core ids of Matrix's rooms, threads and people."""
 
 from bot.core.messages import Audience, ConversationId
 
@@ -16,7 +16,7 @@ def person_id(user_id: str) -> str:
 
 
 def room_audience(room_id: str) -> Audience:
-    """Everybody who reads a room, its threads too."""
+    """The readers of a room and of its threads."""
     return Audience(frozenset({str(conversation_id(room_id))}))
 
 

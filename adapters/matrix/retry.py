@@ -1,4 +1,4 @@
-"""How long to wait before a homeserver is asked again, and asking again."""
+"""Retries with exponential backoff for requests to a homeserver."""
 
 import asyncio
 import random
@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from adapters.matrix.homeserver import RateLimited, TransientFailure
 
-FIRST_S = 1.0
-LONGEST_S = 30.0
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 30.0
 MAX_TRIES = 20
 """With pauses of up to half a minute: a server may be away for some minutes."""
 
@@ -17,17 +17,16 @@ Value = TypeVar("Value")
 
 
 def backoff_s(failures: int, error: Exception | None = None) -> float:
-    """Seconds to wait after so many failures in a row (1 or more): doubled each time up to `LONGEST_S`, and up to
-    half of it left to chance, so that many do not come back at once. What the homeserver asks for counts, where it is
-    longer.
+    """Seconds to wait after so many failures in a row (1 or more): doubled each time up to `MAX_PAUSE_S`, with jitter
+    of up to half of it, so that clients do not return all at once. A longer wait demanded by the homeserver wins.
     """
-    doubled = min(LONGEST_S, FIRST_S * 2.0 ** min(failures - 1, 10))
-    paused = doubled * random.uniform(0.5, 1.0)  # noqa: S311 - spread, nothing secret
+    doubled = min(MAX_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 10))
+    paused = doubled * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
     return max(paused, error.retry_after_s) if isinstance(error, RateLimited) else paused
 
 
 async def retry(request: Callable[[], Awaitable[Value]], tries: int | None = MAX_TRIES) -> Value:
-    """Ask until there is an answer. Raises Unsettled when so many tries had none; None: never."""
+    """Repeat a request until it succeeds. Raises TransientFailure after `tries` failures; None: no limit."""
     for failures in count(1):
         try:
             return await request()

@@ -23,7 +23,7 @@ from tests.fakes.wire import FakeHomeserver
 
 
 class FakeVerification:
-    """Fills `Verifying`: `heard` is what came; events whose type begins so belong to a verification."""
+    """Fills `VerificationHandler`: `heard` is what came; events whose type begins so belong to a verification."""
 
     def __init__(self) -> None:
         self.heard: list[ToDevice] = []

@@ -1,4 +1,4 @@
-"""A homeserver in memory with one account of ours on it, for everything that is written against `Wire`."""
+"""A homeserver in memory with one account of ours on it, for everything that is written against `Homeserver`."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Sent:
 
 
 class FakeHomeserver:
-    """Fills `Wire`. A test speaks for everybody else with `add_room`, `say`, `post`, `invite`, `kick` and `tell`.
+    """Fills `Homeserver`. A test speaks for everybody else with `add_room`, `say`, `post`, `invite`, `kick` and `tell`.
 
     `sent`, `redacted`, `typing_log`, `receipts`, `joins` and `leaves` list what was asked of the server, `faults`
     holds what it does wrong, `timeline_limit` is how many events of a room a sync tells at most.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Faults:
-    """Errors and waiting, by the name of the method of `Wire` that they befall.
+    """Errors and waiting, by the name of the method of `Homeserver` that they befall.
 
     `requests` lists the names of all requests that came.
     """

@@ -1,4 +1,4 @@
-"""Asks Discord about the bot's account without connecting to it: the token, and the switches in the portal."""
+"""Checks of the bot's account without a gateway connection: the token, and the intents set in the portal."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from adapters.discord.failures import (
 )
 from adapters.discord.settings import DiscordSettings
 
-ASKED_WITHIN_S = 10.0
+TIMEOUT_S = 10.0
 
 
 def read_token(settings: DiscordSettings) -> str:
@@ -27,14 +27,14 @@ def read_token(settings: DiscordSettings) -> str:
 
 
 async def fetch_account_name(settings: DiscordSettings) -> str:
-    """The name of the bot that the token belongs to.
+    """Fetch the name of the bot that the token belongs to.
 
-    Raises DiscordUnusable, with what to do, when Discord will not have the bot; Unsettled when it cannot be asked now.
+    Raises DiscordUnusable, with the remedy, when Discord refuses the bot; TransientFailure when it is unreachable.
     """
     http = HTTPClient(asyncio.get_running_loop())
     try:
         with translate_errors():
-            async with asyncio.timeout(ASKED_WITHIN_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 return await _fetch_name(http, settings)
     finally:
         await http.close()
@@ -44,7 +44,7 @@ async def _fetch_name(http: HTTPClient, settings: DiscordSettings) -> str:
     try:
         user = await http.static_login(read_token(settings))
     except discord.LoginFailure as error:
-        raise to_admin_error(error, settings.token_env) from None  # the library's error may quote what it was given
+        raise to_admin_error(error, settings.token_env) from None  # the library's error may quote the token
     flags = discord.ApplicationFlags._from_value((await http.application_info())["flags"])
     if settings.message_content and not (flags.gateway_message_content or flags.gateway_message_content_limited):
         raise DiscordUnusable(missing_intent_text())

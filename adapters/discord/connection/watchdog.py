@@ -1,4 +1,4 @@
-"""Watches the gateway: its last event or heartbeat, whatever Discord's library believes of the connection."""
+"""Watchdog of the gateway's last event or heartbeat, independent of the library's view of the connection."""
 
 import asyncio
 import math
@@ -6,11 +6,11 @@ import time
 
 import discord
 
-LOOKED_EVERY_S = 5.0
+CHECK_INTERVAL_S = 5.0
 
 
 class Watchdog:
-    """Knows how long the gateway has been silent. A heartbeat's answer changes the latency, so it counts as well."""
+    """Measures the silence of the gateway. A heartbeat's acknowledgement changes the latency, so it counts as well."""
 
     def __init__(self, bot: discord.Client) -> None:
         self._bot = bot
@@ -18,11 +18,11 @@ class Watchdog:
         self._last_event_at = time.monotonic()
 
     def record_event(self) -> None:
-        """Something has come from the gateway."""
+        """Record that an event has arrived."""
         self._last_event_at = time.monotonic()
 
     def silence_s(self) -> float:
-        """Seconds since the gateway was last heard."""
+        """Seconds since the last event or heartbeat."""
         latency = self._bot.latency
         if not math.isnan(latency) and latency != self._latency:
             self._latency = latency
@@ -30,8 +30,8 @@ class Watchdog:
         return time.monotonic() - self._last_event_at
 
     async def wait_for_silence(self, after_s: float) -> None:
-        """Returns when the gateway has been silent for so long."""
-        left = after_s - self.silence_s()
-        while left > 0:
-            await asyncio.sleep(min(left, LOOKED_EVERY_S))
-            left = after_s - self.silence_s()
+        """Return once the gateway has been silent for `after_s`."""
+        remaining_s = after_s - self.silence_s()
+        while remaining_s > 0:
+            await asyncio.sleep(min(remaining_s, CHECK_INTERVAL_S))
+            remaining_s = after_s - self.silence_s()

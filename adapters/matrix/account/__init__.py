@@ -1,1 +1,1 @@
-"""Our account: how it is logged in, who it is, and that its device is its own."""
+"""Hearth's Matrix account: login, cross-signing identity, and the signature of its device."""

@@ -1,4 +1,4 @@
-"""What an admin may want to know of the encryption, as lines for `stats`."""
+"""State of the encryption for admins, as lines for `stats`."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from bot.core.texts import Language
 
 
 def health_lines(
-    language: Language, standing: SigningStatus | None, verifiers: Sequence[Verifier], undecryptable: int
+    language: Language, status: SigningStatus | None, verifiers: Sequence[Verifier], undecryptable: int
 ) -> list[str]:
-    """Whether the device is signed as far as known, who has verified it, and how many messages stayed unreadable."""
+    """The device's signature as last known, the users who verified it, and the count of undecryptable messages."""
     people = ", ".join(f"{each.user_id} ({each.verified_at:%Y-%m-%d})" for each in verifiers)
     return [
-        _signed(language, standing),
+        _signed(language, status),
         localize("matrix_verified_by", language, people=people)
         if people
         else localize("matrix_verified_by_nobody", language),
@@ -22,7 +22,7 @@ def health_lines(
     ]
 
 
-def _signed(language: Language, standing: SigningStatus | None) -> str:
-    if standing is None:
+def _signed(language: Language, status: SigningStatus | None) -> str:
+    if status is None:
         return localize("matrix_signed_unknown", language)
-    return localize("matrix_signed" if standing.is_signed else "matrix_unsigned", language)
+    return localize("matrix_signed" if status.is_signed else "matrix_unsigned", language)

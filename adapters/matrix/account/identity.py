@@ -1,4 +1,4 @@
-"""The account's own cross-signing keys and who has verified them, kept in one encrypted file."""
+"""The account's own cross-signing keys and the users who verified them, in one encrypted file."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ VERIFIERS_KEPT = 100
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """Somebody who has compared emoji with us, and when."""
+    """A user who has compared emoji with us, and the time."""
 
     user_id: str
     verified_at: datetime
@@ -36,7 +36,7 @@ class Verifier:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Three key pairs of one account: the master key signs the other two, the self-signing key our devices, the
-    user-signing key nobody yet. `verifiers`: oldest first.
+    user-signing key no user yet. `verifiers`: oldest first.
     """
 
     user_id: str
@@ -46,19 +46,19 @@ class Identity:
     verifiers: tuple[Verifier, ...] = ()
 
     def with_verifier(self, user_id: str, at: datetime) -> "Identity":
-        """The same keys, with one more who has verified them."""
+        """The same keys, with one more verifier."""
         others = [each for each in self.verifiers if each.user_id != user_id]
         return replace(self, verifiers=(*others, Verifier(user_id, at))[-VERIFIERS_KEPT:])
 
 
 def new_identity(user_id: str) -> Identity:
-    """Keys that nobody has seen yet."""
+    """New random keys for a user."""
     master, self_signing, user_signing = (KeyPair(secrets.token_bytes(SEED_BYTES)) for _ in range(3))
     return Identity(user_id, master, self_signing, user_signing)
 
 
 class IdentityFile:
-    """The file with the keys. What is in it can be read with the store's key only."""
+    """The file with the keys, encrypted with the store's key."""
 
     def __init__(self, folder: Path, user_id: str, store_key: bytes) -> None:
         self.path = folder / FILE_NAME
@@ -73,7 +73,7 @@ class IdentityFile:
         return cls(folder, credentials.user_id, decode_base64(credentials.store_key))
 
     def load(self) -> Identity | None:
-        """What was saved; None when nothing ever was. Raises MatrixUnusable when it cannot be read."""
+        """The saved identity; None when none was ever saved. Raises MatrixUnusable when it cannot be read."""
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
@@ -86,11 +86,11 @@ class IdentityFile:
             raise MatrixUnusable(
                 f"{self.path}, which holds this account's own keys, is damaged or belongs to another account or store."
                 " Put back a copy of the whole folder; or move this file away and run `hearth matrix login --again`,"
-                " which makes new keys: whoever has verified Hearth is then warned and has to verify it again."
+                " which makes new keys: people who verified Hearth are then warned and have to verify it again."
             ) from error
 
     def save(self, identity: Identity) -> None:
-        """Save it. When this returns it is on the disk. Raises MatrixUnusable."""
+        """Save an identity; it is on disk when this returns. Raises MatrixUnusable."""
         try:
             write_private_file(self.path, self._encrypt(identity))
         except OSError as error:
@@ -114,7 +114,7 @@ class IdentityFile:
         return _identity(json.loads(cipher.decrypt_and_verify(sealed[:-TAG_BYTES], sealed[-TAG_BYTES:])))
 
     def _associated_data(self) -> bytes:
-        """What the sealed part is bound to: put into another account's folder it does not open."""
+        """Binds the sealed part to its account: in another account's folder it cannot be decrypted."""
         return canonical_json({"user_id": self._user_id, "version": VERSION})
 
 

@@ -1,4 +1,4 @@
-"""The account's identity in a running process: checked with the homeserver at the start and every hour after."""
+"""The account's identity in a running process: checked with the homeserver at the start and then every hour."""
 
 import asyncio
 import logging
@@ -12,12 +12,12 @@ from adapters.matrix.homeserver import DeviceSigner, MatrixApi, TransientFailure
 
 log = logging.getLogger(__name__)
 
-CHECKED_EVERY_S = 3600.0
-TRIED_AGAIN_S = 60.0
+CHECK_INTERVAL_S = 3600.0
+RETRY_INTERVAL_S = 60.0
 
 
 class IdentityService:
-    """The keys, whether they have signed this device as far as known, and who has verified them."""
+    """The keys, the signing status of this device as last known, and the users who verified the keys."""
 
     def __init__(self, server: MatrixApi, keys: DeviceSigner, file: IdentityFile, identity: Identity) -> None:
         self._server = server
@@ -28,17 +28,17 @@ class IdentityService:
 
     @classmethod
     async def open(cls, server: MatrixApi, keys: DeviceSigner, file: IdentityFile) -> "IdentityService":
-        """Load the keys, or make them where there are none yet. Raises MatrixUnusable when the file is damaged."""
+        """Load the keys, or create them if there are none yet. Raises MatrixUnusable when the file is damaged."""
         identity = await run_in_thread(_load_or_create, file, server.user_id)
         return cls(server, keys, file, identity)
 
     @property
     def verifiers(self) -> Sequence[Verifier]:
-        """Who has verified us, oldest first."""
+        """The users who verified us, oldest first."""
         return self.identity.verifiers
 
     async def check_signature(self, password: str | None = None) -> SigningStatus:
-        """See to it that this device is signed, as far as that goes without asking. Raises Unsettled and LoggedOut."""
+        """Make sure that this device is signed, asking for nothing. Raises TransientFailure and LoggedOut."""
         before = self.status
         self.status = await ensure_signed(self._server, self._keys, self.identity, password)
         if self.status != before:
@@ -46,23 +46,23 @@ class IdentityService:
         return self.status
 
     async def keep_signed(self) -> None:
-        """Check now and then until cancelled. Raises LoggedOut."""
+        """Check the signature periodically until cancelled. Raises LoggedOut."""
         while True:
             try:
                 await self.check_signature()
-                await asyncio.sleep(CHECKED_EVERY_S)
+                await asyncio.sleep(CHECK_INTERVAL_S)
             except TransientFailure as error:
-                log.info("Whether this device is signed is not known yet: %s", error)
-                await asyncio.sleep(TRIED_AGAIN_S)
+                log.info("Could not check yet whether this device is signed: %s", error)
+                await asyncio.sleep(RETRY_INTERVAL_S)
 
     async def replace_keys(self) -> None:
-        """Make new keys in place of the old. Whoever has verified the old ones is warned by their client."""
+        """Replace the keys by new ones. Users who verified the old ones are warned by their clients."""
         self.identity = new_identity(self._server.user_id)
         self.status = None
         await run_in_thread(self._file.save, self.identity)
 
     async def add_verifier(self, user_id: str) -> None:
-        """Remember that somebody has verified us."""
+        """Store that a user has verified us."""
         self.identity = self.identity.with_verifier(user_id, datetime.now(UTC).replace(microsecond=0))
         await run_in_thread(self._file.save, self.identity)
 

@@ -1,4 +1,4 @@
-"""The account's own name: given once where it has none, and left alone otherwise."""
+"""The account's display name: set once when it has none, never changed otherwise."""
 
 import logging
 from urllib.parse import quote
@@ -9,13 +9,13 @@ log = logging.getLogger(__name__)
 
 
 async def ensure_display_name(server: MatrixApi, name: str) -> None:
-    """Call the account by a name, if it has none. That this cannot be done matters to nobody. Raises LoggedOut."""
+    """Set the account's display name if it has none; a failure is only logged. Raises LoggedOut."""
     path = f"/v3/profile/{quote(server.user_id, safe='')}/displayname"
     try:
         if not await _current_display_name(server, path):
             await server.call_api("PUT", path, {"displayname": name})
     except (TransientFailure, RequestRefused) as error:
-        log.info("The account's name could not be looked up or set: %s", error)
+        log.info("Could not look up or set the account's display name: %s", error)
 
 
 async def _current_display_name(server: MatrixApi, path: str) -> object:

@@ -1,4 +1,4 @@
-"""Sets an account up on disk after a login: credentials, key store, own keys; and finds what an earlier login left."""
+"""Setup of an account on disk after a login: credentials, key store, own keys; and detection of an earlier login."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.matrix import credentials as kept
+from adapters.matrix import credentials as credentials_file
 from adapters.matrix.account import identity
 from adapters.matrix.account.cross_signing import KEYS_QUERY, get_nested
 from adapters.matrix.account.identity import IdentityFile
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EarlierLogin:
-    """What an earlier login left. `usable`: its device's keys are here, and the homeserver still has the device."""
+    """The state of an earlier login. `usable`: its device's keys are here, and the homeserver still has the device."""
 
     credentials: Credentials
     usable: bool
@@ -40,7 +40,7 @@ class EarlierLogin:
 
 @dataclass(frozen=True, slots=True)
 class AccountSetup:
-    """An account that is set up, except that its device may not be signed yet. `old_store`: a store of no more use."""
+    """An account after setup; its device may not be signed yet. `old_store`: the moved store of a replaced device."""
 
     login: LoginResult
     identity: IdentityService
@@ -49,19 +49,20 @@ class AccountSetup:
 
 
 async def find_earlier_login(folder: Path) -> EarlierLogin | None:
-    """What an earlier login left; None when there was none.
+    """The earlier login in this folder; None when there was none.
 
-    Raises MatrixUnusable when that cannot be read: without its credentials the rest of a folder is of no use.
+    Raises MatrixUnusable when it cannot be read: without its credentials the rest of a folder is useless.
     """
-    if not kept.credentials_exist(folder):
+    if not credentials_file.credentials_exist(folder):
         left = [name for name in (identity.FILE_NAME, store.FILE_NAME) if (folder / name).exists()]
         if left:
             raise MatrixUnusable(
-                f"{folder} holds {' and '.join(left)} of an earlier login, but not its {kept.FILE_NAME}, without which"
-                " they cannot be read. Put a backup of the folder back, or move it away, and log in again."
+                f"{folder} holds {' and '.join(left)} of an earlier login, but not its"
+                f" {credentials_file.FILE_NAME}, without which they cannot be read. Put a backup of the folder back, or"
+                " move it away, and log in again."
             )
         return None
-    credentials = kept.load_credentials(folder)
+    credentials = credentials_file.load_credentials(folder)
     IdentityFile.for_account(folder, credentials).load()
     try:
         store.open_store(folder, credentials).close()
@@ -73,67 +74,67 @@ async def find_earlier_login(folder: Path) -> EarlierLogin | None:
 
 @asynccontextmanager
 async def set_up_account(
-    folder: Path, homeserver: str, means: PasswordLogin | AccessTokenLogin, before: EarlierLogin | None
+    folder: Path, homeserver: str, login: PasswordLogin | AccessTokenLogin, earlier: EarlierLogin | None
 ) -> AsyncIterator[AccountSetup]:
-    """Log in, and set the account up: into the device of an earlier login where that is usable, else into a new one.
+    """Log in and set up the account: as the device of an earlier login where that is usable, else as a new one.
 
-    The own keys are kept either way. Raises MatrixUnusable with what to do; what was there before stays until the
+    The account's own keys are kept either way. Raises MatrixUnusable with the remedy; existing files stay until the
     login has worked.
     """
-    wanted = before.credentials.device_id if before is not None and before.usable else ""
-    access = await log_in(homeserver, means, wanted)
+    device_id = earlier.credentials.device_id if earlier is not None and earlier.usable else ""
+    access = await log_in(homeserver, login, device_id)
     try:
-        is_new = before is None or not before.usable or access.device_id != wanted
-        put_aside = await _write_account(folder, access, before, is_new=is_new)
+        is_new = earlier is None or not earlier.usable or access.device_id != device_id
+        old_store = await _write_account(folder, access, earlier, is_new=is_new)
     except MatrixUnusable:
-        if isinstance(means, PasswordLogin) and access.device_id != wanted:
+        if isinstance(login, PasswordLogin) and access.device_id != device_id:
             await log_out(access)
         raise
-    credentials = kept.load_credentials(folder)
+    credentials = credentials_file.load_credentials(folder)
     client = MatrixClient.open(folder, credentials)
     try:
         await _publish_keys(client)
-        own = await IdentityService.open(client, client, IdentityFile.for_account(folder, credentials))
-        yield AccountSetup(access, own, is_new, put_aside)
+        identity_service = await IdentityService.open(client, client, IdentityFile.for_account(folder, credentials))
+        yield AccountSetup(access, identity_service, is_new, old_store)
     finally:
         await client.close()
 
 
 async def _write_account(
-    folder: Path, access: LoginResult, before: EarlierLogin | None, *, is_new: bool
+    folder: Path, access: LoginResult, earlier: EarlierLogin | None, *, is_new: bool
 ) -> Path | None:
-    """Write what the next process needs; gives where the store of an earlier device lies now."""
-    if before is not None and before.credentials.user_id != access.user_id:
+    """Write the files that the next process needs; the new path of an earlier device's store, if it was moved."""
+    if earlier is not None and earlier.credentials.user_id != access.user_id:
         raise MatrixUnusable(
-            f"{folder} belongs to {before.credentials.user_id}, and this login is {access.user_id}'s. Move the folder"
-            " away to begin anew, or give Hearth another data folder."
+            f"{folder} belongs to {earlier.credentials.user_id}, and this login is {access.user_id}'s. Move the folder"
+            " away to start over, or give Hearth another data folder."
         )
     if not is_new:
-        assert before is not None
-        kept.save_credentials(folder, with_new_token(before.credentials, access))
+        assert earlier is not None
+        credentials_file.save_credentials(folder, with_new_token(earlier.credentials, access))
         return None
     await _check_unused(access)
-    store_key = before.credentials.store_key if before is not None else new_store_key()
-    put_aside = _move_store_away(folder, before.credentials.device_id) if before is not None else None
-    kept.save_credentials(folder, access.to_credentials(store_key))
+    store_key = earlier.credentials.store_key if earlier is not None else new_store_key()
+    old_store = _move_store_away(folder, earlier.credentials.device_id) if earlier is not None else None
+    credentials_file.save_credentials(folder, access.to_credentials(store_key))
     store.create_store(folder, access.to_credentials(store_key)).close()
-    if before is not None and before.credentials.device_id != access.device_id:
-        await log_out(before.credentials)
-    return put_aside
+    if earlier is not None and earlier.credentials.device_id != access.device_id:
+        await log_out(earlier.credentials)
+    return old_store
 
 
 async def _check_unused(access: LoginResult) -> None:
-    """A device with keys of another program would be broken by keys of ours."""
+    """Refuse a device with keys of another program: our keys would break it."""
     connection = AccountConnection(access)
     try:
-        told = await connection.call_api("POST", KEYS_QUERY, {"device_keys": {access.user_id: []}})
+        response = await connection.call_api("POST", KEYS_QUERY, {"device_keys": {access.user_id: []}})
     except (TransientFailure, RequestRefused, LoggedOut) as error:
         raise MatrixUnusable(f"The homeserver could not be asked about the new device: {error}. Try again.") from error
     finally:
         await connection.close()
-    if get_nested(told, "device_keys", access.user_id, access.device_id, "keys"):
+    if get_nested(response, "device_keys", access.user_id, access.device_id, "keys"):
         raise MatrixUnusable(
-            f"Device {access.device_id} has keys of another program already. Give Hearth a device of its own: log in"
+            f"Device {access.device_id} already has keys of another program. Give Hearth a device of its own: log in"
             " with the password, or get a token for a new device."
         )
 
@@ -161,8 +162,8 @@ async def _publish_keys(client: MatrixClient) -> None:
     try:
         await client.publish_keys()
     except RequestRefused as error:
-        raise MatrixUnusable(f"The homeserver did not take the device's keys. {error_sentence(error)}") from error
+        raise MatrixUnusable(f"The homeserver did not accept the device's keys. {error_sentence(error)}") from error
     except (TransientFailure, LoggedOut) as error:
         raise MatrixUnusable(
-            f"Logged in, but the device's keys are not at the homeserver yet: {error}. `hearth run` goes on with it."
+            f"Logged in, but the device's keys are not on the homeserver yet: {error}. `hearth run` uploads them."
         ) from error

@@ -1,4 +1,4 @@
-"""Signatures as Matrix writes them: canonical JSON, Ed25519 key pairs, signed objects."""
+"""Matrix signatures: canonical JSON, Ed25519 key pairs, signed objects."""
 
 import base64
 import binascii
@@ -14,11 +14,11 @@ from adapters.matrix.events import Json
 
 SEED_BYTES = 32
 UNSIGNED_FIELDS = ("signatures", "unsigned")
-"""What of an object its signatures do not cover (specification, appendix "Signing JSON")."""
+"""Fields of an object that its signatures do not cover (specification, appendix "Signing JSON")."""
 
 
 class NotCanonical(ValueError):
-    """A value that has no canonical JSON: fractions, characters that are no Unicode, too deep."""
+    """A value without canonical JSON: it has fractions or invalid Unicode, or is nested too deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class KeyPair:
 
     @property
     def key_id(self) -> str:
-        """The id under which signatures by this key stand."""
+        """The id of this key in signatures."""
         return key_id(self.public_key)
 
     def sign(self, text: bytes) -> str:
@@ -81,18 +81,18 @@ def canonical_json(value: Any) -> bytes:
 
 
 def without_signatures(value: Json) -> dict[str, Any]:
-    """An object without what its signatures do not cover."""
+    """An object without the fields that its signatures do not cover."""
     return {key: inner for key, inner in value.items() if key not in UNSIGNED_FIELDS}
 
 
 def sign_object(value: Json, user_id: str, pair: KeyPair) -> dict[str, Any]:
-    """An object with the signature of a key of a user as its only one."""
+    """An object with a user's signature as its only one."""
     body = without_signatures(value)
     return {**body, "signatures": {user_id: {pair.key_id: pair.sign(canonical_json(body))}}}
 
 
 def has_valid_signature(value: Json, user_id: str, public: str, name: str = "") -> bool:
-    """Whether an object has a true signature by a user's public key. `name`: the key's id, where it is another."""
+    """Whether an object has a valid signature by a user's public key. `name`: the key's id, if not the key itself."""
     given = _signature(value, user_id, name or key_id(public))
     try:
         key = eddsa.import_public_key(decode_base64(public))
@@ -110,7 +110,7 @@ def _signature(value: Json, user_id: str, name: str) -> str:
 
 
 def _has_no_fractions(value: Any) -> bool:
-    """Whether there is no fraction in it. Walks without recursion: hostile values may be deep."""
+    """Whether a value holds no fractions. Not recursive: hostile values may be nested deep."""
     open_values = [value]
     while open_values:
         each = open_values.pop()

@@ -1,1 +1,1 @@
-"""Asks the homeserver, over HTTP."""
+"""HTTP client of the homeserver: requests, media, discovery, parsing, error sentences."""

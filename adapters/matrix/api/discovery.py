@@ -1,4 +1,4 @@
-"""Finds the homeserver of an account: by its address, or by the name of the server (`.well-known`)."""
+"""Discovery of an account's homeserver by its address or by the name of the server (`.well-known`)."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,12 +18,12 @@ SERVER_NAME = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 MXID = re.compile(r"@[!-9;-~]{1,200}:(?P<server>.+)")
 
 FetchJson = Callable[[str, str], Awaitable[dict[str, Any]]]
-"""Gives the JSON object at a path of a server, or raises the port's errors."""
+"""Fetches the JSON object at a path of a server. Raises the port's errors."""
 
 
 @dataclass(frozen=True, slots=True)
 class HomeserverAddress:
-    """A homeserver's address, and the account that was named with it (empty: only the server was)."""
+    """A homeserver's address, and the account named with it (empty: only the server was named)."""
 
     homeserver: str
     user_id: str = ""
@@ -38,24 +38,24 @@ async def fetch_json(homeserver: str, path: str) -> dict[str, Any]:
         await http.close()
 
 
-async def discover_homeserver(named: str, fetch: FetchJson = fetch_json) -> HomeserverAddress:
+async def discover_homeserver(name_or_url: str, fetch: FetchJson = fetch_json) -> HomeserverAddress:
     """The homeserver of `@user:server`, `server` or an address with `https://`. Raises MatrixUnusable."""
-    named = named.strip()
-    if named.startswith(("http://", "https://")):
-        return HomeserverAddress(await _check_versions(_address(named), fetch))
-    found = MXID.fullmatch(named)
-    server = found["server"] if found else named
+    name_or_url = name_or_url.strip()
+    if name_or_url.startswith(("http://", "https://")):
+        return HomeserverAddress(await _check_versions(_address(name_or_url), fetch))
+    found = MXID.fullmatch(name_or_url)
+    server = found["server"] if found else name_or_url
     if not SERVER_NAME.fullmatch(server):
         raise MatrixUnusable(
-            f"“{named}” names no homeserver. Give the account (@name:example.org), or the homeserver's address"
+            f"“{name_or_url}” names no homeserver. Give the account (@name:example.org), or the homeserver's address"
             " (https://matrix.example.org)."
         )
-    told = await _well_known(server, fetch)
-    return HomeserverAddress(await _check_versions(told or f"https://{server}", fetch), named if found else "")
+    base_url = await _well_known(server, fetch) or f"https://{server}"
+    return HomeserverAddress(await _check_versions(base_url, fetch), name_or_url if found else "")
 
 
 def is_unencrypted(homeserver: str) -> bool:
-    """Whether what is sent to a homeserver can be read on the way."""
+    """Whether the connection to a homeserver is unencrypted and leaves this machine."""
     address = URL(homeserver)
     return address.scheme == "http" and address.host not in ("localhost", "127.0.0.1", "::1")
 
@@ -66,17 +66,17 @@ def _address(text: str) -> str:
     except ValueError:
         address = URL()
     if address.scheme not in ("http", "https") or not address.host:
-        raise MatrixUnusable(f"“{text}” is no address of a homeserver.")
+        raise MatrixUnusable(f"“{text}” is not the address of a homeserver.")
     return str(address.origin()) + address.path.rstrip("/")
 
 
 async def _well_known(server: str, fetch: FetchJson) -> str:
     """The address that a server names for itself; empty when it names none (specification, "Server discovery")."""
     try:
-        told = await fetch(f"https://{server}", WELL_KNOWN)
+        response = await fetch(f"https://{server}", WELL_KNOWN)
     except (TransientFailure, RequestRefused, LoggedOut):
         return ""
-    homeserver = told.get("m.homeserver")
+    homeserver = response.get("m.homeserver")
     address = homeserver.get("base_url") if isinstance(homeserver, Mapping) else None
     if not isinstance(address, str):
         raise MatrixUnusable(f"https://{server}{WELL_KNOWN} names no homeserver. Give its address (https://...).")
@@ -85,13 +85,13 @@ async def _well_known(server: str, fetch: FetchJson) -> str:
 
 async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
     try:
-        told = await fetch(homeserver, VERSIONS)
+        response = await fetch(homeserver, VERSIONS)
     except RateLimited as error:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
     except (TransientFailure, RequestRefused, LoggedOut) as error:
         raise MatrixUnusable(
             f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up."
         ) from error
-    if not isinstance(told.get("versions"), list):
+    if not isinstance(response.get("versions"), list):
         raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")
     return homeserver

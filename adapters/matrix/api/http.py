@@ -1,4 +1,4 @@
-"""Requests to a homeserver: what goes out, what comes back, and the port's errors for what does not."""
+"""HTTP requests to a homeserver, their JSON responses, and the port's errors for failures."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,24 +15,24 @@ from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, T
 
 CLIENT_API = "/_matrix/client"
 CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
-"""What a broken connection raises."""
+"""Errors of a broken connection."""
 MAX_BODY_BYTES = 200_000_000
-"""Larger answers are no sync of a house's account; reading on would end the process."""
+"""Limit for a response: no sync of a home's account is larger, and reading on could exhaust the memory."""
 DEFAULT_RETRY_AFTER_S = 5.0
-"""How long to wait where the server asks for it and does not say how long."""
+"""Wait for a rate limit that names no duration."""
 MAX_RETRY_AFTER_S = 3600.0
 
 
 def api_path(*parts: str) -> str:
-    """A path of these parts, each quoted."""
+    """Join parts into a path, each percent-encoded."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 class HttpClient:
-    """One homeserver, with the token of an account (empty: none yet).
+    """Client of one homeserver with an account's access token (empty: none yet).
 
-    Nothing is tried twice, except by aiohttp: a GET, PUT or DELETE, which the specification lets be repeated, when a
-    connection that was kept open turns out to be closed.
+    Never retries, except for what aiohttp does: it repeats a GET, PUT or DELETE, as the specification allows, when a
+    kept-alive connection turns out to be closed.
     """
 
     def __init__(self, homeserver: str, access_token: str = "", timeout_s: float = 30.0) -> None:
@@ -50,7 +50,7 @@ class HttpClient:
         *,
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
-        """A request with a JSON body to `/_matrix/client` + `api_path`; the JSON object that comes back."""
+        """Send a JSON body to `/_matrix/client` + `path`; returns the JSON object of the response."""
         data = None if body is None else json.dumps(body).encode()
         headers = {} if data is None else {"Content-Type": "application/json"}
         return await self.request_json(
@@ -67,13 +67,13 @@ class HttpClient:
         query: Sequence[tuple[str, str]] = (),
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
-        """A request with any body to any path of the server; the JSON object that comes back."""
+        """Send any body to any path of the server; returns the JSON object of the response."""
         async with self.open_response(
             method, path, data=data, headers=headers, query=query, timeout_s=timeout_s
-        ) as answer:
-            parsed = await decode_json(await _read_body(answer, MAX_BODY_BYTES))
+        ) as response:
+            parsed = await decode_json(await _read_body(response, MAX_BODY_BYTES))
             if not isinstance(parsed, dict):
-                raise TransientFailure("the homeserver's answer is no JSON object")
+                raise TransientFailure("the homeserver's response is not a JSON object")
             return parsed
 
     @asynccontextmanager
@@ -87,29 +87,29 @@ class HttpClient:
         query: Sequence[tuple[str, str]] = (),
         timeout_s: float | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """An answer with a status of success, to be read inside. Raises the port's errors, also while it is read."""
+        """Open a successful response, to be read inside the context. Raises the port's errors, also during the read."""
         address = URL(self._base + path + (f"?{urlencode(query)}" if query else ""), encoded=True)
         timeout = aiohttp.ClientTimeout(total=timeout_s or self._timeout_s, sock_connect=self._timeout_s)
         try:
             async with self._client_session().request(
                 method, address, data=data, headers=self._headers(headers), timeout=timeout
-            ) as answer:
-                if not answer.ok:
+            ) as response:
+                if not response.ok:
                     raise response_error(
-                        answer.status, answer.headers, await decode_json(await _read_body(answer, MAX_BODY_BYTES))
+                        response.status, response.headers, await decode_json(await _read_body(response, MAX_BODY_BYTES))
                     )
-                yield answer
+                yield response
         except CONNECTION_ERRORS as error:
-            raise TransientFailure(f"the homeserver was not reached: {type(error).__name__}") from error
+            raise TransientFailure(f"the homeserver could not be reached: {type(error).__name__}") from error
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
-    def _headers(self, more: Mapping[str, str] | None) -> dict[str, str]:
+    def _headers(self, extra: Mapping[str, str] | None) -> dict[str, str]:
         authorization = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        return {**authorization, **(more or {})}
+        return {**authorization, **(extra or {})}
 
     def _client_session(self) -> aiohttp.ClientSession:
         # Made in the loop that uses it. Only one sync and a few requests run at once.
@@ -121,16 +121,16 @@ class HttpClient:
 
 
 def response_error(status: int, headers: Mapping[str, str], body: object) -> Exception:
-    """The port's error for an answer without success. `body` is its JSON, None where it has none."""
-    said: dict[str, Any] = body if isinstance(body, dict) else {}
-    code = said.get("errcode")
+    """The port's error for an unsuccessful response. `body` is its JSON, None without one."""
+    fields: dict[str, Any] = body if isinstance(body, dict) else {}
+    code = fields.get("errcode")
     if status == 429:
-        return RateLimited(_retry_after_s(headers.get("Retry-After"), said.get("retry_after_ms")))
+        return RateLimited(_retry_after_s(headers.get("Retry-After"), fields.get("retry_after_ms")))
     if status >= 500 or status == 408:
         return TransientFailure(f"the homeserver answered with status {status}")
     if status == 401 and code == "M_UNKNOWN_TOKEN":
-        return LoggedOut(soft=said.get("soft_logout") is True)
-    return RequestRefused(status, code if isinstance(code, str) else "", said)
+        return LoggedOut(soft=fields.get("soft_logout") is True)
+    return RequestRefused(status, code if isinstance(code, str) else "", fields)
 
 
 def _retry_after_s(header: str | None, body_ms: object) -> float:
@@ -143,10 +143,10 @@ def _retry_after_s(header: str | None, body_ms: object) -> float:
     return min(seconds, MAX_RETRY_AFTER_S)
 
 
-async def _read_body(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    pieces = bytearray()
-    async for piece in answer.content.iter_any():
-        pieces += piece
-        if len(pieces) > limit_bytes:
-            raise TransientFailure(f"the homeserver's answer is over {limit_bytes} bytes")
-    return bytes(pieces)
+async def _read_body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) > limit_bytes:
+            raise TransientFailure(f"the homeserver's response is over {limit_bytes} bytes")
+    return bytes(data)

@@ -1,4 +1,4 @@
-"""Files of the media store: fetched in pieces up to a limit, and put there."""
+"""Downloads from the media store, streamed up to a size limit, and uploads to it."""
 
 from adapters.matrix.api.http import CLIENT_API, HttpClient, api_path
 from adapters.matrix.api.parsing import as_text
@@ -10,40 +10,40 @@ UNRECOGNIZED = "M_UNRECOGNIZED"
 
 
 async def download_file(http: HttpClient, uri: str, limit_bytes: int, timeout_s: float) -> bytes:
-    """A file of the media store. Raises TooLarge when it is over the limit, Refused for what is no address of one."""
+    """Download a file. Raises FileTooLarge when it is over the limit, RequestRefused for a malformed address."""
     server, slash, name = uri.removeprefix(SCHEME).partition("/")
     if not (uri.startswith(SCHEME) and server and slash and name) or "/" in name:
         raise RequestRefused(0, "HEARTH_NO_ADDRESS", {})
-    rest = api_path("download", server, name)
+    path = api_path("download", server, name)
     try:
-        return await _fetch(http, f"{CLIENT_API}/v1/media{rest}", limit_bytes, timeout_s)
+        return await _fetch(http, f"{CLIENT_API}/v1/media{path}", limit_bytes, timeout_s)
     except RequestRefused as error:
         # Servers before Matrix 1.11 have no authenticated media; some of them name no code.
         if error.status != 404 or error.code not in {UNRECOGNIZED, ""}:
             raise
-    return await _fetch(http, LEGACY_MEDIA_API + rest, limit_bytes, timeout_s)
+    return await _fetch(http, LEGACY_MEDIA_API + path, limit_bytes, timeout_s)
 
 
 async def upload_file(http: HttpClient, data: bytes, name: str, media_type: str, timeout_s: float) -> str:
-    """Put a file into the media store; its `mxc://` address."""
+    """Upload a file to the media store; returns its `mxc://` address."""
     headers = {"Content-Type": media_type}
     query = [("filename", name)] if name else []
-    answer = await http.request_json(
+    response = await http.request_json(
         "POST", f"{LEGACY_MEDIA_API}/upload", data=data, headers=headers, query=query, timeout_s=timeout_s
     )
-    uri = as_text(answer.get("content_uri"))
+    uri = as_text(response.get("content_uri"))
     if not uri.startswith(SCHEME):
-        raise TransientFailure("the homeserver took a file and gave no address for it")
+        raise TransientFailure("the homeserver accepted a file and gave no address for it")
     return uri
 
 
 async def _fetch(http: HttpClient, address: str, limit_bytes: int, timeout_s: float) -> bytes:
-    async with http.open_response("GET", address, timeout_s=timeout_s) as answer:
-        if (answer.content_length or 0) > limit_bytes:
+    async with http.open_response("GET", address, timeout_s=timeout_s) as response:
+        if (response.content_length or 0) > limit_bytes:
             raise FileTooLarge
         data = bytearray()
-        async for piece in answer.content.iter_any():
-            data += piece
+        async for chunk in response.content.iter_any():
+            data += chunk
             if len(data) > limit_bytes:
                 raise FileTooLarge
         return bytes(data)

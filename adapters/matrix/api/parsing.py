@@ -1,4 +1,4 @@
-"""Reads a homeserver's JSON, in which anything may stand anywhere, into plain values."""
+"""Parser for a homeserver's JSON, whose every field may be missing or of a wrong type."""
 
 import json
 from typing import Any
@@ -7,20 +7,20 @@ from adapters.matrix.events import Event, Invitation, ToDevice
 from adapters.matrix.executor import run_in_thread
 
 MAX_INT = 2**53 - 1
-"""The largest whole number of Matrix (specification, "Canonical JSON")."""
+"""The largest integer in Matrix (specification, "Canonical JSON")."""
 
 
 async def decode_json(data: bytes) -> Any:
-    """JSON as values without lone surrogates, which nothing could encode again; None where it is no JSON."""
+    """Parse JSON, replacing lone surrogates, which could not be encoded again; None for invalid JSON."""
     try:
         return parse_json(data)
     except RecursionError:
-        # Nested so deep that the stack here does not suffice; in a thread there is as much of it as the server had.
+        # Nested too deep for the rest of this stack; a thread has a whole stack, as much as the server had.
         return await run_in_thread(_parse_or_none, data)
 
 
 def parse_json(data: bytes | str) -> Any:
-    """The same at once. Raises RecursionError where it is nested too deep."""
+    """Same as `decode_json`, without a thread. Raises RecursionError when it is nested too deep."""
     try:
         value = json.loads(data)
         surrogates = b"\\ud" in data.lower() if isinstance(data, bytes) else "\\ud" in data.lower()
@@ -37,29 +37,29 @@ def _parse_or_none(data: bytes) -> Any:
 
 
 def as_dict(value: object) -> dict[str, Any]:
-    """The value where it is an object, else an empty one."""
+    """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
-    """The value where it is a list, else an empty one."""
+    """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def as_text(value: object) -> str:
-    """The value where it is a string, else an empty one."""
+    """The value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
 
 
 def as_int(value: object) -> int | None:
-    """The value where it is a whole number, also one written as text as old rooms have it, else None."""
+    """The value if it is an integer, also one written as text as in old rooms, else None."""
     if isinstance(value, str) and len(value) < 20 and value.removeprefix("-").isdecimal():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_INT else None
 
 
 def parse_event(raw: object, room_id: str) -> Event | None:
-    """An event of a room as it came, not decrypted; None where it is no event."""
+    """Parse an event of a room, without decryption; None for anything else."""
     if not isinstance(raw, dict):
         return None
     names = (raw.get("event_id"), raw.get("sender"), raw.get("type"))
@@ -76,7 +76,7 @@ def parse_event(raw: object, room_id: str) -> Event | None:
         sent_ms=as_int(raw.get("origin_server_ts")) or 0,
         age_ms=as_int(as_dict(raw.get("unsigned")).get("age")),
         state_key=state_key if isinstance(state_key, str) else None,
-        # Up to room version 10 beside the content, since then in it.
+        # Up to room version 10 next to the content, since then inside it.
         redacts=as_text(raw.get("redacts"))
         or (as_text(content.get("redacts")) if raw["type"] == "m.room.redaction" else ""),
         encrypted=raw["type"] == "m.room.encrypted",
@@ -85,7 +85,7 @@ def parse_event(raw: object, room_id: str) -> Event | None:
 
 
 def parse_to_device(raw: object) -> ToDevice | None:
-    """A to-device message as it came; None where it is none."""
+    """Parse a to-device message, without decryption; None for anything else."""
     if not isinstance(raw, dict):
         return None
     sender, kind, content = raw.get("sender"), raw.get("type"), raw.get("content")
@@ -95,7 +95,7 @@ def parse_to_device(raw: object) -> ToDevice | None:
 
 
 def parse_invitation(raw: object, room_id: str, user_id: str) -> Invitation | None:
-    """An invitation, from the stripped state that comes with it; None where nobody invites."""
+    """Parse an invitation from its stripped state; None when it names no inviter."""
     for state in as_list(as_dict(as_dict(raw).get("invite_state")).get("events")):
         member = as_dict(state)
         content = as_dict(member.get("content"))
@@ -106,7 +106,7 @@ def parse_invitation(raw: object, room_id: str, user_id: str) -> Invitation | No
 
 
 def leave_sender(raw: object, user_id: str) -> str:
-    """Who ended our stay in a room, ourselves where that is not told."""
+    """The user who removed us from a room; ourselves if the server does not say."""
     left = as_dict(raw)
     for part in ("timeline", "state"):
         for state in reversed(as_list(as_dict(left.get(part)).get("events"))):

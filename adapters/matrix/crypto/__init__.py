@@ -1,1 +1,1 @@
-"""Our device: its keys, the room keys of others, and what it can read."""
+"""End-to-end encryption of our device: its keys, room keys, and decryption."""

@@ -1,4 +1,4 @@
-"""nio's database of a device's keys, as it is used here."""
+"""nio's database of a device's keys, with faster writes and batched transactions."""
 
 import asyncio
 import time
@@ -11,49 +11,49 @@ from nio.store import MatrixStore  # type: ignore[import-untyped]
 from peewee import SqliteDatabase  # type: ignore[import-untyped]
 
 BATCH_S = 0.01
-"""How long is worked without giving others a turn: the loop is to answer within 50 ms, the disk's time on top."""
+"""Work per turn of the event loop, which should respond within 50 ms; the wait for the disk comes on top."""
 
 T = TypeVar("T")
 
 
 class BoundDatabase(SqliteDatabase):  # type: ignore[misc]
     """A database to which nio's models stay bound: nio binds and unbinds all of them for each row, which takes longer
-    than the row.
+    than the row itself.
     """
 
     def bind_ctx(self, models: Sequence[Any], bind_refs: bool = True, bind_backrefs: bool = True) -> Any:
-        """Bind the models, unless they are."""
+        """Bind the models that are not bound yet."""
         if any(model._meta.database is not self for model in models):
             self.bind(models, bind_refs, bind_backrefs)
         return nullcontext()
 
 
 class KeyDatabase(MatrixStore):  # type: ignore[misc]
-    """The keys of one device, in nio's tables. What is written for each message and device is written as plain SQL."""
+    """The keys of one device, in nio's tables. Writes for each message and device use plain SQL."""
 
     def _create_database(self) -> BoundDatabase:
-        # As nio does, but with one wait for the disk for each change instead of three. A change that is lost in a power
-        # failure would make the device encrypt two messages with one key, so it is waited for.
+        # As nio does, but with one disk sync for each change instead of three. A change lost in a power failure would
+        # make the device encrypt two messages with one key, so a sync is necessary.
         pragmas = {"foreign_keys": 1, "secure_delete": 1, "journal_mode": "wal", "synchronous": "full"}
         return BoundDatabase(self.database_path, pragmas=pragmas)
 
-    async def run_in_batches(self, each: Iterable[T], act: Callable[[T], None]) -> None:
-        """Do something with each, several in one transaction, and give others a turn after each transaction."""
-        left = iter(each)
+    async def run_in_batches(self, items: Iterable[T], action: Callable[[T], None]) -> None:
+        """Apply an action to each item, several in one transaction, and yield to the event loop after each one."""
+        remaining = iter(items)
         done = False
         while not done:
             until = time.perf_counter() + BATCH_S
             with self.database.atomic():
                 done = True
-                for item in left:
-                    act(item)
+                for item in remaining:
+                    action(item)
                     if time.perf_counter() >= until:
                         done = False
                         break
             await asyncio.sleep(0)
 
     def save_session(self, curve_key: str, session: Session) -> None:
-        """Keep an Olm session as it is now."""
+        """Save the current state of an Olm session."""
         times = [moment.strftime("%Y-%m-%d %H:%M:%S.%f") for moment in (session.creation_time, session.use_time)]
         self.database.execute_sql(
             "INSERT OR REPLACE INTO olmsessions"
@@ -63,22 +63,22 @@ class KeyDatabase(MatrixStore):  # type: ignore[misc]
         )
 
     def delete_session(self, session_id: str) -> None:
-        """Remove an Olm session."""
+        """Delete an Olm session."""
         self.database.execute_sql("DELETE FROM olmsessions WHERE session_id = ?", (session_id,))
 
     def delete_room_key(self, session_id: str) -> None:
-        """Remove the key of a room's session."""
+        """Delete the key of a Megolm session."""
         self.database.execute_sql("DELETE FROM megolminboundsessions WHERE session_id = ?", (session_id,))
 
     def save_device_keys(self, device_keys: Mapping[str, Mapping[str, OlmDevice]]) -> None:
-        """Keep what is known of devices, by user and device id."""
+        """Save the known device keys, by user and device id."""
         with self.database.atomic():
             for devices in device_keys.values():
                 for device in devices.values():
                     self._save_device(device)
 
     def _save_device(self, device: OlmDevice) -> None:
-        who = (device.user_id, device.device_id)
+        device_ids = (device.user_id, device.device_id)
         self.database.execute_sql(
             "INSERT INTO devicekeys (device_id, user_id, display_name, deleted, account_id)"
             " SELECT ?, ?, ?, ?, id FROM accounts WHERE user_id = ? AND device_id = ?"
@@ -89,7 +89,7 @@ class KeyDatabase(MatrixStore):  # type: ignore[misc]
             self.database.execute_sql(
                 "INSERT OR REPLACE INTO keys (key_type, key, device_id)"
                 " SELECT ?, ?, id FROM devicekeys WHERE user_id = ? AND device_id = ?",
-                (kind, key, *who),
+                (kind, key, *device_ids),
             )
 
     @property

@@ -1,4 +1,4 @@
-"""nio's encryption machine, held to what is safe when everything it is handed may be hostile."""
+"""nio's encryption machine, restricted to what is safe with hostile input."""
 
 import json
 from collections import deque
@@ -15,12 +15,12 @@ from adapters.matrix.crypto.database import KeyDatabase
 from adapters.matrix.crypto.own_device import MEGOLM, OLM, OwnDevice
 from adapters.matrix.events import Json, ToDevice
 
-ROOMLESS = 1000
-"""Keys kept for rooms that we are not in: they may come before the room does, and anybody can send them."""
+MAX_ROOMLESS_KEYS = 1000
+"""Keys kept for rooms that we are not in: they may arrive before the room does, and any user can send them."""
 MAX_STRANGERS = 200
-"""Olm sessions kept with devices we do not know: anybody who has our user's name can open them."""
+"""Olm sessions kept with unknown devices: any user who knows our user id can open them."""
 SESSIONS_PER_DEVICE = 5
-"""Olm sessions kept with one device: the newest; the other side uses one of them."""
+"""Olm sessions kept with one device, the newest: the other side uses one of them."""
 HOSTILE_INPUT_ERRORS = (
     ValueError,
     TypeError,
@@ -31,27 +31,27 @@ HOSTILE_INPUT_ERRORS = (
     OverflowError,
     RecursionError,
 )
-"""What nio and vodozemac raise over what others wrote: all of vodozemac's errors are ValueErrors."""
+"""Errors that nio and vodozemac raise for malformed input: all of vodozemac's errors are ValueErrors."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecryptedContent:
-    """A message of a room, decrypted."""
+    """The decrypted type and content of a room event."""
 
     type: str
     content: Json
 
 
 class OlmMachine(OwnDevice):
-    """The keys of our device, and what is done with them. Never raises over a message of somebody else's."""
+    """Encryption and decryption with the keys of our device. Never raises for another user's message."""
 
     def __init__(self, user_id: str, device_id: str, store: KeyDatabase) -> None:
         super().__init__(user_id, device_id, store)
         self.knows_room: Callable[[str], bool] = lambda _: True
         self._roomless: deque[InboundGroupSession] = deque()
-        # By their ids alone: who sent an event need not say by which device (specification 1.3).
+        # By session id alone: an event need not name its sender's device (specification 1.3).
         self._room_sessions = {session.id: session for session in self.inbound_group_store}
-        # Which event a session's message number belongs to: a server could show one message twice.
+        # The event of each message index of a session: against replays, as a server could deliver one message twice.
         self._message_indices: LRUCache[tuple[str, int], str] = LRUCache(50_000)
         self._strangers: deque[str] = deque(
             sender_key
@@ -60,9 +60,9 @@ class OlmMachine(OwnDevice):
         )
 
     def decrypt_to_device(self, message: ToDevice) -> ToDevice | None:
-        """What an encrypted to-device message says, None where nothing can be made of it.
+        """Decrypt a to-device message; None when that fails.
 
-        Keys of rooms are kept; of them only the names come back.
+        Room keys are stored; the result then holds only their ids.
         """
         sender_key = message.content.get("sender_key")
         if message.content.get("algorithm") != OLM or not isinstance(sender_key, str):
@@ -70,14 +70,14 @@ class OlmMachine(OwnDevice):
         try:
             return self._decrypt_olm(message.sender, sender_key, message.content)
         except HOSTILE_INPUT_ERRORS:
-            # Also raised at a key that we no longer have: then a new session is due.
+            # Also raised for a key that we no longer have: a new session is needed.
             self._mark_device_for_unwedging(message.sender, sender_key)
             return None
         finally:
             self._enforce_limits(message.sender, sender_key)
 
     def decrypt_room_event(self, room_id: str, sender: str, event_id: str, content: Json) -> DecryptedContent | None:
-        """What an encrypted event of a room says, None where its key is missing or it is not what it seems."""
+        """Decrypt an event of a room; None when its key is missing or it is not authentic."""
         session = self._room_sessions.get(as_text(content.get("session_id")))
         if session is None or session.room_id != room_id or content.get("algorithm") != MEGOLM:
             return None
@@ -99,9 +99,9 @@ class OlmMachine(OwnDevice):
         return DecryptedContent(kind, inner)
 
     def encrypt_room_event(self, room_id: str, kind: str, content: Json) -> dict[str, Any]:
-        """The content of an `m.room.encrypted` that says this, in the room's shared session."""
+        """Encrypt an event with the room's shared session; the content of an `m.room.encrypted`."""
         session = self.outbound_group_sessions[room_id]
-        # Not by nio, whose JSON writes six bytes for each letter outside of ASCII. Half a surrogate pair is no text.
+        # Not by nio, whose JSON takes six bytes for each non-ASCII character. Lone surrogates are replaced.
         payload = json.dumps({"type": kind, "content": dict(content), "room_id": room_id}, ensure_ascii=False)
         return {
             "algorithm": MEGOLM,
@@ -112,13 +112,13 @@ class OlmMachine(OwnDevice):
         }
 
     def room_key_content(self, room_id: str) -> Json:
-        """The key of the room's shared session, from the next message on."""
+        """The content of an `m.room_key`: the room's shared session from the next message on."""
         session = self.outbound_group_sessions[room_id]
         named = {"algorithm": MEGOLM, "room_id": room_id, "session_id": session.id}
         return {**named, "session_key": session.session_key}
 
     def encrypt_to_device(self, user_id: str, device_id: str, kind: str, content: Json) -> Json | None:
-        """The content of an `m.room.encrypted` for one device; None where there is no session with it."""
+        """Encrypt a message for one device; the content of an `m.room.encrypted`, None without a session."""
         device = self.device_store[user_id][device_id]
         session = self.session_store.get(device.curve25519)
         if session is None:
@@ -127,13 +127,13 @@ class OlmMachine(OwnDevice):
         return sealed
 
     def has_room_key(self, session_id: str) -> bool:
-        """Whether the key of a room's session has come."""
+        """Whether the key of a Megolm session has arrived."""
         return session_id in self._room_sessions
 
     def create_session(self, one_time_key: str, curve_key: str) -> OutboundSession:
-        """Begin a session with a device. Raises ValueError where these are no keys.
+        """Open a session with a device. Raises ValueError for malformed keys.
 
-        As nio does, but the account, which this does not change, is not written for each.
+        As nio does, but without saving the account, which does not change.
         """
         session = OutboundSession(self.account, curve_key, one_time_key)
         self.session_store.add(curve_key, session)
@@ -143,10 +143,10 @@ class OlmMachine(OwnDevice):
     def create_group_session(
         self, sender_key: str, sender_fp_key: str, room_id: str, session_id: str, session_key: str
     ) -> None:
-        """Keep the key of a room's session. Raises ValueError where it is no such key.
+        """Store the key of a Megolm session. Raises ValueError for a malformed key.
 
-        One that is known stays, unless its owner gives an earlier state of it: whoever has a key can pass it on, and
-        would make what came before unreadable.
+        A known key is kept, unless its owner sends an earlier state of it: every holder of a key can pass it on, and
+        a later state would make earlier messages unreadable.
         """
         session = InboundGroupSession(session_key, sender_fp_key, sender_key, room_id)
         if session.id != session_id:
@@ -161,7 +161,7 @@ class OlmMachine(OwnDevice):
         self.save_inbound_group_session(session)
         if not self.knows_room(room_id):
             self._roomless.append(session)
-        if len(self._roomless) > ROOMLESS:
+        if len(self._roomless) > MAX_ROOMLESS_KEYS:
             self._drop_room_key(self._roomless.popleft())
 
     def _decrypt_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
@@ -173,7 +173,7 @@ class OlmMachine(OwnDevice):
     def _handle_olm_event(self, sender: str, sender_key: str, payload: dict[str, Any]) -> Any:
         kind, content = payload["type"], payload["content"]
         if kind == "m.room_key":
-            # Not by nio: it refuses the ids of rooms of version 12, which name no server.
+            # Not by nio: it refuses room ids of room version 12, which name no server.
             names = ("algorithm", "room_id", "session_id")
             room = {name: content[name] for name in names}
             if room["algorithm"] != MEGOLM or not all(isinstance(value, str) for value in room.values()):
@@ -182,11 +182,11 @@ class OlmMachine(OwnDevice):
                 sender_key, payload["keys"]["ed25519"], room["room_id"], room["session_id"], content["session_key"]
             )
             return ToDevice(sender, kind, room, encrypted=True)
-        # Keys that were forwarded are nobody's word but the forwarder's.
+        # Forwarded keys are vouched for by the forwarder only.
         return None if kind in {"m.dummy", "m.forwarded_room_key"} else ToDevice(sender, kind, content, encrypted=True)
 
     def _may_be_from(self, sender: str, session: InboundGroupSession) -> bool:
-        """Whether the session can be the sender's: another known user's device has not made it."""
+        """Whether the session can be the sender's: no device of another known user has created it."""
         if sender == self.user_id and session.sender_key == self.sender_key:
             return True
         device = self.device_store.device_from_sender_key(sender, session.sender_key)
@@ -195,19 +195,19 @@ class OlmMachine(OwnDevice):
         return session.sender_key != self.sender_key and self._owner_of(session.sender_key) in {"", sender}
 
     def _owner_of(self, sender_key: str) -> str:
-        """The user whose device has this Curve25519 key, empty where that is not known."""
+        """The user whose device has this Curve25519 key; empty if unknown."""
         for device in self.device_store:
             if device.curve25519 == sender_key:
                 return str(device.user_id)
         return ""
 
     def _enforce_limits(self, sender: str, sender_key: str) -> None:
-        """Keep what anybody can add to within bounds."""
+        """Bound the state that any user can add to."""
         sessions = self.session_store[sender_key]
         while len(sessions) > SESSIONS_PER_DEVICE:
             self.store.delete_session(sessions.pop().id)
         if not sessions:
-            # nio makes an entry by looking for one.
+            # nio creates an entry on lookup.
             self.session_store._entries.pop(sender_key, None)
         elif sender_key not in self._strangers and not self._owner_of(sender_key):
             self._strangers.append(sender_key)

@@ -1,4 +1,4 @@
-"""Our device's own keys: what is signed with them, and what of them the server is to have."""
+"""Our device's own keys: signatures made with them, and the keys to upload."""
 
 import logging
 from typing import Any
@@ -9,18 +9,18 @@ OLM = "m.olm.v1.curve25519-aes-sha2"
 MEGOLM = "m.megolm.v1.aes-sha2"
 SIGNED_CURVE25519 = "signed_curve25519"
 
-# Its lines hold pieces of what was sent.
+# nio logs parts of messages.
 logging.getLogger("nio").setLevel(logging.CRITICAL)
 
 
 class OwnDevice(Olm):  # type: ignore[misc]
-    """nio's machine without what it does by itself at the word of others."""
+    """nio's machine without its automatic reactions to other users' messages."""
 
     def handle_key_verification(self, event: object) -> None:
-        """Nothing: nio's own verification answers unasked, and ends the program at a message it does not expect."""
+        """Do nothing: nio's own verification answers unasked, and an unexpected message crashes the program."""
 
     def check_if_wedged(self, event: object) -> None:
-        """Nothing: requests for keys are answered by nobody else's device, and nio keeps each for ever."""
+        """Do nothing: only our own devices answer key requests, and nio keeps each request for ever."""
 
     @property
     def fingerprint(self) -> str:
@@ -37,25 +37,25 @@ class OwnDevice(Olm):  # type: ignore[misc]
         return str(self.account.sign(data.decode()))
 
     def keys_to_upload(self, fallback: bool) -> dict[str, Any]:
-        """What the server is to have: the device's keys if it has none yet, new one-time keys, a `fallback` key that
-        serves when those are used up. Empty when nothing is due. The new secrets are on disk when this returns.
+        """The body of a key upload: the device's keys if the server has none yet, new one-time keys, and with
+        `fallback` a key for when those are used up. Empty when nothing is due. New secrets are on disk on return.
         """
-        account, held = self.account, self.uploaded_key_count or 0
-        # Until the server has told how many it has, none are due: servers refuse what is over 500 of them.
+        account, uploaded = self.account, self.uploaded_key_count or 0
+        # None are due until the server has reported its count: servers refuse more than 500 of them.
         known = self.uploaded_key_count is not None
-        due = not account.shared or (known and held <= account.max_one_time_keys // 2)
+        due = not account.shared or (known and uploaded <= account.max_one_time_keys // 2)
         if not (due or fallback):
             return {}
         body: dict[str, Any] = {} if account.shared else {"device_keys": self._with_signature(self._device_keys())}
-        # What an upload that failed has left is taken again.
+        # Keys of a failed upload are uploaded again.
         if due and not account.one_time_keys["curve25519"]:
-            account.generate_one_time_keys(account.max_one_time_keys - held)
+            account.generate_one_time_keys(account.max_one_time_keys - uploaded)
         one_time = account.one_time_keys["curve25519"]
         body["one_time_keys"] = {
             f"{SIGNED_CURVE25519}:{name}": self._with_signature({"key": key}) for name, key in one_time.items()
         }
         if fallback:
-            # nio knows no fallback keys; its account's own does.
+            # nio does not support fallback keys; the vodozemac account inside does.
             inner = account._account
             if not inner.fallback_key:
                 inner.generate_fallback_key()
@@ -67,10 +67,10 @@ class OwnDevice(Olm):  # type: ignore[misc]
         self.save_account()
         return body
 
-    def mark_uploaded(self, held: int) -> None:
-        """The server has taken the keys, and holds so many now."""
+    def mark_uploaded(self, uploaded: int) -> None:
+        """Record that the server accepted the keys and now has `uploaded` one-time keys."""
         self.account.shared = True
-        self.uploaded_key_count = held
+        self.uploaded_key_count = uploaded
         self.mark_keys_as_published()
         self.save_account()
 

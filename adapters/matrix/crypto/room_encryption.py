@@ -1,4 +1,4 @@
-"""Encrypts for a room: whoever may read it has the key of its session before anything is said with it."""
+"""Megolm encryption for rooms: shares each session's key with all readers before the session is used."""
 
 import asyncio
 from datetime import timedelta
@@ -13,21 +13,21 @@ from adapters.matrix.events import Json
 from adapters.matrix.homeserver import MatrixApi
 
 DEVICES_PER_REQUEST = 100
-"""Devices that get their key with one request: about 100 KB."""
+"""Devices per request that sends a room key: about 100 KB."""
 
 
 class RoomEncryption:
-    """The outgoing sessions of all rooms. Senders of one room take turns; who breaks off leaves nothing half done."""
+    """The outbound sessions of all rooms. One send per room at a time; a cancelled send leaves a consistent state."""
 
-    def __init__(self, machine: OlmMachine, server: MatrixApi, upkeep: KeyManager) -> None:
+    def __init__(self, machine: OlmMachine, server: MatrixApi, key_manager: KeyManager) -> None:
         self._machine = machine
         self._server = server
-        self._key_manager = upkeep
+        self._key_manager = key_manager
         self._locks: dict[str, asyncio.Lock] = {}
         self._readers: dict[str, set[str]] = {}
 
     async def encrypt_event(self, room: RoomState, kind: str, content: Json) -> dict[str, Any]:
-        """The content of an `m.room.encrypted` that says this. Raises the port's errors when a key cannot be given."""
+        """Encrypt an event; the content of an `m.room.encrypted`. Raises the port's errors if sharing the key fails."""
         async with self._locks.setdefault(room.room_id, asyncio.Lock()):
             readers = room.readers() | {self._machine.user_id}
             await self._key_manager.ensure_sessions(readers)
@@ -40,14 +40,14 @@ class RoomEncryption:
         return encrypted
 
     def drop_session(self, room_id: str) -> None:
-        """A room that was left."""
+        """Drop the session of a room that was left."""
         self._machine.outbound_group_sessions.pop(room_id, None)
         self._readers.pop(room_id, None)
         if room_id in self._locks and not self._locks[room_id].locked():
             del self._locks[room_id]
 
     def _rotate_session(self, room: RoomState, readers: set[str]) -> None:
-        """Begin a new session where somebody came or went, a device is gone, or the old one has served its time."""
+        """Start a new session if the readers changed, a device is gone, or the old session has expired."""
         session = self._machine.outbound_group_sessions.get(room.room_id)
         known = readers == self._readers.get(room.room_id)
         if session is None or not known or session.expired or session.users_shared_with - self._active_devices(readers):
@@ -63,27 +63,27 @@ class RoomEncryption:
         return self._machine.outbound_group_sessions[room_id]
 
     async def _share_key(self, room_id: str, readers: set[str]) -> None:
-        """Give the key to the devices that lack it, from the next message on."""
+        """Send the session's key, from the next message on, to the devices that lack it."""
         session = self._machine.outbound_group_sessions[room_id]
-        lacking = sorted(self._active_devices(readers) - session.users_shared_with)
+        missing = sorted(self._active_devices(readers) - session.users_shared_with)
         key = self._machine.room_key_content(room_id)
-        for start in range(0, len(lacking), DEVICES_PER_REQUEST):
-            session.users_shared_with |= await self._send_key(lacking[start : start + DEVICES_PER_REQUEST], key)
+        for start in range(0, len(missing), DEVICES_PER_REQUEST):
+            session.users_shared_with |= await self._send_key(missing[start : start + DEVICES_PER_REQUEST], key)
         session.mark_as_shared()
 
     async def _send_key(self, devices: list[tuple[str, str]], key: Json) -> set[tuple[str, str]]:
-        """Send a key to devices; those with which there is a session, and which so got it."""
+        """Send a key to devices; returns those that have an Olm session and thus received it."""
         messages: dict[str, dict[str, Any]] = {}
 
-        def seal(device: tuple[str, str]) -> None:
-            sealed = self._machine.encrypt_to_device(*device, "m.room_key", key)
-            if sealed is not None:
-                messages.setdefault(device[0], {})[device[1]] = sealed
+        def encrypt(device: tuple[str, str]) -> None:
+            encrypted = self._machine.encrypt_to_device(*device, "m.room_key", key)
+            if encrypted is not None:
+                messages.setdefault(device[0], {})[device[1]] = encrypted
 
-        await self._machine.store.run_in_batches(devices, seal)
+        await self._machine.store.run_in_batches(devices, encrypt)
         if messages:
             await self._server.call_api("PUT", to_device_path("m.room.encrypted"), {"messages": messages})
-        return {(user, device) for user, theirs in messages.items() for device in theirs}
+        return {(user, device) for user, by_device in messages.items() for device in by_device}
 
     def _active_devices(self, users: set[str]) -> set[tuple[str, str]]:
         store = self._machine.device_store

@@ -1,4 +1,4 @@
-"""The rooms we are in as the server's state tells them: who is there, who may do what, and whether it is encrypted."""
+"""State of a joined room from its state events: members, power levels, encryption, visibility."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,23 +16,23 @@ STATE_TYPES = (
     "m.room.name",
     "m.room.power_levels",
 )
-"""The state that is read here, and asked for in a sync."""
+"""State event types read here and requested in a sync."""
 
 PRESENT_MEMBERSHIPS = ("join", "invite")
 ROTATION_MESSAGES = 100
 ROTATION_S = 7 * 24 * 3600.0
-"""When the key of an encrypted room is renewed where the room does not say (`m.room.encryption`)."""
+"""Default rotation of an encrypted room's key, if `m.room.encryption` sets none."""
 NO_CREATOR_POWER_VERSIONS = frozenset(str(number) for number in range(1, 12))
-"""Room versions in which creators are like anybody else; from 12 on they stand above all power levels."""
+"""Room versions in which creators have no special power; from 12 on they are above all power levels."""
 CREATOR_POWER_LEVEL = 2**53 - 1
 
 
 @dataclass
 class RoomState:
-    """A room, kept up to date by `apply_event`. `memberships` holds who is joined or invited; `members_complete`: it
+    """A room, kept up to date by `apply_event`. `memberships`: the joined and invited users; `members_complete`: it
     holds all of them.
 
-    `member_changes` counts what was told of members.
+    `member_changes` counts the member events and gaps seen.
     """
 
     room_id: str
@@ -52,15 +52,15 @@ class RoomState:
     _powers: Json | None = None
 
     def apply_event(self, event: Event) -> None:
-        """Take in an event, if it is state."""
+        """Apply a state event; ignores other events."""
         if event.state_key is None:
             return
-        take = STATE_HANDLERS.get(event.type)
-        if take is not None and (event.state_key == "" or event.type == "m.room.member"):
-            take(self, event)
+        handler = STATE_HANDLERS.get(event.type)
+        if handler is not None and (event.state_key == "" or event.type == "m.room.member"):
+            handler(self, event)
 
     def apply_summary(self, summary: object) -> None:
-        """Take in a sync's summary of the room; what it leaves out has not changed."""
+        """Apply a sync's summary of the room; missing fields have not changed."""
         for membership, name in zip(
             PRESENT_MEMBERSHIPS, ("m.joined_member_count", "m.invited_member_count"), strict=True
         ):
@@ -69,18 +69,20 @@ class RoomState:
                 self._counts[membership] = count
 
     def set_members(self, members: Iterable[Event]) -> None:
-        """Take in everybody who is in the room."""
+        """Replace the members by the complete list."""
         self.memberships = {}
         for event in members:
             self.apply_event(event)
         self.members_complete = True
 
     def readers(self) -> set[str]:
-        """Who may read what is said now: the invited too, except where the history begins with joining."""
-        return {user for user, how in self.memberships.items() if how == "join" or self._visibility != "joined"}
+        """The users who may read a new message: invited users too, unless history starts at the join."""
+        if self._visibility != "joined":
+            return set(self.memberships)
+        return {user for user, membership in self.memberships.items() if membership == "join"}
 
     def to_room(self) -> Room:
-        """The room for everything above."""
+        """The room as a value of the port."""
         powers, default_power = self._power_levels()
         return Room(
             self.room_id,
@@ -96,7 +98,7 @@ class RoomState:
     def _member_count(self) -> int | None:
         if self.members_complete:
             return len(self.memberships)
-        # Servers leave out a count of nobody invited.
+        # Servers omit a count of zero invited users.
         return sum(self._counts.values()) if "join" in self._counts else None
 
     def _power_levels(self) -> tuple[dict[str, int], int]:
@@ -122,18 +124,18 @@ class RoomState:
             self.memberships.pop(user, None)
 
     def _apply_encryption(self, event: Event) -> None:
-        # Also with an algorithm that nobody knows, or none: what was encrypted once is never plain again.
+        # Also with an unknown algorithm or none: an encrypted room never becomes unencrypted again.
         self.encrypted = True
         messages = as_int(event.content.get("rotation_period_msgs"))
         period_ms = as_int(event.content.get("rotation_period_ms"))
         self.rotation_messages = ROTATION_MESSAGES if messages is None else min(max(messages, 1), 10_000)
-        # An hour at least: else everybody who may change the room's state could keep the bot busy with nothing else.
+        # At least an hour: otherwise any user who may change the room's state could keep the bot busy with rotations.
         self.rotation_s = ROTATION_S if period_ms is None else min(max(period_ms / 1000, 3600.0), ROTATION_S)
 
     def _apply_create(self, event: Event) -> None:
         self._version = as_text(event.content.get("room_version")) or "1"
-        more: Any = event.content.get("additional_creators")
-        others = tuple(user for user in more if isinstance(user, str)) if isinstance(more, list) else ()
+        additional: Any = event.content.get("additional_creators")
+        others = tuple(user for user in additional if isinstance(user, str)) if isinstance(additional, list) else ()
         self._creators = (event.sender, *others)
 
     def _apply_name(self, event: Event) -> None:

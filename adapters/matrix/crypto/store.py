@@ -1,4 +1,4 @@
-"""The device's key store on disk: private, encrypted with a key of ours, one process's, never replaced in silence."""
+"""The device's key store on disk: private, encrypted, locked to one process, never silently replaced."""
 
 import os
 import sqlite3
@@ -17,12 +17,12 @@ FILE_NAME = "keys.sqlite3"
 LOCK_NAME = "keys.lock"
 RESTORE_HINT = (
     "Put a backup of the folder {folder} back. Without one, run `hearth matrix login --again`: it makes a new device,"
-    " which keeps the account's identity and cannot read what was sent to the old one."
+    " which keeps the account's identity and cannot read messages sent to the old one."
 )
 
 
 class DeviceKeyStore:
-    """An open key store that no other process can open. `machine` encrypts and decrypts with it."""
+    """An open key store, locked against other processes. `machine` encrypts and decrypts with it."""
 
     def __init__(self, machine: OlmMachine, store: KeyDatabase, lock: FileLock) -> None:
         self.machine = machine
@@ -30,22 +30,22 @@ class DeviceKeyStore:
         self._lock = lock
 
     def close(self) -> None:
-        """Close the store and let others have it."""
+        """Close the store and release its lock."""
         self._store.database.close()
         self._lock.release()
 
 
 def create_store(folder: Path, credentials: Credentials) -> DeviceKeyStore:
-    """Make the store of a new device. Raises MatrixUnusable where there is one already."""
+    """Create the store of a new device. Raises MatrixUnusable if there is one already."""
     lock = _acquire_lock(folder)
     try:
         path = folder / FILE_NAME
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError as error:
-            raise MatrixUnusable(f"{folder} holds the keys of a device already. Move the folder away first.") from error
+            raise MatrixUnusable(f"{folder} already holds the keys of a device. Move the folder away first.") from error
         except OSError as error:
-            raise MatrixUnusable(f"The key store cannot be made in {folder}: {error.strerror}.") from error
+            raise MatrixUnusable(f"The key store cannot be created in {folder}: {error.strerror}.") from error
         return _open_database(folder, credentials, lock)
     except MatrixUnusable:
         lock.release()
@@ -53,10 +53,10 @@ def create_store(folder: Path, credentials: Credentials) -> DeviceKeyStore:
 
 
 def open_store(folder: Path, credentials: Credentials) -> DeviceKeyStore:
-    """Open the store of the device that is logged in.
+    """Open the store of the logged-in device.
 
-    Raises MatrixUnusable where another process has it, it is missing, damaged, another device's, or encrypted with
-    another key; nothing is written then.
+    Raises MatrixUnusable, without writing anything, if the store is in use by another process, missing, damaged,
+    another device's, or encrypted with another key.
     """
     lock = _acquire_lock(folder)
     try:
@@ -97,7 +97,7 @@ def _open_database(folder: Path, credentials: Credentials, lock: FileLock) -> De
     except OSError as error:
         raise MatrixUnusable(f"The key store in {folder} cannot be used: {error.strerror}.") from error
     except (PeeweeException, sqlite3.Error, ValueError, TypeError, KeyError, AttributeError) as error:
-        # What peewee and vodozemac raise at rows that are not as they were written.
+        # Errors of peewee and vodozemac for corrupt rows.
         raise _damaged_error(folder) from error
     return DeviceKeyStore(machine, store, lock)
 

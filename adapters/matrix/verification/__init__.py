@@ -1,1 +1,1 @@
-"""Verification by emoji, for admins."""
+"""Emoji verification (SAS) of Hearth by its admins."""

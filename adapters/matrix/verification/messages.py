@@ -1,4 +1,4 @@
-"""The events of verifications as they come, to a device or in a room, in one shape; whatever is malformed is none."""
+"""Verification events, to-device and in rooms, parsed into one type; malformed events are ignored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ ID_CHARACTERS = 255
 
 @dataclass(frozen=True, slots=True)
 class FlowId:
-    """Where one verification happens: with whom, under which id, and in which room (empty: between two devices)."""
+    """Identifies one verification: the other user, the transaction id, and the room (empty: to-device)."""
 
     user_id: str
     transaction_id: str
     room_id: str = ""
 
     def wrap_content(self, content: Json) -> dict[str, Any]:
-        """What is sent, with the mark that says which verification it belongs to."""
+        """The content with the field that assigns it to this verification."""
         if self.room_id:
             return {**content, "m.relates_to": {"rel_type": "m.reference", "event_id": self.transaction_id}}
         return {**content, "transaction_id": self.transaction_id}
@@ -28,7 +28,7 @@ class FlowId:
 
 @dataclass(frozen=True, slots=True)
 class VerificationStep:
-    """One event of a verification. `kind`: what follows `m.key.verification.` in its type."""
+    """One event of a verification. `kind`: its type without `m.key.verification.`."""
 
     flow: FlowId
     kind: str
@@ -36,12 +36,12 @@ class VerificationStep:
 
 
 def is_verification(event: Event) -> bool:
-    """Whether an event of a room belongs to a verification, whosever and however broken."""
+    """Whether an event of a room belongs to any verification, malformed or not."""
     return event.type.startswith(PREFIX) or (event.type == "m.room.message" and event.content.get("msgtype") == REQUEST)
 
 
 def step_from_room(event: Event, own_user_id: str) -> VerificationStep | None:
-    """The step in an event of a room; None when it is nothing for us."""
+    """The step in an event of a room; None when it is not for us."""
     if event.sender == own_user_id or not is_verification(event):
         return None
     if event.type == "m.room.message":
@@ -56,7 +56,7 @@ def step_from_room(event: Event, own_user_id: str) -> VerificationStep | None:
 
 
 def step_from_to_device(message: ToDevice) -> VerificationStep | None:
-    """The step in a message to this device; None when it is nothing for us."""
+    """The step in a to-device message; None when it is not for us."""
     transaction = _as_id(message.content.get("transaction_id"))
     if not message.type.startswith(PREFIX) or not transaction:
         return None
@@ -64,7 +64,7 @@ def step_from_to_device(message: ToDevice) -> VerificationStep | None:
 
 
 def require_text(content: Json, key: str) -> str:
-    """A text of a content that may hold anything. Raises ValueError."""
+    """A non-empty text of an untrusted content. Raises ValueError."""
     value = content.get(key)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is missing")
@@ -72,7 +72,7 @@ def require_text(content: Json, key: str) -> str:
 
 
 def require_device(content: Json) -> str:
-    """The device that a request or a start comes from. Raises ValueError."""
+    """The device that sent a request or a start. Raises ValueError."""
     device = _as_id(content.get("from_device"))
     if not device:
         raise ValueError("from_device is missing")
@@ -80,11 +80,11 @@ def require_device(content: Json) -> str:
 
 
 def list_contains(content: Json, key: str, wanted: str) -> bool:
-    """Whether a list of a content that may hold anything names what we want."""
+    """Whether a list of an untrusted content contains a value."""
     value = content.get(key)
     return isinstance(value, list | tuple) and wanted in value
 
 
 def _as_id(value: Any) -> str:
-    """An id, empty when it is none."""
+    """The value if it is a valid id, else empty."""
     return value if isinstance(value, str) and len(value) <= ID_CHARACTERS and value.isprintable() else ""

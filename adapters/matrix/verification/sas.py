@@ -1,4 +1,4 @@
-"""One verification by emoji as the side that is asked, without sending anything: steps in, steps out."""
+"""State machine of one emoji verification (SAS), responder side: steps in, steps out, no I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ METHOD = "m.sas.v1"
 AGREEMENT, HASH, MAC = "curve25519-hkdf-sha256", "sha256", "hkdf-hmac-sha256.v2"
 CANCEL_REASONS: Mapping[str, str] = {
     "m.invalid_message": "A message of this verification is malformed.",
-    "m.key_mismatch": "The keys are not those that were expected.",
+    "m.key_mismatch": "The keys are not the expected ones.",
     "m.timeout": "The verification took too long.",
     "m.unexpected_message": "A message of this verification came out of order.",
     "m.unknown_method": "Hearth verifies by emoji only.",
     "m.unknown_transaction": "Hearth does not know this verification.",
-    "m.user": "Hearth takes no part in this verification.",
-    "m.user_mismatch": "Another device than the one that asked goes on with this verification.",
+    "m.user": "Hearth does not take part in this verification.",
+    "m.user_mismatch": "A device other than the requesting one continued this verification.",
 }
 Phase = Literal["asked", "agreed", "shown", "confirmed", "over"]
 EXPECTED_PHASES: Mapping[str, Phase] = {"start": "asked", "key": "agreed", "mac": "shown", "done": "confirmed"}
-"""The phase in which each step of the other side belongs."""
+"""The phase in which each step of the other side is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnDeviceKeys:
-    """Our own side. `master`: the public master key, empty while the homeserver does not show it."""
+    """Our own ids and keys. `master`: the public master key, empty while the homeserver does not confirm it."""
 
     user_id: str
     device_id: str
@@ -46,8 +46,8 @@ class OwnDeviceKeys:
 
 @dataclass(frozen=True, slots=True)
 class ShortAuthString:
-    """What both sides compare: the numbers of seven emoji, none when the other side shows numbers only, and three
-    numbers of four digits.
+    """The short authentication string that both sides compare: the numbers of seven emoji, none if the other side
+    shows numbers only, and three numbers of four digits.
     """
 
     emoji: tuple[int, ...]
@@ -56,7 +56,7 @@ class ShortAuthString:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step leads to: steps to send (kind and content), what to show, and whether they have verified us."""
+    """Result of a step: steps to send (kind and content), a string to show, and whether we are now verified."""
 
     steps: Sequence[tuple[str, dict[str, Any]]] = ()
     short_auth_string: ShortAuthString | None = None
@@ -64,22 +64,22 @@ class StepResult:
 
 
 class _ProtocolError(Exception):
-    """The verification cannot go on; the argument is the code that says why."""
+    """The verification must be cancelled; the argument is the cancel code."""
 
 
 def cancel_step(code: str) -> tuple[str, dict[str, Any]]:
-    """The step that ends a verification."""
+    """The step that cancels a verification."""
     return "cancel", {"code": code, "reason": CANCEL_REASONS[code]}
 
 
 class SasVerification:
-    """One verification. `requested`: it began with a request and so ends with `done`; older clients begin with
-    `start`.
+    """One verification. `requested`: it started with a request and thus ends with `done`; older clients send `start`
+    first.
     """
 
-    def __init__(self, ours: OwnDeviceKeys, place: FlowId, device_id: str, *, requested: bool) -> None:
-        self._own_keys = ours
-        self._flow = place
+    def __init__(self, own_keys: OwnDeviceKeys, flow: FlowId, device_id: str, *, requested: bool) -> None:
+        self._own_keys = own_keys
+        self._flow = flow
         self.device_id = device_id
         self._requested = requested
         self._phase: Phase = "asked"
@@ -91,17 +91,17 @@ class SasVerification:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more belongs to it."""
+        """Whether the verification has ended."""
         return self._phase == "over"
 
     def accept_request(self) -> StepResult:
-        """Our answer to the request."""
+        """Our response to the request."""
         return StepResult((("ready", {"from_device": self._own_keys.device_id, "methods": [METHOD]}),))
 
     def take_step(self, kind: str, content: Json, known: Mapping[str, str] | None = None) -> StepResult:
-        """The other side's next step. `known`: their keys by id as the homeserver has them, needed for `mac`.
+        """Process the other side's next step. `known`: their keys by id from the homeserver, needed for `mac`.
 
-        A step that was taken already leads to nothing when it says the same; any other disorder ends it all.
+        An identical repetition of a step has no effect; any other step out of order cancels the verification.
         """
         if self.is_over:
             return StepResult()
@@ -116,13 +116,13 @@ class SasVerification:
                 raise _ProtocolError("m.unexpected_message")
             self._seen_steps[kind] = fingerprint
             return self._advance(kind, content, known or {})
-        except _ProtocolError as broken:
-            return self.cancel_with(str(broken))
+        except _ProtocolError as error:
+            return self.cancel_with(str(error))
         except (NotCanonical, ValueError):
             return self.cancel_with("m.invalid_message")
 
     def cancel_with(self, code: str) -> StepResult:
-        """End it, and say why."""
+        """Cancel the verification with a code."""
         self._phase = "over"
         return StepResult((cancel_step(code),))
 
@@ -160,11 +160,11 @@ class SasVerification:
         return StepResult((("accept", accept),))
 
     def _take_key(self, content: Json) -> StepResult:
-        theirs = require_text(content, "key")
-        self._established = self._sas.diffie_hellman(vodozemac.Curve25519PublicKey.from_base64(theirs))
+        their_key = require_text(content, "key")
+        self._established = self._sas.diffie_hellman(vodozemac.Curve25519PublicKey.from_base64(their_key))
         self._phase = "shown"
-        # Who sent `start` comes first (specification, "HKDF calculation").
-        sides = ((self._flow.user_id, self.device_id, theirs), (*self._own_ids, self._public))
+        # The sender of `start` comes first (specification, "HKDF calculation").
+        sides = ((self._flow.user_id, self.device_id, their_key), (*self._own_ids, self._public))
         parts = ["MATRIX_KEY_VERIFICATION_SAS", *(part for side in sides for part in side), self._flow.transaction_id]
         string = self._established.bytes("|".join(parts))
         emoji = tuple(string.emoji_indices) if self._shows_emoji else ()
@@ -180,9 +180,7 @@ class SasVerification:
         return StepResult(steps, verified=True)
 
     def _check_macs(self, content: Json, known: Mapping[str, str]) -> None:
-        """Their MACs must be right for every key that we know, their device's among them; what else they name is
-        theirs to know.
-        """
+        """Require a valid MAC for every known key, the device's among them; MACs of unknown keys are ignored."""
         macs = content.get("mac")
         if not isinstance(macs, Mapping) or not all(isinstance(value, str) for value in macs.values()):
             raise _ProtocolError("m.invalid_message")
@@ -200,11 +198,11 @@ class SasVerification:
             raise _ProtocolError("m.key_mismatch") from error
 
     def _mac_content(self) -> dict[str, Any]:
-        """Our own keys, vouched for by what only the two sides know."""
-        keys, theirs = self._own_keys.keys, (self._flow.user_id, self.device_id)
+        """Our own keys, authenticated with the secret shared by the two sides."""
+        keys, their_ids = self._own_keys.keys, (self._flow.user_id, self.device_id)
 
         def mac(value: str, name: str) -> str:
-            return self._established_sas.calculate_mac(value, self._mac_info(self._own_ids, theirs, name))
+            return self._established_sas.calculate_mac(value, self._mac_info(self._own_ids, their_ids, name))
 
         macs = {name: mac(public, name) for name, public in keys.items()}
         return {"mac": macs, "keys": mac(",".join(sorted(keys)), "KEY_IDS")}

@@ -1,4 +1,4 @@
-"""Sorts what comes of verifications: admins' steps are answered one after another, nobody else's is kept."""
+"""Entry point for verification events: queues the admins' steps, declines or drops other users'."""
 
 import asyncio
 import logging
@@ -23,65 +23,67 @@ from bot.core.texts import Language
 log = logging.getLogger(__name__)
 
 MAX_QUEUED_STEPS = 64
-DECLINED_EVERY_S = 60.0
-"""Other people's requests are declined this often in all; the others run into their own time limit."""
+DECLINE_INTERVAL_S = 60.0
+"""Minimum time between declined requests of other users; the rest run into their own time limit."""
 
 
 class VerificationService:
-    """What comes is only sorted at once; a task of its own answers, in order, so that nothing else waits for that."""
+    """Sorts events at once; a task of its own processes them in order, so that sync does not wait for it."""
 
     def __init__(
         self,
-        wire: Homeserver,
+        homeserver: Homeserver,
         keys: DeviceSigner,
-        own: IdentityService,
+        identity: IdentityService,
         admins: Collection[str],
         *,
         language: Language = "en",
         direct_room: DirectRoom = lambda user_id: "",
-        turn: WaitForTurn | None = None,
-        lasts_s: float = TIMEOUT_S,
+        wait_for_turn: WaitForTurn | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """`direct_room`: the room of our direct chat with a user, empty when there is none. `turn`: waits until the
-        account may send another event.
+        """`direct_room`: the room of our direct chat with a user, empty when there is none. `wait_for_turn`: waits
+        until the account may send another event.
         """
-        self._own_id = wire.user_id
+        self._own_id = homeserver.user_id
         self._admins = frozenset(admins)
-        self._lasts_s = lasts_s
-        post = VerificationSender(wire, language, direct_room, turn)
-        self._registry = VerificationRegistry(wire, keys, own, post, overdue=self._enqueue_expiry, lasts_s=lasts_s)
+        self._timeout_s = timeout_s
+        sender = VerificationSender(homeserver, language, direct_room, wait_for_turn)
+        self._registry = VerificationRegistry(
+            homeserver, keys, identity, sender, on_timeout=self._enqueue_expiry, timeout_s=timeout_s
+        )
         self._queue: deque[Callable[[], Awaitable[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._declined_at = float("-inf")
 
     @property
     def open_count(self) -> int:
-        """How many verifications are under way."""
+        """Number of verifications in progress."""
         return self._registry.open_count
 
     async def take_to_device(self, message: ToDevice) -> None:
-        """Take note of a message to this device. Returns at once and raises nothing."""
+        """Queue a to-device message if it is a step. Returns at once and raises nothing."""
         step = step_from_to_device(message)
         if step is not None:
             self._admit_step(step)
 
     async def take_room_event(self, event: Event) -> bool:
-        """Take note of an event of a room. Returns at once: True when it belongs to a verification, ours or not."""
+        """Queue an event of a room if it is a step. Returns at once; True for events of any verification."""
         if not is_verification(event):
             return False
         step = step_from_room(event, self._own_id)
-        is_old = event.age_ms is not None and event.age_ms > 1000 * self._lasts_s
+        is_old = event.age_ms is not None and event.age_ms > 1000 * self._timeout_s
         if step is not None and not (is_old and step.kind == "request"):
             self._admit_step(step)
         return True
 
     async def wait_idle(self) -> None:
-        """Wait until everything that came so far has been answered."""
+        """Wait until all queued steps have been processed."""
         while self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
 
     async def close(self) -> None:
-        """Forget everything under way; the other sides run into their own time limits."""
+        """Drop all verifications; the other sides run into their own time limits."""
         self._registry.close()
         self._queue.clear()
         if self._task is not None:
@@ -89,28 +91,28 @@ class VerificationService:
             await asyncio.wait({self._task})
 
     def _admit_step(self, step: VerificationStep) -> None:
-        """Let an admin's step through, and of the others' requests a few, to be declined."""
+        """Queue an admin's step, or at a limited rate the decline of another user's request."""
         if step.flow.user_id in self._admins:
             self._enqueue(partial(self._registry.take_step, step))
         elif step.kind == "request" and self._may_decline():
-            log.info("%s asked to verify Hearth and is no admin.", step.flow.user_id)
+            log.info("Declined a verification request of %s, who is not an admin.", step.flow.user_id)
             self._enqueue(partial(self._registry.decline_step, step, "m.user"))
 
     def _may_decline(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if now - self._declined_at < DECLINED_EVERY_S:
+        if now - self._declined_at < DECLINE_INTERVAL_S:
             return False
         self._declined_at = now
         return True
 
-    def _enqueue_expiry(self, place: FlowId) -> None:
-        self._enqueue(partial(self._registry.expire_flow, place))
+    def _enqueue_expiry(self, flow: FlowId) -> None:
+        self._enqueue(partial(self._registry.expire_flow, flow))
 
-    def _enqueue(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _enqueue(self, step: Callable[[], Awaitable[None]]) -> None:
         if len(self._queue) >= MAX_QUEUED_STEPS:
-            log.warning("Too many steps of verifications at once; one was dropped.")
+            log.warning("Dropped a verification step: too many at once.")
             return
-        self._queue.append(work)
+        self._queue.append(step)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run_queue(), name="matrix-verification")
 
@@ -119,4 +121,4 @@ class VerificationService:
             try:
                 await self._queue.popleft()()
             except (TransientFailure, RequestRefused, LoggedOut) as error:
-                log.warning("A verification could not go on: %s", error)
+                log.warning("Could not continue a verification: %s", error)

@@ -78,7 +78,7 @@ async def test_a_channel_that_goes_in_the_middle_of_an_answer_fails_it_and_the_l
         wire.channel.delete()
         await hearth.rest()
         assert await hearth.states() == ["failed"]
-    assert caplog.text.count("The channel does not exist any more.") == 1
+    assert caplog.text.count("The channel no longer exists.") == 1
 
 
 async def test_a_guild_that_goes_in_the_middle_of_an_answer_fails_it(
@@ -89,7 +89,7 @@ async def test_a_guild_that_goes_in_the_middle_of_an_answer_fails_it(
         wire.server.guild("Rook Lane").delete()
         await hearth.rest()
         assert await hearth.states() == ["failed"]
-    assert caplog.text.count("The channel does not exist any more.") == 1
+    assert caplog.text.count("The channel no longer exists.") == 1
 
 
 async def test_an_answer_that_somebody_deletes_fails(wire: DiscordHarness, caplog: pytest.LogCaptureFixture) -> None:

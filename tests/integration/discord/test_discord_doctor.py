@@ -50,7 +50,7 @@ async def test_an_intent_that_is_switched_off_is_a_problem_where_it_is_asked_for
 async def test_a_discord_that_cannot_be_asked_is_a_warning(
     wire: DiscordHarness, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account, "ASKED_WITHIN_S", 0.5)
+    monkeypatch.setattr(account, "TIMEOUT_S", 0.5)
     if fault == "503":
         wire.server.faults.fail(status=503)
     else:

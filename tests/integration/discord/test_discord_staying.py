@@ -66,7 +66,7 @@ async def test_a_session_that_cannot_be_resumed_leaves_no_gap(wire: DiscordHarne
 async def test_a_connection_that_dies_in_silence_is_made_anew(
     wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "LOOKED_EVERY_S", 0.1)
+    monkeypatch.setattr(watchdog, "CHECK_INTERVAL_S", 0.1)
     inbox = FakeInbox()
     async with wire.living(inbox, gateway_silence_timeout_s=2.0):
         await wire.ask("one")
@@ -140,7 +140,7 @@ async def test_messages_of_a_gap_that_is_resumed_are_answered_once(wire: Discord
 async def test_a_gateway_that_refuses_for_a_minute_is_found_again_and_nothing_is_missed(
     wire: DiscordHarness, how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watchdog, "LOOKED_EVERY_S", 0.1)
+    monkeypatch.setattr(watchdog, "CHECK_INTERVAL_S", 0.1)
     inbox, gateway = FakeInbox(), wire.server.gateway
     async with wire.living(inbox, gateway_silence_timeout_s=1.5):
         await wire.ask("one")

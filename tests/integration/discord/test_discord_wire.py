@@ -139,8 +139,8 @@ async def test_a_minute_of_429s_on_every_edit_ends_in_the_whole_text(
 @pytest.mark.parametrize(
     ("gone", "sentence"),
     [
-        (lambda wire: wire.channel.delete(), "The channel does not exist any more."),
-        (lambda wire: wire.server.guild("Rook Lane").delete(), "The channel does not exist any more."),
+        (lambda wire: wire.channel.delete(), "The channel no longer exists."),
+        (lambda wire: wire.server.guild("Rook Lane").delete(), "The channel no longer exists."),
         (lambda wire: wire.channel.deny("send_messages"), "give it the permissions “Send Messages”"),
         (lambda wire: wire.channel.deny("view_channel"), "give it the permission “View Channel”"),
     ],

@@ -62,7 +62,7 @@ async def opened(folder: Path, made: Credentials, *admins: str, lasts_s: float =
     try:
         await client.publish_keys()
         own = await IdentityService.open(client, client, IdentityFile.for_account(folder, made))
-        desk = VerificationService(client, client, own, admins, lasts_s=lasts_s)
+        desk = VerificationService(client, client, own, admins, timeout_s=lasts_s)
         yield SignedDevice(client, own, desk, [])
         await desk.close()
     finally:

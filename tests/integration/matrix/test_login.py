@@ -136,7 +136,7 @@ async def test_a_token_of_a_device_with_keys_of_another_program_is_refused(house
 @pytest.mark.parametrize(
     ("means", "sentence"),
     [
-        (PasswordLogin("@nobody:house.test", "x"), "does not take this user and password"),
+        (PasswordLogin("@nobody:house.test", "x"), "does not accept this user and password"),
         (AccessTokenLogin("x", "DEVICE"), "does not know this access token"),
     ],
 )

@@ -103,7 +103,7 @@ async def test_a_long_absence_is_caught_up_with_oldest_first_and_each_question_o
 
 
 @pytest.mark.parametrize(
-    ("soft", "words"), [(False, "does not know Hearth's access token"), (True, "(soft logout): its access token has")]
+    ("soft", "words"), [(False, "no longer knows Hearth's access token"), (True, "(soft logout): its access token has")]
 )
 async def test_an_account_that_is_lost_ends_the_program_with_what_to_do(
     homeserver: SynapseServer, capture: Capture, tmp_path: Path, enter: Enter, soft: bool, words: str

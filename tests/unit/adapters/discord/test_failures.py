@@ -29,7 +29,7 @@ def refusal(status: int, code: int) -> discord.HTTPException:
 @pytest.mark.parametrize(
     ("error", "expected", "says"),
     [
-        (refusal(404, 10003), ReplyFailed, "channel does not exist"),
+        (refusal(404, 10003), ReplyFailed, "channel no longer exists"),
         (refusal(404, 10008), ReplyFailed, "was deleted"),
         (refusal(403, 50013), ReplyFailed, "Send Messages"),
         (refusal(400, 50035), ReplyFailed, "code 50035"),

@@ -35,7 +35,7 @@ async def test_a_stop_that_comes_as_the_connection_breaks_still_stops() -> None:
 
 
 async def test_a_gateway_whose_address_cannot_be_asked_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LOGIN_AGAIN_S", (0.0,))
+    monkeypatch.setattr(session, "LOGIN_PAUSES_S", (0.0,))
     bot = build_bot(DiscordSettings(), DiscordRateLimits())
     tries, connected = list[int](), asyncio.Event()
 

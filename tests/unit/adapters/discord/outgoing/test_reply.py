@@ -217,7 +217,7 @@ async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> No
     reply = DiscordReply(QUESTION, place, opened=opened)
     await reply.open(1, (), Notes().record)
     assert opened == {reply}
-    place.refuses_with = "The channel does not exist any more."
+    place.refuses_with = "The channel no longer exists."
     with pytest.raises(ReplyFailed):
         await reply.finish(FinalAnswer("Shelf Heron."))
     assert opened == set()

@@ -234,5 +234,6 @@ async def test_an_unforeseen_refusal_is_told_with_its_code(
 def test_every_standing_has_a_sentence() -> None:
     assert all(sentence.endswith(".") for sentence in STATE_SENTENCES.values())
     assert (
-        str(SigningStatus("refused", "code X")) == "The homeserver did not take the signature of this device. (code X)"
+        str(SigningStatus("refused", "code X"))
+        == "The homeserver did not accept the signature of this device. (code X)"
     )

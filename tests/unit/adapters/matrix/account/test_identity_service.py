@@ -90,8 +90,8 @@ async def test_what_changed_is_logged_once(
 async def test_checks_go_on_while_the_server_is_away_and_end_when_it_logs_us_out(
     server: KeyServer, file: IdentityFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity_service, "CHECKED_EVERY_S", 0.0)
-    monkeypatch.setattr(identity_service, "TRIED_AGAIN_S", 0.0)
+    monkeypatch.setattr(identity_service, "CHECK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(identity_service, "RETRY_INTERVAL_S", 0.0)
     own = await IdentityService.open(server, DeviceKeys(), file)
     server.refusing["query"] = TransientFailure("status 502")
     keeping = asyncio.create_task(own.keep_signed())

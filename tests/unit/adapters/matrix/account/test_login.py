@@ -38,7 +38,7 @@ def test_a_login_gives_access_to_one_device() -> None:
 
 @pytest.mark.parametrize("change", [{"user_id": None}, {"device_id": 7}, {"access_token": ""}])
 def test_an_answer_of_another_shape_is_told(change: dict[str, Any]) -> None:
-    with pytest.raises(MatrixUnusable, match="not one that Hearth understands"):
+    with pytest.raises(MatrixUnusable, match="Hearth does not understand"):
         parse_login(HERE, {**TOLD, **change}, "")
 
 

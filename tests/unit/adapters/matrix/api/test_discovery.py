@@ -7,7 +7,7 @@ from adapters.matrix.api.discovery import FetchJson, HomeserverAddress, discover
 from adapters.matrix.homeserver import MatrixUnusable, RateLimited, RequestRefused, TransientFailure
 
 VERSIONS = {"versions": ["v1.11"]}
-LOST = TransientFailure("the homeserver was not reached: ClientConnectorError")
+LOST = TransientFailure("the homeserver could not be reached: ClientConnectorError")
 AWAY = {"https://example.org/.well-known/matrix/client": RequestRefused(404, "", {})}
 
 
@@ -72,7 +72,7 @@ async def test_a_server_that_says_nothing_of_its_homeserver_is_told(told: dict[s
 
 @pytest.mark.parametrize("address", ["ftp://example.org", "example.org", "https://", "http://[", "https://x:y"])
 async def test_a_server_that_names_no_address_is_told(address: str) -> None:
-    with pytest.raises(MatrixUnusable, match="is no address of a homeserver"):
+    with pytest.raises(MatrixUnusable, match="is not the address of a homeserver"):
         await discover_homeserver("example.org", net(named(address)))
 
 

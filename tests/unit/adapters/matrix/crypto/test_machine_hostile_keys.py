@@ -164,7 +164,7 @@ async def test_strangers_keep_few_sessions_open(bot: Device, exchange: KeyExchan
 async def test_keys_of_rooms_that_we_are_not_in_are_kept_up_to_a_number(
     bot: Device, eve: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine_module, "ROOMLESS", 3)
+    monkeypatch.setattr(machine_module, "MAX_ROOMLESS_KEYS", 3)
     bot.machine.knows_room = lambda room_id: room_id == ROOM
     for device in (bot, eve):
         await device.upkeep.upload_keys()

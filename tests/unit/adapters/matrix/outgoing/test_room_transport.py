@@ -254,7 +254,7 @@ async def test_a_receipt_and_typing_that_are_refused_fail_no_answer(build: Calla
 async def test_a_room_whose_encryption_is_unknown_gets_nothing(build: Callable[..., House]) -> None:
     house = build()
     house.wire._known.clear()
-    with pytest.raises(ReplyFailed, match="encrypted is not known"):
+    with pytest.raises(ReplyFailed, match="not known whether it is encrypted"):
         await (await house.reply()).finish(FinalAnswer("Here.", timings=TOOK_TIME))
     assert house.wire.sent == []
 

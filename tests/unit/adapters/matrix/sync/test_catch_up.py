@@ -125,7 +125,7 @@ async def test_paging_has_an_end_where_nobody_said_anything(monkeypatch: pytest.
 
 
 async def test_a_server_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapters.matrix.retry.FIRST_S", 0.001)
+    monkeypatch.setattr("adapters.matrix.retry.FIRST_PAUSE_S", 0.001)
     gap = Gap(5)
     gap.wire.faults.fail("page", TransientFailure("502"), times=3)
     gap.wire.faults.fail("page", RateLimited(0.001))

@@ -27,7 +27,7 @@ HOME = MatrixSettings(servers=Patterns(allow=("home.example",)))
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_S", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(module, "JOIN_RETRY_S", (0.001, 0.002))
 
 

@@ -20,8 +20,8 @@ Heard = list[tuple[SyncResponse, bool]]
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "FIRST_S", 0.001)
-    monkeypatch.setattr(retry, "LONGEST_S", 0.002)
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(retry, "MAX_PAUSE_S", 0.002)
     monkeypatch.setattr(sync_loop, "IDLE_S", 0.001)
 
 

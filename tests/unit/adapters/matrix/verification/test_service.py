@@ -16,7 +16,7 @@ from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.events import Event, Json, ToDevice
 from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
 from adapters.matrix.verification import sender as verification_post
-from adapters.matrix.verification.registry import OPEN, OPEN_EACH, OVER_KEPT
+from adapters.matrix.verification.registry import MAX_ENDED, MAX_OPEN, MAX_OPEN_PER_USER
 from adapters.matrix.verification.service import MAX_QUEUED_STEPS, VerificationService
 from tests.fakes.asking_side import ADA, DEVICE, START, VerifyingClient
 from tests.fakes.key_server import DeviceKeys
@@ -121,7 +121,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    monkeypatch.setattr(verification_post, "FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr(verification_post, "FIRST_PAUSE_S", 0.0)
     wire, keys = DeskWire(), DeviceKeys()
     wire.add_room(ROOM, ADA, *ADMINS)
     wire.add_room(DM, ADA)
@@ -289,7 +289,7 @@ async def test_a_repeated_request_is_answered_once_also_when_all_is_over(house: 
 
 
 async def test_a_verification_ends_by_itself_after_its_time(house: House, tmp_path: Path) -> None:
-    desk = VerificationService(house.wire, house.keys, house.own, ADMINS, lasts_s=0.02)
+    desk = VerificationService(house.wire, house.keys, house.own, ADMINS, timeout_s=0.02)
     await desk.take_to_device(ToDevice(ADA, f"{PREFIX}request", house.ada().request()))
     await desk.wait_idle()
     assert desk.open_count == 1
@@ -303,14 +303,14 @@ async def test_a_verification_ends_by_itself_after_its_time(house: House, tmp_pa
 
 
 async def test_ones_newest_requests_count_and_all_together_are_bounded(house: House) -> None:
-    for number in range(OPEN_EACH + 3):
+    for number in range(MAX_OPEN_PER_USER + 3):
         await house.tell("request", house.ada(f"t{number}").request())
-    assert house.desk.open_count == OPEN_EACH
+    assert house.desk.open_count == MAX_OPEN_PER_USER
     cancelled = [content["transaction_id"] for _, _, kind, content in house.wire.posts if kind == "cancel"]
     assert cancelled == ["t0", "t1", "t2"]
     for admin in ADMINS[1:]:
         await house.tell("request", house.ada(f"of {admin}").request(), admin)
-    assert house.desk.open_count == OPEN
+    assert house.desk.open_count == MAX_OPEN
     assert (await house.tell("request", house.ada("last").request(), ADMINS[-1]))[0][0] == "cancel"
 
 
@@ -320,7 +320,7 @@ async def test_a_flood_of_steps_is_cut_and_what_is_over_is_forgotten_some_day(ho
             await house.desk.take_to_device(ToDevice(ADA, f"{PREFIX}key", house.ada(f"t{number}").key()))
     await house.desk.wait_idle()
     assert len(house.wire.posts) <= MAX_QUEUED_STEPS + 1
-    for number in range(OVER_KEPT * 2):
+    for number in range(MAX_ENDED * 2):
         await house.tell("key", house.ada(f"u{number}").key())
     assert (await house.tell("key", house.ada("u0").key()))[0][0] == "cancel"
 
@@ -368,14 +368,14 @@ async def test_a_notice_that_does_not_get_into_the_room_stops_nothing(house: Hou
     await house.tell("request", ada.request())
     (_, _), (done, _) = await verify(house, ada, house.tell)
     assert done == "done"
-    assert "could not be written into the room" in caplog.text
+    assert "Could not post the string to compare in the room" in caplog.text
 
 
 async def test_a_full_disk_is_logged_and_the_person_still_counts(house: House, caplog: Any, tmp_path: Path) -> None:
     (tmp_path / "identity.json").unlink()
     (tmp_path / "identity.json").mkdir()
     await verify(house, house.ada(), house.tell)
-    assert "is not kept" in caplog.text
+    assert "Could not store that @ada:home verified Hearth" in caplog.text
     assert house.verifiers == [ADA]
 
 
@@ -385,7 +385,7 @@ async def test_turns_are_awaited_before_each_event_in_a_room(house: House) -> No
     async def turn() -> None:
         turns.append(len(house.wire.sent))
 
-    house.desk = VerificationService(house.wire, house.keys, house.own, ADMINS, turn=turn)
+    house.desk = VerificationService(house.wire, house.keys, house.own, ADMINS, wait_for_turn=turn)
     await house.asked_in_room(house.ask_in_room())
     assert turns == [0]
 
@@ -427,11 +427,11 @@ async def test_whatever_an_admin_or_a_stranger_sends_the_desk_goes_on_and_stays_
             Event(ROOM, "$e", sender, "m.room.message", {**whole, "msgtype": f"{PREFIX}request"})
         )
     await house.desk.wait_idle()
-    assert house.desk.open_count <= OPEN_EACH
+    assert house.desk.open_count <= MAX_OPEN_PER_USER
     assert house.verifiers == []
     assert [kind for kind, _ in await house.tell("request", house.ada("after all").request())] in (
         ["ready"],
         ["cancel", "ready"],  # the oldest of her own makes room
     )
     await house.tell("cancel", {"transaction_id": "after all"})
-    house.desk._registry._over.clear()
+    house.desk._registry._ended.clear()
