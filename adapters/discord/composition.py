@@ -15,8 +15,8 @@ from adapters.discord.outgoing.interaction_token import InteractionToken
 from adapters.discord.outgoing.interaction_transport import InteractionTransport
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.outgoing.replies import DiscordReplyFactory
+from adapters.discord.outgoing.transport import DiscordTransport
 from adapters.discord.outgoing.views import view_factory
-from adapters.discord.reply_transport import ReplyTransport
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import Message
 from bot.core.ports import Inbox
@@ -28,7 +28,7 @@ def cog_builder(settings: DiscordSettings, folder: Path) -> CogBuilder:
     """What makes the answers and the cog with commands and buttons; `folder` is where definitions are noted."""
 
     def furnish(bot: AnyBot, inbox: Inbox, rates: DiscordRateLimits) -> tuple[DiscordReplyFactory, list[commands.Cog]]:
-        def place_of(message: Message) -> ReplyTransport:
+        def place_of(message: Message) -> DiscordTransport:
             grant = InteractionToken.from_platform_data(message.platform_data)
             if grant is None:
                 return answers.channel_transport(message)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
+from adapters.delivery.errors import TransientFailure
 from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS, NO_PERMISSION
-from adapters.discord.reply_transport import TransientFailure
 from bot.core.errors import ReplyFailed
 
 ERROR_REASONS = {
@@ -54,7 +54,7 @@ def is_transient(error: discord.HTTPException) -> bool:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raises ReplyFailed for what Discord refuses for good, and Unsettled for what may pass."""
+    """Raises ReplyFailed for a request that Discord refuses for good, TransientFailure for one it may take later."""
     try:
         yield
     except discord.RateLimited as error:

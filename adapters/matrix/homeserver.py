@@ -7,20 +7,6 @@ from typing import Any, Protocol
 from adapters.matrix.events import Event, EventPage, Json, Room, SyncResponse
 
 
-class TransientFailure(Exception):
-    """The homeserver did not take a request this time (5xx, a lost connection); it may take it later."""
-
-
-@dataclass(eq=False)
-class RateLimited(TransientFailure):
-    """The homeserver asks to wait (429)."""
-
-    retry_after_s: float
-
-    def __str__(self) -> str:
-        return f"the homeserver asks to wait {self.retry_after_s:.1f} s"
-
-
 @dataclass(eq=False)
 class RequestRefused(Exception):
     """The homeserver refuses a request for good. `code` is its `errcode`; `body` is all that it said."""

@@ -147,9 +147,9 @@ async def check_discord(config: Config, *, offline: bool) -> Check:
     if not config.discord.enabled:
         return Check("discord", "ok", "Discord is switched off.")
     # Imported only where it is used: the library of a platform is slow to load.
+    from adapters.delivery.errors import TransientFailure
     from adapters.discord.connection.account import fetch_account_name, read_token
     from adapters.discord.failures import DiscordUnusable
-    from adapters.discord.reply_transport import TransientFailure
 
     try:
         if offline:

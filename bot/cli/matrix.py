@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus, query_status
 from adapters.matrix.account.identity import IdentityFile, Verifier
 from adapters.matrix.account.login import AccessTokenLogin, AccountConnection, PasswordLogin
 from adapters.matrix.api.discovery import HomeserverAddress, discover_homeserver, is_unencrypted
 from adapters.matrix.credentials import load_credentials
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
 from adapters.matrix.ids import PLATFORM
 from bot.cli import prompts
 from bot.cli.output import make_console, print_errors, print_json, printable

@@ -55,9 +55,10 @@ def _stored_login(config: Config) -> "tuple[Credentials, Identity | None]":
 
 async def _check_login(credentials: "Credentials", timeout_s: float) -> Check | None:
     """What is wrong with the login; None when nothing is."""
+    from adapters.delivery.errors import TransientFailure
     from adapters.matrix.account.login import AccountConnection
     from adapters.matrix.api.failures import as_admin_error, error_sentence
-    from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
+    from adapters.matrix.homeserver import LoggedOut, RequestRefused
 
     connection = AccountConnection(credentials, timeout_s)
     try:
@@ -78,9 +79,10 @@ async def _check_login(credentials: "Credentials", timeout_s: float) -> Check | 
 
 
 async def _check_device(credentials: "Credentials", identity: "Identity | None", timeout_s: float) -> Check:
+    from adapters.delivery.errors import TransientFailure
     from adapters.matrix.account.cross_signing import SigningStatus, query_status
     from adapters.matrix.account.login import AccountConnection
-    from adapters.matrix.homeserver import LoggedOut, TransientFailure
+    from adapters.matrix.homeserver import LoggedOut
 
     connection = AccountConnection(credentials, timeout_s)
     try:

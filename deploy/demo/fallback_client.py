@@ -14,7 +14,7 @@ from adapters.matrix.account.signing import has_valid_signature
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event, SyncResponse
-from adapters.matrix.homeserver import TransientFailure
+from adapters.delivery.errors import TransientFailure
 from tests.homeserver import Account
 from tests.homeserver.client import Client
 from tests.homeserver.contents import Content

@@ -1,9 +1,49 @@
-"""Lays the text of an answer out on messages: pieces of at most Discord's length, and what goes below them."""
+"""Layout of a reply on Discord's messages: text of at most Discord's length, small print, buttons and pictures."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from adapters.delivery.splitting import TextSplitter
+from discord.utils import escape_markdown
+
+from adapters.delivery.citations import citation_footer
+from adapters.delivery.message_layout import MessageLayout
+from adapters.delivery.reply_transport import ReplyContent, ReplyPages
 from adapters.discord.limits import CONTENT_CHARACTERS
+from bot.core.messages import Attachment, Source
+
+SUBTEXT = "-# "
+"""Makes a line of a message small."""
+
+ButtonSet = Literal["none", "running", "ended"]
+"""The buttons under a message: none, those of an answer in the making, or those of a finished one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordPart:
+    """A message as it should be."""
+
+    text: str
+    buttons: ButtonSet = "none"
+    pictures: tuple[Attachment, ...] = ()
+
+
+class DiscordLayout(MessageLayout):
+    """The messages of one reply, held to Discord's length."""
+
+    def __init__(self) -> None:
+        super().__init__(CONTENT_CHARACTERS, utf16_length, CONTENT_CHARACTERS // 2)
+
+    def lay_out(self, content: ReplyContent) -> ReplyPages[DiscordPart]:
+        """The messages, in order; buttons and pictures are under the last one."""
+        below = subtext_footer(content.note, content.sources) if content.has_small_print else content.note
+        texts = [
+            "\n\n".join(piece for piece in (page.text, page.below) if piece)
+            for page in self.split_pages(content.text, below)
+        ]
+        buttons: ButtonSet = "none" if not content.is_answer else "ended" if content.has_ended else "running"
+        last = [DiscordPart(text, buttons, tuple(content.pictures)) for text in texts[-1:]]
+        return ReplyPages([*map(DiscordPart, texts[:-1]), *last])
 
 
 def utf16_length(text: str) -> int:
@@ -11,30 +51,6 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-class DiscordLayout:
-    """The messages of one answer; while its text grows, all but the last stay as they are."""
-
-    def __init__(self) -> None:
-        self._splitter = TextSplitter(CONTENT_CHARACTERS, utf16_length)
-
-    def split_pages(self, text: str, below: str = "") -> list[str]:
-        """The texts of the messages, in order. `below` follows the last piece, in a message of its own if it must."""
-        shown = [part.full_text for part in self._splitter.split_text(text) if not part.is_blank]
-        return _with_below(shown, below) if below else shown
-
-
-def _with_below(shown: Sequence[str], below: str) -> list[str]:
-    if shown and utf16_length(shown[-1]) + utf16_length(below) + 2 <= CONTENT_CHARACTERS:
-        return [*shown[:-1], f"{shown[-1]}\n\n{below}"]
-    return [*shown, *_pack_lines(below)]
-
-
-def _pack_lines(text: str) -> list[str]:
-    """Lines gathered into messages; no line of ours is nearly as long as a message."""
-    gathered: list[str] = []
-    for line in text.split("\n"):
-        if gathered and utf16_length(gathered[-1]) + 1 + utf16_length(line) <= CONTENT_CHARACTERS:
-            gathered[-1] += f"\n{line}"
-        else:
-            gathered.append(line[: CONTENT_CHARACTERS // 2])
-    return gathered
+def subtext_footer(note: str, sources: Sequence[Source]) -> str:
+    """The note and the sources of an answer as small lines; empty without either."""
+    return citation_footer(note, sources, SUBTEXT, escape_markdown)

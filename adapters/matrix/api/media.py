@@ -1,8 +1,9 @@
 """Files of the media store: fetched in pieces up to a limit, and put there."""
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api.http import CLIENT_API, HttpClient, api_path
 from adapters.matrix.api.parsing import as_text
-from adapters.matrix.homeserver import FileTooLarge, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import FileTooLarge, RequestRefused
 
 SCHEME = "mxc://"
 LEGACY_MEDIA_API = "/_matrix/media/v3"

@@ -15,9 +15,10 @@ from pathlib import PurePosixPath
 from nio.crypto.attachments import decrypt_attachment  # type: ignore[import-untyped]
 from nio.exceptions import EncryptionError  # type: ignore[import-untyped]
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.event_content import get_number, get_object, get_text
 from adapters.matrix.events import Event, Json
-from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused
 from adapters.matrix.incoming.display_names import INVISIBLE
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
 

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.event_content import EDIT, MESSAGE, THREAD, apply_edit, relation_of
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 
 log = logging.getLogger(__name__)
 

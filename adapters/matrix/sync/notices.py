@@ -3,8 +3,9 @@
 import hashlib
 import logging
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.retry import retry
 
@@ -27,7 +28,7 @@ class NoticeSender:
             content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
         tx_id = hashlib.sha256(f"notice {room_id} {occasion}".encode()).hexdigest()[:40]
         try:
-            await retry(lambda: self._rate_limiter.spend("first", lambda: self._send(room_id, content, tx_id)))
+            await retry(lambda: self._rate_limiter.send_event("first", lambda: self._send(room_id, content, tx_id)))
         except (TransientFailure, RequestRefused) as error:
             log.warning("Nothing can be said in %s: %s", room_id, error)
             return False

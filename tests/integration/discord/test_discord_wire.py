@@ -6,7 +6,7 @@ from collections.abc import Callable
 import discord
 import pytest
 
-from adapters.discord.outgoing import reply as reply_module
+from adapters.delivery import live_reply as reply_module
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from bot.core.errors import ReplyFailed
 from bot.core.messages import FinalAnswer, Message
@@ -96,7 +96,7 @@ async def test_limits_are_learnt_inside_a_bot_that_others_have_built(wire: Disco
 async def test_a_minute_of_500s_delays_an_answer_loses_nothing_and_is_told_once(
     wire: DiscordHarness, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.05)
     monkeypatch.setattr(discord.http.asyncio, "sleep", _shortened(asyncio.sleep))
     inbox = FakeInbox(streamed(20))
     async with wire.living(inbox):

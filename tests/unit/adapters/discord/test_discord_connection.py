@@ -8,12 +8,12 @@ import aiohttp
 import discord
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.discord.adapter import build_bot, gateway_intents
 from adapters.discord.connection import watchdog
 from adapters.discord.connection.watchdog import Watchdog
 from adapters.discord.failures import DiscordUnusable, to_admin_error, translate_errors
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits, route_key
-from adapters.discord.reply_transport import TransientFailure
 from adapters.discord.settings import DiscordSettings
 from bot.core.errors import ReplyFailed
 

@@ -3,13 +3,16 @@
 import asyncio
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from adapters.delivery import live_reply as reply_module
+from adapters.delivery.live_reply import LiveReply
+from adapters.delivery.reply_transport import PostedMessage
 from adapters.discord.limits import CONTENT_CHARACTERS
-from adapters.discord.outgoing import reply as reply_module
-from adapters.discord.outgoing.reply import DiscordReply
-from adapters.discord.reply_transport import DiscordPart, PostedMessage
+from adapters.discord.outgoing.layout import DiscordPart
+from adapters.discord.outgoing.reply_policy import DiscordReplyPolicy
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, FinalAnswer, PostedPart, Timings
 from tests.fakes.discord_place import MemoryTransport
@@ -27,9 +30,9 @@ class Notes:
         self.parts.append(part)
 
 
-async def begun(place: MemoryTransport, notes: Notes | None = None, attempt: int = 1) -> DiscordReply:
+async def begun(place: MemoryTransport, notes: Notes | None = None, attempt: int = 1) -> LiveReply[DiscordPart]:
     notes = notes or Notes()
-    reply = DiscordReply(QUESTION, place)
+    reply = LiveReply(QUESTION, place, DiscordReplyPolicy(place.limit_for))
     await reply.open(attempt, tuple(notes.parts), notes.record)
     return reply
 
@@ -47,8 +50,8 @@ async def test_typing_begins_at_once_and_ends_with_the_first_text() -> None:
     await reply.append("The key is here. And")
     await settled()
     assert place.texts() == ["The key is here. And"]
-    assert reply._typing._task is not None
-    assert reply._typing._task.cancelled()
+    assert place.typing._task is not None
+    assert place.typing._task.cancelled()
     await reply.finish(FinalAnswer("The key is here."))
 
 
@@ -77,7 +80,7 @@ async def test_the_place_in_the_queue_becomes_the_answer() -> None:
 
 
 async def test_what_fails_for_a_while_is_sent_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.0)
     place = MemoryTransport()
     reply = await begun(place)
     place.unsettled = 5
@@ -119,13 +122,13 @@ class Watched(MemoryTransport):
         super().__init__()
         self.seen: list[list[str]] = []
 
-    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
-        posted = await super().send(part, nonce)
+    async def send(self, part: DiscordPart, request_id: str) -> PostedMessage:
+        posted = await super().send(part, request_id)
         self.seen.append(self.texts())
         return posted
 
-    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
-        await super().edit_message(platform_id, part)
+    async def edit_message(self, platform_id: str, part: DiscordPart, request_id: str) -> None:
+        await super().edit_message(platform_id, part, request_id)
         self.seen.append(self.texts())
 
 
@@ -201,7 +204,7 @@ async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:
 async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.0)
     place = MemoryTransport()
     first = await begun(place)
     await first.finish(FinalAnswer("The first."))
@@ -213,8 +216,8 @@ async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_onc
 
 
 async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
-    place, opened = MemoryTransport(), set[DiscordReply]()
-    reply = DiscordReply(QUESTION, place, opened=opened)
+    place, opened = MemoryTransport(), set[LiveReply[Any]]()
+    reply = LiveReply(QUESTION, place, DiscordReplyPolicy(place.limit_for), open_replies=opened)
     await reply.open(1, (), Notes().record)
     assert opened == {reply}
     place.refuses_with = "The channel does not exist any more."

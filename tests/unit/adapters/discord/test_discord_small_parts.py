@@ -8,7 +8,7 @@ from adapters.discord.ids import private_audience, private_conversation_id, room
 from adapters.discord.incoming.channel_locks import KeyedLocks
 from adapters.discord.incoming.members import MemberRights, is_admin
 from adapters.discord.limits import NONCE_CHARACTERS
-from adapters.discord.outgoing.citations import subtext_footer
+from adapters.discord.outgoing.layout import subtext_footer
 from adapters.discord.outgoing.nonce import part_nonce
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import Source

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.delivery.message_layout import LayoutPage
 from adapters.matrix.limits import CONTENT_BYTES, EVENT_BYTES
 from adapters.matrix.outgoing.contents import RoomTarget, edit_content, message_content
-from adapters.matrix.outgoing.layout import PAGE_COST_LIMIT, LayoutPage, MatrixLayout, edit_cost
-from adapters.matrix.outgoing.reply_transport import ReplyPart
+from adapters.matrix.outgoing.layout import PAGE_COST_LIMIT, MatrixLayout, MatrixPart, edit_cost
 
 LONGEST_ID = 255
 TARGET = RoomTarget(
@@ -60,11 +60,11 @@ def event_bytes(content: dict[str, Any]) -> int:
     )
 
 
-def parts(pages: list[LayoutPage]) -> list[ReplyPart]:
-    return [ReplyPart(page.text, page.below, small=True, first=number == 0) for number, page in enumerate(pages)]
+def parts(pages: list[LayoutPage]) -> list[MatrixPart]:
+    return [MatrixPart(page.text, page.below, small=True, first=number == 0) for number, page in enumerate(pages)]
 
 
-def assert_fits(part: ReplyPart) -> None:
+def assert_fits(part: MatrixPart) -> None:
     for content in (message_content(part, TARGET), edit_content("$" + "e" * (LONGEST_ID - 1), part, TARGET)):
         assert len(canonical(content)) <= CONTENT_BYTES
         assert event_bytes(content) <= EVENT_BYTES

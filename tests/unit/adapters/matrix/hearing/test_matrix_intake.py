@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import retry
-from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.incoming import own_messages
 from tests.fakes.intake_scene import BEN, CHAT, EVE, in_thread, replying, scene
 from tests.fakes.wire import ME, ROOM
