@@ -50,7 +50,7 @@ class LiveReply(Generic[PartT]):
         self._text = ""
         self._content = ReplyContent()
         self._shown: list[ShownMessage[PartT]] = []
-        self._pictures_sent = self._revision = 0
+        self._edits = self._revision = self._pictures_sent = 0
         self._last_request: NextRequest[PartT] | None = None
         self._is_prepared = self._is_outcome_unknown = self._is_delay_logged = False
         self._refused: ReplyFailed | None = None
@@ -171,14 +171,16 @@ class LiveReply(Generic[PartT]):
         for number, part in enumerate(pages.messages):
             if number == len(self._shown):
                 return NextRequest("send", number, part)
-            shown = self._shown[number]
-            if shown.part != part and (content.has_ended or self._policy.may_edit(shown.platform_id, content)):
+            if self._shown[number].part != part and (content.has_ended or self._may_edit(number, content)):
                 return NextRequest("edit", number, part)
         if content.has_ended and len(self._shown) > len(pages.messages):
             return NextRequest("delete", len(self._shown) - 1)
         if content.has_ended and self._pictures_sent < len(pages.pictures):
             return NextRequest("picture", self._pictures_sent, pages.pictures[self._pictures_sent])
         return None
+
+    def _may_edit(self, number: int, content: ReplyContent) -> bool:
+        return self._policy.may_edit(self._shown[number].platform_id, content, self._edits)
 
     async def _make_request(self, request: NextRequest[PartT]) -> None:
         if request != self._last_request:
@@ -189,23 +191,20 @@ class LiveReply(Generic[PartT]):
             await self._transport.delete_message(self._shown[number].platform_id)
             self._shown.pop()
         elif request.kind == "edit":
+            self._edits += 1
             await self._transport.edit_message(self._shown[number].platform_id, request.part, request_id)
             self._shown[number].part = request.part
         elif request.kind == "send":
-            await self._post(request.part, request_id)
+            platform_id = await self._transport.send(request.part, request_id)
+            # An earlier process, or a request whose response was lost, may have posted another text.
+            is_first_try = self._attempt == 1 and not self._is_outcome_unknown
+            await self._add_message(platform_id, request.part if is_first_try else None)
         else:
             await self._transport.send(request.part, request_id)
             self._pictures_sent += 1
         self._is_outcome_unknown = False
         if self._policy.typing_ends_with_text and self._text and number == 0:
             self._transport.stop_typing()
-
-    async def _post(self, part: PartT, request_id: str) -> None:
-        posted = await self._transport.send(part, request_id)
-        holds_part = posted.holds_part
-        if holds_part is None:  # an earlier process, or a request whose response was lost, may have posted another text
-            holds_part = self._attempt == 1 and not self._is_outcome_unknown
-        await self._add_message(posted.platform_id, part if holds_part else None)
 
     async def _add_message(self, platform_id: str, part: PartT | None) -> None:
         number = len(self._shown)

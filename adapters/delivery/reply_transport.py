@@ -1,8 +1,9 @@
 """Ports between a live reply and its platform: the transport sends messages, the policy holds the platform's rules."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 from adapters.delivery.rate_limit import SendPermit
@@ -57,17 +58,7 @@ class NextRequest(Generic[PartT]):
 
     kind: RequestKind
     number: int
-    part: PartT | None = field(default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class PostedMessage:
-    """A message of ours on the platform. `holds_part`: whether it shows the part that was sent, and not an earlier one
-    with the same request id; None where the platform does not tell.
-    """
-
-    platform_id: str
-    holds_part: bool | None = None
+    part: PartT | None = None
 
 
 class ReplyTransport(Protocol[PartT_contra]):
@@ -79,8 +70,8 @@ class ReplyTransport(Protocol[PartT_contra]):
         """Make ready, for example open a thread for the reply; may be called again."""
         ...
 
-    async def send(self, part: PartT_contra, request_id: str) -> PostedMessage:
-        """Post a message; the same id again gives the message that is there already."""
+    async def send(self, part: PartT_contra, request_id: str) -> str:
+        """Post a message; its id. The same request id again gives the message that is there already."""
         ...
 
     async def edit_message(self, platform_id: str, part: PartT_contra, request_id: str) -> None:
@@ -104,38 +95,33 @@ class ReplyTransport(Protocol[PartT_contra]):
         ...
 
 
-class ReplyPolicy(Protocol[PartT]):
-    """The platform's rules for one reply: layout, ids, rate limits."""
+class ReplyPolicy(ABC, Generic[PartT]):
+    """The platform's rules for one reply: layout, request ids, rate limits."""
 
-    @property
-    def typing_ends_with_text(self) -> bool:
-        """Whether typing is shown only until there is text."""
-        ...
+    typing_ends_with_text = False
 
+    @abstractmethod
     def lay_out(self, content: ReplyContent) -> ReplyPages[PartT]:
         """The messages for a content."""
-        ...
 
+    @abstractmethod
     def request_id(self, event_id: str, request: NextRequest[PartT], revision: int) -> str:
         """The id that makes a repeated request the same one. `revision` grows with each new request of the reply."""
-        ...
 
+    @abstractmethod
     def permit_for(self, request: NextRequest[PartT]) -> SendPermit:
         """The rate limit of a request."""
-        ...
 
-    def may_edit(self, platform_id: str, content: ReplyContent) -> bool:
-        """Whether a message may be changed before the reply has ended."""
-        ...
+    @abstractmethod
+    def may_edit(self, platform_id: str, content: ReplyContent, edits: int) -> bool:
+        """Whether a message may be changed before the reply has ended, after so many edits of the reply."""
 
     def track_request(self) -> AbstractContextManager[None]:
-        """The context of the request that the last permit let through; learns from its outcome."""
-        ...
+        """The context of the request that the last permit let through, to learn from its outcome."""
+        return nullcontext()
 
     def open(self) -> None:
         """The reply begins."""
-        ...
 
     def close(self) -> None:
         """The reply has ended; may be called again."""
-        ...

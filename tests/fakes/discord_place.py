@@ -7,7 +7,7 @@ from discord.utils import time_snowflake, utcnow
 
 from adapters.delivery.errors import TransientFailure
 from adapters.delivery.rate_limit import RateLimit
-from adapters.delivery.reply_transport import PostedMessage, RequestKind
+from adapters.delivery.reply_transport import RequestKind
 from adapters.discord.limits import CONTENT_CHARACTERS, NONCE_CHARACTERS
 from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.typing_indicator import DiscordTypingIndicator
@@ -32,14 +32,13 @@ class MemoryTransport:
     async def prepare(self) -> None:
         self._check("prepare")
 
-    async def send(self, part: DiscordPart, request_id: str) -> PostedMessage:
+    async def send(self, part: DiscordPart, request_id: str) -> str:
         self._check("send", part)
         assert len(request_id) <= NONCE_CHARACTERS
         if request_id not in self.nonces:
             self.nonces[request_id] = str(time_snowflake(utcnow() - self.age) + len(self.nonces))
             self.parts[self.nonces[request_id]] = part
-        platform_id = self.nonces[request_id]
-        return PostedMessage(platform_id, self.parts[platform_id].text == part.text)
+        return self.nonces[request_id]
 
     async def edit_message(self, platform_id: str, part: DiscordPart, request_id: str) -> None:
         self._check("edit", part)

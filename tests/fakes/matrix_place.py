@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from adapters.delivery.errors import TransientFailure
-from adapters.delivery.reply_transport import PostedMessage
 from adapters.matrix.outgoing.layout import MatrixPart
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment
@@ -35,18 +34,18 @@ class MemoryRoom:
     def stop_typing(self) -> None:
         self.rests += 1
 
-    async def send(self, part: MatrixPart, request_id: str) -> PostedMessage:
+    async def send(self, part: MatrixPart, request_id: str) -> str:
         if part.picture is not None:
             self._arrives("show")
             self.pictures[request_id] = part.picture
             self._leaves()
-            return PostedMessage(request_id)
+            return request_id
         self._arrives("send")
         if request_id not in self.transactions:
             self.transactions[request_id] = f"$event{len(self.transactions)}"
             self._put(self.transactions[request_id], part)
         self._leaves()
-        return PostedMessage(self.transactions[request_id])
+        return self.transactions[request_id]
 
     async def edit_message(self, platform_id: str, part: MatrixPart, request_id: str) -> None:
         self._arrives("edit")

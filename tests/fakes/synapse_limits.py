@@ -75,12 +75,12 @@ class Writer:
         if self.ended_at is not None or now < self.at or now < self._busy_until:
             return
         if self._quota is None:
-            self._quota = limiter.reply_quota()
+            self._quota = ReplyQuota(limiter)
             self._quota.open()
         final = now >= self.at + self.lasts_s
         if not final and now < self.at + self.first_after_s:
             return
-        permit = self._quota.edit if self.shown else self._quota.first
+        permit = self._quota.as_kind("edit" if self.shown else "first")
         if final:
             permit.leave_queue(self)
         if (not final and not permit.enqueue(self)) or permit.wait_s(now, final=final) > 0:

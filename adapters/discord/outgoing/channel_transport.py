@@ -8,7 +8,7 @@ from typing import Any
 import discord
 
 from adapters.delivery.rate_limit import RateLimit
-from adapters.delivery.reply_transport import PostedMessage, RequestKind
+from adapters.delivery.reply_transport import RequestKind
 from adapters.discord.failures import (
     NO_PICTURE_REASON,
     NO_THREAD_REASON,
@@ -25,7 +25,7 @@ from adapters.discord.limits import (
 )
 from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
-from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files, to_posted_message
+from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files
 from bot.core.messages import Message
 
 log = logging.getLogger(__name__)
@@ -97,13 +97,13 @@ class ChannelTransport(DiscordTransport):
         self._channel_id = self._target.question_id  # a thread has the id of the message it was opened on
         self._ready = True
 
-    async def send(self, part: DiscordPart, request_id: str) -> PostedMessage:
+    async def send(self, part: DiscordPart, request_id: str) -> str:
         """Post a message in reply to the question."""
         settings = self._message_options(part) | {"nonce": request_id, "suppress_embeds": True}
         if reference := self._reference():
             settings["reference"] = reference
         with translate_errors():
-            return to_posted_message(await self._send_message(part, settings), part)
+            return str((await self._send_message(part, settings)).id)
 
     async def _send_message(self, part: DiscordPart, settings: dict[str, Any]) -> discord.Message:
         """Retries without what the channel's permissions deny: first the pictures, then the reference."""

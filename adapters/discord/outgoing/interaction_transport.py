@@ -12,7 +12,7 @@ from discord.webhook.async_ import async_context
 
 from adapters.delivery.errors import TransientFailure
 from adapters.delivery.rate_limit import RateLimit
-from adapters.delivery.reply_transport import PostedMessage, RequestKind
+from adapters.delivery.reply_transport import RequestKind
 from adapters.discord.failures import translate_errors
 from adapters.discord.limits import INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION, UNKNOWN_WEBHOOK
 from adapters.discord.localization import language_of
@@ -20,7 +20,7 @@ from adapters.discord.outgoing.channel_transport import ChannelTransport, Discor
 from adapters.discord.outgoing.interaction_token import TOKEN_MARGIN_S, InteractionToken
 from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import METHODS, DiscordRateLimits
-from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files, to_posted_message
+from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files
 from bot.core.errors import ReplyFailed
 from bot.core.texts import localize
 
@@ -59,7 +59,7 @@ class InteractionTransport(DiscordTransport):
     async def prepare(self) -> None:
         """Nothing: the interaction has been acknowledged."""
 
-    async def send(self, part: DiscordPart, request_id: str) -> PostedMessage:
+    async def send(self, part: DiscordPart, request_id: str) -> str:
         """Post a message."""
         try:
             return await self._send_here(part)
@@ -99,17 +99,17 @@ class InteractionTransport(DiscordTransport):
         self._original_used = bool(original.content)
         return [str(original.id)] if original.content else []
 
-    async def _send_here(self, part: DiscordPart) -> PostedMessage:
+    async def _send_here(self, part: DiscordPart) -> str:
         if not self._original_used:
             await self._edit_here(self._token.original_id, part)
             self._original_used = True
-            return PostedMessage(str(self._token.original_id), holds_part=True)
+            return str(self._token.original_id)
         options = self._options_with_files(part, "files")
         with self._open_webhook() as webhook:
             sent = await webhook.send(
                 part.text, wait=True, ephemeral=self._token.private, suppress_embeds=True, **options
             )
-            return to_posted_message(sent, part)
+            return str(sent.id)
 
     async def _edit_here(self, message_id: int, part: DiscordPart, spared_s: float = TOKEN_MARGIN_S) -> None:
         # Not `webhook.edit_message`: it cannot keep links from unfolding, which Discord lets an edit do.
@@ -131,7 +131,7 @@ class InteractionTransport(DiscordTransport):
                 files=parameters.files,
             )
 
-    async def _send_to_fallback(self, part: DiscordPart, nonce: str) -> PostedMessage:
+    async def _send_to_fallback(self, part: DiscordPart, nonce: str) -> str:
         try:
             return await (await self._open_fallback()).send(part, nonce)
         except ReplyFailed:
@@ -144,8 +144,8 @@ class InteractionTransport(DiscordTransport):
             await (await self._open_fallback()).edit_message(self._moved_ids[platform_id], part)
             return
         # The message cannot be changed any more, so the newest text is posted as a whole in the fallback channel.
-        posted = await self._send_to_fallback(part, f"{self._token.interaction_id}m{len(self._moved_ids)}")
-        self._moved_ids[platform_id] = posted.platform_id
+        nonce = f"{self._token.interaction_id}m{len(self._moved_ids)}"
+        self._moved_ids[platform_id] = await self._send_to_fallback(part, nonce)
         await self._clear_placeholder(int(platform_id))
 
     async def _open_fallback(self) -> ChannelTransport:

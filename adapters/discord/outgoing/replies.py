@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 
 import discord
 
-from adapters.delivery.live_reply import LiveReply
 from adapters.delivery.reply_factory import ReplyFactory
 from adapters.discord.ids import PLATFORM
 from adapters.discord.outgoing.channel_transport import ChannelTransport, DiscordReplyTarget
@@ -51,11 +50,6 @@ class DiscordReplyFactory(ReplyFactory[DiscordPart]):
         """Nothing of its own: the cog's listeners translate."""
         await asyncio.Event().wait()
 
-    def reply_to(self, message: Message) -> LiveReply[DiscordPart]:
-        """A reply in the channel that the message names."""
-        transport = self._find_transport(message)
-        return self.build_reply(message.event_id, transport, DiscordReplyPolicy(transport.limit_for))
-
     async def health(self, language: Language) -> Sequence[str]:
         """Nothing: an answer on Discord shows that it works."""
         return ()
@@ -69,3 +63,7 @@ class DiscordReplyFactory(ReplyFactory[DiscordPart]):
         """Show no more."""
         self._rate_limits.unwatch_client()
         await super().close()
+
+    def _connect(self, message: Message) -> tuple[DiscordTransport, DiscordReplyPolicy]:
+        transport = self._find_transport(message)
+        return transport, DiscordReplyPolicy(transport.limit_for)

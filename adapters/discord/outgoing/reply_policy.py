@@ -1,29 +1,34 @@
-"""Discord's rules for one reply: rate limits by route, nonces for new messages, no edits of old ones."""
+"""Discord's rules for one reply: lengths, buttons, nonces, rate limits by route, no edits of old messages."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import discord
 
+from adapters.delivery.message_layout import MessageLayout
 from adapters.delivery.rate_limit import RateLimit
-from adapters.delivery.reply_transport import NextRequest, ReplyContent, ReplyPages, RequestKind
-from adapters.discord.limits import OLD_MESSAGE_AGE_S
-from adapters.discord.outgoing.layout import DiscordLayout, DiscordPart
+from adapters.delivery.reply_transport import NextRequest, ReplyContent, ReplyPages, ReplyPolicy, RequestKind
+from adapters.discord.limits import CONTENT_CHARACTERS, OLD_MESSAGE_AGE_S
+from adapters.discord.outgoing.layout import ButtonSet, DiscordPart, subtext_footer, utf16_length
 from adapters.discord.outgoing.nonce import part_nonce
 
 
-class DiscordReplyPolicy:
-    """Fills `ReplyPolicy`."""
+class DiscordReplyPolicy(ReplyPolicy[DiscordPart]):
+    """Learns its rate limits from the headers of each response, so no request is tracked."""
 
     typing_ends_with_text = True
 
     def __init__(self, limit_for: Callable[[RequestKind], RateLimit]) -> None:
         self._limit_for = limit_for
-        self._layout = DiscordLayout()
+        self._layout = MessageLayout(CONTENT_CHARACTERS, utf16_length, CONTENT_CHARACTERS // 2)
 
     def lay_out(self, content: ReplyContent) -> ReplyPages[DiscordPart]:
-        """The messages for a content; pictures are part of the last one."""
-        return self._layout.lay_out(content)
+        """The messages for a content; buttons and pictures are under the last one."""
+        below = subtext_footer(content.note, content.sources) if content.has_small_print else content.note
+        pages = self._layout.split_pages(content.text, below)
+        texts = ["\n\n".join(piece for piece in (page.text, page.below) if piece) for page in pages]
+        buttons: ButtonSet = "none" if not content.is_answer else "ended" if content.has_ended else "running"
+        last = [DiscordPart(text, buttons, tuple(content.pictures)) for text in texts[-1:]]
+        return ReplyPages([*map(DiscordPart, texts[:-1]), *last])
 
     def request_id(self, event_id: str, request: NextRequest[DiscordPart], revision: int) -> str:
         """The nonce of a new message; Discord takes none with other requests."""
@@ -33,17 +38,7 @@ class DiscordReplyPolicy:
         """The rate limit of the request's route."""
         return self._limit_for(request.kind)
 
-    def may_edit(self, platform_id: str, content: ReplyContent) -> bool:
-        """Not where Discord takes only a few edits of a message any more: they are for its last text."""
+    def may_edit(self, platform_id: str, content: ReplyContent, edits: int) -> bool:
+        """Not where Discord takes only a few more edits of a message: they are for its last text."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(int(platform_id))
         return age.total_seconds() <= OLD_MESSAGE_AGE_S
-
-    def track_request(self) -> AbstractContextManager[None]:
-        """Nothing: the rate limits learn from the headers of each response."""
-        return nullcontext()
-
-    def open(self) -> None:
-        """Nothing: the bot's rate limits reserve no requests for a reply."""
-
-    def close(self) -> None:
-        """Nothing, likewise."""

@@ -8,7 +8,7 @@ from typing import Any
 import discord
 
 from adapters.delivery.rate_limit import RateLimit
-from adapters.delivery.reply_transport import PostedMessage, ReplyTransport, RequestKind
+from adapters.delivery.reply_transport import ReplyTransport, RequestKind
 from adapters.discord.outgoing.layout import ButtonSet, DiscordPart
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.outgoing.typing_indicator import DiscordTypingIndicator
@@ -52,11 +52,6 @@ class DiscordTransport(ReplyTransport[DiscordPart], ABC):
         if view is not None:
             settings["view"] = view
         return settings
-
-
-def to_posted_message(sent: discord.Message | discord.WebhookMessage, part: DiscordPart) -> PostedMessage:
-    """A message as Discord has it. For a nonce that it knows it gives an earlier one, perhaps with another text."""
-    return PostedMessage(str(sent.id), sent.content.strip() == part.text.strip())
 
 
 def to_discord_files(pictures: Sequence[Attachment]) -> list[discord.File]:

@@ -1,10 +1,8 @@
-"""Layout of a reply on Matrix's messages, each of which fits into an event, also edited and encrypted."""
+"""Messages of a reply on Matrix, each of which fits into an event, also edited and encrypted."""
 
 from dataclasses import dataclass
 
-from adapters.delivery.citations import citation_footer
 from adapters.delivery.message_layout import MessageLayout
-from adapters.delivery.reply_transport import ReplyContent, ReplyPages
 from adapters.matrix.limits import TEXT_COPIES, TEXT_COPIES_BYTES
 from bot.core.messages import Attachment
 
@@ -49,21 +47,6 @@ class MatrixPart:
     picture: Attachment | None = None
 
 
-class MatrixLayout(MessageLayout):
-    """The messages of one reply, held to the bytes of an event."""
-
-    def __init__(self) -> None:
-        super().__init__(PAGE_COST_LIMIT, edit_cost, PAGE_COST_LIMIT // 6)
-
-    def lay_out(self, content: ReplyContent) -> ReplyPages[MatrixPart]:
-        """The messages and the pictures after them."""
-        small = content.has_small_print
-        below = citation_footer(content.note, content.sources) if small else content.note
-        pages = self.split_pages(content.text, below)
-        return ReplyPages(
-            [
-                MatrixPart(page.text, page.below, small, content.is_notice, number == 0)
-                for number, page in enumerate(pages)
-            ],
-            [MatrixPart("", picture=picture) for picture in content.pictures],
-        )
+def matrix_layout() -> MessageLayout:
+    """The layout of one reply."""
+    return MessageLayout(PAGE_COST_LIMIT, edit_cost, PAGE_COST_LIMIT // 6)

@@ -1,5 +1,6 @@
 """Leaky bucket of the account's events, which learns the homeserver's limits from its responses."""
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -12,8 +13,8 @@ REFUSAL_MEMORY_S = 3600.0
 MARGIN_S = 0.05
 """Added to the wait of a refusal: it is given in whole milliseconds, and the way there varies."""
 
-TOLERANCE = 0.1
-"""Events: a level that is wrong by less than this (0.5 s by Synapse's default) shows nothing about the limits."""
+SURELY_EMPTY = 0.9
+"""Events: with fewer left (0.5 s by Synapse's default), one that is taken shows that the assumed limits are wrong."""
 
 MIN_PER_S, MAX_PER_S = 0.05, 10.0
 """Bounds of a learnt rate: one refusal of another kind must not silence the account."""
@@ -33,12 +34,11 @@ class LeakyBucket:
         self.burst = burst
         self.per_s = self._assumed_per_s = per_s
         self.lifted = False
-        self._left, self._at = float(burst), float("-inf")
-        self._paused_until = self._careful_until = float("-inf")
+        self._left, self._at = float(burst), -math.inf
+        self._paused_until = self._known_until = -math.inf
+        self._before_refusal = (self.lifted, self._known_until)
         self._refusals_in_row = self._taken = 0
-        self._full_event_at: float | None = None
-        """When the last refusal lets the next event through."""
-        self._before_refusal = (self._left, self._at, self.lifted, self._careful_until)
+        self._retry_at: float | None = None  # of the last refusal, after which `_taken` events were taken
 
     def left(self, now: float) -> float:
         """Events that may go at once."""
@@ -49,42 +49,41 @@ class LeakyBucket:
         pause_s = max(0.0, self._paused_until - now)
         return pause_s if self.lifted else max(pause_s, (needed - self.left(now)) / self.per_s)
 
-    def is_careful(self, now: float) -> bool:
-        """Whether a refusal has shown the limits."""
-        return now < self._careful_until
+    def is_unknown(self, now: float) -> bool:
+        """Whether no response has shown yet whether the assumed limits are right."""
+        return not self.lifted and now >= self._known_until
 
     def may_probe(self, now: float) -> bool:
         """Whether to send one event although none is left: taken, it shows that the limits are lifted; refused, it
         costs nothing. One at a time, since each takes the level below 0.
         """
-        return 0 <= self.left(now) < 1 - TOLERANCE and not self.is_careful(now) and now >= self._paused_until
+        return self.is_unknown(now) and 0 <= self.left(now) < SURELY_EMPTY and now >= self._paused_until
 
     def track_event(self, now: float, *, learns: bool = True) -> AbstractContextManager[None]:
         """An event goes out now; the context of its request. Without `learns` only the level changes: Synapse has other
         limits for joining a room too (`rc_joins`), so a refusal of it shows nothing about events.
         """
         left = self.left(now)
-        if not self.is_careful(now) and self._full_event_at is not None:
-            self.per_s, self._full_event_at = self._assumed_per_s, None
+        if now >= self._known_until and self._retry_at is not None:
+            self.per_s, self._retry_at = self._assumed_per_s, None
         self._left, self._at = left - 1, now
-        return self._await_outcome(now, left, learns)
+        return self._learn_outcome(now, left, learns)
 
     @contextmanager
-    def _await_outcome(self, now: float, left: float, learns: bool) -> Iterator[None]:
+    def _learn_outcome(self, at: float, left: float, learns: bool) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
             if learns and isinstance(error, RateLimited):
-                self._learn_refusal(now, left, error.retry_after_s)
+                self._learn_refusal(at, error.retry_after_s)
             else:  # whether it counts is unknown; if it did, an outage would use up the bucket
                 self._left += 1
             raise
         if learns:
-            self._refusals_in_row = 0
-            self._taken += 1
-            self.lifted = self.lifted or left < 1 - TOLERANCE
+            self._taken, self._refusals_in_row = self._taken + 1, 0
+            self.lifted = self.lifted or left < SURELY_EMPTY
 
-    def _learn_refusal(self, at: float, left: float, retry_after_s: float) -> None:
+    def _learn_refusal(self, at: float, retry_after_s: float) -> None:
         retry_at = at + retry_after_s + MARGIN_S
         if at < self._paused_until:  # it was under way when an earlier one was refused
             self._paused_until = max(self._paused_until, retry_at)
@@ -92,21 +91,21 @@ class LeakyBucket:
         self._refusals_in_row += 1
         self._paused_until = max(retry_at, at + min(MAX_PAUSE_S, 2.0 ** (self._refusals_in_row - 2)))
         if self._refusals_in_row > 1:  # refused after the wait: another kind of limit, so the first one taught nothing
-            self._left, self._at, self.lifted, self._careful_until = self._before_refusal
+            self.lifted, self._known_until = self._before_refusal
             return
-        self._before_refusal = (left, at, self.lifted, self._careful_until)
+        self._before_refusal = (self.lifted, self._known_until)
         self._learn_rate(at, retry_after_s)
         self._left, self._at = 1 - self.per_s * retry_after_s, at
         if not self.lifted:  # else the limits may still be higher than those assumed
-            self._careful_until = at + REFUSAL_MEMORY_S
+            self._known_until = at + REFUSAL_MEMORY_S
         self.lifted = False
 
     def _learn_rate(self, at: float, retry_after_s: float) -> None:
         """Between two refusals, each event taken moves the time of the next one by 1 / `per_s`."""
-        full_event_at, earlier = at + retry_after_s, self._full_event_at
-        if earlier is not None and self._taken and full_event_at - earlier < self.burst / self.per_s:
-            self.per_s = self._taken / max(full_event_at - earlier, self._taken / MAX_PER_S)
+        retry_at, earlier = at + retry_after_s, self._retry_at
+        if earlier is not None and self._taken and retry_at - earlier < self.burst / self.per_s:  # it was never empty
+            self.per_s = self._taken / max(retry_at - earlier, self._taken / MAX_PER_S)
         elif retry_after_s > 0:  # no wait is longer than that for one event
             self.per_s = min(self.per_s, 1 / retry_after_s)
         self.per_s = max(MIN_PER_S, self.per_s)
-        self._full_event_at, self._taken = full_event_at, 0
+        self._retry_at, self._taken = retry_at, 0

@@ -1,12 +1,11 @@
 """Replies to messages on Matrix: built from the message alone, ended when Hearth stops."""
 
-from adapters.delivery.live_reply import LiveReply
 from adapters.delivery.reply_factory import ReplyFactory
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.homeserver import Homeserver
 from adapters.matrix.outgoing.contents import RoomTarget
 from adapters.matrix.outgoing.layout import MatrixPart
-from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
 from adapters.matrix.outgoing.reply_policy import MatrixReplyPolicy
 from adapters.matrix.outgoing.room_transport import RoomTransport
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
@@ -23,14 +22,13 @@ class MatrixReplyFactory(ReplyFactory[MatrixPart]):
         self._typing = TypingIndicators(homeserver)
         self._background = BackgroundTasks()
 
-    def reply_to(self, message: Message) -> LiveReply[MatrixPart]:
-        """A reply in the room or thread that the message names."""
-        target = RoomTarget.from_message(message)
-        transport = RoomTransport(self._homeserver, target, self._typing, self._background)
-        return self.build_reply(message.event_id, transport, MatrixReplyPolicy(self._rate_limiter.reply_quota()))
-
     async def close(self) -> None:
         """Show no more."""
         await super().close()
         await self._typing.close()
         await self._background.close()
+
+    def _connect(self, message: Message) -> tuple[RoomTransport, MatrixReplyPolicy]:
+        target = RoomTarget.from_message(message)
+        transport = RoomTransport(self._homeserver, target, self._typing, self._background)
+        return transport, MatrixReplyPolicy(ReplyQuota(self._rate_limiter))

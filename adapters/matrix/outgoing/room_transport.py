@@ -8,7 +8,6 @@ from typing import Any
 from nio.crypto.attachments import encrypt_attachment  # type: ignore[import-untyped]
 
 from adapters.delivery.errors import TransientFailure
-from adapters.delivery.reply_transport import PostedMessage
 from adapters.matrix.api.failures import translate_errors
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.event_content import MESSAGE, get_text, relation_of
@@ -58,7 +57,7 @@ class RoomTransport:
         """Show typing no longer."""
         self._typing.stop(self._target.room_id, self)
 
-    async def send(self, part: MatrixPart, request_id: str) -> PostedMessage:
+    async def send(self, part: MatrixPart, request_id: str) -> str:
         """Post a message or a picture in reply to the question; `request_id` is its transaction id."""
         if part.picture is not None:
             if request_id not in self._uploaded:
@@ -66,7 +65,7 @@ class RoomTransport:
             content = contents.image_content(part.picture, self._uploaded[request_id], self._target)
         else:
             content = await run_in_thread(contents.message_content, part, self._target)
-        return PostedMessage(await self._send(content, request_id))
+        return await self._send(content, request_id)
 
     async def edit_message(self, platform_id: str, part: MatrixPart, request_id: str) -> None:
         """Change a message of ours."""

@@ -9,7 +9,6 @@ import pytest
 
 from adapters.delivery import live_reply as reply_module
 from adapters.delivery.live_reply import LiveReply
-from adapters.delivery.reply_transport import PostedMessage
 from adapters.discord.limits import CONTENT_CHARACTERS
 from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.reply_policy import DiscordReplyPolicy
@@ -122,7 +121,7 @@ class Watched(MemoryTransport):
         super().__init__()
         self.seen: list[list[str]] = []
 
-    async def send(self, part: DiscordPart, request_id: str) -> PostedMessage:
+    async def send(self, part: DiscordPart, request_id: str) -> str:
         posted = await super().send(part, request_id)
         self.seen.append(self.texts())
         return posted

@@ -58,8 +58,8 @@ def test_nothing_is_tried_for_long_after_a_refusal() -> None:
     spent(bucket, 10)
     refuse(bucket, 1.0, 4.0)
     assert not bucket.may_probe(1.0 + MARGIN_S)
-    assert bucket.is_careful(REFUSAL_MEMORY_S)
-    assert not bucket.is_careful(REFUSAL_MEMORY_S + 1.0)
+    assert not bucket.is_unknown(REFUSAL_MEMORY_S)
+    assert bucket.is_unknown(REFUSAL_MEMORY_S + 1.0)
 
 
 def test_an_event_that_nobody_knows_of_counts_as_none_and_shows_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The account's limiter against Synapse's limit, in simulated time: what is shown when, and how often it is refused."""
+"""The account's rate limiter against Synapse's limit, in simulated time: delays of texts, and refusals."""
 
 import asyncio
 
@@ -175,19 +175,19 @@ def test_every_answer_ends_whatever_the_limit_is(
 
 def test_final_texts_go_before_first_ones_and_first_ones_before_edits() -> None:
     limiter = careful()
-    done, begun, new = limiter.reply_quota(), limiter.reply_quota(), limiter.reply_quota()
-    for share in (done, begun, new):
-        share.open()
+    done, begun, new = ReplyQuota(limiter), ReplyQuota(limiter), ReplyQuota(limiter)
+    for quota in (done, begun, new):
+        quota.open()
     for _ in range(9):
         sent(limiter, "first", 0.0)
-    new.first.enqueue(new)
+    new.enqueue(new)
     assert limiter.wait_s(done, "final", 0.0) == 0
     assert 0 < limiter.wait_s(new, "first", 0.0) < limiter.wait_s(begun, "edit", 0.0)
 
 
 def test_an_edit_waits_while_a_first_text_does() -> None:
     limiter = careful()
-    begun, new = limiter.reply_quota(), limiter.reply_quota()
+    begun, new = ReplyQuota(limiter), ReplyQuota(limiter)
     begun.open()
     for _ in range(4):
         sent(limiter, "first", 0.0)
@@ -196,9 +196,9 @@ def test_an_edit_waits_while_a_first_text_does() -> None:
         sent(limiter, "final", 20.0)
     assert limiter.wait_s(begun, "edit", 20.0) == 0
     new.open()
-    new.first.enqueue(new)
+    new.enqueue(new)
     assert limiter.wait_s(begun, "edit", 20.0) == pytest.approx(5.0)
-    new.first.leave_queue(new)
+    new.leave_queue(new)
     new.close()
     assert limiter.wait_s(begun, "edit", 20.0) == 0
 
@@ -207,21 +207,21 @@ def test_an_edit_waits_while_a_first_text_does() -> None:
 def test_where_nothing_is_left_a_text_that_is_wanted_now_is_tried_while_that_may_help(
     limiter: SendRateLimiter, waits: bool
 ) -> None:
-    share = limiter.reply_quota()
-    share.open()
+    quota = ReplyQuota(limiter)
+    quota.open()
     for _ in range(10):
         sent(limiter, "final", 1.0)
-    assert [limiter.wait_s(share, kind, 1.0) > 0 for kind in ("final", "first")] == [waits, waits]
+    assert [limiter.wait_s(quota, kind, 1.0) > 0 for kind in ("final", "first")] == [waits, waits]
 
 
 def test_first_texts_keep_their_order() -> None:
     limiter = careful()
-    one, two = limiter.reply_quota(), limiter.reply_quota()
-    assert one.first.enqueue(one)
-    assert not two.first.enqueue(two)
-    assert one.first.enqueue(one)
-    one.first.leave_queue(one)
-    assert two.first.enqueue(two)
+    one, two = ReplyQuota(limiter), ReplyQuota(limiter)
+    assert one.enqueue(one)
+    assert not two.enqueue(two)
+    assert one.enqueue(one)
+    one.leave_queue(one)
+    assert two.enqueue(two)
 
 
 async def test_single_events_wait_for_their_turn_and_tell_what_became_of_them() -> None:
@@ -231,10 +231,9 @@ async def test_single_events_wait_for_their_turn_and_tell_what_became_of_them() 
     limiter = SendRateLimiter(bucket)
     begun = asyncio.get_running_loop().time()
 
-    async def sent() -> str:
-        return "$event"
-
-    assert [await limiter.send_event("first", sent) for _ in range(9)] == ["$event"] * 9
+    for _ in range(9):
+        with await limiter.acquire_slot("first"):
+            pass
     assert asyncio.get_running_loop().time() - begun >= 4 / 50
 
 
@@ -242,12 +241,9 @@ async def test_single_events_wait_for_their_turn_and_tell_what_became_of_them() 
 async def test_what_a_single_event_runs_into_is_raised(error: Exception) -> None:
     limiter = SendRateLimiter()
 
-    async def refused() -> None:
-        raise error
-
     left = limiter.bucket.left(asyncio.get_running_loop().time())
-    with pytest.raises(type(error)):
-        await limiter.send_event("first", refused)
+    with pytest.raises(type(error)), await limiter.acquire_slot("first"):
+        raise error
     now = asyncio.get_running_loop().time()
     if isinstance(error, RateLimited):
         assert 1.5 < limiter.bucket.wait_s(now) < 2.5
@@ -264,21 +260,22 @@ async def test_who_stops_waiting_holds_nobody_up() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    share = limiter.reply_quota()
-    assert share.first.enqueue(share)
+    quota = ReplyQuota(limiter)
+    assert quota.enqueue(quota)
 
 
 def test_a_single_event_that_can_wait_goes_behind_the_edits_of_all_replies() -> None:
     limiter = careful()
     now = 0.0
-    reply, single = limiter.reply_quota(), ReplyQuota(limiter, sent_at=float("inf"))
+    reply, single = ReplyQuota(limiter), ReplyQuota(limiter, sent_at=float("inf"))
     reply.open()
-    for share in (reply, single):
-        limiter.enqueue(share, "edit")
+    for quota in (reply, single):
+        quota.as_kind("edit").enqueue(quota)
     assert limiter.wait_s(reply, "edit", now) == 0
     assert limiter.wait_s(single, "edit", now) > 0
-    reply.record_sent("edit", now, is_edit=True)
-    sent(limiter, "edit", now)
+    reply.record_sent(now)
+    with reply.track_request():
+        pass
     assert limiter.wait_s(single, "edit", now + 0.9) < 60
 
 

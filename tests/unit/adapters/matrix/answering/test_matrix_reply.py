@@ -14,7 +14,7 @@ from adapters.matrix.outgoing import rate_limiter as limiter_module
 from adapters.matrix.outgoing import reply_policy as policy_module
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
-from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
+from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
 from adapters.matrix.outgoing.reply_policy import MatrixReplyPolicy
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, FinalAnswer, PostedPart, Source, Timings
@@ -48,7 +48,7 @@ def lifted() -> SendRateLimiter:
 
 async def begun(room: MemoryRoom, notes: Notes | None = None, attempt: int = 1) -> LiveReply[MatrixPart]:
     notes = notes or Notes()
-    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(lifted().reply_quota()))
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())))
     await reply.open(attempt, tuple(notes.parts), notes.record)
     return reply
 
@@ -245,7 +245,7 @@ async def test_a_post_that_is_known_already_is_edited_into_the_newest_text() -> 
 
 async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
     room, opened = MemoryRoom(), set[LiveReply[Any]]()
-    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(lifted().reply_quota()), open_replies=opened)
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())), open_replies=opened)
     await reply.open(1, (), Notes().record)
     assert opened == {reply}
     room.refuses_with = "The room does not exist any more."
@@ -284,7 +284,7 @@ async def test_starting_over_keeps_the_message() -> None:
 
 async def test_an_abandoned_reply_shows_no_more_and_leaves_what_is_there() -> None:
     room, opened = MemoryRoom(), set[LiveReply[Any]]()
-    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(lifted().reply_quota()), open_replies=opened)
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())), open_replies=opened)
     await reply.open(1, (), Notes().record)
     await reply.append("The first. ")
     await settled()
@@ -296,7 +296,7 @@ async def test_an_abandoned_reply_shows_no_more_and_leaves_what_is_there() -> No
 
 async def test_a_cancelled_finish_types_no_longer_and_its_text_still_arrives() -> None:
     room, opened = MemoryRoom(), set[LiveReply[Any]]()
-    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(lifted().reply_quota()), open_replies=opened)
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())), open_replies=opened)
     await reply.open(1, (), Notes().record)
     finishing = asyncio.create_task(reply.finish(FinalAnswer("The end.")))
     await asyncio.sleep(0)

@@ -265,7 +265,7 @@ async def test_joining_counts_as_an_event_and_what_it_is_refused_for_teaches_not
     now = asyncio.get_running_loop().time()
     assert 9 <= house.budget.bucket.left(now) < 9.1
     assert house.budget.bucket.wait_s(now) == 0
-    assert not house.budget.bucket.is_careful(now)
+    assert house.budget.bucket.is_unknown(now)
 
 
 async def test_a_storm_of_people_who_are_let_in_is_bounded_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
