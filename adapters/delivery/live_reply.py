@@ -43,7 +43,7 @@ class LiveReply(Generic[PartT]):
         self._event_id = event_id
         self._transport = transport
         self._policy = policy
-        self._live_edit = LiveEdit(self, overall=global_limit)
+        self._live_edit = LiveEdit(self, global_limit=global_limit)
         self._open_replies: set[LiveReply[Any]] = set() if open_replies is None else open_replies
         self._record: RecordPart | None = None
         self._attempt = 1
@@ -56,7 +56,7 @@ class LiveReply(Generic[PartT]):
         self._refused: ReplyFailed | None = None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
-        """Begin, with typing. Later attempts take over what is posted, also what no journal knows of."""
+        """Begin, with typing. Later attempts take over posted messages, also those missing from the journal."""
         self._record, self._attempt = record, attempt
         self._open_replies.add(self)
         self._policy.open()
@@ -220,7 +220,7 @@ class LiveReply(Generic[PartT]):
             self._is_prepared = True
 
     async def _adopt_posted(self) -> None:
-        """Take over what an earlier process posted and could not note any more."""
+        """Take over messages that an earlier process posted and could not record any more."""
         known = {shown.platform_id for shown in self._shown}
         for platform_id in await self._transport.fetch_posted():
             if platform_id not in known:

@@ -120,14 +120,14 @@ class ReplyQuota:
         self._is_final = final
         return self._limiter.wait_s(self, "final" if final else self._kind, now)
 
-    def enqueue(self, who: object) -> bool:
+    def enqueue(self, caller: object) -> bool:
         """Queue for the next event; whether it is the quota's turn. Among edits, `wait_s` decides that."""
         queue = self._limiter.queue
         if queue.setdefault(self, self._kind) != self._kind:
             queue[self] = self._kind
         return self._kind != "first" or next(each for each, kind in queue.items() if kind == "first") is self
 
-    def leave_queue(self, who: object) -> None:
+    def leave_queue(self, caller: object) -> None:
         """Leave the queue."""
         self._limiter.queue.pop(self, None)
 
