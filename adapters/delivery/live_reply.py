@@ -192,6 +192,7 @@ class LiveReply(Generic[PartT]):
             self._shown.pop()
         elif request.kind == "edit":
             self._edits += 1
+            self._shown[number].part = None  # unknown if the response is lost
             await self._transport.edit_message(self._shown[number].platform_id, request.part, request_id)
             self._shown[number].part = request.part
         elif request.kind == "send":

@@ -15,7 +15,9 @@ from bot.core.errors import ReplyFailed
 
 
 class MemoryTransport:
-    """Fills `ReplyTransport`. `parts` is what the channel shows, by id; `requests` what was asked, in order."""
+    """Fills `ReplyTransport`. `parts` is what the channel shows, by id; `requests` the requests in order. The next ones
+    fail with the errors in `failures`.
+    """
 
     def __init__(self) -> None:
         self.parts: dict[str, DiscordPart] = {}
@@ -24,7 +26,7 @@ class MemoryTransport:
         self.typings = 0
         self.typing = DiscordTypingIndicator(self.send_typing)
         self.refuses_with = ""
-        self.unsettled = 0
+        self.failures: list[TransientFailure] = []
         self.assumed_s = 0.0
         self.age = timedelta()
         self._limits: dict[RequestKind, RateLimit] = {}
@@ -73,7 +75,6 @@ class MemoryTransport:
         self.requests.append(request)
         if self.refuses_with:
             raise ReplyFailed(self.refuses_with)
-        if self.unsettled:
-            self.unsettled -= 1
-            raise TransientFailure("Discord answered with status 500")
+        if self.failures:
+            raise self.failures.pop(0)
         assert part is None or (part.text.strip() and len(part.text) <= CONTENT_CHARACTERS)

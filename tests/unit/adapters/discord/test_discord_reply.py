@@ -3,11 +3,9 @@
 import asyncio
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from adapters.delivery import live_reply as reply_module
 from adapters.delivery.live_reply import LiveReply
 from adapters.discord.limits import CONTENT_CHARACTERS
 from adapters.discord.outgoing.layout import DiscordPart
@@ -54,16 +52,6 @@ async def test_typing_begins_at_once_and_ends_with_the_first_text() -> None:
     await reply.finish(FinalAnswer("The key is here."))
 
 
-async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
-    place = MemoryTransport()
-    reply = await begun(place)
-    for number in range(500):
-        await reply.append(f"Line {number}.\n")
-    await reply.finish(FinalAnswer("All said."))
-    assert place.texts() == ["All said."]
-    assert place.requests.count("edit") <= 2
-
-
 async def test_the_place_in_the_queue_becomes_the_answer() -> None:
     place = MemoryTransport()
     reply = await begun(place)
@@ -78,17 +66,6 @@ async def test_the_place_in_the_queue_becomes_the_answer() -> None:
     assert place.requests.count("send") == 1
 
 
-async def test_what_fails_for_a_while_is_sent_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.0)
-    place = MemoryTransport()
-    reply = await begun(place)
-    place.unsettled = 5
-    await reply.append("The key is here. ")
-    await settled()
-    await reply.finish(FinalAnswer("The key is here."))
-    assert place.texts() == ["The key is here."]
-
-
 async def test_a_deleted_answer_stops_the_making_of_it() -> None:
     place = MemoryTransport()
     reply = await begun(place)
@@ -100,18 +77,6 @@ async def test_a_deleted_answer_stops_the_making_of_it() -> None:
     with pytest.raises(ReplyFailed, match="deleted"):
         await reply.append("By the door.")
     await reply.abandon()
-
-
-async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> None:
-    place, notes = MemoryTransport(), Notes()
-    reply = await begun(place, notes)
-    long = "word " * 1100
-    await reply.finish(FinalAnswer(long))
-    assert "".join(place.texts()).split() == long.split()
-    assert len(place.parts) == len(notes.parts) == 3
-    again = await begun(place, notes, attempt=2)
-    await again.finish(FinalAnswer("Short."))
-    assert place.texts() == ["Short."]
 
 
 class Watched(MemoryTransport):
@@ -198,31 +163,6 @@ async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:
     await again.finish(FinalAnswer("The second."))
     assert place.texts() == ["The second."]
     assert place.requests.count("edit") == 1
-
-
-async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.0)
-    place = MemoryTransport()
-    first = await begun(place)
-    await first.finish(FinalAnswer("The first."))
-    place.nonces.clear()
-    place.unsettled = 2
-    again = await begun(place, Notes(), attempt=2)
-    await again.finish(FinalAnswer("The second."))
-    assert place.texts() == ["The second."]
-
-
-async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
-    place, opened = MemoryTransport(), set[LiveReply[Any]]()
-    reply = LiveReply(QUESTION, place, DiscordReplyPolicy(place.limit_for), open_replies=opened)
-    await reply.open(1, (), Notes().record)
-    assert opened == {reply}
-    place.refuses_with = "The channel does not exist any more."
-    with pytest.raises(ReplyFailed):
-        await reply.finish(FinalAnswer("Shelf Heron."))
-    assert opened == set()
 
 
 async def test_starting_over_keeps_the_message() -> None:
