@@ -1,4 +1,4 @@
-"""An answer on the console: one message, posted once, then edited with the newest whole text at a bounded pace."""
+"""An answer on the console: one message, posted once, then edited with the newest whole text at a bounded rate."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -13,7 +13,7 @@ WriteEvent = Callable[[ConsoleEvent], Awaitable[None]]
 
 
 class ConsoleReply:
-    """Fills `Reply`, and `Screen` for its texts. A console takes a text of any length, so an answer is one part.
+    """Fills `Reply`, and `EditTarget` for its texts. A console takes a text of any length, so an answer is one part.
 
     In later attempts the first text is sent again under its first id, which a client that has it drops, and then
     edited: so it is shown once, whether or not the crash came between the first send and the journal.
@@ -34,22 +34,22 @@ class ConsoleReply:
         self._ended = False
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
-        """Begin; with `posted`, what follows edits that message."""
+        """Begin; with `posted`, edit that message."""
         self._attempt, self._record = attempt, record
         self._posted_id = posted[0].platform_id if posted else ""
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
-        """Tell the place in the queue."""
+        """Write the place in the queue."""
         await self._write(self._question.make_event("queued", place=place, wait_s=wait_s, sentence=sentence))
 
     async def working(self) -> None:
-        """Tell once that the answer is being made."""
+        """Write once that the answer is being made."""
         if not self._typing:
             self._typing = True
             await self._write(self._question.make_event("typing"))
 
     async def append(self, piece: str) -> None:
-        """Add text; returns at once. Raises what showing earlier text ran into."""
+        """Add text; returns at once. Raises the error of an earlier text."""
         self._text += piece
         self._live_edit.show_text(self._text, at_once=True)
 
@@ -70,7 +70,7 @@ class ConsoleReply:
         await self._write(events.failed_event(self._question, self._attempt, text, sentence))
 
     def next_permit(self, text: str) -> RateLimit | None:
-        """The console's one pace while another text is shown."""
+        """The console's one rate limit, while another text is shown."""
         may_stand = self._ended and self._attempt > 1 and self._revision == 0  # text of an earlier attempt
         return self._rate_limit if self._shown != text or may_stand else None
 

@@ -1,4 +1,4 @@
-"""Shows what an answer rests on: one line for each source."""
+"""Footer of an answer: its note and one line for each source."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,9 +11,9 @@ EscapeMarkup = Callable[[str], str]
 
 
 def citation_footer(note: str, sources: Sequence[Source], mark: str = "", escape: EscapeMarkup = str) -> str:
-    """The note and the sources of an answer, each line behind a `mark` of the platform; empty without either.
+    """The note and the sources of an answer, each line with the platform's `mark` before it; empty without either.
 
-    `escape` keeps what documents are called from being read as the platform's own signs.
+    `escape` keeps names of documents from being read as the platform's markup.
     """
     noted = [" ".join(note.split())] if note.strip() else []
     return "\n".join(mark + each for each in [*noted, *(citation_line(source, escape) for source in sources)])

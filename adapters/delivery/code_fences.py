@@ -1,4 +1,4 @@
-"""Code fences as chat clients read them: line by line, behind quote marks, list markers and any indentation."""
+"""Code fences as chat clients read them: line by line, after quote marks, list markers and any indentation."""
 
 import re
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _QUOTE = re.compile(r"[ \t]*>")
 _FENCE_MARKS = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<marks>`{3,}|~{3,})(?P<info>[^\r\n]*)")
-# Behind more spaces than this no marks are thought to be hidden.
+# After more spaces than this no marks are assumed to be hidden.
 _MAX_HIDDEN_INDENT = 8
 _NOT_BLANK = re.compile(r"[^ \t]")
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """An open fence: how deep in quotes, what stands before its marks on a line, the marks, and what follows them."""
+    """An open fence: its depth in quotes, the prefix of its line, its marks and its info string."""
 
     quote_depth: int
     prefix: str
@@ -22,17 +22,17 @@ class Fence:
     info: str
 
     def closing_line(self, *, at_line_start: bool) -> str:
-        """What ends the fence."""
+        """The line that ends the fence."""
         return ("" if at_line_start else "\n") + self.prefix + self.marks
 
     def opening_line(self, *, at_line_start: bool) -> str:
-        """What begins the same fence again, for code that goes on at the start of a line or within one."""
+        """The line that begins the same fence again, for code that goes on at the start of a line or within one."""
         return self.prefix + self.marks + self.info + "\n" + ("" if at_line_start else self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
 class MarkdownLine:
-    """A line of a text: its offsets, line break included, and the fence that is open before and behind it."""
+    """A line of a text: its offsets, line break included, and the fence that is open before and after it."""
 
     begin: int
     end: int
@@ -51,7 +51,7 @@ def iter_lines(text: str, begin: int, end: int, fence: Fence | None, prefix: str
 
 
 def fence_after_line(fence: Fence | None, line: str) -> Fence | None:
-    """The fence that is open behind a line, when `fence` was open before it."""
+    """The fence that is open after a line, when `fence` was open before it."""
     if fence is not None:
         inside = _after_quotes(line, fence.quote_depth)
         if inside is not None:
@@ -60,7 +60,7 @@ def fence_after_line(fence: Fence | None, line: str) -> Fence | None:
 
 
 def may_be_fence_at(text: str, position: int, end: int) -> bool:
-    """Whether fence marks, quote marks before them or not, may stand here; what `end` hides is thought to be marks."""
+    """Whether fence marks, with or without quote marks, may stand here; text after `end` is assumed to be marks."""
     while (quote := _QUOTE.match(text, position, end)) is not None:
         position = quote.end()
     seen = text[position:end]

@@ -1,4 +1,4 @@
-"""Brings the newest text of one answer to the platform: one request at a time, at the platform's pace, no queue."""
+"""Throttled edits of one answer: the newest text only, one request at a time, as the rate limit allows."""
 
 import asyncio
 import logging
@@ -12,20 +12,20 @@ log = logging.getLogger(__name__)
 
 # A first text without a whole sentence goes out after this time.
 FIRST_TEXT_AFTER_S = 1.0
-# How soon a reply that is behind others in line looks again whether they have gone.
+# How soon a reply that waits for others in the queue looks again.
 QUEUE_POLL_S = 0.05
 
 
 class EditTarget(Protocol):
-    """What an adapter's reply gives to `LiveEdit`: its messages on the platform, written one request at a time."""
+    """The messages of a reply on its platform, written one request at a time."""
 
     def next_permit(self, text: str) -> SendPermit | None:
-        """The pace of the next request on the way to showing `text`; None when all of it is shown."""
+        """The rate limit of the next request on the way to showing `text`; None when all of it is shown."""
         ...
 
     async def send_next(self, text: str, *, final: bool) -> None:
-        """Make that next request. What it raises ends the showing and reaches the reply's next call; what may pass
-        by itself is reported to its pace (`Pace.record_refusal`), and the step comes again with the newest text.
+        """Make that next request. Its errors end the updates and reach the reply's next call; after a transient failure
+        it returns instead, and the request comes again with the newest text.
         """
         ...
 
@@ -33,14 +33,18 @@ class EditTarget(Protocol):
 class LiveEdit:
     """Shows the texts of one answer: always the newest, the last one for certain.
 
-    Requests run in a task of their own, so neither a slow platform holds the caller nor a cancelled caller cuts one.
+    Requests run in a task of their own: a slow platform does not hold the caller, a cancelled caller does not cut one.
     """
 
     def __init__(
-        self, screen: EditTarget, *, overall: GlobalRateLimit | None = None, first_after_s: float = FIRST_TEXT_AFTER_S
+        self,
+        target: EditTarget,
+        *,
+        global_limit: GlobalRateLimit | None = None,
+        first_after_s: float = FIRST_TEXT_AFTER_S,
     ) -> None:
-        self._target = screen
-        self._global_limit = overall
+        self._target = target
+        self._global_limit = global_limit
         self._first_after_s = first_after_s
         self._text = ""
         self._final_text: str | None = None
@@ -50,7 +54,7 @@ class LiveEdit:
         self._queued_for: SendPermit | None = None
 
     def show_text(self, text: str, *, at_once: bool = False) -> None:
-        """Show this text when the pace allows; returns at once. Raises what an earlier text ran into.
+        """Show this text when the rate limit allows; returns at once. Raises the error of an earlier text.
 
         The very first text waits for a sentence, a second at most, unless it is to go `at_once`.
         """
@@ -64,8 +68,8 @@ class LiveEdit:
             self._task = asyncio.create_task(self._send_updates())
 
     async def show_final_text(self, text: str) -> None:
-        """Show this text as the last one; returns when the platform has it. Raises what this text ran into, not what
-        an earlier one did. When the caller is cancelled, the text is still brought to its end.
+        """Show this text as the last one; returns when the platform has it. Raises the error of this text, not of an
+        earlier one. When the caller is cancelled, the text is still sent.
         """
         self._final_text = text
         self._skip_waiting()
@@ -78,7 +82,7 @@ class LiveEdit:
         task.result()
 
     async def stop(self) -> None:
-        """Show no more; returns when no request is under way. Raises nothing that a request ran into."""
+        """Show no more; returns when no request is under way. Raises no error of a request."""
         self._stopped = True
         self._skip_waiting()
         if self._task is not None:
@@ -97,9 +101,9 @@ class LiveEdit:
             while (
                 self._final_text is None
                 and not self._stopped
-                and (pace := self._target.next_permit(self._text)) is not None
+                and (permit := self._target.next_permit(self._text)) is not None
             ):
-                if await self._acquire_permit(pace, final=False):
+                if await self._acquire_permit(permit, final=False):
                     await self._target.send_next(self._text, final=False)
         finally:
             self._enqueue_for(None)
@@ -108,15 +112,15 @@ class LiveEdit:
         if earlier is not None:
             await asyncio.wait([earlier])
             _log_failure(earlier)
-        while not self._stopped and (pace := self._target.next_permit(text)) is not None:
-            if await self._acquire_permit(pace, final=True):
+        while not self._stopped and (permit := self._target.next_permit(text)) is not None:
+            if await self._acquire_permit(permit, final=True):
                 await self._target.send_next(text, final=True)
 
-    async def _acquire_permit(self, pace: SendPermit, *, final: bool) -> bool:
-        """Wait for the pace, then for a slot; whether the request may go now. If not, all is to be looked at anew."""
-        wait_s = pace.wait_s(_now(), final=final)
-        # Answers that share a pace show their first texts in the order they came; a final text waits for none of them.
-        if not final and not self._enqueue_for(pace):
+    async def _acquire_permit(self, permit: SendPermit, *, final: bool) -> bool:
+        """Wait for the permit, then for a slot; whether the request may go now. If not, there may be a newer text."""
+        wait_s = permit.wait_s(_now(), final=final)
+        # Answers under one limit show their first texts in the order they came; a final text waits for none of them.
+        if not final and not self._enqueue_for(permit):
             wait_s = max(wait_s, QUEUE_POLL_S)
         if wait_s > 0:
             await self._pause(wait_s)
@@ -125,21 +129,21 @@ class LiveEdit:
             self._global_limit.reserve_request(_now(), final=final)
         ):
             return False
-        if pace.wait_s(_now(), final=final) > 0:  # another reply used it meanwhile
+        if permit.wait_s(_now(), final=final) > 0:  # another reply used it meanwhile
             return False
-        pace.record_sent(_now())
+        permit.record_sent(_now())
         self._enqueue_for(None)
         return True
 
-    def _enqueue_for(self, line: SendPermit | None) -> bool:
-        """Stand in line for this pace and for no other; whether it is this answer's turn."""
-        if self._queued_for is not None and self._queued_for is not line:
+    def _enqueue_for(self, permit: SendPermit | None) -> bool:
+        """Queue for this permit and for no other; whether it is this answer's turn."""
+        if self._queued_for is not None and self._queued_for is not permit:
             self._queued_for.leave_queue(self)
-        self._queued_for = line
-        return line is not None and line.enqueue(self)
+        self._queued_for = permit
+        return permit is not None and permit.enqueue(self)
 
     async def _pause(self, seconds: float) -> bool:
-        """Sleep; False when something woke it before the time was over."""
+        """Sleep; False when it was woken early."""
         if seconds <= 0:
             return True
         self._wake.clear()
@@ -154,6 +158,6 @@ def _now() -> float:
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
-    """Log what nobody will ask for any more."""
+    """Log an error that no later call will raise."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.warning("A text of an answer did not reach the platform: %s", error)
+        log.warning("Could not show a text of an answer: %s", error)

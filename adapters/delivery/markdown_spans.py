@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# What the text's end hides is taken to go on, so every pattern may also end there.
+# A span may go on after the text's end, so every pattern may also end there.
 _LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*(?:\]|\Z))*"
 _TARGET = r"\((?:[^()\n]|\([^()\n]*(?:\)|\Z))*"
 _LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")
@@ -16,7 +16,7 @@ _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|~~|\|\|")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Offsets that no cut should fall between; `marks` end and begin it again when one has to."""
+    """Offsets that no split should fall between; `marks` end and begin the span again when one has to."""
 
     begin: int
     end: int

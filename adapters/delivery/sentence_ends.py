@@ -1,4 +1,4 @@
-"""Where sentences end: told from the characters alone, for text that is still being written."""
+"""Ends of sentences, found from the characters alone, in text that is still being written."""
 
 import re
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'«.])(?:[^\W\d_]|\d{1,3}|e\.g|i\.e|etc|vs|cf|ca|no|nr|dr|mr|mrs|ms|prof|st|approx|fig|mme|mlle|env|ex|p\.ex)\.$",
     re.IGNORECASE,
 )
-# What no reader would miss as a first text: a fence, a heading's marks, a rule, an empty bullet.
+# No first text for a reader: a fence, a heading's marks, a rule, an empty bullet.
 _WORDLESS_LINE = re.compile(r"\s*+(?:```|~~~)|[#>*+_\-\s\d.)]*+$")
 
 
 def sentence_ends(text: str) -> Iterator[int]:
-    """Offsets just behind each sentence, before the space that follows it."""
+    """Offsets just after each sentence, before the space that follows it."""
     for found in _END.finditer(text):
         if not _ABBREVIATION.search(text, max(0, found.start() - 12), found.start() + 1):
             yield found.end()

@@ -1,4 +1,4 @@
-"""Chooses where one message ends and the next begins, from the text that fits into it alone."""
+"""Choice of the point between two messages, from the text that fits into the first one alone."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from adapters.delivery.split_window import CLOSER_RESERVE, SplitPoint, SplitWind
 _SPACES = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\S)")
 _GAP = re.compile(r"[ \t\r\n]*")
 _QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
-# At the start of a message these would become what they are not within a line.
+# At the start of a message these would become markup that they are not within a line.
 _BLOCK_START = re.compile(r"[>#]|[-*+](?:[ \t]|\Z)|\d{1,9}(?:[.)]|\Z)")
 
 
@@ -30,7 +30,7 @@ class _SplitCandidates:
     spaces: list[int] = field(default_factory=list)
 
     def ranked(self) -> list[tuple[list[int], float]]:
-        """The kinds, best first, each with the share of the window that is to be used before it is taken."""
+        """The kinds, best first, each with the fraction of the window that must be filled before it is taken."""
         return [
             (self.blank_lines, 0.5),
             (self.items, 0.5),
@@ -41,12 +41,12 @@ class _SplitCandidates:
         ]
 
 
-# The share for a cut within a word, where there is no better place.
-_MIN_SHARE = 0.25
+# The fraction for a split within a word, where there is no better point.
+_MIN_FILL = 0.25
 
 
 def best_split_point(window: SplitWindow) -> SplitPoint:
-    """The cut after the part that fills the window best: between paragraphs, list items, lines, sentences or words;
+    """The point after the part that fills the window best: between paragraphs, list items, lines, sentences or words;
     not within a link unless it is longer than a whole part, nor within what a reader sees as one character.
     """
     found = [
@@ -54,26 +54,26 @@ def best_split_point(window: SplitWindow) -> SplitPoint:
         for begin, end in _unfenced_stretches(window)
         for span in find_spans(window.text, begin, end, window.code_marks if begin == window.start else "")
     ]
-    places = _find_candidates(window)
+    candidates = _find_candidates(window)
     fences = _fence_lines(window)
     everything = _mask(window, [*fences, *((span.begin, span.end) for span in found)])
     links = _mask(window, [*fences, *((span.begin, span.end) for span in found if span.is_link)])
-    for mask, share in ((everything, 1.0), (links, 1.0), (links, 0.0)):
-        position = _last_allowed(window, places, mask, share)
+    for mask, fill in ((everything, 1.0), (links, 1.0), (links, 0.0)):
+        position = _last_allowed(window, candidates, mask, fill)
         if position is not None:
             return _split_at(window, position, found)
     return _split_at(window, _forced_position(window), found)
 
 
-def _last_allowed(window: SplitWindow, places: _SplitCandidates, mask: bytearray, share: float) -> int | None:
+def _last_allowed(window: SplitWindow, candidates: _SplitCandidates, mask: bytearray, fill: float) -> int | None:
     size = window.end - window.start
-    for positions, own in places.ranked():
+    for positions, min_fill in candidates.ranked():
         for position in reversed(positions):
-            if position - window.start < max(1.0, own * share * size):
+            if position - window.start < max(1.0, min_fill * fill * size):
                 break
             if not mask[position - window.start] and _is_grapheme_boundary(window, position):
                 return position
-    least = window.start + max(1, int(_MIN_SHARE * share * size))
+    least = window.start + max(1, int(_MIN_FILL * fill * size))
     for position in _grapheme_boundaries(window, least):
         if not mask[position - window.start] and _is_safe_start(window, position):
             return position
@@ -118,7 +118,7 @@ def _unfenced_stretches(window: SplitWindow) -> Iterator[tuple[int, int]]:
 
 
 def _fence_lines(window: SplitWindow) -> list[tuple[int, int]]:
-    """Stretches of the lines that begin or end fences, and may not be cut; behind an opening line neither."""
+    """Stretches of the lines that begin or end fences, and may not be split; nor may the end of an opening line."""
     return [
         (line.begin, line.end + (line.fence_before is None and line.fence_after is not None))
         for line in window.lines
@@ -127,60 +127,60 @@ def _fence_lines(window: SplitWindow) -> list[tuple[int, int]]:
 
 
 def _find_candidates(window: SplitWindow) -> _SplitCandidates:
-    places, said = _SplitCandidates(), ""
+    candidates, said = _SplitCandidates(), ""
     for line in window.lines:
         content = window.text[line.begin : line.end]
         said = content if content.strip() else said
         if content[-1] in "\r\n" and (content.strip() or line.begin == window.start or line.fence_after is not None):
-            _add_line_end(window, places, line, said)
+            _add_line_end(window, candidates, line, said)
         if line.fence_before is line.fence_after and not may_be_fence_at(window.text, line.begin, line.end):
-            _add_within_line(window, places, line, content)
-    return places
+            _add_within_line(window, candidates, line, content)
+    return candidates
 
 
-def _add_line_end(window: SplitWindow, places: _SplitCandidates, line: MarkdownLine, said: str) -> None:
+def _add_line_end(window: SplitWindow, candidates: _SplitCandidates, line: MarkdownLine, said: str) -> None:
     if line.fence_after is not None:
         if line.fence_before is not None and not may_be_fence_at(window.text, line.end, window.end):
-            places.code_lines.append(line.end)
+            candidates.code_lines.append(line.end)
         return
     if said.lstrip(" >").startswith("#"):
         return  # a heading stays with its text
     gap = _GAP.match(window.text, line.end, window.end)
     stop = gap.end() if gap else line.end
     if stop == window.end:
-        return  # what begins there is not seen yet
+        return  # the text that begins there is not seen yet
     is_top = window.text[stop - 1] in "\r\n"
     if not is_top and _starts_with_fence(window, stop):
         # A fence keeps its indentation, which its code has too.
         stop = max(window.text.rfind("\n", line.begin, stop) + 1, line.end)
     is_blank = "\n" in window.text[line.end : stop] or not window.text[line.begin : line.end].strip()
     if not is_top or said.rstrip().endswith(":"):
-        places.line_ends.append(stop)
+        candidates.line_ends.append(stop)
     else:
-        (places.blank_lines if is_blank else places.items).append(stop)
+        (candidates.blank_lines if is_blank else candidates.items).append(stop)
 
 
 def _starts_with_fence(window: SplitWindow, position: int) -> bool:
     return position < window.end and may_be_fence_at(window.text, position, window.end)
 
 
-def _add_within_line(window: SplitWindow, places: _SplitCandidates, line: MarkdownLine, content: str) -> None:
+def _add_within_line(window: SplitWindow, candidates: _SplitCandidates, line: MarkdownLine, content: str) -> None:
     indent = line.begin + len(content) - len(content.lstrip())
     in_code = line.fence_before is not None
     for found in _SPACES.finditer(window.text, indent, line.end):
         if in_code or _is_safe_start(window, found.end()):
-            places.spaces.append(found.end())
+            candidates.spaces.append(found.end())
     if in_code:
         return
     for end in sentence_ends(content):
         gap = _SPACES.match(content, end)
         position = line.begin + (gap.end() if gap else end)
         if content[position - line.begin :].strip() and _is_safe_start(window, position):
-            places.sentences.append(position)
+            candidates.sentences.append(position)
 
 
 def _is_safe_start(window: SplitWindow, position: int) -> bool:
-    """Whether what follows reads the same at the start of a message as it does here."""
+    """Whether the text from here reads the same at the start of a message."""
     text = window.text
     if text[position - 1] in "\r\n":
         return not may_be_fence_at(text, position, window.end)
@@ -191,9 +191,9 @@ def _is_safe_start(window: SplitWindow, position: int) -> bool:
 
 def _is_grapheme_boundary(window: SplitWindow, position: int) -> bool:
     """Whether no character as readers see them is cut: emoji of several parts, flags, letters with their accents."""
-    before, behind = window.text[position - 1], window.text[position]
-    if before.isascii() and behind.isascii():
-        return (before, behind) != ("\r", "\n")
+    before, after = window.text[position - 1], window.text[position]
+    if before.isascii() and after.isascii():
+        return (before, after) != ("\r", "\n")
     seen = window.text[window.start : position + 1]
     return grapheme_boundary_before(seen, len(seen)) == len(seen) - 1
 

@@ -1,4 +1,4 @@
-"""What is seen of a text while one part of it is chosen."""
+"""Window of a text from which one part of it is chosen."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from functools import cached_property
 
 from adapters.delivery.code_fences import Fence, MarkdownLine, fence_after_line, iter_lines
 
-# Room kept for what closes a part. A fence whose end measures more is left open.
+# Room kept for the closer of a part. A fence whose end measures more is left open.
 CLOSER_RESERVE = 24
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPoint:
-    """Where a part begins: what is put before it, the fence or the marks of the inline code that it goes on with, and
-    what closed the part before.
+    """The beginning of a part: the opener put before it, the fence or the marks of the inline code that it goes on
+    with, and the closer of the part before.
     """
 
     position: int
@@ -25,9 +25,9 @@ class SplitPoint:
 
 
 class SplitWindow:
-    """What is seen of a text when a part begins at `start`: as much as surely fits, and no character more.
+    """The text from `start` on: as much as surely fits into a part, and no character more.
 
-    That nothing behind it is looked at is what makes finished parts stable while the text grows.
+    Nothing after it is looked at, so finished parts stay the same while the text grows.
     """
 
     def __init__(self, text: str, begin: SplitPoint, limit: int, measure: Callable[[str], int]) -> None:
@@ -42,7 +42,7 @@ class SplitWindow:
 
     @property
     def overflows(self) -> bool:
-        """Whether the text from `start` does not fit with what closes it, or did not at an earlier length: text that is
+        """Whether the text from `start` does not fit with its closer, or did not at an earlier length: text that is
         appended never makes an overflow undone.
         """
         if self.measure(self.text[self.start : self.start + self.capacity + 1]) > self.capacity:
@@ -57,7 +57,7 @@ class SplitWindow:
 
     @cached_property
     def end(self) -> int:
-        """The offset up to which text fits, whatever has to close it. At least one character fits."""
+        """The offset up to which text fits with any closer. At least one character fits."""
         most = min(len(self.text), self.start + self.capacity) - self.start
         room = self.capacity - CLOSER_RESERVE
         fits = bisect_right(
@@ -71,7 +71,7 @@ class SplitWindow:
         return list(iter_lines(self.text, self.start, self.end, self.fence, self._prefix))
 
     def line_before(self, position: int) -> str:
-        """The line up to a cut at `position`, with what its part's opener put before it."""
+        """The line up to a split at `position`, with the part of the opener before it."""
         return self._line_and_fence(position)[0]
 
     def fence_at(self, position: int) -> Fence | None:
@@ -80,11 +80,11 @@ class SplitWindow:
         return fence_after_line(fence, line)
 
     def closer_at(self, position: int) -> str:
-        """What closes the open fence when the part ends at `position`; nothing when there is none."""
+        """The closer of the open fence when the part ends at `position`; empty when there is none."""
         return self.fence_closer(self.fence_at(position), position)
 
     def fence_closer(self, fence: Fence | None, position: int) -> str:
-        """What closes `fence` behind `position`, if there is room for it."""
+        """The closer of `fence` after `position`, if there is room for it."""
         if fence is None:
             return ""
         closer = fence.closing_line(at_line_start=self.text[position - 1] in "\r\n")

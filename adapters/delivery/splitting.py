@@ -1,4 +1,4 @@
-"""Splits a text into messages that a platform takes, each whole by itself, the earlier ones stable while it grows."""
+"""Split of a text into messages of limited size, each valid Markdown, the earlier ones stable while it grows."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _INVISIBLE = re.compile(r"[\s\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]*")
 
 @dataclass(frozen=True, slots=True)
 class SplitPart:
-    """One message's share: `body` is text; `opener` and `closer` are what was put around it to keep Markdown whole."""
+    """One message: `body` is its text; `opener` and `closer` are put around it to keep the Markdown valid."""
 
     opener: str
     body: str
@@ -24,12 +24,12 @@ class SplitPart:
 
     @property
     def full_text(self) -> str:
-        """What the message says."""
+        """The text of the message."""
         return self.opener + self.body + self.closer
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing to see in it: platforms refuse such a message, so it needs none."""
+        """Whether nothing in it is visible: platforms refuse such a message, so it needs none."""
         return _INVISIBLE.fullmatch(self.body) is not None
 
 
@@ -37,7 +37,7 @@ def split_text(text: str, limit: int, measure: TextMeasure = len) -> list[SplitP
     """The parts of a text, none of which measures more than `limit`; their bodies joined are the text.
 
     `measure` adds up over the characters, at least 1 each (`len`, or bytes). An empty text has no parts. All parts but
-    the last stay as they are whatever is appended to the text. Raises ValueError for a limit under `MIN_LIMIT`.
+    the last stay the same when text is appended. Raises ValueError for a limit under `MIN_LIMIT`.
     """
     return TextSplitter(limit, measure).split_text(text)
 

@@ -1,9 +1,9 @@
 """Doctor check of Discord: the bot's token, and the switches in the developer portal."""
 
+from adapters.delivery.errors import TransientFailure
 from adapters.discord.connection.account import fetch_account_name, read_token
 from adapters.discord.failures import DiscordUnusable
 from adapters.discord.ids import PLATFORM
-from adapters.discord.reply_transport import TransientFailure
 from adapters.discord.settings import DiscordSettings
 from adapters.platform import Check, CheckContext
 

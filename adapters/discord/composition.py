@@ -15,8 +15,8 @@ from adapters.discord.outgoing.interaction_token import InteractionToken
 from adapters.discord.outgoing.interaction_transport import InteractionTransport
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from adapters.discord.outgoing.replies import DiscordReplyFactory
+from adapters.discord.outgoing.transport import DiscordTransport
 from adapters.discord.outgoing.views import view_factory
-from adapters.discord.reply_transport import ReplyTransport
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import Message
 from bot.core.ports import Inbox
@@ -30,7 +30,7 @@ def cog_builder(settings: DiscordSettings, folder: Path) -> CogBuilder:
     def build_cogs(
         bot: AnyBot, inbox: Inbox, rates: DiscordRateLimits
     ) -> tuple[DiscordReplyFactory, list[commands.Cog]]:
-        def transport_of(message: Message) -> ReplyTransport:
+        def transport_of(message: Message) -> DiscordTransport:
             token = InteractionToken.from_platform_data(message.platform_data)
             if token is None:
                 return replies.channel_transport(message)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
+from adapters.delivery.errors import TransientFailure
 from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS, NO_PERMISSION
-from adapters.discord.reply_transport import TransientFailure
 from bot.core.errors import ReplyFailed
 
 ERROR_REASONS = {

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.health import health_lines
 from adapters.matrix.account.identity import IdentityFile
 from adapters.matrix.account.identity_service import IdentityService
@@ -16,7 +17,7 @@ from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import load_credentials
 from adapters.matrix.executor import run_in_thread
-from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
@@ -106,7 +107,7 @@ class MatrixAdapter:
             settings.admin_users,
             language=self._profile.language,
             direct_room=partial(find_direct_room, client, sync_state),
-            wait_for_turn=partial(self._rate_limiter.turn, "first"),
+            wait_for_turn=partial(self._rate_limiter.acquire_slot, "first"),
         )
         session = self._session = MatrixSession(
             homeserver=client,

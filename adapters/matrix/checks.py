@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus, query_status
 from adapters.matrix.account.identity import Identity, IdentityFile
 from adapters.matrix.account.login import AccountConnection
 from adapters.matrix.api.failures import as_admin_error, error_sentence
 from adapters.matrix.credentials import Credentials, load_credentials
 from adapters.matrix.crypto.store import open_store
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.settings import MatrixSettings
 from adapters.platform import Check, CheckContext, CheckStatus

@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus, query_status
 from adapters.matrix.account.identity import Identity, IdentityFile
 from adapters.matrix.account.login import AccountConnection
 from adapters.matrix.credentials import Credentials, load_credentials
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.login_command import LoginOptions, log_in
 from adapters.matrix.settings import MatrixSettings

@@ -11,6 +11,7 @@ from typing import Any
 
 from peewee import PeeweeException  # type: ignore[import-untyped]
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api import media, parsing
 from adapters.matrix.api.failures import UNKNOWN_ROOM
 from adapters.matrix.api.http import HttpClient, api_path
@@ -24,7 +25,7 @@ from adapters.matrix.crypto.room_state import STATE_TYPES, RoomState
 from adapters.matrix.crypto.room_store import RoomStore
 from adapters.matrix.crypto.store import DeviceKeyStore
 from adapters.matrix.events import Event, EventPage, Json, Room, SyncResponse
-from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.limits import TYPING_S
 
 log = logging.getLogger(__name__)

@@ -7,20 +7,6 @@ from typing import Any, Protocol
 from adapters.matrix.events import Event, EventPage, Json, Room, SyncResponse
 
 
-class TransientFailure(Exception):
-    """A request failed temporarily (5xx, a lost connection); it may succeed later."""
-
-
-@dataclass(eq=False)
-class RateLimited(TransientFailure):
-    """The homeserver rate-limited a request (429)."""
-
-    retry_after_s: float
-
-    def __str__(self) -> str:
-        return f"the homeserver asks to wait {self.retry_after_s:.1f} s"
-
-
 @dataclass(eq=False)
 class RequestRefused(Exception):
     """The homeserver refused a request permanently. `code` is its `errcode`; `body` is its whole JSON."""

@@ -4,10 +4,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus
 from adapters.matrix.account.login import AccessTokenLogin, PasswordLogin
 from adapters.matrix.api.discovery import HomeserverAddress, discover_homeserver, is_unencrypted
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.settings import MatrixSettings
 from adapters.platform import CommandContext

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import TypeVar
 
-from adapters.matrix.homeserver import RateLimited, TransientFailure
+from adapters.delivery.errors import RateLimited, TransientFailure
 
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0

@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any, Self
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import client, credentials
 from adapters.matrix.account.cross_signing import KEYS_QUERY, get_nested, public_key_of
 from adapters.matrix.account.identity import IdentityFile
@@ -14,7 +15,6 @@ from adapters.matrix.account.signing import has_valid_signature
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event, SyncResponse
-from adapters.matrix.homeserver import TransientFailure
 from deploy.dev.homeserver import Account
 from deploy.dev.homeserver.client import Client
 from deploy.dev.homeserver.contents import Content

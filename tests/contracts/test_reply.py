@@ -10,12 +10,14 @@ import pytest
 
 from adapters.console.events import QuestionRef
 from adapters.console.reply import ConsoleReply
+from adapters.delivery.live_reply import LiveReply
 from adapters.delivery.rate_limit import RateLimit, RateLimits
 from adapters.discord.outgoing.channel_transport import ChannelTransport, DiscordReplyTarget
 from adapters.discord.outgoing.interaction_token import InteractionToken, acknowledge_interaction
 from adapters.discord.outgoing.interaction_transport import InteractionTransport
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
-from adapters.discord.outgoing.reply import DiscordReply
+from adapters.discord.outgoing.reply_policy import DiscordReplyPolicy
+from adapters.discord.outgoing.transport import DiscordTransport
 from adapters.matrix.events import Event
 from adapters.matrix.homeserver import RequestRefused as RefusedByHomeserver
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
@@ -95,16 +97,16 @@ class DiscordStage:
     """Discord's replies over a channel in memory."""
 
     def __init__(self) -> None:
-        self._place = MemoryTransport()
+        self._transport = MemoryTransport()
 
     def reply(self) -> Reply:
-        return DiscordReply("1234567890123456789", self._place)
+        return discord_reply("1234567890123456789", self._transport)
 
     def shown(self) -> list[str]:
-        return self._place.texts()
+        return self._transport.texts()
 
     def refuse(self) -> None:
-        self._place.refuses_with = "the channel is gone"
+        self._transport.refuses_with = "the channel is gone"
 
 
 class InteractionStage:
@@ -119,8 +121,8 @@ class InteractionStage:
         self._channel = channel
 
     def reply(self) -> Reply:
-        place = InteractionTransport(self._client, self._grant, hasty())
-        return DiscordReply(str(self._grant.interaction_id), place)
+        transport = InteractionTransport(self._client, self._grant, hasty())
+        return discord_reply(str(self._grant.interaction_id), transport)
 
     def shown(self) -> list[str]:
         return [message.content for message in self._channel.said_by_bot if message.content]
@@ -141,13 +143,17 @@ class ChannelStage:
         channel = self._question.channel
         assert channel.guild is not None
         target = DiscordReplyTarget(channel.id, self._question.id, channel.guild.id)
-        return DiscordReply(str(self._question.id), ChannelTransport(self._client, target, hasty()))
+        return discord_reply(str(self._question.id), ChannelTransport(self._client, target, hasty()))
 
     def shown(self) -> list[str]:
         return [message.content for message in self._question.channel.said_by_bot]
 
     def refuse(self) -> None:
         self._server.faults.refuse(Refused(403, 50001, "Missing Access"), times=None)
+
+
+def discord_reply(event_id: str, transport: DiscordTransport | MemoryTransport) -> Reply:
+    return LiveReply(event_id, transport, DiscordReplyPolicy(transport.limit_for))
 
 
 def hasty() -> DiscordRateLimits:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.signing import KeyPair, has_valid_signature, sign_object, without_signatures
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 
 BOT = "@hearth:home"
 DEVICE = "HEARTHDEV"

@@ -1,21 +1,21 @@
-"""A room on Matrix in memory, as the place of answers: it remembers transactions, and fails when it is told to."""
+"""A room on Matrix in memory, as the transport of a reply: it remembers transactions, and fails on demand."""
 
 from collections.abc import Sequence
 
-from adapters.matrix.homeserver import TransientFailure
-from adapters.matrix.outgoing.reply_transport import ReplyPart
+from adapters.delivery.errors import TransientFailure
+from adapters.matrix.outgoing.layout import MatrixPart
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment
 
 
 class MemoryRoom:
-    """Fills `Place`. `parts` is what the room shows, by id; `requests` what was asked, in order; `begins` and `rests`
-    count how often typing was begun and ended. The next requests fail with what is in `failures`; those in `losses`
-    fail after they were taken.
+    """Fills `ReplyTransport`. `parts` is what the room shows, by id; `requests` the requests in order; `begins` and
+    `rests` count how often typing was begun and ended. The next requests fail with the errors in `failures`, or, after
+    they were taken, with those in `losses`.
     """
 
     def __init__(self) -> None:
-        self.parts: dict[str, ReplyPart] = {}
+        self.parts: dict[str, MatrixPart] = {}
         self.pictures: dict[str, Attachment] = {}
         self.transactions: dict[str, str] = {}
         self.requests: list[str] = []
@@ -25,35 +25,38 @@ class MemoryRoom:
         self.failures: list[TransientFailure] = []
         self.losses: list[TransientFailure] = []
 
+    async def prepare(self) -> None:
+        """Nothing to prepare."""
+
     def start_typing(self) -> None:
         self.begins += 1
 
     def stop_typing(self) -> None:
         self.rests += 1
 
-    async def send(self, part: ReplyPart, tx_id: str) -> str:
+    async def send(self, part: MatrixPart, request_id: str) -> str:
+        if part.picture is not None:
+            self._arrives("show")
+            self.pictures[request_id] = part.picture
+            self._leaves()
+            return request_id
         self._arrives("send")
-        if tx_id not in self.transactions:
-            self.transactions[tx_id] = f"$event{len(self.transactions)}"
-            self._put(self.transactions[tx_id], part)
+        if request_id not in self.transactions:
+            self.transactions[request_id] = f"$event{len(self.transactions)}"
+            self._put(self.transactions[request_id], part)
         self._leaves()
-        return self.transactions[tx_id]
+        return self.transactions[request_id]
 
-    async def edit_message(self, event_id: str, part: ReplyPart, tx_id: str) -> None:
+    async def edit_message(self, platform_id: str, part: MatrixPart, request_id: str) -> None:
         self._arrives("edit")
-        if tx_id not in self.transactions:
-            self.transactions[tx_id] = event_id
-            self._put(event_id, part)
+        if request_id not in self.transactions:
+            self.transactions[request_id] = platform_id
+            self._put(platform_id, part)
         self._leaves()
 
-    async def redact_message(self, event_id: str, tx_id: str) -> None:
+    async def delete_message(self, platform_id: str) -> None:
         self._arrives("redact")
-        self.parts.pop(event_id, None)
-        self._leaves()
-
-    async def send_picture(self, picture: Attachment, tx_id: str) -> None:
-        self._arrives("show")
-        self.pictures[tx_id] = picture
+        self.parts.pop(platform_id, None)
         self._leaves()
 
     async def fetch_posted(self) -> Sequence[str]:
@@ -64,7 +67,7 @@ class MemoryRoom:
         """What the room shows, oldest first."""
         return ["\n\n".join(said for said in (part.text, part.below) if said) for part in self.parts.values()]
 
-    def _put(self, event_id: str, part: ReplyPart) -> None:
+    def _put(self, event_id: str, part: MatrixPart) -> None:
         assert part.text.strip() or part.below.strip()
         self.parts[event_id] = part
         self.history.append(part.text)

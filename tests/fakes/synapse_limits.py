@@ -1,9 +1,9 @@
 """Synapse's limit for the events of an account, and answers that are written under it, in simulated time."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from adapters.matrix.homeserver import RateLimited
-from adapters.matrix.outgoing.leaky_bucket import Reservation
+from adapters.delivery.errors import RateLimited
 from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
 
 PAUSE_S = 0.5
@@ -23,7 +23,7 @@ class SynapseLimit:
         self.refuses = (0.0, 0.0)
 
     def take(self, now: float) -> None:
-        """An event arrives. Raises Limited."""
+        """An event arrives. Raises RateLimited."""
         if self.refuses[0] <= now < self.refuses[1]:
             self.refused += 1
             raise RateLimited(5.0)
@@ -51,7 +51,7 @@ class Writer:
     shown: list[float] = field(default_factory=list)
     edits: int = 0
     ended_at: float | None = None
-    _share: ReplyQuota | None = None
+    _quota: ReplyQuota | None = None
     _busy_until: float = float("-inf")
 
     @property
@@ -70,26 +70,26 @@ class Writer:
         """The longest time in which the text stood still."""
         return max((after - before for before, after in zip(self.shown, self.shown[1:], strict=False)), default=0.0)
 
-    def tick(self, now: float, budget: SendRateLimiter, limit: SynapseLimit) -> None:
+    def tick(self, now: float, limiter: SendRateLimiter, limit: SynapseLimit) -> None:
         """What happens at this moment."""
         if self.ended_at is not None or now < self.at or now < self._busy_until:
             return
-        if self._share is None:
-            self._share = budget.share()
-            self._share.open()
+        if self._quota is None:
+            self._quota = ReplyQuota(limiter)
+            self._quota.open()
         final = now >= self.at + self.lasts_s
         if not final and now < self.at + self.first_after_s:
             return
-        turns = self._share.edit if self.shown else self._share.first
+        permit = self._quota.as_kind("edit" if self.shown else "first")
         if final:
-            turns.leave_queue(self)
-        if (not final and not turns.enqueue(self)) or turns.wait_s(now, final=final) > 0:
+            permit.leave_queue(self)
+        if (not final and not permit.enqueue(self)) or permit.wait_s(now, final=final) > 0:
             return
-        turns.leave_queue(self)
-        turns.record_sent(now)
-        self._ask(now, self._share.request, limit, final)
+        permit.leave_queue(self)
+        permit.record_sent(now)
+        self._ask(now, self._quota.track_request(), limit, final)
 
-    def _ask(self, now: float, request: Reservation, limit: SynapseLimit, final: bool) -> None:
+    def _ask(self, now: float, request: AbstractContextManager[None], limit: SynapseLimit, final: bool) -> None:
         try:
             with request:
                 limit.take(now)
@@ -100,16 +100,16 @@ class Writer:
         self.shown.append(now)
         if final:
             self.ended_at = now
-            assert self._share is not None
-            self._share.close()
+            assert self._quota is not None
+            self._quota.close()
 
 
-def simulate(budget: SendRateLimiter, limit: SynapseLimit, writers: list[Writer], start: float = 0.0) -> None:
+def simulate(limiter: SendRateLimiter, limit: SynapseLimit, writers: list[Writer], start: float = 0.0) -> None:
     """Let them write until all have ended. Raises AssertionError when one never does."""
     for tick in range(round(3600 / TICK_S)):
         now = start + tick * TICK_S
         for writer in writers:
-            writer.tick(now, budget, limit)
+            writer.tick(now, limiter, limit)
         if all(writer.ended_at is not None for writer in writers):
             return
     raise AssertionError("An answer has not ended after an hour.")

@@ -14,8 +14,8 @@ from adapters.discord.incoming.members import MemberDirectory, MemberRights, is_
 from adapters.discord.incoming.message_reader import MessageReader
 from adapters.discord.limits import CONTENT_CHARACTERS
 from adapters.discord.localization import language_of
-from adapters.discord.outgoing.channel_transport import NO_MENTIONS
 from adapters.discord.outgoing.interaction_token import Interaction, InteractionToken, acknowledge_interaction
+from adapters.discord.outgoing.transport import NO_MENTIONS
 from adapters.discord.outgoing.views import ABOUT_KEY, ButtonId
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.texts import localize

@@ -21,8 +21,8 @@ from adapters.discord.incoming.read_markers import DiscordReadMarkers
 from adapters.discord.incoming.translate import may_open_thread, may_write, message_facts, message_text, wants_thread
 from adapters.discord.limits import NO_PERMISSION
 from adapters.discord.localization import language_of
-from adapters.discord.outgoing.channel_transport import NO_MENTIONS
 from adapters.discord.outgoing.replies import DiscordReplyFactory
+from adapters.discord.outgoing.transport import NO_MENTIONS
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.texts import localize
 from adapters.intake.keyed_queue import KeyedQueue

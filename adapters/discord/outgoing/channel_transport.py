@@ -1,14 +1,14 @@
-"""A channel, thread or direct message on Discord as the place of one answer."""
+"""Reply transport for a channel, thread or direct message on Discord."""
 
-import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
 
 from adapters.delivery.rate_limit import RateLimit
+from adapters.delivery.reply_transport import RequestKind
 from adapters.discord.failures import (
     NO_PICTURE_REASON,
     NO_THREAD_REASON,
@@ -23,22 +23,17 @@ from adapters.discord.limits import (
     THREAD_EXISTS,
     THREAD_NAME_CHARACTERS,
 )
+from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
-from adapters.discord.reply_transport import ButtonSet, DiscordPart, PostedMessage, RequestKind
-from bot.core.messages import Attachment, Message
+from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files
+from bot.core.messages import Message
 
 log = logging.getLogger(__name__)
-
-ViewFactory = Callable[[ButtonSet], discord.ui.View | None]
-"""Makes what is under a message of an answer; None for nothing."""
-
-NO_MENTIONS = discord.AllowedMentions.none()
-"""What a model writes never pings anybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscordReplyTarget:
-    """Where an answer goes. With `thread_name` it goes into a thread of its own, opened on the question."""
+    """The destination of an answer. With `thread_name` it is a thread of its own, opened on the question."""
 
     channel_id: int
     question_id: int
@@ -46,7 +41,7 @@ class DiscordReplyTarget:
     thread_name: str = ""
 
     def to_platform_data(self) -> dict[str, str]:
-        """What a message keeps, so that its answer finds here again after a restart."""
+        """The target as a message keeps it, to answer in the same place after a restart."""
         data = {"channel": str(self.channel_id), "question": str(self.question_id)}
         if self.guild_id is not None:
             data["guild"] = str(self.guild_id)
@@ -56,7 +51,7 @@ class DiscordReplyTarget:
 
     @classmethod
     def from_message(cls, message: Message) -> "DiscordReplyTarget":
-        """The place of a message's answer."""
+        """The target of a message's answer."""
         data = message.platform_data
         guild = data.get("guild")
         return cls(
@@ -64,8 +59,8 @@ class DiscordReplyTarget:
         )
 
 
-class ChannelTransport:
-    """Fills `Channel`."""
+class ChannelTransport(DiscordTransport):
+    """Posts in reply to the question."""
 
     def __init__(
         self,
@@ -74,18 +69,16 @@ class ChannelTransport:
         rates: DiscordRateLimits,
         views: ViewFactory | None = None,
     ) -> None:
-        self._bot = bot
+        super().__init__(bot, rates, views)
         self._target = target
-        self._rate_limits = rates
-        self._make_view = views
         self._channel_id = target.channel_id
         self._ready = not target.thread_name
 
     def limit_for(self, kind: RequestKind) -> RateLimit:
-        """What Discord has said of such requests in this channel."""
+        """The rate limit of such requests in this channel."""
         return self._rate_limits.limit_for(kind, self._channel_id)
 
-    async def ensure_thread(self) -> None:
+    async def prepare(self) -> None:
         """Open the answer's thread; where that is not allowed the answer goes to the channel."""
         if self._ready:
             return
@@ -104,29 +97,28 @@ class ChannelTransport:
         self._channel_id = self._target.question_id  # a thread has the id of the message it was opened on
         self._ready = True
 
-    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
+    async def send(self, part: DiscordPart, request_id: str) -> str:
         """Post a message in reply to the question."""
-        settings = self._message_options(part) | {"nonce": nonce, "suppress_embeds": True}
+        settings = self._message_options(part) | {"nonce": request_id, "suppress_embeds": True}
         if reference := self._reference():
             settings["reference"] = reference
         with translate_errors():
-            sent = await self._send_message(part, settings)
-        return PostedMessage(str(sent.id), sent.content)
+            return str((await self._send_message(part, settings)).id)
 
     async def _send_message(self, part: DiscordPart, settings: dict[str, Any]) -> discord.Message:
-        """Done without what a channel's rights deny: first the pictures, then the reference to the question."""
+        """Retries without what the channel's permissions deny: first the pictures, then the reference."""
         pictures: dict[str, Any] = {"files": to_discord_files(part.pictures)} if part.pictures else {}
         try:
             return await self._messageable().send(part.text, **(settings | pictures))
         except discord.HTTPException as error:
             if pictures and error.status == 403:
-                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE_REASON)
+                log.warning("Left out a picture in channel %d: %s", self._channel_id, NO_PICTURE_REASON)
                 return await self._send_message(replace(part, pictures=()), settings)
             if error.code != NO_HISTORY_TO_REPLY or settings.pop("reference", None) is None:
                 raise
             return await self._send_message(part, settings)
 
-    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
+    async def edit_message(self, platform_id: str, part: DiscordPart, request_id: str = "") -> None:
         """Change a message of ours."""
         message, settings = self._partial_message(platform_id), self._message_options(part)
         with translate_errors():
@@ -136,7 +128,7 @@ class ChannelTransport:
             except discord.Forbidden:
                 if not part.pictures:
                     raise
-                log.warning("A picture is left out in channel %d: %s", self._channel_id, NO_PICTURE_REASON)
+                log.warning("Left out a picture in channel %d: %s", self._channel_id, NO_PICTURE_REASON)
                 await message.edit(content=part.text, **settings)
 
     async def delete_message(self, platform_id: str) -> None:
@@ -145,16 +137,16 @@ class ChannelTransport:
             try:
                 await self._partial_message(platform_id).delete()
             except discord.NotFound:
-                log.debug("A message to delete is gone already.")
+                log.debug("Found no message to delete, it is gone already.")
 
     async def send_typing(self) -> None:
         """Show for some seconds that an answer is being written."""
         with translate_errors():
             await self._messageable().typing()
 
-    async def fetch_posted(self) -> Sequence[PostedMessage]:
+    async def fetch_posted(self) -> Sequence[str]:
         """Our messages that refer to the question; in a thread of the answer's own those that refer to none."""
-        assert self._bot.user is not None  # nobody has asked us anything before we were logged in
+        assert self._bot.user is not None  # no question comes before the login
         us, reference = self._bot.user.id, self._reference()
         expected = reference.message_id if reference else None
         found = []
@@ -164,17 +156,10 @@ class ChannelTransport:
                 async for message in self._messageable().history(limit=HISTORY_PAGE, after=after, oldest_first=True):
                     refers_to = message.reference.message_id if message.reference else None
                     if message.author.id == us and refers_to == expected:
-                        found.append(PostedMessage(str(message.id), message.content))
+                        found.append(str(message.id))
             except discord.Forbidden:
-                log.debug("The history of channel %d may not be read.", self._channel_id)
+                log.debug("May not read the history of channel %d.", self._channel_id)
         return found
-
-    def _message_options(self, part: DiscordPart) -> dict[str, Any]:
-        settings: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
-        view = self._make_view(part.buttons) if self._make_view else None
-        if view is not None:
-            settings["view"] = view
-        return settings
 
     def _reference(self) -> discord.MessageReference | None:
         if self._channel_id == self._target.question_id:
@@ -188,8 +173,3 @@ class ChannelTransport:
 
     def _partial_message(self, platform_id: str) -> discord.PartialMessage:
         return self._messageable().get_partial_message(int(platform_id))
-
-
-def to_discord_files(pictures: Sequence[Attachment]) -> list[discord.File]:
-    """Pictures as files to send."""
-    return [discord.File(io.BytesIO(picture.data), picture.name) for picture in pictures]

@@ -1,4 +1,4 @@
-"""What an interaction allows: it is acknowledged in time, and its token is good for a while."""
+"""The token of an interaction: acknowledged in time, then valid for a while."""
 
 import logging
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ TOKEN_MARGIN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class InteractionToken:
-    """What an interaction allows: answers with its token for a while. `original_id` is the message that is waiting for
-    the answer, 0 when Discord would not have it; `private` says that only the person sees it.
+    """Permission to answer an interaction for a while. `original_id` is the message that waits for the answer, 0 when
+    Discord refused it; `private`: only the person sees it.
     """
 
     interaction_id: int
@@ -36,7 +36,7 @@ class InteractionToken:
     locale: str = ""
 
     def to_platform_data(self) -> dict[str, str]:
-        """What a message keeps, so that its answer finds here again after a restart."""
+        """The token as a message keeps it, to answer in the same place after a restart."""
         return {
             "interaction": str(self.interaction_id),
             "application": str(self.application_id),
@@ -51,7 +51,7 @@ class InteractionToken:
 
     @classmethod
     def from_platform_data(cls, data: Mapping[str, str]) -> Self | None:
-        """The grant that a message came with; None when it was no interaction."""
+        """The token that a message came with; None when it was no interaction."""
         if "interaction" not in data:
             return None
         return cls(
@@ -73,17 +73,17 @@ class InteractionToken:
 
 
 async def acknowledge_interaction(interaction: Interaction, ephemeral: bool) -> InteractionToken:
-    """Acknowledge an interaction, which Discord waits 3 seconds for, and what may be done with it then."""
+    """Acknowledge an interaction, which Discord waits 3 seconds for; the token for its answer."""
     original = 0
     try:
         response = await interaction.response.defer(ephemeral=ephemeral, thinking=True)
         original = (response.message_id if response else None) or 0
     except discord.HTTPException as error:
-        log.warning("Interaction %d was not acknowledged: %s", interaction.id, error.text or error.status)
+        log.warning("Could not acknowledge interaction %d: %s", interaction.id, error.text or error.status)
         if error.code == ALREADY_ACKNOWLEDGED:
             original = await _original_response_id(interaction)
     except CONNECTION_ERRORS as error:
-        log.warning("Interaction %d was not acknowledged: %s", interaction.id, type(error).__name__)
+        log.warning("Could not acknowledge interaction %d: %s", interaction.id, type(error).__name__)
     return InteractionToken(
         interaction_id=interaction.id,
         application_id=interaction.application_id,
@@ -98,7 +98,7 @@ async def acknowledge_interaction(interaction: Interaction, ephemeral: bool) -> 
 
 
 async def _original_response_id(interaction: Interaction) -> int:
-    """The message that somebody else's acknowledgement opened; 0 when there is none."""
+    """The message that another program's acknowledgement opened; 0 when there is none."""
     try:
         return (await interaction.original_response()).id
     except (discord.HTTPException, discord.ClientException, *CONNECTION_ERRORS):

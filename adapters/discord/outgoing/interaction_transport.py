@@ -1,7 +1,6 @@
-"""The place of the answer to a command or a button: the interaction while its token is good, elsewhere after that."""
+"""Reply transport for a command or a button: the interaction while its token is valid, another channel after that."""
 
 import asyncio
-import io
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,14 +10,17 @@ import discord
 from discord.http import handle_message_parameters
 from discord.webhook.async_ import async_context
 
+from adapters.delivery.errors import TransientFailure
 from adapters.delivery.rate_limit import RateLimit
+from adapters.delivery.reply_transport import RequestKind
 from adapters.discord.failures import translate_errors
 from adapters.discord.limits import INVALID_WEBHOOK_TOKEN, UNKNOWN_INTERACTION, UNKNOWN_WEBHOOK
 from adapters.discord.localization import language_of
-from adapters.discord.outgoing.channel_transport import NO_MENTIONS, ChannelTransport, DiscordReplyTarget, ViewFactory
+from adapters.discord.outgoing.channel_transport import ChannelTransport, DiscordReplyTarget
 from adapters.discord.outgoing.interaction_token import TOKEN_MARGIN_S, InteractionToken
+from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import METHODS, DiscordRateLimits
-from adapters.discord.reply_transport import DiscordPart, PostedMessage, ReplyTransport, RequestKind, TransientFailure
+from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files
 from adapters.discord.texts import localize
 from bot.core.errors import ReplyFailed
 
@@ -28,46 +30,44 @@ EXPIRED_CODES = frozenset({UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, UNKNOWN_INTER
 
 
 class TokenExpired(Exception):
-    """The interaction's token is no longer good."""
+    """The interaction's token is no longer valid."""
 
 
-class InteractionTransport:
-    """Fills `ReplyTransport`. The first message takes the place of "is thinking", the others follow it.
+class InteractionTransport(DiscordTransport):
+    """Posts with the token. The first message replaces "is thinking", the others follow it.
 
     Shortly before the token's end a public answer goes on in the channel, a private one in direct messages; where
-    those are shut, the channel only learns that the person should ask again. What stood here says so, or goes.
+    those are shut, the channel only tells the person to ask again. The placeholder says so, or is deleted.
     """
 
     def __init__(
-        self, bot: discord.Client, grant: InteractionToken, rates: DiscordRateLimits, views: ViewFactory | None = None
+        self, bot: discord.Client, token: InteractionToken, rates: DiscordRateLimits, views: ViewFactory | None = None
     ) -> None:
-        self._bot = bot
-        self._token = grant
-        self._rate_limits = rates
-        self._make_view = views
+        super().__init__(bot, rates, views)
+        self._token = token
         self._original_used = False
-        self._fallback: ReplyTransport | None = None
+        self._fallback: ChannelTransport | None = None
         self._moved_ids: dict[str, str] = {}
 
     def limit_for(self, kind: RequestKind) -> RateLimit:
-        """What Discord has said of such requests with this token, or of those where the answer goes on."""
+        """The rate limit of such requests with this token, or in the channel where the answer goes on."""
         if self._fallback is not None:
             return self._fallback.limit_for(kind)
         key = f"{METHODS[kind]} webhooks/{self._token.application_id}/{self._token.token}"
         return self._rate_limits.limits.limit_for(key, asyncio.get_running_loop().time())
 
-    async def ensure_thread(self) -> None:
-        """Nothing: whoever took the interaction has acknowledged it."""
+    async def prepare(self) -> None:
+        """Nothing: the interaction has been acknowledged."""
 
-    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
+    async def send(self, part: DiscordPart, request_id: str) -> str:
         """Post a message."""
         try:
             return await self._send_here(part)
         except TokenExpired:
-            return await self._send_to_fallback(part, nonce)
+            return await self._send_to_fallback(part, request_id)
 
-    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
-        """Change a message of ours; one that can no longer be changed is posted anew where it still can."""
+    async def edit_message(self, platform_id: str, part: DiscordPart, request_id: str = "") -> None:
+        """Change a message of ours; one that can no longer be changed is posted again in the fallback channel."""
         try:
             await self._edit_here(int(platform_id), part)
         except TokenExpired:
@@ -83,13 +83,13 @@ class InteractionTransport:
                 await self._fallback.delete_message(self._moved_ids[platform_id])
 
     async def send_typing(self) -> None:
-        """Discord itself says that the answer is being made, for as long as the token is good."""
+        """Show typing in the fallback channel; while the token is valid, Discord itself shows "is thinking"."""
         if not self._token.is_valid():
-            place = await self._open_fallback()
+            fallback = await self._open_fallback()
             if not self._token.private:
-                await place.send_typing()
+                await fallback.send_typing()
 
-    async def fetch_posted(self) -> Sequence[PostedMessage]:
+    async def fetch_posted(self) -> Sequence[str]:
         """The first message, where it has text already."""
         try:
             with self._open_webhook() as webhook:
@@ -97,27 +97,27 @@ class InteractionTransport:
         except (TokenExpired, ReplyFailed):
             return []
         self._original_used = bool(original.content)
-        return [PostedMessage(str(original.id), original.content)] if original.content else []
+        return [str(original.id)] if original.content else []
 
-    async def _send_here(self, part: DiscordPart) -> PostedMessage:
+    async def _send_here(self, part: DiscordPart) -> str:
         if not self._original_used:
             await self._edit_here(self._token.original_id, part)
             self._original_used = True
-            return PostedMessage(str(self._token.original_id), part.text)
-        shown = self._message_options(part, "files")
+            return str(self._token.original_id)
+        options = self._options_with_files(part, "files")
         with self._open_webhook() as webhook:
             sent = await webhook.send(
-                part.text, wait=True, ephemeral=self._token.private, suppress_embeds=True, **shown
+                part.text, wait=True, ephemeral=self._token.private, suppress_embeds=True, **options
             )
-            return PostedMessage(str(sent.id), sent.content)
+            return str(sent.id)
 
     async def _edit_here(self, message_id: int, part: DiscordPart, spared_s: float = TOKEN_MARGIN_S) -> None:
         # Not `webhook.edit_message`: it cannot keep links from unfolding, which Discord lets an edit do.
         flags = discord.MessageFlags(suppress_embeds=True, ephemeral=self._token.private)
-        shown = self._message_options(part, "attachments")
+        options = self._options_with_files(part, "attachments")
         with (
             self._open_webhook(spared_s) as webhook,
-            handle_message_parameters(part.text, flags=flags, **shown) as parameters,
+            handle_message_parameters(part.text, flags=flags, **options) as parameters,
         ):
             await async_context.get().edit_webhook_message(
                 webhook.id,
@@ -131,7 +131,7 @@ class InteractionTransport:
                 files=parameters.files,
             )
 
-    async def _send_to_fallback(self, part: DiscordPart, nonce: str) -> PostedMessage:
+    async def _send_to_fallback(self, part: DiscordPart, nonce: str) -> str:
         try:
             return await (await self._open_fallback()).send(part, nonce)
         except ReplyFailed:
@@ -143,27 +143,25 @@ class InteractionTransport:
         if platform_id in self._moved_ids:
             await (await self._open_fallback()).edit_message(self._moved_ids[platform_id], part)
             return
-        # What is shown cannot be changed any more, so the newest text is posted, whole, where it can.
-        posted = await self._send_to_fallback(part, f"{self._token.interaction_id}m{len(self._moved_ids)}")
-        self._moved_ids[platform_id] = posted.platform_id
+        # The message cannot be changed any more, so the newest text is posted as a whole in the fallback channel.
+        nonce = f"{self._token.interaction_id}m{len(self._moved_ids)}"
+        self._moved_ids[platform_id] = await self._send_to_fallback(part, nonce)
         await self._clear_placeholder(int(platform_id))
 
-    async def _open_fallback(self) -> ReplyTransport:
+    async def _open_fallback(self) -> ChannelTransport:
         if self._fallback is None:
             channel_id = self._token.channel_id
             if self._token.private:
                 with translate_errors():
                     channel_id = (await self._bot.create_dm(discord.Object(self._token.user_id))).id
             self._fallback = self._channel_transport(channel_id)
-            log.info("The token of interaction %d ends, its answer goes on elsewhere.", self._token.interaction_id)
+            log.info("Continuing the answer to interaction %d elsewhere, its token ends.", self._token.interaction_id)
             if self._token.original_id and not self._original_used:
                 await self._clear_placeholder(self._token.original_id)
         return self._fallback
 
     async def _clear_placeholder(self, message_id: int) -> None:
-        """Nothing may stand here for ever as if more came: what everybody sees goes, to one person a sentence says
-        where the answer is.
-        """
+        """No message may stay here as if more came: a public one is deleted, a private one says where the answer is."""
         with suppress(ReplyFailed, TransientFailure, TokenExpired):
             if not self._token.private:
                 await self._channel_transport(self._token.channel_id).delete_message(str(message_id))
@@ -200,11 +198,6 @@ class InteractionTransport:
                     raise TokenExpired from error
                 raise
 
-    def _message_options(self, part: DiscordPart, files_key: str) -> dict[str, Any]:
-        settings: dict[str, Any] = {"allowed_mentions": NO_MENTIONS}
-        view = self._make_view(part.buttons) if self._make_view else None
-        if view is not None:
-            settings["view"] = view
-        if part.pictures:
-            settings[files_key] = [discord.File(io.BytesIO(picture.data), picture.name) for picture in part.pictures]
-        return settings
+    def _options_with_files(self, part: DiscordPart, files_key: str) -> dict[str, Any]:
+        options = self._message_options(part)
+        return options | {files_key: to_discord_files(part.pictures)} if part.pictures else options

@@ -1,9 +1,28 @@
-"""Lays the text of an answer out on messages: pieces of at most Discord's length, and what goes below them."""
+"""Messages of a reply on Discord: their length, buttons, pictures and small print."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from adapters.delivery.splitting import TextSplitter
-from adapters.discord.limits import CONTENT_CHARACTERS
+from discord.utils import escape_markdown
+
+from adapters.delivery.citations import citation_footer
+from bot.core.messages import Attachment, Source
+
+SUBTEXT = "-# "
+"""Makes a line of a message small."""
+
+ButtonSet = Literal["none", "running", "ended"]
+"""The buttons under a message: none, those of an answer in the making, or those of a finished one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiscordPart:
+    """A message as it should be."""
+
+    text: str
+    buttons: ButtonSet = "none"
+    pictures: tuple[Attachment, ...] = ()
 
 
 def utf16_length(text: str) -> int:
@@ -11,30 +30,6 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-class DiscordLayout:
-    """The messages of one answer; while its text grows, all but the last stay as they are."""
-
-    def __init__(self) -> None:
-        self._splitter = TextSplitter(CONTENT_CHARACTERS, utf16_length)
-
-    def split_pages(self, text: str, below: str = "") -> list[str]:
-        """The texts of the messages, in order. `below` follows the last piece, in a message of its own if it must."""
-        shown = [part.full_text for part in self._splitter.split_text(text) if not part.is_blank]
-        return _with_below(shown, below) if below else shown
-
-
-def _with_below(shown: Sequence[str], below: str) -> list[str]:
-    if shown and utf16_length(shown[-1]) + utf16_length(below) + 2 <= CONTENT_CHARACTERS:
-        return [*shown[:-1], f"{shown[-1]}\n\n{below}"]
-    return [*shown, *_pack_lines(below)]
-
-
-def _pack_lines(text: str) -> list[str]:
-    """Lines gathered into messages; no line of ours is nearly as long as a message."""
-    gathered: list[str] = []
-    for line in text.split("\n"):
-        if gathered and utf16_length(gathered[-1]) + 1 + utf16_length(line) <= CONTENT_CHARACTERS:
-            gathered[-1] += f"\n{line}"
-        else:
-            gathered.append(line[: CONTENT_CHARACTERS // 2])
-    return gathered
+def subtext_footer(note: str, sources: Sequence[Source]) -> str:
+    """The note and the sources of an answer as small lines; empty without either."""
+    return citation_footer(note, sources, SUBTEXT, escape_markdown)

@@ -1,4 +1,4 @@
-"""The ids that first sends carry, so that Discord posts each part of an answer once."""
+"""Nonces of new messages, so that Discord posts each part of an answer once."""
 
 import hashlib
 

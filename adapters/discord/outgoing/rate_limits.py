@@ -9,19 +9,19 @@ import aiohttp
 import discord
 
 from adapters.delivery.rate_limit import GlobalRateLimit, RateLimit, RateLimits
-from adapters.discord.reply_transport import RequestKind
+from adapters.delivery.reply_transport import RequestKind
 
 REQUESTS_PER_S = 50 / 1.25
 """Discord takes 50 requests a second of a bot (`topics/rate-limits.mdx`); `GlobalRateLimit` lets some more through."""
 
-METHODS: dict[RequestKind, str] = {"send": "POST", "edit": "PATCH", "delete": "DELETE"}
+METHODS: dict[RequestKind, str] = {"send": "POST", "picture": "POST", "edit": "PATCH", "delete": "DELETE"}
 
 # Limits are kept by method and channel, or by method and webhook (the answers to interactions).
 ROUTE = re.compile(r"/(?P<kind>channels|webhooks)/(?P<major>\d+(?:/[^/]+)?)/messages(?:/|$)")
 
 
 class DiscordRateLimits:
-    """The paces of all routes that messages go over, and what all of them share."""
+    """The rate limits of all routes that messages go over, and the one that they share."""
 
     def __init__(self) -> None:
         self.limits = RateLimits()
@@ -31,16 +31,16 @@ class DiscordRateLimits:
         self._watched: list[aiohttp.TraceConfig] | None = None
 
     def limit_for(self, kind: RequestKind, channel_id: int) -> RateLimit:
-        """The pace of a kind of request about messages of a channel."""
+        """The rate limit of a kind of request about messages of a channel."""
         return self.limits.limit_for(f"{METHODS[kind]} channels/{channel_id}", asyncio.get_running_loop().time())
 
     @property
     def trace_config(self) -> aiohttp.TraceConfig:
-        """What a client of our own is built with (`http_trace`)."""
+        """The trace that a client of our own is built with (`http_trace`)."""
         return self._trace
 
     def watch_client(self, bot: discord.Client) -> None:
-        """Listen to a client that others have built. Where its session is hidden, the assumed pace stays."""
+        """Listen to a client of another bot. Where its session is hidden, the assumed rate stays."""
         session = getattr(bot.http, "_HTTPClient__session", None)
         configs = session.trace_configs if isinstance(session, aiohttp.ClientSession) else None
         if configs is not None and self._trace not in configs:
@@ -62,16 +62,16 @@ class DiscordRateLimits:
         if key is None:
             return
         now, headers = asyncio.get_running_loop().time(), request.response.headers
-        pace = self.limits.limit_for(key, now)
+        rate_limit = self.limits.limit_for(key, now)
         with suppress(KeyError, ValueError):  # a proxy on the way may leave headers out
             if request.response.status == 429:
-                pace.record_refusal(now, float(headers["Retry-After"]))
+                rate_limit.record_refusal(now, float(headers["Retry-After"]))
             else:
                 limit, left = int(headers["X-RateLimit-Limit"]), int(headers["X-RateLimit-Remaining"])
-                pace.update_window(now, limit, left, float(headers["X-RateLimit-Reset-After"]))
+                rate_limit.update_window(now, limit, left, float(headers["X-RateLimit-Reset-After"]))
 
 
 def route_key(method: str, path: str) -> str | None:
-    """The limit that a request counts against; None for what is not about messages."""
+    """The limit that a request counts against; None for requests that are not about messages."""
     found = ROUTE.search(path)
     return f"{method} {found['kind']}/{found['major']}" if found else None

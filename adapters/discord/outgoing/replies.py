@@ -1,42 +1,44 @@
-"""Builds the replies to messages, and ends those that are open when Hearth stops."""
+"""Replies to messages on Discord: built from the message alone, ended when Hearth stops."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 
 import discord
 
+from adapters.delivery.reply_factory import ReplyFactory
 from adapters.discord.ids import PLATFORM
-from adapters.discord.outgoing.channel_transport import ChannelTransport, DiscordReplyTarget, ViewFactory
+from adapters.discord.outgoing.channel_transport import ChannelTransport, DiscordReplyTarget
+from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
-from adapters.discord.outgoing.reply import DiscordReply
-from adapters.discord.reply_transport import ReplyTransport
+from adapters.discord.outgoing.reply_policy import DiscordReplyPolicy
+from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory
 from bot.core.messages import Message
 from bot.core.ports import Inbox
 from bot.core.texts import Language
 
-TransportFinder = Callable[[Message], ReplyTransport]
-"""Where the answer to a message goes."""
+TransportFinder = Callable[[Message], DiscordTransport]
+"""Finds the transport for the answer to a message."""
 
 
-class DiscordReplyFactory:
-    """Fills `Adapter` for what an earlier process left: replies are built from messages alone."""
+class DiscordReplyFactory(ReplyFactory[DiscordPart]):
+    """Fills `Adapter` for messages that an earlier process left: replies are built from messages alone."""
 
     def __init__(
         self,
         bot: discord.Client,
         rates: DiscordRateLimits,
-        views_of: Callable[[Message], ViewFactory] | None = None,
-        place_of: TransportFinder | None = None,
+        view_factory: Callable[[Message], ViewFactory] | None = None,
+        find_transport: TransportFinder | None = None,
     ) -> None:
-        """`views_of` makes what is under answers, `place_of` finds places that are no channels."""
+        """`view_factory` makes the buttons under answers, `find_transport` finds transports besides channels."""
+        super().__init__(rates.global_limit)
         self._bot = bot
         self._rate_limits = rates
-        self._view_factory = views_of
-        self._find_transport = place_of or self.channel_transport
-        self._open: set[DiscordReply] = set()
+        self._view_factory = view_factory
+        self._find_transport = find_transport or self.channel_transport
 
     def watch_rate_limits(self) -> None:
-        """Learn from what Discord answers to the bot; one of our own was built so that it tells anyway."""
+        """Learn from Discord's responses to the bot; a bot of our own is built with the trace already."""
         self._rate_limits.watch_client(self._bot)
 
     @property
@@ -48,15 +50,11 @@ class DiscordReplyFactory:
         """Nothing of its own: the cog's listeners translate."""
         await asyncio.Event().wait()
 
-    def reply_to(self, message: Message) -> DiscordReply:
-        """A reply in the place that the message names."""
-        return DiscordReply(message.event_id, self._find_transport(message), self._rate_limits.global_limit, self._open)
-
     async def health(self, language: Language) -> Sequence[str]:
-        """Nothing: who can ask on Discord sees that it works."""
+        """Nothing: an answer on Discord shows that it works."""
         return ()
 
-    def channel_transport(self, message: Message) -> ReplyTransport:
+    def channel_transport(self, message: Message) -> DiscordTransport:
         """The channel, thread or direct message of the question."""
         views = self._view_factory(message) if self._view_factory else None
         return ChannelTransport(self._bot, DiscordReplyTarget.from_message(message), self._rate_limits, views)
@@ -64,4 +62,8 @@ class DiscordReplyFactory:
     async def close(self) -> None:
         """Show no more."""
         self._rate_limits.unwatch_client()
-        await asyncio.gather(*(reply.abandon() for reply in list(self._open)))
+        await super().close()
+
+    def _connect(self, message: Message) -> tuple[DiscordTransport, DiscordReplyPolicy]:
+        transport = self._find_transport(message)
+        return transport, DiscordReplyPolicy(transport.limit_for)

@@ -1,24 +1,25 @@
-"""Shows that an answer is being written, for as long as it takes."""
+"""Typing indicator of one reply on Discord, renewed for as long as it takes."""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
+from adapters.delivery.errors import TransientFailure
 from adapters.discord.limits import TYPING_LASTS_S
-from adapters.discord.reply_transport import ReplyTransport, TransientFailure
 from bot.core.errors import ReplyFailed
 
 log = logging.getLogger(__name__)
 
 RENEW_EVERY_S = TYPING_LASTS_S - 2
 MAX_TYPING_S = 900.0
-"""An answer that nobody ends shows typing no longer than this."""
+"""Typing of a reply that never ends is shown no longer than this."""
 
 
 class DiscordTypingIndicator:
-    """Typing in one channel. That it cannot be shown fails no answer: the answer itself will tell."""
+    """Typing in one channel. A failure to show it fails no answer: the answer itself runs into the same error."""
 
-    def __init__(self, channel: ReplyTransport) -> None:
-        self._transport = channel
+    def __init__(self, send_typing: Callable[[], Awaitable[None]]) -> None:
+        self._send_typing = send_typing
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -38,10 +39,10 @@ class DiscordTypingIndicator:
                     await self._send_once()
                     await asyncio.sleep(RENEW_EVERY_S)
         except (ReplyFailed, TimeoutError) as error:
-            log.debug("Typing is shown no longer: %s", error)
+            log.debug("Stopped showing typing: %s", error)
 
     async def _send_once(self) -> None:
         try:
-            await self._transport.send_typing()
+            await self._send_typing()
         except TransientFailure as error:
-            log.debug("Typing is not shown this time: %s", error)
+            log.debug("Could not show typing this time: %s", error)

@@ -1,4 +1,4 @@
-"""The buttons under an answer: what they are called, and what their ids say after a restart."""
+"""Buttons under an answer: their labels, and ids that carry their meaning over a restart."""
 
 import re
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Literal, Self
 import discord
 
 from adapters.discord.localization import language_of
-from adapters.discord.outgoing.channel_transport import ViewFactory
-from adapters.discord.reply_transport import ButtonSet
+from adapters.discord.outgoing.layout import ButtonSet
+from adapters.discord.outgoing.transport import ViewFactory
 from adapters.discord.texts import localize
 from bot.core.messages import ConversationId, Message
 from bot.core.texts import Language
@@ -26,16 +26,16 @@ BUTTON_ID = re.compile(
     r"(?::(?P<about>\d{1,20}))?"
 )
 LOCALE_KEY = "locale"
-"""Where a message's platform data keep the locale that its buttons are labelled in."""
+"""Key of the locale of the buttons in a message's platform data."""
 
 ABOUT_KEY = "about"
-"""Where they keep the id of the message that a person pointed at, which asks instead of a text of their own."""
+"""Key of the id of the message that a person pointed at, which asks instead of a text of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ButtonId:
-    """What a button is for: the answer to `event_id`, which `asker_id` asked for in `conversation`; `about` is the
-    message that they pointed at.
+    """The meaning of a button: it acts on the answer to `event_id`, which `asker_id` asked for in `conversation`;
+    `about` is the message that they pointed at.
     """
 
     action: ButtonAction
@@ -58,14 +58,14 @@ class ButtonId:
 
     @property
     def custom_id(self) -> str:
-        """All of it, as the id of a button."""
+        """The id of the button."""
         private = "p" if self.private else ""
         about = f":{self.about}" if self.about else ""
         return f"hearth:{self.action}:{self.event_id}:{self.asker_id}:{self.channel_id}{private}{about}"
 
     @classmethod
     def from_custom_id(cls, custom_id: str) -> Self | None:
-        """What a button's id says; None when it is not one of ours."""
+        """The meaning of a button's id; None when it is not one of ours."""
         found = BUTTON_ID.fullmatch(custom_id)
         if found is None:
             return None
@@ -76,32 +76,34 @@ class ButtonId:
 
 def view_factory(message: Message) -> ViewFactory:
     """Makes the buttons under the answer to a message; built from the message alone."""
-    place, _, private = message.conversation.removeprefix("discord:").partition("#")
+    channel_id, _, private = message.conversation.removeprefix("discord:").partition("#")
     asker = int(message.author.id.removeprefix("discord:"))
     language, about = language_of(message.platform_data.get(LOCALE_KEY)), message.platform_data.get(ABOUT_KEY, "")
 
     def view(buttons: ButtonSet) -> discord.ui.View:
-        shown = ACTIONS_SHOWN[buttons]
-        presses = [ButtonId(action, message.event_id, asker, int(place), bool(private), about) for action in shown]
-        return _view(presses, language)
+        actions = ACTIONS_SHOWN[buttons]
+        ids = [ButtonId(action, message.event_id, asker, int(channel_id), bool(private), about) for action in actions]
+        return _view(ids, language)
 
     return view
 
 
-def _view(presses: list[ButtonId], language: Language) -> discord.ui.View:
-    """An empty view, too, is worth sending: it takes away the buttons that were there."""
+def _view(ids: list[ButtonId], language: Language) -> discord.ui.View:
+    """The buttons; an empty view, too, is sent, because it removes the buttons of an earlier one."""
     view = discord.ui.View(timeout=None)
-    for press in presses:
-        view.add_item(_button(press, language))
-    # Presses are told by their ids, also after a restart: the library need not keep each view of each message.
+    for button_id in ids:
+        view.add_item(_button(button_id, language))
+    # Presses are recognised by their ids, also after a restart: the library need not keep each view of each message.
     view.stop()
     return view
 
 
-def _button(press: ButtonId, language: Language) -> discord.ui.Button[discord.ui.View]:
+def _button(button_id: ButtonId, language: Language) -> discord.ui.Button[discord.ui.View]:
     labels = {
         "stop": localize("button_stop", language),
         "again": localize("button_again", language),
         "sources": localize("button_sources", language),
     }
-    return discord.ui.Button(label=labels[press.action], emoji=BUTTON_EMOJI[press.action], custom_id=press.custom_id)
+    return discord.ui.Button(
+        label=labels[button_id.action], emoji=BUTTON_EMOJI[button_id.action], custom_id=button_id.custom_id
+    )

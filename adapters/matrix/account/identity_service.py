@@ -5,10 +5,11 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus, ensure_signed
 from adapters.matrix.account.identity import Identity, IdentityFile, Verifier, new_identity
 from adapters.matrix.executor import run_in_thread
-from adapters.matrix.homeserver import DeviceSigner, MatrixApi, TransientFailure
+from adapters.matrix.homeserver import DeviceSigner, MatrixApi
 
 log = logging.getLogger(__name__)
 

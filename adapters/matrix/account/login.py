@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.failures import error_sentence
 from adapters.matrix.api.http import HttpClient
 from adapters.matrix.credentials import Credentials
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 
 DEVICE_NAME = "Hearth"
 PASSWORD_FLOW = "m.login.password"  # noqa: S105

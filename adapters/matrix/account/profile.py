@@ -3,7 +3,8 @@
 import logging
 from urllib.parse import quote
 
-from adapters.matrix.homeserver import MatrixApi, RequestRefused, TransientFailure
+from adapters.delivery.errors import TransientFailure
+from adapters.matrix.homeserver import MatrixApi, RequestRefused
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import credentials as credentials_file
 from adapters.matrix.account import identity
 from adapters.matrix.account.cross_signing import KEYS_QUERY, get_nested
@@ -25,7 +26,7 @@ from adapters.matrix.api.failures import error_sentence
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from yarl import URL
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.http import HttpClient
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 
 TIMEOUT_S = 15.0
 WELL_KNOWN = "/.well-known/matrix/client"

@@ -9,9 +9,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.parsing import decode_json
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 
 CLIENT_API = "/_matrix/client"
 CONNECTION_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)

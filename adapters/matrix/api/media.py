@@ -1,8 +1,9 @@
 """Downloads from the media store, streamed up to a size limit, and uploads to it."""
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api.http import CLIENT_API, HttpClient, api_path
 from adapters.matrix.api.parsing import as_text
-from adapters.matrix.homeserver import FileTooLarge, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import FileTooLarge, RequestRefused
 
 SCHEME = "mxc://"
 LEGACY_MEDIA_API = "/_matrix/media/v3"

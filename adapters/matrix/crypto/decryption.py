@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api import parsing
 from adapters.matrix.api.parsing import as_dict, as_list, as_text
 from adapters.matrix.crypto.key_management import KeyManager
 from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.events import Departure, Event, Json, SyncResponse, Timeline, ToDevice
-from adapters.matrix.homeserver import TransientFailure
 
 
 class DecryptingReader:

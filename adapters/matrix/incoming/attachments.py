@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from nio.crypto.attachments import decrypt_attachment  # type: ignore[import-untyped]
 from nio.exceptions import EncryptionError  # type: ignore[import-untyped]
 
-from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused, TransientFailure
+from adapters.delivery.errors import TransientFailure
+from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused
 from adapters.matrix.incoming.file_info import FileInfo, FileKey
 from adapters.matrix.incoming.parsed_message import ParsedMessage
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment

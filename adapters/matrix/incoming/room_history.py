@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Sequence
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.event_content import EDIT, THREAD
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.incoming.parsed_message import ParsedMessage, apply_edit, parse_message
 
 log = logging.getLogger(__name__)

@@ -1,1 +1,1 @@
-"""Answers in rooms, at the pace that the homeserver allows."""
+"""Replies in rooms: transport, layout, and the account's rate limit."""

@@ -1,4 +1,4 @@
-"""Builds the contents of the events that an answer consists of. Pure."""
+"""Contents of the events of an answer. Pure."""
 
 import html as markup
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from adapters.matrix.event_content import EDIT, HTML, NOTICE, THREAD
 from adapters.matrix.limits import TEXT_COPIES, TEXT_COPIES_BYTES
 from adapters.matrix.outgoing.html import footer_html, render_html
-from adapters.matrix.outgoing.reply_transport import ReplyPart
+from adapters.matrix.outgoing.layout import MatrixPart
 from bot.core.messages import Attachment, Message
 
 Content = dict[str, Any]
@@ -20,8 +20,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, slots=True)
 class RoomTarget:
-    """Where an answer goes: the room, the question that it replies to, the thread's root if there is one, and who
-    asked. `asked_by_event` is the event that asked: the question, or a reaction to an earlier answer to it.
+    """The destination of an answer: the room, the question that it replies to, the thread's root if there is one, and
+    the user to mention. `asked_by_event` is the question, or a reaction to an earlier answer to it.
     """
 
     room_id: str
@@ -32,53 +32,53 @@ class RoomTarget:
 
     @classmethod
     def from_message(cls, message: Message) -> "RoomTarget":
-        """The place of a message's answer."""
+        """The target of a message's answer."""
         data = message.platform_data
         return cls(data["room"], data["question"], message.event_id, data.get("thread", ""), data.get("author", ""))
 
 
-def message_content(part: ReplyPart, target: RoomTarget) -> Content:
+def message_content(part: MatrixPart, target: RoomTarget) -> Content:
     """A message of the answer."""
     return {**_text_content(part), "m.mentions": _mentions(part, target), "m.relates_to": _relation(target)}
 
 
-def edit_content(event_id: str, part: ReplyPart, target: RoomTarget) -> Content:
-    """What changes a message of the answer. Nobody is mentioned anew by it."""
-    said = _text_content(part)
+def edit_content(event_id: str, part: MatrixPart, target: RoomTarget) -> Content:
+    """An edit of a message of the answer, without new mentions."""
+    content = _text_content(part)
     return {
-        "msgtype": said["msgtype"],
-        "body": f"* {said['body']}",
+        "msgtype": content["msgtype"],
+        "body": f"* {content['body']}",
         "m.mentions": {},
-        "m.new_content": {**said, "m.mentions": _mentions(part, target)},
+        "m.new_content": {**content, "m.mentions": _mentions(part, target)},
         "m.relates_to": {"rel_type": EDIT, "event_id": event_id},
     }
 
 
-def image_content(shown: Attachment, where: Mapping[str, Any], target: RoomTarget) -> Content:
-    """A picture; `where` it is: `url`, or `file` where that is encrypted."""
+def image_content(picture: Attachment, location: Mapping[str, Any], target: RoomTarget) -> Content:
+    """A picture; its `location` is a `url`, or a `file` if it is encrypted."""
     return {
         "msgtype": "m.image",
-        "body": shown.name,
-        "info": {"mimetype": shown.media_type, "size": len(shown.data), **_dimensions(shown.data)},
-        **where,
+        "body": picture.name,
+        "info": {"mimetype": picture.media_type, "size": len(picture.data), **_dimensions(picture.data)},
+        **location,
         "m.mentions": {},
         "m.relates_to": _relation(target),
     }
 
 
-def _text_content(part: ReplyPart) -> Content:
-    """The message without HTML where that would be too large: Markdown can repeat a long address for each word."""
+def _text_content(part: MatrixPart) -> Content:
+    """The message, without HTML if that is too large: Markdown can repeat a long address for each word."""
     text, below = _without_surrogates(part.text), _without_surrogates(part.below)
-    body = "\n\n".join(said for said in (text, below) if said)
-    shown = (render_html(text) if text else "") + (footer_html(below, small=part.small) if below else "")
-    said = {"msgtype": NOTICE if part.notice else "m.text", "body": body}
-    if (TEXT_COPIES - 1) * _bytes(body) + _bytes(shown) > TEXT_COPIES_BYTES:
-        return said
-    return {**said, "format": HTML, "formatted_body": shown or markup.escape(body, quote=False)}
+    body = "\n\n".join(piece for piece in (text, below) if piece)
+    html = (render_html(text) if text else "") + (footer_html(below, small=part.small) if below else "")
+    plain = {"msgtype": NOTICE if part.notice else "m.text", "body": body}
+    if (TEXT_COPIES - 1) * _bytes(body) + _bytes(html) > TEXT_COPIES_BYTES:
+        return plain
+    return {**plain, "format": HTML, "formatted_body": html or markup.escape(body, quote=False)}
 
 
-def _mentions(part: ReplyPart, target: RoomTarget) -> Content:
-    """Who is meant: whoever is replied to, by the specification ("Rich replies"), and once for each answer."""
+def _mentions(part: MatrixPart, target: RoomTarget) -> Content:
+    """The user who is replied to, as the specification asks ("Rich replies"), once for each answer."""
     return {"user_ids": [target.asker]} if part.first and target.asker else {}
 
 
@@ -90,7 +90,7 @@ def _relation(target: RoomTarget) -> Content:
 
 
 def _without_surrogates(text: str) -> str:
-    """Without half characters, which no other program takes."""
+    """The text without lone surrogates, which no other program takes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -99,7 +99,7 @@ def _bytes(text: str) -> int:
 
 
 def _dimensions(data: bytes) -> Content:
-    """The width and height of a PNG, which clients keep room for."""
+    """The width and height of a PNG, for which clients reserve space."""
     if not data.startswith(PNG_SIGNATURE) or len(data) < 24:
         return {}
     width, height = struct.unpack(">II", data[16:24])

@@ -1,4 +1,4 @@
-"""Turns the Markdown of an answer into the HTML that Matrix's specification lets messages hold."""
+"""Markdown of an answer as the HTML that Matrix's specification allows in messages."""
 
 import html as markup
 import re
@@ -9,8 +9,7 @@ from markdown_it import MarkdownIt
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BLOCKS = ("p", "br", "hr", "blockquote", "pre", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td")
 TAGS = frozenset((*HEADINGS, *BLOCKS, "a", "code", "em", "strong", "s", "del", "sub"))
-"""What the specification lists ("m.room.message msgtypes") and Markdown gives; no pictures."""
-
+"""The tags that the specification lists ("m.room.message msgtypes") and Markdown gives; no pictures."""
 
 SCHEMES = frozenset({"http", "https", "mailto"})
 
@@ -19,14 +18,14 @@ MAX_TAG_DEPTH = 100
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "xhtmlOut": False, "maxNesting": 40})
 _MARKDOWN.enable(["table", "strikethrough"])
-# A picture would be fetched from elsewhere by everybody who reads the answer; it stays a link.
+# Every reader's client would fetch a picture from elsewhere; it stays a link.
 _MARKDOWN.disable("image")
 
 _OPENED_OR_CLOSED = re.compile("<(/?)(?!br|hr)")
 
 
 def _keep_language_class(tag: str, attribute: str, value: str) -> str | None:
-    """Of a code's classes the one that names its language."""
+    """Only the class of a code block that names its language."""
     if (tag, attribute) != ("code", "class"):
         return value
     return next((name for name in value.split() if name.startswith("language-")), None)

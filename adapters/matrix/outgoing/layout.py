@@ -1,16 +1,16 @@
-"""Lays the text of an answer out on messages that fit into an event, edited and encrypted, and what goes below them."""
+"""Messages of a reply on Matrix, each of which fits into an event, also edited and encrypted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from adapters.delivery.splitting import TextSplitter
+from adapters.delivery.message_layout import MessageLayout
 from adapters.matrix.limits import TEXT_COPIES, TEXT_COPIES_BYTES
+from bot.core.messages import Attachment
 
 PAGE_COST_LIMIT = TEXT_COPIES_BYTES // TEXT_COPIES
 """The longest message, in units."""
 
-# Bytes of HTML that Markdown makes of a character, at most in what people and models write; what goes beyond is sent
-# without HTML. Of a paragraph's two line ends, of the two marks around a word, each has its share.
+# Bytes of HTML that Markdown makes of a character, at most in common texts; a message beyond that is sent without HTML.
+# The cost of a paragraph or of an emphasis is divided over its two line ends or marks.
 _HTML_BYTES = {
     "\n": 14, '"': 6, "&": 5, "<": 4, ">": 12, "*": 5, "_": 5, "~": 5, "`": 7, "|": 14, "[": 9, "]": 9, "-": 4, "+": 4,
 }  # fmt: skip
@@ -19,8 +19,8 @@ _HTML_BYTES = {
 def _byte_cost(byte: int) -> int:
     character = chr(byte)
     plain = 2 if character in '\n\r\t"\\' else 6 if byte < 0x20 else 1
-    shown = _HTML_BYTES.get(character, plain)
-    return -(-((TEXT_COPIES - 1) * plain + shown) // TEXT_COPIES)
+    rendered = _HTML_BYTES.get(character, plain)
+    return -(-((TEXT_COPIES - 1) * plain + rendered) // TEXT_COPIES)
 
 
 # Beyond ASCII a byte is a byte in every copy.
@@ -28,42 +28,25 @@ _BYTE_COSTS = bytes(_byte_cost(byte) if byte < 0x80 else 1 for byte in range(256
 
 
 def edit_cost(text: str) -> int:
-    """What a text costs in an edit: the bytes of its copies, divided by their number."""
+    """The cost of a text in an edit: the bytes of its copies, divided by their number."""
     return sum(text.encode("utf-8", "surrogatepass").translate(_BYTE_COSTS))
 
 
 @dataclass(frozen=True, slots=True)
-class LayoutPage:
-    """One message: a piece of the answer in Markdown, and plain lines below it."""
+class MatrixPart:
+    """A message as it should be: Markdown and plain lines below it, which may be `small`; or a picture.
+
+    `notice`: it is no answer, and no bot is to reply to it. `first`: it is the first message of the reply.
+    """
 
     text: str
     below: str = ""
+    small: bool = False
+    notice: bool = False
+    first: bool = False
+    picture: Attachment | None = None
 
 
-class MatrixLayout:
-    """The messages of one answer; while its text grows, all but the last stay as they are."""
-
-    def __init__(self) -> None:
-        self._splitter = TextSplitter(PAGE_COST_LIMIT, edit_cost)
-
-    def split_pages(self, text: str, below: str = "") -> list[LayoutPage]:
-        """The messages, in order. `below` is under the last piece, in a message of its own if it must."""
-        shown = [LayoutPage(part.full_text) for part in self._splitter.split_text(text) if not part.is_blank]
-        return _with_below(shown, below) if below.strip() else shown
-
-
-def _with_below(shown: Sequence[LayoutPage], below: str) -> list[LayoutPage]:
-    if shown and edit_cost(shown[-1].text) + edit_cost(below) + 2 * edit_cost("\n") <= PAGE_COST_LIMIT:
-        return [*shown[:-1], replace(shown[-1], below=below)]
-    return [*shown, *(LayoutPage("", lines) for lines in _pack_lines(below))]
-
-
-def _pack_lines(text: str) -> list[str]:
-    """Lines gathered into messages; no line of ours is nearly as long as a message."""
-    gathered: list[str] = []
-    for line in text.split("\n"):
-        if gathered and edit_cost(gathered[-1]) + edit_cost("\n") + edit_cost(line) <= PAGE_COST_LIMIT:
-            gathered[-1] += f"\n{line}"
-        else:
-            gathered.append(line[: PAGE_COST_LIMIT // 6])
-    return gathered
+def matrix_layout() -> MessageLayout:
+    """The layout of one reply."""
+    return MessageLayout(PAGE_COST_LIMIT, edit_cost, PAGE_COST_LIMIT // 6)

@@ -1,159 +1,111 @@
-"""What the homeserver takes of this account, as far as is known: assumed at first, then learnt from what it answers."""
+"""Leaky bucket of the account's events, which learns the homeserver's limits from its responses."""
 
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager
 
-from adapters.matrix.homeserver import RateLimited
+from adapters.delivery.errors import RateLimited
 from adapters.matrix.limits import BURST, PER_S
 
-FORGOTTEN_S = 3600.0
-"""For so long after a refusal nothing beyond what is assumed is tried."""
+REFUSAL_MEMORY_S = 3600.0
+"""A refusal counts for so long: until then, no more is tried than the limits that it taught."""
 
 MARGIN_S = 0.05
-"""Added to the wait that the homeserver asks for: it tells whole milliseconds, and the way there varies."""
+"""Added to the wait of a refusal: it is given in whole milliseconds, and the way there varies."""
 
-SURELY_LEFT = 0.1
-"""Events: the assumption has to be wrong by more than this (0.5 s by Synapse's default) before it is given up."""
+SURELY_EMPTY = 0.9
+"""Events: with fewer left (0.5 s by Synapse's default), one that is taken shows that the assumed limits are wrong."""
 
-SLOWEST_PER_S, FASTEST_PER_S = 0.05, 10.0
-"""What a measured rate may be: one refusal by something else must not silence the account."""
+MIN_PER_S, MAX_PER_S = 0.05, 10.0
+"""Bounds of a learnt rate: one refusal of another kind must not silence the account."""
 
-MEASURED_OVER = 3
-"""So many events at most may lie between two refusals that measure the rate: it is wrong if the bucket ran empty."""
-
-LONGEST_PAUSE_S = 8.0
+MAX_PAUSE_S = 8.0
 
 
 class LeakyBucket:
-    """A leaky bucket like Synapse's (`synapse/api/ratelimiting.py`): `left` events may go at once, up to `burst`, and
-    `per_s` come back a second. A refused event costs nothing, and says exactly when the next one may go.
+    """A bucket like Synapse's (`synapse/api/ratelimiting.py`): `left` events may go at once, up to `burst`, and `per_s`
+    come back a second. A refused event costs nothing, and its wait tells exactly how many are left.
 
-    Times are seconds of one monotonic clock, given by the caller. `lifted`: more was taken than the assumption allows,
-    and nothing has been refused since.
+    Times are seconds of one monotonic clock, given by the caller. `lifted`: the homeserver took more than the assumed
+    limits allow, and has refused nothing since.
     """
 
     def __init__(self, burst: int = BURST, per_s: float = PER_S) -> None:
         self.burst = burst
-        self.lifted = False
         self.per_s = self._assumed_per_s = per_s
-        self._left, self._at = float(burst), float("-inf")
-        self._trying = False
-        self._closed_until = self._careful_until = float("-inf")
-        self._refusals = 0
-        self._before = (self._left, self._at, self.lifted, self._careful_until)
-        self._refused: tuple[float, float] | None = None
-        self._taken = 0
+        self.lifted = False
+        self._left, self._at = float(burst), -math.inf
+        self._paused_until = self._known_until = -math.inf
+        self._before_refusal = (self.lifted, self._known_until)
+        self._refusals_in_row = self._taken = 0
+        self._retry_at: float | None = None  # of the last refusal, after which `_taken` events were taken
 
     def left(self, now: float) -> float:
-        """How many events may go at once, by what is assumed."""
+        """Events that may go at once."""
         return min(float(self.burst), self._left + (now - self._at) * self.per_s)
 
     def wait_s(self, now: float, needed: float = 1.0) -> float:
-        """Seconds until `needed` events are left, and the homeserver does not ask to wait."""
-        closed_s = max(0.0, self._closed_until - now)
-        return closed_s if self.lifted else max(closed_s, (needed - self.left(now)) / self.per_s)
+        """Seconds until `needed` events are left, and a pause that the homeserver asked for is over."""
+        pause_s = max(0.0, self._paused_until - now)
+        return pause_s if self.lifted else max(pause_s, (needed - self.left(now)) / self.per_s)
 
-    def is_hopeful(self, now: float) -> bool:
-        """Whether the homeserver may take more than is assumed: it has refused nothing for long."""
-        return now >= self._careful_until
+    def is_unknown(self, now: float) -> bool:
+        """Whether no response has shown yet whether the assumed limits are right."""
+        return not self.lifted and now >= self._known_until
 
-    def may_try(self, now: float) -> bool:
-        """Whether to send one event although none is left. Taken, it shows that the limits are lifted; refused, it
-        costs nothing.
+    def may_probe(self, now: float) -> bool:
+        """Whether to send one event although none is left: taken, it shows that the limits are lifted; refused, it
+        costs nothing. One at a time, since each takes the level below 0.
         """
-        ruled_out = self.left(now) < 1 - SURELY_LEFT
-        return ruled_out and not self._trying and self.is_hopeful(now) and now >= self._closed_until
+        return self.is_unknown(now) and 0 <= self.left(now) < SURELY_EMPTY and now >= self._paused_until
 
-    def spend(self, now: float) -> "Reservation":
-        """An event goes out now; use what is returned as a context around the request."""
+    def track_event(self, now: float, *, learns: bool = True) -> AbstractContextManager[None]:
+        """An event goes out now; the context of its request. Without `learns` only the level changes: Synapse has other
+        limits for joining a room too (`rc_joins`), so a refusal of it shows nothing about events.
+        """
         left = self.left(now)
-        if self._careful_until <= now and self._refused is not None:
-            self.per_s, self._refused = self._assumed_per_s, None
+        if now >= self._known_until and self._retry_at is not None:
+            self.per_s, self._retry_at = self._assumed_per_s, None
         self._left, self._at = left - 1, now
-        tries = left < 1 and not self.lifted
-        self._trying = self._trying or tries
-        return Reservation(self, now, left, tries)
-
-    def taken(self, spent: "Reservation") -> None:
-        """The homeserver took an event."""
-        self._settle(spent)
-        self._refusals = 0
-        self._taken += 1
-        if spent.left < 1 - SURELY_LEFT:
-            self.lifted = True
-
-    def counted(self, spent: "Reservation") -> None:
-        """The homeserver took something that may count elsewhere too: it counts here, and teaches nothing."""
-        self._settle(spent)
-
-    def lost(self, spent: "Reservation") -> None:
-        """Nobody knows whether an event counts. As none, or an outage would use up everything."""
-        self._settle(spent)
-        self._left += 1
-
-    def refused(self, spent: "Reservation", retry_after_s: float) -> None:
-        """The homeserver asks to wait so long."""
-        self._settle(spent)
-        reopens = spent.at + retry_after_s + MARGIN_S
-        if spent.at < self._closed_until:  # it was under way when an earlier one was refused
-            self._closed_until = max(self._closed_until, reopens)
-            return
-        self._refusals += 1
-        self._closed_until = max(reopens, spent.at + min(LONGEST_PAUSE_S, 2.0 ** (self._refusals - 2)))
-        if self._refusals > 1:  # it waited as it was told: this is no bucket, and teaches nothing about one
-            self._left, self._at, self.lifted, self._careful_until = self._before
-            return
-        self._before = (spent.left, spent.at, self.lifted, self._careful_until)
-        self._measure(spent.at, retry_after_s)
-        self._left, self._at = 1 - self.per_s * retry_after_s, spent.at
-        if not self.lifted:  # else it may still take more than was assumed at first
-            self._careful_until = spent.at + FORGOTTEN_S
-        self.lifted = False
-
-    def _measure(self, at: float, retry_after_s: float) -> None:
-        """Learn the rate: each refusal says where the bucket stood, and nobody waits longer than for one event."""
-        if self._refused is not None and 1 <= self._taken <= MEASURED_OVER:
-            refused_at, earlier_s = self._refused
-            span_s = max(1e-3, retry_after_s - earlier_s + at - refused_at)
-            self.per_s = min(FASTEST_PER_S, max(SLOWEST_PER_S, self._taken / span_s))
-        elif retry_after_s > 0:
-            self.per_s = max(SLOWEST_PER_S, min(self.per_s, 1 / retry_after_s))
-        self._refused, self._taken = (at, retry_after_s), 0
-
-    def _settle(self, spent: "Reservation") -> None:
-        if spent.tries:
-            self._trying = False
-
-
-class Reservation:
-    """An event on its way; as a context around its request it tells the bucket what came of it."""
-
-    def __init__(self, bucket: LeakyBucket, at: float, left: float, tries: bool) -> None:
-        self._bucket = bucket
-        self.at = at
-        self.left = left
-        self.tries = tries
+        return self._learn_outcome(now, left, learns)
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
-        """The context for joining or leaving a room: Synapse counts that among the events, and has other limits for it
-        too (`rc_joins`), so a refusal says nothing about events.
-        """
+    def _learn_outcome(self, at: float, left: float, learns: bool) -> Iterator[None]:
         try:
             yield
-        except BaseException:
-            self._bucket.lost(self)
+        except BaseException as error:
+            if learns and isinstance(error, RateLimited):
+                self._learn_refusal(at, error.retry_after_s)
+            else:  # whether it counts is unknown; if it did, an outage would use up the bucket
+                self._left += 1
             raise
-        self._bucket.counted(self)
+        if learns:
+            self._taken, self._refusals_in_row = self._taken + 1, 0
+            self.lifted = self.lifted or left < SURELY_EMPTY
 
-    def __enter__(self) -> None:
-        return None
+    def _learn_refusal(self, at: float, retry_after_s: float) -> None:
+        retry_at = at + retry_after_s + MARGIN_S
+        if at < self._paused_until:  # it was under way when an earlier one was refused
+            self._paused_until = max(self._paused_until, retry_at)
+            return
+        self._refusals_in_row += 1
+        self._paused_until = max(retry_at, at + min(MAX_PAUSE_S, 2.0 ** (self._refusals_in_row - 2)))
+        if self._refusals_in_row > 1:  # refused after the wait: another kind of limit, so the first one taught nothing
+            self.lifted, self._known_until = self._before_refusal
+            return
+        self._before_refusal = (self.lifted, self._known_until)
+        self._learn_rate(at, retry_after_s)
+        self._left, self._at = 1 - self.per_s * retry_after_s, at
+        if not self.lifted:  # else the limits may still be higher than those assumed
+            self._known_until = at + REFUSAL_MEMORY_S
+        self.lifted = False
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if error is None:
-            self._bucket.taken(self)
-        elif isinstance(error, RateLimited):
-            self._bucket.refused(self, error.retry_after_s)
-        else:
-            self._bucket.lost(self)
+    def _learn_rate(self, at: float, retry_after_s: float) -> None:
+        """Between two refusals, each event taken moves the time of the next one by 1 / `per_s`."""
+        retry_at, earlier = at + retry_after_s, self._retry_at
+        if earlier is not None and self._taken and retry_at - earlier < self.burst / self.per_s:  # it was never empty
+            self.per_s = self._taken / max(retry_at - earlier, self._taken / MAX_PER_S)
+        elif retry_after_s > 0:  # no wait is longer than that for one event
+            self.per_s = min(self.per_s, 1 / retry_after_s)
+        self.per_s = max(MIN_PER_S, self.per_s)
+        self._retry_at, self._taken = retry_at, 0

@@ -1,219 +1,156 @@
-"""Shares what the homeserver takes of this account among all rooms: final texts before first texts before edits."""
+"""Rate limiter of the account over all rooms: final texts go before first texts, first texts before edits."""
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+from contextlib import AbstractContextManager
+from typing import Literal
 
 from adapters.matrix.limits import MAX_EDITS
-from adapters.matrix.outgoing.leaky_bucket import LeakyBucket, Reservation
+from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
 
 Kind = Literal["final", "first", "edit"]
 
-FLUENT_S = 1.0
-"""Between two edits of a reply where nothing else holds them up."""
+EDIT_GAP_S = 1.0
+"""Between two edits of a reply where no limit holds them up."""
 
 LONG_ANSWER_S = 120.0
 """The edits of a reply are spread so that they last at least this long."""
 
-KEPT_EDITS = 2
-"""Edits of each reply that are kept for its last text."""
+RESERVED_EDITS = 2
+"""Edits of each reply that are reserved for its last text."""
 
-SPARE = 4.0
-"""Events that edits leave for whoever asks next, the less the longer nothing was edited."""
+SPARE_EVENTS = 4.0
+"""Events that edits leave for the next question, fewer the longer no edit went out: twice what comes back meanwhile."""
 
-PATIENCE = 2.0
-"""How much: so many times what comes back meanwhile."""
-
-EAGER_LEFT = 1.65
-"""Where it is not known yet whether the limits are lifted, the only reply spends up to here and then tries one more. If
-that is refused, 1.65 - 1 events are left, and the next one, be it the final text, waits less than two seconds.
+PROBE_LEVEL = 1.65
+"""While the limits are unknown, an only reply spends the bucket to this level and then tries one more. If that is
+refused, 1.65 - 1 events are left, and the next one, be it the final text, waits less than two seconds.
 """
 
-BEHIND_OTHERS_S = 0.05
-NEVER_S = 3600.0
-
-Value = TypeVar("Value")
+POLL_S = 0.05
 
 
 class SendRateLimiter:
-    """The events of one account. Nothing but times and what became of earlier events decides who may send."""
+    """The events of one account."""
 
     def __init__(self, bucket: LeakyBucket | None = None) -> None:
         self.bucket = bucket or LeakyBucket()
-        self._open: set[ReplyQuota] = set()
-        self._firsts: list[object] = []
-        self._edits: set[ReplyQuota] = set()
-        self._edited_at = float("-inf")
+        self.open_replies: set[ReplyQuota] = set()
+        self.queue: dict[ReplyQuota, Kind] = {}
+        self._last_edit_at = -math.inf
 
-    def share(self) -> "ReplyQuota":
-        """The share of one reply."""
-        return ReplyQuota(self)
+    async def acquire_slot(self, kind: Kind, *, learns: bool = True) -> AbstractContextManager[None]:
+        """Wait until a single event may go: `with await limiter.acquire_slot("first"): await homeserver.send(...)`.
 
-    async def turn(self, kind: Kind) -> Reservation:
-        """Wait until a single event may go: `with await budget.turn("first"): await wire.send(...)`.
-
-        As an `edit` it goes behind those of all replies.
+        As an `edit` it goes after those of all replies. For `learns` see `LeakyBucket.track_event`.
         """
-        share = ReplyQuota(self, sent_at=float("inf"))
+        quota = ReplyQuota(self, sent_at=math.inf).as_kind(kind)
         try:
-            while (wait_s := self._line_wait_s(share, kind, now := _now())) > 0:  # noqa: ASYNC110 - time tells, no event
+            while True:
+                now = asyncio.get_running_loop().time()
+                wait_s = max(quota.wait_s(now), 0.0 if quota.enqueue(self) else POLL_S)
+                if wait_s <= 0:
+                    return self.track_event(kind, now, learns=learns)
                 await asyncio.sleep(wait_s)
         finally:
-            self.leave(share)
-        return self.sent(kind, now)
+            quota.leave_queue(self)
 
-    async def spend(self, kind: Kind, request: Callable[[], Awaitable[Value]]) -> Value:
-        """Make a request that sends an event when it is its turn. Raises what the request raises."""
-        with await self.turn(kind):
-            return await request()
-
-    def opened(self, share: "ReplyQuota") -> None:
-        """Keep room for the final text of a reply from now on."""
-        self._open.add(share)
-
-    def closed(self, share: "ReplyQuota") -> None:
-        """The reply has ended."""
-        self._open.discard(share)
-        self.leave(share)
-
-    def enqueue(self, share: "ReplyQuota", kind: Kind) -> bool:
-        """Stand in line; whether it is the share's turn. Who is next to edit is told by `wait_s`."""
-        if kind == "edit":
-            self._edits.add(share)
-        elif kind == "first":
-            if share not in self._firsts:
-                self._firsts.append(share)
-            return self._firsts[0] is share
-        return True
-
-    def leave(self, share: "ReplyQuota") -> None:
-        """Stand in no line."""
-        self._edits.discard(share)
-        if share in self._firsts:
-            self._firsts.remove(share)
-
-    def wait_s(self, share: "ReplyQuota", kind: Kind, now: float) -> float:
+    def wait_s(self, quota: "ReplyQuota", kind: Kind, now: float) -> float:
         """Seconds until an event of this kind may go, as far as known now."""
         if kind == "edit":
-            return max(0.0, min(NEVER_S, self._edit_wait_s(share, now)))
-        if self.bucket.may_try(now):
+            return max(0.0, self._edit_wait_s(quota, now))
+        if self.bucket.may_probe(now):
             return 0.0
-        return max(0.0, self.bucket.wait_s(now, 1.0 if kind == "final" else 1 + self._kept()))
+        return max(0.0, self.bucket.wait_s(now, 1.0 if kind == "final" else 1 + self._reserved()))
 
-    def sent(self, kind: Kind, now: float) -> Reservation:
-        """An event goes out now."""
+    def track_event(self, kind: Kind, now: float, *, learns: bool = True) -> AbstractContextManager[None]:
+        """An event goes out now; the context of its request."""
         if kind != "final":
-            self._edited_at = now
-        return self.bucket.spend(now)
+            self._last_edit_at = now
+        return self.bucket.track_event(now, learns=learns)
 
-    def is_eager(self, now: float) -> bool:
-        """Whether what is left may be spent to find out whether there is more: for one reply, and none behind it."""
-        hopeful = self.bucket.is_hopeful(now) and not self.bucket.lifted
-        return hopeful and len(self._open) <= 1 and not self._firsts
+    def is_probing(self, now: float) -> bool:
+        """Whether the bucket may be spent to learn whether the limits are lifted: for an only reply."""
+        return self.bucket.is_unknown(now) and len(self.open_replies) <= 1 and "first" not in self.queue.values()
 
-    def _line_wait_s(self, share: "ReplyQuota", kind: Kind, now: float) -> float:
-        first = self.enqueue(share, kind)
-        wait_s = self.wait_s(share, kind, now)
-        return wait_s if first else max(wait_s, BEHIND_OTHERS_S)
+    def _reserved(self) -> float:
+        """Events for the final texts of open replies; two are never reserved, or no other event would ever go."""
+        return min(len(self.open_replies), self.bucket.burst - 2)
 
-    def _kept(self) -> float:
-        """Events kept for the final texts of open replies; a few are never kept, or nothing else would ever go."""
-        return min(len(self._open), self.bucket.burst - 2)
-
-    def _edit_wait_s(self, share: "ReplyQuota", now: float) -> float:
-        wait_s = share.next_edit_at - now
-        if self.bucket.lifted:
-            return max(wait_s, self.bucket.wait_s(now))
-        if share in self._open and self.is_eager(now):
-            return wait_s if self.bucket.may_try(now) else max(wait_s, self.bucket.wait_s(now, EAGER_LEFT))
-        if any(other.is_before(share, now) for other in self._edits):
-            wait_s = max(wait_s, BEHIND_OTHERS_S)
-        needed = 1 + self._kept() + len(self._firsts)
-        return max(wait_s, self.bucket.wait_s(now, needed), self._spare_wait_s(needed, now))
-
-    def _spare_wait_s(self, needed: float, now: float) -> float:
-        per_s = self.bucket.per_s
-        patience = PATIENCE * per_s * (now - self._edited_at)
-        return (needed + SPARE - patience - self.bucket.left(now)) / (per_s * (1 + PATIENCE))
+    def _edit_wait_s(self, quota: "ReplyQuota", now: float) -> float:
+        bucket, wait_s = self.bucket, quota.next_edit_at - now
+        if bucket.lifted:
+            return max(wait_s, bucket.wait_s(now))
+        if quota in self.open_replies and self.is_probing(now):
+            return wait_s if bucket.may_probe(now) else max(wait_s, bucket.wait_s(now, PROBE_LEVEL))
+        if any(kind == "edit" and other.goes_before(quota, now) for other, kind in self.queue.items()):
+            wait_s = max(wait_s, POLL_S)
+        needed = 1 + self._reserved() + list(self.queue.values()).count("first")
+        spare = SPARE_EVENTS - 2 * bucket.per_s * (now - self._last_edit_at)
+        return max(wait_s, bucket.wait_s(now, needed), (needed + spare - bucket.left(now)) / (3 * bucket.per_s))
 
 
 class ReplyQuota:
-    """What one reply has of the budget, from `open` to `close`. Whose last event is the oldest edits next."""
+    """Fills `SendPermit` for the events of one reply. The reply whose last event is the oldest edits next."""
 
-    def __init__(self, budget: SendRateLimiter, sent_at: float = float("-inf")) -> None:
-        self._budget = budget
-        self._spent: Reservation | None = None
-        self._begun_at, self._sent_at = float("-inf"), sent_at
-        self.next_edit_at = float("-inf")
-        self.edits = 0
-        self.first = ReplyPermit(budget, self, "first")
-        self.edit = ReplyPermit(budget, self, "edit")
+    def __init__(self, limiter: SendRateLimiter, sent_at: float = -math.inf) -> None:
+        self._limiter = limiter
+        self._kind: Kind = "first"
+        self._is_final = False
+        self._edits = 0
+        self._begun_at, self._sent_at = math.inf, sent_at
+        self.next_edit_at = -math.inf
 
     def open(self) -> None:
-        """The reply begins: room is kept for its final text."""
-        self._budget.opened(self)
+        """The reply begins: an event is reserved for its final text."""
+        self._limiter.open_replies.add(self)
 
     def close(self) -> None:
         """The reply has ended; may be called again."""
-        self._budget.closed(self)
+        self._limiter.open_replies.discard(self)
+        self.leave_queue(self)
 
-    def sent(self, kind: Kind, now: float, edits: bool) -> None:
-        """An event goes out now."""
-        self._spent = self._budget.sent(kind, now)
-        if self._begun_at == float("-inf"):
-            self._begun_at = now
-        self.edits += edits
-        self._sent_at, self.next_edit_at = now, now + self._gap_s(now)
+    def as_kind(self, kind: Kind) -> "ReplyQuota":
+        """The quota, with a next event of this kind unless it is final."""
+        self._kind = kind
+        return self
 
-    @property
-    def request(self) -> Reservation:
-        """The context for the request that was let go last."""
-        assert self._spent is not None, "nothing goes out before its turn"
-        return self._spent
+    def wait_s(self, now: float, *, final: bool = False) -> float:
+        """Seconds until the next event may go; called right before it is sent, as final or not."""
+        self._is_final = final
+        return self._limiter.wait_s(self, "final" if final else self._kind, now)
 
-    def is_before(self, other: "ReplyQuota", now: float) -> bool:
+    def enqueue(self, caller: object) -> bool:
+        """Queue for the next event; whether it is the quota's turn. Among edits, `wait_s` decides that."""
+        queue = self._limiter.queue
+        if queue.setdefault(self, self._kind) != self._kind:
+            queue[self] = self._kind
+        return self._kind != "first" or next(each for each, kind in queue.items() if kind == "first") is self
+
+    def leave_queue(self, caller: object) -> None:
+        """Leave the queue."""
+        self._limiter.queue.pop(self, None)
+
+    def record_sent(self, now: float) -> None:
+        """The next event goes out now, in the context of `track_request`."""
+        self._begun_at, self._sent_at = min(now, self._begun_at), now
+        self._edits += self._kind == "edit"
+        self.next_edit_at = now + self._gap_s(now - self._begun_at, now)
+
+    def track_request(self) -> AbstractContextManager[None]:
+        """The context of the request that goes out now."""
+        return self._limiter.track_event("final" if self._is_final else self._kind, self._sent_at)
+
+    def goes_before(self, other: "ReplyQuota", now: float) -> bool:
         """Whether this reply is ready for an edit and has waited longer for it than another."""
         return now >= self.next_edit_at and self._sent_at < other._sent_at
 
-    def _gap_s(self, now: float) -> float:
+    def _gap_s(self, age_s: float, now: float) -> float:
         """Seconds to the next edit: the gaps grow with the answer, by the same factor each time."""
-        edits = MAX_EDITS - KEPT_EDITS - self.edits
+        edits = MAX_EDITS - RESERVED_EDITS - self._edits
         if edits <= 0:
-            return NEVER_S
-        age_s = now - self._begun_at
-        if age_s < FLUENT_S or self._budget.is_eager(now):
-            return FLUENT_S
+            return math.inf
+        if age_s < EDIT_GAP_S or self._limiter.is_probing(now):
+            return EDIT_GAP_S
         lasts_s = max(LONG_ANSWER_S, 2 * age_s)
-        return max(FLUENT_S, age_s * (math.pow(lasts_s / age_s, 1 / edits) - 1))
-
-
-class ReplyPermit:
-    """Fills `Allowance` for the events of one kind of one reply."""
-
-    def __init__(self, budget: SendRateLimiter, share: ReplyQuota, kind: Kind) -> None:
-        self._budget = budget
-        self._share = share
-        self._kind = kind
-        self._final = False
-
-    def wait_s(self, now: float, *, final: bool = False) -> float:
-        """Seconds until such an event may go; asked right before it does, so that it counts as what it is."""
-        self._final = final
-        return self._budget.wait_s(self._share, "final" if final else self._kind, now)
-
-    def enqueue(self, who: object) -> bool:
-        """Stand in line; `who` is the reply's own showing."""
-        return self._budget.enqueue(self._share, self._kind)
-
-    def leave_queue(self, who: object) -> None:
-        """Stand in line no longer."""
-        self._budget.leave(self._share)
-
-    def record_sent(self, now: float) -> None:
-        """The event goes out now."""
-        self._share.sent("final" if self._final else self._kind, now, edits=self._kind == "edit")
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+        return max(EDIT_GAP_S, age_s * (math.pow(lasts_s / age_s, 1 / edits) - 1))

@@ -1,4 +1,4 @@
-"""The ids of what a reply sends, by which the homeserver takes each of it once."""
+"""Transaction ids of a reply's events, so that the homeserver takes each of them once."""
 
 import hashlib
 
@@ -14,12 +14,12 @@ def picture_tx_id(event_id: str, number: int) -> str:
 
 
 def edit_tx_id(event_id: str, number: int, occasion: str, revision: int) -> str:
-    """For an edit. `occasion` tells attempts and processes apart: the same revision of another says something else."""
+    """For an edit. `occasion` differs between attempts and processes, whose revisions hold other texts."""
     return _hashed("edit", event_id, str(number), occasion, str(revision))
 
 
 def redact_tx_id(target: str) -> str:
-    """For taking a message back."""
+    """For a redaction."""
     return _hashed("redact", target)
 
 

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.events import Event, EventPage, Timeline
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.retry import retry
 from adapters.matrix.settings import MatrixSettings
 

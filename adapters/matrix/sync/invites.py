@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.events import Departure, Event, Invitation
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.ids import server_name
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.retry import backoff_s, retry
@@ -182,8 +183,8 @@ class InviteHandler:
         for attempt in range(TRIES):
             try:
                 async with self._join_lock:  # of many rooms, one stands in line with the answers' first texts
-                    reservation = await self._rate_limiter.turn("first")
-                with reservation.aside():
+                    slot = await self._rate_limiter.acquire_slot("first", learns=False)
+                with slot:
                     await self._homeserver.join_room(room_id, via)
             except TransientFailure as error:
                 log.info("Could not join %s, trying again: %s", room_id, error)
@@ -231,6 +232,5 @@ class InviteHandler:
             log.debug("Could not leave %s: %s", room_id, error)
 
     async def _leave_at_low_priority(self, room_id: str) -> None:
-        reservation = await self._rate_limiter.turn("edit")
-        with reservation.aside():
+        with await self._rate_limiter.acquire_slot("edit", learns=False):
             await self._homeserver.leave_room(room_id)

@@ -3,8 +3,9 @@
 import hashlib
 import logging
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.retry import retry
 
@@ -27,11 +28,12 @@ class NoticeSender:
             content["m.relates_to"] = {"m.in_reply_to": {"event_id": reply_to}}
         tx_id = hashlib.sha256(f"notice {room_id} {occasion}".encode()).hexdigest()[:40]
         try:
-            await retry(lambda: self._rate_limiter.spend("first", lambda: self._send(room_id, content, tx_id)))
+            await retry(lambda: self._send(room_id, content, tx_id))
         except (TransientFailure, RequestRefused) as error:
             log.warning("Could not send a notice to %s: %s", room_id, error)
             return False
         return True
 
     async def _send(self, room_id: str, content: Json, tx_id: str) -> str:
-        return await self._homeserver.send(room_id, "m.room.message", content, tx_id)
+        with await self._rate_limiter.acquire_slot("first"):
+            return await self._homeserver.send(room_id, "m.room.message", content, tx_id)

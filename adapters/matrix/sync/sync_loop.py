@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api.failures import as_admin_error
 from adapters.matrix.events import SyncResponse
-from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
 from adapters.matrix.retry import backoff_s
 
 log = logging.getLogger(__name__)

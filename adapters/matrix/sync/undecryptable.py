@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.event_content import Relation, relation_of
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.homeserver import Homeserver, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.retry import retry
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.notices import NoticeSender

@@ -6,15 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.identity_service import IdentityService
-from adapters.matrix.homeserver import (
-    DeviceSigner,
-    LoggedOut,
-    MatrixApi,
-    MatrixUnusable,
-    RequestRefused,
-    TransientFailure,
-)
+from adapters.matrix.homeserver import DeviceSigner, LoggedOut, MatrixApi, MatrixUnusable, RequestRefused
 from adapters.matrix.verification.messages import FlowId, VerificationStep, list_contains, require_device
 from adapters.matrix.verification.sas import METHOD, OwnDeviceKeys, SasVerification, StepResult, cancel_step
 from adapters.matrix.verification.sender import VerificationSender

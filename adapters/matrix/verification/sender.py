@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.events import Json
-from adapters.matrix.homeserver import Homeserver, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.texts import localize
 from adapters.matrix.verification.emoji import emoji_glyphs, emoji_names
 from adapters.matrix.verification.messages import PREFIX, FlowId

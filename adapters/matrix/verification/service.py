@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.homeserver import DeviceSigner, Homeserver, LoggedOut, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import DeviceSigner, Homeserver, LoggedOut, RequestRefused
 from adapters.matrix.verification.messages import (
     FlowId,
     VerificationStep,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import discord
 import pytest
 
-from adapters.discord.outgoing import reply as reply_module
+from adapters.delivery import live_reply as reply_module
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from bot.core.errors import ReplyFailed
 from bot.core.messages import FinalAnswer, Message
@@ -96,13 +96,13 @@ async def test_limits_are_learnt_inside_a_bot_that_others_have_built(wire: Disco
 async def test_a_minute_of_500s_delays_an_answer_loses_nothing_and_is_told_once(
     wire: DiscordHarness, status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.05)
     monkeypatch.setattr(discord.http.asyncio, "sleep", _shortened(asyncio.sleep))
     inbox = FakeInbox(streamed(20))
     async with wire.living(inbox):
         fault = wire.server.faults.fail(status=status, for_s=60.0)
         await wire.ask("tell me")
-        await wire.until(lambda: "is held up" in caplog.text)
+        await wire.until(lambda: "Delaying the answer" in caplog.text)
         hits = fault.hits
         await wire.until(lambda: fault.hits >= hits + 20)
         assert wire.shown == []
@@ -110,7 +110,7 @@ async def test_a_minute_of_500s_delays_an_answer_loses_nothing_and_is_told_once(
         await wire.until(lambda: wire.shown and wire.shown[0].strip().endswith("Sentence 19."))
         await inbox.wait_until_idle()
     assert len(wire.shown) == 1
-    assert caplog.text.count("is held up") == 1
+    assert caplog.text.count("Delaying the answer") == 1
 
 
 def _shortened(sleep: Callable[[float], object]) -> Callable[[float], object]:
@@ -133,7 +133,7 @@ async def test_a_minute_of_429s_on_every_edit_ends_in_the_whole_text(
         await inbox.wait_until_idle()
     assert wire.channel.said_by_bot == [message]
     assert len(message.versions) <= 6
-    assert caplog.text.count("is held up") <= 1
+    assert caplog.text.count("Delaying the answer") <= 1
 
 
 @pytest.mark.parametrize(

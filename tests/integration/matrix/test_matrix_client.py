@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from deploy.dev.homeserver import Account, SynapseServer
 from tests.fakes.wire_rooms import text
 from tests.homeserver import Capture

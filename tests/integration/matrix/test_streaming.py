@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.delivery import live_reply as reply_module
 from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import load_credentials
 from adapters.matrix.limits import MAX_EDITS
-from adapters.matrix.outgoing import reply as reply_module
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from bot.core.messages import Attachment, Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Timings
@@ -139,7 +139,7 @@ async def test_an_answer_is_fluent_where_the_limits_are_lifted(homeserver: Synap
 async def test_an_answer_goes_on_after_the_homeserver_was_away(
     homeserver: SynapseServer, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.3)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.3)
     desk = await begin(homeserver)
     writing = asyncio.create_task(
         desk.write(await desk.question("Where is the drive?"), 4.0, FinalAnswer("On the shelf."))

@@ -19,14 +19,13 @@ SIGNAL = "ends work that is no longer wanted; never leaves its module's callers"
 TRANSLATED = "always translated before it leaves its room"
 INTERNAL = {
     "adapters/console/jsonl.py:BadLine": FRAGMENT,
+    "adapters/delivery/errors.py:RateLimited": FRAGMENT,
+    "adapters/delivery/errors.py:TransientFailure": FRAGMENT,
     "adapters/discord/outgoing/interaction_transport.py:TokenExpired": TRANSLATED,
-    "adapters/discord/reply_transport.py:TransientFailure": FRAGMENT,
     "adapters/matrix/account/signing.py:NotCanonical": TRANSLATED,
     "adapters/matrix/homeserver.py:FileTooLarge": TRANSLATED,
     "adapters/matrix/homeserver.py:LoggedOut": FRAGMENT,
-    "adapters/matrix/homeserver.py:RateLimited": FRAGMENT,
     "adapters/matrix/homeserver.py:RequestRefused": FRAGMENT,
-    "adapters/matrix/homeserver.py:TransientFailure": FRAGMENT,
     "adapters/matrix/verification/sas.py:_ProtocolError": "its text is a code of the protocol",
     "bot/core/queue.py:TooManyWaiting": "refused in the person's language, or with status 429",
     "knowledge/reading/process.py:ProcessLost": FRAGMENT,

@@ -227,7 +227,7 @@ async def test_all_channels_together_stay_within_the_overall_limit_and_each_fina
     overall = GlobalRateLimit(per_s=100, ahead_s=0.05)
     screens = [MemoryTarget() for _ in range(20)]
     begun = asyncio.get_running_loop().time()
-    await asyncio.gather(*(LiveEdit(screen, overall=overall).show_final_text("a") for screen in screens))
+    await asyncio.gather(*(LiveEdit(screen, global_limit=overall).show_final_text("a") for screen in screens))
     assert [screen.texts for screen in screens] == [["a"]] * 20
     assert asyncio.get_running_loop().time() - begun >= 19 / 100 - 0.05
 

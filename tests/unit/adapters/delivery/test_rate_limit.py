@@ -83,7 +83,7 @@ def test_a_refusal_is_forgotten_after_a_while() -> None:
 
 
 def test_idle_paces_are_forgotten_and_used_ones_are_kept() -> None:
-    paces = RateLimits(lambda: RateLimit(assumed_s=1.0), kept=10)
+    paces = RateLimits(lambda: RateLimit(assumed_s=1.0), max_limits=10)
     used = paces.limit_for("used", 0.0)
     used.record_sent(95.0)
     for number in range(20):

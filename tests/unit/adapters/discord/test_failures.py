@@ -6,8 +6,8 @@ import aiohttp
 import discord
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.discord.failures import DiscordUnusable, to_admin_error, translate_errors
-from adapters.discord.reply_transport import TransientFailure
 from bot.core.errors import ReplyFailed
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.profile import ensure_display_name
 from adapters.matrix.adapter import FOLDER, MatrixAdapter, find_direct_room
 from adapters.matrix.credentials import Credentials, new_store_key, save_credentials
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.inbox import FakeInbox

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.account.cross_signing import STATE_SENTENCES, SigningStatus, ensure_signed
 from adapters.matrix.account.identity import Identity, new_identity
 from adapters.matrix.account.signing import has_valid_signature
-from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from tests.fakes.key_server import BOT, DEVICE, PASSWORD, DeviceKeys, KeyServer
 
 QUERY, KEYS, SIGNATURES = "query", "device_signing/upload", "signatures/upload"

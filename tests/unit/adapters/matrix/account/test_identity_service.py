@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account import identity_service
 from adapters.matrix.account.identity import IdentityFile, new_identity
 from adapters.matrix.account.identity_service import IdentityService
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
 from tests.fakes.key_server import BOT, PASSWORD, DeviceKeys, KeyServer
 
 

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.discovery import FetchJson, HomeserverAddress, discover_homeserver, is_unencrypted
-from adapters.matrix.homeserver import MatrixUnusable, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import MatrixUnusable, RequestRefused
 
 VERSIONS = {"versions": ["v1.11"]}
 LOST = TransientFailure("the homeserver could not be reached: ClientConnectorError")

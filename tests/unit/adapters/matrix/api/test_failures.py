@@ -2,8 +2,9 @@
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api.failures import CODE_SENTENCES, as_admin_error, error_sentence, translate_errors
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from bot.core.errors import ReplyFailed
 
 

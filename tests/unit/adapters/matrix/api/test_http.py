@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.http import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, api_path, response_error
-from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520])

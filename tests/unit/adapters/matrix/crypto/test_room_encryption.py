@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.matrix.homeserver import TransientFailure
+from adapters.delivery.errors import TransientFailure
 from tests.fakes.key_exchange import ROOM, Device, KeyExchange
 
 BOT, ANA, BEN = "@bot:home", "@ana:home", "@ben:home"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from nio.crypto.attachments import encrypt_attachment
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.incoming.attachments import fetch_attachments, files_before
 from adapters.matrix.incoming.file_info import FileInfo, safe_file_name
 from adapters.matrix.incoming.parsed_message import ParsedMessage, parse_message

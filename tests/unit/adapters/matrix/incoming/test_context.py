@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix.events import Event
-from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.incoming.context import FILE_SEARCH_MESSAGES, ContextReader
 from adapters.matrix.incoming.display_names import DisplayNames
 from adapters.matrix.incoming.mentions import BotIdentity

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import retry
-from adapters.matrix.homeserver import LoggedOut, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.incoming import own_messages
 from adapters.matrix.incoming.context import QuestionContext
 from adapters.matrix.incoming.parsed_message import parse_message

@@ -4,7 +4,7 @@ import struct
 
 from adapters.delivery.citations import TITLE_CHARACTERS, citation_footer
 from adapters.matrix.outgoing.contents import PNG_SIGNATURE, RoomTarget, edit_content, image_content, message_content
-from adapters.matrix.outgoing.reply_transport import ReplyPart
+from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.transactions import edit_tx_id, picture_tx_id, redact_tx_id, send_tx_id
 from bot.core.messages import Attachment, Audience, ConversationId, Message, Person, Source
 from knowledge.passages import PassageLocation
@@ -29,7 +29,7 @@ def test_the_place_of_an_answer_is_in_its_message() -> None:
 
 
 def test_a_message_replies_to_the_question_and_mentions_who_asked_once() -> None:
-    first = message_content(ReplyPart("**Here**.", first=True), TARGET)
+    first = message_content(MatrixPart("**Here**.", first=True), TARGET)
     assert first == {
         "msgtype": "m.text",
         "body": "**Here**.",
@@ -38,11 +38,11 @@ def test_a_message_replies_to_the_question_and_mentions_who_asked_once() -> None
         "m.mentions": {"user_ids": ["@ana:home.example"]},
         "m.relates_to": {"m.in_reply_to": {"event_id": "$question"}},
     }
-    assert message_content(ReplyPart("More."), TARGET)["m.mentions"] == {}
+    assert message_content(MatrixPart("More."), TARGET)["m.mentions"] == {}
 
 
 def test_in_a_thread_a_message_relates_to_the_root_and_falls_back_to_a_reply() -> None:
-    assert message_content(ReplyPart("Here."), IN_THREAD)["m.relates_to"] == {
+    assert message_content(MatrixPart("Here."), IN_THREAD)["m.relates_to"] == {
         "rel_type": "m.thread",
         "event_id": "$root",
         "is_falling_back": True,
@@ -51,7 +51,7 @@ def test_in_a_thread_a_message_relates_to_the_root_and_falls_back_to_a_reply() -
 
 
 def test_an_edit_replaces_the_original_and_says_everything_again() -> None:
-    assert edit_content("$first", ReplyPart("Here.", "[1] Disks", small=True, first=True), IN_THREAD) == {
+    assert edit_content("$first", MatrixPart("Here.", "[1] Disks", small=True, first=True), IN_THREAD) == {
         "msgtype": "m.text",
         "body": "* Here.\n\n[1] Disks",
         "m.mentions": {},
@@ -67,18 +67,19 @@ def test_an_edit_replaces_the_original_and_says_everything_again() -> None:
 
 
 def test_status_lines_are_notices() -> None:
-    assert message_content(ReplyPart("", "You are number 3.", notice=True), TARGET)["msgtype"] == "m.notice"
-    assert edit_content("$e", ReplyPart("", "Number 2.", notice=True), TARGET)["m.new_content"]["msgtype"] == "m.notice"
+    assert message_content(MatrixPart("", "You are number 3.", notice=True), TARGET)["msgtype"] == "m.notice"
+    edit = edit_content("$e", MatrixPart("", "Number 2.", notice=True), TARGET)
+    assert edit["m.new_content"]["msgtype"] == "m.notice"
 
 
 def test_half_characters_never_leave() -> None:
-    said = message_content(ReplyPart("a\ud800b", "c\udfff"), TARGET)
+    said = message_content(MatrixPart("a\ud800b", "c\udfff"), TARGET)
     assert said["body"] == "a\ufffdb\n\nc\ufffd"
     said["formatted_body"].encode()
 
 
 def test_a_text_that_renders_to_nothing_is_shown_as_it_is() -> None:
-    assert message_content(ReplyPart("[a]: <b>"), TARGET)["formatted_body"] == "[a]: &lt;b&gt;"
+    assert message_content(MatrixPart("[a]: <b>"), TARGET)["formatted_body"] == "[a]: &lt;b&gt;"
 
 
 def test_a_picture_tells_its_size() -> None:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from adapters.matrix.homeserver import RateLimited, TransientFailure
-from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, MARGIN_S, LeakyBucket
+from adapters.delivery.errors import RateLimited, TransientFailure
+from adapters.matrix.outgoing.leaky_bucket import MARGIN_S, REFUSAL_MEMORY_S, LeakyBucket
 
 
 def spent(bucket: LeakyBucket, count: int, now: float = 0.0) -> None:
     for _ in range(count):
-        with bucket.spend(now):
+        with bucket.track_event(now):
             pass
 
 
 def refuse(bucket: LeakyBucket, now: float, retry_after_s: float) -> None:
-    with pytest.raises(RateLimited), bucket.spend(now):
+    with pytest.raises(RateLimited), bucket.track_event(now):
         raise RateLimited(retry_after_s)
 
 
@@ -38,7 +38,7 @@ def test_an_event_beyond_the_assumption_shows_that_the_limits_are_lifted() -> No
     bucket = LeakyBucket()
     spent(bucket, 10)
     assert not bucket.lifted
-    assert bucket.may_try(1.0)
+    assert bucket.may_probe(1.0)
     spent(bucket, 1, 1.0)
     assert bucket.lifted
     assert bucket.wait_s(1.0, needed=9.0) == 0
@@ -47,25 +47,25 @@ def test_an_event_beyond_the_assumption_shows_that_the_limits_are_lifted() -> No
 def test_only_one_event_at_a_time_is_tried() -> None:
     bucket = LeakyBucket()
     spent(bucket, 10)
-    trial = bucket.spend(1.0)
-    assert not bucket.may_try(1.0)
-    bucket.refused(trial, 4.0)
-    assert not bucket.may_try(6.0)
+    with pytest.raises(RateLimited), bucket.track_event(1.0):
+        assert not bucket.may_probe(1.0)
+        raise RateLimited(4.0)
+    assert not bucket.may_probe(6.0)
 
 
 def test_nothing_is_tried_for_long_after_a_refusal() -> None:
     bucket = LeakyBucket()
     spent(bucket, 10)
     refuse(bucket, 1.0, 4.0)
-    assert not bucket.may_try(1.0 + MARGIN_S)
-    assert not bucket.is_hopeful(FORGOTTEN_S)
-    assert bucket.is_hopeful(FORGOTTEN_S + 1.0)
+    assert not bucket.may_probe(1.0 + MARGIN_S)
+    assert not bucket.is_unknown(REFUSAL_MEMORY_S)
+    assert bucket.is_unknown(REFUSAL_MEMORY_S + 1.0)
 
 
 def test_an_event_that_nobody_knows_of_counts_as_none_and_shows_nothing() -> None:
     bucket = LeakyBucket()
     for _ in range(50):
-        with pytest.raises(TransientFailure), bucket.spend(0.0):
+        with pytest.raises(TransientFailure), bucket.track_event(0.0):
             raise TransientFailure
     assert bucket.left(0.0) == 10
     assert not bucket.lifted
@@ -90,7 +90,7 @@ def test_a_wait_that_the_assumed_rate_cannot_ask_for_means_a_slower_one() -> Non
 def test_a_measured_rate_is_forgotten_with_its_refusal() -> None:
     bucket = LeakyBucket()
     refuse(bucket, 0.0, 10.0)
-    spent(bucket, 1, FORGOTTEN_S + 1)
+    spent(bucket, 1, REFUSAL_MEMORY_S + 1)
     assert bucket.per_s == 0.2
 
 
@@ -113,8 +113,9 @@ def test_a_refusal_after_the_wait_it_asked_for_is_of_no_bucket_and_forgotten_whe
 
 def test_events_that_were_under_way_when_one_was_refused_are_one_refusal() -> None:
     bucket = LeakyBucket()
-    both = [bucket.spend(0.0), bucket.spend(0.1)]
-    bucket.refused(both[0], 3.0)
-    bucket.refused(both[1], 3.4)
+    earlier, later = bucket.track_event(0.0), bucket.track_event(0.1)
+    for event, retry_after_s in ((earlier, 3.0), (later, 3.4)):
+        with pytest.raises(RateLimited), event:
+            raise RateLimited(retry_after_s)
     assert bucket.wait_s(0.1) == pytest.approx(3.4 + MARGIN_S)
     assert bucket.left(0.0) == pytest.approx(0.4)

@@ -1,4 +1,4 @@
-"""The account's budget against Synapse's limit, in simulated time: what is shown when, and how often it is refused."""
+"""The account's rate limiter against Synapse's limit, in simulated time: delays of texts, and refusals."""
 
 import asyncio
 
@@ -6,23 +6,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.matrix.homeserver import RateLimited, RequestRefused, TransientFailure
+from adapters.delivery.errors import RateLimited, TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.limits import MAX_EDITS
-from adapters.matrix.outgoing.leaky_bucket import FORGOTTEN_S, LeakyBucket
-from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
+from adapters.matrix.outgoing.leaky_bucket import REFUSAL_MEMORY_S, LeakyBucket
+from adapters.matrix.outgoing.rate_limiter import Kind, ReplyQuota, SendRateLimiter
 from tests.fakes.synapse_limits import TICK_S, SynapseLimit, Writer, simulate
 
 
 def careful(now: float = 0.0) -> SendRateLimiter:
-    """A budget that has learnt the default limits, its bucket full again at `now`."""
+    """A limiter that has learnt the default limits, its bucket full again at `now`."""
     bucket = LeakyBucket()
-    bucket.refused(bucket.spend(now - 100), 0.1)
+    refuse(bucket, now - 100, 0.1)
     return SendRateLimiter(bucket)
 
 
-def write(budget: SendRateLimiter, limit: SynapseLimit, count: int, lasts_s: float, at: float = 0.0) -> list[Writer]:
+def refuse(bucket: LeakyBucket, now: float, retry_after_s: float) -> None:
+    with pytest.raises(RateLimited), bucket.track_event(now):
+        raise RateLimited(retry_after_s)
+
+
+def sent(limiter: SendRateLimiter, kind: Kind, now: float) -> None:
+    """An event that is taken."""
+    with limiter.track_event(kind, now):
+        pass
+
+
+def write(limiter: SendRateLimiter, limit: SynapseLimit, count: int, lasts_s: float, at: float = 0.0) -> list[Writer]:
     writers = [Writer(at, lasts_s) for _ in range(count)]
-    simulate(budget, limit, writers, start=at)
+    simulate(limiter, limit, writers, start=at)
     assert all(writer.edits <= MAX_EDITS for writer in writers)
     return writers
 
@@ -54,10 +66,10 @@ def test_an_answer_of_a_minute_has_well_spaced_edits_by_default(count: int, fewe
 
 
 def test_lifted_limits_are_noticed_within_the_first_answer_and_make_the_next_ones_fluent() -> None:
-    budget, limit = SendRateLimiter(), SynapseLimit(burst=None)
-    write(budget, limit, 1, 20.0)
-    assert budget.bucket.lifted
-    for writer in write(budget, limit, 5, 20.0, at=21.0):
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst=None)
+    write(limiter, limit, 1, 20.0)
+    assert limiter.bucket.lifted
+    for writer in write(limiter, limit, 5, 20.0, at=21.0):
         assert writer.first_delay_s <= TICK_S
         assert writer.final_delay_s <= TICK_S
         assert writer.edits >= 10
@@ -66,10 +78,10 @@ def test_lifted_limits_are_noticed_within_the_first_answer_and_make_the_next_one
 
 
 def test_lifted_limits_are_noticed_over_short_answers_too() -> None:
-    budget, limit = SendRateLimiter(), SynapseLimit(burst=None)
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst=None)
     for number in range(4):
-        write(budget, limit, 1, 8.0, at=number * 15.0)
-    assert budget.bucket.lifted
+        write(limiter, limit, 1, 8.0, at=number * 15.0)
+    assert limiter.bucket.lifted
 
 
 def test_an_answer_that_lasts_goes_on_being_edited() -> None:
@@ -79,25 +91,25 @@ def test_an_answer_that_lasts_goes_on_being_edited() -> None:
 
 
 def test_limits_that_are_set_in_the_middle_are_learnt_with_few_refusals() -> None:
-    budget, limit = SendRateLimiter(), SynapseLimit(burst=None)
-    write(budget, limit, 1, 60.0)
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst=None)
+    write(limiter, limit, 1, 60.0)
     limit.burst = 10
-    write(budget, limit, 5, 60.0, at=100.0)
+    write(limiter, limit, 5, 60.0, at=100.0)
     for number in range(3):
-        for writer in write(budget, limit, 5, 60.0, at=200.0 + 100 * number):
+        for writer in write(limiter, limit, 5, 60.0, at=200.0 + 100 * number):
             assert writer.first_delay_s <= TICK_S
             assert writer.final_delay_s <= TICK_S
     assert limit.refused <= 3
 
 
 def test_limits_that_are_lifted_in_the_middle_are_noticed_when_a_refusal_is_forgotten() -> None:
-    budget, limit = SendRateLimiter(), SynapseLimit()
-    write(budget, limit, 1, 60.0)
+    limiter, limit = SendRateLimiter(), SynapseLimit()
+    write(limiter, limit, 1, 60.0)
     limit.burst = None
-    write(budget, limit, 1, 60.0, at=100.0)
-    assert not budget.bucket.lifted
-    write(budget, limit, 1, 20.0, at=100.0 + FORGOTTEN_S)
-    assert budget.bucket.lifted
+    write(limiter, limit, 1, 60.0, at=100.0)
+    assert not limiter.bucket.lifted
+    write(limiter, limit, 1, 20.0, at=100.0 + REFUSAL_MEMORY_S)
+    assert limiter.bucket.lifted
 
 
 @pytest.mark.parametrize("used", [5, 10])
@@ -115,20 +127,20 @@ def test_after_a_restart_one_refusal_tells_what_is_left(used: int) -> None:
 def test_when_everything_is_refused_for_a_minute_final_texts_come_soon_after_it(
     count: int, burst: int | None, begins_at: float
 ) -> None:
-    budget, limit = SendRateLimiter(), SynapseLimit(burst)
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst)
     limit.refuses = (begins_at, begins_at + 60)
-    writers = write(budget, limit, count, 60.0)
+    writers = write(limiter, limit, count, 60.0)
     assert all(writer.ended_at is not None and writer.ended_at < begins_at + 72 for writer in writers)
     assert limit.refused <= 10
-    (later,) = write(budget, limit, 1, 60.0, at=300.0)
+    (later,) = write(limiter, limit, 1, 60.0, at=300.0)
     assert later.final_delay_s <= TICK_S
 
 
 @pytest.mark.parametrize(("burst", "per_s"), [(50, 1.0), (20, 2.0), (10, 10.0), (5, 0.1), (30, 0.2)])
 def test_limits_that_an_admin_has_set_are_lived_with(burst: int, per_s: float) -> None:
-    budget, limit = SendRateLimiter(), SynapseLimit(burst, per_s)
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst, per_s)
     for number in range(4):
-        (writer,) = write(budget, limit, 1, 60.0, at=100.0 * number)
+        (writer,) = write(limiter, limit, 1, 60.0, at=100.0 * number)
         assert writer.final_delay_s <= TICK_S
     assert limit.refused <= 3
 
@@ -162,117 +174,115 @@ def test_every_answer_ends_whatever_the_limit_is(
 
 
 def test_final_texts_go_before_first_ones_and_first_ones_before_edits() -> None:
-    budget = careful()
-    done, begun, new = budget.share(), budget.share(), budget.share()
-    for share in (done, begun, new):
-        share.open()
+    limiter = careful()
+    done, begun, new = ReplyQuota(limiter), ReplyQuota(limiter), ReplyQuota(limiter)
+    for quota in (done, begun, new):
+        quota.open()
     for _ in range(9):
-        budget.sent("first", 0.0)
-    new.first.enqueue(new)
-    assert budget.wait_s(done, "final", 0.0) == 0
-    assert 0 < budget.wait_s(new, "first", 0.0) < budget.wait_s(begun, "edit", 0.0)
+        sent(limiter, "first", 0.0)
+    new.enqueue(new)
+    assert limiter.wait_s(done, "final", 0.0) == 0
+    assert 0 < limiter.wait_s(new, "first", 0.0) < limiter.wait_s(begun, "edit", 0.0)
 
 
 def test_an_edit_waits_while_a_first_text_does() -> None:
-    budget = careful()
-    begun, new = budget.share(), budget.share()
+    limiter = careful()
+    begun, new = ReplyQuota(limiter), ReplyQuota(limiter)
     begun.open()
     for _ in range(4):
-        budget.sent("first", 0.0)
-    assert budget.wait_s(begun, "edit", 20.0) == 0
+        sent(limiter, "first", 0.0)
+    assert limiter.wait_s(begun, "edit", 20.0) == 0
     for _ in range(7):
-        budget.sent("final", 20.0)
-    assert budget.wait_s(begun, "edit", 20.0) == 0
+        sent(limiter, "final", 20.0)
+    assert limiter.wait_s(begun, "edit", 20.0) == 0
     new.open()
-    new.first.enqueue(new)
-    assert budget.wait_s(begun, "edit", 20.0) == pytest.approx(5.0)
-    new.first.leave_queue(new)
+    new.enqueue(new)
+    assert limiter.wait_s(begun, "edit", 20.0) == pytest.approx(5.0)
+    new.leave_queue(new)
     new.close()
-    assert budget.wait_s(begun, "edit", 20.0) == 0
+    assert limiter.wait_s(begun, "edit", 20.0) == 0
 
 
-@pytest.mark.parametrize(("budget", "waits"), [(SendRateLimiter(), False), (careful(), True)])
+@pytest.mark.parametrize(("limiter", "waits"), [(SendRateLimiter(), False), (careful(), True)])
 def test_where_nothing_is_left_a_text_that_is_wanted_now_is_tried_while_that_may_help(
-    budget: SendRateLimiter, waits: bool
+    limiter: SendRateLimiter, waits: bool
 ) -> None:
-    share = budget.share()
-    share.open()
+    quota = ReplyQuota(limiter)
+    quota.open()
     for _ in range(10):
-        budget.sent("final", 1.0)
-    assert [budget.wait_s(share, kind, 1.0) > 0 for kind in ("final", "first")] == [waits, waits]
+        sent(limiter, "final", 1.0)
+    assert [limiter.wait_s(quota, kind, 1.0) > 0 for kind in ("final", "first")] == [waits, waits]
 
 
 def test_first_texts_keep_their_order() -> None:
-    budget = careful()
-    one, two = budget.share(), budget.share()
-    assert one.first.enqueue(one)
-    assert not two.first.enqueue(two)
-    assert one.first.enqueue(one)
-    one.first.leave_queue(one)
-    assert two.first.enqueue(two)
+    limiter = careful()
+    one, two = ReplyQuota(limiter), ReplyQuota(limiter)
+    assert one.enqueue(one)
+    assert not two.enqueue(two)
+    assert one.enqueue(one)
+    one.leave_queue(one)
+    assert two.enqueue(two)
 
 
 async def test_single_events_wait_for_their_turn_and_tell_what_became_of_them() -> None:
     bucket = LeakyBucket(burst=4, per_s=50.0)
-    bucket.refused(bucket.spend(asyncio.get_running_loop().time() - 1), 0.001)
+    refuse(bucket, asyncio.get_running_loop().time() - 1, 0.001)
     bucket.per_s = 50.0
-    budget = SendRateLimiter(bucket)
+    limiter = SendRateLimiter(bucket)
     begun = asyncio.get_running_loop().time()
 
-    async def sent() -> str:
-        return "$event"
-
-    assert [await budget.spend("first", sent) for _ in range(9)] == ["$event"] * 9
+    for _ in range(9):
+        with await limiter.acquire_slot("first"):
+            pass
     assert asyncio.get_running_loop().time() - begun >= 4 / 50
 
 
 @pytest.mark.parametrize("error", [RateLimited(2.0), TransientFailure(), RequestRefused(403, "M_FORBIDDEN", {})])
 async def test_what_a_single_event_runs_into_is_raised(error: Exception) -> None:
-    budget = SendRateLimiter()
+    limiter = SendRateLimiter()
 
-    async def refused() -> None:
+    left = limiter.bucket.left(asyncio.get_running_loop().time())
+    with pytest.raises(type(error)), await limiter.acquire_slot("first"):
         raise error
-
-    left = budget.bucket.left(asyncio.get_running_loop().time())
-    with pytest.raises(type(error)):
-        await budget.spend("first", refused)
     now = asyncio.get_running_loop().time()
     if isinstance(error, RateLimited):
-        assert 1.5 < budget.bucket.wait_s(now) < 2.5
+        assert 1.5 < limiter.bucket.wait_s(now) < 2.5
     else:
-        assert budget.bucket.left(now) == left
+        assert limiter.bucket.left(now) == left
 
 
 async def test_who_stops_waiting_holds_nobody_up() -> None:
-    budget = careful(asyncio.get_running_loop().time())
+    limiter = careful(asyncio.get_running_loop().time())
     for _ in range(10):
-        budget.sent("final", asyncio.get_running_loop().time())
-    waiting = asyncio.create_task(budget.turn("first"))
+        sent(limiter, "final", asyncio.get_running_loop().time())
+    waiting = asyncio.create_task(limiter.acquire_slot("first"))
     await asyncio.sleep(0.01)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    share = budget.share()
-    assert share.first.enqueue(share)
+    quota = ReplyQuota(limiter)
+    assert quota.enqueue(quota)
 
 
 def test_a_single_event_that_can_wait_goes_behind_the_edits_of_all_replies() -> None:
-    budget = careful()
+    limiter = careful()
     now = 0.0
-    reply, single = budget.share(), ReplyQuota(budget, sent_at=float("inf"))
+    reply, single = ReplyQuota(limiter), ReplyQuota(limiter, sent_at=float("inf"))
     reply.open()
-    for share in (reply, single):
-        budget.enqueue(share, "edit")
-    assert budget.wait_s(reply, "edit", now) == 0
-    assert budget.wait_s(single, "edit", now) > 0
-    reply.sent("edit", now, edits=True)
-    assert budget.wait_s(single, "edit", now + 0.9) < 60
+    for quota in (reply, single):
+        quota.as_kind("edit").enqueue(quota)
+    assert limiter.wait_s(reply, "edit", now) == 0
+    assert limiter.wait_s(single, "edit", now) > 0
+    reply.record_sent(now)
+    with reply.track_request():
+        pass
+    assert limiter.wait_s(single, "edit", now + 0.9) < 60
 
 
 def test_what_is_no_reply_does_not_spend_all_to_find_out_about_the_limits() -> None:
-    budget = SendRateLimiter()
-    single = ReplyQuota(budget, sent_at=float("inf"))
+    limiter = SendRateLimiter()
+    single = ReplyQuota(limiter, sent_at=float("inf"))
     for _ in range(6):
-        budget.sent("edit", 0.0)
-    assert budget.is_eager(0.0)
-    assert budget.wait_s(single, "edit", 0.0) > 0
+        sent(limiter, "edit", 0.0)
+    assert limiter.is_probing(0.0)
+    assert limiter.wait_s(single, "edit", 0.0) > 0

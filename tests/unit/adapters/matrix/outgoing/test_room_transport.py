@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from nio.crypto.attachments import decrypt_attachment
 
+from adapters.delivery import live_reply as reply_module
+from adapters.delivery.errors import RateLimited, TransientFailure
+from adapters.delivery.live_reply import LiveReply
 from adapters.matrix.background_tasks import BackgroundTasks
-from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
-from adapters.matrix.outgoing import reply as reply_module
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.outgoing.contents import RoomTarget
+from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
-from adapters.matrix.outgoing.reply import MatrixReply
 from adapters.matrix.outgoing.room_transport import RoomTransport
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
 from bot.core.errors import ReplyFailed
@@ -42,7 +44,7 @@ class House:
     def restarted(self) -> None:
         self.answers = MatrixReplyFactory(self.wire, SendRateLimiter())
 
-    async def reply(self, attempt: int = 1) -> MatrixReply:
+    async def reply(self, attempt: int = 1) -> LiveReply[MatrixPart]:
         reply = self.answers.reply_to(
             Message(
                 conversation=ConversationId(f"matrix:{ROOM}"),
@@ -74,7 +76,7 @@ class House:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.0)
 
 
 @pytest.fixture
@@ -151,8 +153,8 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
     place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks())
     house.wire.faults.lose("send", TransientFailure())
     with pytest.raises(TransientFailure):
-        await place.send_picture(CHART, "picture")
-    await place.send_picture(CHART, "picture")
+        await place.send(MatrixPart("", picture=CHART), "picture")
+    await place.send(MatrixPart("", picture=CHART), "picture")
     (shown,) = [sent for sent in house.wire.sent if sent.content["msgtype"] == "m.image"]
     assert shown.content["m.relates_to"] == {"m.in_reply_to": {"event_id": house.question}}
     assert len(house.wire.media) == 1

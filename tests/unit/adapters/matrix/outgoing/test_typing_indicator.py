@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.delivery.errors import TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.outgoing import typing_indicator as indicator_module
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
 from tests.fakes.wire import ROOM, FakeHomeserver

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.events import Event, Timeline
-from adapters.matrix.homeserver import RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync import catch_up
 from adapters.matrix.sync.catch_up import missed_events, select_due, unseen_events

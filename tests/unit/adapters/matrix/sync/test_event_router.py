@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import retry
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync import sync_handler
 from adapters.matrix.sync import undecryptable as undecryptable_module

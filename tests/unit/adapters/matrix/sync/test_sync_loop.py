@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix import retry
 from adapters.matrix.events import SyncResponse
-from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from adapters.matrix.retry import backoff_s
 from adapters.matrix.sync import sync_loop
 from adapters.matrix.sync.sync_loop import SyncLoop

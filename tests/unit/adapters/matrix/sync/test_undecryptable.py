@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import retry
 from adapters.matrix.events import Event, ToDevice
-from adapters.matrix.homeserver import RequestRefused, TransientFailure
+from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings, Patterns
 from adapters.matrix.sync import undecryptable as module

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus
 from adapters.matrix.account.identity import IdentityFile
 from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.events import Event, Json, ToDevice
-from adapters.matrix.homeserver import LoggedOut, RateLimited, RequestRefused, TransientFailure
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.verification import sender as verification_post
 from adapters.matrix.verification.registry import MAX_ENDED, MAX_OPEN, MAX_OPEN_PER_USER
 from adapters.matrix.verification.service import MAX_QUEUED_STEPS, VerificationService

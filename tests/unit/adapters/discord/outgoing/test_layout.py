@@ -1,6 +1,6 @@
 """Sources below an answer on Discord."""
 
-from adapters.discord.outgoing.citations import subtext_footer
+from adapters.discord.outgoing.layout import subtext_footer
 from bot.core.messages import Source
 from knowledge.passages import PassageLocation
 

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from adapters.matrix.homeserver import RateLimited, TransientFailure
+from adapters.delivery import live_reply as reply_module
+from adapters.delivery.errors import RateLimited, TransientFailure
+from adapters.delivery.live_reply import LiveReply
 from adapters.matrix.limits import MAX_EDITS
-from adapters.matrix.outgoing import rate_limiter as budget_module
-from adapters.matrix.outgoing import reply as reply_module
+from adapters.matrix.outgoing import rate_limiter as limiter_module
+from adapters.matrix.outgoing import reply_policy as policy_module
+from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
-from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
-from adapters.matrix.outgoing.reply import MatrixReply
+from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
+from adapters.matrix.outgoing.reply_policy import MatrixReplyPolicy
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, FinalAnswer, PostedPart, Source, Timings
 from knowledge.passages import PassageLocation
@@ -31,9 +35,9 @@ class Notes:
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
-    monkeypatch.setattr(budget_module, "FLUENT_S", 1e-9)
-    monkeypatch.setattr(budget_module, "LONG_ANSWER_S", 1e-9)
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr(limiter_module, "EDIT_GAP_S", 1e-9)
+    monkeypatch.setattr(limiter_module, "LONG_ANSWER_S", 1e-9)
 
 
 def lifted() -> SendRateLimiter:
@@ -42,9 +46,9 @@ def lifted() -> SendRateLimiter:
     return SendRateLimiter(bucket)
 
 
-async def begun(room: MemoryRoom, notes: Notes | None = None, attempt: int = 1) -> MatrixReply:
+async def begun(room: MemoryRoom, notes: Notes | None = None, attempt: int = 1) -> LiveReply[MatrixPart]:
     notes = notes or Notes()
-    reply = MatrixReply(QUESTION, room, lifted())
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())))
     await reply.open(attempt, tuple(notes.parts), notes.record)
     return reply
 
@@ -72,35 +76,25 @@ async def test_the_question_is_read_and_typing_shown_at_once_and_until_the_end()
     assert room.rests == 1
 
 
-async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
-    room = MemoryRoom()
-    reply = await begun(room)
-    for number in range(500):
-        await reply.append(f"Line {number}.\n")
-    await reply.finish(FinalAnswer("All said."))
-    assert room.texts() == ["All said."]
-    assert room.requests.count("edit") <= 2
-
-
 async def test_a_reply_has_no_more_edits_than_a_room_can_bear() -> None:
     room = MemoryRoom()
     reply = await begun(room)
     await reply.append("It is here. ")
     await until(lambda: room.requests == ["send"])
-    for number in range(MAX_EDITS - budget_module.KEPT_EDITS):
+    for number in range(MAX_EDITS - limiter_module.RESERVED_EDITS):
         await reply.append(f"Line {number}. ")
         await until(lambda: room.requests.count("edit") == number + 1)  # noqa: B023 - awaited within the round
     await reply.append("One more. ")
     await asyncio.sleep(0.05)
     await reply.finish(FinalAnswer("All said."))
     assert room.texts() == ["All said."]
-    assert room.requests.count("edit") == MAX_EDITS - budget_module.KEPT_EDITS + 1
+    assert room.requests.count("edit") == MAX_EDITS - limiter_module.RESERVED_EDITS + 1
 
 
 async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None:
     room = MemoryRoom()
     reply = await begun(room)
-    for told in range(reply_module.PLACES_TOLD + 1):
+    for told in range(policy_module.MAX_QUEUE_EDITS + 1):
         await reply.waiting(12 - told, 20.0, f"You are number {12 - told}.")
         await until(lambda: len(room.history) == told + 1)  # noqa: B023 - awaited within the round
     await reply.waiting(2, 20.0, "You are number 2.")
@@ -159,16 +153,6 @@ async def test_pictures_come_once_after_the_text() -> None:
     assert len(room.pictures) == 2
 
 
-async def test_what_does_not_reach_the_homeserver_for_a_while_is_sent_in_the_end() -> None:
-    room = MemoryRoom()
-    reply = await begun(room)
-    room.failures = [TransientFailure() for _ in range(5)]
-    await reply.append("The key is here. ")
-    await settled()
-    await reply.finish(FinalAnswer("The key is here."))
-    assert room.texts() == ["The key is here."]
-
-
 async def test_a_post_whose_outcome_is_unknown_shows_the_newest_text_in_the_end() -> None:
     room = MemoryRoom()
     reply = await begun(room)
@@ -191,6 +175,21 @@ async def test_edits_whose_outcome_is_unknown_never_hide_a_newer_text() -> None:
         await settled()
     await reply.finish(FinalAnswer("One. Two."))
     assert room.texts() == ["One. Two."]
+
+
+async def test_a_text_goes_back_to_an_earlier_one_although_the_edit_in_between_may_have_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reply_module, "RETRY_AFTER_S", 0.05)
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.append("One. ")
+    await settled()
+    room.losses = [TransientFailure()]
+    await reply.append("Two. ")
+    await until(lambda: not room.losses)
+    await reply.finish(FinalAnswer("One. ", timings=TOOK_TIME))
+    assert room.texts() == ["One. "]
 
 
 async def test_a_refusal_by_the_limit_is_waited_out_and_the_newest_text_posted() -> None:
@@ -217,17 +216,6 @@ async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> 
     assert room.texts() == ["Short."]
 
 
-async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once() -> None:
-    room = MemoryRoom()
-    first = await begun(room)
-    await first.finish(FinalAnswer("The first."))
-    room.transactions.clear()
-    room.failures = [TransientFailure(), TransientFailure()]
-    again = await begun(room, Notes(), attempt=2)
-    await again.finish(FinalAnswer("The second."))
-    assert room.texts() == ["The second."]
-
-
 async def test_a_post_that_is_known_already_is_edited_into_the_newest_text() -> None:
     room = MemoryRoom()
     first = await begun(room)
@@ -240,8 +228,8 @@ async def test_a_post_that_is_known_already_is_edited_into_the_newest_text() -> 
 
 
 async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
-    room, opened, budget = MemoryRoom(), set[MatrixReply](), lifted()
-    reply = MatrixReply(QUESTION, room, budget, opened)
+    room, opened = MemoryRoom(), set[LiveReply[Any]]()
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())), open_replies=opened)
     await reply.open(1, (), Notes().record)
     assert opened == {reply}
     room.refuses_with = "The room does not exist any more."
@@ -264,23 +252,9 @@ async def test_being_thrown_out_in_the_middle_stops_the_making_of_the_answer() -
     assert room.rests == 1
 
 
-async def test_starting_over_keeps_the_message() -> None:
-    room = MemoryRoom()
-    reply = await begun(room)
-    await reply.append("The first. ")
-    await settled()
-    await reply.replace("")
-    await reply.working()
-    await settled()
-    await reply.append("The second.")
-    await reply.finish(FinalAnswer("The second."))
-    assert room.texts() == ["The second."]
-    assert room.requests.count("send") == 1
-
-
 async def test_an_abandoned_reply_shows_no_more_and_leaves_what_is_there() -> None:
-    room, opened = MemoryRoom(), set[MatrixReply]()
-    reply = MatrixReply(QUESTION, room, lifted(), opened)
+    room, opened = MemoryRoom(), set[LiveReply[Any]]()
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())), open_replies=opened)
     await reply.open(1, (), Notes().record)
     await reply.append("The first. ")
     await settled()
@@ -291,8 +265,8 @@ async def test_an_abandoned_reply_shows_no_more_and_leaves_what_is_there() -> No
 
 
 async def test_a_cancelled_finish_types_no_longer_and_its_text_still_arrives() -> None:
-    room, opened = MemoryRoom(), set[MatrixReply]()
-    reply = MatrixReply(QUESTION, room, lifted(), opened)
+    room, opened = MemoryRoom(), set[LiveReply[Any]]()
+    reply = LiveReply(QUESTION, room, MatrixReplyPolicy(ReplyQuota(lifted())), open_replies=opened)
     await reply.open(1, (), Notes().record)
     finishing = asyncio.create_task(reply.finish(FinalAnswer("The end.")))
     await asyncio.sleep(0)

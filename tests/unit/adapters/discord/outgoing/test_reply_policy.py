@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from adapters.delivery.live_reply import LiveReply
 from adapters.discord.limits import CONTENT_CHARACTERS
-from adapters.discord.outgoing import reply as reply_module
-from adapters.discord.outgoing.reply import DiscordReply
-from adapters.discord.reply_transport import DiscordPart, PostedMessage
+from adapters.discord.outgoing.layout import DiscordPart
+from adapters.discord.outgoing.reply_policy import DiscordReplyPolicy
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, FinalAnswer, PostedPart, Timings
 from tests.fakes.discord_place import MemoryTransport
@@ -27,9 +27,9 @@ class Notes:
         self.parts.append(part)
 
 
-async def begun(place: MemoryTransport, notes: Notes | None = None, attempt: int = 1) -> DiscordReply:
+async def begun(place: MemoryTransport, notes: Notes | None = None, attempt: int = 1) -> LiveReply[DiscordPart]:
     notes = notes or Notes()
-    reply = DiscordReply(QUESTION, place)
+    reply = LiveReply(QUESTION, place, DiscordReplyPolicy(place.limit_for))
     await reply.open(attempt, tuple(notes.parts), notes.record)
     return reply
 
@@ -47,19 +47,9 @@ async def test_typing_begins_at_once_and_ends_with_the_first_text() -> None:
     await reply.append("The key is here. And")
     await settled()
     assert place.texts() == ["The key is here. And"]
-    assert reply._typing._task is not None
-    assert reply._typing._task.cancelled()
+    assert place.typing._task is not None
+    assert place.typing._task.cancelled()
     await reply.finish(FinalAnswer("The key is here."))
-
-
-async def test_only_the_newest_text_is_sent_however_many_pieces_come() -> None:
-    place = MemoryTransport()
-    reply = await begun(place)
-    for number in range(500):
-        await reply.append(f"Line {number}.\n")
-    await reply.finish(FinalAnswer("All said."))
-    assert place.texts() == ["All said."]
-    assert place.requests.count("edit") <= 2
 
 
 async def test_the_place_in_the_queue_becomes_the_answer() -> None:
@@ -76,17 +66,6 @@ async def test_the_place_in_the_queue_becomes_the_answer() -> None:
     assert place.requests.count("send") == 1
 
 
-async def test_what_fails_for_a_while_is_sent_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
-    place = MemoryTransport()
-    reply = await begun(place)
-    place.unsettled = 5
-    await reply.append("The key is here. ")
-    await settled()
-    await reply.finish(FinalAnswer("The key is here."))
-    assert place.texts() == ["The key is here."]
-
-
 async def test_a_deleted_answer_stops_the_making_of_it() -> None:
     place = MemoryTransport()
     reply = await begun(place)
@@ -100,18 +79,6 @@ async def test_a_deleted_answer_stops_the_making_of_it() -> None:
     await reply.abandon()
 
 
-async def test_a_long_answer_goes_on_in_further_messages_and_shrinks_again() -> None:
-    place, notes = MemoryTransport(), Notes()
-    reply = await begun(place, notes)
-    long = "word " * 1100
-    await reply.finish(FinalAnswer(long))
-    assert "".join(place.texts()).split() == long.split()
-    assert len(place.parts) == len(notes.parts) == 3
-    again = await begun(place, notes, attempt=2)
-    await again.finish(FinalAnswer("Short."))
-    assert place.texts() == ["Short."]
-
-
 class Watched(MemoryTransport):
     """Keeps what was shown after each request."""
 
@@ -119,13 +86,13 @@ class Watched(MemoryTransport):
         super().__init__()
         self.seen: list[list[str]] = []
 
-    async def send(self, part: DiscordPart, nonce: str) -> PostedMessage:
-        posted = await super().send(part, nonce)
+    async def send(self, part: DiscordPart, request_id: str) -> str:
+        posted = await super().send(part, request_id)
         self.seen.append(self.texts())
         return posted
 
-    async def edit_message(self, platform_id: str, part: DiscordPart) -> None:
-        await super().edit_message(platform_id, part)
+    async def edit_message(self, platform_id: str, part: DiscordPart, request_id: str) -> None:
+        await super().edit_message(platform_id, part, request_id)
         self.seen.append(self.texts())
 
 
@@ -196,31 +163,6 @@ async def test_a_message_of_long_ago_gets_its_last_text_alone() -> None:
     await again.finish(FinalAnswer("The second."))
     assert place.texts() == ["The second."]
     assert place.requests.count("edit") == 1
-
-
-async def test_what_was_posted_is_found_even_when_it_cannot_be_looked_for_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reply_module, "AGAIN_AFTER_S", 0.0)
-    place = MemoryTransport()
-    first = await begun(place)
-    await first.finish(FinalAnswer("The first."))
-    place.nonces.clear()
-    place.unsettled = 2
-    again = await begun(place, Notes(), attempt=2)
-    await again.finish(FinalAnswer("The second."))
-    assert place.texts() == ["The second."]
-
-
-async def test_a_reply_that_failed_types_no_longer_and_is_open_no_longer() -> None:
-    place, opened = MemoryTransport(), set[DiscordReply]()
-    reply = DiscordReply(QUESTION, place, opened=opened)
-    await reply.open(1, (), Notes().record)
-    assert opened == {reply}
-    place.refuses_with = "The channel no longer exists."
-    with pytest.raises(ReplyFailed):
-        await reply.finish(FinalAnswer("Shelf Heron."))
-    assert opened == set()
 
 
 async def test_starting_over_keeps_the_message() -> None:

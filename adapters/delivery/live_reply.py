@@ -1,0 +1,233 @@
+"""A reply on any chat platform: messages that are posted once, then edited with the newest text at the allowed rate."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic
+
+from adapters.delivery.errors import RateLimited, TransientFailure
+from adapters.delivery.live_edit import LiveEdit
+from adapters.delivery.rate_limit import GlobalRateLimit, SendPermit
+from adapters.delivery.reply_transport import NextRequest, PartT, ReplyContent, ReplyPolicy, ReplyTransport
+from bot.core.errors import ReplyFailed
+from bot.core.messages import FinalAnswer, PostedPart, Timings
+from bot.core.ports import RecordPart
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 2.0
+"""Between two tries of a request that did not reach the platform."""
+
+
+@dataclass(slots=True)
+class ShownMessage(Generic[PartT]):
+    """A message of ours and the part that it is known to show; None: left by an earlier attempt."""
+
+    platform_id: str
+    part: PartT | None
+
+
+class LiveReply(Generic[PartT]):
+    """Fills `Reply`, and `EditTarget` for its texts."""
+
+    def __init__(
+        self,
+        event_id: str,
+        transport: ReplyTransport[PartT],
+        policy: ReplyPolicy[PartT],
+        global_limit: GlobalRateLimit | None = None,
+        open_replies: "set[LiveReply[Any]] | None" = None,
+    ) -> None:
+        """`open_replies` holds the reply from its opening to its end."""
+        self._event_id = event_id
+        self._transport = transport
+        self._policy = policy
+        self._live_edit = LiveEdit(self, global_limit=global_limit)
+        self._open_replies: set[LiveReply[Any]] = set() if open_replies is None else open_replies
+        self._record: RecordPart | None = None
+        self._attempt = 1
+        self._text = ""
+        self._content = ReplyContent()
+        self._shown: list[ShownMessage[PartT]] = []
+        self._edits = self._revision = self._pictures_sent = 0
+        self._last_request: NextRequest[PartT] | None = None
+        self._is_prepared = self._is_outcome_unknown = self._is_delay_logged = False
+        self._refused: ReplyFailed | None = None
+
+    async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
+        """Begin, with typing. Later attempts take over posted messages, also those missing from the journal."""
+        self._record, self._attempt = record, attempt
+        self._open_replies.add(self)
+        self._policy.open()
+        ordered = sorted(posted, key=lambda part: part.number)
+        self._shown = [ShownMessage(part.platform_id, None) for part in ordered]
+        try:
+            await self._prepare()
+        except TransientFailure as error:
+            self._log_delay(error)
+        except ReplyFailed:
+            self._close()
+            raise
+        self._transport.start_typing()
+
+    async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
+        """Show the place in the queue where the answer will be."""
+        self._content = replace(self._content, is_answer=True)
+        if not self._text:
+            self._show(sentence, at_once=True)
+
+    async def working(self) -> None:
+        """Show typing, as since `open`."""
+        self._content = replace(self._content, is_answer=True)
+        self._transport.start_typing()
+
+    async def append(self, piece: str) -> None:
+        """Add text; returns at once. Raises the error of an earlier text."""
+        self._text += piece
+        self._content = replace(self._content, is_notice=False)
+        self._show(self._text)
+
+    async def replace(self, text: str) -> None:
+        """Put a whole new text in place; returns at once."""
+        self._text = text
+        self._show(text, at_once=True)
+
+    async def finish(self, closing: FinalAnswer) -> None:
+        """Show the closing text with its note and sources; returns when the platform has all of it."""
+        # An answer that was written before a restart comes without working on it. The output of a command, or an answer
+        # that was edited into none, took no time, cannot be tried again and rests on nothing.
+        is_answer = closing.timings != Timings()
+        await self._end(
+            ReplyContent(
+                closing.text, "finished", is_answer, not is_answer, closing.note, closing.sources, closing.pictures
+            )
+        )
+
+    async def fail(self, sentence: str) -> None:
+        """Show the sentence below the text so far."""
+        is_notice = self._content.is_notice or not self._text.strip()
+        await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
+
+    async def abandon(self) -> None:
+        """Show no more: the process stops, and the next one goes on."""
+        self._close()
+        await self._live_edit.stop()
+
+    async def _end(self, content: ReplyContent) -> None:
+        self._text, self._content = content.text, content
+        if self._policy.typing_ends_with_text:
+            self._transport.stop_typing()
+        try:
+            await self._live_edit.show_final_text(content.text)
+        except ReplyFailed:
+            self._open_replies.discard(self)
+            raise
+        finally:  # cancelled, its text is still on the way, and stays among the open replies for `abandon`
+            self._release()
+        self._open_replies.discard(self)
+
+    def _show(self, text: str, *, at_once: bool = False) -> None:
+        if self._refused is not None:
+            self._close()
+            raise self._refused
+        self._content = replace(self._content, text=text, stage="writing" if self._text else "queued")
+        self._live_edit.show_text(text, at_once=at_once)
+
+    def _close(self) -> None:
+        self._release()
+        self._open_replies.discard(self)
+
+    def _release(self) -> None:
+        self._transport.stop_typing()
+        self._policy.close()
+
+    def next_permit(self, text: str) -> SendPermit | None:
+        """The rate limit of the next request on the way to showing a text."""
+        request = None if self._refused and not self._content.has_ended else self._next_request(text)
+        return self._policy.permit_for(request) if request else None
+
+    async def send_next(self, text: str, *, final: bool) -> None:
+        """Make the next request; one that the platform does not take comes again a little later."""
+        try:
+            with self._policy.track_request():
+                await self._prepare()
+                if request := self._next_request(text):
+                    await self._make_request(request)
+        except RateLimited as error:  # it was not taken, and its rate limit knows how long to wait
+            self._log_delay(error)
+        except TransientFailure as error:
+            self._is_outcome_unknown = True
+            self._log_delay(error)
+            await asyncio.sleep(RETRY_AFTER_S)
+        except ReplyFailed as error:
+            if final:
+                raise
+            self._refused = error  # for the next call: were it raised here, the log would have it twice
+
+    def _next_request(self, text: str) -> NextRequest[PartT] | None:
+        content = replace(self._content, text=text)
+        pages = self._policy.lay_out(content)
+        for number, part in enumerate(pages.messages):
+            if number == len(self._shown):
+                return NextRequest("send", number, part)
+            if self._shown[number].part != part and (content.has_ended or self._may_edit(number, content)):
+                return NextRequest("edit", number, part)
+        if content.has_ended and len(self._shown) > len(pages.messages):
+            return NextRequest("delete", len(self._shown) - 1)
+        if content.has_ended and self._pictures_sent < len(pages.pictures):
+            return NextRequest("picture", self._pictures_sent, pages.pictures[self._pictures_sent])
+        return None
+
+    def _may_edit(self, number: int, content: ReplyContent) -> bool:
+        return self._policy.may_edit(self._shown[number].platform_id, content, self._edits)
+
+    async def _make_request(self, request: NextRequest[PartT]) -> None:
+        if request != self._last_request:
+            self._last_request = request
+            self._revision += 1
+        request_id, number = self._policy.request_id(self._event_id, request, self._revision), request.number
+        if request.part is None:
+            await self._transport.delete_message(self._shown[number].platform_id)
+            self._shown.pop()
+        elif request.kind == "edit":
+            self._edits += 1
+            self._shown[number].part = None  # unknown if the response is lost
+            await self._transport.edit_message(self._shown[number].platform_id, request.part, request_id)
+            self._shown[number].part = request.part
+        elif request.kind == "send":
+            platform_id = await self._transport.send(request.part, request_id)
+            # An earlier process, or a request whose response was lost, may have posted another text.
+            is_first_try = self._attempt == 1 and not self._is_outcome_unknown
+            await self._add_message(platform_id, request.part if is_first_try else None)
+        else:
+            await self._transport.send(request.part, request_id)
+            self._pictures_sent += 1
+        self._is_outcome_unknown = False
+        if self._policy.typing_ends_with_text and self._text and number == 0:
+            self._transport.stop_typing()
+
+    async def _add_message(self, platform_id: str, part: PartT | None) -> None:
+        number = len(self._shown)
+        self._shown.append(ShownMessage(platform_id, part))
+        if self._record is not None:
+            await self._record(PostedPart(number, platform_id))
+
+    async def _prepare(self) -> None:
+        if not self._is_prepared:
+            await self._transport.prepare()
+            if self._attempt > 1:
+                await self._adopt_posted()
+            self._is_prepared = True
+
+    async def _adopt_posted(self) -> None:
+        """Take over messages that an earlier process posted and could not record any more."""
+        known = {shown.platform_id for shown in self._shown}
+        for platform_id in await self._transport.fetch_posted():
+            if platform_id not in known:
+                await self._add_message(platform_id, None)
+
+    def _log_delay(self, error: TransientFailure) -> None:
+        if not self._is_delay_logged:
+            self._is_delay_logged = True
+            log.warning("Delaying the answer to %s: %s", self._event_id, error)
