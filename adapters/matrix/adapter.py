@@ -104,7 +104,7 @@ class MatrixAdapter:
             settings.admin_users,
             language=self._profile.language,
             direct_room=partial(find_direct_room, client, marks),
-            turn=partial(self._rate_limiter.acquire_slot, "first"),
+            turn=partial(self._rate_limiter.acquire_slot, "first", learns=False),
         )
         presence = self._session = MatrixSession(
             wire=client,

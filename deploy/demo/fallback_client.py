@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any, Self
 
+from adapters.delivery.errors import TransientFailure
 from adapters.matrix import client, credentials
 from adapters.matrix.account.cross_signing import KEYS_QUERY, get_nested, public_key_of
 from adapters.matrix.account.identity import IdentityFile
@@ -14,7 +15,6 @@ from adapters.matrix.account.signing import has_valid_signature
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.events import Event, SyncResponse
-from adapters.delivery.errors import TransientFailure
 from tests.homeserver import Account
 from tests.homeserver.client import Client
 from tests.homeserver.contents import Content
