@@ -107,7 +107,7 @@ class MatrixAdapter:
             settings.admin_users,
             language=self._profile.language,
             direct_room=partial(find_direct_room, client, sync_state),
-            wait_for_turn=partial(self._rate_limiter.acquire_slot, "first"),
+            wait_for_turn=partial(self._rate_limiter.acquire_slot, "first", learns=False),
         )
         session = self._session = MatrixSession(
             homeserver=client,

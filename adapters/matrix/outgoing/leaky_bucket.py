@@ -35,6 +35,7 @@ class LeakyBucket:
         self.per_s = self._assumed_per_s = per_s
         self.lifted = False
         self._left, self._at = float(burst), -math.inf
+        self._is_probing = False
         self._paused_until = self._known_until = -math.inf
         self._before_refusal = (self.lifted, self._known_until)
         self._refusals_in_row = self._taken = 0
@@ -55,9 +56,10 @@ class LeakyBucket:
 
     def may_probe(self, now: float) -> bool:
         """Whether to send one event although none is left: taken, it shows that the limits are lifted; refused, it
-        costs nothing. One at a time, since each takes the level below 0.
+        costs nothing. One at a time.
         """
-        return self.is_unknown(now) and 0 <= self.left(now) < SURELY_EMPTY and now >= self._paused_until
+        is_free = not self._is_probing and now >= self._paused_until
+        return is_free and self.is_unknown(now) and self.left(now) < SURELY_EMPTY
 
     def track_event(self, now: float, *, learns: bool = True) -> AbstractContextManager[None]:
         """An event goes out now; the context of its request. Without `learns` only the level changes: Synapse has other
@@ -67,10 +69,12 @@ class LeakyBucket:
         if now >= self._known_until and self._retry_at is not None:
             self.per_s, self._retry_at = self._assumed_per_s, None
         self._left, self._at = left - 1, now
-        return self._learn_outcome(now, left, learns)
+        probes = learns and left < 1 and not self.lifted
+        self._is_probing = self._is_probing or probes
+        return self._learn_outcome(now, left, learns, probes)
 
     @contextmanager
-    def _learn_outcome(self, at: float, left: float, learns: bool) -> Iterator[None]:
+    def _learn_outcome(self, at: float, left: float, learns: bool, probes: bool) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
@@ -79,6 +83,8 @@ class LeakyBucket:
             else:  # whether it counts is unknown; if it did, an outage would use up the bucket
                 self._left += 1
             raise
+        finally:
+            self._is_probing = self._is_probing and not probes
         if learns:
             self._taken, self._refusals_in_row = self._taken + 1, 0
             self.lifted = self.lifted or left < SURELY_EMPTY

@@ -53,6 +53,15 @@ def test_only_one_event_at_a_time_is_tried() -> None:
     assert not bucket.may_probe(6.0)
 
 
+def test_an_event_that_teaches_nothing_does_not_keep_the_next_one_from_being_tried() -> None:
+    bucket = LeakyBucket()
+    spent(bucket, 10)
+    with bucket.track_event(1.0, learns=False):
+        assert bucket.may_probe(1.0)
+    assert not bucket.lifted
+    assert bucket.may_probe(1.0)
+
+
 def test_nothing_is_tried_for_long_after_a_refusal() -> None:
     bucket = LeakyBucket()
     spent(bucket, 10)
