@@ -11,7 +11,6 @@ from tests.fakes.discord_server.message import Message
 from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.engine import ScriptedEngine
 
-pytestmark = pytest.mark.timeout(60)
 ANSWER = ["The drive is on shelf Heron. ", "It goes back there in the evening. ", "All adults may touch it."]
 DOCUMENTS = {
     "handbook": "Where is the backup drive? The backup drive lives on shelf Heron.",
