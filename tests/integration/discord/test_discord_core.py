@@ -37,7 +37,7 @@ class House:
         await self.ended()
 
     async def ended(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.core.inbox.wait_until_idle()
 
     async def states(self) -> list[str]:
