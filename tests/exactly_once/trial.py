@@ -14,7 +14,7 @@ from tests.exactly_once.phases import BUSY, DELAYS_S, PHASES, Aim, Phase, detail
 from tests.exactly_once.platform import Event, Platform, Question
 from tests.exactly_once.remains import Remains, read_remains
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 """How long anything may take before the trial calls it stuck."""
 
 KILLED = -9

@@ -42,7 +42,7 @@ class MemoryChannel:
 
     async def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait for `count` events of a kind, and return all of that kind."""
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
         return self.of(kind)
 

@@ -67,6 +67,6 @@ class DiscordHarness:
         """Ana asks by mention."""
         return await self.channel.say(self.ana, f"<@bot> {text}", files=files)
 
-    async def until(self, condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
         """Wait until something is true, or fail the test."""
         await self.server.until(condition, timeout_s)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Let other tasks run until the condition holds; TimeoutError when it does not in time."""
     async with asyncio.timeout(timeout_s):
         while not condition():

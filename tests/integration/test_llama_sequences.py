@@ -388,7 +388,7 @@ async def test_an_interrupted_preparation_is_taken_up_again_in_the_next_quiet_mo
         warming_up = asyncio.create_task(engine.warm_up("kitchen", long))
         await asyncio.sleep(0.005)
         await _ask(engine, _Talk("cellar").next(), "cellar")
-        await asyncio.wait_for(warming_up, 5)
+        await asyncio.wait_for(warming_up, 60)
         await asyncio.sleep(0.5)
         _, usage = await _ask(engine, long, "kitchen")
     assert usage.reused_tokens > 600

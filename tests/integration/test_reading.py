@@ -296,5 +296,5 @@ def test_the_child_dies_with_its_parent() -> None:
         assert parent.stdout is not None
         child = psutil.Process(json.loads(parent.stdout.readline())["pid"])
         parent.kill()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
     assert not child.is_running()

@@ -99,7 +99,7 @@ async def test_an_interrupted_download_goes_on_where_it_stopped(hub: _Hub, tmp_p
             arrived.set()
 
     running = asyncio.create_task(fetch_weights(_SOURCE, tmp_path, tell))
-    await asyncio.wait_for(arrived.wait(), 20)
+    await asyncio.wait_for(arrived.wait(), 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -128,7 +128,7 @@ class Peer(Client):
         """Ask the server for somebody's keys, and tell what the client makes of them and of one device."""
         return Trust(**await self._node.call("trust", user=user_id, device=device_id))
 
-    async def comes_to_trust(self, user_id: str, device_id: str = "", timeout_s: float = 10.0) -> Trust:
+    async def comes_to_trust(self, user_id: str, device_id: str = "", timeout_s: float = WAIT_S) -> Trust:
         """Wait until somebody counts as verified; TimeoutError if never.
 
         The client signs their master key and asks for all keys again, some moments after a verification is done.

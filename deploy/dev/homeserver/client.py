@@ -14,7 +14,7 @@ from deploy.dev.homeserver import contents
 from deploy.dev.homeserver.account import V3, Account, Refused, ask
 from deploy.dev.homeserver.timeline import Event, Shown, Timeline
 
-WAIT_S = 30.0
+WAIT_S = 90.0
 
 
 class Client:

@@ -179,7 +179,7 @@ class SynapseServer:
         return Account(account.user_id, account.password, made["access_token"], made["device_id"])
 
     def _answers(self) -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request("GET", "/_matrix/client/versions")
             return connection.getresponse().status == 200

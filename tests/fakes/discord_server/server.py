@@ -61,7 +61,7 @@ class DiscordServer:
         """A user, in no guild unless made a member."""
         return self.world.person(name)
 
-    async def until(self, condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
         """Wait until something is true. Fails the test after `timeout_s`, showing the last requests."""
         ends = time.monotonic() + timeout_s
         while not condition():

@@ -11,7 +11,6 @@ from tests.fakes.discord_server.message import Message
 from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.engine import ScriptedEngine
 
-pytestmark = pytest.mark.timeout(60)
 ANSWER = ["The drive is on shelf Heron. ", "It goes back there in the evening. ", "All adults may touch it."]
 DOCUMENTS = {
     "handbook": "Where is the backup drive? The backup drive lives on shelf Heron.",
@@ -38,7 +37,7 @@ class House:
         await self.ended()
 
     async def ended(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.core.inbox.wait_until_idle()
 
     async def states(self) -> list[str]:

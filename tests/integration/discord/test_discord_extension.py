@@ -58,7 +58,7 @@ async def hosted(bot: commands.Bot) -> AsyncIterator[Env]:
 
 async def moved_in(bot: commands.Bot) -> None:
     """Wait until Hearth's cogs are in the bot."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while bot.get_cog("Hearth menus") is None:
             await asyncio.sleep(0.05)
 
@@ -124,7 +124,7 @@ async def test_a_house_that_cannot_open_is_told_and_the_bot_goes_on(
     bot = host_bot()
     async with hosted(bot):
         await bot.load_extension(EXTENSION)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while "goes on without it" not in caplog.text:
                 await asyncio.sleep(0.05)
         assert "gone.gguf" in caplog.text
@@ -154,7 +154,7 @@ async def test_a_house_that_falls_down_later_moves_out_and_the_bot_goes_on(
         await bot.add_cog(EmbeddedCog(bot, DiscordSettings(), tmp_path, open_house))
         await moved_in(bot)
         falls.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while set(bot.cogs) != {"Hearth guest"}:
                 await asyncio.sleep(0.05)
         assert "goes on without it: The roof is gone." in caplog.text

@@ -16,7 +16,6 @@ from tests.fakes.discord_server.interactions import FIRST_RESPONSE_S, TOKEN_LIFE
 from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.inbox import TOOK, FakeInbox
 
-pytestmark = pytest.mark.timeout(60)
 MEMBER = "/guilds/{guild_id}/members/{user_id}"
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 

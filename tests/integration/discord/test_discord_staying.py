@@ -13,8 +13,6 @@ from tests.fakes.discord_server.intents import Intent
 from tests.fakes.discord_wire import TOKEN_ENV, DiscordHarness
 from tests.fakes.inbox import FakeInbox
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def texts(inbox: FakeInbox) -> list[str]:
     return [message.text for message in inbox.handled]

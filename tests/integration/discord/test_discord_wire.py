@@ -16,8 +16,6 @@ from tests.fakes.discord_server.limits import MESSAGE, MESSAGES
 from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.inbox import TOOK, FakeInbox
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def streamed(pieces: int, every_s: float = 0.02) -> Callable[[Message, Reply], object]:
     async def script(message: Message, reply: Reply) -> None:

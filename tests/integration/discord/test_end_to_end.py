@@ -28,10 +28,10 @@ TOKEN_ENV = "HEARTH_TEST_DISCORD_TOKEN"
 INSTRUCTIONS = "Answer at length, in five sentences, with all that is known."
 QUESTION = "<@bot> What does the backup drive look like, on which shelf does it live, and how is it handled?"
 PNG = b"\x89PNG\r\n\x1a\n"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Everything together takes some 18 s on two cores; a busy machine is not a fault."""
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("chat_model_path", "embedding_files")]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("chat_model_path", "embedding_files")]
 
 
 def demo_config(folder: Path) -> Config:

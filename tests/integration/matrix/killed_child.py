@@ -23,7 +23,7 @@ Ask = Callable[[], Awaitable[tuple[str, str]]]
 
 ROOT = Path(__file__).parents[3]
 SEND = r"/send/m\.room\.(message|encrypted)/"
-ENDS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 120.0
 
 MOMENTS = (
     "heard",  # the homeserver has told of the question; journaled or not

@@ -50,7 +50,7 @@ def new_credentials(url: str, account: Account, folder: Path) -> Credentials:
 
 async def happens(condition: Callable[[], bool]) -> None:
     """Wait until something is true of the device."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 

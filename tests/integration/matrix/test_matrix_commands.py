@@ -185,7 +185,7 @@ class Terminal:
         self.text += ESCAPES.sub("", data.decode(errors="replace"))
 
     async def answer(self, question: str, line: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while question not in self.text:
                 assert self.process.returncode is None, self.text
                 await asyncio.sleep(0.02)
@@ -223,11 +223,11 @@ async def test_what_is_not_given_is_asked_for_and_the_password_is_not_shown(hous
         await terminal.answer("User:", house.account.user_id)
         await terminal.answer(f"Password of {house.account.user_id}:", house.account.password)
         await terminal.answer("Replace them?", "y")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await terminal.process.wait() == 0, terminal.text
         assert house.account.password not in terminal.text
     await house.assert_signed()
     async with at_a_terminal(house, "login") as terminal:
         await terminal.answer("Log in again?", "")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await terminal.process.wait() == 1

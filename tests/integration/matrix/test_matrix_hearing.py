@@ -27,7 +27,7 @@ from tests.fakes.matrix_resident import log_in
 from tests.fakes.reply import RecordingReply
 
 SETTINGS = MatrixSettings(recent_messages=3)
-WITHIN_S = 20.0
+WITHIN_S = 90.0
 
 
 @dataclass

@@ -43,7 +43,7 @@ async def _verified(ada: Peer, bot: SignedDevice, room: str) -> list[str]:
 
 async def _trusted(ada: Peer, bot: SignedDevice) -> Trust:
     """What Ada's client thinks of the bot once its own signature has come back to it from the server."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (trust := await ada.trust(bot.client.user_id, bot.client.device_id)).verified:
             await asyncio.sleep(0.1)
     return trust

@@ -34,7 +34,7 @@ async def served(house: Path) -> AsyncIterator[Serving]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -45,7 +45,7 @@ async def talk(served: Serving, *sent: bytes, end: bytes = b"") -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.writelines(sent)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await (reader.readuntil(end) if end else reader.read())
     finally:
         writer.close()

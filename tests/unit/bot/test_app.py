@@ -43,7 +43,7 @@ async def test_stats_tells_the_state_of_the_adapter_that_runs(tmp_path: Path) ->
     platform = Platform()
     async with open_app(config) as app:
         running = asyncio.create_task(app.run(platform))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await platform.reply.ended.wait()
         running.cancel()
         await asyncio.wait([running])

@@ -9,8 +9,6 @@ from tests.fakes.discord_server import DiscordServer, Listener, Settings, discor
 from tests.fakes.discord_server.guild import Guild
 from tests.fakes.discord_server.intents import Intent
 
-pytestmark = pytest.mark.timeout(40)
-
 
 class Sharded(discord.AutoShardedClient):
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:

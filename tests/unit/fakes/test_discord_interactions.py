@@ -11,8 +11,6 @@ from tests.fakes.discord_server import DiscordServer, Listener, running
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.people import Member
 
-pytestmark = pytest.mark.timeout(40)
-
 
 class Asked(Listener):
     """A client with commands; `waits` are moves of the server's clock before each answer."""

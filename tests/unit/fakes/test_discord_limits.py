@@ -12,8 +12,6 @@ from tests.fakes.discord_server import refusals as discord_refusals
 from tests.fakes.discord_server.clock import Clock
 from tests.fakes.discord_server.limits import MESSAGE, MESSAGES, Limits
 
-pytestmark = pytest.mark.timeout(40)
-
 
 async def test_discord_py_waits_for_a_spent_bucket_instead_of_running_into_it(server: DiscordServer) -> None:
     channel = server.guild("Home").channel("general")

@@ -9,7 +9,6 @@ import pytest
 from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
 from tests.fakes.discord_server.limits import MESSAGES
 
-pytestmark = pytest.mark.timeout(30)
 NO_PINGS = discord.AllowedMentions.none()
 
 

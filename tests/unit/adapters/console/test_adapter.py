@@ -30,7 +30,7 @@ async def running(inbox: FakeInbox, home: MemoryChannel | None = None) -> AsyncI
 
 
 async def ends(condition: Awaitable[object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await condition
 
 

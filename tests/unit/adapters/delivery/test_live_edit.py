@@ -31,7 +31,7 @@ class MemoryTarget:
         self.finals.append(final)
 
     async def until(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.texts) < count:
                 await asyncio.sleep(0.001)
 

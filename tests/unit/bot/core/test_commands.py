@@ -130,7 +130,7 @@ async def test_forgetting_in_the_middle_of_an_answer_leaves_nothing_of_it(house:
     engine.gate.clear()
     async with running_core(house, engine=engine) as core:
         reply = await core.send(message("Where is the backup drive?", "1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not reply.pieces:
                 await asyncio.sleep(0.005)
         await core.ask(message("!forget conversation", "2"))

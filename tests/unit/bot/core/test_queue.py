@@ -129,7 +129,7 @@ async def test_the_place_is_told_when_it_changes_and_ends_with_the_admission() -
     queue.release_ticket(running)
     await until(lambda: told == [2, 1])
     queue.release_ticket(before)
-    await asyncio.wait_for(listening, 5)
+    await asyncio.wait_for(listening, 60)
     assert told == [2, 1]
 
 

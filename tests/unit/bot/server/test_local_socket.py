@@ -40,7 +40,7 @@ async def ask(folder: Path, *lines: bytes) -> list[dict[str, Any]]:
     for line in lines:
         await channel.write_event(json.loads(line)) if line.startswith(b"{") else channel._writer.write(line + b"\n")
     channel.write_eof()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         events = [json.loads(line or b"null") async for line in channel.read_lines()]
     await channel.close()
     return events

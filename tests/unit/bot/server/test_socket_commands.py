@@ -84,7 +84,7 @@ async def ask(folder: Path, *lines: dict[str, Any]) -> list[dict[str, Any]]:
     for line in lines:
         await channel.write_event(line)
     channel.write_eof()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         events = [json.loads(line or b"null") async for line in channel.read_lines()]
     await channel.close()
     return events
