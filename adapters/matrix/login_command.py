@@ -22,7 +22,7 @@ LoginMethod = PasswordLogin | AccessTokenLogin
 REPLACE_WARNING = (
     "This account has cross-signing keys that are not Hearth's: another program, such as Element, has made them, or"
     " Hearth's own were lost. Without keys of its own Hearth cannot sign its device, and many clients do not talk to"
-    " unsigned devices. If Hearth replaces them, the account's other devices count as unsigned, and whoever has"
+    " unsigned devices. If Hearth replaces them, the account's other devices count as unsigned, and everyone who has"
     " verified the account is warned and has to verify it again. Nothing else is lost."
 )
 NEXT_STEPS = """
@@ -69,7 +69,7 @@ async def log_in(options: LoginOptions, terminal: Terminal) -> bool:
 async def _login_method(options: LoginOptions, address: HomeserverAddress, terminal: Terminal) -> LoginMethod:
     if is_unencrypted(address.homeserver):
         terminal.print_errors(
-            f"Beware: {address.homeserver} is not encrypted; whoever listens on the way can read what is sent there."
+            f"Beware: {address.homeserver} is not encrypted; anyone who listens on the way can read what is sent there."
         )
     if options.token_env:
         return AccessTokenLogin(_from_environment(options.token_env), options.device_id)

@@ -38,7 +38,7 @@ def _open(data: bytes) -> PdfDocument:
     except PdfiumError as error:
         if error.err_code in (FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY):
             raise FileUnreadable("The PDF is encrypted: save a copy without a password.") from error
-        raise FileUnreadable("The PDF is broken: export it anew.") from error
+        raise FileUnreadable("The PDF is broken: export it again.") from error
 
 
 def _pages(pdf: PdfDocument, limits: LoadLimits) -> Iterator[str]:

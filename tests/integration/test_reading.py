@@ -118,7 +118,7 @@ async def test_reads_asked_at_once_are_each_answered(reader: ProcessReader) -> N
 BAD_FILES = [
     ("a.md", b"", "The file is empty."),
     ("a.txt", bytes(range(256)) * 400, "The file is not text: it holds binary data."),
-    ("b.pdf", b"%PDF-1.4 and then nothing", "The PDF is broken: export it anew."),
+    ("b.pdf", b"%PDF-1.4 and then nothing", "The PDF is broken: export it again."),
     (
         "c.pdf",
         (ROOT / "tests/data/encrypted.pdf").read_bytes(),
