@@ -343,5 +343,5 @@ async def test_output_that_nobody_reads_ends_the_program_with_a_sentence(home: H
     async with asyncio.timeout(120):
         err = await process.stderr.read()
         assert await process.wait() == 1
-    assert b"Nobody reads" in err
+    assert b"The console's answers cannot be delivered" in err
     assert b"Traceback" not in err
