@@ -1,5 +1,6 @@
 """Unit tests stand where their module stands in the source: `tests/unit/<folder>/test_<module>[_<aspect>].py`."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_every_unit_test_stands_where_its_module_stands() -> None:
         if not any(test.match(pattern) for pattern in EXCEPTIONS) and not _is_mirrored(test, modules)
     ]
     assert strays == [], "name them test_<module>.py or test_<module>_<aspect>.py, in the folder of that module"
+
+
+def test_no_folder_of_tests_is_left_out(pytestconfig: pytest.Config) -> None:
+    folders = {folder.name for folder in (ROOT / "tests").rglob("*") if folder.is_dir()}
+    skipped = pytestconfig.getini("norecursedirs")
+    assert [name for name in folders if name != "__pycache__" and any(fnmatch(name, one) for one in skipped)] == []
 
 
 def test_every_exception_is_needed() -> None:
