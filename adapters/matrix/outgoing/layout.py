@@ -34,9 +34,9 @@ def edit_cost(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MatrixPart:
-    """A message as it should be: Markdown and plain lines below it, which may be `small`; or a picture.
+    """The intended state of one message: Markdown and plain lines below it, which may be `small`; or a picture.
 
-    `notice`: it is no answer, and no bot is to reply to it. `first`: it is the first message of the reply.
+    `notice`: it is no answer, and bots should not reply to it. `first`: it is the first message of the reply.
     """
 
     text: str
