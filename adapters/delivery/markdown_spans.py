@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# A span may go on after the text's end, so every pattern may also end there.
+# A span may continue after the text's end, so every pattern may also end there.
 _LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*(?:\]|\Z))*"
 _TARGET = r"\((?:[^()\n]|\([^()\n]*(?:\)|\Z))*"
 _LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")

@@ -19,7 +19,7 @@ MAX_PATH_BYTES = 100
 
 SocketRequest = Mapping[str, Any]
 CommandHandler = Callable[[StreamChannel, SocketRequest], Awaitable[None]]
-"""Handles one command of a client and writes events to its channel. May raise ReplyFailed when the client is gone."""
+"""Handles one command of a client and writes events to its channel. May raise ReplyFailed for a lost client."""
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ PAGE_COST_LIMIT = TEXT_COPIES_BYTES // TEXT_COPIES
 """The longest message, in units."""
 
 # Bytes of HTML that Markdown makes of a character, at most in common texts; a message beyond that is sent without HTML.
-# The cost of a paragraph or of an emphasis is divided over its two line ends or marks.
+# The cost of a paragraph or of an emphasis is divided over its two line ends or delimiters.
 _HTML_BYTES = {
     "\n": 14, '"': 6, "&": 5, "<": 4, ">": 12, "*": 5, "_": 5, "~": 5, "`": 7, "|": 14, "[": 9, "]": 9, "-": 4, "+": 4,
 }  # fmt: skip

@@ -16,7 +16,7 @@ from adapters.matrix.retry import backoff_s
 log = logging.getLogger(__name__)
 
 POLL_S = 30.0
-"""How long the homeserver waits for news before it returns an empty response."""
+"""How long the homeserver waits for events before it returns an empty response."""
 
 FIRST_SYNC_S = 300.0
 """Time limit for the first response of a process, which may be large."""
@@ -26,7 +26,7 @@ LIVE_S = 60.0
 
 AT_ONCE_S = 0.5
 IDLE_S = 1.0
-"""Pause after an immediate response without news: some servers do not wait, and must not be polled in a tight loop."""
+"""Pause after an immediate empty response: some servers do not wait, and must not be polled in a tight loop."""
 
 TakeSync = Callable[[SyncResponse, bool], Awaitable[None]]
 """Handles a response; the flag is true after a gap, so that its messages may be old."""
