@@ -31,7 +31,7 @@ class LocalChatAdapter(PlatformAdapter, Protocol):
 
     async def serve_client(self, channel: LineChannel, folder: Path) -> None:
         """Serve one client until its input has ended and every message in it is answered; `folder` is where its
-        relative attachment paths start. Raises ReplyFailed when the client has gone away.
+        relative attachment paths start. Raises ReplyFailed when the client has disconnected.
         """
         ...
 

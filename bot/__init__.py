@@ -1,1 +1,1 @@
-"""The roof of the house and its core."""
+"""The program and its core: config, commands, daemon, endpoints."""

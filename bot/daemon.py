@@ -39,8 +39,8 @@ async def run_daemon(
 
     Without `with_model` only documents are indexed and searched: no model is loaded, and clients cannot chat.
 
-    When an adapter dies, the body is cancelled and the adapter's error comes out in an ExceptionGroup. At the end no
-    new message is taken, running answers get their time, and only then are the clients' connections closed.
+    When an adapter fails, the body is cancelled and the adapter's error is raised in an ExceptionGroup. On shutdown no
+    new messages are accepted, running answers get time to end, and the clients' connections are closed last.
     """
     platform = load_platforms().local_chat
     local_chat = platform.build(config.platform_settings(platform), build_context(config, home))
@@ -78,7 +78,7 @@ async def open_adapters(config: Config) -> AsyncIterator[list[PlatformAdapter]]:
 
 
 def build_context(config: Config, home: LineChannel | None = None) -> BuildContext:
-    """What adapters get of the rest of the config."""
+    """The context for building adapters, from the rest of the config."""
     core = config.core
     language = "en" if core.language == "auto" else core.language
     return BuildContext(config.data_folder, BotProfile(core.name, core.command_prefix, language), home)

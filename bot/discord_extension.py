@@ -1,6 +1,6 @@
-"""Extension for an existing discord.py bot: opens Hearth with the config found and adds its cogs to the bot.
+"""Extension for an existing discord.py bot: opens Hearth with the config it finds and adds its cogs to the bot.
 
-Bots load it through `adapters.discord.extension`, which tells them when their own files hide Hearth's.
+Bots load it through `adapters.discord.extension`, which reports files of the bot that shadow Hearth's packages.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 async def setup(bot: AnyBot) -> None:
-    """Begin to open Hearth in a bot; a config with faults is logged, and the bot goes on without it."""
+    """Begin to open Hearth in a bot; a config with faults is logged, and the bot continues without it."""
     try:
         config = load_config(find_config(None, os.environ))
     except InvalidConfig as faulty:
@@ -38,5 +38,5 @@ async def teardown(bot: AnyBot) -> None:
 
 @asynccontextmanager
 async def _open_core(config: Config) -> AsyncIterator[Inbox]:
-    async with run_daemon(config, serve_http=True) as host:
-        yield host.app.inbox
+    async with run_daemon(config, serve_http=True) as daemon:
+        yield daemon.app.inbox

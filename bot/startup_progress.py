@@ -1,4 +1,4 @@
-"""Progress of the long steps of a start."""
+"""Progress of the long steps of startup."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ class ConsoleClient:
 
 
 class ConsoleAdapter:
-    """Fills `LocalChatAdapter`. Answers left by an earlier process go to `home`, because their own client is gone.
+    """Fills `LocalChatAdapter`. Answers left by an earlier process go to `home`: their clients have disconnected.
 
     `serve_client` serves further clients, each with the answers to its own messages.
     """
@@ -73,7 +73,7 @@ class ConsoleAdapter:
     async def serve_client(self, channel: LineChannel, folder: Path) -> None:
         """Serve one client until its input has ended and every message in it is answered.
 
-        Raises ReplyFailed when the client has gone away.
+        Raises ReplyFailed when the client has disconnected.
         """
         await self._opened.wait()
         assert self._inbox is not None

@@ -54,14 +54,14 @@ class ConsoleReply:
         self._live_edit.show_text(self._text, at_once=True)
 
     async def replace(self, text: str) -> None:
-        """Put a whole new text in place; returns at once."""
+        """Replace the text; returns at once."""
         self._text = text
         self._live_edit.show_text(text, at_once=True)
 
-    async def finish(self, closing: FinalAnswer) -> None:
-        """Show the closing text, then write `finished`."""
-        await self._show_last(closing.text)
-        await self._write(events.finished_event(self._question, self._attempt, closing))
+    async def finish(self, answer: FinalAnswer) -> None:
+        """Show the final text, then write `finished`."""
+        await self._show_last(answer.text)
+        await self._write(events.finished_event(self._question, self._attempt, answer))
 
     async def fail(self, sentence: str) -> None:
         """Show the sentence below the text so far, then write `failed`."""

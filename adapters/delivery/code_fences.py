@@ -1,4 +1,4 @@
-"""Code fences as chat clients read them: line by line, after quote marks, list markers and any indentation."""
+"""Code fences as chat clients read them: line by line, after quote markers, list markers and any indentation."""
 
 import re
 from collections.abc import Iterator
@@ -6,28 +6,28 @@ from dataclasses import dataclass
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _QUOTE = re.compile(r"[ \t]*>")
-_FENCE_MARKS = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<marks>`{3,}|~{3,})(?P<info>[^\r\n]*)")
-# After more spaces than this no marks are assumed to be hidden.
+_FENCE = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<delimiter>`{3,}|~{3,})(?P<info>[^\r\n]*)")
+# After more spaces than this no hidden delimiter is assumed.
 _MAX_HIDDEN_INDENT = 8
 _NOT_BLANK = re.compile(r"[^ \t]")
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """An open fence: its depth in quotes, the prefix of its line, its marks and its info string."""
+    """An open fence: its depth in quotes, the prefix of its line, its delimiter and its info string."""
 
     quote_depth: int
     prefix: str
-    marks: str
+    delimiter: str
     info: str
 
     def closing_line(self, *, at_line_start: bool) -> str:
         """The line that ends the fence."""
-        return ("" if at_line_start else "\n") + self.prefix + self.marks
+        return ("" if at_line_start else "\n") + self.prefix + self.delimiter
 
     def opening_line(self, *, at_line_start: bool) -> str:
-        """The line that begins the same fence again, for code that goes on at the start of a line or within one."""
-        return self.prefix + self.marks + self.info + "\n" + ("" if at_line_start else self.prefix)
+        """The line that begins the same fence again, for code that continues at the start of a line or within one."""
+        return self.prefix + self.delimiter + self.info + "\n" + ("" if at_line_start else self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def fence_after_line(fence: Fence | None, line: str) -> Fence | None:
 
 
 def may_be_fence_at(text: str, position: int, end: int) -> bool:
-    """Whether fence marks, with or without quote marks, may stand here; text after `end` is assumed to be marks."""
+    """Whether a fence's delimiter, with or without quote markers, may be here; text after `end` might continue one."""
     while (quote := _QUOTE.match(text, position, end)) is not None:
         position = quote.end()
     seen = text[position:end]
@@ -81,16 +81,16 @@ def _after_quotes(line: str, depth: int) -> int | None:
 
 
 def _closes(fence: Fence, line: str, inside: int) -> bool:
-    found = _FENCE_MARKS.match(line, inside)
-    return found is not None and found["marks"].startswith(fence.marks) and not found["info"].strip(" \t")
+    found = _FENCE.match(line, inside)
+    return found is not None and found["delimiter"].startswith(fence.delimiter) and not found["info"].strip(" \t")
 
 
 def _opened_fence(line: str) -> Fence | None:
     depth = position = 0
     while (quote := _QUOTE.match(line, position)) is not None:
         depth, position = depth + 1, quote.end()
-    found = _FENCE_MARKS.match(line, position)
-    if found is None or (found["marks"][0] == "`" and "`" in found["info"]):
+    found = _FENCE.match(line, position)
+    if found is None or (found["delimiter"][0] == "`" and "`" in found["info"]):
         return None
     prefix = line[:position] + _NOT_BLANK.sub(" ", found["indent"])
-    return Fence(depth, prefix, found["marks"], found["info"].rstrip())
+    return Fence(depth, prefix, found["delimiter"], found["info"].rstrip())

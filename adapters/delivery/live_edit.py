@@ -10,9 +10,9 @@ from adapters.delivery.sentence_ends import has_sentence
 
 log = logging.getLogger(__name__)
 
-# A first text without a whole sentence goes out after this time.
+# A first text without a whole sentence is sent after this time.
 FIRST_TEXT_AFTER_S = 1.0
-# How soon a reply that waits for others in the queue looks again.
+# Polling interval of a reply that waits for others in the queue.
 QUEUE_POLL_S = 0.05
 
 
@@ -24,16 +24,16 @@ class EditTarget(Protocol):
         ...
 
     async def send_next(self, text: str, *, final: bool) -> None:
-        """Make that next request. Its errors end the updates and reach the reply's next call; after a transient failure
-        it returns instead, and the request comes again with the newest text.
+        """Make that request. Its errors end the updates, and the reply's next call raises them; after a transient
+        failure it returns instead, and the request is repeated with the newest text.
         """
         ...
 
 
 class LiveEdit:
-    """Shows the texts of one answer: always the newest, the last one for certain.
+    """Shows the texts of one answer: always the newest, and the last one in any case.
 
-    Requests run in a task of their own: a slow platform does not hold the caller, a cancelled caller does not cut one.
+    Requests run in a task of their own: a slow platform delays no caller, a cancelled caller interrupts no request.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LiveEdit:
         self._first_after_s = first_after_s
         self._text = ""
         self._final_text: str | None = None
-        self._begun = self._stopped = False
+        self._has_started = self._stopped = False
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._queued_for: SendPermit | None = None
@@ -56,13 +56,13 @@ class LiveEdit:
     def show_text(self, text: str, *, at_once: bool = False) -> None:
         """Show this text when the rate limit allows; returns at once. Raises the error of an earlier text.
 
-        The very first text waits for a sentence, a second at most, unless it is to go `at_once`.
+        The first text waits for a whole sentence, for a second at most, unless `at_once` is set.
         """
         if self._task is not None and self._task.done():
             ended, self._task = self._task, None
             ended.result()
         self._text = text
-        if not self._begun and (at_once or has_sentence(text)):
+        if not self._has_started and (at_once or has_sentence(text)):
             self._skip_waiting()
         if self._task is None:
             self._task = asyncio.create_task(self._send_updates())
@@ -82,7 +82,7 @@ class LiveEdit:
         task.result()
 
     async def stop(self) -> None:
-        """Show no more; returns when no request is under way. Raises no error of a request."""
+        """Stop updates; returns when no request is running. Raises no error of a request."""
         self._stopped = True
         self._skip_waiting()
         if self._task is not None:
@@ -90,13 +90,13 @@ class LiveEdit:
             _log_failure(self._task)
 
     def _skip_waiting(self) -> None:
-        self._begun = True
+        self._has_started = True
         self._wake.set()
 
     async def _send_updates(self) -> None:
-        if not self._begun:
+        if not self._has_started:
             await self._pause(self._first_after_s)
-            self._begun = True
+            self._has_started = True
         try:
             while (
                 self._final_text is None
@@ -119,7 +119,7 @@ class LiveEdit:
     async def _acquire_permit(self, permit: SendPermit, *, final: bool) -> bool:
         """Wait for the permit, then for a slot; whether the request may go now. If not, there may be a newer text."""
         wait_s = permit.wait_s(_now(), final=final)
-        # Answers under one limit show their first texts in the order they came; a final text waits for none of them.
+        # Answers under one limit show their first texts in order of arrival; a final text waits for none of them.
         if not final and not self._enqueue_for(permit):
             wait_s = max(wait_s, QUEUE_POLL_S)
         if wait_s > 0:

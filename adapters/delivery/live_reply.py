@@ -56,7 +56,7 @@ class LiveReply(Generic[PartT]):
         self._refused: ReplyFailed | None = None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
-        """Begin, with typing. Later attempts take over posted messages, also those missing from the journal."""
+        """Open it and show typing. Later attempts take over posted messages, also those missing from the journal."""
         self._record, self._attempt = record, attempt
         self._open_replies.add(self)
         self._policy.open()
@@ -89,18 +89,18 @@ class LiveReply(Generic[PartT]):
         self._show(self._text)
 
     async def replace(self, text: str) -> None:
-        """Put a whole new text in place; returns at once."""
+        """Replace the text; returns at once."""
         self._text = text
         self._show(text, at_once=True)
 
-    async def finish(self, closing: FinalAnswer) -> None:
-        """Show the closing text with its note and sources; returns when the platform has all of it."""
-        # An answer that was written before a restart comes without working on it. The output of a command, or an answer
-        # that was edited into none, took no time, cannot be tried again and rests on nothing.
-        is_answer = closing.timings != Timings()
+    async def finish(self, answer: FinalAnswer) -> None:
+        """Show the final text with its note and sources; returns when the platform has all of it."""
+        # Not known from `working`: an answer that was written before a restart is only delivered. The output of a
+        # command, or of a question edited into something else, has no timings, no sources and no second try.
+        is_answer = answer.timings != Timings()
         await self._end(
             ReplyContent(
-                closing.text, "finished", is_answer, not is_answer, closing.note, closing.sources, closing.pictures
+                answer.text, "finished", is_answer, not is_answer, answer.note, answer.sources, answer.pictures
             )
         )
 
@@ -110,7 +110,7 @@ class LiveReply(Generic[PartT]):
         await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
 
     async def abandon(self) -> None:
-        """Show no more: the process stops, and the next one goes on."""
+        """Stop updates: the process stops, and the next one continues the reply."""
         self._close()
         await self._live_edit.stop()
 
@@ -123,7 +123,7 @@ class LiveReply(Generic[PartT]):
         except ReplyFailed:
             self._open_replies.discard(self)
             raise
-        finally:  # cancelled, its text is still on the way, and stays among the open replies for `abandon`
+        finally:  # when cancelled, the text is still being sent, and the reply stays open for `abandon`
             self._release()
         self._open_replies.discard(self)
 
@@ -148,13 +148,13 @@ class LiveReply(Generic[PartT]):
         return self._policy.permit_for(request) if request else None
 
     async def send_next(self, text: str, *, final: bool) -> None:
-        """Make the next request; one that the platform does not take comes again a little later."""
+        """Make the next request; one that the platform does not accept is repeated a little later."""
         try:
             with self._policy.track_request():
                 await self._prepare()
                 if request := self._next_request(text):
                     await self._make_request(request)
-        except RateLimited as error:  # it was not taken, and its rate limit knows how long to wait
+        except RateLimited as error:  # it was not accepted, and its rate limit knows how long to wait
             self._log_delay(error)
         except TransientFailure as error:
             self._is_outcome_unknown = True

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# A span may go on after the text's end, so every pattern may also end there.
+# A span may continue after the text's end, so every pattern may also end there.
 _LABEL = r"\[(?:[^\[\]\n]|\n(?![ \t]*\n)|\[[^\[\]\n]*(?:\]|\Z))*"
 _TARGET = r"\((?:[^()\n]|\([^()\n]*(?:\)|\Z))*"
 _LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")
@@ -16,20 +16,20 @@ _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|~~|\|\|")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Offsets that no split should fall between; `marks` end and begin the span again when one has to."""
+    """Offsets that no split should fall between; `delimiter` closes and reopens the span when one has to."""
 
     begin: int
     end: int
     is_link: bool
-    marks: str = ""
+    delimiter: str = ""
 
 
 def find_spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span]:
     """The spans of `text[begin:end]`, which holds no fenced code; they may nest and overlap. With `code` it begins
-    within inline code of these marks.
+    within inline code of this delimiter.
     """
     if code:
-        whole = Span(begin, _code_end(text, begin, end, code), is_link=False, marks=code)
+        whole = Span(begin, _code_end(text, begin, end, code), is_link=False, delimiter=code)
         begin = whole.end
         yield whole
     for pattern in (_LINK, _URL):
@@ -42,10 +42,10 @@ def find_spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span
         position = blank
 
 
-def _code_end(text: str, begin: int, end: int, marks: str) -> int:
+def _code_end(text: str, begin: int, end: int, delimiter: str) -> int:
     blank = _BLANK_LINE.search(text, begin, end)
     stop = blank.start() if blank else end
-    return next((run.end() for run in _BACKTICKS.finditer(text, begin, stop) if run[0] == marks), stop)
+    return next((run.end() for run in _BACKTICKS.finditer(text, begin, stop) if run[0] == delimiter), stop)
 
 
 def _code_spans(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
@@ -60,20 +60,20 @@ def _code_spans(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[S
             continue
         if ahead[run[0]]:
             position = ahead[run[0]][-1] + len(run[0])
-            yield Span(run.start(), position, is_link=False, marks=run[0])
+            yield Span(run.start(), position, is_link=False, delimiter=run[0])
         elif is_last:
             position = end
-            yield Span(run.start(), end, is_link=False, marks=run[0])
+            yield Span(run.start(), end, is_link=False, delimiter=run[0])
 
 
 def _emphasis_spans(text: str, begin: int, end: int, *, is_last: bool) -> Iterator[Span]:
     opened: dict[str, int] = {}
     for found in _EMPHASIS.finditer(text, begin, end):
         before = text[found.start() - 1] if found.start() > begin else " "
-        behind = text[found.end()] if found.end() < end else " "
+        after = text[found.end()] if found.end() < end else " "
         if found[0] in opened and not before.isspace():
             yield Span(opened.pop(found[0]), found.end(), is_link=False)
-        elif not behind.isspace() and not before.isalnum():
+        elif not after.isspace() and not before.isalnum():
             opened[found[0]] = found.start()
     if is_last:
         for start in opened.values():

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
-# Servers round times, and the way there varies.
+# Servers round times, and latency varies.
 _MARGIN_S = 0.05
-# A refusal slows its channel for this long, longer than any answer takes.
+# How long a refusal slows its channel: longer than any answer takes.
 _REFUSAL_MEMORY_S = 3600.0
 
 
@@ -85,7 +85,7 @@ class RateLimit:
 
     def record_refusal(self, now: float, retry_after_s: float) -> None:
         """The last request was refused (429). The spacing in force plus the wait is a spacing that a window of any
-        length allows, when texts came evenly.
+        length allows, if texts were sent evenly.
         """
         wait_s = retry_after_s + _MARGIN_S
         self._refusal_spacing_s = self._spacing(now) + wait_s

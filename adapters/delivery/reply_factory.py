@@ -22,7 +22,7 @@ class ReplyFactory(ABC, Generic[PartT]):
         return LiveReply(message.event_id, *self._connect(message), self._global_limit, self._open_replies)
 
     async def close(self) -> None:
-        """Show no more."""
+        """Stop updates of all replies."""
         await asyncio.gather(*(reply.abandon() for reply in list(self._open_replies)))
 
     @abstractmethod

@@ -3,15 +3,15 @@
 import re
 from collections.abc import Iterator
 
-# What may stand between a full stop and the space after it: quotes, brackets, Markdown's emphasis.
+# Characters allowed between a full stop and the space after it: quotes, brackets, Markdown's emphasis.
 _CLOSING = r"[\"'”’»›)\]*_~]*+"
 _END = re.compile(rf"(?<![.!?…؟])[.!?…؟]++{_CLOSING}(?=\s)|[。！？]++{_CLOSING}")
-# A full stop after these ends no sentence: one letter (initials, "e. g."), a list's number, common short forms.
+# Abbreviations, whose full stop ends no sentence: one letter (initials, "e. g."), a list's number, common short forms.
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'«.])(?:[^\W\d_]|\d{1,3}|e\.g|i\.e|etc|vs|cf|ca|no|nr|dr|mr|mrs|ms|prof|st|approx|fig|mme|mlle|env|ex|p\.ex)\.$",
     re.IGNORECASE,
 )
-# No first text for a reader: a fence, a heading's marks, a rule, an empty bullet.
+# A line without words: a fence, a heading's number signs, a rule, an empty bullet.
 _WORDLESS_LINE = re.compile(r"\s*+(?:```|~~~)|[#>*+_\-\s\d.)]*+$")
 
 
@@ -23,6 +23,6 @@ def sentence_ends(text: str) -> Iterator[int]:
 
 
 def has_sentence(text: str) -> bool:
-    """Whether there is enough to read: one whole sentence, or one whole line with words in it."""
+    """Whether there is enough to read: a whole sentence, or a whole line with words."""
     lines = text.split("\n")[:-1]
     return any(not _WORDLESS_LINE.match(line) for line in lines) or next(sentence_ends(text), None) is not None

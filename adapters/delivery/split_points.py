@@ -14,7 +14,7 @@ from adapters.delivery.split_window import CLOSER_RESERVE, SplitPoint, SplitWind
 _SPACES = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\S)")
 _GAP = re.compile(r"[ \t\r\n]*")
 _QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
-# At the start of a message these would become markup that they are not within a line.
+# Markup only at the start of a line, so no message may begin with it.
 _BLOCK_START = re.compile(r"[>#]|[-*+](?:[ \t]|\Z)|\d{1,9}(?:[.)]|\Z)")
 
 
@@ -30,7 +30,7 @@ class _SplitCandidates:
     spaces: list[int] = field(default_factory=list)
 
     def ranked(self) -> list[tuple[list[int], float]]:
-        """The kinds, best first, each with the fraction of the window that must be filled before it is taken."""
+        """The kinds, best first, each with the fraction of the window that must be filled before it is chosen."""
         return [
             (self.blank_lines, 0.5),
             (self.items, 0.5),
@@ -47,12 +47,12 @@ _MIN_FILL = 0.25
 
 def best_split_point(window: SplitWindow) -> SplitPoint:
     """The point after the part that fills the window best: between paragraphs, list items, lines, sentences or words;
-    not within a link unless it is longer than a whole part, nor within what a reader sees as one character.
+    not within a link unless it is longer than a whole part, nor within a grapheme.
     """
     found = [
         span
         for begin, end in _unfenced_stretches(window)
-        for span in find_spans(window.text, begin, end, window.code_marks if begin == window.start else "")
+        for span in find_spans(window.text, begin, end, window.code_delimiter if begin == window.start else "")
     ]
     candidates = _find_candidates(window)
     fences = _fence_lines(window)
@@ -81,12 +81,12 @@ def _last_allowed(window: SplitWindow, candidates: _SplitCandidates, mask: bytea
 
 
 def _forced_position(window: SplitWindow) -> int:
-    """Somewhere between two characters; where not even one fits, within it."""
+    """The first position between two graphemes; within the first one when it does not fit."""
     return next(_grapheme_boundaries(window, window.start + 1), window.end)
 
 
 def _grapheme_boundaries(window: SplitWindow, least: int) -> Iterator[int]:
-    """The offsets from the window's end down to `least` that cut no character as readers see them."""
+    """The offsets from the window's end down to `least` that are between graphemes."""
     position = window.end
     while position >= least:
         if _is_grapheme_boundary(window, position):
@@ -127,34 +127,34 @@ def _fence_lines(window: SplitWindow) -> list[tuple[int, int]]:
 
 
 def _find_candidates(window: SplitWindow) -> _SplitCandidates:
-    candidates, said = _SplitCandidates(), ""
+    candidates, last_words = _SplitCandidates(), ""
     for line in window.lines:
         content = window.text[line.begin : line.end]
-        said = content if content.strip() else said
+        last_words = content if content.strip() else last_words
         if content[-1] in "\r\n" and (content.strip() or line.begin == window.start or line.fence_after is not None):
-            _add_line_end(window, candidates, line, said)
+            _add_line_end(window, candidates, line, last_words)
         if line.fence_before is line.fence_after and not may_be_fence_at(window.text, line.begin, line.end):
             _add_within_line(window, candidates, line, content)
     return candidates
 
 
-def _add_line_end(window: SplitWindow, candidates: _SplitCandidates, line: MarkdownLine, said: str) -> None:
+def _add_line_end(window: SplitWindow, candidates: _SplitCandidates, line: MarkdownLine, last_words: str) -> None:
     if line.fence_after is not None:
         if line.fence_before is not None and not may_be_fence_at(window.text, line.end, window.end):
             candidates.code_lines.append(line.end)
         return
-    if said.lstrip(" >").startswith("#"):
+    if last_words.lstrip(" >").startswith("#"):
         return  # a heading stays with its text
     gap = _GAP.match(window.text, line.end, window.end)
     stop = gap.end() if gap else line.end
     if stop == window.end:
-        return  # the text that begins there is not seen yet
+        return  # the text that begins there is not known yet
     is_top = window.text[stop - 1] in "\r\n"
     if not is_top and _starts_with_fence(window, stop):
         # A fence keeps its indentation, which its code has too.
         stop = max(window.text.rfind("\n", line.begin, stop) + 1, line.end)
     is_blank = "\n" in window.text[line.end : stop] or not window.text[line.begin : line.end].strip()
-    if not is_top or said.rstrip().endswith(":"):
+    if not is_top or last_words.rstrip().endswith(":"):
         candidates.line_ends.append(stop)
     else:
         (candidates.blank_lines if is_blank else candidates.items).append(stop)
@@ -190,7 +190,7 @@ def _is_safe_start(window: SplitWindow, position: int) -> bool:
 
 
 def _is_grapheme_boundary(window: SplitWindow, position: int) -> bool:
-    """Whether no character as readers see them is cut: emoji of several parts, flags, letters with their accents."""
+    """Whether the position cuts no grapheme, such as an emoji of several parts, a flag or an accented letter."""
     before, after = window.text[position - 1], window.text[position]
     if before.isascii() and after.isascii():
         return (before, after) != ("\r", "\n")
@@ -205,22 +205,22 @@ def _split_at(window: SplitWindow, position: int, found: list[Span]) -> SplitPoi
         return _split_in_fence(window, position, fence, at_line_start=at_line_start)
     quotes = None if at_line_start else _QUOTES.match(window.line_before(position))
     opener = quotes[0] if quotes and window.measure(quotes[0]) <= CLOSER_RESERVE else ""
-    marks = _open_code_marks(window, position, found)
-    return SplitPoint(position, opener + marks, code_marks=marks, closer=marks)
+    delimiter = _open_code_delimiter(window, position, found)
+    return SplitPoint(position, opener + delimiter, code_delimiter=delimiter, closer=delimiter)
 
 
-def _open_code_marks(window: SplitWindow, position: int, found: list[Span]) -> str:
-    """The marks of the inline code that is cut, if they can end it and begin it again here."""
+def _open_code_delimiter(window: SplitWindow, position: int, found: list[Span]) -> str:
+    """The delimiter of the inline code that is cut, if it can close and reopen the code here."""
     if "`" in window.text[position - 1 : position + 1]:
         return ""
-    marks = (span.marks for span in found if span.marks and span.begin < position < span.end)
-    return next((each for each in marks if len(each) < 3), "")  # three would be a fence's
+    delimiters = (span.delimiter for span in found if span.delimiter and span.begin < position < span.end)
+    return next((each for each in delimiters if len(each) < 3), "")  # three would make a fence
 
 
 def _split_in_fence(window: SplitWindow, position: int, fence: Fence, *, at_line_start: bool) -> SplitPoint:
     closer = window.fence_closer(fence, position)
-    for again in (fence, Fence(fence.quote_depth, fence.prefix, fence.marks, "")):
-        opener = again.opening_line(at_line_start=at_line_start)
+    for reopened in (fence, Fence(fence.quote_depth, fence.prefix, fence.delimiter, "")):
+        opener = reopened.opening_line(at_line_start=at_line_start)
         if closer and window.measure(opener) <= window.limit // 4:
-            return SplitPoint(position, opener, again, closer=closer)
+            return SplitPoint(position, opener, reopened, closer=closer)
     return SplitPoint(position, closer=closer)

@@ -7,34 +7,34 @@ from functools import cached_property
 
 from adapters.delivery.code_fences import Fence, MarkdownLine, fence_after_line, iter_lines
 
-# Room kept for the closer of a part. A fence whose end measures more is left open.
+# Reserve for the closer of a part. A fence with a longer closer is left open.
 CLOSER_RESERVE = 24
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPoint:
-    """The beginning of a part: the opener put before it, the fence or the marks of the inline code that it goes on
-    with, and the closer of the part before.
+    """The beginning of a part: the opener put before it, the fence or the delimiter of the inline code that it
+    continues, and the closer of the part before.
     """
 
     position: int
     opener: str = ""
     fence: Fence | None = None
-    code_marks: str = ""
+    code_delimiter: str = ""
     closer: str = ""
 
 
 class SplitWindow:
-    """The text from `start` on: as much as surely fits into a part, and no character more.
+    """The text from `start` on: as much as certainly fits into a part.
 
-    Nothing after it is looked at, so finished parts stay the same while the text grows.
+    Text after it is not considered, so finished parts stay the same while the text grows.
     """
 
     def __init__(self, text: str, begin: SplitPoint, limit: int, measure: Callable[[str], int]) -> None:
         self.text = text
         self.start = begin.position
         self.fence = begin.fence
-        self.code_marks = begin.code_marks
+        self.code_delimiter = begin.code_delimiter
         self.capacity = limit - measure(begin.opener)
         self.measure = measure
         self.limit = limit
@@ -42,8 +42,8 @@ class SplitWindow:
 
     @property
     def overflows(self) -> bool:
-        """Whether the text from `start` does not fit with its closer, or did not at an earlier length: text that is
-        appended never makes an overflow undone.
+        """Whether the text from `start` does not fit with its closer, or did not at an earlier length: appended
+        text never undoes an overflow.
         """
         if self.measure(self.text[self.start : self.start + self.capacity + 1]) > self.capacity:
             return True
@@ -59,9 +59,9 @@ class SplitWindow:
     def end(self) -> int:
         """The offset up to which text fits with any closer. At least one character fits."""
         most = min(len(self.text), self.start + self.capacity) - self.start
-        room = self.capacity - CLOSER_RESERVE
+        available = self.capacity - CLOSER_RESERVE
         fits = bisect_right(
-            range(most + 1), room, key=lambda count: self.measure(self.text[self.start : self.start + count])
+            range(most + 1), available, key=lambda count: self.measure(self.text[self.start : self.start + count])
         )
         return self.start + max(1, fits - 1)
 
@@ -84,7 +84,7 @@ class SplitWindow:
         return self.fence_closer(self.fence_at(position), position)
 
     def fence_closer(self, fence: Fence | None, position: int) -> str:
-        """The closer of `fence` after `position`, if there is room for it."""
+        """The closer of `fence` after `position`, if it fits."""
         if fence is None:
             return ""
         closer = fence.closing_line(at_line_start=self.text[position - 1] in "\r\n")

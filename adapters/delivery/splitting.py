@@ -9,7 +9,7 @@ from adapters.delivery.split_window import SplitPoint, SplitWindow
 
 TextMeasure = Callable[[str], int]
 
-# A smaller limit has no room for marks around the text.
+# A smaller limit leaves no space for delimiters around the text.
 MIN_LIMIT = 64
 _INVISIBLE = re.compile(r"[\s\u00ad\u180e\u200b-\u200f\u2060-\u2064\ufeff]*")
 

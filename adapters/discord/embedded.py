@@ -22,9 +22,9 @@ OpenCore = Callable[[], AbstractAsyncContextManager[Inbox]]
 
 
 class EmbeddedCog(commands.Cog, name="Hearth guest"):
-    """Opens the core in a task of its own, because loading a model takes longer than a bot can wait.
+    """Opens the core in a task of its own, because a model takes longer to load than a bot can wait.
 
-    Errors are logged; the bot goes on without Hearth.
+    Errors are logged; the bot continues without Hearth.
     """
 
     def __init__(self, bot: AnyBot, settings: DiscordSettings, folder: Path, open_core: OpenCore) -> None:
@@ -51,7 +51,7 @@ class EmbeddedCog(commands.Cog, name="Hearth guest"):
             async with self._open_core() as inbox:
                 await self._add_cogs(inbox)
                 await asyncio.Event().wait()
-        finally:  # after the core, so that answers in the making still reach Discord
+        finally:  # after the core, so that running answers still reach Discord
             await self._remove_cogs()
 
     async def _add_cogs(self, inbox: Inbox) -> None:

@@ -19,10 +19,10 @@ ENTRY_MODULE = "bot.discord_extension"
 
 
 async def setup(bot: AnyBot) -> None:
-    """Load Hearth into a bot; errors are logged, and the bot goes on without it."""
-    hidden = shadowed_packages()
-    if hidden:
-        found = ", ".join(f"{name} is {where}" for name, where in hidden.items())
+    """Load Hearth into a bot; errors are logged, and the bot continues without it."""
+    shadowed = shadowed_packages()
+    if shadowed:
+        found = ", ".join(f"{name} is {where}" for name, where in shadowed.items())
         log.error(
             "Could not load Hearth into this bot, because Python finds other files under the names of its packages: %s."
             " Rename them, or run Hearth by itself with `hearth run`.",
@@ -39,7 +39,7 @@ async def teardown(bot: AnyBot) -> None:
 
 
 def shadowed_packages() -> dict[str, str]:
-    """Hearth's packages that are hidden by others of the same name, and where those are."""
+    """Hearth's packages that are shadowed by others of the same name, with the location of those."""
     found = {name: _origin(name) for name in PACKAGES}
     return {name: origin for name, origin in found.items() if Path(origin) != ROOT_FOLDER / name / "__init__.py"}
 
@@ -47,6 +47,6 @@ def shadowed_packages() -> dict[str, str]:
 def _origin(name: str) -> str:
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # a module that was put together by hand
+    except ValueError:  # a module without a spec, created by hand
         return "a module without a file"
     return spec.origin or "a folder without __init__.py" if spec else "not installed"

@@ -1,4 +1,4 @@
-"""The Matrix adapter: the account as `hearth matrix login` left it, connected for as long as it runs."""
+"""Matrix adapter: connects the account that `hearth matrix login` has set up."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ FOLDER = "matrix"
 
 
 class MatrixAdapter:
-    """Fills `Adapter`. `close` it after the core, so that answers in the making still reach Matrix."""
+    """Fills `Adapter`. `close` it after the core, so that running answers still reach Matrix."""
 
     def __init__(self, settings: MatrixSettings, data_folder: Path, profile: BotProfile | None = None) -> None:
         self._settings = settings
@@ -61,21 +61,21 @@ class MatrixAdapter:
         return self._replies.reply_to(message)
 
     async def health(self, language: Language) -> Sequence[str]:
-        """The encryption's state: whether our device is signed, who has verified us, what could not be read."""
+        """The encryption's state: whether our device is signed, who has verified us, how many messages are unread."""
         if self._identity is None or self._session is None:
             return ()
         unread = self._session.undecryptable.total
         return health_lines(language, self._identity.status, self._identity.verifiers, unread)
 
     async def run(self, inbox: Inbox) -> None:
-        """Answer until cancelled. Raises MatrixUnusable when the account cannot be used, with what to do."""
+        """Answer until cancelled. Raises MatrixUnusable, with the remedy, when the account cannot be used."""
         credentials = await run_in_thread(load_credentials, self._folder)
         client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
         self._replies = MatrixReplyFactory(client, self._rate_limiter)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
         await sync_state.load()
-        # If the limits have come back since, the first refusal says so.
+        # If the limits are in force again since, the first refusal shows it.
         self._rate_limiter.bucket.lifted = sync_state.saved.lifted
         background = BackgroundTasks()
         try:
@@ -90,7 +90,7 @@ class MatrixAdapter:
             await sync_state.close()
 
     async def close(self) -> None:
-        """Leave Matrix."""
+        """Stop updates of all replies, and close the connection."""
         if self._replies is not None:
             await self._replies.close()
         if self._client is not None:
@@ -139,7 +139,7 @@ class MatrixAdapter:
             except RequestRefused as error:
                 log.warning("Could not publish the device's keys: %s", error)
                 return None
-        raise AssertionError  # counting never ends
+        raise AssertionError  # `count` never ends
 
 
 def find_direct_room(homeserver: Homeserver, sync_state: SyncState, user_id: str) -> str:

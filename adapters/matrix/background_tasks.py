@@ -39,4 +39,4 @@ class BackgroundTasks:
         error = None if task.cancelled() else task.exception()
         # A logout is reported once, by the sync loop.
         if error is not None and not isinstance(error, LoggedOut):
-            log.error("%s failed", task.get_name(), exc_info=error)
+            log.error("Could not finish a background task: %s", task.get_name(), exc_info=error)

@@ -17,8 +17,8 @@ from adapters.platform import Check, CheckContext, CheckStatus
 
 
 async def check_account(settings: MatrixSettings, context: CheckContext) -> AsyncIterator[Check]:
-    """Whether there is a login that only this user can read and, unless offline, whether the homeserver still takes it
-    and shows its device as signed. Ends at the first fault that keeps the next check from being made.
+    """Whether there is a login that only this user can read and, unless offline, whether the homeserver accepts it and
+    shows its device as signed. Stops at the first fault that prevents the next check.
     """
     try:
         credentials, identity = _stored_login(context.data_folder / PLATFORM, context.is_running)
@@ -36,7 +36,7 @@ async def check_account(settings: MatrixSettings, context: CheckContext) -> Asyn
 
 
 def _stored_login(folder: Path, is_running: bool) -> tuple[Credentials, Identity | None]:
-    """The login on the disk. Raises MatrixUnusable. The key store is opened too, unless a running Hearth has it."""
+    """The stored login. Raises MatrixUnusable. The key store is opened too, unless a running Hearth has it open."""
     credentials = load_credentials(folder)
     identity = IdentityFile.for_account(folder, credentials).load()
     if not is_running:
@@ -45,7 +45,7 @@ def _stored_login(folder: Path, is_running: bool) -> tuple[Credentials, Identity
 
 
 async def _check_login(credentials: Credentials, timeout_s: float) -> Check | None:
-    """What is wrong with the login; None when nothing is."""
+    """The fault of the login; None when it is valid."""
     connection = AccountConnection(credentials, timeout_s)
     try:
         owner = await connection.call_api("GET", "/v3/account/whoami")
@@ -54,13 +54,13 @@ async def _check_login(credentials: Credentials, timeout_s: float) -> Check | No
     except RequestRefused as error:
         return Check(PLATFORM, "problem", f"{credentials.homeserver} does not take the login. {error_sentence(error)}")
     except TransientFailure as error:
-        untried = f"{credentials.homeserver}: {error}, so the login could not be tried."
-        return Check(PLATFORM, "warning", f"{untried} `hearth run` waits until it can be.")
+        sentence = f"{credentials.homeserver}: {error}, so the login could not be tried."
+        return Check(PLATFORM, "warning", f"{sentence} `hearth run` waits until it can be.")
     finally:
         await connection.close()
     if (owner.get("user_id"), owner.get("device_id")) != (credentials.user_id, credentials.device_id):
-        again = "Run `hearth matrix login --again`."
-        return Check(PLATFORM, "problem", f"The access token is not that of device {credentials.device_id}. {again}")
+        remedy = "Run `hearth matrix login --again`."
+        return Check(PLATFORM, "problem", f"The access token is not that of device {credentials.device_id}. {remedy}")
     return None
 
 

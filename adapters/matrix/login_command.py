@@ -1,4 +1,4 @@
-"""The dialogue of `hearth matrix login`: asks for what is missing, logs in, and has the device signed."""
+"""The dialogue of `hearth matrix login`: asks for missing options, logs in, and has the device signed."""
 
 import os
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ What comes next:
 
 @dataclass(frozen=True, slots=True)
 class LoginOptions:
-    """The options of `hearth matrix login`; empty where one was not given."""
+    """The options of `hearth matrix login`; empty when not given."""
 
     homeserver: str
     user: str
@@ -47,22 +47,22 @@ class LoginOptions:
 
 
 async def log_in(options: LoginOptions, terminal: Terminal) -> bool:
-    """Log in, and have the device signed; whether it is. Raises MatrixUnusable, with the reason."""
+    """Log in, and have the device signed; returns whether it is. Raises MatrixUnusable, with the reason."""
     # Imported only where it is used: nio is slow to load.
     from adapters.matrix.account.setup import find_earlier_login, set_up_account
 
     folder = terminal.data_folder / PLATFORM
     with terminal.own_data_folder():
-        before = await find_earlier_login(folder)
-        if before is not None and not options.again:
-            terminal.print_errors(f"{before.credentials.user_id} is logged in already. Use --again to log in again.")
+        earlier = await find_earlier_login(folder)
+        if earlier is not None and not options.again:
+            terminal.print_errors(f"{earlier.credentials.user_id} is logged in already. Use --again to log in again.")
             if not await terminal.ask_yes_no("Log in again?"):
                 return False
-        named = options.homeserver or await terminal.ask_text("Account or homeserver", "--homeserver")
-        address = await discover_homeserver(named)
+        account_or_server = options.homeserver or await terminal.ask_text("Account or homeserver", "--homeserver")
+        address = await discover_homeserver(account_or_server)
         method = await _login_method(options, address, terminal)
-        async with set_up_account(folder, address.homeserver, method, before) as account:
-            _print_login(account, before, terminal)
+        async with set_up_account(folder, address.homeserver, method, earlier) as account:
+            _print_login(account, earlier, terminal)
             return await _sign_and_report(account, options, method, terminal)
 
 
@@ -122,11 +122,11 @@ async def _sign_device(
     return await account.identity.check_signature(password)
 
 
-def _print_login(account: "AccountSetup", before: "EarlierLogin | None", terminal: Terminal) -> None:
+def _print_login(account: "AccountSetup", earlier: "EarlierLogin | None", terminal: Terminal) -> None:
     login = account.login
     kind = "as a new device" if account.is_new_device else "as the same device as before"
     terminal.print_text(f"Logged in: {login.user_id} at {login.homeserver}, {kind}, {login.device_id}.")
     if account.old_store is not None:
         terminal.print_text(f"The keys of the device before it are in {account.old_store}; they are not used any more.")
-    if before is not None and account.is_new_device:
+    if earlier is not None and account.is_new_device:
         terminal.print_text("What was sent to the old device and not answered yet cannot be read by the new one.")

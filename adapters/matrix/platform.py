@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_adapter(settings: MatrixSettings, context: BuildContext) -> PlatformAdapter:
-    """The adapter of the account as `hearth matrix login` left it."""
+    """The adapter for the account that `hearth matrix login` has set up."""
     from adapters.matrix.adapter import MatrixAdapter
 
     return MatrixAdapter(settings, context.data_folder, context.profile)

@@ -101,7 +101,7 @@ class MatrixSession:
         await self._sync_loop.run()
 
     async def close(self) -> None:
-        """Stop handling events. What was not handled comes again in the next process."""
+        """Stop handling events. The next process gets unhandled events again."""
         await self._sync_handler.close()
         await self._invites.close()
         await self.undecryptable.close()

@@ -38,16 +38,16 @@ class ChatQuestion:
 
 
 async def ask_and_follow(
-    asked: ChatQuestion, exchange: DaemonRequest, events: AsyncIterator[DaemonEvent], view: AnswerView
+    question: ChatQuestion, exchange: DaemonRequest, events: AsyncIterator[DaemonEvent], view: AnswerView
 ) -> DaemonEvent:
-    """Ask, show what comes, and return the event that ends the answer: finished, failed, ignored or error.
+    """Ask, show the answer as it arrives, and return the event that ends it: finished, failed, ignored or error.
 
     Raises CliError when the connection ends first.
     """
-    await exchange.send(**asked.to_input_line())
+    await exchange.send(**question.to_input_line())
     view.show_status("Waiting …")
     async for event in events:
-        if event.get("event_id", asked.event_id) != asked.event_id:
+        if event.get("event_id", question.event_id) != question.event_id:
             continue
         match event["event"]:
             case "queued":
@@ -65,12 +65,12 @@ async def ask_and_follow(
 
 
 async def ask_and_show(
-    asked: ChatQuestion, exchange: DaemonRequest, events: AsyncIterator[DaemonEvent], console: Console
+    question: ChatQuestion, exchange: DaemonRequest, events: AsyncIterator[DaemonEvent], console: Console
 ) -> bool:
-    """Ask and show the answer with its sources; whether it is one."""
+    """Ask and show the answer with its sources. False when the question was not answered."""
     view = view_for(console)
     try:
-        event = await ask_and_follow(asked, exchange, events, view)
+        event = await ask_and_follow(question, exchange, events, view)
     finally:
         view.close()
     show_ending(event, console)
@@ -78,7 +78,7 @@ async def ask_and_show(
 
 
 def show_ending(event: DaemonEvent, console: Console) -> None:
-    """What goes under an answer: note, sources, timings; or the sentence in its place."""
+    """Show note, sources and timings below an answer, or the sentence in place of one."""
     if event["event"] == "error":
         console.print(printable(event["sentence"]))
     if event["event"] == "ignored":

@@ -27,7 +27,7 @@ MIN_FREE_BYTES = 1_000_000_000
 
 
 def check_data_folder(config: Config) -> Check:
-    """Whether the data folder can be written to and has room."""
+    """Whether the data folder is writable and has free space."""
     folder = config.data_folder
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
@@ -40,7 +40,7 @@ def check_data_folder(config: Config) -> Check:
 
 
 def check_weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
-    """Whether every file of the models is there and intact. Reads each of them whole."""
+    """Whether every file of the models exists and is intact. Reads each of them completely."""
     if config.model.engine == "llama":
         yield _check_file("weights.chat", config.weights.chat, config, on_progress)
     else:
@@ -55,8 +55,8 @@ def check_weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
 def _check_file(name: str, source: WeightsSource, config: Config, on_progress: OnProgress) -> Check:
     path = cached_path(source, config.model_cache_folder)
     if path is None:
-        wanted = "correct its path" if source.source == "path" else "`hearth models get` fetches it"
-        return Check(name, "problem", f"{source.name} is not on this machine: {wanted}.")
+        remedy = "correct its path" if source.source == "path" else "`hearth models get` fetches it"
+        return Check(name, "problem", f"{source.name} is not on this machine: {remedy}.")
     figures = {"size_bytes": path.stat().st_size}
     if source.sha256 is None:
         return Check(name, "ok", f"{path} is there; the config names no checksum.", figures)
@@ -71,7 +71,7 @@ def _check_file(name: str, source: WeightsSource, config: Config, on_progress: O
 
 
 def check_memory(config: Config) -> Check:
-    """Whether the model and its KV cache fit into what is free."""
+    """Whether the model and its KV cache fit into free memory."""
     path = cached_path(config.weights.chat, config.model_cache_folder)
     if config.model.engine != "llama" or path is None:
         return Check("memory", "ok", "There is no model here to fit into memory.")
@@ -92,8 +92,8 @@ def check_memory(config: Config) -> Check:
             f"{needs}, and {format_size(free)} is free. Choose a smaller model or context, or kv_cache_type q8_0."
         )
         return Check("memory", "problem", sentence, figures)
-    held = " (a running Hearth may hold it already)" if running else ""
-    return Check("memory", "ok", f"{needs}; {format_size(free)} is free{held}.", figures)
+    note = " (a running Hearth may hold it already)" if running else ""
+    return Check("memory", "ok", f"{needs}; {format_size(free)} is free{note}.", figures)
 
 
 def check_collections(config: Config) -> Iterator[Check]:
@@ -111,7 +111,7 @@ def check_collections(config: Config) -> Iterator[Check]:
 
 
 def check_http_port(config: Config) -> Check:
-    """Whether the HTTP port is free, or ours."""
+    """Whether the HTTP port is free, or in use by Hearth itself."""
     http = config.http
     if not http.enabled:
         return Check("http", "ok", "HTTP is switched off.")
@@ -143,7 +143,7 @@ async def check_platforms(registry: PlatformRegistry, config: Config, *, offline
 
 
 async def check_platform(platform: Platform[Any], config: Config, *, offline: bool) -> AsyncIterator[Check]:
-    """The checks that a platform makes when it is switched on; none for that of local clients."""
+    """The checks that a platform makes when it is switched on; none for the platform of local clients."""
     if isinstance(platform, LocalChatPlatform):
         return
     settings = config.platform_settings(platform)
@@ -161,5 +161,5 @@ async def check_platform(platform: Platform[Any], config: Config, *, offline: bo
 
 
 def index_exists(folder: Path) -> bool:
-    """Whether an index has been made."""
+    """Whether an index exists."""
     return (folder / "knowledge.sqlite3").exists()

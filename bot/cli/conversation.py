@@ -32,7 +32,7 @@ class Terminal:
         self._stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Answer lines until the person leaves. Raises CliError when Hearth is gone."""
+        """Answer lines until the person leaves. Raises CliError when Hearth has ended."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
         try:
@@ -53,8 +53,8 @@ class Terminal:
     async def _answer_line(self, line: str) -> bool:
         """Show the answer to a line; False when it was interrupted twice, which means to leave."""
         text = self._prefix + line[1:] if line.startswith("/") else line
-        asked = ChatQuestion(self._conversation, text)
-        self._answering = asyncio.create_task(ask_and_show(asked, self._exchange, self._events, self._console))
+        question = ChatQuestion(self._conversation, text)
+        self._answering = asyncio.create_task(ask_and_show(question, self._exchange, self._events, self._console))
         await asyncio.wait({self._answering})
         answering, self._answering, self._stopping = self._answering, None, None
         if answering.cancelled():

@@ -27,7 +27,7 @@ class DaemonClient:
 
     @asynccontextmanager
     async def open_request(self, command: str, **fields: Any) -> AsyncIterator["DaemonRequest"]:
-        """Send a request on a connection of its own. Raises CliError when the process is gone."""
+        """Send a request on a connection of its own. Raises CliError when the process has ended."""
         channel = await connect_to_daemon(self._config.data_folder, self._config.local_line_bytes)
         if channel is None:
             raise CliError("The Hearth process that owned the data folder has ended. Try again.")
@@ -59,7 +59,7 @@ class DaemonRequest:
 async def connect_or_host(
     config: Config, on_progress: ReportStartup, *, with_model: bool = True
 ) -> AsyncIterator[DaemonClient]:
-    """Hearth for as long as the context lasts: the running process, or this one, as long as it takes.
+    """Hearth for as long as the context lasts: the running process, or else this one.
 
     Without `with_model` this process, if it has to be Hearth itself, only indexes and searches documents.
     """

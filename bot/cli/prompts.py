@@ -6,12 +6,12 @@ from bot.cli.runner import CliError
 
 
 async def ask_text(question: str, option: str) -> str:
-    """A line; asked again until there is one. Raises CliError, which names the option, without a terminal."""
+    """A line, asked for until it is not blank. Without a terminal it raises CliError with the option's name."""
     return await _answer(question, option, hidden=False)
 
 
 async def ask_secret(question: str, option: str) -> str:
-    """A line that is not shown while it is typed. Raises CliError as `ask_text` does."""
+    """A line that is not shown while it is typed. Raises CliError like `ask_text`."""
     return await _answer(question, option, hidden=True)
 
 

@@ -57,7 +57,7 @@ def load_or_exit(named: Path | None) -> "Config":
 
 
 def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
-    """Run a command's coroutine and exit with its code. SIGTERM cancels it, and is then no failure."""
+    """Run a command's coroutine and exit with its code. SIGTERM cancels it, which counts as success."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -77,7 +77,7 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
 
 
 def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """As `run_and_exit`, for a command that runs until it is stopped: Ctrl-C is no failure either."""
+    """Like `run_and_exit`, for a command that runs until stopped: Ctrl-C counts as success too."""
     try:
         run_and_exit(main, log_level)
     except SystemExit as ending:
@@ -92,7 +92,7 @@ async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | 
 
 
 def error_sentences(error: BaseException) -> list[str] | None:
-    """The sentences of a user-facing error, or of a group of them; None when any error of a group is not one."""
+    """The sentences of a user-facing error, or of a group of them; None when another error is among them."""
     leaves = _leaves(error)
     return [str(leaf) for leaf in leaves] if all(map(is_user_facing, leaves)) else None
 

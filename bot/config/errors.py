@@ -17,7 +17,7 @@ UNIONS = (Union, types.UnionType)
 def validation_faults(
     error: ValidationError, model: type[BaseModel], source: YamlSource, replaced_keys: Mapping[str, str]
 ) -> list[ConfigFault]:
-    """Every fault of a validation, by line. `replaced_keys` holds the path of each old key with that of the new."""
+    """Every fault of a validation, by line. `replaced_keys` maps paths of old keys to those of the new ones."""
     faults = [_fault(detail, model, source, replaced_keys) for detail in error.errors(include_url=False)]
     return sorted(faults, key=lambda fault: (fault.line, fault.path))
 
@@ -35,13 +35,13 @@ def _fault(
 def locate_key(location: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
     """The path in the file for a location in the models, and the models that the last key belongs to.
 
-    pydantic puts the chosen member of a union into the location, where the file has nothing.
+    pydantic adds the chosen member of a union to the location; the file has no such level.
     """
     path: list[str | int] = []
     choices: list[Any] = [model]
     owners: tuple[type[BaseModel], ...] = ()
     for part in location:
-        if part == "[key]":  # pydantic's mark for a fault of a key itself
+        if part == "[key]":  # pydantic's marker for a fault of the key itself
             break
         narrowed = [choice for choice in choices if len(choices) > 1 and _is_tagged(choice, part)]
         if narrowed:
@@ -54,7 +54,7 @@ def locate_key(location: Sequence[str | int], model: type[BaseModel]) -> tuple[K
 
 
 def union_members(annotation: Any) -> list[Any]:
-    """What an annotation may be, without None: the members of a union, or the annotation itself."""
+    """The types that an annotation allows, without None: the members of a union, or the annotation itself."""
     if get_origin(annotation) is Annotated:
         return union_members(get_args(annotation)[0])
     if get_origin(annotation) in UNIONS:

@@ -84,8 +84,8 @@ def _draw_panel(
     top, bottom = span
     panel = Panel(top, bottom, _round_up(max(values.values(), default=0.0)))
     pen.text((LEFT, top - 8), title, INK, _font(), anchor="lb")
-    for share in (1.0, 0.5, 0.0):
-        value = panel.highest * share
+    for fraction in (1.0, 0.5, 0.0):
+        value = panel.highest * fraction
         y = panel.bar_top(value)
         pen.line([(LEFT, y), (SIZE[0] - RIGHT, y)], fill=GRID)
         pen.text((LEFT - 6, y), f"{value:g}", INK, _font(), anchor="rm")

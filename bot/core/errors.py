@@ -21,7 +21,7 @@ class ReplyFailed(Exception):
 def is_user_facing(error: BaseException) -> bool:
     """Whether `str(error)` says in a sentence what is wrong; any other error is a bug and needs its traceback.
 
-    A class marks itself with `user_facing = True`. The mark is an attribute and not a base class, because `knowledge`
+    A class marks itself with `user_facing = True`. The marker is an attribute and not a base class, because `knowledge`
     and `models` import nothing from here (docs/decisions/0012-user-facing-errors.md).
     """
     return getattr(error, "user_facing", False) is True

@@ -57,7 +57,7 @@ class Journal:
         self._database = database
 
     async def receive_message(self, message: Message) -> bool:
-        """Journal a new message; False when it is in the journal already, in whatever state."""
+        """Journal a new message; False when it is in the journal already, in any state."""
         key = message_key(message)
         row = (*key, message.conversation, message.author.id, time.time(), message_to_json(message))
         if not message.attachments:

@@ -117,10 +117,10 @@ class FairQueue:
 
     def release_ticket(self, ticket: Ticket) -> None:
         """Release a ticket, admitted or not, and admit the next one. A second call does nothing."""
-        held = next((held for held in (self._running, self._finishing, self._waiting) if ticket in held), None)
-        if held is None:
+        tickets = next((each for each in (self._running, self._finishing, self._waiting) if ticket in each), None)
+        if tickets is None:
             return
-        held.remove(ticket)
+        tickets.remove(ticket)
         self._open[ticket.person] -= 1
         if not self._open[ticket.person]:
             del self._open[ticket.person]
@@ -159,7 +159,7 @@ class FairQueue:
         self._changed = asyncio.Event()
 
     def _busy_conversations(self) -> set[ConversationId]:
-        return {held.conversation for held in (*self._running, *self._finishing)}
+        return {each.conversation for each in (*self._running, *self._finishing)}
 
     def _record_served(self, person: str) -> None:
         self._admissions += 1

@@ -113,7 +113,7 @@ class RetrievalPromptBuilder:
         )
 
     def budget(self, request: PromptRequest) -> PromptBudget:
-        """The token budget of a request's prompt, whatever its question."""
+        """The token budget of a request's prompt, for any question."""
         return split_budget(
             self._engine.context_tokens,
             self._engine.count_tokens(self.system_prompt(request)),

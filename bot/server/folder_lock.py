@@ -12,7 +12,7 @@ OWNER_NAME = "hearth.pid"
 
 @dataclass(eq=False)
 class FolderInUse(Exception):
-    """Another process owns the data folder; `pid` is 0 when it has not said who it is yet."""
+    """Another process owns the data folder; `pid` is 0 when it has not written it yet."""
 
     user_facing = True
     folder: Path

@@ -22,7 +22,7 @@ Readiness = Callable[[], Awaitable[Sequence[str]]]
 
 @dataclass(eq=False)
 class HttpUnavailable(Exception):
-    """The endpoints cannot be served; the message names the address and the way out."""
+    """The endpoints cannot be served; the message names the address and the remedy."""
 
     user_facing = True
     host: str
@@ -42,14 +42,14 @@ class HttpServer:
     def __init__(
         self, settings: HttpSettings, metrics: Metrics, readiness: Readiness, endpoint: OpenAiEndpoint | None = None
     ) -> None:
-        """`endpoint` serves /v1; None where the config leaves it off."""
+        """`endpoint` serves /v1; None when the config disables it."""
         self._settings = settings
         self._metrics = metrics
         self._readiness = readiness
         self._endpoint = endpoint
         self._runner: web.AppRunner | None = None
         self.port = settings.port
-        """The port listened on, once started."""
+        """The port in use, once started."""
 
     async def start(self) -> None:
         """Listen. Raises HttpUnavailable when the port is taken or the address is not this machine's."""
@@ -73,7 +73,7 @@ class HttpServer:
         self.port = runner.addresses[0][1]
 
     async def close(self) -> None:
-        """Stop listening and let requests under way end."""
+        """Stop listening and let running requests end."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -108,7 +108,7 @@ def _server_log() -> logging.Logger:
 
 
 def _holds_no_request(record: logging.LogRecord) -> bool:
-    """Keep what a request says out of the log: aiohttp quotes the line that is no HTTP, which may hold a key."""
+    """Keep requests out of the log: aiohttp quotes a line that is not HTTP, which may hold a key."""
     error = record.exc_info[1] if record.exc_info else None
     if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
         return True
@@ -133,7 +133,7 @@ def _host_check(settings: HttpSettings) -> Middleware:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets, in small letters."""
+    """The name in a Host header, without port and brackets, in lower case."""
     if host.startswith("["):
         return host[1:].partition("]")[0].casefold()
     return host.partition(":")[0].casefold()

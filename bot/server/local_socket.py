@@ -15,11 +15,11 @@ from bot.core.errors import ReplyFailed
 
 SOCKET_NAME = "hearth.sock"
 MAX_PATH_BYTES = 100
-"""What the path of a socket may take on every system: 107 bytes on Linux, 103 on macOS."""
+"""Length of a socket's path that every system accepts: Linux takes 107 bytes, macOS 103."""
 
 SocketRequest = Mapping[str, Any]
 CommandHandler = Callable[[StreamChannel, SocketRequest], Awaitable[None]]
-"""Handles one command of a client and writes events to its channel. May raise ReplyFailed when the client is gone."""
+"""Handles one command of a client and writes events to its channel. May raise ReplyFailed for a lost client."""
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class LocalServer:
     """Listens between `listen` and `stop`; a client's first line names its command.
 
-    `stop` cancels their requests; `close` then closes their connections, so that answers can still be written in
+    `stop` cancels running requests; `close` then closes the connections, so that answers can still be written in
     between.
     """
 
@@ -77,7 +77,7 @@ class LocalServer:
                 line = await anext(lines, b"")
             await self._run_command(channel, line or b"")
         except ReplyFailed as error:
-            log.debug("A client of the local socket has gone: %s", error)
+            log.debug("Lost a client of the local socket: %s", error)
         await channel.close()
         self._channels.discard(channel)
 
@@ -101,7 +101,7 @@ def parse_request_line(line: bytes) -> SocketRequest:
 
 
 async def connect_to_daemon(folder: Path, line_bytes: int) -> StreamChannel | None:
-    """A connection to the process that owns the folder; None when none listens there."""
+    """A connection to the process that owns the folder; None when no process listens there."""
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _socket_address(folder / SOCKET_NAME) as address:
@@ -116,7 +116,7 @@ async def connect_to_daemon(folder: Path, line_bytes: int) -> StreamChannel | No
 
 @contextmanager
 def _socket_address(path: Path) -> Iterator[str]:
-    """A name for the socket that fits into its address, by way of the open folder when the path itself is too long."""
+    """A name for the socket that fits into its address: through the open folder when the path is too long."""
     if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield str(path)
         return

@@ -1,4 +1,4 @@
-"""The figures behind /metrics: fills the core's `Observer` and samples how late the event loop runs."""
+"""Figures for /metrics: fills the core's `Observer`, and samples the lag of the event loop."""
 
 import asyncio
 
@@ -58,7 +58,7 @@ class Metrics:
         self._hits.observe(hits)
 
     def answer_ended(self, outcome: Outcome, timings: Timings) -> None:
-        """An answer ended; times that it never came to are left out."""
+        """An answer ended; times of steps that it did not reach are left out."""
         self._answers.labels(outcome).inc()
         self._wait.observe(timings.queued_s)
         if timings.first_token_s:
@@ -85,7 +85,7 @@ class Metrics:
 
 
 async def sample_loop_lag(metrics: Metrics, every_s: float = 0.1) -> None:
-    """Measure until cancelled how late the loop wakes a sleeper."""
+    """Measure the lag of the loop's timers until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + every_s

@@ -18,7 +18,7 @@ from knowledge.passages import ReindexProgress
 
 PROGRESS_EVERY_S = 0.2
 SYSTEM_ERRORS = (sqlite3.Error, OSError)
-"""Errors of the system, reported to the client in the system's own words."""
+"""Errors of the system, reported to the client with the system's own message."""
 
 
 class ChatServer(Protocol):
@@ -74,7 +74,7 @@ class SocketCommands:
 
     async def _chat(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
-            asked = ChatRequest.model_validate(request)
+            chat_request = ChatRequest.model_validate(request)
         except ValidationError as error:
             await _write_error(channel, error)
             return
@@ -82,13 +82,13 @@ class SocketCommands:
             sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
             await channel.write_event({"event": "error", "sentence": sentence})
         else:
-            await self._local_chat.serve_client(channel, asked.folder)
+            await self._local_chat.serve_client(channel, chat_request.folder)
             await channel.write_event({"event": "end"})
 
     async def _index(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
-            asked = IndexRequest.model_validate(request)
-            await self._reindex(channel, asked.collections or None)
+            index_request = IndexRequest.model_validate(request)
+            await self._reindex(channel, index_request.collections or None)
         except Exception as error:
             if not _is_reported(error):
                 raise
@@ -103,16 +103,16 @@ class SocketCommands:
                     await channel.write_event({"event": "progress", **progress_fields(newest[-1])})
                     newest.clear()
         finally:
-            # A client that goes away stops what it asked for: Ctrl-C means stop.
+            # A client that disconnects stops its reindex: Ctrl-C means stop.
             work.cancel()
             await asyncio.wait({work})
         await channel.write_event({"event": "report", **report_fields(work.result())})
 
     async def _search(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
-            asked = SearchRequest.model_validate(request)
-            names = asked.collections or tuple(self._library.collections)
-            result = await self._library.search(asked.question, names, limit=asked.limit)
+            search_request = SearchRequest.model_validate(request)
+            names = search_request.collections or tuple(self._library.collections)
+            result = await self._library.search(search_request.question, names, limit=search_request.limit)
         except Exception as error:
             if not _is_reported(error):
                 raise
@@ -126,7 +126,7 @@ class SocketCommands:
 
 
 def _is_reported(error: Exception) -> bool:
-    """Whether a client gets an error as its sentence; a reply that failed has no client to read it any more."""
+    """Whether an error is sent to the client as a sentence; after ReplyFailed there is no client to read it."""
     if isinstance(error, ReplyFailed):
         return False
     return isinstance(error, (ValidationError, *SYSTEM_ERRORS)) or is_user_facing(error)

@@ -78,12 +78,12 @@ class FallbackClient(Client):
                 continue
             self._add_events(response)
             token = response.token
-            await self._tell()
+            await self._notify_waiters()
 
     def _add_events(self, response: SyncResponse) -> None:
         for event in (each for timeline in response.joined for each in timeline.events):
             client_event = _to_client_event(event)
-            self._note(client_event)
+            self._apply_event(client_event)
             self.timeline.add(client_event)
 
 

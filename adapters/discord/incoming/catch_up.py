@@ -31,7 +31,7 @@ class Gap:
 
 
 async def fetch_missed(bot: discord.Client, gap: Gap, settings: DiscordSettings) -> list[discord.Message]:
-    """The messages of a gap, oldest first. Empty on the very first start: they were written before Hearth came."""
+    """The messages of a gap, oldest first. Empty on the very first start: they were written before Hearth joined."""
     if not gap.newest_id or not settings.catch_up_messages or not settings.catch_up_max_age_s:
         return []
     oldest = time_snowflake(utcnow() - timedelta(seconds=settings.catch_up_max_age_s))

@@ -41,7 +41,7 @@ class DiscordReplyTarget:
     thread_name: str = ""
 
     def to_platform_data(self) -> dict[str, str]:
-        """The target as a message keeps it, to answer in the same place after a restart."""
+        """The target as data of a message, so that the answer goes to the same channel after a restart."""
         data = {"channel": str(self.channel_id), "question": str(self.question_id)}
         if self.guild_id is not None:
             data["guild"] = str(self.guild_id)
@@ -79,7 +79,7 @@ class ChannelTransport(DiscordTransport):
         return self._rate_limits.limit_for(kind, self._channel_id)
 
     async def prepare(self) -> None:
-        """Open the answer's thread; where that is not allowed the answer goes to the channel."""
+        """Open the answer's thread; when that is not allowed, the answer goes to the channel."""
         if self._ready:
             return
         with translate_errors():
@@ -90,8 +90,8 @@ class ChannelTransport(DiscordTransport):
                 if is_transient(error):
                     raise
                 if error.code != THREAD_EXISTS:
-                    why = NO_THREAD_REASON if error.code == NO_PERMISSION else error_sentence(error)
-                    log.warning("Answering in channel %d without a thread: %s", self._channel_id, why)
+                    reason = NO_THREAD_REASON if error.code == NO_PERMISSION else error_sentence(error)
+                    log.warning("Answering in channel %d without a thread: %s", self._channel_id, reason)
                     self._ready = True
                     return
         self._channel_id = self._target.question_id  # a thread has the id of the message it was opened on
@@ -106,7 +106,7 @@ class ChannelTransport(DiscordTransport):
             return str((await self._send_message(part, settings)).id)
 
     async def _send_message(self, part: DiscordPart, settings: dict[str, Any]) -> discord.Message:
-        """Retries without what the channel's permissions deny: first the pictures, then the reference."""
+        """Send, and retry without the parts that the permissions deny: first the pictures, then the reference."""
         pictures: dict[str, Any] = {"files": to_discord_files(part.pictures)} if part.pictures else {}
         try:
             return await self._messageable().send(part.text, **(settings | pictures))
@@ -137,7 +137,7 @@ class ChannelTransport(DiscordTransport):
             try:
                 await self._partial_message(platform_id).delete()
             except discord.NotFound:
-                log.debug("Found no message to delete, it is gone already.")
+                log.debug("Found no message to delete.")
 
     async def send_typing(self) -> None:
         """Show for some seconds that an answer is being written."""
@@ -145,9 +145,9 @@ class ChannelTransport(DiscordTransport):
             await self._messageable().typing()
 
     async def fetch_posted(self) -> Sequence[str]:
-        """Our messages that refer to the question; in a thread of the answer's own those that refer to none."""
+        """Our messages that reply to the question; in a thread opened for the answer, those that reply to none."""
         assert self._bot.user is not None  # no question comes before the login
-        us, reference = self._bot.user.id, self._reference()
+        own_id, reference = self._bot.user.id, self._reference()
         expected = reference.message_id if reference else None
         found = []
         with translate_errors():
@@ -155,10 +155,10 @@ class ChannelTransport(DiscordTransport):
                 after = discord.Object(self._target.question_id)
                 async for message in self._messageable().history(limit=HISTORY_PAGE, after=after, oldest_first=True):
                     refers_to = message.reference.message_id if message.reference else None
-                    if message.author.id == us and refers_to == expected:
+                    if message.author.id == own_id and refers_to == expected:
                         found.append(str(message.id))
             except discord.Forbidden:
-                log.debug("May not read the history of channel %d.", self._channel_id)
+                log.debug("Could not read the history of channel %d without the permission.", self._channel_id)
         return found
 
     def _reference(self) -> discord.MessageReference | None:

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 Interaction = discord.Interaction[discord.Client]
 
 TOKEN_MARGIN_S = 20.0
-"""The token is not used in its last seconds: a request may be on its way that long."""
+"""The token is not used in its last seconds, because a request may take that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class InteractionToken:
     locale: str = ""
 
     def to_platform_data(self) -> dict[str, str]:
-        """The token as a message keeps it, to answer in the same place after a restart."""
+        """The token as data of a message, so that the answer goes to the same message after a restart."""
         return {
             "interaction": str(self.interaction_id),
             "application": str(self.application_id),
@@ -51,7 +51,7 @@ class InteractionToken:
 
     @classmethod
     def from_platform_data(cls, data: Mapping[str, str]) -> Self | None:
-        """The token that a message came with; None when it was no interaction."""
+        """The token in a message's data; None when the message was no interaction."""
         if "interaction" not in data:
             return None
         return cls(
@@ -66,14 +66,14 @@ class InteractionToken:
             locale=data[LOCALE_KEY],
         )
 
-    def is_valid(self, spared_s: float = TOKEN_MARGIN_S) -> bool:
-        """Whether the token can be used, and can so for `spared_s` from now."""
+    def is_valid(self, margin_s: float = TOKEN_MARGIN_S) -> bool:
+        """Whether the token is valid now, and for another `margin_s`."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(self.interaction_id)
-        return bool(self.original_id) and age.total_seconds() < INTERACTION_LASTS_S - spared_s
+        return bool(self.original_id) and age.total_seconds() < INTERACTION_LASTS_S - margin_s
 
 
 async def acknowledge_interaction(interaction: Interaction, ephemeral: bool) -> InteractionToken:
-    """Acknowledge an interaction, which Discord waits 3 seconds for; the token for its answer."""
+    """Acknowledge an interaction, for which Discord allows 3 seconds. Returns the token for its answer."""
     original = 0
     try:
         response = await interaction.response.defer(ephemeral=ephemeral, thinking=True)
@@ -98,7 +98,7 @@ async def acknowledge_interaction(interaction: Interaction, ephemeral: bool) -> 
 
 
 async def _original_response_id(interaction: Interaction) -> int:
-    """The message that another program's acknowledgement opened; 0 when there is none."""
+    """The message opened by another program's acknowledgement; 0 when there is none."""
     try:
         return (await interaction.original_response()).id
     except (discord.HTTPException, discord.ClientException, *CONNECTION_ERRORS):

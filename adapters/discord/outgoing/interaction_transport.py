@@ -36,8 +36,8 @@ class TokenExpired(Exception):
 class InteractionTransport(DiscordTransport):
     """Posts with the token. The first message replaces "is thinking", the others follow it.
 
-    Shortly before the token's end a public answer goes on in the channel, a private one in direct messages; where
-    those are shut, the channel only tells the person to ask again. The placeholder says so, or is deleted.
+    Shortly before the token's end a public answer continues in the channel, a private one in direct messages; when
+    those are closed, the channel only tells the person to ask again. The placeholder points there, or is deleted.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class InteractionTransport(DiscordTransport):
         self._moved_ids: dict[str, str] = {}
 
     def limit_for(self, kind: RequestKind) -> RateLimit:
-        """The rate limit of such requests with this token, or in the channel where the answer goes on."""
+        """The rate limit of such requests with this token, or in the channel where the answer continues."""
         if self._fallback is not None:
             return self._fallback.limit_for(kind)
         key = f"{METHODS[kind]} webhooks/{self._token.application_id}/{self._token.token}"
@@ -74,7 +74,7 @@ class InteractionTransport(DiscordTransport):
             await self._edit_in_fallback(platform_id, part)
 
     async def delete_message(self, platform_id: str) -> None:
-        """Delete a message of ours; one that is gone already, or out of reach, is no error."""
+        """Delete a message of ours; one that is deleted already, or out of reach, is no error."""
         try:
             with self._open_webhook() as webhook, suppress(discord.NotFound):
                 await webhook.delete_message(int(platform_id))
@@ -90,7 +90,7 @@ class InteractionTransport(DiscordTransport):
                 await fallback.send_typing()
 
     async def fetch_posted(self) -> Sequence[str]:
-        """The first message, where it has text already."""
+        """The id of the first message when it has a text already."""
         try:
             with self._open_webhook() as webhook:
                 original = await webhook.fetch_message(self._token.original_id)
@@ -111,12 +111,12 @@ class InteractionTransport(DiscordTransport):
             )
             return str(sent.id)
 
-    async def _edit_here(self, message_id: int, part: DiscordPart, spared_s: float = TOKEN_MARGIN_S) -> None:
-        # Not `webhook.edit_message`: it cannot keep links from unfolding, which Discord lets an edit do.
+    async def _edit_here(self, message_id: int, part: DiscordPart, margin_s: float = TOKEN_MARGIN_S) -> None:
+        # Not `webhook.edit_message`: it cannot suppress embeds, although Discord accepts that in an edit.
         flags = discord.MessageFlags(suppress_embeds=True, ephemeral=self._token.private)
         options = self._options_with_files(part, "attachments")
         with (
-            self._open_webhook(spared_s) as webhook,
+            self._open_webhook(margin_s) as webhook,
             handle_message_parameters(part.text, flags=flags, **options) as parameters,
         ):
             await async_context.get().edit_webhook_message(
@@ -136,7 +136,7 @@ class InteractionTransport(DiscordTransport):
             return await (await self._open_fallback()).send(part, nonce)
         except ReplyFailed:
             if self._token.private:
-                await self._say_too_late()
+                await self._send_too_late()
             raise
 
     async def _edit_in_fallback(self, platform_id: str, part: DiscordPart) -> None:
@@ -161,16 +161,16 @@ class InteractionTransport(DiscordTransport):
         return self._fallback
 
     async def _clear_placeholder(self, message_id: int) -> None:
-        """No message may stay here as if more came: a public one is deleted, a private one says where the answer is."""
+        """Leave no message that looks unfinished: delete a public one, let a private one say where the answer is."""
         with suppress(ReplyFailed, TransientFailure, TokenExpired):
             if not self._token.private:
                 await self._channel_transport(self._token.channel_id).delete_message(str(message_id))
             else:
-                goes_on = localize("private_goes_on", language_of(self._token.locale))
-                await self._edit_here(message_id, DiscordPart(goes_on), spared_s=0.0)
+                sentence = localize("private_goes_on", language_of(self._token.locale))
+                await self._edit_here(message_id, DiscordPart(sentence), margin_s=0.0)
 
     def _channel_transport(self, channel_id: int) -> ChannelTransport:
-        # With the channel itself as the question nothing is referred to: there is no message to reply to.
+        # With the channel's own id as the question there is no reference: there is no message to reply to.
         return ChannelTransport(
             self._bot,
             DiscordReplyTarget(channel_id, channel_id, self._token.guild_id),
@@ -178,15 +178,15 @@ class InteractionTransport(DiscordTransport):
             self._make_view,
         )
 
-    async def _say_too_late(self) -> None:
+    async def _send_too_late(self) -> None:
         sentence = localize("private_too_late", language_of(self._token.locale), person=f"<@{self._token.user_id}>")
         with suppress(ReplyFailed, TransientFailure):
             nonce = f"{self._token.interaction_id}again"
             await self._channel_transport(self._token.channel_id).send(DiscordPart(sentence), nonce)
 
     @contextmanager
-    def _open_webhook(self, spared_s: float = TOKEN_MARGIN_S) -> Iterator[discord.Webhook]:
-        if not self._token.is_valid(spared_s):
+    def _open_webhook(self, margin_s: float = TOKEN_MARGIN_S) -> Iterator[discord.Webhook]:
+        if not self._token.is_valid(margin_s):
             raise TokenExpired
         with translate_errors():
             try:

@@ -13,12 +13,12 @@ SUBTEXT = "-# "
 """Makes a line of a message small."""
 
 ButtonSet = Literal["none", "running", "ended"]
-"""The buttons under a message: none, those of an answer in the making, or those of a finished one."""
+"""The buttons under a message: none, those of a running answer, or those of a finished one."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscordPart:
-    """A message as it should be."""
+    """The intended state of one message."""
 
     text: str
     buttons: ButtonSet = "none"
@@ -26,7 +26,7 @@ class DiscordPart:
 
 
 def utf16_length(text: str) -> int:
-    """The length of a text as its strictest reader may count it: characters outside the first plane count twice."""
+    """The length of a text in UTF-16 units, the strictest count: characters outside the first plane count twice."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 

@@ -1,4 +1,4 @@
-"""Learns Discord's rate limits from the headers of its answers, for each route and channel apart."""
+"""Learns Discord's rate limits from the headers of its responses, separately for each route and channel."""
 
 import asyncio
 import re
@@ -12,11 +12,11 @@ from adapters.delivery.rate_limit import GlobalRateLimit, RateLimit, RateLimits
 from adapters.delivery.reply_transport import RequestKind
 
 REQUESTS_PER_S = 50 / 1.25
-"""Discord takes 50 requests a second of a bot (`topics/rate-limits.mdx`); `GlobalRateLimit` lets some more through."""
+"""Discord takes 50 requests a second of a bot (`topics/rate-limits.mdx`); `GlobalRateLimit` lets a few more through."""
 
 METHODS: dict[RequestKind, str] = {"send": "POST", "picture": "POST", "edit": "PATCH", "delete": "DELETE"}
 
-# Limits are kept by method and channel, or by method and webhook (the answers to interactions).
+# Limits are kept by method and channel, or by method and webhook (responses to interactions).
 ROUTE = re.compile(r"/(?P<kind>channels|webhooks)/(?P<major>\d+(?:/[^/]+)?)/messages(?:/|$)")
 
 
@@ -40,7 +40,7 @@ class DiscordRateLimits:
         return self._trace
 
     def watch_client(self, bot: discord.Client) -> None:
-        """Listen to a client of another bot. Where its session is hidden, the assumed rate stays."""
+        """Listen to the client of another bot. When its session is not accessible, the assumed rate stays."""
         session = getattr(bot.http, "_HTTPClient__session", None)
         configs = session.trace_configs if isinstance(session, aiohttp.ClientSession) else None
         if configs is not None and self._trace not in configs:
@@ -63,7 +63,7 @@ class DiscordRateLimits:
             return
         now, headers = asyncio.get_running_loop().time(), request.response.headers
         rate_limit = self.limits.limit_for(key, now)
-        with suppress(KeyError, ValueError):  # a proxy on the way may leave headers out
+        with suppress(KeyError, ValueError):  # a proxy may drop headers
             if request.response.status == 429:
                 rate_limit.record_refusal(now, float(headers["Retry-After"]))
             else:

@@ -21,7 +21,7 @@ TransportFinder = Callable[[Message], DiscordTransport]
 
 
 class DiscordReplyFactory(ReplyFactory[DiscordPart]):
-    """Fills `Adapter` for messages that an earlier process left: replies are built from messages alone."""
+    """Fills `Adapter` for messages that an earlier process left open: replies are built from messages alone."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class DiscordReplyFactory(ReplyFactory[DiscordPart]):
         return PLATFORM
 
     async def run(self, inbox: Inbox) -> None:
-        """Nothing of its own: the cog's listeners translate."""
+        """Wait until cancelled: the cog's listeners handle the events."""
         await asyncio.Event().wait()
 
     async def health(self, language: Language) -> Sequence[str]:
-        """Nothing: an answer on Discord shows that it works."""
+        """No lines: an answer on Discord shows that it works."""
         return ()
 
     def channel_transport(self, message: Message) -> DiscordTransport:
@@ -60,7 +60,7 @@ class DiscordReplyFactory(ReplyFactory[DiscordPart]):
         return ChannelTransport(self._bot, DiscordReplyTarget.from_message(message), self._rate_limits, views)
 
     async def close(self) -> None:
-        """Show no more."""
+        """Stop updates of all replies."""
         self._rate_limits.unwatch_client()
         await super().close()
 

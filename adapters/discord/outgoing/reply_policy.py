@@ -39,6 +39,6 @@ class DiscordReplyPolicy(ReplyPolicy[DiscordPart]):
         return self._limit_for(request.kind)
 
     def may_edit(self, platform_id: str, content: ReplyContent, edits: int) -> bool:
-        """Not where Discord takes only a few more edits of a message: they are for its last text."""
+        """False for an old message: Discord takes few more edits of it, which are reserved for the last text."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(int(platform_id))
         return age.total_seconds() <= OLD_MESSAGE_AGE_S

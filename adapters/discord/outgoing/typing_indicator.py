@@ -23,7 +23,7 @@ class DiscordTypingIndicator:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Show it from now on."""
+        """Show it until `stop`."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep_typing())
 

@@ -22,20 +22,20 @@ ACTIONS_SHOWN: dict[ButtonSet, tuple[ButtonAction, ...]] = {
 BUTTON_EMOJI: dict[ButtonAction, str] = {"stop": "⏹️", "again": "🔁", "sources": "📚"}
 
 BUTTON_ID = re.compile(
-    r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<place>\d{1,20})(?P<private>p?)"
+    r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<channel>\d{1,20})(?P<private>p?)"
     r"(?::(?P<about>\d{1,20}))?"
 )
 LOCALE_KEY = "locale"
 """Key of the locale of the buttons in a message's platform data."""
 
 ABOUT_KEY = "about"
-"""Key of the id of the message that a person pointed at, which asks instead of a text of their own."""
+"""Key of the id of the message that a person selected as the question, instead of a text of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ButtonId:
     """The meaning of a button: it acts on the answer to `event_id`, which `asker_id` asked for in `conversation`;
-    `about` is the message that they pointed at.
+    `about` is the message that they selected.
     """
 
     action: ButtonAction
@@ -47,7 +47,7 @@ class ButtonId:
 
     @property
     def message_id(self) -> int:
-        """The message that asks."""
+        """The id of the message that holds the question."""
         return int(self.about or self.event_id)
 
     @property
@@ -71,7 +71,7 @@ class ButtonId:
             return None
         action: ButtonAction = found["action"]  # type: ignore[assignment]
         about = found["about"] or ""
-        return cls(action, found["event"], int(found["asker"]), int(found["place"]), bool(found["private"]), about)
+        return cls(action, found["event"], int(found["asker"]), int(found["channel"]), bool(found["private"]), about)
 
 
 def view_factory(message: Message) -> ViewFactory:

@@ -67,7 +67,7 @@ def image_content(picture: Attachment, location: Mapping[str, Any], target: Room
 
 
 def _text_content(part: MatrixPart) -> Content:
-    """The message, without HTML if that is too large: Markdown can repeat a long address for each word."""
+    """The text of a message, without HTML if that is too large: Markdown can repeat a long URL for each word."""
     text, below = _without_surrogates(part.text), _without_surrogates(part.below)
     body = "\n\n".join(piece for piece in (text, below) if piece)
     html = (render_html(text) if text else "") + (footer_html(below, small=part.small) if below else "")
@@ -78,7 +78,7 @@ def _text_content(part: MatrixPart) -> Content:
 
 
 def _mentions(part: MatrixPart, target: RoomTarget) -> Content:
-    """The user who is replied to, as the specification asks ("Rich replies"), once for each answer."""
+    """The user who is replied to, as the specification requires ("Rich replies"), once for each answer."""
     return {"user_ids": [target.asker]} if part.first and target.asker else {}
 
 
@@ -90,7 +90,7 @@ def _relation(target: RoomTarget) -> Content:
 
 
 def _without_surrogates(text: str) -> str:
-    """The text without lone surrogates, which no other program takes."""
+    """The text without lone surrogates, which other programs reject."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

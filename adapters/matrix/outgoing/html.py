@@ -18,7 +18,7 @@ MAX_TAG_DEPTH = 100
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True, "xhtmlOut": False, "maxNesting": 40})
 _MARKDOWN.enable(["table", "strikethrough"])
-# Every reader's client would fetch a picture from elsewhere; it stays a link.
+# Every reader's client would fetch a picture from a foreign server; it stays a link.
 _MARKDOWN.disable("image")
 
 _OPENED_OR_CLOSED = re.compile("<(/?)(?!br|hr)")
@@ -42,7 +42,7 @@ _CLEANER = nh3.Cleaner(
 
 
 def render_html(text: str) -> str:
-    """Markdown as HTML; markup in the text is text. A text that is not finished yet is rendered as far as it goes."""
+    """Markdown as HTML; markup in the text is text. Unfinished text is rendered too."""
     html = _CLEANER.clean(_MARKDOWN.render(text)).strip()
     return html if _depth(html) <= MAX_TAG_DEPTH else footer_html(text, small=False)
 

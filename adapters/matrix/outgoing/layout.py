@@ -10,7 +10,7 @@ PAGE_COST_LIMIT = TEXT_COPIES_BYTES // TEXT_COPIES
 """The longest message, in units."""
 
 # Bytes of HTML that Markdown makes of a character, at most in common texts; a message beyond that is sent without HTML.
-# The cost of a paragraph or of an emphasis is divided over its two line ends or marks.
+# The cost of a paragraph or of an emphasis is divided over its two line ends or delimiters.
 _HTML_BYTES = {
     "\n": 14, '"': 6, "&": 5, "<": 4, ">": 12, "*": 5, "_": 5, "~": 5, "`": 7, "|": 14, "[": 9, "]": 9, "-": 4, "+": 4,
 }  # fmt: skip
@@ -34,9 +34,9 @@ def edit_cost(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MatrixPart:
-    """A message as it should be: Markdown and plain lines below it, which may be `small`; or a picture.
+    """The intended state of one message: Markdown and plain lines below it, which may be `small`; or a picture.
 
-    `notice`: it is no answer, and no bot is to reply to it. `first`: it is the first message of the reply.
+    `notice`: it is no answer, and bots should not reply to it. `first`: it is the first message of the reply.
     """
 
     text: str

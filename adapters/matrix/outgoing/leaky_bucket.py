@@ -8,13 +8,13 @@ from adapters.delivery.errors import RateLimited
 from adapters.matrix.limits import BURST, PER_S
 
 REFUSAL_MEMORY_S = 3600.0
-"""A refusal counts for so long: until then, no more is tried than the limits that it taught."""
+"""How long a refusal counts: until then, no more is sent than the limits learnt from it allow."""
 
 MARGIN_S = 0.05
-"""Added to the wait of a refusal: it is given in whole milliseconds, and the way there varies."""
+"""Added to the wait of a refusal, which is given in whole milliseconds, because latency varies."""
 
 SURELY_EMPTY = 0.9
-"""Events: with fewer left (0.5 s by Synapse's default), one that is taken shows that the assumed limits are wrong."""
+"""Events. One accepted with fewer left (0.5 s by Synapse's default) shows that the assumed limits are wrong."""
 
 MIN_PER_S, MAX_PER_S = 0.05, 10.0
 """Bounds of a learnt rate: one refusal of another kind must not silence the account."""
@@ -24,10 +24,10 @@ MAX_PAUSE_S = 8.0
 
 class LeakyBucket:
     """A bucket like Synapse's (`synapse/api/ratelimiting.py`): `left` events may go at once, up to `burst`, and `per_s`
-    come back a second. A refused event costs nothing, and its wait tells exactly how many are left.
+    come back a second. A refused event costs nothing, and its wait shows exactly how many are left.
 
-    Times are seconds of one monotonic clock, given by the caller. `lifted`: the homeserver took more than the assumed
-    limits allow, and has refused nothing since.
+    Times are seconds of one monotonic clock, given by the caller. `lifted`: the homeserver accepted more than the
+    assumed limits allow, and has refused nothing since.
     """
 
     def __init__(self, burst: int = BURST, per_s: float = PER_S) -> None:
@@ -38,8 +38,8 @@ class LeakyBucket:
         self._is_probing = False
         self._paused_until = self._known_until = -math.inf
         self._before_refusal = (self.lifted, self._known_until)
-        self._refusals_in_row = self._taken = 0
-        self._retry_at: float | None = None  # of the last refusal, after which `_taken` events were taken
+        self._refusals_in_row = self._accepted = 0
+        self._retry_at: float | None = None  # of the last refusal, after which `_accepted` events were accepted
 
     def left(self, now: float) -> float:
         """Events that may go at once."""
@@ -55,8 +55,8 @@ class LeakyBucket:
         return not self.lifted and now >= self._known_until
 
     def may_probe(self, now: float) -> bool:
-        """Whether to send one event although none is left: taken, it shows that the limits are lifted; refused, it
-        costs nothing. One at a time.
+        """Whether to send one event although none is left: accepted, it shows that the limits are lifted; refused,
+        it costs nothing. One at a time.
         """
         is_free = not self._is_probing and now >= self._paused_until
         return is_free and self.is_unknown(now) and self.left(now) < SURELY_EMPTY
@@ -86,17 +86,17 @@ class LeakyBucket:
         finally:
             self._is_probing = self._is_probing and not probes
         if learns:
-            self._taken, self._refusals_in_row = self._taken + 1, 0
+            self._accepted, self._refusals_in_row = self._accepted + 1, 0
             self.lifted = self.lifted or left < SURELY_EMPTY
 
     def _learn_refusal(self, at: float, retry_after_s: float) -> None:
         retry_at = at + retry_after_s + MARGIN_S
-        if at < self._paused_until:  # it was under way when an earlier one was refused
+        if at < self._paused_until:  # it was sent before an earlier one was refused
             self._paused_until = max(self._paused_until, retry_at)
             return
         self._refusals_in_row += 1
         self._paused_until = max(retry_at, at + min(MAX_PAUSE_S, 2.0 ** (self._refusals_in_row - 2)))
-        if self._refusals_in_row > 1:  # refused after the wait: another kind of limit, so the first one taught nothing
+        if self._refusals_in_row > 1:  # refused after the wait: another kind of limit, so the first one proved nothing
             self.lifted, self._known_until = self._before_refusal
             return
         self._before_refusal = (self.lifted, self._known_until)
@@ -107,11 +107,12 @@ class LeakyBucket:
         self.lifted = False
 
     def _learn_rate(self, at: float, retry_after_s: float) -> None:
-        """Between two refusals, each event taken moves the time of the next one by 1 / `per_s`."""
+        """Between two refusals, each accepted event moves the time of the next one by 1 / `per_s`."""
         retry_at, earlier = at + retry_after_s, self._retry_at
-        if earlier is not None and self._taken and retry_at - earlier < self.burst / self.per_s:  # it was never empty
-            self.per_s = self._taken / max(retry_at - earlier, self._taken / MAX_PER_S)
+        # Within this time the bucket was never empty.
+        if earlier is not None and self._accepted and retry_at - earlier < self.burst / self.per_s:
+            self.per_s = self._accepted / max(retry_at - earlier, self._accepted / MAX_PER_S)
         elif retry_after_s > 0:  # no wait is longer than that for one event
             self.per_s = min(self.per_s, 1 / retry_after_s)
         self.per_s = max(MIN_PER_S, self.per_s)
-        self._retry_at, self._taken = retry_at, 0
+        self._retry_at, self._accepted = retry_at, 0

@@ -11,7 +11,7 @@ from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
 Kind = Literal["final", "first", "edit"]
 
 EDIT_GAP_S = 1.0
-"""Between two edits of a reply where no limit holds them up."""
+"""Seconds between two edits of a reply that no limit delays."""
 
 LONG_ANSWER_S = 120.0
 """The edits of a reply are spread so that they last at least this long."""
@@ -20,18 +20,18 @@ RESERVED_EDITS = 2
 """Edits of each reply that are reserved for its last text."""
 
 SPARE_EVENTS = 4.0
-"""Events that edits leave for the next question, fewer the longer no edit went out: twice what comes back meanwhile."""
+"""Events that edits leave for the next question, minus twice those that have come back since the last edit."""
 
 PROBE_LEVEL = 1.65
-"""While the limits are unknown, an only reply spends the bucket to this level and then tries one more. If that is
-refused, 1.65 - 1 events are left, and the next one, be it the final text, waits less than two seconds.
+"""While the limits are unknown, the only open reply spends the bucket to this level and then tries one more event. If
+that is refused, 1.65 - 1 events are left, and the next one, even the final text, waits less than two seconds.
 """
 
 POLL_S = 0.05
 
 
 class SendRateLimiter:
-    """The events of one account."""
+    """Grants the events of one account to its replies."""
 
     def __init__(self, bucket: LeakyBucket | None = None) -> None:
         self.bucket = bucket or LeakyBucket()
@@ -70,7 +70,7 @@ class SendRateLimiter:
         return self.bucket.track_event(now, learns=learns)
 
     def is_probing(self, now: float) -> bool:
-        """Whether the bucket may be spent to learn whether the limits are lifted: for an only reply."""
+        """Whether to spend the bucket in order to learn whether the limits are lifted: with one open reply at most."""
         return self.bucket.is_unknown(now) and len(self.open_replies) <= 1 and "first" not in self.queue.values()
 
     def _reserved(self) -> float:

@@ -23,7 +23,7 @@ class MatrixReplyFactory(ReplyFactory[MatrixPart]):
         self._background = BackgroundTasks()
 
     async def close(self) -> None:
-        """Show no more."""
+        """Stop updates of all replies."""
         await super().close()
         await self._typing.close()
         await self._background.close()

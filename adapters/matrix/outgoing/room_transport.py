@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 100
 PAGES = 10
-"""An earlier process's answer is looked for in so many pages after the question."""
+"""Pages after the question that are searched for an earlier process's answer."""
 
 IMAGE = "m.image"
 
@@ -43,7 +43,7 @@ class RoomTransport:
         self._uploaded: dict[str, dict[str, Any]] = {}
 
     async def prepare(self) -> None:
-        """Show that the question was read, and typing, before an earlier process's answer is looked for."""
+        """Show typing and that the question was read, before the search for an earlier process's answer."""
         if not self._is_read:
             self._is_read = True
             self.start_typing()
@@ -54,7 +54,7 @@ class RoomTransport:
         self._typing.start(self._target.room_id, self)
 
     def stop_typing(self) -> None:
-        """Show typing no longer."""
+        """Stop typing."""
         self._typing.stop(self._target.room_id, self)
 
     async def send(self, part: MatrixPart, request_id: str) -> str:

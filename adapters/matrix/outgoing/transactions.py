@@ -4,22 +4,22 @@ import hashlib
 
 
 def send_tx_id(event_id: str, number: int) -> str:
-    """For the first post of a part: the same for the same question and number, in every process."""
+    """The id for the first post of a part: the same for the same question and number, in every process."""
     return _hashed("send", event_id, str(number))
 
 
 def picture_tx_id(event_id: str, number: int) -> str:
-    """For a picture, likewise."""
+    """The id for a picture, the same in every process too."""
     return _hashed("picture", event_id, str(number))
 
 
 def edit_tx_id(event_id: str, number: int, occasion: str, revision: int) -> str:
-    """For an edit. `occasion` differs between attempts and processes, whose revisions hold other texts."""
+    """The id for an edit. `occasion` differs between attempts and processes, whose revisions hold other texts."""
     return _hashed("edit", event_id, str(number), occasion, str(revision))
 
 
 def redact_tx_id(target: str) -> str:
-    """For a redaction."""
+    """The id for a redaction."""
     return _hashed("redact", target)
 
 

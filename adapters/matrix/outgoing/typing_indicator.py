@@ -39,7 +39,7 @@ class TypingIndicators:
             self._changes[room_id].set()
 
     async def close(self) -> None:
-        """Show no more; typing that is shown fades."""
+        """Stop all updates; typing that is shown fades."""
         await self._background.close()
 
     async def _keep_typing(self, room_id: str) -> None:

@@ -182,7 +182,7 @@ class InviteHandler:
     async def _try_join(self, room_id: str, via: Sequence[str]) -> bool:
         for attempt in range(TRIES):
             try:
-                async with self._join_lock:  # of many rooms, one stands in line with the answers' first texts
+                async with self._join_lock:  # with many rooms, only one waits among the first texts of answers
                     slot = await self._rate_limiter.acquire_slot("first", learns=False)
                 with slot:
                     await self._homeserver.join_room(room_id, via)

@@ -62,23 +62,23 @@ class SyncHandler:
         self._unfinished: list[asyncio.Task[None]] = []
         self._logged_out = False
 
-    async def take_sync(self, news: SyncResponse, behind: bool) -> None:
+    async def take_sync(self, response: SyncResponse, behind: bool) -> None:
         """Handle a response; returns before all of it is done. Events missed while `behind` come first."""
-        for departure in news.left:
+        for departure in response.left:
             await self._leave_room(departure)
-        for invitation in news.invited:
+        for invitation in response.invited:
             self._invites.take_invite(invitation)
-        self._undecryptable.log_withheld(news.to_device)
-        for message in news.to_device:
+        self._undecryptable.log_withheld(response.to_device)
+        for message in response.to_device:
             await self._take_to_device(message)
-        work = await self._start_timelines(news.joined, behind)
+        work = await self._start_timelines(response.joined, behind)
         work += [
             self._enqueue(room, partial(self._router.retry_event, room, event))
-            for room, event in self._undecryptable.find_decryptable(news.to_device)
+            for room, event in self._undecryptable.find_decryptable(response.to_device)
         ]
-        for timeline in news.joined:
+        for timeline in response.joined:
             self._invites.note_joined(timeline.room_id)
-        await self._advance_after(work, news.token)
+        await self._advance_after(work, response.token)
 
     def retry_undecrypted(self) -> None:
         """Try again to decrypt the messages that an earlier process could not."""

@@ -16,25 +16,25 @@ from adapters.matrix.retry import backoff_s
 log = logging.getLogger(__name__)
 
 POLL_S = 30.0
-"""How long the homeserver waits for news before it returns an empty response."""
+"""How long the homeserver waits for events before it returns an empty response."""
 
 FIRST_SYNC_S = 300.0
 """Time limit for the first response of a process, which may be large."""
 
 LIVE_S = 60.0
-"""The shortest silence after which events count as missed."""
+"""The shortest time without a response after which events count as missed."""
 
 AT_ONCE_S = 0.5
 IDLE_S = 1.0
-"""Pause after an immediate response without news: some servers do not wait, and must not be polled in a tight loop."""
+"""Pause after an immediate empty response: some servers do not wait, and must not be polled in a tight loop."""
 
 TakeSync = Callable[[SyncResponse, bool], Awaitable[None]]
-"""Handles a response; the flag says whether the account was behind, so that its messages may be old."""
+"""Handles a response; the flag is true after a gap, so that its messages may be old."""
 
 
 @dataclass(slots=True)
 class SyncLoop:
-    """State of the loop. `missed_after_s`: silence after which events count as missed."""
+    """State of the loop. `missed_after_s`: time without a response after which events count as missed."""
 
     homeserver: Homeserver
     token: str
@@ -46,7 +46,7 @@ class SyncLoop:
     last_sync_at: float | None = None
 
     async def run(self) -> NoReturn:
-        """Hand on responses until cancelled. Raises MatrixUnusable when the account can no longer be used."""
+        """Pass responses to `take_sync` until cancelled. Raises MatrixUnusable when the account is lost."""
         while True:
             try:
                 await self._sync_once()
@@ -63,16 +63,16 @@ class SyncLoop:
     async def _sync_once(self) -> None:
         first = self.last_sync_at is None
         poll_s = 0.0 if first else POLL_S
-        asked_at = self.clock()
+        started_at = self.clock()
         async with asyncio.timeout(FIRST_SYNC_S if first else poll_s + self.request_timeout_s):
-            news = await self.homeserver.sync(self.token, poll_s)
+            response = await self.homeserver.sync(self.token, poll_s)
         now = self.clock()
-        behind = self.last_sync_at is None or now - self.last_sync_at > max(self.missed_after_s, LIVE_S)
+        is_behind = self.last_sync_at is None or now - self.last_sync_at > max(self.missed_after_s, LIVE_S)
         if self.failures:
             log.info("Reached the homeserver again.")
-        is_idle = not first and news.token == self.token and now - asked_at < AT_ONCE_S
-        await self.take_sync(news, behind)
-        self.failures, self.last_sync_at, self.token = 0, self.clock(), news.token
+        is_idle = not first and response.token == self.token and now - started_at < AT_ONCE_S
+        await self.take_sync(response, is_behind)
+        self.failures, self.last_sync_at, self.token = 0, self.clock(), response.token
         if is_idle:
             await asyncio.sleep(IDLE_S)
 

@@ -26,29 +26,29 @@ def ask(config: Config, question: str, conversation: str | None, as_json: bool) 
     run_and_exit(_ask(config, ChatQuestion(conversation or f"ask-{uuid.uuid4().hex[:12]}", text), as_json))
 
 
-async def _ask(config: Config, asked: ChatQuestion, as_json: bool) -> int:
+async def _ask(config: Config, question: ChatQuestion, as_json: bool) -> int:
     with StartupView() as view:
         async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
             view.close()
-            answered = await (_print_answer if as_json else _show_answer)(asked, exchange)
+            answered = await (_print_answer if as_json else _show_answer)(question, exchange)
     return 0 if answered else EXIT_FAILED
 
 
-async def _show_answer(asked: ChatQuestion, exchange: DaemonRequest) -> bool:
-    return await ask_and_show(asked, exchange, exchange.read_events(), make_console())
+async def _show_answer(question: ChatQuestion, exchange: DaemonRequest) -> bool:
+    return await ask_and_show(question, exchange, exchange.read_events(), make_console())
 
 
-async def _print_answer(asked: ChatQuestion, exchange: DaemonRequest) -> bool:
-    event = await ask_and_follow(asked, exchange, exchange.read_events(), NoView())
-    print_json(_result(asked, event))
+async def _print_answer(question: ChatQuestion, exchange: DaemonRequest) -> bool:
+    event = await ask_and_follow(question, exchange, exchange.read_events(), NoView())
+    print_json(_result(question, event))
     return bool(event["event"] == "finished")
 
 
-def _result(asked: ChatQuestion, event: DaemonEvent) -> dict[str, Any]:
+def _result(question: ChatQuestion, event: DaemonEvent) -> dict[str, Any]:
     """The answer as one object; without one, `error` is the sentence that came in its place."""
     return {
-        "question": asked.text,
-        "conversation": asked.conversation,
+        "question": question.text,
+        "conversation": question.conversation,
         "answer": event.get("text", ""),
         "note": event.get("note", ""),
         "error": event.get("sentence", ""),

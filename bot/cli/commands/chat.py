@@ -57,7 +57,7 @@ async def _jsonl(config: Config) -> int:
 async def _host_on_stdio(config: Config, channel: StdioChannel, view: StartupView) -> bool:
     """Run Hearth directly on standard input and output; False when another process has just become it.
 
-    Not through the socket: what it holds would be lost if this process were killed.
+    Not through the socket: data buffered there would be lost if this process were killed.
     """
     async with AsyncExitStack() as stack:
         try:

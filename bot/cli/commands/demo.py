@@ -1,4 +1,4 @@
-"""`hearth demo`: the handbook of an invented home, to be asked about with the small default models."""
+"""`hearth demo`: questions about the handbook of an invented home, with the small default models."""
 
 import os
 import sys

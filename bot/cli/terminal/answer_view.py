@@ -34,7 +34,7 @@ class AnswerView(Protocol):
 
 
 def view_for(console: Console) -> AnswerView:
-    """The view that suits a console."""
+    """The view for a console: live on a capable terminal, else plain."""
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
 
@@ -52,7 +52,7 @@ class NoView:
 
 
 class PlainView:
-    """Prints text as it comes. A text that does not continue the last one is printed again from its start."""
+    """Prints text as it arrives. A text that does not continue the last one is printed again from its start."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -62,10 +62,10 @@ class PlainView:
         """Nothing: in a file or a pipe only the answer counts."""
 
     def show_text(self, whole: str) -> None:
-        """Print what is new."""
+        """Print the new part."""
         whole = printable(whole)
-        goes_on = whole.startswith(self._shown)
-        self._console.print(Text(whole[len(self._shown) :] if goes_on else f"\n{whole}"), end="", soft_wrap=True)
+        continues = whole.startswith(self._shown)
+        self._console.print(Text(whole[len(self._shown) :] if continues else f"\n{whole}"), end="", soft_wrap=True)
         self._shown = whole
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class PlainView:
 
 
 class LiveView:
-    """Prints Markdown blocks once they are whole; the block still growing is drawn below, cut to what fits."""
+    """Prints Markdown blocks once they are complete; the growing block is drawn below, cut to the terminal's height."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -89,7 +89,7 @@ class LiveView:
         self._live.update(Spinner("dots", Text(printable(sentence), style="dim")))
 
     def show_text(self, whole: str) -> None:
-        """Print the blocks that are whole now, and draw the rest."""
+        """Print the blocks that are complete, and draw the rest."""
         whole = printable(whole)
         if not whole.startswith(self._whole[: self._printed]):
             self._console.print(Text("(The answer starts over.)", style="dim"))
@@ -99,7 +99,7 @@ class LiveView:
         self._live.update(self._last_lines(whole[self._printed :]))
 
     def close(self) -> None:
-        """Print what is left."""
+        """Print the rest."""
         self._live.update(Text(""))
         self._live.stop()
         self._print_up_to(len(self._whole))
@@ -112,10 +112,10 @@ class LiveView:
         self._printed = max(end, self._printed)
 
     def _last_lines(self, text: str) -> RenderableType:
-        """The last lines of a text: a drawing taller than the terminal could not be taken back."""
-        room = max(3, self._console.height - 4)
+        """The last lines of a text: a drawing taller than the terminal could not be erased."""
+        height = max(3, self._console.height - 4)
         lines = Text(text).wrap(self._console, self._console.width)
-        return Group(*lines[-room:])
+        return Group(*lines[-height:])
 
 
 def format_sources(sources: list[dict[str, Any]]) -> Text:
@@ -129,7 +129,7 @@ def format_sources(sources: list[dict[str, Any]]) -> Text:
 
 
 def format_timings(timings: Mapping[str, Any]) -> str:
-    """What an answer cost, in a line; empty when no model ran."""
+    """The timings of an answer in one line; empty when no model ran."""
     if not timings["generated_tokens"]:
         return ""
     return (

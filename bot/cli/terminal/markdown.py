@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 def settled_length(text: str) -> int:
-    """How many characters from the start are whole blocks: up to the last blank line outside a code fence."""
+    """The number of characters in complete blocks: up to the last blank line outside a code fence."""
     position = end = 0
     for line, is_code in _lines(text):
         position += len(line)
@@ -19,15 +19,15 @@ def keep_line_breaks(text: str) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:
-    """The lines with their ends, and whether each belongs to a code fence."""
+    """The lines with their ends, each with whether it belongs to a code fence."""
     fence = ""
     for line in text.splitlines(keepends=True):
-        mark = line.lstrip()[:3]
+        opener = line.lstrip()[:3]
         if fence:
             yield line, True
-            fence = "" if mark == fence and not line.strip().strip(fence[0]) else fence
+            fence = "" if opener == fence and not line.strip().strip(fence[0]) else fence
         else:
-            fence = mark if mark in ("```", "~~~") else ""
+            fence = opener if opener in ("```", "~~~") else ""
             yield line, bool(fence)
 
 

@@ -1,4 +1,4 @@
-"""A Matrix client on the library on which Element is built, in a Node process: for tests and the demo."""
+"""Matrix client on Element's library in a Node process, for tests and the demo."""
 
 from deploy.dev.element.peer import Peer, Verification
 

@@ -1,13 +1,13 @@
-// Files in encrypted rooms, as the specification writes them: AES-CTR with a key of their own, and a hash.
+// Files in encrypted rooms by the specification: AES-CTR with a key per file, and a hash.
 const AES = "AES-CTR";
 const COUNTER_BITS = 64;
 
 const unpadded = (bytes) => Buffer.from(bytes).toString("base64").replace(/=+$/, "");
 
-/** Encrypts; gives the bytes to upload and the `file` object, which still lacks its `url`. */
+/** Encrypts; returns the bytes to upload, and the `file` object without its `url`. */
 export async function encrypt(plain) {
     const key = await crypto.subtle.generateKey({ name: AES, length: 256 }, true, ["encrypt", "decrypt"]);
-    // The counter's half begins at zero.
+    // The half for the counter starts at zero.
     const iv = new Uint8Array(16);
     crypto.getRandomValues(iv.subarray(0, 8));
     const data = await crypto.subtle.encrypt({ name: AES, counter: iv, length: COUNTER_BITS }, key, plain);
@@ -16,7 +16,7 @@ export async function encrypt(plain) {
     return { data: Buffer.from(data), file: { v: "v2", key: jwk, iv: unpadded(iv), hashes: { sha256: unpadded(hash) } } };
 }
 
-/** Decrypts what was downloaded for a `file` object; throws if its hash differs. */
+/** Decrypts the download for a `file` object; throws if its hash differs. */
 export async function decrypt(data, file) {
     const hash = await crypto.subtle.digest("SHA-256", data);
     if (unpadded(hash) !== file.hashes.sha256.replace(/=+$/, "")) throw new Error("the file's hash differs");

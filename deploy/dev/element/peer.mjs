@@ -1,5 +1,5 @@
-// A Matrix client on what Element is built on, driven by lines of JSON: `{id, call, ...}` comes, `{id, result}` or
-// `{id, error}` goes, and in between `{told, ...}` for what happens. All it knows is in memory.
+// Matrix client on Element's library, driven by lines of JSON: `{id, call, ...}` is answered by `{id, result}` or
+// `{id, error}`; `{notification, ...}` reports events and verifications. Its state is in memory only.
 import { createInterface } from "node:readline";
 
 import { decrypt, encrypt } from "./attachments.mjs";
@@ -8,11 +8,11 @@ import { Verifications } from "./verification.mjs";
 
 let client;
 let verifications;
-// Events are told in their order, though decrypting one takes longer than the next.
-let telling = Promise.resolve();
+// Events are reported in order, although decrypting one may take longer than the next.
+let reporting = Promise.resolve();
 
 const write = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-const tell = (told, what) => write({ told, ...what });
+const notify = (notification, fields) => write({ notification, ...fields });
 
 async function decryption(event) {
     const info = event.isDecryptionFailure() ? null : await client.getCrypto().getEncryptionInfoForEvent(event);
@@ -24,21 +24,21 @@ async function decryption(event) {
 }
 
 async function report(event, room) {
-    const told = { ...event.event, room_id: room };
+    const reported = { ...event.event, room_id: room };
     if (event.isEncrypted()) {
         await client.decryptEventIfNeeded(event);
-        // The relation stays outside of the ciphertext; the content as sent, not as a later edit has made it.
+        // The relation is outside the ciphertext; the content is the original one, not that of a later edit.
         const relation = event.getWireContent()["m.relates_to"];
         const content = event.isDecryptionFailure() ? event.getWireContent() : event.getOriginalContent();
-        told.type = event.isDecryptionFailure() ? "m.room.encrypted" : event.getType();
-        told.content = relation ? { ...content, "m.relates_to": relation } : content;
-        told.decryption = await decryption(event);
+        reported.type = event.isDecryptionFailure() ? "m.room.encrypted" : event.getType();
+        reported.content = relation ? { ...content, "m.relates_to": relation } : content;
+        reported.decryption = await decryption(event);
     }
-    tell("event", { event: told });
+    notify("event", { event: reported });
 }
 
-const inTurn = (event, room) => {
-    telling = telling.then(() => report(event, room)).catch((error) => console.error("an event was not told:", error));
+const reportInOrder = (event, room) => {
+    reporting = reporting.then(() => report(event, room)).catch((error) => console.error("could not report an event:", error));
 };
 
 const calls = {
@@ -49,12 +49,12 @@ const calls = {
         crypto.setDeviceIsolationMode(
             isolated ? new cryptoApi.OnlySignedDevicesIsolationMode() : new cryptoApi.AllDevicesIsolationMode(false),
         );
-        client.on("event", (event) => event.getRoomId() && inTurn(event, event.getRoomId()));
-        client.on("Event.decrypted", (event) => inTurn(event, event.getRoomId()));
-        // What passes has no room of its own.
-        client.on("RoomMember.typing", (event, member) => inTurn(event, member.roomId));
-        client.on("Room.receipt", (event, room) => inTurn(event, room.roomId));
-        verifications = new Verifications(client, tell);
+        client.on("event", (event) => event.getRoomId() && reportInOrder(event, event.getRoomId()));
+        client.on("Event.decrypted", (event) => reportInOrder(event, event.getRoomId()));
+        // Ephemeral events do not name their room.
+        client.on("RoomMember.typing", (event, member) => reportInOrder(event, member.roomId));
+        client.on("Room.receipt", (event, room) => reportInOrder(event, room.roomId));
+        verifications = new Verifications(client, notify);
         await client.startClient({ initialSyncLimit: 200, pollTimeout: 10_000, disablePresence: true });
         await until(() => client.isInitialSyncComplete(), "the first sync");
         if (signed) {
@@ -82,8 +82,8 @@ const calls = {
     },
 
     async encryptFile({ data }) {
-        const made = await encrypt(Buffer.from(data, "base64"));
-        return { data: made.data.toString("base64"), file: made.file };
+        const encrypted = await encrypt(Buffer.from(data, "base64"));
+        return { data: encrypted.data.toString("base64"), file: encrypted.file };
     },
 
     async decryptFile({ data, file }) {
@@ -94,7 +94,7 @@ const calls = {
         await client.getCrypto().forceDiscardSession(room);
     },
 
-    // Asking the server is not enough: the library goes by the devices of those with whom it shares encrypted rooms.
+    // A query to the server is not enough: the library tracks only users with whom it shares encrypted rooms.
     async know({ user, device }) {
         const crypto = client.getCrypto();
         await until(() => crypto.getDeviceVerificationStatus(user, device), `knowing ${device} of ${user}`);
@@ -103,28 +103,28 @@ const calls = {
     async trust({ user, device }) {
         const crypto = client.getCrypto();
         const devices = (await crypto.getUserDeviceInfo([user], true)).get(user) ?? new Map();
-        const person = await crypto.getUserVerificationStatus(user);
+        const userStatus = await crypto.getUserVerificationStatus(user);
         const status = device ? await crypto.getDeviceVerificationStatus(user, device) : null;
         return {
             devices: [...devices.keys()],
-            verified: person.isCrossSigningVerified(),
-            changed: person.needsUserApproval,
+            verified: userStatus.isCrossSigningVerified(),
+            changed: userStatus.needsUserApproval,
             signed: status?.signedByOwner ?? false,
             device_verified: status?.crossSigningVerified ?? false,
         };
     },
 
-    verify: (about) => verifications.ask(about),
-    accept: (about) => verifications.accept(about),
-    startSas: (about) => verifications.startSas(about),
-    confirm: (about) => verifications.confirm(about),
-    mismatch: (about) => verifications.mismatch(about),
-    cancel: (about) => verifications.cancel(about),
+    verify: (options) => verifications.ask(options),
+    accept: (options) => verifications.accept(options),
+    startSas: (options) => verifications.startSas(options),
+    confirm: (options) => verifications.confirm(options),
+    mismatch: (options) => verifications.mismatch(options),
+    cancel: (options) => verifications.cancel(options),
 };
 
-async function answer({ id, call, ...about }) {
+async function answer({ id, call, ...options }) {
     try {
-        write({ id, result: (await calls[call](about)) ?? null });
+        write({ id, result: (await calls[call](options)) ?? null });
     } catch (error) {
         console.error(error);
         write({ id, error: String(error?.message ?? error) });
@@ -133,5 +133,5 @@ async function answer({ id, call, ...about }) {
 
 process.on("unhandledRejection", (error) => console.error("unhandled:", error));
 for await (const line of createInterface({ input: process.stdin })) answer(JSON.parse(line));
-// Whoever drove it has gone; the sync and its timers would keep it alive.
+// The parent process has closed the pipe; without this, the sync and its timers would keep Node alive.
 process.exit(0);

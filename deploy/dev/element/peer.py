@@ -1,4 +1,4 @@
-"""Somebody with an encrypting client: by default one that deals with cross-signed devices only, as Element does."""
+"""Client with end-to-end encryption, which by default trusts cross-signed devices only, like Element."""
 
 import asyncio
 import base64
@@ -12,14 +12,14 @@ from deploy.dev.homeserver.client import WAIT_S, Client
 from deploy.dev.homeserver.timeline import Event
 
 _MEDIA = "/_matrix/client/v1/media/download/"
-_ASK_AGAIN_S = 0.2
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What the client thinks of somebody: `verified` by emoji, `changed` when their master key is another than it was.
+    """The client's trust in a user: `verified` by emoji, `changed` when their master key differs from an earlier one.
 
-    `signed` and `device_verified` are of one device: by its owner, and by an owner who is verified.
+    `signed` and `device_verified` concern one device: signed by its owner, and by an owner who is verified.
     """
 
     devices: list[str]
@@ -31,7 +31,7 @@ class Trust:
 
 @dataclass
 class Verification:
-    """One verification, as far as it is: `phase` is requested, ready, started, cancelled or done."""
+    """The state of one verification; `phase` is requested, ready, started, cancelled or done."""
 
     verification: int
     phase: str
@@ -45,10 +45,10 @@ class Verification:
 
 
 class Peer(Client):
-    """A device in a Node process; everything is in memory, so each is a new device.
+    """A device in a Node process; its state is in memory only, so each peer is a new device.
 
-    Events in `timeline` are decrypted; encrypted ones have `decryption` with `failure` (empty when it worked, else the
-    library's code), `shield` (none, grey, red) and `shield_reason`. `verifications` are all there were.
+    Events in `timeline` are decrypted; encrypted ones have `decryption` with `failure` (empty after success, else the
+    library's code), `shield` (none, grey, red) and `shield_reason`. `verifications` holds all verifications so far.
     """
 
     def __init__(self, url: str, account: Account) -> None:
@@ -60,15 +60,15 @@ class Peer(Client):
     async def enter(cls, url: str, account: Account, isolated: bool = True, signed: bool = True) -> Self:
         """Start the client of an account; returns after its first sync.
 
-        `isolated`: only signed devices get keys and are believed (MSC4153). `signed`: its own keys are made and its
-        device is signed with them.
+        `isolated`: only signed devices get keys and are trusted (MSC4153). `signed`: it creates cross-signing keys and
+        signs its device with them.
         """
         self = cls(url, account)
-        self._node = await NodeProcess.start(self._heard)
-        who = {"user": account.user_id, "token": account.access_token, "device": account.device_id}
-        how = {"password": account.password, "isolated": isolated, "signed": signed}
+        self._node = await NodeProcess.start(self._take_notification)
+        login = {"user": account.user_id, "token": account.access_token, "device": account.device_id}
+        options = {"password": account.password, "isolated": isolated, "signed": signed}
         try:
-            await self._node.call("start", url=url, **who, **how)
+            await self._node.call("start", url=url, **login, **options)
         except BaseException:
             await self.close()
             raise
@@ -76,7 +76,7 @@ class Peer(Client):
 
     @property
     def log(self) -> str:
-        """The end of what the library said."""
+        """The last lines of the library's log."""
         return "\n".join(self._node.log)
 
     async def close(self) -> None:
@@ -85,7 +85,7 @@ class Peer(Client):
         await super().close()
 
     async def send(self, room: str, content: contents.Content, kind: str = "m.room.message") -> str:
-        """Send any event, encrypted where the room asks for it. Returns its id."""
+        """Send any event, encrypted if the room requires it. Returns its id."""
         return str(await self._node.call("send", room=room, type=kind, content=content))
 
     async def send_encrypted_to_device(
@@ -98,99 +98,99 @@ class Peer(Client):
         self, room: str, name: str, data: bytes, content_type: str = "text/plain", caption: str = ""
     ) -> str:
         """Encrypt a file, upload and send it. Returns the event's id."""
-        made = await self._node.call("encryptFile", data=base64.b64encode(data).decode())
-        url = await self.upload(base64.b64decode(made["data"]), name, "application/octet-stream")
+        encrypted = await self._node.call("encryptFile", data=base64.b64encode(data).decode())
+        url = await self.upload(base64.b64decode(encrypted["data"]), name, "application/octet-stream")
         content = contents.file(name, url, len(data), content_type, caption)
         del content["url"]
-        return await self.send(room, content | {"file": made["file"] | {"url": url}})
+        return await self.send(room, content | {"file": encrypted["file"] | {"url": url}})
 
     async def read_encrypted_file(self, content: contents.Content) -> bytes:
-        """Download and decrypt the file of a message's content; raises CallFailed where its hash differs."""
+        """Download and decrypt the file of a message's content; raises CallFailed when its hash differs."""
         path = _MEDIA + content["file"]["url"].removeprefix("mxc://")
         headers = {"Authorization": f"Bearer {self.account.access_token}"}
-        async with self._session.get(path, headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-            data = base64.b64encode(await answer.read()).decode()
+        async with self._session.get(path, headers=headers) as response:
+            assert response.status == 200, await response.text()
+            data = base64.b64encode(await response.read()).decode()
         return base64.b64decode(await self._node.call("decryptFile", data=data, file=content["file"]))
 
     async def rotate_room_key(self, room: str) -> None:
-        """Encrypt the next message of a room with a new key, which is sent to everybody first."""
+        """Encrypt the next message of a room with a new key, which is shared with all members first."""
         await self._node.call("rotateRoomKey", room=room)
 
     async def know(self, user_id: str, device_id: str) -> None:
-        """Wait until the client has a device's keys, which it gets by itself in a shared encrypted room.
+        """Wait until the client has fetched a device's keys, as it does on its own in a shared encrypted room.
 
-        Until then it drops verification requests of that device.
+        Until then it ignores verification requests from that device.
         """
         await self._node.call("know", user=user_id, device=device_id)
 
     async def trust(self, user_id: str, device_id: str = "") -> Trust:
-        """Ask the server for somebody's keys, and tell what the client makes of them and of one device."""
+        """Query a user's keys from the server; returns the client's trust in them and in one device."""
         return Trust(**await self._node.call("trust", user=user_id, device=device_id))
 
     async def comes_to_trust(self, user_id: str, device_id: str = "", timeout_s: float = WAIT_S) -> Trust:
-        """Wait until somebody counts as verified; TimeoutError if never.
+        """Wait until a user counts as verified. Raises TimeoutError.
 
-        The client signs their master key and asks for all keys again, some moments after a verification is done.
+        Some time after the end of a verification, the client signs their master key and queries all keys again.
         """
         async with asyncio.timeout(timeout_s):
-            # The library tells no event for it.
+            # The library emits no event for it.
             while not (trust := await self.trust(user_id, device_id)).verified:  # noqa: ASYNC110
-                await asyncio.sleep(_ASK_AGAIN_S)
+                await asyncio.sleep(_POLL_S)
         return trust
 
     def undecryptable(self, room: str = "") -> list[Event]:
-        """Give the events that could not be decrypted, or not yet."""
+        """The events that are not decrypted, or not yet."""
         return self.timeline.events(room, "m.room.encrypted")
 
     # Verification
 
     async def verify(self, user_id: str, device_id: str = "", room: str = "") -> Verification:
-        """Ask somebody to verify each other: in a room, or one of their devices. It goes on as they answer."""
+        """Request a verification with a user, in a room or to-device; it is updated with each of their steps."""
         number: int = await self._node.call("verify", user=user_id, device=device_id, room=room)
         return self.verifications[number]
 
     async def reaches(self, verification: Verification, phase: str, timeout_s: float = WAIT_S) -> None:
-        """Wait until a verification is in a phase; AssertionError if it never is."""
+        """Wait until a verification reaches a phase. Raises AssertionError."""
         await self.until(lambda: verification.phase == phase, timeout_s)
 
     async def accept(self, verification: Verification) -> None:
-        """Agree to a verification that the other side asked for."""
+        """Accept a verification that the other side requested."""
         await self._node.call("accept", verification=verification.verification)
 
     async def compare_emoji(self, verification: Verification, timeout_s: float = WAIT_S) -> list[str]:
-        """Start the comparison, unless the other side did, and wait for the emoji."""
+        """Start the comparison, unless the other side has, and wait for the emoji."""
         if verification.phase == "ready":
             await self._node.call("startSas", verification=verification.verification)
         await self.until(lambda: verification.emoji, timeout_s)
         return [emoji for emoji, _ in verification.emoji]
 
     async def confirm(self, verification: Verification) -> None:
-        """Say that the emoji are the same."""
+        """Confirm that the emoji match."""
         await self._node.call("confirm", verification=verification.verification)
 
     async def mismatch(self, verification: Verification) -> None:
-        """Say that the emoji differ."""
+        """Report that the emoji differ."""
         await self._node.call("mismatch", verification=verification.verification)
 
     async def cancel(self, verification: Verification) -> None:
-        """Break a verification off."""
+        """Cancel a verification."""
         await self._node.call("cancel", verification=verification.verification)
 
-    # News
+    # Notifications
 
-    async def _heard(self, told: dict[str, Any]) -> None:
-        if told.pop("told") == "verification":
-            self._note_verification(told)
-        elif event := told["event"]:
-            self._note(event)
+    async def _take_notification(self, notification: dict[str, Any]) -> None:
+        if notification.pop("notification") == "verification":
+            self._update_verification(notification)
+        elif event := notification["event"]:
+            self._apply_event(event)
             if "event_id" in event:
                 self.timeline.add(event)
-        await self._tell()
+        await self._notify_waiters()
 
-    def _note_verification(self, told: dict[str, Any]) -> None:
-        number = told["verification"]
+    def _update_verification(self, fields: dict[str, Any]) -> None:
+        number = fields["verification"]
         if number == len(self.verifications):
-            self.verifications.append(Verification(**told))
+            self.verifications.append(Verification(**fields))
         else:
-            vars(self.verifications[number]).update(told)
+            vars(self.verifications[number]).update(fields)

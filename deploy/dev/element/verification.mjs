@@ -1,18 +1,18 @@
-// Verifications by emoji, from either side, to-device and in a room: followed and told step by step.
+// Verifications by emoji, requested by either side, to-device or in a room; every step is reported.
 import { cryptoApi, until } from "./library.mjs";
 
 const { VerificationPhase, VerificationRequestEvent, VerifierEvent } = cryptoApi;
 const SAS = "m.sas.v1";
 
 export class Verifications {
-    constructor(client, tell) {
+    constructor(client, notify) {
         this.client = client;
-        this.tell = tell;
+        this.notify = notify;
         this.requests = [];
         client.on("crypto.verificationRequestReceived", (request) => this.follow(request));
     }
 
-    /** Asks a user in a room, or one of their devices without a room. */
+    /** Requests a verification with a user in a room, or with one of their devices. */
     async ask({ user, device, room }) {
         const crypto = this.client.getCrypto();
         if (room) {
@@ -46,7 +46,7 @@ export class Verifications {
     follow(request) {
         const number = this.requests.push({ request }) - 1;
         const change = () => {
-            // The other side may start it, once both are ready.
+            // The other side may start the comparison once both are ready.
             if (request.phase === VerificationPhase.Started && request.verifier) this.show(number, request.verifier);
             this.report(number);
         };
@@ -63,13 +63,13 @@ export class Verifications {
             entry.sas = sas;
             this.report(number);
         });
-        // Its phase says how it ended; the reason is for a person who reads the log.
+        // The phase shows the outcome; the reason is only logged.
         verifier.verify().catch((error) => console.error("verification ended:", String(error)));
     }
 
     report(number) {
         const { request, sas } = this.requests[number];
-        this.tell("verification", {
+        this.notify("verification", {
             verification: number,
             phase: VerificationPhase[request.phase].toLowerCase(),
             other: request.otherUserId,

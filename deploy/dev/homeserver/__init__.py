@@ -1,7 +1,7 @@
-"""A Matrix homeserver on loopback, for tests and the demo, and the people in it.
+"""Matrix homeserver on loopback and its users, for tests and the demo.
 
-`SynapseServer` is Synapse; `Person` an ordinary client without encryption; `Timeline` is what a person sees of a room,
-edits and deletions applied.
+`SynapseServer` runs Synapse, `Person` is an ordinary client without encryption, and `Timeline` holds the messages of
+rooms as a client shows them, with edits and deletions applied.
 """
 
 from deploy.dev.homeserver.account import Account

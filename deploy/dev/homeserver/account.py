@@ -1,4 +1,4 @@
-"""An account as registered, and the plain requests of the client-server API that need nothing but its token."""
+"""Registered accounts, and requests of the client-server API that need only an access token."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ ANSWER_WITHIN_S = 60.0
 
 @dataclass(frozen=True)
 class Account:
-    """Who somebody is, with the device that registering made."""
+    """A user id with its credentials, and the device created by the registration."""
 
     user_id: str
     password: str = field(repr=False)
@@ -30,12 +30,12 @@ class Refused(Exception):
 async def ask(
     session: aiohttp.ClientSession, method: str, url: str, body: Any = None, token: str = "", **query: str
 ) -> Any:
-    """Make one request and give its JSON; raises Refused for an error and aiohttp's errors for a lost connection."""
+    """Make one request and return its JSON. Raises Refused, and aiohttp's errors for a lost connection."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
-    async with session.request(method, url, json=body, headers=headers, params=query, timeout=timeout) as answer:
-        if answer.status < 400:
-            return await answer.json()
-        # A reverse proxy whose server is away answers with a page.
-        told = await answer.json() if answer.content_type == "application/json" else {}
-        raise Refused(answer.status, told.get("errcode", ""), told.get("error", ""), told.get("retry_after_ms", 0))
+    async with session.request(method, url, json=body, headers=headers, params=query, timeout=timeout) as response:
+        if response.status < 400:
+            return await response.json()
+        # A reverse proxy responds with an HTML page while its server is down.
+        error = await response.json() if response.content_type == "application/json" else {}
+        raise Refused(response.status, error.get("errcode", ""), error.get("error", ""), error.get("retry_after_ms", 0))

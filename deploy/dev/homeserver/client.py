@@ -1,4 +1,4 @@
-"""What every client can do and see, whatever it is made of: rooms, messages, and waiting for what others do."""
+"""Base of the test clients: rooms, messages, and waiting for events."""
 
 import asyncio
 import itertools
@@ -18,11 +18,10 @@ WAIT_S = 90.0
 
 
 class Client:
-    """A device of somebody that hears everything from the moment it is made.
+    """One device of a user, which receives all events from its creation on.
 
-    `timeline` holds the events of all rooms; `invites` the rooms it is asked into, with who asks; `members` the
-    membership of everybody in every room; `typing` who types where; `receipts` what each user has read last, by room
-    and user.
+    `timeline` holds the events of all rooms, `invites` the inviting user by room, `members` the membership by room and
+    user, `typing` the typing users by room, and `receipts` the last event read, by room and user.
     """
 
     def __init__(self, url: str, account: Account) -> None:
@@ -34,7 +33,7 @@ class Client:
         self.typing: dict[str, set[str]] = {}
         self.receipts: dict[tuple[str, str], str] = {}
         self._session = aiohttp.ClientSession(url)
-        self._news = asyncio.Condition()
+        self._changed = asyncio.Condition()
         self._transactions = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -50,16 +49,16 @@ class Client:
         await self._session.close()
 
     async def ask_once(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """Make any request of the client-server API, `path` from behind `v3`; raises Refused."""
+        """Make any request of the client-server API, `path` without the prefix up to `v3`. Raises Refused."""
         return await ask(self._session, method, V3 + path, body, self.account.access_token, **query)
 
     @property
     def log(self) -> str:
-        """What the client itself can tell about a test that failed."""
+        """The client's own log, for the message of a failed test."""
         return ""
 
     async def request(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """`ask_once` that waits limits out."""
+        """Like `ask_once`, with a retry after each rate limit."""
         while True:
             try:
                 return await self.ask_once(method, path, body, **query)
@@ -73,7 +72,7 @@ class Client:
     async def create_room(
         self, name: str = "", invite: Sequence[str] = (), direct: bool = False, encrypted: bool = False, **settings: Any
     ) -> str:
-        """Make a room; `settings` are further fields of the request. Returns its id."""
+        """Create a room; `settings` are further fields of the request. Returns its id."""
         preset = "trusted_private_chat" if direct else "private_chat"
         body = {"preset": preset, "invite": list(invite), "is_direct": direct, **settings}
         if encrypted:
@@ -81,43 +80,43 @@ class Client:
         return str((await self.request("POST", "/createRoom", body | ({"name": name} if name else {})))["room_id"])
 
     async def direct(self, user_id: str, encrypted: bool = False) -> str:
-        """Begin a direct chat, as clients do: an invite that says so, and a note in one's own account data."""
+        """Start a direct chat as clients do, with a direct invitation and an entry in the own account data."""
         room = await self.create_room(invite=[user_id], direct=True, encrypted=encrypted)
         await self.request("PUT", f"/user/{quote(self.user_id)}/account_data/m.direct", {user_id: [room]})
         return room
 
     async def invite(self, room: str, user_id: str) -> None:
-        """Ask somebody into a room."""
+        """Invite a user to a room."""
         await self.request("POST", f"/rooms/{quote(room)}/invite", {"user_id": user_id})
 
     async def join(self, room: str) -> None:
-        """Accept an invite, or enter a public room."""
+        """Accept an invitation, or join a public room."""
         await self.request("POST", f"/rooms/{quote(room)}/join", {})
 
     async def leave(self, room: str) -> None:
-        """Leave a room, or decline an invite."""
+        """Leave a room, or decline an invitation."""
         await self.request("POST", f"/rooms/{quote(room)}/leave", {})
 
     async def kick(self, room: str, user_id: str, reason: str = "") -> None:
-        """Put somebody out of a room."""
+        """Remove a user from a room."""
         await self.request("POST", f"/rooms/{quote(room)}/kick", {"user_id": user_id, "reason": reason})
 
     async def upgrade(self, room: str, version: str = "11") -> str:
-        """Replace a room by one of another version. Returns the new room's id; nobody is invited to it by that."""
+        """Replace a room by one of another version. Returns the new room's id; no user is invited to it."""
         return str(
             (await self.request("POST", f"/rooms/{quote(room)}/upgrade", {"new_version": version}))["replacement_room"]
         )
 
     async def state(self, room: str, kind: str, key: str = "") -> Any:
-        """Read one piece of a room's state; raises Refused where there is none."""
+        """Read one state event of a room. Raises Refused when there is none."""
         return await self.request("GET", f"/rooms/{quote(room)}/state/{kind}/{quote(key)}")
 
     async def set_state(self, room: str, kind: str, content: contents.Content, key: str = "") -> None:
-        """Write one piece of a room's state."""
+        """Write one state event of a room."""
         await self.request("PUT", f"/rooms/{quote(room)}/state/{kind}/{quote(key)}", content)
 
     async def set_power(self, room: str, user_id: str, level: int) -> None:
-        """Give somebody a power level."""
+        """Set a user's power level."""
         levels = await self.state(room, "m.room.power_levels")
         users = levels.get("users", {}) | {user_id: level}
         await self.set_state(room, "m.room.power_levels", levels | {"users": users})
@@ -125,48 +124,48 @@ class Client:
     # Messages
 
     async def send(self, room: str, content: contents.Content, kind: str = "m.room.message") -> str:
-        """Send any event, encrypted where the client can and the room asks for it. Returns its id."""
+        """Send any event, encrypted if the client can and the room requires it. Returns its id."""
         return await self.send_plain(room, content, kind)
 
     async def send_plain(self, room: str, content: contents.Content, kind: str = "m.room.message") -> str:
-        """Send any event as it is, into encrypted rooms too. Returns its id."""
+        """Send any event unencrypted, also to encrypted rooms. Returns its id."""
         transaction = f"{self.account.device_id}{next(self._transactions)}"
         path = f"/rooms/{quote(room)}/send/{kind}/{transaction}"
         return str((await self.request("PUT", path, content))["event_id"])
 
     async def say(self, room: str, body: str, **how: Any) -> str:
-        """Send a message; `how` is that of `contents.message`: mentions, thread, reply_to, html, kind."""
+        """Send a message; `how` are the options of `contents.message`: mentions, thread, reply_to, html, kind."""
         return await self.send(room, contents.message(body, **how))
 
     async def edit(self, room: str, event_id: str, body: str, **how: Any) -> str:
-        """Replace the text of an own message. Returns the id of the edit."""
+        """Edit an own message. Returns the id of the edit."""
         return await self.send(room, contents.edit(event_id, contents.message(body, **how)))
 
     async def react(self, room: str, event_id: str, key: str) -> str:
-        """Put a reaction on a message. Returns the reaction's id, with which it can be redacted."""
+        """React to a message. Returns the reaction's id, by which it can be redacted."""
         return await self.send(room, contents.reaction(event_id, key), "m.reaction")
 
     async def redact(self, room: str, event_id: str, reason: str = "") -> None:
-        """Remove an event's content."""
+        """Redact an event."""
         path = f"/rooms/{quote(room)}/redact/{quote(event_id)}/{next(self._transactions)}"
         await self.request("PUT", path, {"reason": reason} if reason else {})
 
     async def send_to_device(self, user_id: str, kind: str, content: contents.Content, device_id: str = "*") -> None:
-        """Send a message to a device, or to all of a user, as it is: anybody may do so to anybody."""
+        """Send an unencrypted message to one device of a user, or to all; every user may send one to every other."""
         path = f"/sendToDevice/{kind}/{self.account.device_id}{next(self._transactions)}"
         await self.request("PUT", path, {"messages": {user_id: {device_id: content}}})
 
     async def set_typing(self, room: str, typing: bool = True) -> None:
-        """Show, or show no longer, that they type."""
+        """Start or stop the typing indicator."""
         path = f"/rooms/{quote(room)}/typing/{quote(self.user_id)}"
         await self.request("PUT", path, {"typing": typing} | ({"timeout": 30_000} if typing else {}))
 
     async def mark_read(self, room: str, event_id: str) -> None:
-        """Show that they have read up to a message."""
+        """Send a read receipt for a message."""
         await self.request("POST", f"/rooms/{quote(room)}/receipt/m.read/{quote(event_id)}", {})
 
     async def upload(self, data: bytes, name: str, content_type: str) -> str:
-        """Upload a file. Returns its `mxc` address."""
+        """Upload a file. Returns its `mxc` URI."""
         headers = {"Authorization": f"Bearer {self.account.access_token}", "Content-Type": content_type}
         path = "/_matrix/media/v3/upload"
         async with self._session.post(path, data=data, params={"filename": name}, headers=headers) as answer:
@@ -180,35 +179,35 @@ class Client:
         url = await self.upload(data, name, content_type)
         return await self.send(room, contents.file(name, url, len(data), content_type, caption) | more)
 
-    # What they see
+    # Events
 
     async def wait_for(self, wanted: Callable[[Event], Any], timeout_s: float = WAIT_S) -> Event:
-        """Wait for an event of any room, past ones included; AssertionError with the last ones if there is none."""
+        """Wait for a matching event in any room, past ones included. Raises AssertionError with the last events."""
         found: list[Event] = []
 
-        def look() -> bool:
+        def is_found() -> bool:
             found.extend(event for event in self.timeline.events() if wanted(event))
             return bool(found)
 
-        await self.until(look, timeout_s)
+        await self.until(is_found, timeout_s)
         return found[0]
 
     async def shown(self, room: str, wanted: Callable[[Shown], Any], timeout_s: float = WAIT_S) -> Shown:
-        """Wait until a message, edits applied, is as wanted; AssertionError if none becomes so."""
+        """Wait until a message matches, with edits applied. Raises AssertionError."""
         found: list[Shown] = []
 
-        def look() -> bool:
+        def is_found() -> bool:
             found.extend(shown for shown in self.timeline.shown(room) if wanted(shown))
             return bool(found)
 
-        await self.until(look, timeout_s)
+        await self.until(is_found, timeout_s)
         return found[0]
 
     async def until(self, condition: Callable[[], Any], timeout_s: float = WAIT_S) -> None:
-        """Wait until something is true, looked at after each sync; AssertionError with the last events if never."""
+        """Wait for a condition, checked after each sync. Raises AssertionError with the last events."""
         try:
-            async with asyncio.timeout(timeout_s), self._news:
-                await self._news.wait_for(lambda: bool(condition()))
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: bool(condition()))
         except TimeoutError:
             last = "\n".join(map(str, self.timeline.events()[-8:]))
             raise AssertionError(
@@ -216,7 +215,7 @@ class Client:
             ) from None
 
     async def history(self, room: str) -> list[Event]:
-        """All events of a room as the server keeps them, oldest first: encrypted ones encrypted."""
+        """All events of a room as the server stores them, oldest first; encrypted events stay encrypted."""
         path = f"/rooms/{quote(room)}/messages"
         found: list[Event] = []
         since: dict[str, str] = {}
@@ -227,15 +226,15 @@ class Client:
                 return found[::-1]
             since = {"from": page["end"]}
 
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+    async def _notify_waiters(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
-    def _note(self, event: Event) -> None:
-        """Take in what is not a message: who is where, who types, who has read."""
+    def _apply_event(self, event: Event) -> None:
+        """Apply a membership, typing or receipt event; others change nothing here."""
         room, content = event["room_id"], event["content"]
         if event["type"] == "m.room.member":
-            self._note_member(room, event["sender"], event["state_key"], content.get("membership", ""))
+            self._apply_membership(room, event["sender"], event["state_key"], content.get("membership", ""))
         elif event["type"] == "m.typing":
             self.typing[room] = set(content["user_ids"])
         elif event["type"] == "m.receipt":
@@ -243,9 +242,9 @@ class Client:
                 for user in kinds.get("m.read", {}):
                     self.receipts[room, user] = event_id
 
-    def _note_member(self, room: str, by: str, user: str, membership: str) -> None:
+    def _apply_membership(self, room: str, sender: str, user: str, membership: str) -> None:
         self.members.setdefault(room, {})[user] = membership
         if user == self.user_id and membership == "invite":
-            self.invites[room] = by
+            self.invites[room] = sender
         elif user == self.user_id:
             self.invites.pop(room, None)

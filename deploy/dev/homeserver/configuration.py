@@ -1,4 +1,4 @@
-"""The configuration of a small Synapse: loopback, SQLite, no federation, and limits as the test wants them."""
+"""Configuration of a small Synapse: loopback, SQLite, no federation, rate limits as required by the test."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ SERVER_NAME = "house.test"
 DATABASE = "homeserver.db"
 
 _FREE = {"per_second": 10_000, "burst_count": 10_000}
-# What would trip over the tests themselves: everybody comes from one address and logs in at once.
+# Limits that the tests themselves would hit: all users connect from one address and log in at the same time.
 _ALWAYS_LIFTED = {
     "rc_registration": _FREE,
     "rc_login": {"address": _FREE, "account": _FREE, "failed_attempts": _FREE},
@@ -27,9 +27,9 @@ _LIFTED = {"rc_message": _FREE}
 
 
 def write(folder: Path, port: int, lifted: bool, settings: Mapping[str, Any]) -> tuple[Path, str]:
-    """Write the files Synapse starts from; gives the main one and the secret with which accounts are made.
+    """Write Synapse's config files. Returns the path of the main one and the shared secret for registrations.
 
-    JSON is YAML too, and needs no library.
+    They are JSON, which is YAML too and needs no library.
     """
     secret = secrets.token_hex(16)
     logging, main = folder / "logging.yaml", folder / "homeserver.yaml"
@@ -60,7 +60,7 @@ def _settings(folder: Path, port: int, secret: str) -> dict[str, Any]:
         "stats": {"enabled": False},
         "presence": {"enabled": False},
         "user_directory": {"enabled": False},
-        # bcrypt at its cheapest: accounts are made by the hundred.
+        # The cheapest bcrypt: tests register hundreds of accounts.
         "bcrypt_rounds": 4,
     }
 

@@ -1,4 +1,4 @@
-"""The contents of what people send, as the specification of the client-server API writes them."""
+"""Event contents that clients send, by the specification of the client-server API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def message(
     html: str = "",
     kind: str = "m.text",
 ) -> Content:
-    """A message; in a thread with `thread` as its root, a reply, or both: a real reply inside a thread."""
+    """A message: in the thread with the root `thread`, as a reply to `reply_to`, or as a reply within a thread."""
     content: Content = {"msgtype": kind, "body": body, "m.mentions": {"user_ids": list(mentions)} if mentions else {}}
     if html:
         content |= {"format": "org.matrix.custom.html", "formatted_body": html}
@@ -48,7 +48,7 @@ def reaction(event_id: str, key: str) -> Content:
 
 
 def file(name: str, url: str, size_bytes: int, content_type: str, caption: str = "") -> Content:
-    """An uploaded file, with a caption where there is one."""
+    """An uploaded file, with a caption unless that is empty."""
     kind = {"image": "m.image", "audio": "m.audio", "video": "m.video"}.get(content_type.partition("/")[0], "m.file")
     info = {"mimetype": content_type, "size": size_bytes}
     return {"msgtype": kind, "body": caption or name, "filename": name, "url": url, "info": info, "m.mentions": {}}

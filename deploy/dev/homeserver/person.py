@@ -1,4 +1,4 @@
-"""Somebody with an ordinary Matrix client and no encryption."""
+"""Ordinary Matrix client of a user, without encryption."""
 
 import asyncio
 import contextlib
@@ -11,15 +11,15 @@ from deploy.dev.homeserver.client import Client
 from deploy.dev.homeserver.timeline import Event
 
 _SYNC_MS = 10_000
-_AGAIN_S = 0.2
-# More than any test sends at once, so that a timeline is never cut.
+_RETRY_S = 0.2
+# More than any test sends between two syncs, so that no timeline is limited.
 _FILTER = '{"room": {"timeline": {"limit": 1000}}}'
 
 
 class Person(Client):
-    """A client that syncs in the background; encrypted messages stay `m.room.encrypted` to it.
+    """A client that syncs in the background; encrypted messages stay `m.room.encrypted`.
 
-    `to_device` is what came to its device past all rooms.
+    `to_device` holds the to-device messages received.
     """
 
     def __init__(self, url: str, account: Account) -> None:
@@ -49,27 +49,27 @@ class Person(Client):
             try:
                 await self._sync(_SYNC_MS)
             except (aiohttp.ClientError, TimeoutError, Refused):
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
 
     async def _sync(self, timeout_ms: int) -> None:
         since = {"since": self._since} if self._since else {}
-        told = await self.request("GET", "/sync", timeout=str(timeout_ms), filter=_FILTER, **since)
-        rooms = told.get("rooms", {})
-        for room, news in rooms.get("invite", {}).items():
-            self._hear(room, news["invite_state"]["events"])
-        for room, news in (rooms.get("join", {}) | rooms.get("leave", {})).items():
+        response = await self.request("GET", "/sync", timeout=str(timeout_ms), filter=_FILTER, **since)
+        rooms = response.get("rooms", {})
+        for room, update in rooms.get("invite", {}).items():
+            self._take_events(room, update["invite_state"]["events"])
+        for room, update in (rooms.get("join", {}) | rooms.get("leave", {})).items():
             for part in ("state", "timeline", "ephemeral"):
-                self._hear(room, news.get(part, {}).get("events", []), into_timeline=part == "timeline")
+                self._take_events(room, update.get(part, {}).get("events", []), into_timeline=part == "timeline")
         self.to_device += [
             {name: event[name] for name in ("sender", "type", "content")}
-            for event in told.get("to_device", {}).get("events", [])
+            for event in response.get("to_device", {}).get("events", [])
         ]
-        self._since = told["next_batch"]
-        await self._tell()
+        self._since = response["next_batch"]
+        await self._notify_waiters()
 
-    def _hear(self, room: str, events: list[Event], into_timeline: bool = False) -> None:
+    def _take_events(self, room: str, events: list[Event], into_timeline: bool = False) -> None:
         for event in events:
-            told: dict[str, Any] = event | {"room_id": room}
-            self._note(told)
+            with_room: dict[str, Any] = event | {"room_id": room}
+            self._apply_event(with_room)
             if into_timeline:
-                self.timeline.add(told)
+                self.timeline.add(with_room)

@@ -1,17 +1,17 @@
-"""Runs Synapse, in its own environment, and ends it when standard input ends: it does not outlive its starter."""
+"""Runs Synapse in its own environment until standard input ends, so that it does not outlive its parent process."""
 
 import os
 import runpy
 import threading
 
 
-def end_with_the_parent() -> None:
-    """End this process when its standard input does."""
+def exit_with_parent() -> None:
+    """Exit when standard input ends."""
     while os.read(0, 1):
         pass
     os._exit(1)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=end_with_the_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     runpy.run_module("synapse.app.homeserver", run_name="__main__", alter_sys=True)

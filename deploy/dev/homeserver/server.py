@@ -1,4 +1,4 @@
-"""Synapse as a process: started, stopped, killed and started again on the same data and port."""
+"""Synapse process: started, stopped, killed, and restarted with the same data and port."""
 
 import asyncio
 import hashlib
@@ -26,22 +26,21 @@ from deploy.dev.homeserver import configuration
 from deploy.dev.homeserver.account import V3, Account, ask
 from deploy.dev.homeserver.person import Person
 
-# On an idle machine about 8 s where the tables are made, and 4 s where they are there.
+# On an idle machine about 8 s when the tables have to be created, otherwise 4 s.
 START_WITHIN_S = 90.0
 STOP_WITHIN_S = 20.0
-_LOOK_EVERY_S = 0.1
-_AT_ONCE = 8
+_POLL_S = 0.1
+_CONCURRENT_REGISTRATIONS = 8
 _LOG_BYTES = 64 * 1024
-# Below the ports that the kernel gives to outgoing connections: free again when Synapse comes back.
+# Below the kernel's ports for outgoing connections, so that the port is still free after a restart of Synapse.
 _PORTS = range(20_000, 30_000)
 _SERVE = Path(__file__).with_name("serve.py")
 
 
 class SynapseServer:
-    """A Synapse with data of its own, gone with `close`. Other settings than ours: Synapse's own names.
+    """A Synapse with its own data, deleted by `close`. `settings` adds or overrides keys of Synapse's config.
 
-    `url` is where clients connect, `log` everything it told. Accounts made here get a number behind their name, so
-    that tests can share a server.
+    `url` is its base URL. Names of registered accounts end with a number, so that tests can share a server.
     """
 
     server_name = configuration.SERVER_NAME
@@ -52,10 +51,10 @@ class SynapseServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._config, self._secret = configuration.write(self.folder, self.port, lifted, settings or {})
-        # Asked once: a test may change the environment later.
+        # Looked up once: a test may change the environment later.
         self._python = test_services.synapse_python(os.environ)
         self._database = self.folder / configuration.DATABASE
-        # Beside this version of Synapse, for the next server: making them takes half of a start.
+        # Kept in the folder of this Synapse version for the next server: creating them takes half of a start.
         self._tables = self._python.parents[1] / "tables.db"
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: Account | None = None
@@ -63,25 +62,25 @@ class SynapseServer:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def log(self) -> str:
-        """The last lines it wrote, syncs left out, which are most of them."""
-        told = _end(self.folder / "output.log") + _end(self.folder / "homeserver.log")
-        return "\n".join([line for line in told if "/v3/sync" not in line][-40:])
+        """The last lines of its logs, without syncs, which are most of them."""
+        lines = _last_lines(self.folder / "output.log") + _last_lines(self.folder / "homeserver.log")
+        return "\n".join([line for line in lines if "/v3/sync" not in line][-40:])
 
     async def start(self) -> None:
-        """Start, on the data and port it had before, and wait until it answers; AssertionError with its log if not."""
+        """Start with the same data and port as before, and wait for its first response. Raises AssertionError."""
         await asyncio.to_thread(self.start_now)
 
     async def stop(self, kill: bool = False) -> None:
-        """Stop in order, or without a warning; connections that are open break."""
+        """Shut down, or `kill`; open connections break."""
         await asyncio.to_thread(self.stop_now, kill)
 
     def start_now(self) -> None:
-        """`start`, for where no loop runs."""
+        """Like `start`, without an event loop."""
         if self.running:
             return
         is_new = not self._database.exists()
@@ -96,16 +95,16 @@ class SynapseServer:
                 stderr=subprocess.STDOUT,
                 env={"PATH": os.defpath},
             )
-        until = time.monotonic() + START_WITHIN_S
+        deadline = time.monotonic() + START_WITHIN_S
         while not self._answers():
             assert self.running, f"Synapse ended:\n{self.log}"
-            assert time.monotonic() < until, f"Synapse did not answer within {START_WITHIN_S} s:\n{self.log}"
-            time.sleep(_LOOK_EVERY_S)
+            assert time.monotonic() < deadline, f"Synapse did not answer within {START_WITHIN_S} s:\n{self.log}"
+            time.sleep(_POLL_S)
         if is_new and not self._tables.exists():
             _copy_database(self._database, self._tables)
 
     def stop_now(self, kill: bool = False) -> None:
-        """`stop`, for where no loop runs."""
+        """Like `stop`, without an event loop."""
         if self._process is None:
             return
         if kill:
@@ -122,12 +121,12 @@ class SynapseServer:
         self._process = None
 
     def close(self) -> None:
-        """Stop and remove the data."""
+        """Stop, and delete the data."""
         self.stop_now(kill=True)
         self._folder.cleanup()
 
     async def register(self, name: str, admin: bool = False) -> Account:
-        """Make an account `name-N` with that display name and one device."""
+        """Register an account `name-N` with the display name `name` and one device."""
         self._accounts += 1
         localpart, password = f"{name}-{self._accounts}", secrets.token_hex(8)
         path = "/_synapse/admin/v1/register"
@@ -136,47 +135,47 @@ class SynapseServer:
             words = (nonce, localpart, password, "admin" if admin else "notadmin")
             mac = hmac.new(self._secret.encode(), "\0".join(words).encode(), hashlib.sha1).hexdigest()
             body = {"nonce": nonce, "username": localpart, "password": password, "admin": admin, "mac": mac}
-            made = await ask(session, "POST", path, body | {"displayname": name})
-        return Account(made["user_id"], password, made["access_token"], made["device_id"])
+            registered = await ask(session, "POST", path, body | {"displayname": name})
+        return Account(registered["user_id"], password, registered["access_token"], registered["device_id"])
 
     async def person(self, name: str, url: str = "") -> Person:
-        """Register somebody and start their client, which hears everything from now on; close it at the end."""
+        """Register a user and start their client, which the caller closes."""
         return await Person.enter(url or self.url, await self.register(name))
 
     async def crowd(self, room: str, size: int) -> None:
-        """Let so many new people join a public room; each costs the server about 0.1 s."""
-        turn = asyncio.Semaphore(_AT_ONCE)
+        """Let `size` new users join a public room; each takes the server about 0.1 s."""
+        limit = asyncio.Semaphore(_CONCURRENT_REGISTRATIONS)
         async with aiohttp.ClientSession(self.url) as session:
 
-            async def come() -> None:
-                async with turn:
+            async def register_and_join() -> None:
+                async with limit:
                     guest = await self.register("guest")
                     await ask(session, "POST", f"{V3}/rooms/{quote(room)}/join", {}, guest.access_token)
 
-            await asyncio.gather(*(come() for _ in range(size)))
+            await asyncio.gather(*(register_and_join() for _ in range(size)))
 
     async def administer(self, method: str, path: str, body: Any = None) -> Any:
-        """Make a request of the admin API, `path` from behind `/_synapse/admin`."""
+        """Make a request of the admin API, `path` without the prefix `/_synapse/admin`."""
         self._admin = self._admin or await self.register("caretaker", admin=True)
         async with aiohttp.ClientSession(self.url) as session:
             return await ask(session, method, f"/_synapse/admin{path}", body, self._admin.access_token)
 
     async def lift_limits(self, user_id: str) -> None:
-        """Let a user send as fast as it likes, which is what admins do for a bot."""
+        """Exempt a user from rate limits, as admins do for a bot."""
         free = {"messages_per_second": 0, "burst_count": 0}
         await self.administer("POST", f"/v1/users/{quote(user_id)}/override_ratelimit", free)
 
     async def log_out(self, account: Account) -> None:
-        """Take a device's token and keys away, as somebody does who removes an old session."""
+        """Delete a device with its token and keys, like the removal of an old session in a client."""
         await self.administer("DELETE", f"/v2/users/{quote(account.user_id)}/devices/{account.device_id}")
 
     async def log_in(self, account: Account, device_id: str = "") -> Account:
-        """Log in with the password: a new device, or a new token for an old one."""
-        who = {"type": "m.id.user", "user": account.user_id}
-        body = {"type": "m.login.password", "identifier": who, "password": account.password}
+        """Log in with the password: as a new device, or with a new token for an old one."""
+        identifier = {"type": "m.id.user", "user": account.user_id}
+        body = {"type": "m.login.password", "identifier": identifier, "password": account.password}
         async with aiohttp.ClientSession(self.url) as session:
-            made = await ask(session, "POST", f"{V3}/login", body | ({"device_id": device_id} if device_id else {}))
-        return Account(account.user_id, account.password, made["access_token"], made["device_id"])
+            login = await ask(session, "POST", f"{V3}/login", body | ({"device_id": device_id} if device_id else {}))
+        return Account(account.user_id, account.password, login["access_token"], login["device_id"])
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -189,8 +188,8 @@ class SynapseServer:
             connection.close()
 
 
-def _end(log: Path) -> list[str]:
-    """The lines in the last part of a log that may be long."""
+def _last_lines(log: Path) -> list[str]:
+    """The lines in the last part of a log, which may be long."""
     if not log.exists():
         return []
     with log.open("rb") as file:
@@ -199,11 +198,11 @@ def _end(log: Path) -> list[str]:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """Copy a database that is in use; the copy is there whole or not at all."""
-    made = target.with_name(f"{target.name}.{os.getpid()}")
-    with closing(sqlite3.connect(source)) as inner, closing(sqlite3.connect(made)) as outer:
+    """Copy a database that is in use; the copy appears atomically."""
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
+    with closing(sqlite3.connect(source)) as inner, closing(sqlite3.connect(temporary)) as outer:
         inner.backup(outer)
-    made.replace(target)
+    temporary.replace(target)
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""What a person sees of a room: messages with the newest edit in place, what was removed gone, reactions counted."""
+"""Messages of rooms as a client shows them: with the newest edit and reactions, without redacted ones."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ Event = dict[str, Any]
 
 @dataclass
 class Shown:
-    """One message on the screen.
+    """One message as a client shows it.
 
-    `content` is that of the newest edit, `first` that of the original event, which holds the relations; `bodies` are
-    all texts it has had, the first one first.
+    `content` is the content of the newest edit, `first` that of the original event, which holds the relations;
+    `bodies` are all its texts, oldest first.
     """
 
     event_id: str
@@ -27,12 +27,12 @@ class Shown:
 
     @property
     def body(self) -> str:
-        """Its text now."""
+        """The current text."""
         return str(self.content.get("body", ""))
 
     @property
     def html(self) -> str:
-        """Its formatted text now; empty if it has none."""
+        """The current formatted text; empty when there is none."""
         return str(self.content.get("formatted_body", ""))
 
     @property
@@ -42,13 +42,13 @@ class Shown:
 
     @property
     def thread(self) -> str:
-        """The root of its thread; empty outside of threads."""
+        """The root of its thread; empty outside threads."""
         relation = self.first.get("m.relates_to", {})
         return str(relation.get("event_id", "")) if relation.get("rel_type") == "m.thread" else ""
 
     @property
     def reply_to(self) -> str:
-        """The event that it replies to; empty for none, and where a thread only falls back to a reply."""
+        """The event that it replies to; empty for none, and for the fallback reply of a thread."""
         relation = self.first.get("m.relates_to", {})
         if relation.get("is_falling_back"):
             return ""
@@ -56,22 +56,22 @@ class Shown:
 
     @property
     def mentions(self) -> dict[str, Any] | None:
-        """Whom it mentions, as `m.mentions` says; None if it says nothing."""
+        """The content of `m.mentions`; None when it is missing."""
         return self.content.get("m.mentions")
 
 
 class Timeline:
-    """The events of one client in the order in which they came; a later copy of an event replaces the earlier."""
+    """The events of one client in order of arrival; a later copy of an event replaces the earlier one."""
 
     def __init__(self) -> None:
         self._events: dict[str, Event] = {}
 
     def add(self, event: Event) -> None:
-        """Take in an event with `room_id`, `event_id`, `type`, `sender` and `content`."""
+        """Add an event with `room_id`, `event_id`, `type`, `sender` and `content`."""
         self._events[event["event_id"]] = event
 
     def events(self, room: str = "", kind: str = "", sender: str = "") -> list[Event]:
-        """Give events, oldest first: all, or those of a room, a type, a sender."""
+        """The events, oldest first: all, or those of a room, a type, a sender."""
         return [
             event
             for event in self._events.values()
@@ -79,7 +79,7 @@ class Timeline:
         ]
 
     def shown(self, room: str, sender: str = "") -> list[Shown]:
-        """Give the messages of a room that are not removed, oldest first; of one sender where one is named."""
+        """The messages of a room that are not redacted, oldest first: all, or those of a sender."""
         everything = _applied(self.events(room))
         return [shown for shown in everything if not shown.removed and sender in ("", shown.sender)]
 
