@@ -8,9 +8,9 @@ import discord
 import pytest
 
 from adapters.discord.settings import Ids
+from adapters.discord.texts import localize
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
-from bot.core.texts import localize
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.interactions import FIRST_RESPONSE_S, TOKEN_LIFE_S, Interaction
 from tests.fakes.discord_wire import DiscordHarness

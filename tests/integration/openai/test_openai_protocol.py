@@ -160,7 +160,7 @@ async def test_nothing_of_a_malformed_request_reaches_the_log(
     with caplog.at_level(logging.DEBUG):
         answer = await talk(served, malformed)
     assert answer.split(b" ", 2)[1] == b"400"
-    assert "refused that is no valid HTTP" in caplog.text
+    assert "Refused a request that is not valid HTTP" in caplog.text
     assert "barley" not in caplog.text
     assert KEYS["editor"] not in caplog.text
 
