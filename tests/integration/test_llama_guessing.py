@@ -39,8 +39,10 @@ async def _answer(engine: LlamaEngine, question: str, sampling: Sampling) -> tup
 
 
 _ALL = tuple(product(_QUESTIONS, _SAMPLINGS))
-# Each question and each sampling, a quotation once more.
-_SOME = (*zip(_QUESTIONS, _SAMPLINGS, strict=True), (_QUESTIONS[0], _SAMPLINGS[2]))
+# Each question and each sampling, among them the quotation of which most words are guessed.
+_SOME = tuple(
+    (_QUESTIONS[question], _SAMPLINGS[sampling]) for question, sampling in ((1, 3), (0, 0), (2, 2), (3, 1), (1, 0))
+)
 
 
 @pytest.mark.alone
