@@ -31,6 +31,7 @@ class StateFile(Generic[StateModel]):
         self._current_state = current_state
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=file.stem)
         self._saving: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._closed = False
 
     async def load(self) -> StateModel:
@@ -43,20 +44,19 @@ class StateFile(Generic[StateModel]):
             self._saving = asyncio.get_running_loop().call_later(SAVE_DELAY_S, self._save)
 
     async def close(self) -> None:
-        """Save, and end the thread; later changes are not kept."""
+        """Save, and end the thread; later changes are not kept. Returns when the file is written."""
         self._closed = True
         if self._saving is not None:
             self._saving.cancel()
-            await self._write()
+            self._save()
+        if self._writing is not None:
+            await self._writing
         self._thread.shutdown(wait=False)
 
     def _save(self) -> None:
         self._saving = None
-        self._write()
-
-    def _write(self) -> asyncio.Future[None]:
         data = self._current_state().model_dump_json().encode()
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._write_bytes, data)
+        self._writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write_bytes, data)
 
     def _write_bytes(self, data: bytes) -> None:
         try:
