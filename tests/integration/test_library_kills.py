@@ -17,6 +17,7 @@ from tests.integration import library_child
 from tests.integration.library_child import DIMENSION, settings
 
 FILES = 120
+AIMS = {3: "reading", 7: "embedding"}
 
 
 @pytest.mark.timeout(600)
@@ -34,7 +35,10 @@ async def test_a_reindex_killed_at_any_moment_loses_nothing(tmp_path: Path, kill
     died_in: Counter[str] = Counter()
     for number in range(kills):
         write(documents, chance, share=0.5)
-        died_in[await run_and_kill(data, documents, longest * (number + chance.random()) / kills)] += 1
+        # At a moment of the whole by the clock, and each fourth time soon after a phase began, which no load moves.
+        phase = AIMS.get(number % 8, "scanning")
+        share = (number + chance.random()) / kills if phase == "scanning" else chance.random() / kills
+        died_in[await run_and_kill(data, documents, longest * share, phase)] += 1
         await check_whole(data, documents)
     print(dict(died_in))
     assert {"reading", "embedding"} <= died_in.keys()
@@ -74,15 +78,18 @@ async def run_undisturbed(data: Path, documents: Path) -> float:
     return asyncio.get_running_loop().time() - began
 
 
-async def run_and_kill(data: Path, documents: Path, after_s: float) -> str:
-    """The last phase that the reindex told of before it died."""
+async def run_and_kill(data: Path, documents: Path, after_s: float, phase: str) -> str:
+    """Kill a reindex so long after a phase began. Returns the last phase it told of before it died."""
     child, output = await start(data, documents)
+    told = "scanning\n"
+    while phase not in told.split() and (line := await output.readline()):
+        told += line.decode()
     await asyncio.sleep(after_s)
     if child.returncode is None:
         child.kill()
-    told = (await output.read()).decode().split()
+    told += (await output.read()).decode()
     await child.wait()
-    return next((word for word in reversed(told) if word in {"reading", "embedding", "saving"}), "scanning")
+    return next((word for word in reversed(told.split()) if word in {"reading", "embedding", "saving"}), "scanning")
 
 
 async def check_whole(data: Path, documents: Path) -> None:
