@@ -65,8 +65,8 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
             assert plain_usage.accepted_draft_tokens == 0
             if question in _QUESTIONS[:2]:
                 drafted_shares.append(usage.accepted_draft_tokens / usage.generated_tokens)
-        # On a busy machine the measured step times may switch drafting off for a while.
-        assert max(drafted_shares) > 0.5
+        # On a busy machine the measured step times may keep drafts at one token, of which at most half can come.
+        assert max(drafted_shares) > (0.5 if pairs is _ALL else 0.4)
     finally:
         await plain.close()
         await speculative.close()
