@@ -39,7 +39,7 @@ class PlatformAdapter(Adapter, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What an adapter is built with, besides its settings.
+    """Arguments for building an adapter, besides its settings.
 
     `home` is the program's own standard input and output, where a client talks through them; None everywhere else.
     """
@@ -61,7 +61,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What a check is made with, besides the settings. `offline`: make no request to the platform's servers.
+    """Arguments of a check, besides the settings. `offline`: make no request to the platform's servers.
     `is_running`: a Hearth process is using the data folder.
     """
 

@@ -11,7 +11,7 @@ Rule = TypeVar("Rule", bound=int | str)
 
 
 class AccessVerdict(Enum):
-    """What one list says. UNRESTRICTED: it has no allow rules."""
+    """Verdict of one list. UNRESTRICTED: it has no allow rules."""
 
     BLOCKED = auto()
     ALLOWED = auto()

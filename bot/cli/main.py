@@ -9,7 +9,7 @@ import click
 
 
 class CommandEntry(NamedTuple):
-    """Where a command is, and what it does in half a sentence."""
+    """Location of a command, and its half-sentence summary."""
 
     module: str
     name: str

@@ -12,7 +12,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ConfigFault:
-    """One thing wrong with the file: where, and a sentence. Line 0 stands for the file as a whole."""
+    """A fault in the file: its place and a sentence. Line 0 stands for the file as a whole."""
 
     path: str
     line: int
