@@ -24,7 +24,7 @@ def _threads_become(expected: int) -> bool:
 def test_there_are_more_openmp_threads_than_processors_while_steps_are_displaced() -> None:
     spin_control = OpenMpSpinControl(ggml_library(), threads=2)
     before = len(list(_TASKS.iterdir()))
-    for _ in range(20):
+    for _ in range(10):
         spin_control.record_computation(elapsed_s=0.02, cpu_s=0.02)
     assert _threads_become(before + len(os.sched_getaffinity(0)) + 1)
     for _ in range(20):

@@ -15,6 +15,12 @@ _DISPLACED_SHARE, _UNDISTURBED_SHARE = 0.7, 0.78
 _SMOOTHING = 0.2
 # In shorter steps the process clock is too coarse.
 _MIN_MEASURED_S = 0.002
+# Threads that spin briefly sleep at barriers, so their share says little: on a machine with slow wake-ups it stays low
+# long after a neighbour has gone. Only a trial with long spins can tell. Seconds of computation before the first
+# trial; each failed one doubles them.
+_FIRST_TRIAL_AFTER_S, _LAST_TRIAL_AFTER_S = 0.3, 16.0
+# Computations of a trial, and how many of them are not judged: the idle threads take a moment to end.
+_TRIAL_LENGTH, _TRIAL_UNJUDGED = 4, 2
 
 
 class OpenMpSpinControl:
@@ -26,6 +32,9 @@ class OpenMpSpinControl:
         self._threads = threads
         self._cpu_share = 1.0
         self._idle_team: _IdleTeam | None = None
+        self._trial_after_s = _FIRST_TRIAL_AFTER_S
+        self._brief_for_s = 0.0
+        self._trial_shares: list[float] | None = None
 
     @property
     def is_brief(self) -> bool:
@@ -47,11 +56,41 @@ class OpenMpSpinControl:
         if self._openmp is None or elapsed_s < _MIN_MEASURED_S:
             return
         newest = min(1.0, cpu_s / (elapsed_s * self._threads))
+        if self._trial_shares is not None:
+            self._continue_trial(self._trial_shares, newest)
+            return
         self._cpu_share = moving_average(self._cpu_share, newest, _SMOOTHING)
-        if self._cpu_share < _DISPLACED_SHARE and self._idle_team is None:
-            self._idle_team = _IdleTeam(self._openmp)
+        if self._idle_team is None:
+            if self._cpu_share < _DISPLACED_SHARE:
+                self._spin_briefly()
         elif self._cpu_share > _UNDISTURBED_SHARE:
-            self.close()
+            self._spin_long()
+        else:
+            self._brief_for_s += elapsed_s
+            if self._brief_for_s >= self._trial_after_s:
+                self.close()
+                self._trial_shares = []
+
+    def _continue_trial(self, shares: list[float], newest: float) -> None:
+        shares.append(newest)
+        if len(shares) < _TRIAL_LENGTH:
+            return
+        judged = shares[_TRIAL_UNJUDGED:]
+        self._trial_shares = None
+        self._cpu_share = sum(judged) / len(judged)
+        if self._cpu_share > _UNDISTURBED_SHARE:
+            self._spin_long()
+        else:
+            self._trial_after_s = min(2 * self._trial_after_s, _LAST_TRIAL_AFTER_S)
+            self._spin_briefly()
+
+    def _spin_briefly(self) -> None:
+        self._idle_team = _IdleTeam(self._openmp)
+        self._brief_for_s = 0.0
+
+    def _spin_long(self) -> None:
+        self.close()
+        self._trial_after_s = _FIRST_TRIAL_AFTER_S
 
     def close(self) -> None:
         """Stop the idle threads."""

@@ -21,7 +21,7 @@ class OpenMp:
         self.started.release()
 
 
-def steps(spin_control: OpenMpSpinControl, cpu_s: float, count: int = 20) -> None:
+def steps(spin_control: OpenMpSpinControl, cpu_s: float, count: int = 10) -> None:
     for _ in range(count):
         spin_control.record_computation(0.02, cpu_s)
 
@@ -54,6 +54,29 @@ def test_displaced_threads_spin_briefly_until_they_are_undisturbed_again(openmp:
     for thread in idle_threads():
         thread.join(10)
     assert not idle_threads()
+
+
+def test_threads_that_sleep_much_without_a_neighbour_spin_long_again_after_a_trial(openmp: OpenMp) -> None:
+    """Slow wake-ups keep the share low for as long as the threads spin briefly; long spins raise it at once."""
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    steps(spin_control, HALF_S)
+    for _ in range(1000):
+        spin_control.record_computation(0.02, HALF_S if spin_control.is_brief else ALL_S)
+    assert not spin_control.is_brief
+    assert len(openmp.sizes) == 1
+
+
+def test_trials_beside_a_lasting_neighbour_fail_and_become_rare(openmp: OpenMp) -> None:
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    steps(spin_control, HALF_S)
+    long_steps = 0
+    for _ in range(5000):  # 100 seconds of computation
+        long_steps += not spin_control.is_brief
+        spin_control.record_computation(0.02, HALF_S)
+    assert 0 < long_steps < 50
+    assert spin_control.is_brief
+    steps(spin_control, ALL_S)
+    assert not spin_control.is_brief
 
 
 def test_one_slow_step_changes_nothing(openmp: OpenMp) -> None:
