@@ -12,15 +12,16 @@ from models.llama.plan.hardware import processor_count
 
 # Share of their cores' time below which the threads are displaced by other processes, and above which they are not.
 _DISPLACED_SHARE, _UNDISTURBED_SHARE = 0.7, 0.78
-_SMOOTHING = 0.2
+# The weight of a computation in the mean grows with its duration: two long ones are enough to notice a neighbour.
+_SMOOTHING_PER_S, _MAX_SMOOTHING = 10.0, 0.4
 # In shorter steps the process clock is too coarse.
 _MIN_MEASURED_S = 0.002
 # Threads that spin briefly sleep at barriers, so their share says little: on a machine with slow wake-ups it stays low
 # long after a neighbour has gone. Only a trial with long spins can tell. Seconds of computation before the first
 # trial; each failed one doubles them.
-_FIRST_TRIAL_AFTER_S, _LAST_TRIAL_AFTER_S = 0.3, 16.0
-# Computations of a trial, and how many of them are not judged: the idle threads take a moment to end.
-_TRIAL_LENGTH, _TRIAL_UNJUDGED = 4, 2
+_FIRST_TRIAL_AFTER_S, _LAST_TRIAL_AFTER_S = 0.5, 16.0
+# Computations of a trial; the first displaced one ends it, because it may take as long as ten others.
+_TRIAL_LENGTH = 3
 
 
 class OpenMpSpinControl:
@@ -34,7 +35,7 @@ class OpenMpSpinControl:
         self._idle_team: _IdleTeam | None = None
         self._trial_after_s = _FIRST_TRIAL_AFTER_S
         self._brief_for_s = 0.0
-        self._trial_shares: list[float] | None = None
+        self._trial_left = 0
 
     @property
     def is_brief(self) -> bool:
@@ -56,10 +57,11 @@ class OpenMpSpinControl:
         if self._openmp is None or elapsed_s < _MIN_MEASURED_S:
             return
         newest = min(1.0, cpu_s / (elapsed_s * self._threads))
-        if self._trial_shares is not None:
-            self._continue_trial(self._trial_shares, newest)
+        if self._trial_left:
+            self._continue_trial(newest)
             return
-        self._cpu_share = moving_average(self._cpu_share, newest, _SMOOTHING)
+        smoothing = min(_SMOOTHING_PER_S * elapsed_s, _MAX_SMOOTHING)
+        self._cpu_share = moving_average(self._cpu_share, newest, smoothing)
         if self._idle_team is None:
             if self._cpu_share < _DISPLACED_SHARE:
                 self._spin_briefly()
@@ -69,20 +71,17 @@ class OpenMpSpinControl:
             self._brief_for_s += elapsed_s
             if self._brief_for_s >= self._trial_after_s:
                 self.close()
-                self._trial_shares = []
+                self._trial_left = _TRIAL_LENGTH
 
-    def _continue_trial(self, shares: list[float], newest: float) -> None:
-        shares.append(newest)
-        if len(shares) < _TRIAL_LENGTH:
-            return
-        judged = shares[_TRIAL_UNJUDGED:]
-        self._trial_shares = None
-        self._cpu_share = sum(judged) / len(judged)
-        if self._cpu_share > _UNDISTURBED_SHARE:
-            self._spin_long()
-        else:
+    def _continue_trial(self, newest: float) -> None:
+        self._trial_left -= 1
+        if newest < _DISPLACED_SHARE:
+            self._trial_left = 0
             self._trial_after_s = min(2 * self._trial_after_s, _LAST_TRIAL_AFTER_S)
             self._spin_briefly()
+        elif not self._trial_left:
+            self._cpu_share = 1.0
+            self._spin_long()
 
     def _spin_briefly(self) -> None:
         self._idle_team = _IdleTeam(self._openmp)

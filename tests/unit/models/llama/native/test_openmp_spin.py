@@ -74,15 +74,22 @@ def test_trials_beside_a_lasting_neighbour_fail_and_become_rare(openmp: OpenMp) 
         long_steps += not spin_control.is_brief
         spin_control.record_computation(0.02, HALF_S)
     assert 0 < long_steps < 50
-    assert spin_control.is_brief
-    steps(spin_control, ALL_S)
-    assert not spin_control.is_brief
+    spin_control.close()
 
 
 def test_one_slow_step_changes_nothing(openmp: OpenMp) -> None:
     spin_control = OpenMpSpinControl(openmp, THREADS)
     spin_control.record_computation(0.2, 0.2)
     assert not spin_control.is_brief
+
+
+def test_two_long_computations_are_enough_to_notice_a_neighbour(openmp: OpenMp) -> None:
+    spin_control = OpenMpSpinControl(openmp, THREADS)
+    for _ in range(2):
+        assert not spin_control.is_brief
+        spin_control.record_computation(0.2, 0.2)
+    assert spin_control.is_brief
+    spin_control.close()
 
 
 def test_what_is_too_short_to_be_judged_is_not(openmp: OpenMp) -> None:
