@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -70,7 +70,12 @@ class MatrixAdapter:
     async def run(self, inbox: Inbox) -> None:
         """Answer until cancelled. Raises MatrixUnusable, with the remedy, when the account cannot be used."""
         credentials = await run_in_thread(load_credentials, self._folder)
-        client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
+        client = self._client = MatrixClient.open(
+            self._folder,
+            credentials,
+            self._settings.request_timeout_s,
+            signed_devices_only=self._settings.signed_devices_only,
+        )
         self._replies = MatrixReplyFactory(client, self._rate_limiter)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
@@ -127,19 +132,26 @@ class MatrixAdapter:
 
     async def _publish_device(self, client: MatrixClient, identity: IdentityService) -> None:
         """Publish and sign the device before any message is answered: clients trust no other. Waits for the server."""
-        for failures in count(1):
-            try:
-                await client.publish_keys()
-                await identity.check_signature()
-                return await ensure_display_name(client, self._profile.name)
-            except TransientFailure as error:
-                if failures == 1:
-                    log.warning("Could not reach the homeserver, trying again until it answers: %s", error)
-                await asyncio.sleep(backoff_s(failures, error))
-            except RequestRefused as error:
-                log.warning("Could not publish the device's keys: %s", error)
-                return None
-        raise AssertionError  # `count` never ends
+        await _ask_until_answered("publish the device's keys", client.publish_keys)
+        await _ask_until_answered("check the device's signature", identity.check_signature)
+        await _ask_until_answered(
+            "set the account's display name", partial(ensure_display_name, client, self._profile.name)
+        )
+
+
+async def _ask_until_answered(name: str, request: Callable[[], Awaitable[object]]) -> None:
+    """Make a request until the homeserver answers. A refusal is logged: what comes after it may work all the same."""
+    for failures in count(1):
+        try:
+            await request()
+            return
+        except TransientFailure as error:
+            if failures == 1:
+                log.warning("Could not reach the homeserver, trying again until it answers: %s", error)
+            await asyncio.sleep(backoff_s(failures, error))
+        except RequestRefused as error:
+            log.warning("Could not %s: %s", name, error)
+            return
 
 
 def find_direct_room(homeserver: Homeserver, sync_state: SyncState, user_id: str) -> str:

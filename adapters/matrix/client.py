@@ -43,14 +43,22 @@ SYNC_MARGIN_S = 15.0
 class MatrixClient:
     """Implements `Homeserver` and `DeviceSigner`."""
 
-    def __init__(self, credentials: Credentials, key_store: DeviceKeyStore, timeout_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        key_store: DeviceKeyStore,
+        timeout_s: float = 30.0,
+        *,
+        signed_devices_only: bool = True,
+    ) -> None:
+        """`signed_devices_only`: room keys go only to devices that their owner has signed, where the owner can."""
         self.user_id = credentials.user_id
         self.device_id = credentials.device_id
         self._http = HttpClient(credentials.homeserver, credentials.access_token, timeout_s)
         self._timeout_s = timeout_s
         self._key_store = key_store
         self._machine = key_store.machine
-        self._key_manager = KeyManager(self._machine, self)
+        self._key_manager = KeyManager(self._machine, self, signed_devices_only=signed_devices_only)
         self._room_encryption = RoomEncryption(self._machine, self, self._key_manager)
         self._reader = DecryptingReader(self._machine, self._key_manager)
         self._rooms = RoomStore(self._machine.store)
@@ -58,9 +66,12 @@ class MatrixClient:
         self._sync_lock = asyncio.Lock()
 
     @classmethod
-    def open(cls, folder: Path, credentials: Credentials, timeout_s: float = 30.0) -> "MatrixClient":
+    def open(
+        cls, folder: Path, credentials: Credentials, timeout_s: float = 30.0, *, signed_devices_only: bool = True
+    ) -> "MatrixClient":
         """Open the client of the logged-in device, with its keys in `folder`. Raises MatrixUnusable."""
-        return cls(credentials, store.open_store(folder, credentials), timeout_s)
+        key_store = store.open_store(folder, credentials)
+        return cls(credentials, key_store, timeout_s, signed_devices_only=signed_devices_only)
 
     async def close(self) -> None:
         """Close the connections and the key store."""
@@ -197,7 +208,8 @@ class MatrixClient:
         sync_response = await self._reader.read_sync(response)
         try:
             await self._key_manager.run_pending()
-        except (TransientFailure, RequestRefused, LoggedOut) as error:
+        except LoggedOut as error:
+            # What this sync brought is taken all the same; the next one ends the adapter.
             log.warning("Could not update the Matrix encryption keys: %s", error)
         return sync_response
 

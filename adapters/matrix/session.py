@@ -107,9 +107,9 @@ class MatrixSession:
         await self.undecryptable.close()
 
     async def _take_sync(self, response: SyncResponse, is_behind: bool) -> None:
-        adapter, self._adapter = self._adapter, None
-        if adapter is not None:  # not earlier: nothing can be sent to rooms that no sync has reported
-            await self._resume(adapter)
+        if self._adapter is not None:  # not earlier: nothing can be sent to rooms that no sync has reported
+            await self._resume(self._adapter)
+            self._adapter = None  # not earlier either: if it failed, the next sync tries again
         await self._sync_handler.take_sync(response, is_behind)
 
     async def _resume(self, adapter: Adapter) -> None:

@@ -25,6 +25,11 @@ class MatrixSettings(ChatPlatformSettings[str]):
     room_overrides: Mapping[str, ChannelSettings] = Field(
         default_factory=dict, description="Overrides for single rooms, by their id."
     )
+    signed_devices_only: bool = Field(
+        True,
+        description="Whether the keys of encrypted rooms go only to devices that their owner has signed (MSC4153)."
+        " People whose account has no keys to sign with get them on all devices.",
+    )
     request_timeout_s: float = Field(30, gt=0, description="Longest wait for the homeserver, in seconds.")
     _replaced: Mapping[str, str] = PrivateAttr(default_factory=dict)
 

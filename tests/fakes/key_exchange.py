@@ -1,11 +1,12 @@
 """A homeserver in memory that passes keys and to-device messages between devices with real encryption."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from adapters.matrix.account.signing import KeyPair, sign_object
 from adapters.matrix.credentials import Credentials, new_store_key
 from adapters.matrix.crypto import store
 from adapters.matrix.crypto.decryption import DecryptingReader
@@ -18,10 +19,15 @@ from adapters.matrix.homeserver import RequestRefused
 from tests.fakes.wire_faults import Faults
 
 ROOM = "!room"
+SAID = {"msgtype": "m.text", "body": "the drive is on shelf Heron"}
+
+Make = Callable[..., Awaitable["Device"]]
 
 
 class KeyExchange:
-    """What the server knows of devices. `bodies` are all requests with their paths, `absent` users out of reach."""
+    """What the server knows of devices. `bodies` are all requests with their paths, `absent` users out of reach,
+    `owners` the cross-signing keys of users, `disliked` users for whose sake a request is refused.
+    """
 
     def __init__(self) -> None:
         self.devices: dict[str, dict[str, Any]] = {}
@@ -30,20 +36,48 @@ class KeyExchange:
         self.inbox: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.bodies: list[tuple[str, Json]] = []
         self.absent: set[str] = set()
+        self.owners: dict[str, dict[str, Any]] = {}
+        self.disliked: set[str] = set()
         self.faults = Faults()
 
     def upload(self, user: str, device: str, body: Json) -> dict[str, Any]:
         if "device_keys" in body:
             self.devices.setdefault(user, {})[device] = body["device_keys"]
         keys = self.one_time.setdefault((user, device), deque())
-        keys.extend(body.get("one_time_keys", {}).items())
+        held = dict(keys)
+        for name, key in body.get("one_time_keys", {}).items():
+            if held.get(name, key) != key:
+                # As Synapse 1.163 says it.
+                error = f"One time key {name} already exists. Old key: {held[name]}; new key: {key}"
+                raise RequestRefused(400, "M_UNKNOWN", {"errcode": "M_UNKNOWN", "error": error})
+            if name not in held:
+                keys.append((name, key))
         if "fallback_keys" in body:
             self.fallback[user, device] = body["fallback_keys"]
         return {"one_time_key_counts": {"signed_curve25519": len(keys)}}
 
     def query(self, body: Json) -> dict[str, Any]:
         present = [user for user in body["device_keys"] if user not in self.absent]
-        return {"device_keys": {user: self.devices.get(user, {}) for user in present}, "failures": {}}
+        owners = {
+            kind: {user: self.owners[user][kind] for user in present if user in self.owners}
+            for kind in ("master_keys", "self_signing_keys")
+        }
+        return {"device_keys": {user: self.devices.get(user, {}) for user in present}, "failures": {}, **owners}
+
+    def sign(self, user: str, *device_ids: str, seed: int = 1) -> None:
+        """A user's cross-signing keys, made of a seed, and the signatures of some of their devices."""
+        master, own = KeyPair(bytes([seed]) * 32), KeyPair(bytes([seed + 100]) * 32)
+
+        def key(pair: KeyPair, usage: str) -> dict[str, Any]:
+            return {"user_id": user, "usage": [usage], "keys": {pair.key_id: pair.public_key}}
+
+        self.owners[user] = {
+            "master_keys": key(master, "master"),
+            "self_signing_keys": sign_object(key(own, "self_signing"), user, master),
+        }
+        for device_id in device_ids:
+            device = self.devices[user][device_id]
+            device["signatures"][user] |= sign_object(device, user, own)["signatures"][user]
 
     def claim(self, body: Json) -> dict[str, Any]:
         given: dict[str, dict[str, Any]] = {}
@@ -55,6 +89,16 @@ class KeyExchange:
                     given.setdefault(user, {})[device] = key
         return {"one_time_keys": given, "failures": {}}
 
+    def asked(self, name: str) -> list[Json]:
+        """The bodies of all requests of one name for keys."""
+        return [body for path, body in self.bodies if path == f"/v3/keys/{name}"]
+
+    def withheld(self) -> list[tuple[str, str]]:
+        """Device and code of all notices that a key is withheld."""
+        bodies = [body for path, body in self.bodies if "/sendToDevice/m.room_key.withheld/" in path]
+        told = [devices for body in bodies for devices in body["messages"].values()]
+        return [(device, content["code"]) for devices in told for device, content in devices.items()]
+
     def pass_on(self, sender: str, kind: str, body: Json) -> dict[str, Any]:
         for user, devices in body["messages"].items():
             for device, content in devices.items():
@@ -63,10 +107,20 @@ class KeyExchange:
 
 
 class Device:
-    """A device at the exchange; fills `Server`, as far as keys are concerned."""
+    """A device at the exchange; fills `Server`, as far as keys are concerned. `now_s` is its clock, which stands."""
 
-    def __init__(self, exchange: KeyExchange, folder: Path, user_id: str, device_id: str = "") -> None:
+    def __init__(
+        self,
+        exchange: KeyExchange,
+        folder: Path,
+        user_id: str,
+        device_id: str = "",
+        *,
+        signed_devices_only: bool = True,
+    ) -> None:
         self.exchange = exchange
+        self.now_s = 0.0
+        self.signed_devices_only = signed_devices_only
         self.user_id = user_id
         # Never the same: nio takes any device with its own id for itself.
         self.device_id = device_id = device_id or f"DEVICE-{user_id}"
@@ -77,9 +131,26 @@ class Device:
     def _wire(self, held: store.DeviceKeyStore) -> None:
         self.held = held
         self.machine: OlmMachine = held.machine
-        self.upkeep = KeyManager(self.machine, self)
+        self.upkeep = KeyManager(
+            self.machine, self, signed_devices_only=self.signed_devices_only, clock=lambda: self.now_s
+        )
         self.sharing = RoomEncryption(self.machine, self, self.upkeep)
         self.reader = DecryptingReader(self.machine, self.upkeep)
+
+    def back_up(self) -> bytes:
+        """The key store's file as of now, which `restore` puts back."""
+        self.held.close()
+        saved = (self.folder / store.FILE_NAME).read_bytes()
+        self._wire(store.open_store(self.folder, self.credentials))
+        return saved
+
+    def restore(self, saved: bytes) -> None:
+        """Put a backup of the key store back and start with it."""
+        self.held.close()
+        for ending in ("-wal", "-shm"):
+            (self.folder / (store.FILE_NAME + ending)).unlink(missing_ok=True)
+        (self.folder / store.FILE_NAME).write_bytes(saved)
+        self._wire(store.open_store(self.folder, self.credentials))
 
     def restart(self) -> None:
         """Close the store and open it again, as another process would."""
@@ -101,6 +172,8 @@ class Device:
         await self.exchange.faults.before(name)
         if name == "upload":
             answer = self.exchange.upload(self.user_id, self.device_id, body)
+        elif self.exchange.disliked & {*body.get("device_keys", ()), *body.get("one_time_keys", ())}:
+            raise RequestRefused(400, "M_INVALID_PARAM", {})
         elif name == "query":
             answer = self.exchange.query(body)
         elif name == "claim":
@@ -135,3 +208,13 @@ class Device:
         """An encrypted event of the room, as this device reads it."""
         raw = {"event_id": event_id, "sender": sender, "type": "m.room.encrypted", "content": content}
         return self.reader.read_event(raw, ROOM)
+
+    async def say(self, *others: str) -> dict[str, Any]:
+        """Encrypt a message for a room with these users."""
+        return await self.sharing.encrypt_event(self.room(*others), "m.room.message", SAID)
+
+    async def reads(self, content: Json, event_id: str = "$event", sender: str = "@bot:home") -> bool:
+        """Whether this device can read what somebody said, after its next sync."""
+        await self.receive()
+        event = self.read(sender, content, event_id)
+        return event is not None and event.content == SAID

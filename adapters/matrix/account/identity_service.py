@@ -9,7 +9,8 @@ from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.cross_signing import SigningStatus, ensure_signed
 from adapters.matrix.account.identity import Identity, IdentityFile, Verifier, new_identity
 from adapters.matrix.executor import run_in_thread
-from adapters.matrix.homeserver import DeviceSigner, MatrixApi
+from adapters.matrix.homeserver import DeviceSigner, LoggedOut, MatrixApi
+from adapters.step_runner import StepRunner
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +49,17 @@ class IdentityService:
 
     async def keep_signed(self) -> None:
         """Check the signature periodically until cancelled. Raises LoggedOut."""
+        steps = StepRunner(expected=(TransientFailure,), fatal=(LoggedOut,))
         while True:
-            try:
-                await self.check_signature()
-                await asyncio.sleep(CHECK_INTERVAL_S)
-            except TransientFailure as error:
-                log.info("Could not check yet whether this device is signed: %s", error)
-                await asyncio.sleep(RETRY_INTERVAL_S)
+            checked = await steps.run("check whether this device is signed", self.check_signature)
+            await asyncio.sleep(CHECK_INTERVAL_S if checked else RETRY_INTERVAL_S)
 
     async def replace_keys(self) -> None:
         """Replace the keys by new ones. Users who verified the old ones are warned by their clients."""
-        self.identity = new_identity(self._server.user_id)
-        self.status = None
-        await run_in_thread(self._file.save, self.identity)
+        identity = new_identity(self._server.user_id)
+        # Saved before anything may upload them: keys on the server alone would be lost.
+        await run_in_thread(self._file.save, identity)
+        self.identity, self.status = identity, None
 
     async def add_verifier(self, user_id: str) -> None:
         """Store that a user has verified us."""

@@ -29,7 +29,17 @@ class BoundDatabase(SqliteDatabase):  # type: ignore[misc]
 
 
 class KeyDatabase(MatrixStore):  # type: ignore[misc]
-    """The keys of one device, in nio's tables. Writes for each message and device use plain SQL."""
+    """The keys of one device, in nio's tables. Writes for each message and device use plain SQL.
+
+    One table is ours: the cross-signing keys of other users as last seen, which nio does not know.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.database.execute_sql(
+            "CREATE TABLE IF NOT EXISTS hearth_owner_keys"
+            " (user_id TEXT PRIMARY KEY, master TEXT NOT NULL, self_signing TEXT NOT NULL)"
+        )
 
     def _create_database(self) -> BoundDatabase:
         # As nio does, but with one disk sync for each change instead of three. A change lost in a power failure would
@@ -69,6 +79,18 @@ class KeyDatabase(MatrixStore):  # type: ignore[misc]
     def delete_room_key(self, session_id: str) -> None:
         """Delete the key of a Megolm session."""
         self.database.execute_sql("DELETE FROM megolminboundsessions WHERE session_id = ?", (session_id,))
+
+    def load_owner_keys(self) -> dict[str, tuple[str, str]]:
+        """The master and self-signing keys of users as last seen, base64, by user id."""
+        rows = self.database.execute_sql("SELECT user_id, master, self_signing FROM hearth_owner_keys").fetchall()
+        return {user_id: (master, self_signing) for user_id, master, self_signing in rows}
+
+    def save_owner_keys(self, user_id: str, master: str, self_signing: str) -> None:
+        """Save the cross-signing keys of a user."""
+        self.database.execute_sql(
+            "INSERT OR REPLACE INTO hearth_owner_keys (user_id, master, self_signing) VALUES (?, ?, ?)",
+            (user_id, master, self_signing),
+        )
 
     def save_device_keys(self, device_keys: Mapping[str, Mapping[str, OlmDevice]]) -> None:
         """Save the known device keys, by user and device id."""

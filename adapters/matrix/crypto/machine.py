@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache
-from nio.crypto import InboundGroupSession, OutboundSession  # type: ignore[import-untyped]
+from nio.crypto import InboundGroupSession, OutboundSession, Session  # type: ignore[import-untyped]
 from nio.events import OlmEvent  # type: ignore[import-untyped]
+from nio.responses import KeysClaimResponse  # type: ignore[import-untyped]
 
 from adapters.matrix.api.parsing import as_dict, as_text, parse_json
 from adapters.matrix.crypto.database import KeyDatabase
 from adapters.matrix.crypto.own_device import MEGOLM, OLM, OwnDevice
 from adapters.matrix.events import Json, ToDevice
+from adapters.storage.bounded_dict import put_bounded
 
 MAX_ROOMLESS_KEYS = 1000
 """Keys kept for rooms that we are not in: they may arrive before the room does, and any user can send them."""
@@ -21,6 +23,12 @@ MAX_STRANGERS = 200
 """Olm sessions kept with unknown devices: any user who knows our user id can open them."""
 SESSIONS_PER_DEVICE = 5
 """Olm sessions kept with one device, the newest: the other side uses one of them."""
+MAX_WEDGED = 200
+"""Devices that wait for a new Olm session, because what they send cannot be decrypted."""
+MAX_UNKNOWN_SENDERS = 50
+"""Senders of undecryptable Olm messages kept until their devices are known: any user can send such a message."""
+MAX_HEARD = 1000
+"""Devices remembered for having sent an Olm message of late."""
 HOSTILE_INPUT_ERRORS = (
     ValueError,
     TypeError,
@@ -48,6 +56,9 @@ class OlmMachine(OwnDevice):
     def __init__(self, user_id: str, device_id: str, store: KeyDatabase) -> None:
         super().__init__(user_id, device_id, store)
         self.knows_room: Callable[[str], bool] = lambda _: True
+        # By user id and Curve25519 key: the senders of undecryptable Olm messages whose devices are not known.
+        self.unknown_senders: dict[tuple[str, str], None] = {}
+        self._heard: dict[tuple[str, str], None] = {}
         self._roomless: deque[InboundGroupSession] = deque()
         # By session id alone: an event need not name its sender's device (specification 1.3).
         self._room_sessions = {session.id: session for session in self.inbound_group_store}
@@ -67,6 +78,8 @@ class OlmMachine(OwnDevice):
         sender_key = message.content.get("sender_key")
         if message.content.get("algorithm") != OLM or not isinstance(sender_key, str):
             return None
+        put_bounded(self._heard, (message.sender, sender_key), None, MAX_HEARD)
+        before = list(self.session_store[sender_key])
         try:
             return self._decrypt_olm(message.sender, sender_key, message.content)
         except HOSTILE_INPUT_ERRORS:
@@ -74,6 +87,8 @@ class OlmMachine(OwnDevice):
             self._mark_device_for_unwedging(message.sender, sender_key)
             return None
         finally:
+            if any(session not in before for session in self.session_store[sender_key]):
+                self._share_again(message.sender, sender_key)
             self._enforce_limits(message.sender, sender_key)
 
     def decrypt_room_event(self, room_id: str, sender: str, event_id: str, content: Json) -> DecryptedContent | None:
@@ -126,6 +141,49 @@ class OlmMachine(OwnDevice):
         sealed: Json = self._olm_encrypt(session, device, kind, content)
         return sealed
 
+    def get_session(self, user_id: str, device_id: str) -> Session | None:
+        """The Olm session used for messages to a device; None when there is none."""
+        device = self.device_store._entries.get(user_id, {}).get(device_id)
+        sessions = self.session_store._entries.get(device.curve25519) if device is not None else None
+        return sessions[0] if sessions else None
+
+    def begin_session(self, user_id: str, device_id: str, claimed_key: Json) -> bool:
+        """Begin an Olm session with a claimed one-time key; whether the key was valid.
+
+        A wedged device has its new session then, and an empty message, which tells it so, waits to be sent.
+        """
+        earlier = self.get_session(user_id, device_id)
+        if not claimed_key:
+            return False
+        try:
+            self.handle_response(KeysClaimResponse({user_id: {device_id: dict(claimed_key)}}, {}))
+        except HOSTILE_INPUT_ERRORS:
+            return False
+        if self.get_session(user_id, device_id) is earlier:
+            return False
+        self._share_again(user_id, self.device_store[user_id][device_id].curve25519)
+        return True
+
+    def renew_all_sessions(self) -> None:
+        """Plan new sessions with all devices, the last used ones if there are too many."""
+        used = [
+            (session.use_time, number, device)
+            for number, device in enumerate(self.device_store)
+            if not device.deleted and (session := self.get_session(device.user_id, device.id))
+        ]
+        self.wedged_devices[:] = [device for *_, device in sorted(used)][-MAX_WEDGED:]
+
+    def resolve_unknown_senders(self, user_id: str) -> None:
+        """Mark the now known devices of a user whose messages could not be decrypted; drop senders without a device."""
+        for unknown in [each for each in self.unknown_senders if each[0] == user_id]:
+            del self.unknown_senders[unknown]
+            if self.device_store.device_from_sender_key(*unknown) is not None:
+                self._mark_device_for_unwedging(*unknown)
+
+    def last_heard(self, user_id: str) -> dict[str, int]:
+        """The Curve25519 keys from which a user's Olm messages came of late, with numbers that grow with time."""
+        return {key: number for number, (sender, key) in enumerate(self._heard) if sender == user_id}
+
     def has_room_key(self, session_id: str) -> bool:
         """Whether the key of a Megolm session has arrived."""
         return session_id in self._room_sessions
@@ -163,6 +221,23 @@ class OlmMachine(OwnDevice):
             self._roomless.append(session)
         if len(self._roomless) > MAX_ROOMLESS_KEYS:
             self._drop_room_key(self._roomless.popleft())
+
+    def _mark_device_for_unwedging(self, sender: str, sender_key: str) -> None:
+        """Plan a new session with a device. An unknown one has to be queried first: after a start all may be."""
+        if self.device_store.device_from_sender_key(sender, sender_key) is None:
+            put_bounded(self.unknown_senders, (sender, sender_key), None, MAX_UNKNOWN_SENDERS)
+            return
+        super()._mark_device_for_unwedging(sender, sender_key)
+        del self.wedged_devices[:-MAX_WEDGED]
+
+    def _share_again(self, user_id: str, sender_key: str) -> None:
+        """Let the rooms' keys be given again to a device with a new Olm session: it began one because messages to it
+        were lost, the keys maybe among them.
+        """
+        device = self.device_store.device_from_sender_key(user_id, sender_key)
+        if device is not None:
+            for session in self.outbound_group_sessions.values():
+                session.users_shared_with.discard((user_id, device.id))
 
     def _decrypt_olm(self, sender: str, sender_key: str, content: Json) -> ToDevice | None:
         ours = as_dict(as_dict(content.get("ciphertext")).get(self.sender_key))

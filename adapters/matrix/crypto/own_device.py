@@ -74,6 +74,11 @@ class OwnDevice(Olm):  # type: ignore[misc]
         self.mark_keys_as_published()
         self.save_account()
 
+    def skip_pending_keys(self) -> None:
+        """Give up the keys that are not uploaded yet, so that the next ones get other ids."""
+        self.mark_keys_as_published()
+        self.save_account()
+
     def _device_keys(self) -> dict[str, Any]:
         keys = {f"curve25519:{self.device_id}": self.sender_key, f"ed25519:{self.device_id}": self.fingerprint}
         return {"algorithms": [OLM, MEGOLM], "device_id": self.device_id, "user_id": self.user_id, "keys": keys}

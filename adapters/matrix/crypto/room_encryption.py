@@ -6,14 +6,15 @@ from typing import Any
 
 from nio.crypto import OutboundGroupSession  # type: ignore[import-untyped]
 
-from adapters.matrix.crypto.key_management import KeyManager, to_device_path
+from adapters.matrix.crypto.key_management import KeyManager
 from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.crypto.room_state import RoomState
+from adapters.matrix.crypto.to_device import DEVICES_PER_REQUEST, ENCRYPTED, to_device_path
+from adapters.matrix.crypto.withheld_keys import WithheldKeys
 from adapters.matrix.events import Json
 from adapters.matrix.homeserver import MatrixApi
 
-DEVICES_PER_REQUEST = 100
-"""Devices per request that sends a room key: about 100 KB."""
+Device = tuple[str, str]
 
 
 class RoomEncryption:
@@ -23,6 +24,7 @@ class RoomEncryption:
         self._machine = machine
         self._server = server
         self._key_manager = key_manager
+        self._withheld = WithheldKeys(machine, server)
         self._locks: dict[str, asyncio.Lock] = {}
         self._readers: dict[str, set[str]] = {}
 
@@ -70,22 +72,26 @@ class RoomEncryption:
         for start in range(0, len(missing), DEVICES_PER_REQUEST):
             session.users_shared_with |= await self._send_key(missing[start : start + DEVICES_PER_REQUEST], key)
         session.mark_as_shared()
+        self._withheld.note_shared(session.users_shared_with.intersection(missing))
+        without_session = {device for device in missing if self._machine.get_session(*device) is None}
+        unsigned = set(self._key_manager.devices.withheld(readers))
+        await self._withheld.report(room_id, session.id, without_session, unsigned)
 
-    async def _send_key(self, devices: list[tuple[str, str]], key: Json) -> set[tuple[str, str]]:
-        """Send a key to devices; returns those that have an Olm session and thus received it."""
+    async def _send_key(self, devices: list[Device], key: Json) -> set[Device]:
+        """Send a key to devices; returns those that received it: they have an Olm session, still the same one."""
         messages: dict[str, dict[str, Any]] = {}
+        used = {device: session for device in devices if (session := self._machine.get_session(*device))}
 
-        def encrypt(device: tuple[str, str]) -> None:
+        def encrypt(device: Device) -> None:
             encrypted = self._machine.encrypt_to_device(*device, "m.room_key", key)
             if encrypted is not None:
                 messages.setdefault(device[0], {})[device[1]] = encrypted
 
-        await self._machine.store.run_in_batches(devices, encrypt)
+        await self._machine.store.run_in_batches(used, encrypt)
         if messages:
-            await self._server.call_api("PUT", to_device_path("m.room.encrypted"), {"messages": messages})
-        return {(user, device) for user, by_device in messages.items() for device in by_device}
+            await self._server.call_api("PUT", to_device_path(ENCRYPTED), {"messages": messages})
+        # A device that has begun a new session meanwhile may be unable to decrypt what was sent in the old one.
+        return {device for device, session in used.items() if self._machine.get_session(*device) is session}
 
-    def _active_devices(self, users: set[str]) -> set[tuple[str, str]]:
-        store = self._machine.device_store
-        devices = {(user, device.id) for user in users for device in store.active_user_devices(user)}
-        return devices - {(self._machine.user_id, self._machine.device_id)}
+    def _active_devices(self, users: set[str]) -> set[Device]:
+        return set(self._key_manager.devices.recipients(users))

@@ -51,3 +51,5 @@ class EventRouter:
         decrypted = await self._undecryptable.retry_event(room_id, event_id)
         if decrypted is not None:
             await self.route_event(decrypted)
+            # Not earlier: until the core has it, it would be lost with the process, as its sync is long past.
+            self._undecryptable.drop_event(event_id)

@@ -6,16 +6,18 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from adapters.delivery.errors import TransientFailure
 from adapters.intake.keyed_queue import KeyedQueue
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.events import Departure, Event, SyncResponse, Timeline, ToDevice
-from adapters.matrix.homeserver import Homeserver, LoggedOut
+from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.catch_up import missed_events
 from adapters.matrix.sync.event_router import EventRouter
 from adapters.matrix.sync.invites import InviteHandler
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.sync.undecryptable import UndecryptableEvents
+from adapters.step_runner import StepRunner
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +61,20 @@ class SyncHandler:
         self._take_departure = take_departure
         self._rooms: KeyedQueue[str] = KeyedQueue()
         self._background = BackgroundTasks()
+        # What is wrong with one of them must not keep the messages of a sync from being taken.
+        self._steps = StepRunner(expected=(TransientFailure, RequestRefused), fatal=(LoggedOut,))
         self._unfinished: list[asyncio.Task[None]] = []
         self._logged_out = False
 
     async def take_sync(self, response: SyncResponse, behind: bool) -> None:
         """Handle a response; returns before all of it is done. Events missed while `behind` come first."""
         for departure in response.left:
-            await self._leave_room(departure)
+            await self._steps.run("take note of a room that was left", partial(self._leave_room, departure))
         for invitation in response.invited:
             self._invites.take_invite(invitation)
         self._undecryptable.log_withheld(response.to_device)
         for message in response.to_device:
-            await self._take_to_device(message)
+            await self._steps.run("take a message to the device", partial(self._take_to_device, message))
         work = await self._start_timelines(response.joined, behind)
         work += [
             self._enqueue(room, partial(self._router.retry_event, room, event))
@@ -144,8 +148,15 @@ class SyncHandler:
         return found
 
     async def _missed_events(self, timeline: Timeline, behind: bool) -> list[Event]:
+        """A room's events to handle; if the search fails, those that the sync itself brought."""
         last = self._sync_state.saved.seen.get(timeline.room_id)
-        return await missed_events(self._homeserver, timeline, last, self._settings, behind)
+        found = list(timeline.events)
+
+        async def search() -> None:
+            found[:] = await missed_events(self._homeserver, timeline, last, self._settings, behind)
+
+        await self._steps.run(f"find the missed events of {timeline.room_id}", search)
+        return found
 
     async def _mark_read_later(self, timeline: Timeline) -> None:
         self._mark_read(timeline)

@@ -80,6 +80,7 @@ class UndecryptableEvents:
         self._language = language
         self._clock = clock
         self._events: dict[str, Event] = {}
+        self._opened: set[str] = set()  # decrypted, and not yet with the core
         self._withheld: dict[str, None] = {}
         self._total = 0
         self._background = BackgroundTasks()
@@ -126,8 +127,8 @@ class UndecryptableEvents:
         return [(waiting.room_id, event_id) for event_id, waiting in unread if wanted(waiting)]
 
     async def retry_event(self, room_id: str, event_id: str) -> Event | None:
-        """The message, if it can be decrypted now; it then waits no longer. Raises LoggedOut."""
-        if event_id not in self._sync_state.saved.unread:
+        """The message, if it can be decrypted now; it waits until `drop_event`. Raises LoggedOut."""
+        if event_id not in self._sync_state.saved.unread or event_id in self._opened:
             return None
         try:
             known = self._events.get(event_id)
@@ -139,13 +140,16 @@ class UndecryptableEvents:
             self.drop_event(event_id)
             return None
         decrypted = self._homeserver.decrypt_event(event) if event.session_id else event
-        if decrypted is not None or (event.age_ms or 0) > MAX_WAIT_MS:
+        if decrypted is not None:
+            self._opened.add(event_id)
+        elif (event.age_ms or 0) > MAX_WAIT_MS:
             self.drop_event(event_id)
         return decrypted
 
     def drop_event(self, event_id: str) -> None:
-        """Stop waiting for a message that was redacted or decrypted."""
+        """Stop waiting for a message that was redacted, or decrypted and handed on."""
         self._events.pop(event_id, None)
+        self._opened.discard(event_id)
         if self._sync_state.saved.unread.pop(event_id, None) is not None:
             self._sync_state.save_soon()
 
@@ -175,7 +179,7 @@ class UndecryptableEvents:
 
     async def _notify(self, event: Event, relation: Relation) -> None:
         await asyncio.sleep(GRACE_S)
-        if event.event_id not in self._sync_state.saved.unread:
+        if event.event_id not in self._sync_state.saved.unread or event.event_id in self._opened:
             return
         direct, notified = self._is_direct(event.room_id), self._sync_state.saved.told
         replies = not direct and await self._replies_to_bot(event, relation.in_reply_to)

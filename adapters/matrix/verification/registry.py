@@ -80,8 +80,8 @@ class VerificationRegistry:
             device_id = require_device(step.content)
         except ValueError:
             device_id = "*"  # all of their devices (specification, "Send-to-device messaging")
-        self._ended.append(step.flow)
         await self._sender.send_step(step.flow, device_id, *cancel_step(code))
+        self._ended.append(step.flow)
 
     async def expire_flow(self, flow: FlowId) -> None:
         """Cancel a verification that has taken too long."""

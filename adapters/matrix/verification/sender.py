@@ -59,16 +59,28 @@ class VerificationSender:
         """
         numbers = " ".join(str(number) for number in sas.decimals)
         log.info("Verification with %s: %s; %s", flow.user_id, emoji_names(sas.emoji) or "no emoji", numbers)
-        room_id = flow.room_id or self._direct_room(flow.user_id)
-        if not room_id:
-            return
         key = "matrix_compare_emoji" if sas.emoji else "matrix_compare_numbers"
         text = localize(key, self._language, emoji=emoji_glyphs(sas.emoji), numbers=numbers)
+        await self._post_notice(flow, text)
+
+    async def send_declined(self, flow: FlowId) -> bool:
+        """Say in a room with the user, if there is one, that admins alone verify Hearth; whether it was said.
+
+        A failure to post it is only logged. Raises LoggedOut.
+        """
+        return await self._post_notice(flow, localize("matrix_verified_by_admins_only", self._language))
+
+    async def _post_notice(self, flow: FlowId, text: str) -> bool:
+        room_id = flow.room_id or self._direct_room(flow.user_id)
+        if not room_id:
+            return False
         content = {"msgtype": "m.notice", "body": text, "m.mentions": {}}
         try:
             await self._send_to_room(room_id, "m.room.message", content, _tx_id(flow, "notice"))
         except (TransientFailure, RequestRefused) as error:
-            log.warning("Could not post the string to compare in the room: %s", error)
+            log.warning("Could not post a sentence about a verification in the room: %s", error)
+            return False
+        return True
 
     async def _send_to_room(self, room_id: str, kind: str, content: Mapping[str, Any], tx_id: str) -> None:
         if self._wait_for_turn is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
@@ -19,13 +20,19 @@ from adapters.matrix.verification.messages import (
 )
 from adapters.matrix.verification.registry import TIMEOUT_S, VerificationRegistry
 from adapters.matrix.verification.sender import DirectRoom, VerificationSender, WaitForTurn
+from adapters.storage.bounded_dict import put_bounded
 from bot.core.texts import Language
 
 log = logging.getLogger(__name__)
 
 MAX_QUEUED_STEPS = 64
 DECLINE_INTERVAL_S = 60.0
-"""Minimum time between declined requests of other users; the rest run into their own time limit."""
+"""Minimum time between declined requests of one user who is no admin; the rest run into their own time limit."""
+DECLINES_PER_INTERVAL = 20
+"""Declined requests of all users together, so that a crowd of them costs little."""
+EXPLAIN_INTERVAL_S = 86_400.0
+"""Minimum time between sentences in the chat that tell one user why their requests are declined."""
+DECLINED_KEPT = 1000
 
 
 class VerificationService:
@@ -42,6 +49,7 @@ class VerificationService:
         direct_room: DirectRoom = lambda user_id: "",
         wait_for_turn: WaitForTurn | None = None,
         timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`direct_room`: the room of our direct chat with a user, empty when there is none. `wait_for_turn`: waits
         until the account may send another event.
@@ -49,13 +57,15 @@ class VerificationService:
         self._own_id = homeserver.user_id
         self._admins = frozenset(admins)
         self._timeout_s = timeout_s
-        sender = VerificationSender(homeserver, language, direct_room, wait_for_turn)
+        self._clock = clock
+        self._sender = VerificationSender(homeserver, language, direct_room, wait_for_turn)
         self._registry = VerificationRegistry(
-            homeserver, keys, identity, sender, on_timeout=self._enqueue_expiry, timeout_s=timeout_s
+            homeserver, keys, identity, self._sender, on_timeout=self._enqueue_expiry, timeout_s=timeout_s
         )
         self._queue: deque[Callable[[], Awaitable[None]]] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._declined_at = float("-inf")
+        self._declined_at: dict[str, float] = {}
+        self._explained_at: dict[str, float] = {}
 
     @property
     def open_count(self) -> int:
@@ -95,16 +105,26 @@ class VerificationService:
         """Queue an admin's step, or at a limited rate the decline of another user's request."""
         if step.flow.user_id in self._admins:
             self._enqueue(partial(self._registry.take_step, step))
-        elif step.kind == "request" and self._may_decline():
+        elif step.kind == "request" and self._may_decline(step.flow.user_id):
             log.info("Declined a verification request of %s, who is not an admin.", step.flow.user_id)
-            self._enqueue(partial(self._registry.decline_step, step, "m.user"))
+            self._enqueue(partial(self._decline, step))
 
-    def _may_decline(self) -> bool:
-        now = asyncio.get_running_loop().time()
-        if now - self._declined_at < DECLINE_INTERVAL_S:
+    def _may_decline(self, user_id: str) -> bool:
+        """Whether one more request of this user may be declined now, which is noted."""
+        now = self._clock()
+        of_late = [at for at in self._declined_at.values() if now - at < DECLINE_INTERVAL_S]
+        at = self._declined_at.get(user_id)
+        if len(of_late) >= DECLINES_PER_INTERVAL or (at is not None and now - at < DECLINE_INTERVAL_S):
             return False
-        self._declined_at = now
+        put_bounded(self._declined_at, user_id, now, DECLINED_KEPT)
         return True
+
+    async def _decline(self, step: VerificationStep) -> None:
+        """Decline a request of a user who is no admin, and say why, once a day."""
+        await self._registry.decline_step(step, "m.user")
+        now, at = self._clock(), self._explained_at.get(step.flow.user_id)
+        if (at is None or now - at >= EXPLAIN_INTERVAL_S) and await self._sender.send_declined(step.flow):
+            put_bounded(self._explained_at, step.flow.user_id, now, DECLINED_KEPT)
 
     def _enqueue_expiry(self, flow: FlowId) -> None:
         self._enqueue(partial(self._registry.expire_flow, flow))

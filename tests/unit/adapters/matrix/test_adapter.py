@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from adapters.delivery.errors import TransientFailure
+from adapters.matrix import retry
+from adapters.matrix.account.identity import IdentityFile
+from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.account.profile import ensure_display_name
 from adapters.matrix.adapter import FOLDER, MatrixAdapter, find_direct_room
 from adapters.matrix.credentials import Credentials, new_store_key, save_credentials
@@ -12,6 +15,7 @@ from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.inbox import FakeInbox
+from tests.fakes.key_server import DeviceKeys
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 NAME = f"/v3/profile/{ME.replace('@', '%40').replace(':', '%3A')}/displayname"
@@ -64,6 +68,32 @@ async def test_that_a_name_cannot_be_given_stops_nothing(error: Exception) -> No
     wire.answers["GET", NAME] = LoggedOut(soft=False)
     with pytest.raises(LoggedOut):
         await ensure_display_name(wire, "Hearth")
+
+
+class Refusing(FakeHomeserver):
+    """A server that refuses the device's keys, after it was away for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Exception] = [TransientFailure("502"), RequestRefused(400, "M_UNKNOWN", {})]
+
+    async def publish_keys(self) -> None:
+        raise self.errors.pop(0)
+
+
+async def test_a_refused_upload_at_the_start_keeps_neither_the_signature_nor_the_name_from_being_seen_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
+    wire = Refusing()
+    wire.answers["POST", "/v3/keys/query"] = {}
+    wire.answers["GET", NAME] = {}
+    wire.answers["PUT", NAME] = {}
+    identity = await IdentityService.open(wire, DeviceKeys(), IdentityFile(tmp_path, ME, bytes(32)))
+    await MatrixAdapter(MatrixSettings(), tmp_path)._publish_device(wire, identity)  # type: ignore[arg-type]
+    assert identity.status is not None
+    assert identity.status.state == "device_unknown"
+    assert wire.calls[-1] == ("PUT", NAME, {"displayname": "Hearth"})
 
 
 async def test_a_direct_chat_with_somebody_is_one_with_nobody_else(tmp_path: Path) -> None:

@@ -88,13 +88,14 @@ async def test_what_changed_is_logged_once(
     assert caplog.records == []
 
 
-async def test_checks_go_on_while_the_server_is_away_and_end_when_it_logs_us_out(
-    server: KeyServer, file: IdentityFile, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [TransientFailure("status 502"), ValueError("unforeseen")])
+async def test_checks_go_on_whatever_goes_wrong_and_end_when_the_server_logs_us_out(
+    server: KeyServer, file: IdentityFile, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(identity_service, "CHECK_INTERVAL_S", 0.0)
     monkeypatch.setattr(identity_service, "RETRY_INTERVAL_S", 0.0)
     own = await IdentityService.open(server, DeviceKeys(), file)
-    server.refusing["query"] = TransientFailure("status 502")
+    server.refusing["query"] = error
     keeping = asyncio.create_task(own.keep_signed())
     async with asyncio.timeout(60):
         while own.status is None or not own.status.is_signed:
@@ -102,3 +103,15 @@ async def test_checks_go_on_while_the_server_is_away_and_end_when_it_logs_us_out
         server.refusing["query"] = LoggedOut(soft=False)
         with pytest.raises(LoggedOut):
             await keeping
+
+
+async def test_keys_that_could_not_be_saved_are_not_used(server: KeyServer, file: IdentityFile) -> None:
+    own = await IdentityService.open(server, DeviceKeys(), file)
+    await own.check_signature()
+    old = own.identity
+    file.path.unlink()
+    file.path.mkdir()
+    with pytest.raises(MatrixUnusable):
+        await own.replace_keys()
+    assert own.identity == old
+    assert (await own.check_signature()).is_signed

@@ -161,6 +161,9 @@ async def test_nothing_is_said_of_a_key_that_comes_in_a_moment(house: House) -> 
     assert opened is not None
     assert (opened.event_id, opened.content["body"]) == (event.event_id, "hello")
     assert await house.told() == []
+    # It waits on disk until it was handed on: a process that is killed before that gets it again.
+    assert event.event_id in house.marks.saved.unread
+    house.waiting.drop_event(event_id)
     assert not house.marks.saved.unread
 
 

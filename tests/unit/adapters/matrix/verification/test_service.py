@@ -18,7 +18,12 @@ from adapters.matrix.events import Event, Json, ToDevice
 from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.verification import sender as verification_post
 from adapters.matrix.verification.registry import MAX_ENDED, MAX_OPEN, MAX_OPEN_PER_USER
-from adapters.matrix.verification.service import MAX_QUEUED_STEPS, VerificationService
+from adapters.matrix.verification.service import (
+    DECLINE_INTERVAL_S,
+    DECLINES_PER_INTERVAL,
+    MAX_QUEUED_STEPS,
+    VerificationService,
+)
 from tests.fakes.asking_side import ADA, DEVICE, START, VerifyingClient
 from tests.fakes.key_server import DeviceKeys
 from tests.fakes.wire import FakeHomeserver
@@ -226,10 +231,54 @@ async def test_strangers_get_nowhere_and_nothing_grows(house: House, kind: str) 
     assert [post[2] for post in house.wire.posts] == (["cancel"] if kind == "request" else [])
 
 
-async def test_a_request_in_a_room_by_somebody_else_is_declined_there(house: House) -> None:
-    ((kind, content),) = await house.asked_in_room(house.ask_in_room("@guest:home"))
+async def test_a_request_in_a_room_by_somebody_else_is_declined_there_with_one_sentence(house: House) -> None:
+    (kind, content), (said, sentence) = await house.asked_in_room(house.ask_in_room("@guest:home"))
     assert (kind, content["code"]) == ("cancel", "m.user")
+    assert (said, sentence["msgtype"]) == ("m.room.message", "m.notice")
+    assert "only the admins" in sentence["body"]
     assert await house.asked_in_room(house.ask_in_room("@guest:home")) == []
+
+
+async def test_each_person_who_is_no_admin_gets_an_answer_of_their_own(house: House) -> None:
+    now_s = [0.0]
+    house.desk = VerificationService(house.wire, house.keys, house.own, ADMINS, clock=lambda: now_s[0])
+    for guest in ("@guest:home", "@other:home"):
+        assert [kind for kind, _ in await house.asked_in_room(house.ask_in_room(guest))] == ["cancel", "m.room.message"]
+    now_s[0] = DECLINE_INTERVAL_S
+    # The sentence was said today; the request is declined all the same.
+    assert [kind for kind, _ in await house.asked_in_room(house.ask_in_room("@guest:home"))] == ["cancel"]
+
+
+async def test_between_devices_the_sentence_is_said_in_the_direct_chat(house: House) -> None:
+    guest = "@guest:home"
+    house.wire.add_room("!guest:home", guest)
+    house.desk = VerificationService(
+        house.wire, house.keys, house.own, ADMINS, direct_room=lambda user_id: "!guest:home"
+    )
+    assert [kind for kind, _ in await house.tell("request", house.ada().request(), guest)] == ["cancel"]
+    (sentence,) = house.wire.sent
+    assert (sentence.room_id, "only the admins" in sentence.content["body"]) == ("!guest:home", True)
+
+
+async def test_a_crowd_that_wants_to_verify_costs_little(house: House) -> None:
+    for number in range(200):
+        await house.desk.take_to_device(
+            ToDevice(f"@{number}:away", f"{PREFIX}request", house.ada(f"t{number}").request())
+        )
+    await house.desk.wait_idle()
+    assert len(house.wire.posts) == DECLINES_PER_INTERVAL
+
+
+async def test_a_sentence_that_could_not_be_said_is_said_the_next_time(house: House) -> None:
+    now_s = [0.0]
+    house.desk = VerificationService(house.wire, house.keys, house.own, ADMINS, clock=lambda: now_s[0])
+    for error in (LoggedOut(soft=False), RequestRefused(403, "M_FORBIDDEN", {})):
+        house.wire.faults.always("send", error)
+        await house.asked_in_room(house.ask_in_room("@guest:home"))
+        house.wire.faults.always("send", None)
+        now_s[0] += DECLINE_INTERVAL_S
+    said = await house.asked_in_room(house.ask_in_room("@guest:home"))
+    assert [kind for kind, _ in said] == ["cancel", "m.room.message"]
 
 
 async def test_what_strangers_send_does_not_disturb_an_admins_verification(house: House) -> None:
@@ -369,7 +418,7 @@ async def test_a_notice_that_does_not_get_into_the_room_stops_nothing(house: Hou
     await house.tell("request", ada.request())
     (_, _), (done, _) = await verify(house, ada, house.tell)
     assert done == "done"
-    assert "Could not post the string to compare in the room" in caplog.text
+    assert "Could not post a sentence about a verification in the room" in caplog.text
 
 
 async def test_a_full_disk_is_logged_and_the_person_still_counts(house: House, caplog: Any, tmp_path: Path) -> None:
