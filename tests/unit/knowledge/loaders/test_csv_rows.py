@@ -64,8 +64,8 @@ def test_a_huge_field_is_kept_whole() -> None:
     assert len(document.text) > 499_000
 
 
-def test_a_row_without_a_telling_column_is_titled_by_file_and_number() -> None:
-    assert loaded("code,port\nx,1\n")[0].title == "services, 1"
+def test_a_row_without_a_telling_column_is_titled_by_the_file_alone() -> None:
+    assert loaded("code,port\nx,1\n")[0].title == "services"
 
 
 def test_more_rows_than_the_limit_are_refused_with_the_key_to_raise() -> None:
