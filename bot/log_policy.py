@@ -3,6 +3,7 @@
 import copy
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -29,6 +30,7 @@ def set_up_logging(level: str, stream: TextIO | None = None) -> logging.Handler:
     for package in OWN_PACKAGES:
         logging.getLogger(package).setLevel(level.upper())
     sys.excepthook = _log_end
+    threading.excepthook = _log_lost_thread
     return handler
 
 
@@ -88,3 +90,8 @@ def _describe_error(error: BaseException) -> str:
 
 def _log_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     _log.critical("Stopped by an unforeseen error", exc_info=(kind, error, trace))
+
+
+def _log_lost_thread(lost: threading.ExceptHookArgs) -> None:
+    if lost.exc_value is not None and not isinstance(lost.exc_value, SystemExit):
+        _log.critical("Lost a thread to an unforeseen error", exc_info=lost.exc_value)

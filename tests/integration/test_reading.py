@@ -185,6 +185,19 @@ async def test_a_parser_gone_wrong_loses_its_one_file(
     await assert_reads(rogue)
 
 
+async def test_an_error_of_a_parser_costs_the_process_nothing(rogue: ProcessReader, write: Write) -> None:
+    first = await told(rogue)
+    assert "AssertionError in rogue_child.py" in await reason(rogue, write("fail.txt", b"x"))
+    assert (await told(rogue))["pid"] == first["pid"]
+
+
+async def test_a_file_swapped_for_a_link_is_not_read(reader: ProcessReader, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    write("secret.md", b"SECRET")
+    (tmp_path / "home/a.md").symlink_to(tmp_path / "secret.md")
+    assert "outside the folder" in await reason(reader, SourceFile(tmp_path / "home", "a.md"))
+
+
 async def test_a_file_is_tried_again_when_the_process_that_failed_was_not_fresh(rogue: ProcessReader) -> None:
     await assert_reads(rogue)
     assert texts(await rogue.read_bytes("tire.txt", b"read at last")) == ["read at last"]
