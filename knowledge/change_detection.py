@@ -73,7 +73,7 @@ def find_missing(
 ) -> MissingFiles:
     """The files that have disappeared. Files below an unreadable folder do not count.
 
-    `hashes`: of the files found; what was only moved or copied is not lost. `mounts`: the file systems that were mounted
+    `hashes`: of the files found; what was only moved or copied is not lost. `mounts`: the file systems mounted
     at the last scan.
     """
     missing = _missing(known, scan)
@@ -84,9 +84,7 @@ def find_missing(
     holding = sum(1 for file in known.values() if file.documents)
     vanished = rest if 2 * len(rest) > holding else []
     withheld = {file.path for file in (*unmounted, *vanished)}
-    return MissingFiles(
-        tuple(file for file in missing if file.path not in withheld), tuple(unmounted), tuple(vanished)
-    )
+    return MissingFiles(tuple(file for file in missing if file.path not in withheld), tuple(unmounted), tuple(vanished))
 
 
 def _missing(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[IndexedFile]:

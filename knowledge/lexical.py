@@ -28,7 +28,9 @@ _UNSPACED = {
 }
 """Scripts without spaces between words, and Korean, whose particles are attached: their runs become pairs."""
 _UNSPACED_CHARACTER = re.compile(f"[{''.join(_UNSPACED.values())}]")
-_RUN = re.compile("|".join(f"[{characters}]+" for characters in _UNSPACED.values()) + f"|[^{''.join(_UNSPACED.values())}]+")
+_RUN = re.compile(
+    "|".join(f"[{characters}]+" for characters in _UNSPACED.values()) + f"|[^{''.join(_UNSPACED.values())}]+"
+)
 _KEPT_MARKS = frozenset({0, 8, 9, 84, 91, 103, 107, 118, 122, 129, 130, 132})
 """Combining classes of marks without which a word is another one: kana voicing, viramas, vowels and tones of South-East
 Asia. The others are accents, and the points of Hebrew and Arabic, which people leave out."""

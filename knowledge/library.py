@@ -11,7 +11,6 @@ from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed
 from knowledge.fusion import RankedPassage
 from knowledge.indexing import Reindex, ReindexContext, ReindexRequest, ThrottledProgress
-from knowledge.removals import withheld_collections
 from knowledge.lexical import WordStemmer
 from knowledge.passages import (
     CollectionState,
@@ -23,6 +22,7 @@ from knowledge.passages import (
     WithheldRemoval,
 )
 from knowledge.reader import DocumentReader
+from knowledge.removals import withheld_collections
 from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable

@@ -21,7 +21,11 @@ def report_text(report: ReindexReport, language: Language, prefix: str) -> str:
         unchanged=report.unchanged,
         failed=len(report.failed),
     )
-    parts = (_left_out_lines(report, language), _failure_lines(report, language), _withheld_lines(report, language, prefix))
+    parts = (
+        _left_out_lines(report, language),
+        _failure_lines(report, language),
+        _withheld_lines(report, language, prefix),
+    )
     return "\n".join([counts, *(line for part in parts for line in part)])
 
 

@@ -130,9 +130,7 @@ class SocketCommands:
     async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:
         states = state_fields(await self._library.collection_states())
         others = withheld_fields(await self._library.unconfigured_collections())
-        await channel.write_event(
-            {"event": "state", "pid": os.getpid(), "collections": states, "unconfigured": others}
-        )
+        await channel.write_event({"event": "state", "pid": os.getpid(), "collections": states, "unconfigured": others})
 
 
 def _is_reported(error: Exception) -> bool:

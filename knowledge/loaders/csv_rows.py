@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from knowledge.loaders.decoding import decode_text
 from knowledge.loaders.rows import TableRow, check_row_count, row_documents
@@ -96,7 +97,7 @@ def _cells(text: str, delimiter: str, first_line: int) -> Iterator[tuple[list[st
         except csv.Error as error:
             line = lines[start].rstrip("\r\n")
             unclosed = position + reader.line_num > start + 1 or "end of data" in str(error)
-            quoting = csv.QUOTE_NONE if unclosed else csv.QUOTE_MINIMAL
+            quoting: Literal[0, 3] = csv.QUOTE_NONE if unclosed else csv.QUOTE_MINIMAL
             (cells,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True, quoting=quoting)
             problem = f"Line {first_line + start} has a quotation mark that is not closed; it was read as it stands."
             yield cells, problem if unclosed else ""

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 from typing import BinaryIO
 
 from knowledge.loaders.types import LoadLimits
@@ -56,7 +57,7 @@ def check_file_size(size_bytes: int, limits: LoadLimits) -> None:
 
 
 def _open_resolved(root: str, document: str) -> int:
-    *folders, name = os.path.relpath(os.path.realpath(os.path.join(root, document)), root).split(os.sep)
+    *folders, name = Path(os.path.relpath(os.path.realpath(Path(root, document)), root)).parts or (".",)
     if os.pardir in (*folders, name):
         raise FileUnreadable("This is a link to a place outside the folder.")
     descriptor = os.open(root, _FOLDER_FLAGS)

@@ -94,7 +94,10 @@ class IndexReader:
     async def collection_counts(self) -> list[CollectionState]:
         """The documents, passages and failed files of each collection, by name; nothing else is known here."""
         rows = await self._db.fetch_rows(_COLLECTION_STATES)
-        return [CollectionState(*row, index_ready=False) for row in rows]
+        return [
+            CollectionState(name, documents, passages, failed, index_ready=False)
+            for name, documents, passages, failed in rows
+        ]
 
 
 def _passage(row: Sequence[Any]) -> Passage:

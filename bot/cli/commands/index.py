@@ -15,11 +15,12 @@ from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 
 WITHHELD = {
-    "vanished": "{collection}: {documents} documents are missing, more than half, and stay in the index. Is the folder"
-    " empty or a share away?",
-    "unmounted": "{collection}: {documents} documents were on a share or disk that is not mounted, and stay in the index.",
-    "unconfigured": "{collection}: this config does not name the collection; its {documents} documents stay in the index,"
-    " and are not searched.",
+    "vanished": "{collection}: {documents} documents are missing, more than half, and stay in the index."
+    " Is the folder empty, or a share away?",
+    "unmounted": "{collection}: {documents} documents were on a share or disk that is not mounted,"
+    " and stay in the index.",
+    "unconfigured": "{collection}: this config does not name the collection; its {documents} documents stay"
+    " in the index, and are not searched.",
 }
 CONFIRM = "If they are to go: hearth index --confirm-removals"
 STOPPED = "Stopped before the index was up to date. What was done stays; run this again to go on."
@@ -54,9 +55,7 @@ async def _index(config: Config, collections: tuple[str, ...], as_json: bool, co
     return EXIT_FAILED if report["failed"] or report["withheld"] else 0
 
 
-async def reindex(
-    hearth: DaemonClient, collections: tuple[str, ...], *, confirm_removals: bool = False
-) -> DaemonEvent:
+async def reindex(hearth: DaemonClient, collections: tuple[str, ...], *, confirm_removals: bool = False) -> DaemonEvent:
     """Reindex and show the progress on standard error; returns the report. Raises CliError with the reason."""
     columns = (
         TextColumn("{task.description}"),

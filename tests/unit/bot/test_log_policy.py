@@ -68,9 +68,9 @@ async def failing_server() -> AsyncIterator[str]:
 
 
 async def test_neither_a_request_nor_the_error_of_its_handler_is_quoted(log: io.StringIO, failing_server: str) -> None:
-    async with aiohttp.ClientSession() as client:
-        async with client.post(f"{failing_server}/{SECRET}?token={SECRET}", data=SECRET) as response:
-            assert response.status == 500
+    address = f"{failing_server}/{SECRET}?token={SECRET}"
+    async with aiohttp.ClientSession() as client, client.post(address, data=SECRET) as response:
+        assert response.status == 500
     written = log.getvalue()
     assert SECRET not in written
     assert "ERROR aiohttp.server" in written
@@ -115,7 +115,12 @@ def test_our_own_loggers_write_and_errors_tell_only_their_own_sentences(log: io.
     own.error("Could not finish", exc_info=ExceptionGroup(SECRET, [ValueError(SECRET), OSError(28, "No space left")]))
     written = log.getvalue()
     assert SECRET not in written
-    for told in ("console:local: The file is gone.", "int(SECRET)", "FileUnreadable: It holds no number.", "which led to:"):
+    for told in (
+        "console:local: The file is gone.",
+        "int(SECRET)",
+        "FileUnreadable: It holds no number.",
+        "which led to:",
+    ):
         assert told in written.replace(SECRET, "")
     assert "PermissionError: [Errno 13] Permission denied: 'notes'" in written
     assert "No space left" in written

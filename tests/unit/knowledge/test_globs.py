@@ -70,7 +70,10 @@ def test_braces_that_stand_for_too_many_patterns_are_refused() -> None:
         expand_braces("{0,1,2,3,4,5,6,7,8,9}" * 4)
 
 
-@given(st.text(alphabet=st.one_of(st.sampled_from("[]!-^{},*?/\\&|~.az"), st.characters()), max_size=20), st.text(max_size=8))
+@given(
+    st.text(alphabet=st.one_of(st.sampled_from("[]!-^{},*?/\\&|~.az"), st.characters()), max_size=20),
+    st.text(max_size=8),
+)
 def test_any_pattern_is_matched_with_or_refused_in_a_sentence(pattern: str, document: str) -> None:
     try:
         compiled = compile_globs([pattern])

@@ -174,7 +174,7 @@ async def test_a_renamed_collection_is_not_embedded_again(shelf: LibraryFixture)
     report = await library.reindex()
     assert (report.added, report.removed, shelf.embedder.embedded) == (3, 0, [])
     assert report.withheld == (WithheldRemoval("home", 3, "unconfigured"),)
-    assert (await library.search("backup drive", ["house"])).hits[0].ranks == {"bm25": 1, "vector": 1}
+    assert (await library.search("backup drive", ["house"])).hits[0].ranks.keys() == {"bm25", "vector"}
 
 
 async def test_an_emptied_folder_keeps_its_documents_until_it_is_confirmed(shelf: LibraryFixture) -> None:
@@ -240,7 +240,9 @@ async def test_another_embedder_for_one_collection_leaves_the_vectors_of_the_oth
     await library.reindex(["private"])
     states = {state.name: (state.embedder_changed, state.index_ready) for state in await library.collection_states()}
     assert states == {"home": (True, False), "private": (False, True)}
-    ranks = {hit.passage.collection: set(hit.ranks) for hit in (await library.search("drive", ["home", "private"])).hits}
+    ranks = {
+        hit.passage.collection: set(hit.ranks) for hit in (await library.search("drive", ["home", "private"])).hits
+    }
     assert ranks == {"home": {"bm25"}, "private": {"bm25", "vector"}}
     await library.close()
     shelf.embedder = first

@@ -101,10 +101,22 @@ async def test_a_slice_that_takes_longer_than_its_limit_is_given_up() -> None:
     await worker.close()
 
 
+async def held(worker: WorkerThread, gate: threading.Event) -> "asyncio.Future[bool]":
+    """A job that has begun, and waits for the gate."""
+    begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def job() -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return gate.wait(60)
+
+    running = asyncio.ensure_future(worker.run(job))
+    await begun.wait()
+    return running
+
+
 async def test_closing_leaves_a_thread_behind_that_does_not_come_back(caplog: pytest.LogCaptureFixture) -> None:
     worker, gate = WorkerThread("bench"), threading.Event()
-    running = asyncio.ensure_future(worker.run(lambda: gate.wait(60)))
-    await asyncio.sleep(0)
+    running = await held(worker, gate)
     await worker.close(limit_s=0.05)
     assert "Left the thread 'bench' behind" in caplog.text
     assert not running.done()
@@ -118,8 +130,7 @@ def test_a_thread_that_was_left_behind_ends_quietly_after_its_loop() -> None:
     async def leave() -> None:
         worker = WorkerThread("bench")
         ended.append(worker._thread)
-        running = asyncio.ensure_future(worker.run(lambda: gate.wait(60)))
-        await asyncio.sleep(0)
+        running = await held(worker, gate)
         await worker.close(limit_s=0)
         running.cancel()
 

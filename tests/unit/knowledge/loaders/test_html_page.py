@@ -107,7 +107,24 @@ def test_spanned_cells_and_the_start_of_a_list_are_kept() -> None:
 
 
 _VALUES = st.one_of(st.sampled_from(["²", "½", "10" * 20, "-1", "javascript:x"]), st.text(max_size=10))
-_TAGS = ("table", "tr", "td", "th", "ol", "ul", "li", "a", "img", "pre", "code", "p", "h1", "blockquote", "title", "video")
+_TAGS = (
+    "table",
+    "tr",
+    "td",
+    "th",
+    "ol",
+    "ul",
+    "li",
+    "a",
+    "img",
+    "pre",
+    "code",
+    "p",
+    "h1",
+    "blockquote",
+    "title",
+    "video",
+)
 _ATTRIBUTES = ("colspan", "rowspan", "start", "href", "title", "class", "src", "alt", "style", "type", "hidden")
 
 

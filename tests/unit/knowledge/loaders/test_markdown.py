@@ -52,7 +52,9 @@ def test_headings_are_found_with_their_offsets_outside_code_and_quotes() -> None
 
 
 _SCALARS = st.one_of(
-    st.sampled_from(["2024-02-30", "0000-00-00", "0x", "0o9", "1_", "1:99:99", ".inf", "=", "<<", "!!int x", "!!binary é"]),
+    st.sampled_from(
+        ["2024-02-30", "0000-00-00", "0x", "0o9", "1_", "1:99:99", ".inf", "=", "<<", "!!int x", "!!binary é"]
+    ),
     st.sampled_from(["*a", "&a [*a]", "? [a]", "{a: b}: c", '"\\uD800"', "!!python/object:os.system x", "9" * 5000]),
     st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20),
 )

@@ -25,7 +25,12 @@ def test_files_of_the_folder_are_read_also_by_links_in_it(home: Path) -> None:
     (home / "link.md").symlink_to(home / "sub/b.md")
     (home / "up.md").symlink_to("sub/../a.md")
     documents = ("a.md", "sub/b.md", "link.md", "up.md")
-    assert [read_file(str(home), each, LoadLimits()) for each in documents] == [b"inside", b"below", b"below", b"inside"]
+    assert [read_file(str(home), each, LoadLimits()) for each in documents] == [
+        b"inside",
+        b"below",
+        b"below",
+        b"inside",
+    ]
 
 
 def test_a_folder_that_is_itself_a_link_is_opened(home: Path) -> None:
@@ -58,7 +63,7 @@ def test_a_link_put_in_place_after_the_path_was_resolved_leads_nowhere(
 ) -> None:
     real = os.path.realpath
 
-    def realpath(path: str) -> str:
+    def realpath(path: str | Path) -> str:
         resolved = real(path)
         if resolved == str(home / "sub/b.md"):
             swap(home)
@@ -84,10 +89,10 @@ def test_what_is_no_file_is_refused_at_once(home: Path) -> None:
 
 def test_no_descriptor_is_left_open(home: Path) -> None:
     os.mkfifo(home / "pipe.md")
-    before = len(os.listdir("/dev/fd"))
+    before = len(list(Path("/dev/fd").iterdir()))
     for document in ("pipe.md", "sub", "gone.md", "sub/gone.md", "a.md/b.md"):
         with pytest.raises(FileUnreadable):
             open_below(home, document)
     with open_below(home, "sub/b.md"):
         pass
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(list(Path("/dev/fd").iterdir())) == before
