@@ -179,13 +179,13 @@ async def test_the_log_holds_no_text_at_any_level(home: Home) -> None:
             log += await process.stderr.readline()
         await home.run("index")
         asked = message("What about the QUESTIONWORD?", attachments=[{"path": "pay.txt"}], event_id="e1")
-        given = asked + message("!sources", event_id="e2") + message("!forget", event_id="e3")
-        answered = await home.run("chat", "--jsonl", given=given)
+        lines = (asked, message("!sources", event_id="e2"), message("!forget", event_id="e3"))
+        told = "".join([(await home.run("chat", "--jsonl", given=line)).out for line in lines])
         process.send_signal(signal.SIGTERM)
         log += await process.stderr.read()
         await process.wait()
-    assert "QUESTIONWORD" in answered.out
-    assert "SALARYWORD" in answered.out
+    assert "QUESTIONWORD" in told
+    assert "SALARYWORD" in told
     for word in (b"QUESTIONWORD", b"SALARYWORD", b"Quince"):
         assert word not in log
     assert b"aiosqlite" not in log
