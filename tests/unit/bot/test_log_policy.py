@@ -15,28 +15,17 @@ import pytest
 from aiohttp import web
 from discord.state import ConnectionState
 
-from bot.log_policy import OWN_PACKAGES, set_up_logging
 from knowledge.reader import FileUnreadable
+from tests.fakes.logs import captured_log
 
 SECRET = "ZEBRAWORD"
-LIBRARIES = ("aiosqlite", "aiohttp", "asyncio", "discord", "nio", "httpx")
 
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """What reaches the log at level debug, while the libraries are told to write everything."""
-    stream, root, hooks = io.StringIO(), logging.getLogger(), (sys.excepthook, threading.excepthook)
-    levels = {name: logging.getLogger(name).level for name in (*LIBRARIES, *OWN_PACKAGES)}
-    root_level = root.level
-    handler = set_up_logging("debug", stream)
-    for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    yield stream
-    root.removeHandler(handler)
-    root.setLevel(root_level)
-    sys.excepthook, threading.excepthook = hooks
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    with captured_log() as captured:
+        yield captured.written
 
 
 async def test_statements_and_their_parameters_are_not_logged(log: io.StringIO, tmp_path: Path) -> None:
