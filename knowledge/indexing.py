@@ -163,7 +163,7 @@ class Reindex:
         scanning = scan_steps(chosen.folder, chosen.include, chosen.exclude)
         async for batch in self._files.run_slices(scanning, limit_s=self._context.settings.reading.time_limit_s):
             steps += batch
-        return join_steps(steps)
+        return await self._files.run(partial(join_steps, steps))
 
     async def _give_up_folder(self, name: str) -> None:
         """Leave a thread behind that waits for a disk, and go on with another one and the next collection."""
@@ -193,7 +193,8 @@ class Reindex:
         except TimeoutError:
             await self._give_up_folder(name)
             return
-        missing = find_missing(known, found, hashes, await writer.mounts(key))
+        mounts = await writer.mounts(key)
+        missing = await self._files.run(partial(find_missing, known, found, hashes, mounts))
         await self._removals.remove_files(name, missing)
         if not missing.unmounted or self._request.confirm_removals:
             await writer.set_mounts(key, found.mounts)
