@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from knowledge.globs import compile_globs
 from knowledge.reading.settings import ReadingSettings
 
 CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -32,6 +33,12 @@ class CollectionSettings(BaseModel):
         description="Template for the text of a CSV or JSONL row, with {column} placeholders; empty: one line"
         " per column.",
     )
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        compile_globs(patterns)
+        return patterns
 
 
 class EmbeddingSettings(BaseModel):

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ import click
 
 from bot.cli.terminal.output import print_errors
 from bot.core.errors import is_user_facing
+from bot.log_policy import set_up_logging
 
 if TYPE_CHECKING:
     from bot.config.schema import Config
@@ -58,9 +58,7 @@ def load_or_exit(named: Path | None) -> "Config":
 
 def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
     """Run a command's coroutine and exit with its code. SIGTERM cancels it, which counts as success."""
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    set_up_logging(log_level)
     try:
         code = asyncio.run(_cancelled_by_sigterm(main))
     except KeyboardInterrupt:
