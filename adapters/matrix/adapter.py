@@ -17,13 +17,14 @@ from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import load_credentials
 from adapters.matrix.executor import run_in_thread
-from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.retry import backoff_s
 from adapters.matrix.session import MatrixSession
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.direct_rooms import find_direct_room
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.verification.service import VerificationService
 from adapters.platform import BotProfile
@@ -140,12 +141,3 @@ class MatrixAdapter:
                 log.warning("Could not publish the device's keys: %s", error)
                 return None
         raise AssertionError  # `count` never ends
-
-
-def find_direct_room(homeserver: Homeserver, sync_state: SyncState, user_id: str) -> str:
-    """The room of our direct chat with a user, the most recently active one; empty when there is none."""
-    for room_id in reversed(sync_state.saved.seen):
-        room = homeserver.get_room(room_id)
-        if room is not None and room.is_direct and user_id in room.display_names:
-            return room_id
-    return ""

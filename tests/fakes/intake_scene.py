@@ -8,7 +8,10 @@ from typing import Any
 
 from adapters.matrix.events import Event
 from adapters.matrix.incoming.message_handler import MessageHandler
+from adapters.matrix.incoming.refusal_notices import RefusalNotices
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.notices import NoticeSender
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
 from tests.fakes.inbox import FakeInbox
@@ -86,6 +89,9 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
         await made.done.wait()
         await reply.finish(FinalAnswer("done"))
 
+    def chat_with(user_id: str) -> str:
+        return CHAT if user_id == ALICE else ""
+
     inbox = FakeInbox(lasting)
     intake = MessageHandler(
         homeserver=wire,
@@ -94,6 +100,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
         inbox=inbox,
         reply_to=lambda message: RecordingReply(message.event_id),
         threads=threads,
+        refusals=RefusalNotices(NoticeSender(wire, SendRateLimiter()), chat_with, "en"),
     )
     made = Scene(wire, intake, inbox, threads)
     try:
@@ -101,6 +108,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
     finally:
         made.done.set()
         await inbox.wait_until_idle()
+        await intake.close()
 
 
 def replying(event: Event) -> dict[str, Any]:

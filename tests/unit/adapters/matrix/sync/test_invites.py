@@ -16,6 +16,7 @@ from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings, Patterns
 from adapters.matrix.sync import invites as module
 from adapters.matrix.sync.invites import DeclineReason, InviteHandler, replacement_room, why_declined
+from adapters.matrix.sync.member_lists import MemberLists
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.until import rounds, until
@@ -48,10 +49,12 @@ class House:
             homeserver=self.wire,
             settings=self.settings,
             sync_state=self.marks,
+            members=MemberLists(self.wire),
             notices=NoticeSender(self.wire, self.budget),
             rate_limiter=self.budget,
             language="en",
             prefix="!",
+            direct_room=lambda user_id: ROOM if user_id == ALICE else "",
         )
 
     async def sync(self) -> None:
@@ -337,10 +340,12 @@ async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
         homeserver=house.wire,
         settings=MatrixSettings(rooms=Patterns(block=(ROOM,))),
         sync_state=house.marks,
+        members=MemberLists(house.wire),
         notices=NoticeSender(house.wire, house.budget),
         rate_limiter=house.budget,
         language="en",
         prefix="!",
+        direct_room=lambda user_id: "",
     )
     upgrade = Upgrade(house)
     await upgrade.happens()
