@@ -72,7 +72,7 @@ class MatrixAdapter:
         """Answer until cancelled. Raises MatrixUnusable, with the remedy, when the account cannot be used."""
         credentials = await run_in_thread(load_credentials, self._folder)
         client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
-        self._replies = MatrixReplyFactory(client, self._rate_limiter)
+        self._replies = MatrixReplyFactory(client, self._rate_limiter, self._profile.language)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
         await sync_state.load()
@@ -82,7 +82,7 @@ class MatrixAdapter:
         try:
             await self._publish_device(client, self._identity)
             background.start(self._identity.keep_signed(), "Checking the signature of the device")
-            await self._serve(inbox, client, self._identity, sync_state)
+            await self._serve(inbox, client, self._identity, sync_state, self._replies)
         except (LoggedOut, RequestRefused) as error:
             raise as_admin_error(error) from None
         finally:
@@ -98,7 +98,12 @@ class MatrixAdapter:
             await self._client.close()
 
     async def _serve(
-        self, inbox: Inbox, client: MatrixClient, identity: IdentityService, sync_state: SyncState
+        self,
+        inbox: Inbox,
+        client: MatrixClient,
+        identity: IdentityService,
+        sync_state: SyncState,
+        replies: MatrixReplyFactory,
     ) -> None:
         settings = self._settings.with_replaced_rooms(sync_state.saved.replaced)
         verification = VerificationService(
@@ -118,6 +123,7 @@ class MatrixAdapter:
             inbox=inbox,
             rate_limiter=self._rate_limiter,
             reply_to=self.reply_to,
+            end_interrupted=replies.end_interrupted,
             verification=verification,
         )
         try:

@@ -49,9 +49,10 @@ class MatrixSession:
         inbox: Inbox,
         rate_limiter: SendRateLimiter,
         reply_to: Callable[[Message], Reply],
+        end_interrupted: Callable[[str], None],
         verification: VerificationHandler,
     ) -> None:
-        """`sync_state` is loaded."""
+        """`sync_state` is loaded; `end_interrupted` ends the answers that a room refused in the middle."""
         self._adapter: Adapter | None = None
         notices = NoticeSender(homeserver, rate_limiter)
         direct_room = partial(find_direct_room, homeserver, sync_state)
@@ -64,6 +65,7 @@ class MatrixSession:
             reply_to=reply_to,
             threads=sync_state,
             refusals=RefusalNotices(notices, direct_room, profile.language),
+            end_interrupted=end_interrupted,
         )
         self._invites = InviteHandler(
             homeserver=homeserver,

@@ -66,7 +66,8 @@ def mentions_bot(message: ParsedMessage, text: str, bot: BotIdentity) -> bool:
     if message.mentions is not None:
         return bot.user_id in message.mentions
     text = CODE.sub(" ", text)
-    pills = find_pills(HTML_CODE.sub(" ", message.formatted_body))
+    formatted = HTML_CODE.sub(" ", message.formatted_body)
+    pills = message.pills if formatted == message.formatted_body else find_pills(formatted)
     if bot.user_id in {pill.user_id for pill in pills} or bot.user_id in linked_users(text):
         return True
     return bool(bot.id_pattern.search(text) or (bot.name_pattern and bot.name_pattern.search(text)))

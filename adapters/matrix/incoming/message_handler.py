@@ -54,8 +54,11 @@ class MessageHandler:
         reply_to: Callable[[Message], Reply],
         threads: JoinedThreads,
         refusals: RefusalNotices,
+        end_interrupted: Callable[[str], None],
     ) -> None:
-        """`prefix` begins commands; `reply_to` makes the reply to a message from the message alone."""
+        """`prefix` begins commands; `reply_to` makes the reply to a message from the message alone; `end_interrupted`
+        ends the answers that a room refused in the middle.
+        """
         self.questions = QuestionTracker(inbox, reply_to, LATE_MENTION_S)
         self._homeserver = homeserver
         self._settings = settings
@@ -64,6 +67,7 @@ class MessageHandler:
         self._context = ContextReader(homeserver, settings)
         self._history = RoomHistory(homeserver)
         self._refusals = refusals
+        self._end_interrupted = end_interrupted
         self._muted = MutedRooms(settings.catch_up_messages, settings.catch_up_max_age_s)
         self._reactions = ReactionHandler(homeserver, self.questions, self._build_repeated)
 
@@ -128,6 +132,7 @@ class MessageHandler:
         """Answer the questions of a room in which Hearth may write again."""
         if not context.room.may_write(context.bot.user_id):
             return
+        self._end_interrupted(context.room.room_id)
         for event_id in self._muted.release(context.room.room_id):
             message = await self._history.read_message(context.room.room_id, event_id)  # as it reads by now
             question = await self._build_question(message, context) if message else None

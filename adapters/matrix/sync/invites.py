@@ -109,6 +109,11 @@ class InviteHandler:
         self._settling: set[str] = set()
         self._overflowed = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a room is being joined, greeted in or left."""
+        return self._background.is_busy
+
     def resume_joins(self) -> None:
         """Resume the joins that an earlier process left."""
         for room_id in self._sync_state.saved.invitations:

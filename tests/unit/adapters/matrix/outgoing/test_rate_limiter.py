@@ -112,6 +112,30 @@ def test_limits_that_are_lifted_in_the_middle_are_noticed_when_a_refusal_is_forg
     assert limiter.bucket.lifted
 
 
+def test_limits_that_are_lifted_after_a_refusal_are_noticed_within_minutes() -> None:
+    limiter, limit = SendRateLimiter(), SynapseLimit()
+    write(limiter, limit, 1, 60.0)
+    assert limit.refused == 1
+    limit.burst = None
+    for minute in range(2, 8):
+        write(limiter, limit, 1, 20.0, at=60.0 * minute)
+    assert limiter.bucket.lifted
+
+
+@pytest.mark.parametrize("used", [6, 7, 8, 9])
+def test_where_few_events_are_left_several_answers_begin_at_once_and_find_out_about_the_limits(used: int) -> None:
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst=None)
+    for _ in range(used):
+        sent(limiter, "first", 0.0)
+    long, *short = writers = [Writer(0.0, 4.0), Writer(0.1, 2.5), Writer(0.2, 2.6)]
+    simulate(limiter, limit, writers)
+    assert long.edits >= 1
+    assert limiter.bucket.lifted
+    for writer in writers:
+        assert writer.first_delay_s <= 2 * TICK_S
+        assert writer.final_delay_s <= TICK_S
+
+
 @pytest.mark.parametrize("used", [5, 10])
 def test_after_a_restart_one_refusal_tells_what_is_left(used: int) -> None:
     limit = SynapseLimit(used=used)
