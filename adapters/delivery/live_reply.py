@@ -184,9 +184,9 @@ class LiveReply(Generic[PartT]):
         if self._policy.sends_answer_anew and content.stage == "queued" and not self._shown:
             return self._next_place(content, pages.messages[0] if pages.messages else None)
         request = self._next_page(content, pages)
-        if self._queue_place is not None and self._shown and (request is None or not content.has_ended):
-            return NextRequest("delete", QUEUE_PLACE)
-        return request
+        # At once after the first text, but after the last one when the answer has ended: that one is waited for.
+        is_its_turn = request is None if content.has_ended else bool(self._shown)
+        return NextRequest("delete", QUEUE_PLACE) if self._queue_place is not None and is_its_turn else request
 
     def _next_place(self, content: ReplyContent, part: PartT | None) -> NextRequest[PartT] | None:
         if part is None or (self._queue_place is not None and self._queue_place.part == part):
