@@ -56,6 +56,8 @@ class RoomTransport:
             self._is_read = True
             self.start_typing()
             self._background.start(self._send_receipt(), "Read receipt")
+            with homeserver_errors():
+                await self._load_members()
 
     def start_typing(self) -> None:
         """Show typing."""
@@ -129,6 +131,16 @@ class RoomTransport:
     async def _send(self, content: dict[str, Any], tx_id: str) -> str:
         with homeserver_errors():
             return await self._homeserver.send(self._target.room_id, MESSAGE, content, tx_id)
+
+    async def _load_members(self) -> None:
+        """Load the members of a direct chat, without which it is not private: after a restart they are not known."""
+        room = self._homeserver.get_room(self._target.room_id)
+        if room is None or not room.is_direct or room.members_complete:
+            return
+        try:
+            await self._homeserver.load_members(room.room_id)
+        except (TransientFailure, RequestRefused) as error:
+            log.info("Could not load the members of %s: %s", room.room_id, error)
 
     async def _send_receipt(self) -> None:
         try:

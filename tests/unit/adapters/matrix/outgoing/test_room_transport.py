@@ -275,6 +275,20 @@ async def test_closing_leaves_answers_as_they_are(build: Callable[..., House]) -
     assert house.shown() == ["The key is here. "]
 
 
+@pytest.mark.parametrize("error", [None, TransientFailure("504"), RequestRefused(403, "M_FORBIDDEN", {})])
+async def test_before_an_answer_the_members_of_a_direct_chat_are_known_if_the_homeserver_gives_them(
+    build: Callable[..., House], error: Exception | None
+) -> None:
+    house = build()
+    house.wire.rooms[ROOM].told_count = 2
+    house.wire.faults.always("members", error)
+    reply = await house.reply()
+    room = house.wire.get_room(ROOM)
+    assert room is not None and room.is_private is (error is None)
+    await reply.finish(FinalAnswer("The key is here.", timings=TOOK_TIME))
+    assert house.shown() == ["The key is here."]
+
+
 async def test_an_answer_that_its_room_refuses_in_the_middle_is_ended_when_the_room_takes_messages_again(
     build: Callable[..., House],
 ) -> None:
