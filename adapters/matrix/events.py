@@ -95,8 +95,9 @@ class Room:
     `members_complete` it is the count of a sync, which may be wrong: after a join over federation Synapse counts one.
 
     `power_levels`: by user id, `default_power_level` for all others; `writing_power` is the level needed for messages.
-    `members`: those joined or invited, and `display_names` by user id, as far as known. `world_readable`: people who were never in the room may read it.
-    `join_rule` is empty while unknown. `is_space`: it is a group of rooms, where nobody writes.
+    `members`: those joined or invited, and `display_names` by user id, as far as known. `world_readable`: people who
+    were never in the room may read it. `join_rule` is empty while unknown. `is_space`: it is a group of rooms, where
+    nobody writes.
     """
 
     room_id: str

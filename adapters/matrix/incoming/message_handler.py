@@ -125,7 +125,8 @@ class MessageHandler:
         elif reason is MatrixRejectReason.UNENCRYPTED:
             self._refusals.tell_unencrypted(message)
         elif reason is MatrixRejectReason.MUTED:
-            self._muted.hold(message.room_id, message.event_id)
+            if needs_context(plain_text_of(message, context), self._prefix):  # commands are about now
+                self._muted.hold(message.room_id, message.event_id)
             self._refusals.tell_muted(message, context.room)
 
     async def _answer_held(self, context: RoomContext) -> None:

@@ -40,7 +40,7 @@ class RefusalNotices:
         room_id = message.room_id
         if not self._is_first("unencrypted", room_id):
             return
-        log.warning("Ignoring unencrypted messages in %s, which is encrypted: the homeserver could forge them.", room_id)
+        log.warning("Ignoring unencrypted messages in %s: it is encrypted, and its server could forge them.", room_id)
         self._send(room_id, localize("matrix_unencrypted", self._language), "unencrypted", message.event_id)
 
     def tell_muted(self, message: ParsedMessage, room: Room) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from adapters.delivery.errors import TransientFailure
 from adapters.matrix.event_content import MESSAGE
@@ -44,7 +45,7 @@ class InterruptedAnswers:
             content = await run_in_thread(contents.edit_content, platform_id, replace(part, below=below), target)
             tx_id = transactions.edit_tx_id(platform_id, 0, "interrupted", 0)
             try:
-                await retry(lambda content=content, tx_id=tx_id: self._send(room_id, content, tx_id))  # type: ignore[misc]
+                await retry(partial(self._send, room_id, content, tx_id))
             except (TransientFailure, RequestRefused) as error:
                 log.warning("Could not end an interrupted answer in %s: %s", room_id, error)
 

@@ -1,7 +1,8 @@
 """Matrix homeserver on loopback and its users, for tests and the demo.
 
 `SynapseServer` runs Synapse, `Person` is an ordinary client without encryption, and `Timeline` holds the messages of
-rooms as a client shows them, with edits and deletions applied. `federated_servers` runs two servers that know each other.
+rooms as a client shows them, with edits and deletions applied. `federated_servers` runs two servers that
+federate with each other.
 """
 
 from deploy.dev.homeserver.account import Account

@@ -333,6 +333,7 @@ async def test_questions_of_a_muted_room_are_answered_when_we_may_write_again_as
         first, second = await it.hear("Hearth: where is the kye?"), await it.hear("Hearth: and when?")
         await it.edit(first, "Hearth: where is the key?")
         await it.hear("nice weather")
+        await it.hear("!forget conversation")
         await it.redact(second)
         room.writing_power = 10
         await it.intake.take_event(it.wire.post(ROOM, BEN, "m.room.power_levels", {}, state_key=""))
