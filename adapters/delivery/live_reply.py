@@ -61,6 +61,7 @@ class LiveReply(Generic[PartT]):
         self._content = ReplyContent()
         self._shown: list[ShownMessage[PartT]] = []
         self._queue_place: ShownMessage[PartT] | None = None
+        self._unsettled_place: PartT | None = None  # sent, with unknown outcome
         self._edits = self._revision = self._pictures_sent = 0
         self._last_request: NextRequest[PartT] | None = None
         self._is_prepared = self._is_outcome_unknown = self._is_delay_logged = False
@@ -168,6 +169,7 @@ class LiveReply(Generic[PartT]):
                 if request := self._next_request(text):
                     await self._make_request(request)
         except RateLimited as error:  # it was not accepted, and its rate limit knows how long to wait
+            self._unsettled_place = None
             self._log_delay(error)
         except TransientFailure as error:
             self._is_outcome_unknown = True
@@ -181,6 +183,8 @@ class LiveReply(Generic[PartT]):
     def _next_request(self, text: str) -> NextRequest[PartT] | None:
         content = replace(self._content, text=text)
         pages = self._policy.lay_out(content)
+        if self._unsettled_place is not None:  # without its id it could not be deleted
+            return NextRequest("send", QUEUE_PLACE, self._unsettled_place)
         if self._policy.sends_answer_anew and content.stage == "queued" and not self._shown:
             return self._next_place(content, pages.messages[0] if pages.messages else None)
         request = self._next_page(content, pages)
@@ -225,6 +229,7 @@ class LiveReply(Generic[PartT]):
             await self._transport.edit_message(shown.platform_id, request.part, request_id)
             shown.part = request.part
         elif request.kind == "send":
+            self._unsettled_place = request.part if number == QUEUE_PLACE else None
             platform_id = await self._transport.send(request.part, request_id)
             # An earlier process, or a request whose response was lost, may have posted another text.
             is_first_try = self._attempt == 1 and not self._is_outcome_unknown
@@ -251,7 +256,7 @@ class LiveReply(Generic[PartT]):
 
     async def _add_message(self, number: int, platform_id: str, part: PartT | None) -> None:
         if number == QUEUE_PLACE:
-            self._queue_place = ShownMessage(platform_id, part)
+            self._queue_place, self._unsettled_place = ShownMessage(platform_id, part), None
         else:
             self._shown.append(ShownMessage(platform_id, part))
         if self._record is not None:

@@ -163,6 +163,17 @@ async def test_an_answer_that_was_sent_beside_the_place_in_the_queue_is_not_sent
     assert room.texts() == ["Shelf Heron."]
 
 
+async def test_a_place_in_the_queue_whose_outcome_is_unknown_goes_too() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    room.losses = [TransientFailure()]
+    await reply.waiting(2, 20.0, PLACE)
+    await until(lambda: room.texts() == [PLACE])
+    await reply.append("Shelf Heron. ")
+    await reply.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME))
+    assert room.texts() == ["Shelf Heron."]
+
+
 async def test_a_redaction_of_the_place_in_the_queue_that_is_lost_is_repeated() -> None:
     room = MemoryRoom()
     reply = await begun(room)
