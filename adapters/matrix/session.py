@@ -10,8 +10,8 @@ from adapters.matrix.incoming.message_handler import MessageHandler
 from adapters.matrix.incoming.refusal_notices import RefusalNotices
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings
-from adapters.matrix.sync.event_router import EventRouter
 from adapters.matrix.sync.direct_rooms import find_direct_room
+from adapters.matrix.sync.event_router import EventRouter
 from adapters.matrix.sync.invites import InviteHandler
 from adapters.matrix.sync.member_lists import MemberLists
 from adapters.matrix.sync.notices import NoticeSender

@@ -63,11 +63,7 @@ def why_ignored(facts: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRe
         return reason
     if not settings.answers_user(facts.sender):
         return MatrixRejectReason.USER
-    if facts.is_bare_file and not facts.mentions_bot:
-        return MatrixRejectReason.BARE_FILE
-    if facts.is_unencrypted:
-        return MatrixRejectReason.UNENCRYPTED
-    return MatrixRejectReason.MUTED if facts.is_muted else None
+    return MatrixRejectReason.BARE_FILE if facts.is_bare_file and not facts.mentions_bot else _state_rejection(facts)
 
 
 def _kind_rejection(facts: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:
@@ -76,6 +72,12 @@ def _kind_rejection(facts: MatrixMessageFacts, settings: MatrixSettings) -> Matr
     if not facts.is_user_message:
         return MatrixRejectReason.NOT_A_MESSAGE
     return MatrixRejectReason.BOT if matches_any(facts.sender, settings.bots) else None
+
+
+def _state_rejection(facts: MatrixMessageFacts) -> MatrixRejectReason | None:
+    if facts.is_unencrypted:
+        return MatrixRejectReason.UNENCRYPTED
+    return MatrixRejectReason.MUTED if facts.is_muted else None
 
 
 def _room_rejection(facts: MatrixMessageFacts, settings: MatrixSettings) -> MatrixRejectReason | None:

@@ -276,7 +276,11 @@ async def test_of_an_own_answer_the_small_print_is_left_out() -> None:
     answer = server.post(ROOM, ME, "m.room.message", message_content(MatrixPart(text, below, small=True), target))
     stopped = server.post(ROOM, ME, "m.room.message", message_content(MatrixPart("The", "Stopped."), target))
     forged = server.say(f"x\n\n{below}", BEN, format="org.matrix.custom.html", formatted_body="<p><sub>x</sub></p>")
-    for said, expected in ((answer, f"Hearth: {text}"), (stopped, "Hearth: The\n\nStopped."), (forged, f"Ben: x\n\n{below}")):
+    for said, expected in (
+        (answer, f"Hearth: {text}"),
+        (stopped, "Hearth: The\n\nStopped."),
+        (forged, f"Ben: x\n\n{below}"),
+    ):
         assert (await read(server, server.say("and?", ALICE, **replying(said))))[0] == [expected]
 
 

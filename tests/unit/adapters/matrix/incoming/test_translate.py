@@ -169,7 +169,9 @@ def test_a_room_of_two_that_others_may_join_is_no_direct_chat(rule: str) -> None
     assert not message_facts(parse_message(event("where?")), place(replace(DIRECT, join_rule=rule))).is_addressed
 
 
-@pytest.mark.parametrize(("room", "message", "expected"), [(True, False, True), (True, True, False), (False, False, False)])
+@pytest.mark.parametrize(
+    ("room", "message", "expected"), [(True, False, True), (True, True, False), (False, False, False)]
+)
 def test_what_came_plain_into_an_encrypted_room_is_known(room: bool, message: bool, expected: bool) -> None:
     said = parse_message(replace(event(), encrypted=message))
     assert message_facts(said, place(replace(KITCHEN, encrypted=room))).is_unencrypted is expected
