@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.limits import MAX_EDITS
+from adapters.matrix.outgoing import leaky_bucket
 from adapters.matrix.outgoing.leaky_bucket import REFUSAL_MEMORY_S, LeakyBucket
 from adapters.matrix.outgoing.rate_limiter import Kind, ReplyQuota, SendRateLimiter
 from tests.fakes.synapse_limits import TICK_S, SynapseLimit, Writer, simulate
 
 
 def careful(now: float = 0.0) -> SendRateLimiter:
-    """A limiter that has learnt the default limits, its bucket full again at `now`."""
+    """A limiter that has learnt the default limits for the next hour, its bucket full again at `now`."""
     bucket = LeakyBucket()
-    refuse(bucket, now - 100, 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaky_bucket, "REFUSAL_MEMORY_S", 3600.0)
+        refuse(bucket, now - 100, 0.1)
     return SendRateLimiter(bucket)
 
 
@@ -164,7 +167,7 @@ def test_when_everything_is_refused_for_a_minute_final_texts_come_soon_after_it(
 def test_limits_that_an_admin_has_set_are_lived_with(burst: int, per_s: float) -> None:
     limiter, limit = SendRateLimiter(), SynapseLimit(burst, per_s)
     for number in range(4):
-        (writer,) = write(limiter, limit, 1, 60.0, at=100.0 * number)
+        (writer,) = write(limiter, limit, 1, 60.0, at=62.0 * number)
         assert writer.final_delay_s <= TICK_S
     assert limit.refused <= 3
 
