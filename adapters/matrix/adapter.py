@@ -17,13 +17,14 @@ from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import load_credentials
 from adapters.matrix.executor import run_in_thread
-from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.retry import backoff_s
 from adapters.matrix.session import MatrixSession
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.direct_rooms import find_direct_room
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.verification.service import VerificationService
 from adapters.platform import BotProfile
@@ -76,7 +77,7 @@ class MatrixAdapter:
             self._settings.request_timeout_s,
             signed_devices_only=self._settings.signed_devices_only,
         )
-        self._replies = MatrixReplyFactory(client, self._rate_limiter)
+        self._replies = MatrixReplyFactory(client, self._rate_limiter, self._profile.language)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
         await sync_state.load()
@@ -86,7 +87,7 @@ class MatrixAdapter:
         try:
             await self._publish_device(client, self._identity)
             background.start(self._identity.keep_signed(), "Checking the signature of the device")
-            await self._serve(inbox, client, self._identity, sync_state)
+            await self._serve(inbox, client, self._identity, sync_state, self._replies)
         except (LoggedOut, RequestRefused) as error:
             raise as_admin_error(error) from None
         finally:
@@ -102,7 +103,12 @@ class MatrixAdapter:
             await self._client.close()
 
     async def _serve(
-        self, inbox: Inbox, client: MatrixClient, identity: IdentityService, sync_state: SyncState
+        self,
+        inbox: Inbox,
+        client: MatrixClient,
+        identity: IdentityService,
+        sync_state: SyncState,
+        replies: MatrixReplyFactory,
     ) -> None:
         settings = self._settings.with_replaced_rooms(sync_state.saved.replaced)
         verification = VerificationService(
@@ -122,6 +128,7 @@ class MatrixAdapter:
             inbox=inbox,
             rate_limiter=self._rate_limiter,
             reply_to=self.reply_to,
+            end_interrupted=replies.end_interrupted,
             verification=verification,
         )
         try:

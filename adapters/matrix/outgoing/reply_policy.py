@@ -17,6 +17,8 @@ MAX_QUEUE_EDITS = 4
 class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
     """Sends within the reply's quota, from its opening to its end."""
 
+    sends_answer_anew = True
+
     def __init__(self, quota: ReplyQuota) -> None:
         self._quota = quota
         self._layout = matrix_layout()
@@ -40,8 +42,8 @@ class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
         return make_id(event_id, request.number)
 
     def permit_for(self, request: NextRequest[MatrixPart]) -> ReplyQuota:
-        """The account's rate limit, in which first texts come before edits."""
-        return self._quota.as_kind("first" if request.kind == "send" and request.number == 0 else "edit")
+        """The account's rate limit, in which first texts come before edits, and places in the queue are first texts."""
+        return self._quota.as_kind("first" if request.kind == "send" and request.number <= 0 else "edit")
 
     def may_edit(self, platform_id: str, content: ReplyContent, edits: int) -> bool:
         """While edits are left, few of them for the place in the queue."""

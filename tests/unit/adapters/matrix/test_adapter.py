@@ -9,10 +9,11 @@ from adapters.matrix import retry
 from adapters.matrix.account.identity import IdentityFile
 from adapters.matrix.account.identity_service import IdentityService
 from adapters.matrix.account.profile import ensure_display_name
-from adapters.matrix.adapter import FOLDER, MatrixAdapter, find_direct_room
+from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.credentials import Credentials, new_store_key, save_credentials
 from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.direct_rooms import find_direct_room
 from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.key_server import DeviceKeys

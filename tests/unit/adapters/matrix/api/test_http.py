@@ -1,12 +1,16 @@
 """What an answer without success means."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from adapters.delivery.errors import RateLimited, TransientFailure
-from adapters.matrix.api.http import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, api_path, response_error
+from adapters.matrix.api.http import DEFAULT_RETRY_AFTER_S, MAX_RETRY_AFTER_S, HttpClient, api_path, response_error
 from adapters.matrix.homeserver import LoggedOut, RequestRefused
+from deploy.dev.homeserver.server import free_port
+from tests.fakes.until import until
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520])
@@ -55,3 +59,35 @@ def test_a_refusal_without_a_code_has_none(body: Any) -> None:
 
 def test_parts_of_a_path_are_quoted() -> None:
     assert api_path("rooms", "!a/b:home", "event", "$x?y#z%") == "/rooms/%21a%2Fb%3Ahome/event/%24x%3Fy%23z%25"
+
+
+async def failure(address: str, timeout_s: float = 30.0) -> str:
+    """What is said of a request to an address where no homeserver answers."""
+    http = HttpClient(address, timeout_s=timeout_s)
+    try:
+        with pytest.raises(TransientFailure) as raised:
+            await http.request_json("GET", "/_matrix/client/versions")
+    finally:
+        await http.close()
+    return str(raised.value)
+
+
+async def test_why_a_connection_failed_is_said_in_words() -> None:
+    assert (await failure(f"http://127.0.0.1:{free_port()}")).endswith("nothing listens there")
+
+    closed: list[None] = []
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            if await reader.read(1) == b"G":  # plain http: never answered
+                await reader.read()
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+            await writer.wait_closed()
+        closed.append(None)
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        assert (await failure(f"https://{host}:{port}")).endswith("it does not speak https there")
+        assert (await failure(f"http://{host}:{port}", timeout_s=0.2)).endswith("it did not answer in time")
+        await until(lambda: len(closed) == 2)
