@@ -21,6 +21,10 @@ class DiscordSettings(ChatPlatformSettings[int]):
     channels: Ids = Field(default_factory=Ids, description="Channels where Hearth answers, their threads included.")
     roles: Ids = Field(default_factory=Ids, description="Roles whose members are answered, in addition to `users`.")
     admin_roles: frozenset[int] = Field(frozenset(), description="Roles whose members may use the admins' commands.")
+    bots_as_people: frozenset[int] = Field(
+        frozenset(),
+        description="Bots, webhooks and applications whose messages count as people's, by their ids (PluralKit, bridges).",
+    )
     channel_overrides: Mapping[int, ChannelSettings] = Field(
         default_factory=dict, description="Overrides for single channels, by their id."
     )

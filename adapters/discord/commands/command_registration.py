@@ -1,4 +1,4 @@
-"""Registers the commands with Discord, only after changes: a bot may create 200 commands a day."""
+"""Registers the commands with Discord, only where it has others: a bot may create 200 commands a day."""
 
 import hashlib
 import json
@@ -23,18 +23,21 @@ CommandKey = tuple[str, int]
 async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: Path) -> bool:
     """Register the commands, and keep those that other programs registered; True when Discord did not have them yet.
 
-    `file` records the last registration, by application. A refusal is logged, and the next start tries again.
+    `file` records the last registration, by application; Discord is asked all the same, because a bot that replaces
+    all of its commands at each start removes Hearth's. A refusal is logged, and the next start tries again.
     """
     payloads = [await command.get_translated_payload(bot.tree, CommandTranslator()) for command in commands]
     digest = hashlib.sha256(json.dumps(payloads, sort_keys=True).encode()).hexdigest()
     record, application = _read_record(file), str(bot.application_id)
     last = record.get(application, {})
-    if last.get("hash") == digest:
-        return False
     own = {_command_key(payload) for payload in payloads}
     before = {(name, kind) for name, kind in last.get("commands", [])}
     try:
-        await _replace_commands(bot, payloads, own | before)
+        registered = await _fetch_commands(bot)
+        if last.get("hash") == digest and own <= {_command_key(command) for command in registered}:
+            return False
+        others = [command for command in registered if _command_key(command) not in own | before]
+        await _replace_commands(bot, [*others, *payloads])
     except discord.HTTPException as error:
         log.warning("Could not update the slash commands: %s", error_sentence(error))
         return False
@@ -46,11 +49,14 @@ async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: 
     return True
 
 
-async def _replace_commands(bot: AnyBot, payloads: Sequence[Any], own: set[CommandKey]) -> None:
+async def _fetch_commands(bot: AnyBot) -> list[Any]:
     assert bot.application_id is not None, "the bot is logged in"
-    registered = await bot.http.get_global_commands(bot.application_id)
-    others: list[Any] = [command for command in registered if _command_key(command) not in own]
-    await bot.http.bulk_upsert_global_commands(bot.application_id, payload=[*others, *payloads])
+    return list(await bot.http.get_global_commands(bot.application_id))
+
+
+async def _replace_commands(bot: AnyBot, payloads: list[Any]) -> None:
+    assert bot.application_id is not None, "the bot is logged in"
+    await bot.http.bulk_upsert_global_commands(bot.application_id, payload=payloads)
 
 
 def _command_key(payload: Any) -> CommandKey:

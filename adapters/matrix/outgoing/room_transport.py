@@ -18,6 +18,7 @@ from adapters.matrix.outgoing import contents, transactions
 from adapters.matrix.outgoing.contents import RoomTarget
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
+from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ class RoomTransport:
             self._is_read = True
             self.start_typing()
             self._background.start(self._send_receipt(), "Read receipt")
+
+    async def report_refusal(self, platform_ids: Sequence[str], error: ReplyFailed) -> None:
+        """Nothing: messages on Matrix look the same before and after the end of an answer."""
 
     def start_typing(self) -> None:
         """Show typing."""
