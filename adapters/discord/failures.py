@@ -99,7 +99,7 @@ def missing_intent_text() -> str:
     return (
         "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”: Developer"
         " Portal, your application, Bot, Privileged Gateway Intents; or set discord.message_content to false in the"
-        " config, and only mentions, replies and direct messages are read."
+        " config, and only mentions, replies that notify the bot, and direct messages are read."
     )
 
 

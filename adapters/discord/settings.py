@@ -15,7 +15,9 @@ class DiscordSettings(ChatPlatformSettings[int]):
 
     token_env: str = Field("HEARTH_DISCORD_TOKEN", description="The environment variable that holds the bot's token.")
     message_content: bool = Field(
-        True, description="Ask for the Message Content intent; without it only mentions, replies and DMs can be read."
+        True,
+        description="Ask for the Message Content intent; without it only mentions, replies that notify it, and DMs can be"
+        " read.",
     )
     guilds: Ids = Field(default_factory=Ids, description="Servers where Hearth answers.")
     channels: Ids = Field(default_factory=Ids, description="Channels where Hearth answers, their threads included.")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from adapters.discord.failures import CONNECTION_ERRORS, error_sentence
 from adapters.discord.localization import CommandTranslator
 
 log = logging.getLogger(__name__)
+
+MAX_COMMANDS = {1: 100, 2: 5, 3: 5}
+"""The most global commands of each type: slash commands, user menus, message menus
+(`interactions/application-commands.mdx`).
+"""
 
 CommandKey = tuple[str, int]
 """Identifies a command: its name and its type."""
@@ -30,13 +36,14 @@ async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: 
     digest = hashlib.sha256(json.dumps(payloads, sort_keys=True).encode()).hexdigest()
     record, application = _read_record(file), str(bot.application_id)
     last = record.get(application, {})
-    own = {_command_key(payload) for payload in payloads}
-    before = {(name, kind) for name, kind in last.get("commands", [])}
+    before = {(name, kind) for name, kind in last.get("commands", [])} | set(map(_command_key, payloads))
     try:
         registered = await _fetch_commands(bot)
-        if last.get("hash") == digest and own <= {_command_key(command) for command in registered}:
+        others = [command for command in registered if _command_key(command) not in before]
+        payloads = _fitting(payloads, others)
+        own = set(map(_command_key, payloads))
+        if last.get("hash") == digest and own <= set(map(_command_key, registered)):
             return False
-        others = [command for command in registered if _command_key(command) not in own | before]
         await _replace_commands(bot, [*others, *payloads])
     except discord.HTTPException as error:
         log.warning("Could not update the slash commands: %s", error_sentence(error))
@@ -57,6 +64,20 @@ async def _fetch_commands(bot: AnyBot) -> list[Any]:
 async def _replace_commands(bot: AnyBot, payloads: list[Any]) -> None:
     assert bot.application_id is not None, "the bot is logged in"
     await bot.http.bulk_upsert_global_commands(bot.application_id, payload=payloads)
+
+
+def _fitting(payloads: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    """The commands for which others leave room; those that are left out are logged."""
+    kinds = Counter(_command_key(command)[1] for command in others)
+    fitting = []
+    for payload in payloads:
+        name, kind = _command_key(payload)
+        if kinds[kind] < MAX_COMMANDS[kind]:
+            kinds[kind] += 1
+            fitting.append(payload)
+        else:
+            log.warning("Skipping the command “%s”: Discord has %d of other programs already.", name, kinds[kind])
+    return fitting
 
 
 def _command_key(payload: Any) -> CommandKey:
