@@ -55,7 +55,7 @@ class _Mending:
         return "".join(self._mended)
 
     def _drop_empty_fence(self, fence: Fence) -> None:
-        """Leave out a fence at the end that has no code; in the end its language stays, which may be a word of a text."""
+        """Leave out a last fence without code; in the end its language stays, which may be a word of the text."""
         if "".join(self._mended[self._fence_begin + 1 :]).strip(" \t\r\n>"):
             return
         del self._mended[self._fence_begin :]

@@ -28,7 +28,7 @@ class Span:
 
 
 def ends_in_spoiler(text: str, begin: int, end: int, spans: Sequence[Span], *, begins_in_spoiler: bool) -> bool:
-    """Whether a spoiler of Discord is open at `end`, in a stretch of text without fenced code; `spans` are its spans."""
+    """Whether a spoiler is open at `end` of a stretch of text without fenced code; `spans` are its spans."""
     code = [span for span in spans if span.delimiter]
     is_open = begins_in_spoiler
     for found in _SPOILER.finditer(text, begin, end):
@@ -36,10 +36,8 @@ def ends_in_spoiler(text: str, begin: int, end: int, spans: Sequence[Span], *, b
             continue
         before = text[found.start() - 1] if found.start() > begin else " "
         after = text[found.end()] if found.end() < len(text) else " "
-        if is_open:
-            is_open = before.isspace()
-        else:
-            is_open = not after.isspace() and not before.isalnum()
+        may_open = not after.isspace() and not before.isalnum()
+        is_open = before.isspace() if is_open else may_open
     return is_open
 
 

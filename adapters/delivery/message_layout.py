@@ -17,9 +17,7 @@ class LayoutPage:
 class MessageLayout:
     """The messages of one reply; while its text grows, all but the last stay as they are."""
 
-    def __init__(
-        self, limit: int, measure: TextMeasure, max_line_characters: int, *, spoilers: bool = False
-    ) -> None:
+    def __init__(self, limit: int, measure: TextMeasure, max_line_characters: int, *, spoilers: bool = False) -> None:
         """`max_line_characters` caps the lines of a footer that fills messages of its own; `spoilers`: two bars hide
         the text between them.
         """

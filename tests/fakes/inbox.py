@@ -34,7 +34,8 @@ class FakeInbox:
     """Fills `Inbox`. Every addressed message with a new event id is answered by the script, each in a task of its own.
 
     `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped` and `withdrawn` the
-    calls; `languages` the conversations' own. `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
+    calls; `languages` the conversations' own.
+    `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
     """
 
     def __init__(self, script: Script = echo) -> None:

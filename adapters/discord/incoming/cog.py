@@ -36,6 +36,7 @@ from adapters.discord.settings import DiscordSettings
 from adapters.discord.texts import localize
 from adapters.intake.keyed_queue import KeyedQueue
 from adapters.intake.question_tracker import QuestionTracker
+from bot.core.messages import Message
 from bot.core.ports import Inbox
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ class HearthCog(commands.Cog, name="Hearth"):
         event_id = str(message.id)
         if self._questions.get_running(event_id):
             text = message_text(message, bot_user)
-            await self._questions.revise(event_id, text, partial(self._message_reader.read_question, message))
+            await self._questions.revise(event_id, text, partial(self._read_question, message))
         elif self._questions.may_become_question(
             event_id, (discord.utils.utcnow() - message.created_at).total_seconds()
         ):
@@ -210,9 +211,12 @@ class HearthCog(commands.Cog, name="Hearth"):
     async def _submit_question(self, message: discord.Message) -> None:
         if wants_thread(message, self._settings) and not may_open_thread(message):
             self._warn_no_thread(message.channel.id)
+        await self._questions.submit(await self._read_question(message))
+
+    async def _read_question(self, message: discord.Message) -> Message:
         question = await self._message_reader.read_question(message)
         language = await self._inbox.language(question.conversation, question.locale, question.text)
-        await self._questions.submit(with_language(question, language))
+        return with_language(question, language)
 
     def _warn_no_thread(self, channel_id: int) -> None:
         if channel_id not in self._warned_channels:

@@ -85,7 +85,9 @@ class MemberDirectory:
 
     def _guilds_to_ask(self) -> list[discord.Guild]:
         """The bot's servers, those with a role that the settings name first."""
-        guilds = sorted(self._bot.guilds, key=lambda guild: all(guild.get_role(role) is None for role in self._named_roles))
+        guilds = sorted(
+            self._bot.guilds, key=lambda guild: all(guild.get_role(role) is None for role in self._named_roles)
+        )
         return guilds[:MAX_GUILDS_ASKED]
 
 

@@ -38,9 +38,7 @@ class MessageReader:
     async def read_recent(self, channel: discord.abc.Messageable, before_id: int) -> tuple[ContextMessage, ...]:
         """The messages of a channel before the time of an id, as many as the admin allows."""
         limit = self._settings.recent_limit(getattr(channel, "id", 0))
-        return await self._with_timeout(
-            context.read_recent(channel, before_id, limit, self._to_context), (), before_id
-        )
+        return await self._with_timeout(context.read_recent(channel, before_id, limit, self._to_context), (), before_id)
 
     async def _read_message(self, message: discord.Message, recent: int) -> Message:
         context_messages, files, rights = await asyncio.gather(

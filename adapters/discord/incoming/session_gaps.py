@@ -98,5 +98,7 @@ class SessionGaps:
     def _give_up(self, shard: int) -> None:
         gap = self._open.get(shard)
         if gap is not None and not gap.ended.is_set():
-            log.warning("Answering new messages before the missed ones, which were not found within %.0f s.", MAX_WAIT_S)
+            log.warning(
+                "Answering new messages before the missed ones, which were not found within %.0f s.", MAX_WAIT_S
+            )
             gap.ended.set()

@@ -25,7 +25,9 @@ _SPACES = dict.fromkeys(("quad", "qquad", "space", "thinspace"), " ")
 SIGNS: dict[str, str] = {**_GREEK, **_OPERATORS, **_LAYOUT, **_SPACES}
 """The sign for a command's name, with the spaces that a reader expects around it."""
 
-FUNCTIONS = frozenset({"sin", "cos", "tan", "arcsin", "arccos", "arctan", "log", "ln", "exp", "lim", "min", "max", "mod"})
+FUNCTIONS = frozenset(
+    {"sin", "cos", "tan", "arcsin", "arccos", "arctan", "log", "ln", "exp", "lim", "min", "max", "mod"}
+)
 """Commands that are written as words."""
 
 SUPERSCRIPTS: dict[str, str] = dict(

@@ -14,7 +14,8 @@ TABLE_WIDTH = 56
 """Characters of code in a line that still fit into a narrow window of the desktop client; a phone has about 40."""
 
 GAP = "  "
-_PARSER = MarkdownIt("commonmark").enable("table")
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
+_LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)  # of HTML, the only break that a cell can have
 _DELIMITER_ROW = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _DELIMITER_LINE = re.compile(rf"^{_DELIMITER_ROW.pattern}$", re.MULTILINE)
 _QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
@@ -81,10 +82,11 @@ def _find_tables(text: str) -> Iterator[tuple[int, int, list[list[TableCell]]]]:
 
 def _cell(inline: Token, is_right: bool) -> TableCell:
     children = inline.children or []
-    plain = "".join(child.content if child.type in ("text", "code_inline", "image") else " " * (child.type == "softbreak")
-                    for child in children)  # fmt: skip
+    plain = "".join(child.content if child.type in ("text", "code_inline", "image") else " " for child in children
+                    if child.nesting == 0)  # fmt: skip
     has_link = any(child.type in ("link_open", "image") for child in children)
-    return TableCell(inline.content.strip(), break_runs(" ".join(plain.split())), has_link, is_right)
+    markdown, plain = (" ".join(_LINE_BREAK.sub(" ", text).split()) for text in (inline.content, plain))
+    return TableCell(markdown, break_runs(plain), has_link, is_right)
 
 
 def _fits(rows: Sequence[Sequence[TableCell]]) -> bool:

@@ -78,7 +78,9 @@ class Channel(Asking):
         content = text.replace("<@bot>", self.world.bot.mention)
         sent = self.world.clock.now() - age_s
         named = pings(content, None if ping else {"parse": ["users"]}, answers.author if answers else None)
-        message = Message(self.world.ids.take(sent), self, who.user, content, sent, answers=answers, pings=named, **more)
+        message = Message(
+            self.world.ids.take(sent), self, who.user, content, sent, answers=answers, pings=named, **more
+        )
         message.files = [self.world.store(name, data) for name, data in (files or {}).items()]
         message.kind = REPLY if answers else 0
         self.post(message)

@@ -153,9 +153,7 @@ def poll(question: str, *answers: str) -> dict[str, Any]:
     """A poll as a message has it (resources/poll.mdx)."""
     return {
         "question": {"text": question},
-        "answers": [
-            {"answer_id": number, "poll_media": {"text": answer}} for number, answer in enumerate(answers, 1)
-        ],
+        "answers": [{"answer_id": number, "poll_media": {"text": answer}} for number, answer in enumerate(answers, 1)],
         "expiry": None,
         "allow_multiselect": False,
         "layout_type": 1,

@@ -84,9 +84,7 @@ async def test_a_proxy_that_the_admin_names_speaks_for_people(wire: DiscordHarne
 
 
 @pytest.mark.parametrize("how", ["slow", "failing"])
-async def test_a_block_list_of_roles_lets_nobody_past_whose_roles_are_not_known(
-    wire: DiscordHarness, how: str
-) -> None:
+async def test_a_block_list_of_roles_lets_nobody_past_whose_roles_are_not_known(wire: DiscordHarness, how: str) -> None:
     guests = wire.server.guild("Rook Lane").role("Guests")
     guest = wire.server.guild("Rook Lane").member("Guest", "Guests")
     inbox, direct = FakeInbox(), wire.server.direct(guest)

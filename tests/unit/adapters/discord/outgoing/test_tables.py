@@ -5,26 +5,33 @@ import pytest
 from adapters.discord.outgoing.markdown import to_discord_markdown
 from adapters.discord.outgoing.tables import hold_back_rows, plain_tables
 
-NARROW = "Here:\n\n| Name | Place | n |\n|---|:--|--:|\n| **Boiler** | cellar | 3 |\n| 漢字 | `x` | 12 |\n\nThat is all."
+NARROW = (
+    "Here:\n\n| Name | Place | n |\n|---|:--|--:|\n| **Boiler** | cellar | 3 |\n| 漢字 | `x` | 12 |\n\nThat is all."
+)
 
 
 def test_a_narrow_table_is_aligned_code() -> None:
     assert plain_tables(NARROW) == (
-        "Here:\n\n```\nName    Place    n\n------  ------  --\nBoiler  cellar   3\n漢字    x       12\n```\n\nThat is all."
+        "Here:\n\n"
+        "```\nName    Place    n\n------  ------  --\nBoiler  cellar   3\n漢字    x       12\n```\n\n"
+        "That is all."
     )
 
 
 def test_a_wide_table_is_a_list_whose_links_can_be_clicked() -> None:
     link = "[the page](https://house.example/pages/boiler)"
     table = f"| Name | Place | Page |\n|---|---|---|\n| Boiler | cellar | {link} |\n| Oven | | none |\n"
-    assert plain_tables(table) == (
-        f"- **Boiler**\n  - Place: cellar\n  - Page: {link}\n- **Oven**\n  - Page: none\n"
-    )
+    assert plain_tables(table) == (f"- **Boiler**\n  - Place: cellar\n  - Page: {link}\n- **Oven**\n  - Page: none\n")
 
 
 def test_a_table_too_wide_for_a_window_is_a_list() -> None:
     table = f"| Name | Words |\n|---|---|\n| Boiler | {'words ' * 15} |\n"
     assert plain_tables(table) == f"- **Boiler**\n  - Words: {('words ' * 15).strip()}\n"
+
+
+def test_breaks_within_a_cell_are_spaces_and_other_signs_stay() -> None:
+    shown = plain_tables("| a | b |\n|---|---|\n| one<br>two | x <y> z |\n")
+    assert shown == "```\na        b\n-------  -------\none two  x <y> z\n```\n"
 
 
 def test_a_table_in_a_quote_stays_quoted() -> None:
