@@ -56,11 +56,13 @@ class _Mending:
 
     def _drop_empty_fence(self, fence: Fence) -> None:
         """Leave out a last fence without code; in the end its language stays, which may be a word of the text."""
-        if "".join(self._mended[self._fence_begin + 1 :]).strip(" \t\r\n>"):
+        opening, *code = self._mended[self._fence_begin :]
+        if fence.delimiter[0] == "~" or "".join(code).strip(" \t\r\n>"):
             return
-        del self._mended[self._fence_begin :]
-        if self._ended and fence.info and "`" not in fence.info:
-            self._mended.append(f"{fence.prefix}`{fence.info.strip()}`")
+        before = opening[: opening.index(fence.delimiter)]
+        self._mended[self._fence_begin :] = [before.rstrip(" \t") if before.strip(" \t>") else ""]
+        if self._ended and fence.info.strip():
+            self._mended[-1] = f"{before}`{fence.info.strip()}`"
 
     def _take_code(self, line: str, fence: Fence) -> str:
         """Take a line within a fence; the rest of it that is still to be taken."""
@@ -87,7 +89,7 @@ class _Mending:
     def _take_words(self, line: str) -> str:
         """Take a line outside of fences; the rest of it that is still to be taken."""
         fence = opened_fence(line)
-        if fence is not None and (fence.delimiter[0] == "~" or _is_info(fence.info)):
+        if fence is not None and (fence.delimiter[0] == "~" or is_language(fence.info)):
             self._open(fence, line)
             return ""
         pieces, position = "", 0
@@ -146,8 +148,8 @@ class _Mending:
         return not self._ended and self._number == len(self._lines) - 1 and line[-1] not in "\r\n"
 
 
-def _is_info(info: str) -> bool:
-    """Whether the words after a delimiter name a language, with or without attributes, and are not code."""
+def is_language(info: str) -> bool:
+    """Whether the words after a fence's delimiter name a language, with or without attributes, and are no code."""
     words = info.split()
     return len(words) < 2 or any(sign in info for sign in "={")
 

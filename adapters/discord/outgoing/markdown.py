@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from adapters.delivery.code_fences import Fence, after_quotes, iter_lines
-from adapters.delivery.fence_mending import break_runs, mend_fences
+from adapters.delivery.fence_mending import break_runs, is_language, mend_fences
 from adapters.discord.outgoing.formulas import plain_formulas
 from adapters.discord.outgoing.tables import hold_back_rows, plain_tables
 
@@ -53,10 +53,12 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _opening_line(line: str, fence: Fence) -> str:
-    language = fence.info.split()[:1]
     before = line[: line.index(fence.delimiter)]
     prefix = before if len(before) <= _MAX_PREFIX_CHARACTERS else ""
-    return prefix + FENCE + "".join(word for word in language if _LANGUAGE.fullmatch(word)) + "\n"
+    language = fence.info.strip().partition(" ")[0]
+    if language and not (is_language(fence.info) and _LANGUAGE.fullmatch(language)):
+        return f"{prefix}{FENCE}\n{_prefix(fence)}{break_runs(fence.info.strip())}\n"  # words that other clients hide
+    return f"{prefix}{FENCE}{language}\n"
 
 
 def _prefix(fence: Fence) -> str:

@@ -18,6 +18,7 @@ _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 _LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)  # of HTML, the only break that a cell can have
 _DELIMITER_ROW = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _DELIMITER_LINE = re.compile(rf"^{_DELIMITER_ROW.pattern}$", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 _QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
 
 
@@ -37,6 +38,8 @@ def plain_tables(text: str) -> str:
         return text
     lines = re.split(r"\r\n|\r|\n", text)
     for begin, end, rows in reversed(list(_find_tables("\n".join(lines)))):
+        if not _is_whole(lines[begin:end], rows):
+            continue
         quotes = _QUOTES.match(lines[begin])
         shown = _as_code(rows) if _fits(rows) else _as_list(rows)
         lines[begin:end] = [(quotes[0] if quotes else "") + line for line in shown]
@@ -85,8 +88,17 @@ def _cell(inline: Token, is_right: bool) -> TableCell:
     plain = "".join(child.content if child.type in ("text", "code_inline", "image") else " " for child in children
                     if child.nesting == 0)  # fmt: skip
     has_link = any(child.type in ("link_open", "image") for child in children)
-    markdown, plain = (" ".join(_LINE_BREAK.sub(" ", text).split()) for text in (inline.content, plain))
-    return TableCell(markdown, break_runs(plain), has_link, is_right)
+    return TableCell(_in_one_line(inline.content), break_runs(_in_one_line(plain)), has_link, is_right)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(_LINE_BREAK.sub(" ", text).split())
+
+
+def _is_whole(lines: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> bool:
+    """Whether the cells hold all words of their lines; Markdown drops those beyond the columns of the header."""
+    written = _WORD.findall(_LINE_BREAK.sub(" ", "\n".join([lines[0], *lines[2:]])))
+    return sorted(written) == sorted(_WORD.findall("\n".join(cell.markdown for row in rows for cell in row)))
 
 
 def _fits(rows: Sequence[Sequence[TableCell]]) -> bool:

@@ -39,6 +39,11 @@ def test_a_table_in_a_quote_stays_quoted() -> None:
     assert shown == "> ```\n> a  b\n> -  -\n> 1  2\n> ```\n"
 
 
+def test_a_table_whose_rows_have_more_cells_than_its_header_stays_as_it_is() -> None:
+    text = "| a | b |\n|---|---|\n| 1 | 2 | and more |\n"
+    assert plain_tables(text) == text
+
+
 @pytest.mark.parametrize("text", ["a | b", "- one\n- two\n---\n", "Either a || b.", "| a | b |\nno delimiter"])
 def test_what_is_no_table_stays_as_it_is(text: str) -> None:
     assert plain_tables(text) == text
