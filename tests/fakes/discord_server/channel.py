@@ -118,6 +118,11 @@ class Channel(Asking):
         self.archived, self.locked = True, locked
         self.world.emit("THREAD_UPDATE", self.payload(), guild=self.guild)
 
+    def lock(self) -> None:
+        """Let only moderators write in a thread, which stays open."""
+        self.locked = True
+        self.world.emit("THREAD_UPDATE", self.payload(), guild=self.guild)
+
     def delete(self) -> None:
         """The channel is gone."""
         self.world.channels.pop(self.id, None)

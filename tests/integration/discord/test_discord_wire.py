@@ -227,7 +227,7 @@ async def test_a_locked_thread_starts_no_answer_and_the_person_is_told_once(wire
     thread = wire.channel.thread("Boiler")
     inbox = FakeInbox()
     async with wire.living(inbox):
-        thread.archive(locked=True)
+        thread.lock()
         for number in range(3):
             await thread.say(wire.root, f"<@bot> where? {number}")
         direct = wire.server.direct(wire.root)
