@@ -4,11 +4,12 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import discord
+from discord.http import Route
 
 from adapters.discord.commands.app_commands import TreeCommand
 from adapters.discord.connection.session import AnyBot
@@ -21,6 +22,23 @@ MAX_COMMANDS = {1: 100, 2: 5, 3: 5}
 """The most global commands of each type: slash commands, user menus, message menus
 (`interactions/application-commands.mdx`).
 """
+
+WRITABLE = frozenset(
+    {
+        "type",
+        "name",
+        "name_localizations",
+        "description",
+        "description_localizations",
+        "options",
+        "default_member_permissions",
+        "nsfw",
+        "integration_types",
+        "contexts",
+        "handler",
+    }
+)
+"""What a program may say of a command (`interactions/application-commands.mdx`)."""
 
 CommandKey = tuple[str, int]
 """Identifies a command: its name and its type."""
@@ -39,7 +57,7 @@ async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: 
     before = {(name, kind) for name, kind in last.get("commands", [])} | set(map(_command_key, payloads))
     try:
         registered = await _fetch_commands(bot)
-        others = [command for command in registered if _command_key(command) not in before]
+        others = [_as_sent(command) for command in registered if _command_key(command) not in before]
         payloads = _fitting(payloads, others)
         own = set(map(_command_key, payloads))
         if last.get("hash") == digest and own <= set(map(_command_key, registered)):
@@ -58,7 +76,14 @@ async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: 
 
 async def _fetch_commands(bot: AnyBot) -> list[Any]:
     assert bot.application_id is not None, "the bot is logged in"
-    return list(await bot.http.get_global_commands(bot.application_id))
+    # Not `get_global_commands`: it asks for no translations, which others would lose when they are sent back.
+    route = Route("GET", "/applications/{application_id}/commands", application_id=bot.application_id)
+    return list(await bot.http.request(route, params={"with_localizations": "true"}))
+
+
+def _as_sent(command: Mapping[str, Any]) -> dict[str, Any]:
+    """A registered command as a program sends it, without what Discord has added."""
+    return {key: value for key, value in command.items() if key in WRITABLE and value is not None}
 
 
 async def _replace_commands(bot: AnyBot, payloads: list[Any]) -> None:

@@ -154,7 +154,7 @@ def poll(question: str, *answers: str) -> dict[str, Any]:
     return {
         "question": {"text": question},
         "answers": [{"answer_id": number, "poll_media": {"text": answer}} for number, answer in enumerate(answers, 1)],
-        "expiry": None,
+        "expiry": "2036-01-01T00:00:00.000000+00:00",
         "allow_multiselect": False,
         "layout_type": 1,
     }
