@@ -40,6 +40,11 @@ class MarkdownLine:
     fence_after: Fence | None
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, each with its line break."""
+    return [found[0] for found in _LINE.finditer(text) if found[0]]
+
+
 def iter_lines(text: str, begin: int, end: int, fence: Fence | None, prefix: str = "") -> Iterator[MarkdownLine]:
     """The lines of `text[begin:end]`, with `fence` open at first and `prefix` put before the first line."""
     while begin < end:
@@ -53,10 +58,10 @@ def iter_lines(text: str, begin: int, end: int, fence: Fence | None, prefix: str
 def fence_after_line(fence: Fence | None, line: str) -> Fence | None:
     """The fence that is open after a line, when `fence` was open before it."""
     if fence is not None:
-        inside = _after_quotes(line, fence.quote_depth)
+        inside = after_quotes(line, fence.quote_depth)
         if inside is not None:
-            return None if _closes(fence, line, inside) else fence
-    return _opened_fence(line)
+            return None if closes_fence(fence, line, inside) else fence
+    return opened_fence(line)
 
 
 def may_be_fence_at(text: str, position: int, end: int) -> bool:
@@ -70,7 +75,8 @@ def may_be_fence_at(text: str, position: int, end: int) -> bool:
     return rest[:3] in ("```", "~~~") or (len(rest) < 3 and not rest.strip("`~"))
 
 
-def _after_quotes(line: str, depth: int) -> int | None:
+def after_quotes(line: str, depth: int) -> int | None:
+    """The offset in a line after the markers of quotes of this depth; None when it is not quoted that deep."""
     position = 0
     for _ in range(depth):
         quote = _QUOTE.match(line, position)
@@ -80,12 +86,14 @@ def _after_quotes(line: str, depth: int) -> int | None:
     return position
 
 
-def _closes(fence: Fence, line: str, inside: int) -> bool:
+def closes_fence(fence: Fence, line: str, inside: int) -> bool:
+    """Whether a line ends a fence; `inside` is the offset after the markers of the fence's quotes."""
     found = _FENCE.match(line, inside)
     return found is not None and found["delimiter"].startswith(fence.delimiter) and not found["info"].strip(" \t")
 
 
-def _opened_fence(line: str) -> Fence | None:
+def opened_fence(line: str) -> Fence | None:
+    """The fence that a line opens; None when it opens none."""
     depth = position = 0
     while (quote := _QUOTE.match(line, position)) is not None:
         depth, position = depth + 1, quote.end()

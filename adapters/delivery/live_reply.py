@@ -66,6 +66,7 @@ class LiveReply(Generic[PartT]):
         self._last_request: NextRequest[PartT] | None = None
         self._is_prepared = self._is_outcome_unknown = self._is_delay_logged = False
         self._refused: ReplyFailed | None = None
+        self._is_refusal_reported = False
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Open it and show typing. Later attempts take over posted messages, also those missing from the journal."""
@@ -176,9 +177,15 @@ class LiveReply(Generic[PartT]):
             self._log_delay(error)
             await asyncio.sleep(RETRY_AFTER_S)
         except ReplyFailed as error:
+            await self._report_refusal(error)
             if final:
                 raise
             self._refused = error  # for the next call: were it raised here, the log would have it twice
+
+    async def _report_refusal(self, error: ReplyFailed) -> None:
+        if not self._is_refusal_reported:
+            self._is_refusal_reported = True
+            await self._transport.report_refusal([shown.platform_id for shown in self._shown], error)
 
     def _next_request(self, text: str) -> NextRequest[PartT] | None:
         content = replace(self._content, text=text)

@@ -1,7 +1,7 @@
 """Stretches of Markdown that break when they are cut: links, addresses, inline code, bold and the like."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 # A span may continue after the text's end, so every pattern may also end there.
@@ -11,6 +11,9 @@ _LINK = re.compile(rf"!?{_LABEL}(?:\Z|\](?:\Z|{_TARGET}(?:\)|\Z)))")
 _URL = re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s<>]+|<[^\s<>]{1,2000}(?:>|\Z)", re.IGNORECASE)
 _BACKTICKS = re.compile(r"`+")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
+SPOILER = "||"
+"""Discord's delimiter of text that is hidden until it is clicked."""
+_SPOILER = re.compile(re.escape(SPOILER))
 _EMPHASIS = re.compile(r"\*{1,3}|_{1,3}|~~|\|\|")
 
 
@@ -22,6 +25,20 @@ class Span:
     end: int
     is_link: bool
     delimiter: str = ""
+
+
+def ends_in_spoiler(text: str, begin: int, end: int, spans: Sequence[Span], *, begins_in_spoiler: bool) -> bool:
+    """Whether a spoiler is open at `end` of a stretch of text without fenced code; `spans` are its spans."""
+    code = [span for span in spans if span.delimiter]
+    is_open = begins_in_spoiler
+    for found in _SPOILER.finditer(text, begin, end):
+        if any(span.begin <= found.start() < span.end for span in code):
+            continue
+        before = text[found.start() - 1] if found.start() > begin else " "
+        after = text[found.end()] if found.end() < len(text) else " "
+        may_open = not after.isspace() and not before.isalnum()
+        is_open = before.isspace() if is_open else may_open
+    return is_open
 
 
 def find_spans(text: str, begin: int, end: int, code: str = "") -> Iterator[Span]:

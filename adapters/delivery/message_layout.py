@@ -17,12 +17,14 @@ class LayoutPage:
 class MessageLayout:
     """The messages of one reply; while its text grows, all but the last stay as they are."""
 
-    def __init__(self, limit: int, measure: TextMeasure, max_line_characters: int) -> None:
-        """`max_line_characters` caps the lines of a footer that fills messages of its own."""
+    def __init__(self, limit: int, measure: TextMeasure, max_line_characters: int, *, spoilers: bool = False) -> None:
+        """`max_line_characters` caps the lines of a footer that fills messages of its own; `spoilers`: two bars hide
+        the text between them.
+        """
         self._limit = limit
         self._measure = measure
         self._max_line_characters = max_line_characters
-        self._splitter = TextSplitter(limit, measure)
+        self._splitter = TextSplitter(limit, measure, spoilers=spoilers)
 
     def split_pages(self, text: str, below: str = "") -> list[LayoutPage]:
         """The messages, in order. `below` goes under the last piece, or into further messages if it must."""

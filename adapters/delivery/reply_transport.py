@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
 from adapters.delivery.rate_limit import SendPermit
+from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, Source
 
 PartT = TypeVar("PartT")
@@ -84,6 +85,12 @@ class ReplyTransport(Protocol[PartT_contra]):
 
     async def fetch_posted(self) -> Sequence[str]:
         """The ids of the messages that answer the question already, oldest first, without pictures."""
+        ...
+
+    async def report_refusal(self, platform_ids: Sequence[str], error: ReplyFailed) -> None:
+        """Take back what makes the messages of a refused reply look unfinished, and tell the person who asked why, as
+        far as the platform lets. Called once for a reply; raises no error of a request.
+        """
         ...
 
     def start_typing(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from wcwidth import grapheme_boundary_before
 
 from adapters.delivery.code_fences import Fence, MarkdownLine, may_be_fence_at
-from adapters.delivery.markdown_spans import Span, find_spans
+from adapters.delivery.markdown_spans import SPOILER, Span, ends_in_spoiler, find_spans
 from adapters.delivery.sentence_ends import sentence_ends
 from adapters.delivery.split_window import CLOSER_RESERVE, SplitPoint, SplitWindow
 
@@ -206,7 +206,28 @@ def _split_at(window: SplitWindow, position: int, found: list[Span]) -> SplitPoi
     quotes = None if at_line_start else _QUOTES.match(window.line_before(position))
     opener = quotes[0] if quotes and window.measure(quotes[0]) <= CLOSER_RESERVE else ""
     delimiter = _open_code_delimiter(window, position, found)
-    return SplitPoint(position, opener + delimiter, code_delimiter=delimiter, closer=delimiter)
+    spoiler = _open_spoiler(window, position, found)
+    # On a line of its own where a fence may follow, which has to begin a line.
+    opener += f"{spoiler}\n" if spoiler and at_line_start else spoiler
+    return SplitPoint(
+        position,
+        opener + delimiter,
+        code_delimiter=delimiter,
+        in_spoiler=bool(spoiler),
+        closer=delimiter + spoiler,
+    )
+
+
+def _open_spoiler(window: SplitWindow, position: int, found: list[Span]) -> str:
+    """The delimiter of the spoiler that is cut; empty when there is none."""
+    if not window.spoilers:
+        return ""
+    in_spoiler = window.in_spoiler
+    for begin, end in _unfenced_stretches(window):
+        if begin < position:
+            stop = min(end, position)
+            in_spoiler = ends_in_spoiler(window.text, begin, stop, found, begins_in_spoiler=in_spoiler)
+    return SPOILER if in_spoiler else ""
 
 
 def _open_code_delimiter(window: SplitWindow, position: int, found: list[Span]) -> str:

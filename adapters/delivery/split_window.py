@@ -13,7 +13,7 @@ CLOSER_RESERVE = 24
 
 @dataclass(frozen=True, slots=True)
 class SplitPoint:
-    """The beginning of a part: the opener put before it, the fence or the delimiter of the inline code that it
+    """The beginning of a part: the opener put before it, the fence, inline code (by its delimiter) or spoiler that it
     continues, and the closer of the part before.
     """
 
@@ -21,6 +21,7 @@ class SplitPoint:
     opener: str = ""
     fence: Fence | None = None
     code_delimiter: str = ""
+    in_spoiler: bool = False
     closer: str = ""
 
 
@@ -30,8 +31,13 @@ class SplitWindow:
     Text after it is not considered, so finished parts stay the same while the text grows.
     """
 
-    def __init__(self, text: str, begin: SplitPoint, limit: int, measure: Callable[[str], int]) -> None:
+    def __init__(
+        self, text: str, begin: SplitPoint, limit: int, measure: Callable[[str], int], *, spoilers: bool = False
+    ) -> None:
+        """`spoilers`: two bars hide the text between them, as on Discord."""
         self.text = text
+        self.spoilers = spoilers
+        self.in_spoiler = begin.in_spoiler
         self.start = begin.position
         self.fence = begin.fence
         self.code_delimiter = begin.code_delimiter

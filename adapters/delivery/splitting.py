@@ -33,23 +33,25 @@ class SplitPart:
         return _INVISIBLE.fullmatch(self.body) is not None
 
 
-def split_text(text: str, limit: int, measure: TextMeasure = len) -> list[SplitPart]:
+def split_text(text: str, limit: int, measure: TextMeasure = len, *, spoilers: bool = False) -> list[SplitPart]:
     """The parts of a text, none of which measures more than `limit`; their bodies joined are the text.
 
     `measure` adds up over the characters, at least 1 each (`len`, or bytes). An empty text has no parts. All parts but
-    the last stay the same when text is appended. Raises ValueError for a limit under `MIN_LIMIT`.
+    the last stay the same when text is appended. `spoilers`: two bars hide the text between them, as on Discord; a
+    spoiler that is cut is hidden on both sides. Raises ValueError for a limit under `MIN_LIMIT`.
     """
-    return TextSplitter(limit, measure).split_text(text)
+    return TextSplitter(limit, measure, spoilers=spoilers).split_text(text)
 
 
 class TextSplitter:
     """Splits a growing text, looking again only at what follows its finished parts."""
 
-    def __init__(self, limit: int, measure: TextMeasure = len) -> None:
+    def __init__(self, limit: int, measure: TextMeasure = len, *, spoilers: bool = False) -> None:
         if limit < MIN_LIMIT:
             raise ValueError(f"A limit of {limit} is too small to split a text; {MIN_LIMIT} is the smallest.")
         self._limit = limit
         self._measure = measure
+        self._spoilers = spoilers
         self._finished: list[SplitPart] = []
         self._text = ""
         self._next = SplitPoint(0)
@@ -67,7 +69,7 @@ class TextSplitter:
     def _window(self, text: str) -> SplitWindow | None:
         if self._next.position >= len(text):
             return None
-        return SplitWindow(text, self._next, self._limit, self._measure)
+        return SplitWindow(text, self._next, self._limit, self._measure, spoilers=self._spoilers)
 
     def _finish_part(self, window: SplitWindow) -> None:
         cut = best_split_point(window)

@@ -35,7 +35,8 @@ def cog_builder(settings: DiscordSettings, folder: Path) -> CogBuilder:
             if token is None:
                 return replies.channel_transport(message)
             is_question = message.command == "ask"
-            return InteractionTransport(bot, token, rates, view_factory(message) if is_question else None)
+            views = view_factory(message) if is_question else None
+            return InteractionTransport(bot, token, rates, views, replies.teller(message))
 
         replies = DiscordReplyFactory(bot, rates, view_factory, transport_of)
         return replies, [CommandsCog(bot, settings, inbox, replies, folder / COMMANDS_FILE)]
@@ -53,7 +54,7 @@ class CommandsCog(commands.Cog, name="Hearth menus"):
         self._bot = bot
         self._settings = settings
         self._file = file
-        members = MemberDirectory(bot)
+        members = MemberDirectory(bot, settings)
         handler = InteractionHandler(
             settings=settings,
             inbox=inbox,

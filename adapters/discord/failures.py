@@ -9,19 +9,29 @@ import aiohttp
 import discord
 
 from adapters.delivery.errors import TransientFailure
-from adapters.discord.limits import AUTHENTICATION_FAILED, DISALLOWED_INTENTS, NO_PERMISSION
+from adapters.discord.limits import (
+    AUTHENTICATION_FAILED,
+    AUTOMOD_BLOCKED,
+    DIRECT_MESSAGES_CLOSED,
+    DISALLOWED_INTENTS,
+    NO_PERMISSION,
+    THREAD_ARCHIVED,
+    THREAD_LOCKED,
+    UNKNOWN_MESSAGE,
+)
 from bot.core.errors import ReplyFailed
 
 ERROR_REASONS = {
     10003: "The channel no longer exists.",
     10004: "The server no longer exists, or the bot was removed from it.",
-    10008: "The message with the answer was deleted.",
+    UNKNOWN_MESSAGE: "The message with the answer was deleted.",
     50001: "The bot may not see the channel: give it the permission “View Channel”.",
-    50007: "The person does not accept direct messages from the bot.",
+    DIRECT_MESSAGES_CLOSED: "The person does not accept direct messages from the bot.",
     NO_PERMISSION: "The bot may not do this in the channel: give it the permissions “Send Messages”, “Send Messages in"
     " Threads” and “Read Message History”.",
-    50083: "The thread is closed, and the bot may not open it again.",
-    200000: "The server's AutoMod blocked the answer.",
+    THREAD_ARCHIVED: "The thread is closed, and the bot may not open it again.",
+    THREAD_LOCKED: "The thread is locked: give the bot the permission “Manage Threads”, or unlock it.",
+    AUTOMOD_BLOCKED: "The server's AutoMod blocked the answer.",
 }
 """Sentences by error code (`topics/opcodes-and-status-codes.mdx`)."""
 
@@ -43,6 +53,14 @@ class DiscordUnusable(Exception):
         return self.reason
 
 
+class RequestRefused(ReplyFailed):
+    """Discord refuses a request of a reply for good; `code` is its error code, 0 when it gave none."""
+
+    def __init__(self, reason: str, code: int) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
 def error_sentence(error: discord.HTTPException) -> str:
     """The reason for a refusal, for the log."""
     return ERROR_REASONS.get(error.code, f"Discord refused with status {error.status}, code {error.code}: {error.text}")
@@ -55,7 +73,7 @@ def is_transient(error: discord.HTTPException) -> bool:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raise ReplyFailed for permanent errors of Discord, TransientFailure for temporary ones."""
+    """Raise RequestRefused for permanent errors of Discord, TransientFailure for temporary ones."""
     try:
         yield
     except discord.RateLimited as error:
@@ -63,7 +81,7 @@ def translate_errors() -> Iterator[None]:
     except discord.HTTPException as error:
         if is_transient(error):
             raise TransientFailure(f"Discord answered with status {error.status}") from error
-        raise ReplyFailed(error_sentence(error)) from error
+        raise RequestRefused(error_sentence(error), error.code) from error
     except CONNECTION_ERRORS as error:
         raise TransientFailure(f"Discord could not be reached: {type(error).__name__}") from error
 
@@ -81,8 +99,23 @@ def missing_intent_text() -> str:
     return (
         "Discord does not let the bot read messages (close code 4014). Switch on “Message Content Intent”: Developer"
         " Portal, your application, Bot, Privileged Gateway Intents; or set discord.message_content to false in the"
-        " config, and only mentions, replies and direct messages are read."
+        " config, and only mentions, replies that notify the bot, and direct messages are read."
     )
+
+
+def missing_intents_text(intents: discord.Intents, message_content: bool) -> str:
+    """The sentence for an admin about the events that a bot does not ask for; empty when it asks for all of them."""
+    needed = {
+        "guilds": "it sees no channels",
+        "guild_messages": "it hears nothing on servers",
+        "dm_messages": "it hears no direct messages",
+        **({"message_content": "it hears only mentions, and replies with a mention"} if message_content else {}),
+    }
+    missing = {name: effect for name, effect in needed.items() if not getattr(intents, name)}
+    if not missing:
+        return ""
+    effects = ", ".join(f"{name} ({effect})" for name, effect in missing.items())
+    return f"The bot that Hearth is in does not ask Discord for the intents {effects}. Add them where the bot is made."
 
 
 def to_admin_error(error: Exception, token_env: str) -> Exception:

@@ -30,6 +30,21 @@ NO_PERMISSION = 50013
 NO_HISTORY_TO_REPLY = 160002
 """The error for a reply in a channel whose history may not be read (`topics/opcodes-and-status-codes.mdx`)."""
 
+THREAD_ARCHIVED = 50083
+"""The error for a change in a thread that is closed (`topics/opcodes-and-status-codes.mdx`)."""
+
+AUTOMOD_BLOCKED = 200000
+"""The error for a text that a server's AutoMod does not let through (`topics/opcodes-and-status-codes.mdx`)."""
+
+UNKNOWN_MESSAGE = 10008
+"""The error for a message that is gone (`topics/opcodes-and-status-codes.mdx`)."""
+
+DIRECT_MESSAGES_CLOSED = 50007
+"""The error for a direct message that the person does not accept (`topics/opcodes-and-status-codes.mdx`)."""
+
+THREAD_LOCKED = 160005
+"""The error for a message in a locked thread (`topics/opcodes-and-status-codes.mdx`)."""
+
 THREAD_EXISTS = 160004
 """The error for a second thread on the same message (`topics/opcodes-and-status-codes.mdx`)."""
 

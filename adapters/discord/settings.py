@@ -15,12 +15,19 @@ class DiscordSettings(ChatPlatformSettings[int]):
 
     token_env: str = Field("HEARTH_DISCORD_TOKEN", description="The environment variable that holds the bot's token.")
     message_content: bool = Field(
-        True, description="Ask for the Message Content intent; without it only mentions, replies and DMs can be read."
+        True,
+        description="Ask for the Message Content intent;"
+        " without it only mentions, replies that notify it, and DMs can be read.",
     )
     guilds: Ids = Field(default_factory=Ids, description="Servers where Hearth answers.")
     channels: Ids = Field(default_factory=Ids, description="Channels where Hearth answers, their threads included.")
     roles: Ids = Field(default_factory=Ids, description="Roles whose members are answered, in addition to `users`.")
     admin_roles: frozenset[int] = Field(frozenset(), description="Roles whose members may use the admins' commands.")
+    bots_as_people: frozenset[int] = Field(
+        frozenset(),
+        description="Bots, webhooks and applications whose messages count as people's, by their ids"
+        " (PluralKit, bridges).",
+    )
     channel_overrides: Mapping[int, ChannelSettings] = Field(
         default_factory=dict, description="Overrides for single channels, by their id."
     )

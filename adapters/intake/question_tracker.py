@@ -33,13 +33,20 @@ class QuestionTracker:
         self._running: dict[str, Message] = {}
         self._taken: dict[str, None] = {}
         self._skipped: dict[str, float] = {}
+        self._deleted: dict[str, None] = {}
 
     async def submit(self, question: Message) -> Ended | None:
-        """Hand a question to the core, and track it while it is answered. None: the core does not answer it."""
+        """Hand a question to the core, and track it while it is answered. None: the core does not answer it, or its
+        message was deleted while it was read or waited for earlier ones.
+        """
         self.mark_taken(question.event_id)
+        if question.event_id in self._deleted:
+            return None
         ended = await self._inbox.handle(question, self._reply_to(question))
         if ended is not None:
             self.track(question, ended)
+            if question.event_id in self._deleted:  # while the core took it
+                await self.withdraw([question])
         return ended
 
     async def resume(self, adapter: Adapter) -> None:
@@ -90,6 +97,13 @@ class QuestionTracker:
         if event_id in self._running:
             self._running[event_id] = edited
             await self._inbox.revise(edited)
+
+    async def withdraw_deleted(self, event_ids: Iterable[str]) -> None:
+        """Stop the answers to questions whose messages were deleted, and answer none that is still on its way here."""
+        deleted = set(event_ids)
+        for event_id in deleted:
+            put_bounded(self._deleted, event_id, None, IDS_KEPT)
+        await self.withdraw(self.find_running(lambda question: question.event_id in deleted))
 
     async def withdraw(self, questions: Iterable[Message]) -> None:
         """Stop the answers to questions."""

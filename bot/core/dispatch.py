@@ -19,6 +19,7 @@ from bot.core.observe import Observer
 from bot.core.ports import Adapter, Ended, Reply, ResumedMessage
 from bot.core.queue import FairQueue, TooManyWaiting
 from bot.core.settings import CoreSettings
+from bot.core.texts import Language
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)
@@ -51,13 +52,14 @@ class Dispatcher:
             frozenset(settings.people.block),
             settings.question_characters,
         )
+        self._languages = LanguageSelector(history, settings.language)
         self._processor = MessageProcessor(
             journal=history.journal,
             queue=queue,
             answerer=answerer,
             commands=self._commands,
             attachments=attachments,
-            languages=LanguageSelector(history, settings.language),
+            languages=self._languages,
             observer=observer,
             decide=self._decide,
             send_timeout_s=settings.send_timeout_s,
@@ -113,6 +115,10 @@ class Dispatcher:
     async def question(self, conversation: ConversationId, event_id: str) -> str | None:
         """The question of a native command of the platform; None when it was forgotten or is unknown."""
         return await self._history.question_text(conversation, event_id)
+
+    async def language(self, conversation: ConversationId, locale: str, text: str = "") -> Language:
+        """The language of Hearth's own sentences in a conversation."""
+        return await self._languages.look_up(conversation, locale, text)
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """Stop the answer to a deleted question; False when none is in progress."""

@@ -4,7 +4,7 @@ import logging
 from typing import Literal
 
 from bot.core.history import History
-from bot.core.messages import Message
+from bot.core.messages import ConversationId, Message
 from bot.core.texts import LANGUAGES, Language
 from knowledge.languages import guess_language
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -28,15 +28,32 @@ class LanguageSelector:
         if (known := await self._history.conversation_language(message.conversation)) is not None:
             return known
         if (guessed := detect_language(message.text)) is None:
-            return DEFAULT_LANGUAGE
+            return language_of_locale(message.locale)
         await self._store_language(message, guessed)
         return guessed
+
+    async def look_up(self, conversation: ConversationId, locale: str, text: str = "") -> Language:
+        """The language that a reply to a text would have; stores nothing, and needs no readable history."""
+        if self._configured != "auto":
+            return self._configured
+        try:
+            known = await self._history.conversation_language(conversation)
+        except (DatabaseDamaged, DatabaseUnusable) as error:
+            log.warning("Could not look up the language of %s: %s", conversation, error)
+            known = None
+        return known or detect_language(text) or language_of_locale(locale)
 
     async def _store_language(self, message: Message, language: Language) -> None:
         try:
             await self._history.set_language(message.conversation, language)
         except (DatabaseDamaged, DatabaseUnusable) as error:  # a full disk must not suppress the reply that reports it
             log.warning("Could not store the language of %s: %s", message.conversation, error)
+
+
+def language_of_locale(locale: str) -> Language:
+    """Hearth's language for a locale, such as `fr` or `en-GB`; English for all others."""
+    spoken = locale.replace("_", "-").partition("-")[0].casefold()
+    return next((language for language in LANGUAGES if language == spoken), DEFAULT_LANGUAGE)
 
 
 def detect_language(text: str) -> Language | None:

@@ -73,6 +73,7 @@ class Message:
     `command`: the name of a native command of the platform (a slash command); `text` is then its argument.
     `context`: earlier messages of the reply chain or channel, oldest first.
     `platform_data`: strings with which the adapter finds the reply's position again after a restart.
+    `locale`: the language of the person's client, else of the place, such as `fr` or `en-GB`; empty: unknown.
     """
 
     conversation: ConversationId
@@ -86,6 +87,7 @@ class Message:
     command: str = ""
     context: tuple[ContextMessage, ...] = ()
     platform_data: Mapping[str, str] = field(default_factory=dict)
+    locale: str = ""
 
     @property
     def platform(self) -> str:

@@ -97,6 +97,12 @@ class Inbox(Protocol):
         """
         ...
 
+    async def language(self, conversation: ConversationId, locale: str, text: str = "") -> Language:
+        """The language of Hearth's own sentences in a conversation: the configured one, else the conversation's, else
+        that of the text, else that of the locale. Stores nothing.
+        """
+        ...
+
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """Stop the answer to a deleted question. False when it is neither running nor waiting."""
         ...

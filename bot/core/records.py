@@ -21,6 +21,7 @@ def message_to_json(message: Message) -> str:
             "command": message.command,
             "context": [[each.speaker, each.text] for each in message.context],
             "platform_data": dict(message.platform_data),
+            "locale": message.locale,
         },
         ensure_ascii=False,
     )
@@ -41,6 +42,7 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         command=kept["command"],
         context=tuple(ContextMessage(speaker, line) for speaker, line in kept["context"]),
         platform_data=kept["platform_data"],
+        locale=kept.get("locale", ""),  # rows of earlier versions have none
     )
 
 

@@ -23,6 +23,7 @@ class MemoryTransport:
         self.parts: dict[str, DiscordPart] = {}
         self.nonces: dict[str, str] = {}
         self.requests: list[str] = []
+        self.reported: list[tuple[list[str], str]] = []
         self.typings = 0
         self.typing = DiscordTypingIndicator(self.send_typing)
         self.refuses_with = ""
@@ -51,6 +52,9 @@ class MemoryTransport:
     async def delete_message(self, platform_id: str) -> None:
         self._check("delete")
         self.parts.pop(platform_id, None)
+
+    async def report_refusal(self, platform_ids: Sequence[str], error: ReplyFailed) -> None:
+        self.reported.append((list(platform_ids), str(error)))
 
     async def send_typing(self) -> None:
         self.typings += 1

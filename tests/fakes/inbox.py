@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bot.core.messages import ConversationId, FinalAnswer, Message, PostedPart, Timings
 from bot.core.ports import Adapter, Ended, Reply, ResumedMessage
+from bot.core.texts import Language
 
 TOOK = Timings(total_s=0.1)
 """What an answer takes, at least; a command's reply takes nothing."""
@@ -33,7 +34,8 @@ class FakeInbox:
     """Fills `Inbox`. Every addressed message with a new event id is answered by the script, each in a task of its own.
 
     `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped` and `withdrawn` the
-    calls. `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
+    calls; `languages` the conversations' own.
+    `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
     """
 
     def __init__(self, script: Script = echo) -> None:
@@ -44,6 +46,7 @@ class FakeInbox:
         self.stopped: list[tuple[ConversationId, str | None]] = []
         self.withdrawn: list[tuple[ConversationId, str]] = []
         self.revised: list[Message] = []
+        self.languages: dict[ConversationId, Language] = {}
         self._seen: set[str] = set()
         self._running: list[Running] = []
 
@@ -72,6 +75,9 @@ class FakeInbox:
     async def question(self, conversation: ConversationId, event_id: str) -> str | None:
         asked = (m for m in self.handled if (m.conversation, m.event_id) == (conversation, event_id))
         return next((message.text for message in asked if message.command == "ask"), None)
+
+    async def language(self, conversation: ConversationId, locale: str, text: str = "") -> Language:
+        return self.languages.get(conversation) or ("fr" if locale.startswith("fr") else "en")
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         self.withdrawn.append((conversation, event_id))

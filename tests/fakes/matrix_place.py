@@ -28,6 +28,9 @@ class MemoryRoom:
     async def prepare(self) -> None:
         """Nothing to prepare."""
 
+    async def report_refusal(self, platform_ids: Sequence[str], error: ReplyFailed) -> None:
+        pass
+
     def start_typing(self) -> None:
         self.begins += 1
 

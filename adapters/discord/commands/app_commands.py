@@ -44,6 +44,8 @@ class AppCommands:
                 self._bot.tree.add_command(command)
             except app_commands.CommandAlreadyRegistered:
                 log.warning("Skipping the command “%s”: the bot has one of its own.", command.name)
+            except app_commands.CommandLimitReached as error:
+                log.warning("Skipping the command “%s”: the bot has %d, the most of a kind.", command.name, error.limit)
             else:
                 self._added.append(command)
         self._bot.add_listener(self._on_interaction, "on_interaction")

@@ -9,14 +9,14 @@ import discord
 
 from adapters.discord.failures import CONNECTION_ERRORS
 from adapters.discord.ids import conversation_id, person_id, private_audience, private_conversation_id, room_audience
-from adapters.discord.incoming.addressing import DiscordMessageFacts, why_ignored
+from adapters.discord.incoming.addressing import DiscordMessageFacts, DiscordRejectReason, why_ignored
 from adapters.discord.incoming.members import MemberDirectory, MemberRights, is_admin
 from adapters.discord.incoming.message_reader import MessageReader
+from adapters.discord.incoming.translate import person_name
 from adapters.discord.limits import CONTENT_CHARACTERS
-from adapters.discord.localization import language_of
 from adapters.discord.outgoing.interaction_token import Interaction, InteractionToken, acknowledge_interaction
 from adapters.discord.outgoing.transport import NO_MENTIONS
-from adapters.discord.outgoing.views import ABOUT_KEY, ButtonId
+from adapters.discord.outgoing.views import ABOUT_KEY, ButtonId, with_language
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.texts import localize
 from bot.core.messages import Message, Person
@@ -75,9 +75,7 @@ class InteractionHandler:
         if await self._reject(interaction):
             return
         if command in ADMIN_COMMANDS and not await self._is_admin(interaction):
-            await send_ephemeral(
-                interaction, localize("not_admin", language_of(interaction.locale), command=f"/{command}")
-            )
+            await self._respond(interaction, "not_admin", command=f"/{command}")
             return
         token = await acknowledge_interaction(interaction, ephemeral=True)
         await self._submit_message(
@@ -94,7 +92,7 @@ class InteractionHandler:
         if press.action == "sources":
             await self._show_sources(interaction, press)
         elif not may_control:
-            await send_ephemeral(interaction, localize("button_not_yours", language_of(interaction.locale)))
+            await self._respond(interaction, "button_not_yours")
         elif press.action == "stop":
             await self._stop(interaction, press)
         else:
@@ -106,8 +104,7 @@ class InteractionHandler:
             is_stopping = await self._inbox.withdraw(press.conversation, press.event_id)
             if is_stopping:
                 self._stopping.append(press.event_id)
-        key = "button_stopping" if is_stopping else "nothing_to_stop"
-        await send_ephemeral(interaction, localize(key, language_of(interaction.locale)))
+        await self._respond(interaction, "button_stopping" if is_stopping else "nothing_to_stop")
 
     async def _show_sources(self, interaction: Interaction, press: ButtonId) -> None:
         token = await acknowledge_interaction(interaction, ephemeral=True)
@@ -122,7 +119,7 @@ class InteractionHandler:
         elif (target := await self._fetch_target(interaction, press)) is not None:
             await self._ask_from_message(target, interaction, token)
         else:
-            await _edit_placeholder(interaction, localize("button_question_gone", language_of(interaction.locale)))
+            await _edit_placeholder(interaction, await self._sentence(interaction, "button_question_gone"))
 
     async def _fetch_target(self, interaction: Interaction, press: ButtonId) -> discord.Message | None:
         """The message that asked: in the channel of the button, or in the parent of a thread that was opened on it."""
@@ -148,9 +145,11 @@ class InteractionHandler:
         await self._submit_message(asked, interaction)
 
     async def _submit_message(self, message: Message, interaction: Interaction) -> None:
+        asked = message.text if message.command == "ask" else ""
+        message = with_language(message, await self._inbox.language(message.conversation, message.locale, asked))
         if await self._inbox.handle(message, self._reply_to(message)) is None:
             # A blocked person or a paused conversation: "is thinking…" must not remain.
-            await _edit_placeholder(interaction, localize("not_here", language_of(interaction.locale)))
+            await _edit_placeholder(interaction, await self._sentence(interaction, "not_here"))
 
     async def _to_message(
         self, interaction: Interaction, token: InteractionToken, text: str, command: str = "ask", in_room: bool = False
@@ -171,13 +170,14 @@ class InteractionHandler:
         return Message(
             conversation=conversation,
             event_id=str(interaction.id),
-            author=Person(person_id(user.id), user.display_name, is_admin(self._settings, user.id, rights)),
+            author=Person(person_id(user.id), person_name(user), is_admin(self._settings, user.id, rights)),
             text=text,
             addressed=True,
             audience=audience,
             sent_at=interaction.created_at.timestamp(),
             command=command,
             platform_data=token.to_platform_data(),
+            locale=str(interaction.locale),
         )
 
     async def _get_rights(self, interaction: Interaction) -> MemberRights:
@@ -196,15 +196,24 @@ class InteractionHandler:
                 channel_id=interaction.channel_id or 0,
                 guild_id=interaction.guild_id,
                 parent_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
-                role_ids=(await self._get_rights(interaction)).role_ids if by_role else frozenset(),
+                role_ids=(await self._get_rights(interaction)).known_role_ids if by_role else frozenset(),
                 is_machine=user.bot,
                 mentions_bot=True,
             ),
             self._settings,
         )
         if reason is not None:
-            await send_ephemeral(interaction, localize("not_here", language_of(interaction.locale)))
+            is_unknown = reason is DiscordRejectReason.ROLES_UNKNOWN
+            await self._respond(interaction, "roles_unknown" if is_unknown else "not_here")
         return reason is not None
+
+    async def _respond(self, interaction: Interaction, text_key: str, **values: object) -> None:
+        """Say a sentence to the person alone, instead of acknowledging the interaction."""
+        await send_ephemeral(interaction, await self._sentence(interaction, text_key, **values))
+
+    async def _sentence(self, interaction: Interaction, text_key: str, **values: object) -> str:
+        conversation = conversation_id(interaction.channel_id or 0)
+        return localize(text_key, await self._inbox.language(conversation, str(interaction.locale)), **values)
 
 
 async def send_ephemeral(interaction: Interaction, sentence: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from adapters.discord.settings import DiscordSettings
-from adapters.intake.access_list import is_allowed
+from adapters.intake.access_list import AccessVerdict, is_allowed
 
 
 class DiscordRejectReason(StrEnum):
@@ -17,26 +17,39 @@ class DiscordRejectReason(StrEnum):
     CHANNEL = "its channel is not allowed"
     DIRECT_MESSAGE = "direct messages are switched off"
     USER = "its author is not allowed"
+    ROLES_UNKNOWN = "Discord does not tell the roles of its author"
 
 
 @dataclass(frozen=True, slots=True)
 class DiscordMessageFacts:
     """The facts about a message that decide whether it is answered.
 
-    `parent_id`: the channel of a thread; `guild_id` is None in a direct message. `is_own_thread`: a thread that Hearth
-    opened or was mentioned in.
+    `parent_id`: the channel of a thread; `guild_id` is None in a direct message. `role_ids`: None when Discord has not
+    told them. `is_own_thread`: a thread that Hearth opened or was mentioned in. `is_empty`: nothing of it can be read.
+    `is_for_others`: it mentions or answers people, and not Hearth.
     """
 
     author_id: int
     channel_id: int
     guild_id: int | None = None
     parent_id: int | None = None
-    role_ids: frozenset[int] = field(default_factory=frozenset)
+    role_ids: frozenset[int] | None = field(default_factory=frozenset)
     is_machine: bool = False
     is_host_command: bool = False
     mentions_bot: bool = False
     replies_to_bot: bool = False
     is_own_thread: bool = False
+    is_empty: bool = False
+    is_for_others: bool = False
+
+    @property
+    def is_addressed(self) -> bool:
+        """Whether it is addressed to Hearth. On servers a message without a mention must have something to read:
+        without the intent for message content, Discord delivers it empty.
+        """
+        if self.guild_id is None or self.mentions_bot:
+            return True
+        return not self.is_empty and (self.replies_to_bot or (self.is_own_thread and not self.is_for_others))
 
 
 def why_ignored(facts: DiscordMessageFacts, settings: DiscordSettings) -> DiscordRejectReason | None:
@@ -45,12 +58,9 @@ def why_ignored(facts: DiscordMessageFacts, settings: DiscordSettings) -> Discor
         return DiscordRejectReason.BOT
     if facts.is_host_command:
         return DiscordRejectReason.HOST_COMMAND
-    is_direct = facts.guild_id is None
-    if not (is_direct or facts.mentions_bot or facts.replies_to_bot or facts.is_own_thread):
+    if not facts.is_addressed:
         return DiscordRejectReason.NOT_ADDRESSED
-    return _why_channel_ignored(facts, settings) or (
-        None if answers_user(settings, facts.author_id, facts.role_ids) else DiscordRejectReason.USER
-    )
+    return _why_channel_ignored(facts, settings) or why_user_ignored(settings, facts.author_id, facts.role_ids)
 
 
 def _why_channel_ignored(facts: DiscordMessageFacts, settings: DiscordSettings) -> DiscordRejectReason | None:
@@ -62,6 +72,16 @@ def _why_channel_ignored(facts: DiscordMessageFacts, settings: DiscordSettings) 
     return None if settings.channels.allows(*channels) else DiscordRejectReason.CHANNEL
 
 
-def answers_user(settings: DiscordSettings, user_id: int, role_ids: frozenset[int]) -> bool:
-    """Whether a person is answered, by the lists of users and of roles together."""
-    return is_allowed(settings.users.verdict(user_id), settings.roles.verdict(*role_ids))
+def why_user_ignored(
+    settings: DiscordSettings, user_id: int, role_ids: frozenset[int] | None
+) -> DiscordRejectReason | None:
+    """Why a person is not answered, by the lists of users and of roles together. Unknown roles (None) are never let
+    past the roles' block list, and never count for its allow list.
+    """
+    user = settings.users.verdict(user_id)
+    if user is AccessVerdict.BLOCKED:
+        return DiscordRejectReason.USER
+    if role_ids is None:
+        decides = bool(settings.roles.block) or (bool(settings.roles.allow) and user is not AccessVerdict.ALLOWED)
+        return DiscordRejectReason.ROLES_UNKNOWN if decides else None if is_allowed(user) else DiscordRejectReason.USER
+    return None if is_allowed(user, settings.roles.verdict(*role_ids)) else DiscordRejectReason.USER

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,8 +30,12 @@ class Gap:
     direct_channels: frozenset[int]
 
 
-async def fetch_missed(bot: discord.Client, gap: Gap, settings: DiscordSettings) -> list[discord.Message]:
-    """The messages of a gap, oldest first. Empty on the very first start: they were written before Hearth joined."""
+async def fetch_missed(
+    bot: discord.Client, gap: Gap, settings: DiscordSettings, covers: Callable[[discord.Guild | None], bool]
+) -> list[discord.Message]:
+    """The messages of a gap, oldest first, from the servers that it `covers` and, for None, direct messages. Empty on
+    the very first start: they were written before Hearth joined.
+    """
     if not gap.newest_id or not settings.catch_up_messages or not settings.catch_up_max_age_s:
         return []
     oldest = time_snowflake(utcnow() - timedelta(seconds=settings.catch_up_max_age_s))
@@ -45,7 +49,7 @@ async def fetch_missed(bot: discord.Client, gap: Gap, settings: DiscordSettings)
 
     try:
         async with asyncio.timeout(CATCH_UP_TIMEOUT_S), asyncio.TaskGroup() as group:
-            for channel in _channels_to_read(bot, gap):
+            for channel in _channels_to_read(bot, gap, covers):
                 group.create_task(fetch(channel))
     except TimeoutError:
         log.warning(
@@ -54,11 +58,14 @@ async def fetch_missed(bot: discord.Client, gap: Gap, settings: DiscordSettings)
     return sorted(found, key=lambda message: message.id)
 
 
-def _channels_to_read(bot: discord.Client, gap: Gap) -> list[ReadableChannel | discord.PartialMessageable]:
+def _channels_to_read(
+    bot: discord.Client, gap: Gap, covers: Callable[[discord.Guild | None], bool]
+) -> list[ReadableChannel | discord.PartialMessageable]:
     """Channels with messages that may have been missed; direct channels do not state their newest message."""
-    direct = [bot.get_partial_messageable(channel, type=discord.ChannelType.private) for channel in gap.direct_channels]
+    direct_ids = gap.direct_channels if covers(None) else ()
+    direct = [bot.get_partial_messageable(channel, type=discord.ChannelType.private) for channel in direct_ids]
     candidates: list[ReadableChannel] = []
-    for guild in bot.guilds:
+    for guild in filter(covers, bot.guilds):
         candidates += [*guild.text_channels, *guild.voice_channels, *guild.stage_channels, *guild.threads]
     unread = [
         channel

@@ -10,18 +10,18 @@ from bot.core.messages import ContextMessage
 
 log = logging.getLogger(__name__)
 
-MessageToText = Callable[[discord.Message], str]
-"""A message's text as people read it, without Discord's markup."""
+MessageToContext = Callable[[discord.Message], ContextMessage]
+"""Turns an earlier message into the speaker and their words, as people read them."""
 
 
 async def read_context(
-    message: discord.Message, chain_limit: int, recent_limit: int, to_text: MessageToText
+    message: discord.Message, chain_limit: int, recent_limit: int, to_context: MessageToContext
 ) -> tuple[ContextMessage, ...]:
     """The messages before a message, none twice: the channel oldest first, then the reply chain, oldest first."""
     chain = await _fetch_reply_chain(message, chain_limit)
     known = {each.id for each in chain}
     recent = [each for each in await _fetch_before(message.channel, message, recent_limit) if each.id not in known]
-    return _context_messages((*recent, *chain), to_text)
+    return _context_messages((*recent, *chain), to_context)
 
 
 async def fetch_replied_to(message: discord.Message) -> discord.Message | None:
@@ -51,15 +51,14 @@ async def _fetch_reply_chain(message: discord.Message, limit: int) -> list[disco
 
 
 async def read_recent(
-    channel: discord.abc.Messageable, before_id: int, limit: int, to_text: MessageToText
+    channel: discord.abc.Messageable, before_id: int, limit: int, to_context: MessageToContext
 ) -> tuple[ContextMessage, ...]:
     """The messages of a channel before the time of an id, oldest first."""
-    return _context_messages(await _fetch_before(channel, discord.Object(before_id), limit), to_text)
+    return _context_messages(await _fetch_before(channel, discord.Object(before_id), limit), to_context)
 
 
-def _context_messages(messages: Iterable[discord.Message], to_text: MessageToText) -> tuple[ContextMessage, ...]:
-    read = (ContextMessage(each.author.display_name, to_text(each)) for each in messages)
-    return tuple(each for each in read if each.text)
+def _context_messages(messages: Iterable[discord.Message], to_context: MessageToContext) -> tuple[ContextMessage, ...]:
+    return tuple(each for each in map(to_context, messages) if each.text)
 
 
 async def _fetch_before(

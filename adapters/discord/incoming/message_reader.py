@@ -9,7 +9,8 @@ import discord
 
 from adapters.discord.incoming import attachments, context
 from adapters.discord.incoming.members import MemberDirectory
-from adapters.discord.incoming.translate import DiscordQuestionContext, message_text, to_question
+from adapters.discord.incoming.message_contents import all_files
+from adapters.discord.incoming.translate import DiscordQuestionContext, to_context, to_question
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import Attachment, ContextMessage, Message
 
@@ -37,14 +38,12 @@ class MessageReader:
     async def read_recent(self, channel: discord.abc.Messageable, before_id: int) -> tuple[ContextMessage, ...]:
         """The messages of a channel before the time of an id, as many as the admin allows."""
         limit = self._settings.recent_limit(getattr(channel, "id", 0))
-        return await self._with_timeout(
-            context.read_recent(channel, before_id, limit, self._message_text), (), before_id
-        )
+        return await self._with_timeout(context.read_recent(channel, before_id, limit, self._to_context), (), before_id)
 
     async def _read_message(self, message: discord.Message, recent: int) -> Message:
         context_messages, files, rights = await asyncio.gather(
             self._with_timeout(
-                context.read_context(message, self._settings.reply_chain_limit, recent, self._message_text),
+                context.read_context(message, self._settings.reply_chain_limit, recent, self._to_context),
                 (),
                 message.id,
             ),
@@ -58,7 +57,7 @@ class MessageReader:
     async def _fetch_files(self, message: discord.Message) -> tuple[Attachment, ...]:
         settings = self._settings
         replied_to = await self._with_timeout(context.fetch_replied_to(message), None, message.id)
-        files = [*message.attachments, *(replied_to.attachments if replied_to else ())]
+        files = [*all_files(message), *(all_files(replied_to) if replied_to else ())]
         return await attachments.fetch_attachments(
             files[: settings.attachment_limit], settings.attachment_bytes, settings.read_timeout_s
         )
@@ -71,8 +70,8 @@ class MessageReader:
             log.warning("Gave up reading the context of message %d: it took too long.", message_id)
             return fallback
 
-    def _message_text(self, message: discord.Message) -> str:
-        return message_text(message, self._bot_user)
+    def _to_context(self, message: discord.Message) -> ContextMessage:
+        return to_context(message, self._bot_user)
 
     @property
     def _bot_user(self) -> discord.ClientUser:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 MENTION = re.compile(r"<(@!?|@&|#)(\d{1,20})>")
+BACKTICKS = re.compile(r"`+")
 EMOJI = re.compile(r"<a?:(\w{1,32}):\d{1,20}>")
 COMMAND = re.compile(r"</([^:<>\n]{1,100}):\d{1,20}>")
 TIME = re.compile(r"<t:(-?\d{1,11})(?::[a-zA-Z])?>")
@@ -20,6 +21,28 @@ class MentionNames:
     people: Mapping[int, str] = field(default_factory=dict)
     roles: Mapping[int, str] = field(default_factory=dict)
     channels: Mapping[int, str] = field(default_factory=dict)
+
+
+def mentioned_ids(text: str) -> frozenset[int]:
+    """The ids of the people and roles that a text mentions outside of code. Discord shows a mention in code as it was
+    typed, and notifies no one.
+    """
+    return frozenset(int(number) for kind, number in MENTION.findall(_without_code(text)) if kind != "#")
+
+
+def _without_code(text: str) -> str:
+    """The text without what stands between two runs of equally many backticks."""
+    ends: dict[str, list[tuple[int, int]]] = {}
+    for run in reversed(list(BACKTICKS.finditer(text))):
+        ends.setdefault(run[0], []).append(run.span())
+    kept, position = [], 0
+    for run in BACKTICKS.finditer(text):
+        closing = ends[run[0]]
+        closing.pop()  # the run itself
+        if run.start() >= position and closing:
+            kept.append(text[position : run.start()])
+            position = closing[-1][1]
+    return "".join([*kept, text[position:]])
 
 
 def to_plain_text(text: str, names: MentionNames) -> str:

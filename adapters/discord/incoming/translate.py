@@ -1,20 +1,26 @@
 """Turns Discord's messages into the core's: the facts that decide about a message, and the question itself."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import discord
 
 from adapters.discord.ids import conversation_id, person_id, private_audience, room_audience
 from adapters.discord.incoming.addressing import DiscordMessageFacts
 from adapters.discord.incoming.members import MemberRights, is_admin
-from adapters.discord.incoming.plain_text import MentionNames, to_plain_text
+from adapters.discord.incoming.message_contents import is_empty, own_text, shown_text
+from adapters.discord.incoming.plain_text import MentionNames, mentioned_ids, to_plain_text
 from adapters.discord.limits import THREAD_NAME_CHARACTERS
 from adapters.discord.outgoing.channel_transport import DiscordReplyTarget
-from adapters.discord.outgoing.views import LOCALE_KEY
+from adapters.discord.outgoing.layout import SUBTEXT
 from adapters.discord.settings import DiscordSettings
+from adapters.intake.display_names import clean_name, clean_text
 from bot.core.messages import Attachment, Audience, ContextMessage, Message, Person
 
 USER_MESSAGE_TYPES = frozenset({discord.MessageType.default, discord.MessageType.reply})
+
+MuteReason = Literal["cannot_write", "thread_locked"]
+"""The key of the sentence about a channel in which the bot may not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +33,42 @@ class DiscordQuestionContext:
 
 
 def message_facts(
-    message: discord.Message, bot_user: discord.ClientUser, own_thread: bool, is_host_command: bool = False
+    message: discord.Message,
+    bot_user: discord.ClientUser,
+    settings: DiscordSettings,
+    own_thread: bool,
+    is_host_command: bool = False,
 ) -> DiscordMessageFacts:
     """The facts about a message that decide whether it is answered."""
-    channel, reference = message.channel, message.reference
-    replied = reference.resolved if reference else None
+    channel, own_ids = message.channel, own_mention_ids(message, bot_user)
+    mentioned, answered = mentioned_ids(message.content), _answered_author(message)
     return DiscordMessageFacts(
         author_id=message.author.id,
         channel_id=channel.id,
         guild_id=message.guild.id if message.guild else None,
         parent_id=channel.parent_id if isinstance(channel, discord.Thread) else None,
         role_ids=role_ids(message.author),
-        is_machine=message.author.bot or message.webhook_id is not None or message.type not in USER_MESSAGE_TYPES,
+        is_machine=message.type not in USER_MESSAGE_TYPES or is_program(message, settings),
         is_host_command=is_host_command,
-        mentions_bot=bool(own_mention_ids(message, bot_user) & {*message.raw_mentions, *message.raw_role_mentions}),
-        replies_to_bot=isinstance(replied, discord.Message) and replied.author.id == bot_user.id,
+        mentions_bot=not own_ids.isdisjoint(mentioned),
+        replies_to_bot=answered == bot_user.id,
         is_own_thread=isinstance(channel, discord.Thread) and (own_thread or channel.owner_id == bot_user.id),
+        is_empty=is_empty(message),
+        is_for_others=bool(mentioned) or answered not in (None, bot_user.id, message.author.id),
     )
+
+
+def is_program(message: discord.Message, settings: DiscordSettings) -> bool:
+    """Whether a bot or a webhook wrote it, and none that an admin has named as people's voice."""
+    if not message.author.bot and message.webhook_id is None:
+        return False
+    return settings.bots_as_people.isdisjoint({message.author.id, message.webhook_id, message.application_id})
+
+
+def _answered_author(message: discord.Message) -> int | None:
+    """The author of the message that this one replies to; None when it is no reply, or its message is not known."""
+    answered = message.reference.resolved if message.reference else None
+    return answered.author.id if isinstance(answered, discord.Message) else None
 
 
 def role_ids(author: discord.User | discord.Member) -> frozenset[int]:
@@ -58,15 +83,38 @@ def own_mention_ids(message: discord.Message, bot_user: discord.ClientUser) -> f
 
 
 def message_text(message: discord.Message, bot_user: discord.ClientUser) -> str:
-    """A message's text as people read it, without Hearth's own name."""
+    """The text of a question as people read it, without Hearth's own name."""
+    return plain_text_of(message, own_text(message), bot_user)
+
+
+def to_context(message: discord.Message, bot_user: discord.ClientUser) -> ContextMessage:
+    """An earlier message as context. Of Hearth's own answers the small print stays away: its numbers name passages of
+    that answer, and would be read as those of the next.
+    """
+    text = plain_text_of(message, shown_text(message), bot_user)
+    if message.author.id == bot_user.id:
+        text = without_small_print(text)
+    return ContextMessage(person_name(message.author), text)
+
+
+def without_small_print(text: str) -> str:
+    """An answer of Hearth's own without the small lines below it."""
+    lines = text.split("\n")
+    while lines and (not lines[-1].strip() or lines[-1].startswith(SUBTEXT)):
+        lines.pop()
+    return "\n".join(lines)
+
+
+def plain_text_of(message: discord.Message, text: str, bot_user: discord.ClientUser) -> str:
+    """A text of a message as people read it: without Discord's markup, invisible characters, and Hearth's own name."""
     guild = message.guild
     names = [guild.me.display_name] if guild and guild.me else []
     return to_plain_text(
-        message.content,
+        clean_text(text),
         MentionNames(
             own_mention_ids(message, bot_user),
             tuple(dict.fromkeys([*names, bot_user.display_name, bot_user.name])),
-            {user.id: user.display_name for user in message.mentions},
+            {user.id: clean_name(user.display_name) for user in message.mentions},
             {role.id: role.name for role in message.role_mentions},
             {channel.id: channel.name for channel in message.channel_mentions},
         ),
@@ -78,8 +126,13 @@ def reply_target(message: discord.Message, question: str, settings: DiscordSetti
     channel, guild = message.channel, message.guild
     guild_id = guild.id if guild else None
     opens_thread = wants_thread(message, settings) and may_open_thread(message)
-    title = " ".join(question.split())[:THREAD_NAME_CHARACTERS] or message.author.display_name
+    title = " ".join(question.split())[:THREAD_NAME_CHARACTERS] or person_name(message.author)
     return DiscordReplyTarget(channel.id, message.id, guild_id, title if opens_thread else "")
+
+
+def person_name(person: discord.User | discord.Member) -> str:
+    """A person's name as it goes before their words; never empty."""
+    return clean_name(person.display_name) or clean_name(person.name) or "somebody"
 
 
 def wants_thread(message: discord.Message, settings: DiscordSettings) -> bool:
@@ -94,16 +147,20 @@ def may_open_thread(message: discord.Message) -> bool:
     return rights.create_public_threads and rights.send_messages_in_threads
 
 
-def may_write(message: discord.Message) -> bool:
-    """Whether the bot may write in the channel of a message; unknown counts as allowed."""
+def why_mute(message: discord.Message) -> MuteReason | None:
+    """Why the bot may not write in the channel of a message; None when it may, or when that is unknown."""
     channel, guild = message.channel, message.guild
     if guild is None or isinstance(channel, discord.PartialMessageable) or guild.me is None:
-        return True
+        return None
     try:
         rights = channel.permissions_for(guild.me)
     except discord.ClientException:  # a thread of an unknown channel
-        return True
-    return rights.send_messages_in_threads if isinstance(channel, discord.Thread) else rights.send_messages
+        return None
+    if not isinstance(channel, discord.Thread):
+        return None if rights.send_messages else "cannot_write"
+    if channel.locked and not rights.manage_threads:
+        return "thread_locked"
+    return None if rights.send_messages_in_threads else "cannot_write"
 
 
 def to_question(
@@ -119,9 +176,9 @@ def to_question(
         event_id=str(message.id),
         author=Person(
             person_id(message.author.id),
-            message.author.display_name,
+            person_name(message.author),
             is_admin=is_admin(settings, message.author.id, read.rights),
-            is_bot=message.author.bot,
+            is_bot=is_program(message, settings),
         ),
         text=text,
         addressed=True,
@@ -129,11 +186,14 @@ def to_question(
         sent_at=message.created_at.timestamp(),
         attachments=read.attachments,
         context=read.context,
-        platform_data={
-            **target.to_platform_data(),
-            LOCALE_KEY: str(message.guild.preferred_locale) if message.guild else "",
-        },
+        platform_data=target.to_platform_data(),
+        locale=server_locale(message),
     )
+
+
+def server_locale(message: discord.Message) -> str:
+    """The locale of a message's server; empty in direct messages. The person's own comes with interactions only."""
+    return str(message.guild.preferred_locale) if message.guild else ""
 
 
 def _audience(message: discord.Message, channel_id: int, rights: MemberRights) -> Audience:

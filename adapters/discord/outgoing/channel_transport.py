@@ -25,7 +25,7 @@ from adapters.discord.limits import (
 )
 from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import DiscordRateLimits
-from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files
+from adapters.discord.outgoing.transport import DiscordTransport, TellAsker, ViewFactory, to_discord_files
 from bot.core.messages import Message
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,9 @@ class ChannelTransport(DiscordTransport):
         target: DiscordReplyTarget,
         rates: DiscordRateLimits,
         views: ViewFactory | None = None,
+        tell_asker: TellAsker | None = None,
     ) -> None:
-        super().__init__(bot, rates, views)
+        super().__init__(bot, rates, views, tell_asker)
         self._target = target
         self._channel_id = target.channel_id
         self._ready = not target.thread_name
@@ -138,6 +139,11 @@ class ChannelTransport(DiscordTransport):
                 await self._partial_message(platform_id).delete()
             except discord.NotFound:
                 log.debug("Found no message to delete.")
+
+    async def remove_buttons(self, platform_id: str) -> None:
+        """Remove the buttons of a message of ours, and leave its text."""
+        with translate_errors():
+            await self._partial_message(platform_id).edit(view=None)
 
     async def send_typing(self) -> None:
         """Show for some seconds that an answer is being written."""

@@ -9,7 +9,7 @@ import discord
 
 from adapters.discord.failures import CONNECTION_ERRORS
 from adapters.discord.limits import ALREADY_ACKNOWLEDGED, INTERACTION_LASTS_S
-from adapters.discord.outgoing.views import LOCALE_KEY
+from adapters.discord.outgoing.views import LANGUAGE_KEY
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class InteractionToken:
             "guild": str(self.guild_id or ""),
             "original": str(self.original_id),
             "private": "yes" if self.private else "",
-            LOCALE_KEY: self.locale,
+            LANGUAGE_KEY: self.locale,
         }
 
     @classmethod
@@ -63,7 +63,7 @@ class InteractionToken:
             guild_id=int(data["guild"]) if data["guild"] else None,
             original_id=int(data["original"]),
             private=bool(data["private"]),
-            locale=data[LOCALE_KEY],
+            locale=data[LANGUAGE_KEY],
         )
 
     def is_valid(self, margin_s: float = TOKEN_MARGIN_S) -> bool:

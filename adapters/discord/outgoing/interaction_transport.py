@@ -20,7 +20,7 @@ from adapters.discord.outgoing.channel_transport import ChannelTransport, Discor
 from adapters.discord.outgoing.interaction_token import TOKEN_MARGIN_S, InteractionToken
 from adapters.discord.outgoing.layout import DiscordPart
 from adapters.discord.outgoing.rate_limits import METHODS, DiscordRateLimits
-from adapters.discord.outgoing.transport import DiscordTransport, ViewFactory, to_discord_files
+from adapters.discord.outgoing.transport import DiscordTransport, TellAsker, ViewFactory, to_discord_files
 from adapters.discord.texts import localize
 from bot.core.errors import ReplyFailed
 
@@ -41,9 +41,14 @@ class InteractionTransport(DiscordTransport):
     """
 
     def __init__(
-        self, bot: discord.Client, token: InteractionToken, rates: DiscordRateLimits, views: ViewFactory | None = None
+        self,
+        bot: discord.Client,
+        token: InteractionToken,
+        rates: DiscordRateLimits,
+        views: ViewFactory | None = None,
+        tell_asker: TellAsker | None = None,
     ) -> None:
-        super().__init__(bot, rates, views)
+        super().__init__(bot, rates, views, tell_asker)
         self._token = token
         self._original_used = False
         self._fallback: ChannelTransport | None = None
@@ -81,6 +86,14 @@ class InteractionTransport(DiscordTransport):
         except TokenExpired:
             if self._fallback is not None and platform_id in self._moved_ids:
                 await self._fallback.delete_message(self._moved_ids[platform_id])
+
+    async def remove_buttons(self, platform_id: str) -> None:
+        """Remove the buttons of a message of ours; one that is out of reach keeps them."""
+        if self._fallback is not None and platform_id in self._moved_ids:
+            await self._fallback.remove_buttons(self._moved_ids[platform_id])
+            return
+        with suppress(TokenExpired), self._open_webhook() as webhook:
+            await webhook.edit_message(int(platform_id), view=None)
 
     async def send_typing(self) -> None:
         """Show typing in the fallback channel; while the token is valid, Discord itself shows "is thinking"."""

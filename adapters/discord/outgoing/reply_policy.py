@@ -1,6 +1,7 @@
 """Discord's rules for one reply: lengths, buttons, nonces, rate limits by route, no edits of old messages."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import discord
 
@@ -9,6 +10,7 @@ from adapters.delivery.rate_limit import RateLimit
 from adapters.delivery.reply_transport import NextRequest, ReplyContent, ReplyPages, ReplyPolicy, RequestKind
 from adapters.discord.limits import CONTENT_CHARACTERS, OLD_MESSAGE_AGE_S
 from adapters.discord.outgoing.layout import ButtonSet, DiscordPart, subtext_footer, utf16_length
+from adapters.discord.outgoing.markdown import to_discord_markdown
 from adapters.discord.outgoing.nonce import part_nonce
 
 
@@ -19,12 +21,14 @@ class DiscordReplyPolicy(ReplyPolicy[DiscordPart]):
 
     def __init__(self, limit_for: Callable[[RequestKind], RateLimit]) -> None:
         self._limit_for = limit_for
-        self._layout = MessageLayout(CONTENT_CHARACTERS, utf16_length, CONTENT_CHARACTERS // 2)
+        self._layout = MessageLayout(CONTENT_CHARACTERS, utf16_length, CONTENT_CHARACTERS // 2, spoilers=True)
+        # A text is laid out for its rate limit and again for its request.
+        self._to_markdown = lru_cache(maxsize=1)(to_discord_markdown)
 
     def lay_out(self, content: ReplyContent) -> ReplyPages[DiscordPart]:
         """The messages for a content; buttons and pictures are under the last one."""
         below = subtext_footer(content.note, content.sources) if content.has_small_print else content.note
-        pages = self._layout.split_pages(content.text, below)
+        pages = self._layout.split_pages(self._to_markdown(content.text, ended=content.has_ended), below)
         texts = ["\n\n".join(piece for piece in (page.text, page.below) if piece) for page in pages]
         buttons: ButtonSet = "none" if not content.is_answer else "ended" if content.has_ended else "running"
         last = [DiscordPart(text, buttons, tuple(content.pictures)) for text in texts[-1:]]

@@ -1,7 +1,7 @@
 """Buttons under an answer: their labels, and ids that carry their meaning over a restart."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import discord
@@ -25,8 +25,8 @@ BUTTON_ID = re.compile(
     r"hearth:(?P<action>stop|again|sources):(?P<event>\d{1,20}):(?P<asker>\d{1,20}):(?P<channel>\d{1,20})(?P<private>p?)"
     r"(?::(?P<about>\d{1,20}))?"
 )
-LOCALE_KEY = "locale"
-"""Key of the locale of the buttons in a message's platform data."""
+LANGUAGE_KEY = "locale"
+"""Key of the language of buttons and of Discord's own sentences in a message's platform data."""
 
 ABOUT_KEY = "about"
 """Key of the id of the message that a person selected as the question, instead of a text of their own."""
@@ -74,11 +74,21 @@ class ButtonId:
         return cls(action, found["event"], int(found["asker"]), int(found["channel"]), bool(found["private"]), about)
 
 
+def with_language(message: Message, language: Language) -> Message:
+    """The message with the language of its buttons, which stays the same over a restart."""
+    return replace(message, platform_data={**message.platform_data, LANGUAGE_KEY: language})
+
+
+def language_of_message(message: Message) -> Language:
+    """The language of the buttons under the answer to a message."""
+    return language_of(message.platform_data.get(LANGUAGE_KEY))
+
+
 def view_factory(message: Message) -> ViewFactory:
     """Makes the buttons under the answer to a message; built from the message alone."""
     channel_id, _, private = message.conversation.removeprefix("discord:").partition("#")
     asker = int(message.author.id.removeprefix("discord:"))
-    language, about = language_of(message.platform_data.get(LOCALE_KEY)), message.platform_data.get(ABOUT_KEY, "")
+    language, about = language_of_message(message), message.platform_data.get(ABOUT_KEY, "")
 
     def view(buttons: ButtonSet) -> discord.ui.View:
         actions = ACTIONS_SHOWN[buttons]

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from adapters.intake.display_names import INVISIBLE
 from adapters.matrix.events import Event, Room
 from adapters.matrix.ids import conversation_id, person_id, private_audience, room_audience
 from adapters.matrix.incoming.addressing import MatrixMessageFacts
 from adapters.matrix.incoming.context import QuestionContext
-from adapters.matrix.incoming.display_names import INVISIBLE, DisplayNames
+from adapters.matrix.incoming.display_names import DisplayNames
 from adapters.matrix.incoming.mentions import BotIdentity, mentions_bot
 from adapters.matrix.incoming.parsed_message import ParsedMessage
 from adapters.matrix.incoming.plain_text import to_plain_text

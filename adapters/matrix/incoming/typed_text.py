@@ -3,13 +3,12 @@
 import html
 import re
 
-from adapters.matrix.incoming.display_names import INVISIBLE
+from adapters.intake.display_names import clean_text
 from adapters.matrix.incoming.pills import TAG
 
 REPLY_QUOTE = re.compile(r"> (?:\* )?<@[^>\n]{1,400}>")
 """Start of the quote that older clients put before a reply."""
 
-LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 BLOCK_END = re.compile(r"</(?:p|div|h\d|li|blockquote|pre|tr)>|<br ?/?>|<hr ?/?>", re.I)
 FOOTER_BEGIN, FOOTER_END = "<p><sub>", "</sub></p>"
 MX_REPLY = re.compile(r"\A\s*<mx-reply>.*?</mx-reply>", re.I | re.S)
@@ -17,9 +16,9 @@ MX_REPLY = re.compile(r"\A\s*<mx-reply>.*?</mx-reply>", re.I | re.S)
 
 def typed_text(body: str, formatted_body: str, is_reply: bool) -> str:
     """The plain text of a message; where it has none, the formatted text without its tags."""
-    body = _visible(body)
+    body = clean_text(body)
     if not body.strip():
-        return _visible(_strip_tags(formatted_body))
+        return clean_text(_strip_tags(formatted_body))
     return _strip_quote(body) if is_reply else body
 
 
@@ -29,13 +28,9 @@ def strip_footer(text: str, formatted_body: str) -> str:
     start = formatted.rfind(FOOTER_BEGIN)
     if start < 0 or not formatted.endswith(FOOTER_END):
         return text
-    footer = _visible(_strip_tags(formatted[start:])).strip()
+    footer = clean_text(_strip_tags(formatted[start:])).strip()
     text = text.rstrip()
     return text.removesuffix(footer).rstrip()
-
-
-def _visible(body: str) -> str:
-    return INVISIBLE.sub("", LINE_BREAK.sub("\n", body))
 
 
 def _strip_tags(markup: str) -> str:

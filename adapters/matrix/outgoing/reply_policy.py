@@ -4,6 +4,7 @@ import secrets
 from contextlib import AbstractContextManager
 
 from adapters.delivery.citations import citation_footer
+from adapters.delivery.fence_mending import mend_fences
 from adapters.delivery.reply_transport import NextRequest, ReplyContent, ReplyPages, ReplyPolicy
 from adapters.matrix.limits import MAX_EDITS
 from adapters.matrix.outgoing import transactions
@@ -26,11 +27,11 @@ class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
 
     def lay_out(self, content: ReplyContent) -> ReplyPages[MatrixPart]:
         """The messages for a content, and the pictures after them."""
-        small = content.has_small_print
+        small, text = content.has_small_print, mend_fences(content.text, ended=content.has_ended)
         below = citation_footer(content.note, content.sources) if small else content.note
         messages = [
             MatrixPart(page.text, page.below, small, content.is_notice, first=number == 0)
-            for number, page in enumerate(self._layout.split_pages(content.text, below))
+            for number, page in enumerate(self._layout.split_pages(text, below))
         ]
         return ReplyPages(messages, [MatrixPart("", picture=picture) for picture in content.pictures])
 

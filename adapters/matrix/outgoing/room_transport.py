@@ -59,6 +59,9 @@ class RoomTransport:
             with homeserver_errors():
                 await self._load_members()
 
+    async def report_refusal(self, platform_ids: Sequence[str], error: ReplyFailed) -> None:
+        """Nothing: messages on Matrix look the same before and after the end of an answer."""
+
     def start_typing(self) -> None:
         """Show typing."""
         self._typing.start(self._target.room_id, self)

@@ -70,12 +70,17 @@ class Channel(Asking):
         ping: bool = True,
         files: Mapping[str, bytes] | None = None,
         age_s: float = 0.0,
+        **more: Any,
     ) -> Message:
-        """Write. `<@bot>` stands for the bot's mention; `answers` makes it a reply; `age_s`: it was sent long ago."""
+        """Write. `<@bot>` stands for the bot's mention; `answers` makes it a reply; `age_s`: it was sent long ago;
+        `more` goes into the message (`webhook_of`, `forwards`, `embeds`, `poll`).
+        """
         content = text.replace("<@bot>", self.world.bot.mention)
         sent = self.world.clock.now() - age_s
         named = pings(content, None if ping else {"parse": ["users"]}, answers.author if answers else None)
-        message = Message(self.world.ids.take(sent), self, who.user, content, sent, answers=answers, pings=named)
+        message = Message(
+            self.world.ids.take(sent), self, who.user, content, sent, answers=answers, pings=named, **more
+        )
         message.files = [self.world.store(name, data) for name, data in (files or {}).items()]
         message.kind = REPLY if answers else 0
         self.post(message)
@@ -111,6 +116,11 @@ class Channel(Asking):
     def archive(self, *, locked: bool = False) -> None:
         """Close a thread."""
         self.archived, self.locked = True, locked
+        self.world.emit("THREAD_UPDATE", self.payload(), guild=self.guild)
+
+    def lock(self) -> None:
+        """Let only moderators write in a thread, which stays open."""
+        self.locked = True
         self.world.emit("THREAD_UPDATE", self.payload(), guild=self.guild)
 
     def delete(self) -> None:

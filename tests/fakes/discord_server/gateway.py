@@ -91,11 +91,15 @@ class Gateway:
         for connection in self.connections:
             connection.send({"op": RECONNECT, "d": None})
 
-    def invalidate(self, *, resumable: bool = False) -> None:
-        """Send INVALID_SESSION to every socket; unless `resumable` the sessions are forgotten."""
-        if not resumable:
-            self.forget_sessions()
-        for connection in self.connections:
+    def invalidate(self, *, resumable: bool = False, shard: int | None = None) -> None:
+        """Send INVALID_SESSION to every socket, or to those of one shard; unless `resumable` the sessions are
+        forgotten.
+        """
+        struck = [one for one in self.connections if shard is None or (one.session and one.session.shard[0] == shard)]
+        for connection in struck:
+            if not resumable and connection.session is not None:
+                self.sessions.pop(connection.session.id, None)
+                connection.session = None
             connection.send({"op": INVALID_SESSION, "d": resumable})
 
     def forget_sessions(self) -> None:

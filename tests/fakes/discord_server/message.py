@@ -29,7 +29,9 @@ class Version:
 
 @dataclass(eq=False)
 class Message:
-    """A message. `pings` is whom its sending notified: `@everyone`, `<@user>`, `<@&role>`."""
+    """A message. `pings` is whom its sending notified: `@everyone`, `<@user>`, `<@&role>`. `webhook_of`: the
+    application whose webhook posted it, in its author's name; `forwards`: the messages that it forwards.
+    """
 
     id: int
     channel: Channel
@@ -47,6 +49,9 @@ class Message:
     interaction: Mapping[str, Any] | None = None
     deleted: bool = False
     thread: Channel | None = None
+    webhook_of: int | None = None
+    forwards: list[Message] = field(default_factory=list)
+    poll: Mapping[str, Any] | None = None
     versions: list[Version] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -107,11 +112,29 @@ class Message:
             **self._relations(nested),
         }
 
+    def snapshot(self) -> dict[str, Any]:
+        """What a forward tells of it (message.mdx, "Message Snapshot Structure")."""
+        told = ("type", "content", "embeds", "attachments", "timestamp", "edited_timestamp", "flags", "mentions",
+                "mention_roles", "components")  # fmt: skip
+        return {key: value for key, value in self.payload(nested=True).items() if key in told}
+
     def _relations(self, nested: bool) -> dict[str, Any]:
         told: dict[str, Any] = {}
         if self.interaction:
             told["interaction_metadata"] = dict(self.interaction)
             told["application_id"] = told["webhook_id"] = str(self.channel.world.bot.id)
+        if self.webhook_of is not None:
+            told["webhook_id"], told["application_id"] = str(self.author.id), str(self.webhook_of)
+        if self.poll is not None:
+            told["poll"] = dict(self.poll)
+        if self.forwards:
+            told["message_reference"] = {
+                "type": 1,
+                "message_id": str(self.forwards[0].id),
+                "channel_id": str(self.forwards[0].channel.id),
+                **self.forwards[0].channel.guild_key(),
+            }
+            told["message_snapshots"] = [{"message": one.snapshot()} for one in self.forwards]
         if self.thread:
             told["thread"] = self.thread.payload()
         if self.answers is not None:
@@ -126,13 +149,25 @@ class Message:
         return told
 
 
+def poll(question: str, *answers: str) -> dict[str, Any]:
+    """A poll as a message has it (resources/poll.mdx)."""
+    return {
+        "question": {"text": question},
+        "answers": [{"answer_id": number, "poll_media": {"text": answer}} for number, answer in enumerate(answers, 1)],
+        "expiry": "2036-01-01T00:00:00.000000+00:00",
+        "allow_multiselect": False,
+        "layout_type": 1,
+    }
+
+
 def readable_data(message: Message, data: Mapping[str, Any], granted: Intent) -> Mapping[str, Any]:
     """What the bot is given of a message: without the intent for contents only its own, direct ones and mentions."""
     bot = message.channel.world.bot
     own = message.author is bot or message.channel.guild is None or bot in message.mentioned()
     if own or Intent.MESSAGE_CONTENT in granted:
         return data
-    return {**data, "content": "", "embeds": [], "attachments": [], "components": []}
+    withheld = {"content": "", "embeds": [], "attachments": [], "components": []}
+    return {key: value for key, value in {**data, **withheld}.items() if key not in ("poll", "message_snapshots")}
 
 
 def pings(content: str, allowed: Mapping[str, Any] | None, answered: User | None) -> frozenset[str]:

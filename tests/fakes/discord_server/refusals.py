@@ -105,5 +105,13 @@ def archived_thread() -> Refused:
     return Refused(400, 50083, "Thread is archived")
 
 
+def thread_locked() -> Refused:
+    return Refused(403, 160005, "Thread is locked")
+
+
+def automod_blocked() -> Refused:
+    return Refused(400, 200000, "Message was blocked by automatic moderation")
+
+
 def thread_exists() -> Refused:
     return Refused(400, 160004, "A thread has already been created for this message")

@@ -137,8 +137,10 @@ def _uploads(world: World, call: Call) -> list[StoredFile]:
 
 def _need_to_write(channel: Channel, call: Call) -> None:
     may = channel.bot_may()
+    if channel.locked and not may.manage_threads:
+        raise refusals.thread_locked()
     writes = may.send_messages_in_threads if channel.kind in (PUBLIC_THREAD, PRIVATE_THREAD) else may.send_messages
-    if not writes or (call.files and not may.attach_files) or channel.locked:
+    if not writes or (call.files and not may.attach_files):
         raise refusals.missing_permissions()
     if channel.partner is not None and channel.partner.closed_dms:
         raise refusals.closed_to_you()

@@ -229,6 +229,39 @@ async def test_definitions_are_handed_over_once_until_they_change(tmp_path: Path
         assert synced(house) == 2
 
 
+async def test_commands_that_another_program_overwrote_are_registered_again_at_the_next_start(tmp_path: Path) -> None:
+    async with full_simulated_discord(tmp_path) as house:
+        names = {command["name"] for command in house.env.backend.commands[None].values()}
+        await house.restart()
+        assert synced(house) == 1
+        assert house.env.bot.application_id is not None
+        await house.env.bot.http.bulk_upsert_global_commands(
+            house.env.bot.application_id, payload=[{"name": "ping", "description": "of the host", "type": 1}]
+        )
+        await house.restart()
+        found = {command["name"] for command in house.env.backend.commands[None].values()}
+        assert found == names | {"ping"}
+
+
+async def test_in_a_bot_full_of_commands_only_those_that_do_not_fit_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = commands.Bot(command_prefix="?", intents=discord.Intents.default(), help_command=None)
+    for number in range(5):
+
+        @host.tree.context_menu(name=f"Menu {number}")
+        async def menu(interaction: discord.Interaction[commands.Bot], message: discord.Message) -> None:
+            await interaction.response.send_message("host")
+
+    async with full_simulated_discord(tmp_path, bot=host) as house:
+        result = await house.ana.slash(house.channel, "ask", question="Where is the drive?")
+        await house.inbox.wait_until_idle()
+        assert result.response is not None
+        assert result.response.content == "Where is the drive?"
+        assert sum(command["type"] == 3 for command in house.env.backend.commands[None].values()) == 0
+    assert "Skipping the command “Ask Hearth about this”: the bot has 5" in caplog.text
+
+
 async def test_definitions_that_discord_does_not_take_are_tried_again_at_the_next_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from simcord import Env
 
 from adapters.discord.settings import DiscordSettings
 from bot.core.messages import FinalAnswer, Message
-from bot.core.ports import Reply
+from bot.core.ports import Ended, Reply
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.simulated_discord import SimulatedDiscord, add_hearth_cog, simulated_discord
 
@@ -125,6 +126,24 @@ async def test_what_an_earlier_process_left_is_taken_up_before_what_was_missed(t
         await home.restart()
         await home.inbox.wait_until_idle()
         assert home.answers() == ["one"]
+
+
+async def test_one_missed_message_that_cannot_be_handled_does_not_lose_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stumbling(FakeInbox):
+        async def handle(self, message: Message, reply: Reply) -> Ended | None:
+            if message.text == "two":
+                raise KeyError("two")
+            return await super().handle(message, reply)
+
+    async with simulated_discord(tmp_path, inbox=Stumbling()) as home:
+        await home.ana.send(home.channel, f"{home.mention} one")
+        await missed(home, f"{home.mention} two", f"{home.mention} three")
+        await home.restart()
+        await home.inbox.wait_until_idle()
+        assert texts(home.inbox) == ["one", "three"]
+    assert "Could not handle the missed message" in caplog.text
 
 
 class Slowly:

@@ -76,7 +76,7 @@ async def test_a_command_is_acknowledged_in_time_though_discord_is_slow_to_tell_
     wire: DiscordHarness,
 ) -> None:
     inbox, direct = FakeInbox(), wire.server.direct(wire.ana)
-    async with serving(wire, inbox, roles=Ids(block=frozenset({1}))):
+    async with serving(wire, inbox, users=Ids(allow=(wire.ana.id,)), roles=Ids(allow=(1,))):
         wire.server.faults.delay(4.0, "GET", MEMBER)
         asked = await direct.command(wire.ana, "ask", question="where?")
         await wire.until(lambda: asked.texts == ["where?"])

@@ -86,6 +86,31 @@ async def test_as_many_shards_are_opened_as_discord_asks_for(wire: DiscordHarnes
         await inbox.wait_until_idle()
 
 
+async def test_a_shard_with_a_new_session_answers_again_and_holds_no_other_shard_up(wire: DiscordHarness) -> None:
+    wire.server.settings.shards = 2
+    places = {guild.id >> 22 & 1: guild.channel("hall") for guild in map(wire.server.guild, "abcdefgh")}
+    assert set(places) == {0, 1}
+    inbox = FakeInbox()
+    async with wire.living(inbox):
+        await wire.server.connected(shards=2)
+        for shard, place in places.items():
+            await place.say(wire.ana, f"<@bot> first on {shard}")
+            await wire.until(lambda place=place: len(place.said_by_bot) == 1)
+        for shard, place in places.items():
+            identified = len(wire.server.gateway.identifies)
+            wire.server.gateway.invalidate(shard=shard)
+            await place.say(wire.ana, f"<@bot> missed on {shard}")
+            await wire.until(lambda seen=identified: len(wire.server.gateway.identifies) > seen)
+            await wire.server.connected(shards=2)
+            for number, where in places.items():
+                await where.say(wire.ana, f"<@bot> then on {number} after {shard}")
+        await wire.server.direct(wire.ana).say(wire.ana, "in a direct message")
+        await wire.until(lambda: wire.server.direct(wire.ana).said_by_bot)
+        await wire.until(lambda: all(len(place.said_by_bot) == 4 for place in places.values()))
+        await inbox.wait_until_idle()
+    assert len(set(texts(inbox))) == 9  # the core drops the second of what was found twice
+
+
 async def test_a_token_that_discord_does_not_know_is_told_without_showing_it(
     wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

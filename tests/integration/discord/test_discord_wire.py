@@ -11,7 +11,7 @@ from adapters.discord.outgoing.rate_limits import DiscordRateLimits
 from bot.core.errors import ReplyFailed
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
-from tests.fakes.discord_server import Listener, running
+from tests.fakes.discord_server import Listener, refusals, running
 from tests.fakes.discord_server.limits import MESSAGE, MESSAGES
 from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.inbox import TOOK, FakeInbox
@@ -162,6 +162,109 @@ async def test_what_goes_in_the_middle_of_an_answer_ends_it_with_a_sentence(
         await wire.until(lambda: told)
         await inbox.wait_until_idle()
     assert sentence in told[0]
+
+
+async def test_a_question_that_is_deleted_while_it_is_read_is_not_answered(
+    wire: DiscordHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, read = asyncio.Event(), asyncio.Event()
+
+    async def reading(file: discord.Attachment, *, use_cached: bool = False) -> bytes:
+        begun.set()
+        await read.wait()
+        return b"# Plan"
+
+    monkeypatch.setattr(discord.Attachment, "read", reading)
+    inbox = FakeInbox()
+    async with wire.living(inbox):
+        question = await wire.ask("one", files={"plan.md": b"# Plan"})
+        await begun.wait()
+        await wire.channel.remove(question)
+        await wire.server.direct(wire.ana).say(wire.ana, "two")  # told after the deletion
+        await wire.until(lambda: wire.server.direct(wire.ana).said_by_bot)
+        read.set()
+        await wire.ask("three")
+        await wire.until(lambda: wire.shown == ["three"])
+        await inbox.wait_until_idle()
+    assert [message.text for message in inbox.handled] == ["two", "three"]
+
+
+async def test_an_answer_that_automod_blocks_loses_its_button_and_the_person_is_told(wire: DiscordHarness) -> None:
+    failures: list[str] = []
+
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.working()
+        await reply.append("The drive is here. ")
+        await wire.until(lambda: wire.shown)
+        wire.server.faults.refuse(refusals.automod_blocked(), "PATCH", MESSAGE, times=1)
+        try:
+            while True:
+                await reply.append("It goes back there in the evening. ")
+                await asyncio.sleep(0.01)
+        except ReplyFailed as error:
+            failures.append(str(error))
+
+    inbox = FakeInbox(script)
+    async with wire.living(inbox):
+        await wire.ask("where?")
+        await inbox_answers(wire, inbox)
+        (message,) = wire.channel.said_by_bot
+        assert message.content.startswith("The drive is here.")
+        assert message.buttons == {}
+        assert [said.content for said in wire.server.direct(wire.ana).said_by_bot] == [
+            f"The server's AutoMod blocked my answer in {wire.channel.mention}, so it ends there."
+            " A server manager can exempt me from the rule."
+        ]
+    assert failures == ["The server's AutoMod blocked the answer."]
+
+
+async def inbox_answers(wire: DiscordHarness, inbox: FakeInbox) -> None:
+    await wire.until(lambda: inbox.handled)
+    await inbox.wait_until_idle()
+
+
+async def test_a_locked_thread_starts_no_answer_and_the_person_is_told_once(wire: DiscordHarness) -> None:
+    thread = wire.channel.thread("Boiler")
+    inbox = FakeInbox()
+    async with wire.living(inbox):
+        thread.lock()
+        for number in range(3):
+            await thread.say(wire.root, f"<@bot> where? {number}")
+        direct = wire.server.direct(wire.root)
+        await wire.until(lambda: direct.said_by_bot)
+        await wire.ask("and here?")
+        await wire.until(lambda: wire.shown == ["and here?"])
+    assert [message.text for message in inbox.handled] == ["and here?"]
+    assert [said.content for said in direct.said_by_bot] == [
+        f"{thread.mention} is locked, so I cannot post there. A moderator can unlock it, or let me manage threads."
+    ]
+
+
+async def test_many_questions_where_nothing_may_be_written_get_one_direct_message(wire: DiscordHarness) -> None:
+    inbox = FakeInbox()
+    hall = wire.server.guild("Rook Lane").channel("hall")
+    hall.deny("send_messages")
+    async with wire.living(inbox):
+        for _ in range(8):
+            await hall.say(wire.ana, "<@bot> where?")
+        await wire.ask("and here?")
+        await wire.until(lambda: wire.shown == ["and here?"])
+        await inbox.wait_until_idle()
+    assert len(wire.server.direct(wire.ana).said_by_bot) == 1
+
+
+async def test_who_accepts_no_direct_messages_is_tried_once(wire: DiscordHarness) -> None:
+    inbox = FakeInbox()
+    hall = wire.server.guild("Rook Lane").channel("hall")
+    hall.deny("send_messages")
+    wire.ana.user.closed_dms = True
+    async with wire.living(inbox):
+        for _ in range(3):
+            await hall.say(wire.ana, "<@bot> where?")
+        await wire.ask("and here?")
+        await wire.until(lambda: wire.shown == ["and here?"])
+        await inbox.wait_until_idle()
+    assert [request.status for request in wire.server.requests].count(403) == 1
 
 
 async def test_an_edit_that_comes_while_the_question_is_still_read_is_followed(

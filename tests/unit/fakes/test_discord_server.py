@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.discord_server import DiscordServer, Listener, discord_server, running
 from tests.fakes.discord_server.limits import MESSAGES
+from tests.fakes.discord_server.message import poll
 
 NO_PINGS = discord.AllowedMentions.none()
 
@@ -276,8 +277,34 @@ async def test_a_closed_thread_opens_for_a_new_message_and_a_locked_one_does_not
         await place.send("three")
         assert not thread.archived
         thread.archive(locked=True)
-        with pytest.raises(discord.Forbidden):
+        with pytest.raises(discord.Forbidden) as locked:
             await place.send("four")
+        assert locked.value.code == 160005
+
+
+async def test_forwards_polls_and_webhooks_arrive_as_discord_tells_of_them(server: DiscordServer) -> None:
+    home = server.guild("Home")
+    channel, ana = home.channel("general"), home.member("Ana")
+    received: list[discord.Message] = []
+
+    class Hearing(Listener):
+        async def on_message(self, message: discord.Message) -> None:
+            received.append(message)
+
+    async with running(server, Hearing()):
+        first = await channel.say(ana, "the boiler drips", files={"plan.md": b"# Plan"})
+        await channel.say(ana, "", forwards=[first])
+        await channel.say(ana, "", poll=poll("When?", "today", "tomorrow"))
+        await channel.say(server.world.person("Zed", is_bot=True), "hello", webhook_of=77)
+        await server.until(lambda: len(received) == 4)
+    _, forward, asked, proxied = received
+    assert forward.reference is not None
+    assert forward.reference.type is discord.MessageReferenceType.forward
+    assert [snapshot.content for snapshot in forward.message_snapshots] == ["the boiler drips"]
+    assert [file.filename for file in forward.message_snapshots[0].attachments] == ["plan.md"]
+    assert asked.poll is not None
+    assert (asked.poll.question, [answer.text for answer in asked.poll.answers]) == ("When?", ["today", "tomorrow"])
+    assert (proxied.webhook_id, proxied.application_id) == (proxied.author.id, 77)
 
 
 async def test_suppressed_embeds_are_not_shown(server: DiscordServer) -> None:

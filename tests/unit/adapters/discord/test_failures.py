@@ -1,29 +1,19 @@
 """What errors of Discord say, and which of them pass."""
 
-from typing import cast
-
 import aiohttp
 import discord
 import pytest
 
 from adapters.delivery.errors import TransientFailure
-from adapters.discord.failures import DiscordUnusable, to_admin_error, translate_errors
+from adapters.discord.failures import (
+    DiscordUnusable,
+    RequestRefused,
+    missing_intents_text,
+    to_admin_error,
+    translate_errors,
+)
 from bot.core.errors import ReplyFailed
-
-
-class Answer:
-    """An answer of Discord's, as its library keeps it in errors."""
-
-    reason = ""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-
-
-def refusal(status: int, code: int) -> discord.HTTPException:
-    kinds = {403: discord.Forbidden, 404: discord.NotFound}
-    answer = cast(aiohttp.ClientResponse, Answer(status))
-    return kinds.get(status, discord.HTTPException)(answer, {"code": code, "message": "no"})
+from tests.fakes.discord_errors import refusal
 
 
 @pytest.mark.parametrize(
@@ -55,3 +45,18 @@ def test_only_errors_that_an_admin_can_mend_become_sentences() -> None:
     assert "Message Content Intent" in str(to_admin_error(discord.PrivilegedIntentsRequired(None), "TOKEN"))
     other = ValueError("else")
     assert to_admin_error(other, "TOKEN") is other
+
+
+def test_a_refusal_keeps_discords_code() -> None:
+    with pytest.raises(RequestRefused) as raised, translate_errors():
+        raise refusal(400, 200000)
+    assert raised.value.code == 200000
+    assert "AutoMod" in str(raised.value)
+
+
+def test_intents_that_a_bot_lacks_are_named_with_what_they_cost() -> None:
+    assert missing_intents_text(discord.Intents.all(), message_content=True) == ""
+    assert missing_intents_text(discord.Intents.default(), message_content=False) == ""
+    assert "message_content (it hears only mentions" in missing_intents_text(discord.Intents.default(), True)
+    deaf = missing_intents_text(discord.Intents(guilds=True), message_content=False)
+    assert "guild_messages (it hears nothing on servers), dm_messages (it hears no direct messages)" in deaf

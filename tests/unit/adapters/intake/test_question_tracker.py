@@ -4,7 +4,7 @@ import asyncio
 
 from adapters.intake.question_tracker import QuestionTracker
 from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, Person
-from bot.core.ports import Reply
+from bot.core.ports import Ended, Reply
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.reply import RecordingReply
 
@@ -120,3 +120,37 @@ async def test_questions_of_an_earlier_process_are_tracked_too() -> None:
     assert scene.tracker.get_running("1") is not None
     await scene.end()
     assert scene.tracker.get_running("1") is None
+
+
+async def test_a_question_deleted_while_it_is_read_is_not_answered() -> None:
+    scene = Scene()
+    await scene.tracker.withdraw_deleted(["1"])
+    assert await scene.tracker.submit(question("1")) is None
+    assert scene.inbox.handled == []
+    assert await scene.tracker.submit(question("2")) is not None
+    await scene.end()
+
+
+async def test_a_question_deleted_while_the_core_takes_it_is_withdrawn() -> None:
+    scene = Scene()
+
+    class Slow(FakeInbox):
+        async def handle(self, message: Message, reply: Reply) -> Ended | None:
+            ended = await super().handle(message, reply)
+            await scene.tracker.withdraw_deleted([message.event_id])
+            return ended
+
+    scene.inbox = Slow(scene._answer)
+    scene.tracker = QuestionTracker(scene.inbox, lambda message: RecordingReply(message.event_id), 60)
+    await scene.tracker.submit(question("1"))
+    assert scene.inbox.withdrawn == [(ROOM, "1")]
+    await scene.end()
+
+
+async def test_a_deleted_question_is_withdrawn_while_it_is_answered() -> None:
+    scene = Scene()
+    await scene.tracker.submit(question("1"))
+    await scene.tracker.submit(question("2"))
+    await scene.tracker.withdraw_deleted(["2", "3"])
+    assert scene.inbox.withdrawn == [(ROOM, "2")]
+    await scene.end()

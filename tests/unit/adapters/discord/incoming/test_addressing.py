@@ -31,6 +31,13 @@ TO_US = {"mentions_bot": True}
         ({**TO_US, "is_machine": True}, DiscordRejectReason.BOT),
         ({"guild_id": None, "is_machine": True}, DiscordRejectReason.BOT),
         ({**TO_US, "is_host_command": True}, DiscordRejectReason.HOST_COMMAND),
+        ({**TO_US, "is_empty": True}, None),
+        ({"guild_id": None, "is_empty": True}, None),
+        ({"replies_to_bot": True, "is_empty": True}, DiscordRejectReason.NOT_ADDRESSED),
+        ({"is_own_thread": True, "is_empty": True}, DiscordRejectReason.NOT_ADDRESSED),
+        ({"is_own_thread": True, "is_for_others": True}, DiscordRejectReason.NOT_ADDRESSED),
+        ({"is_own_thread": True, "is_for_others": True, **TO_US}, None),
+        ({"is_own_thread": True, "is_for_others": True, "replies_to_bot": True}, None),
     ],
 )
 def test_only_what_is_meant_for_us_is_answered(what: dict[str, object], expected: DiscordRejectReason | None) -> None:
@@ -67,6 +74,21 @@ def test_only_what_is_meant_for_us_is_answered(what: dict[str, object], expected
         (
             doors(users={"allow": [ANA]}, roles={"block": [COOKS]}),
             {**TO_US, "role_ids": frozenset({COOKS})},
+            DiscordRejectReason.USER,
+        ),
+        (doors(), {**TO_US, "role_ids": None}, None),
+        (doors(users={"allow": [99]}), {**TO_US, "role_ids": None}, DiscordRejectReason.USER),
+        (doors(roles={"block": [COOKS]}), {**TO_US, "role_ids": None}, DiscordRejectReason.ROLES_UNKNOWN),
+        (doors(roles={"allow": [COOKS]}), {**TO_US, "role_ids": None}, DiscordRejectReason.ROLES_UNKNOWN),
+        (doors(users={"allow": [ANA]}, roles={"allow": [COOKS]}), {**TO_US, "role_ids": None}, None),
+        (
+            doors(users={"allow": [ANA]}, roles={"block": [COOKS]}),
+            {**TO_US, "role_ids": None},
+            DiscordRejectReason.ROLES_UNKNOWN,
+        ),
+        (
+            doors(users={"block": [ANA]}, roles={"block": [COOKS]}),
+            {**TO_US, "role_ids": None},
             DiscordRejectReason.USER,
         ),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.discord.incoming.plain_text import MentionNames, to_plain_text
+from adapters.discord.incoming.plain_text import MentionNames, mentioned_ids, to_plain_text
 
 NAMES = MentionNames(
     own_ids=frozenset({7, 70}),
@@ -44,3 +44,22 @@ def test_mentions_become_names_and_ours_goes(written: str, read: str) -> None:
 
 def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
     assert to_plain_text("H.e(arth: hi", MentionNames(own_names=("H.e(arth",))) == "hi"
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("<@7> and <@!8> ask <@&9> in <#4>", {7, 8, 9}),
+        ("type `<@7>` to ask", set()),
+        ("type ``a ` <@7>`` or ```\n<@8>\n```", set()),
+        ("an open ` and <@7>", {7}),
+        ("`code` <@7> `code`", {7}),
+        ("``a` <@7>", {7}),
+    ],
+)
+def test_a_mention_in_code_mentions_nobody(text: str, ids: set[int]) -> None:
+    assert mentioned_ids(text) == ids
+
+
+def test_many_backticks_are_read_in_one_go() -> None:
+    assert mentioned_ids("` `` " * 20_000 + "<@7>") == {7}

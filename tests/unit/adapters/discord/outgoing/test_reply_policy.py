@@ -79,6 +79,35 @@ async def test_a_deleted_answer_stops_the_making_of_it() -> None:
     await reply.abandon()
 
 
+async def test_a_refusal_in_the_middle_is_reported_once_with_the_messages_that_stand_there() -> None:
+    place = MemoryTransport()
+    reply = await begun(place)
+    await reply.append("The key is here. ")
+    await settled()
+    place.refuses_with = "The server's AutoMod blocked the answer."
+    await reply.append("It hangs on a hook. ")
+    await settled()
+    assert place.reported == [(list(place.parts), place.refuses_with)]
+    with pytest.raises(ReplyFailed, match="AutoMod"):
+        await reply.append("By the door.")
+    with pytest.raises(ReplyFailed, match="AutoMod"):
+        await reply.fail("The platform refuses the answer.")
+    assert len(place.reported) == 1
+
+
+async def test_a_growing_table_is_edited_in_place_and_never_shown_raw() -> None:
+    place = Watched()
+    reply = await begun(place)
+    text = "Here:\n\n| Name | Place |\n|---|---|\n" + "".join(f"| Thing {n} | shelf {n} |\n" for n in range(20))
+    for start in range(0, len(text), 11):
+        await reply.append(text[start : start + 11])
+        await settled()
+    await reply.finish(FinalAnswer(text))
+    assert all("|" not in page for pages in place.seen for page in pages)
+    assert place.requests.count("send") == 1
+    assert "Thing 19  shelf 19" in place.texts()[0]
+
+
 class Watched(MemoryTransport):
     """Keeps what was shown after each request."""
 

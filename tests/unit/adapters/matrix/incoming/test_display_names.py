@@ -2,8 +2,9 @@
 
 import pytest
 
+from adapters.intake.display_names import NAME_CHARACTERS
 from adapters.matrix.events import Room
-from adapters.matrix.incoming.display_names import NAME_CHARACTERS, DisplayNames
+from adapters.matrix.incoming.display_names import DisplayNames
 
 ANA = "@ana:home.example"
 

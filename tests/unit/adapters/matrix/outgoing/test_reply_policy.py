@@ -12,6 +12,7 @@ from adapters.delivery.live_reply import LiveReply
 from adapters.matrix.limits import MAX_EDITS
 from adapters.matrix.outgoing import rate_limiter as limiter_module
 from adapters.matrix.outgoing import reply_policy as policy_module
+from adapters.matrix.outgoing.html import render_html
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
 from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
@@ -354,3 +355,11 @@ async def test_a_cancelled_finish_types_no_longer_and_its_text_still_arrives() -
     assert room.texts() == ["The end."]
     assert room.rests == 1
     assert opened == {reply}
+
+
+async def test_a_fence_behind_words_gets_a_line_of_its_own_so_that_the_words_after_it_are_no_code() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.finish(FinalAnswer("Use this: ```bash\nsudo reboot\n```\nThat is all.", timings=TOOK_TIME))
+    assert [part.text for part in room.parts.values()] == ["Use this:\n```bash\nsudo reboot\n```\nThat is all."]
+    assert render_html(room.parts[next(iter(room.parts))].text).endswith("</pre>\n<p>That is all.</p>")
