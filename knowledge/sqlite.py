@@ -94,7 +94,7 @@ class Database:
         connection: aiosqlite.Connection | None = None
         try:
             _create_private(path)
-            connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+            connection = await _connect(path)
             await _prepare(connection, path, _scripts(migrations), way_out, check=check, read_only=read_only)
         except BaseException as error:
             if connection is not None:
@@ -158,6 +158,22 @@ class Database:
             if _code(error) not in _FILE_ERRORS:
                 raise
             raise _database_error(self._path, error, self._way_out) from error
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """Connect to a file. When cancelled, wait for the thread to end: it would write into a closed event loop."""
+
+    async def connect() -> aiosqlite.Connection:
+        return await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+
+    connecting = asyncio.create_task(connect())
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        await asyncio.wait({connecting})
+        if not connecting.cancelled() and connecting.exception() is None:
+            await connecting.result().close()
+        raise
 
 
 async def _prepare(

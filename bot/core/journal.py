@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from bot.core.messages import Attachment, FinalAnswer, Message, PostedPart, Source
 from bot.core.observe import Outcome
 from bot.core.records import (
+    attachment_from_row,
+    attachment_row,
     message_from_json,
     message_to_json,
     source_from_row,
@@ -68,7 +70,7 @@ class Journal:
             await connection.executemany(
                 "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
                 [
-                    (*key, number, file.name, file.media_type, file.data)
+                    (*key, number, *attachment_row(file))
                     for number, file in enumerate(message.attachments)
                 ],
             )
@@ -185,7 +187,7 @@ class Journal:
         rows = await self._database.fetch_rows(
             "SELECT name, media_type, data FROM attachments WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
-        return [Attachment(name, media_type, data) for name, media_type, data in rows]
+        return [attachment_from_row(row) for row in rows]
 
     async def _parts(self, key: MessageKey) -> tuple[PostedPart, ...]:
         rows = await self._database.fetch_rows(

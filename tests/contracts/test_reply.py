@@ -84,7 +84,7 @@ class ConsoleStage:
         self._channel = MemoryChannel()
 
     def reply(self) -> Reply:
-        return ConsoleReply(QuestionRef("kitchen", "question-1"), self._channel.write_event, 0.0)
+        return ConsoleReply(QuestionRef("kitchen", "question-1"), self._channel, 0.0)
 
     def shown(self) -> list[str]:
         return list(self._channel.shown().values())

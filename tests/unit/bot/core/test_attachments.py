@@ -3,7 +3,7 @@
 import pytest
 
 from bot.core.attachments import AttachmentReader
-from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
+from bot.core.messages import Attachment
 from tests.fakes.messages import message
 from tests.fakes.paragraph_reader import ParagraphReader
 
@@ -13,11 +13,11 @@ from tests.fakes.paragraph_reader import ParagraphReader
     [
         (Attachment("cat.png", "image/png", b""), "I cannot see pictures: cat.png is left out."),
         (
-            Attachment("film.txt", f"{TOO_LARGE}2500000", b""),
+            Attachment.too_large("film.txt", 2_500_000),
             "film.txt is larger than the 2.5 MB that I read with a question.",
         ),
         (
-            Attachment("plan.pdf", NOT_FETCHED, b""),
+            Attachment.not_fetched("plan.pdf"),
             "plan.pdf could not be fetched, so it is left out. Please attach it again.",
         ),
     ],

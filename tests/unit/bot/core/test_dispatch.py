@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage, Person
+from bot.core.messages import Attachment, ContextMessage, Person
 from bot.core.texts import localize
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, RecoveryAdapter, running_core
@@ -345,7 +345,7 @@ async def test_of_a_long_attached_file_a_part_is_read_and_the_limit_is_named(hou
 
 
 async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(house: Path) -> None:
-    file = Attachment("plan.pdf", NOT_FETCHED, b"")
+    file = Attachment.not_fetched("plan.pdf")
     async with running_core(house) as core:
         reply = await core.ask(message("Who composed the opera Turandot?", attachments=(file,)))
     assert reply.closing is not None
