@@ -107,7 +107,7 @@ class LiveReply(Generic[PartT]):
     async def fail(self, sentence: str) -> None:
         """Show the sentence below the text so far, or in place of a text that the platform has refused."""
         if self._refused is not None or self._content.has_ended:
-            self._text = ""
+            self._text, self._content = "", ReplyContent(is_answer=self._content.is_answer)
         is_notice = self._content.is_notice or not self._text.strip()
         await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
 

@@ -69,8 +69,7 @@ class LocalServer:
 
     async def close(self) -> None:
         """Close all connections."""
-        for channel in list(self._channels):
-            await channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
         self._channels.clear()
 
     def _on_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -156,7 +156,7 @@ async def test_a_question_stopped_while_it_waits_is_told_so(house: Path) -> None
         await core.send(message("On which shelf is the backup drive?", "1"))
         waiting = await core.send(message("Where is the backup drive?", "2", author="ben", conversation="console:b"))
         await until(lambda: bool(waiting.places))
-        assert await core.inbox.withdraw(message("", conversation="console:b").conversation, "2")
+        assert await core.inbox.stop_answer(message("", conversation="console:b").conversation, "2")
         await waiting.ended.wait()
         engine.gate.set()
         await core.inbox.wait_until_idle()
