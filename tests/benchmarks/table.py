@@ -39,6 +39,17 @@ ARMS = (
         ),
     ),
     Arm(
+        "waiting",
+        "tests.benchmarks.waiting",
+        (
+            Figure("wait_beside_slow_over_beside_readers", "ratio", "<=", bar=1.10),
+            Figure("wait_beside_slow_s", "s", "<="),
+            Figure("wait_beside_readers_s", "s", "<="),
+            Figure("waiting_lag_p99_ms", "ms", "<=", bar=50),
+            Figure("waiting_lag_p99_idle_before_ms", "ms", "<="),
+        ),
+    ),
+    Arm(
         "memory",
         "tests.benchmarks.memory",
         (
