@@ -3,14 +3,15 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
+T = TypeVar("T")
 _DAMAGE_ERRORS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FILE_ERRORS = _DAMAGE_ERRORS | {
     sqlite3.SQLITE_PERM,
@@ -67,7 +68,11 @@ class DatabaseUnusable(Exception):
 
 
 class Database:
-    """One SQLite file on one thread. Reads go through `fetch_rows` and `fetch_row`, writes through `transaction`."""
+    """One SQLite file on one thread.
+
+    Reads go through `fetch_rows`, `fetch_row` and `read`, writes through `execute` and `write`, and through
+    `transaction` where something else is awaited between the statements.
+    """
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, way_out: str) -> None:
         self._path = path
@@ -127,6 +132,34 @@ class Database:
         """
         async with self._writing:
             return await self.fetch_rows(sql, parameters)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run several queries in one visit to the database's thread, which costs more than most of them.
+
+        `work` runs on that thread; it must only read.
+        """
+        with self._translated_errors():
+            # aiosqlite has no public way to run a function on its thread.
+            return await self._connection._execute(work, self._connection._conn)  # type: ignore[no-any-return]
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run several statements as one transaction, in one visit to the database's thread.
+
+        `work` runs on that thread. Rolled back on any exception; when the caller is cancelled, it is still done whole.
+        """
+
+        def commit(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+            return result
+
+        async with self._writing:
+            return await self.read(commit)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:

@@ -59,7 +59,7 @@ class MessageTask:
     @property
     def is_queued(self) -> bool:
         """Whether the message is waiting for the engine."""
-        return self.ticket is not None and not self.ticket.admitted.is_set()
+        return self.ticket is not None and not (self.ticket.admitted.is_set() or self.is_finalizing)
 
 
 class MessageProcessor:

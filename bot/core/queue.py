@@ -25,6 +25,7 @@ class TooManyWaiting(Exception):
 @dataclass(eq=False, slots=True)
 class Ticket:
     """A question in the queue. A ticket waits for all with a lower `priority` number (API requests for people).
+    While one with `alone` runs, no other does.
 
     `is_head` is set once it is the oldest ticket of its conversation and none of it runs, `admitted` once it may use
     the engine. Until `is_ready` it keeps its place in its conversation, and others are admitted.
@@ -34,6 +35,7 @@ class Ticket:
     person: str
     conversation: ConversationId
     priority: int
+    alone: bool = False
     is_ready: bool = True
     is_head: asyncio.Event = field(default_factory=asyncio.Event)
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -131,17 +133,19 @@ class FairQueue:
         priority: int = 0,
         limit: int | None = None,
         *,
+        alone: bool = False,
         is_ready: bool = True,
     ) -> Ticket:
-        """Take a ticket. Raises TooManyWaiting when the person has `limit` (default: `per_person`) open already.
+        """Take a ticket. Raises TooManyWaiting when the person has `limit` (default: `per_person`) open already, unless
+        it is to run `alone`: such a message was accepted before.
 
         One that is not ready is admitted after `mark_ready` at the earliest.
         """
         limit = self._per_person if limit is None else limit
-        if self._open[person] >= limit:
+        if self._open[person] >= limit and not alone:
             raise TooManyWaiting(limit)
         self._count += 1
-        ticket = Ticket(self._count, person, conversation, priority, is_ready)
+        ticket = Ticket(self._count, person, conversation, priority, alone, is_ready)
         self._open[person] += 1
         self._waiting[ticket] = None
         self._lines[conversation][ticket] = None
@@ -209,7 +213,7 @@ class FairQueue:
         self._places = None
         while len(self._running) < self._capacity:
             ticket = next_ticket(filter(_may_be_admitted, self._waiting), self._served)
-            if ticket is None:
+            if ticket is None or (self._running and (ticket.alone or any(each.alone for each in self._running))):
                 break
             del self._waiting[ticket]
             self._running.add(ticket)
