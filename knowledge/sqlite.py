@@ -140,7 +140,9 @@ class Database:
         """
         with self._translated_errors():
             # aiosqlite has no public way to run a function on its thread.
-            return await self._connection._execute(work, self._connection._conn)  # type: ignore[no-any-return]
+            thread: Any = self._connection
+            result: T = await thread._execute(work, thread._conn)
+            return result
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run several statements as one transaction, in one visit to the database's thread.

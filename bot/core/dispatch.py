@@ -196,9 +196,7 @@ class Dispatcher:
         if isinstance(task.decision, triage.AnswerQuestion):
             try:
                 # Not ready before its files are read and the search is done: neither may hold the engine.
-                task.ticket = self._queue.take_ticket(
-                    task.message.author.id, task.message.conversation, is_ready=False
-                )
+                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation, is_ready=False)
             except TooManyWaiting as error:
                 task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)

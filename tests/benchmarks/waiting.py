@@ -67,7 +67,9 @@ async def _measure(folder: Path) -> Samples:
             async with sampled() as lag:
                 slow_s.append(await _round(crowd, reads=False))
             lags_ms.append(lag.p99_ms)
-            tell(f"waiting: {readers_s[-1]:.1f} s beside readers, {slow_s[-1]:.1f} s beside others; {lags_ms[-1]:.0f} ms")
+            tell(
+                f"waiting: {readers_s[-1]:.1f} s beside readers, {slow_s[-1]:.1f} s beside others; {lags_ms[-1]:.0f} ms"
+            )
     return {
         "wait_beside_slow_over_beside_readers": [
             slow / readers for slow, readers in zip(slow_s, readers_s, strict=True)

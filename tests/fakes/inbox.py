@@ -33,7 +33,8 @@ class FakeInbox:
     """Fills `Inbox`. Every addressed message with a new event id is answered by the script, each in a task of its own.
 
     `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped`, `withdrawn` and
-    `stopped_answers` the calls. `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
+    `stopped_answers` the calls. `left` are messages of a previous process: `resume` answers them, as second attempts,
+    through `reply_to`.
     """
 
     def __init__(self, script: Script = echo) -> None:

@@ -23,7 +23,9 @@ def shell(folder: Path, redirected: str, **environment: str) -> subprocess.Compl
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb", **environment}
     variables.pop("HEARTH_CONFIG", None)
     command = redirected.replace("hearth", f"{sys.executable} -m bot", 1)
-    return subprocess.run(["bash", "-c", command], cwd=folder, env=variables, capture_output=True, timeout=300)
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=variables, capture_output=True, timeout=300, check=False
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

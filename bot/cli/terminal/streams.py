@@ -1,4 +1,4 @@
-"""The standard streams: closed ones are replaced, and output that cannot be written ends the program with a sentence."""
+"""Standard streams: closed ones are replaced, and output that cannot be written ends the program with a sentence."""
 
 import errno
 import os

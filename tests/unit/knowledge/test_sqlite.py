@@ -180,17 +180,27 @@ async def test_a_file_that_another_program_holds_is_named_when_a_transaction_beg
         await database.close()
 
 
-async def test_an_opening_that_is_cancelled_leaves_no_thread_behind(tmp_path: Path, migrations: Path) -> None:
-    before = set(threading.enumerate())
-    for rounds in range(30):
-        opening = asyncio.create_task(Database.open(tmp_path / f"{rounds}.sqlite3", migrations))
-        for _ in range(rounds):
+def test_an_opening_that_is_cancelled_leaves_no_thread_behind(
+    tmp_path: Path, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+
+    async def cancel_opening(steps: int) -> None:
+        opening = asyncio.create_task(Database.open(tmp_path / f"{steps}.sqlite3", migrations))
+        for _ in range(steps):
             await asyncio.sleep(0)
         opening.cancel()
         await asyncio.wait({opening})
         if not opening.cancelled():
             await opening.result().close()
-        assert set(threading.enumerate()) == before
+
+    for steps in range(20):
+        before = set(threading.enumerate())
+        asyncio.run(cancel_opening(steps))
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+    assert errors == [], "a thread wrote into a closed loop"
 
 
 async def test_statements_of_one_step_are_one_transaction_in_one_visit(tmp_path: Path, migrations: Path) -> None:

@@ -118,7 +118,7 @@ async def stream_channels(read_within_s: float) -> AsyncIterator[tuple[StreamCha
 
 async def test_a_reader_who_reads_nothing_more_is_given_up() -> None:
     async with stream_channels(0.05) as (channel, _):
-        with pytest.raises(ReaderGone, match="has not read for 0.05 s"):
+        with pytest.raises(ReaderGone, match=r"has not read for 0\.05 s"):
             for _ in range(100):
                 await channel.write_event({"event": "text", "text": "x" * 100_000})
         with pytest.raises(ReaderGone, match="closed"):

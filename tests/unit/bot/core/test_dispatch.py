@@ -92,6 +92,7 @@ async def test_answers_in_a_conversation_come_in_order_and_the_second_is_told_it
     engine.gate.clear()
     async with running_core(house, engine=engine) as core:
         first = await core.send(message("On which shelf is the backup drive?", "1"))
+        await until(lambda: engine.running == 1)
         second = await core.send(message("Where is the backup drive?", "2", author="ben"))
         await until(lambda: bool(second.places))
         assert not first.ended.is_set()

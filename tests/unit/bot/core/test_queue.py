@@ -175,7 +175,7 @@ class CountingTurns(dict[str, int]):
     looks = 0
 
     def get(self, key: str, default: Any = None) -> Any:
-        type(self).looks += 1
+        CountingTurns.looks += 1
         return super().get(key, default)
 
 
@@ -235,7 +235,7 @@ async def test_many_who_wait_do_not_wake_all_at_once_at_a_change(monkeypatch: py
 
     async def listen(ticket: Ticket) -> None:
         async for place in queue.watch_position(ticket, notice_after_s=0):
-            told[ticket.number].append(place)  # noqa: PERF401 (looked at meanwhile)
+            told[ticket.number].append(place)
 
     monkeypatch.setattr("bot.core.queue.PLACE_EVERY_S", 3600)
     listening = [asyncio.create_task(listen(ticket)) for ticket in tickets]
