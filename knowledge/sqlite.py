@@ -67,6 +67,31 @@ class DatabaseUnusable(Exception):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A query and the future of its rows."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+    asked: asyncio.Future[list[Any]]
+
+    def run(self, connection: sqlite3.Connection) -> list[Any] | Exception:
+        """Its rows, or its error, which is its alone; runs on the database's thread."""
+        try:
+            return connection.execute(self.sql, self.parameters).fetchall()
+        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+            return error
+
+    def settle(self, outcome: list[Any] | Exception) -> None:
+        """Hand the outcome to who asked, unless that has been cancelled."""
+        if self.asked.done():
+            return
+        if isinstance(outcome, Exception):
+            self.asked.set_exception(outcome)
+        else:
+            self.asked.set_result(outcome)
+
+
 class Database:
     """One SQLite file on one thread.
 
@@ -79,6 +104,8 @@ class Database:
         self._way_out = way_out
         self._connection = connection
         self._writing = asyncio.Lock()
+        self._asked: list[_Query] = []
+        self._asking: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -110,13 +137,18 @@ class Database:
         return cls(path, connection, way_out)
 
     async def fetch_rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
-        """All rows of a query, as tuples. During a transaction it sees uncommitted changes.
+        """All rows of a query, as tuples. During a transaction it sees uncommitted changes. Queries of one turn of the
+        event loop share a visit to the thread, which costs more than most of them.
 
         This and all methods below raise DatabaseDamaged and DatabaseUnusable for errors of the file or disk, and
         sqlite3's own errors for a wrong statement.
         """
         with self._translated_errors():
-            return list(await self._connection.execute_fetchall(sql, parameters))
+            asked: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+            self._asked.append(_Query(sql, tuple(parameters), asked))
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask())
+            return await asked
 
     async def fetch_row(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
         """The only row of a query. Raises LookupError unless there is exactly one."""
@@ -134,7 +166,7 @@ class Database:
             return await self.fetch_rows(sql, parameters)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run several queries in one visit to the database's thread, which costs more than most of them.
+        """Run several queries in one visit to the database's thread, where each needs the result of the one before.
 
         `work` runs on that thread; it must only read.
         """
@@ -162,6 +194,20 @@ class Database:
 
         async with self._writing:
             return await self.read(commit)
+
+    async def _ask(self) -> None:
+        """Run all queries that were asked since the last turn of the event loop."""
+        queries, self._asked, self._asking = self._asked, [], None
+        try:
+            outcomes = await self.read(lambda connection: [query.run(connection) for query in queries])
+        except ValueError as error:  # aiosqlite's word for a closed connection
+            outcomes = [error] * len(queries)
+        except BaseException:
+            for query in queries:  # none may wait for a visit that did not end
+                query.asked.cancel()
+            raise
+        for query, outcome in zip(queries, outcomes, strict=True):
+            query.settle(outcome)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:

@@ -28,7 +28,7 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.openai_endpoint import KEYS, serving
 from tests.fakes.paragraph_reader import ParagraphReader
 
-ROUNDS = 3
+ROUNDS = 4
 ROUND_S = 100.0
 LINE_BYTES = 1_000_000
 FULL_MINUTE_S = 60.0
@@ -47,7 +47,7 @@ def answer(prompt: Prompt) -> list[str]:
     """Answers as long as the question asks for: more than the buffers of a socket, or one piece."""
     if "huge" in prompt.tail:
         return ["word " * 400] * 450
-    return ["word " * 60] * 200 if "long" in prompt.tail else ["A short answer."]
+    return ["word " * 60] * 200 if "long" in prompt.tail else ["A ", "short ", "answer."] * 4
 
 
 def measure(folder: Path) -> Samples:
