@@ -1,8 +1,8 @@
 """The core's own time for a message: from handing it in to the end of its reply, with an engine that takes no time.
 
 It is compared with the same rows in bare committed transactions on the same database's thread, one for each step of
-the journal, so that the ratio is of the core and not of the machine or of what else runs on it. The search is not part of it:
-there are no documents; with documents it is timed once more, and only told.
+the journal, so that the ratio is of the core and not of the machine or of what else runs on it. The search is not part
+of it: there are no documents; with documents it is timed once more, and only told.
 """
 
 import asyncio
