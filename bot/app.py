@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from bot.openai.keys import ApiKeys
 from bot.server.folder_lock import FolderLock
 from bot.server.http import HttpServer
 from bot.server.metrics import Metrics, sample_loop_lag
+from bot.server.readiness import Readiness
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
@@ -70,15 +71,15 @@ async def open_app(
         lock.acquire()
         stack.callback(lock.release)
         metrics = Metrics()
-        missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
+        readiness = Readiness()
         served = serve_http and config.http.enabled
         endpoint = _endpoint(config) if served else None
-        port = await _http(stack, config, metrics, missing, endpoint) if served else None
+        port = await _http(stack, config, metrics, readiness, endpoint) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
         engine = await open_engine(config, on_progress)
         stack.push_async_callback(engine.close)
-        missing.pop(0)
+        readiness.note_engine(engine)
         queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
         # Two readers, so that a file sent with a question need not wait for a slow document; a reader that has
         # nothing to read starts no process.
@@ -91,7 +92,7 @@ async def open_app(
             config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
         )
         stack.push_async_callback(library.close)
-        missing.clear()
+        readiness.note_index()
         if endpoint is not None:
             endpoint.open(
                 _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
@@ -166,13 +167,10 @@ async def _http(
     stack: AsyncExitStack,
     config: Config,
     metrics: Metrics,
-    missing: Sequence[str],
+    readiness: Readiness,
     endpoint: OpenAiEndpoint | None,
 ) -> int:
-    async def readiness() -> Sequence[str]:
-        return missing
-
-    server = HttpServer(config.http, metrics, readiness, endpoint)
+    server = HttpServer(config.http, metrics, readiness.reasons, endpoint)
     await server.start()
     stack.push_async_callback(server.close)
     sampling = asyncio.create_task(sample_loop_lag(metrics))

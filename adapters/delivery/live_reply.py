@@ -120,9 +120,15 @@ class LiveReply(Generic[PartT]):
         )
 
     async def fail(self, sentence: str) -> None:
-        """Show the sentence below the text so far."""
+        """Show the sentence below the text so far, or in place of a text that the platform has refused."""
+        if self._refused is not None or self._content.has_ended:
+            self._text, self._content = "", ReplyContent(is_answer=self._content.is_answer)
         is_notice = self._content.is_notice or not self._text.strip()
         await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
+
+    async def discard(self) -> None:
+        """Delete all messages of the reply."""
+        await self._end(ReplyContent(stage="discarded"))
 
     async def abandon(self) -> None:
         """Stop updates: the process stops, and the next one continues the reply."""
@@ -189,7 +195,8 @@ class LiveReply(Generic[PartT]):
 
     def _next_request(self, text: str) -> NextRequest[PartT] | None:
         content = replace(self._content, text=text)
-        pages = self._policy.lay_out(content)
+        nothing: ReplyPages[PartT] = ReplyPages(())
+        pages = nothing if content.stage == "discarded" else self._policy.lay_out(content)
         if self._unsettled_place is not None:  # without its id it could not be deleted
             return NextRequest("send", QUEUE_PLACE, self._unsettled_place)
         if self._policy.sends_answer_anew and content.stage == "queued" and not self._shown:

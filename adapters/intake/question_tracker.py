@@ -105,7 +105,12 @@ class QuestionTracker:
             put_bounded(self._deleted, event_id, None, IDS_KEPT)
         await self.withdraw(self.find_running(lambda question: question.event_id in deleted))
 
-    async def withdraw(self, questions: Iterable[Message]) -> None:
+    async def stop(self, questions: Iterable[Message]) -> None:
         """Stop the answers to questions."""
+        for question in questions:
+            await self._inbox.stop_answer(question.conversation, question.event_id)
+
+    async def withdraw(self, questions: Iterable[Message]) -> None:
+        """Stop the answers to questions that were deleted, and take back replies without any text of an answer."""
         for question in questions:
             await self._inbox.withdraw(question.conversation, question.event_id)

@@ -87,6 +87,7 @@ class Answerer:
         """
         request = self._prompt_request(draft.message, draft.language, draft.question, draft.attached_passages)
         searching = asyncio.create_task(self._retrieve(draft, request))
+        searching.add_done_callback(lambda done: None if done.cancelled() else self._queue.mark_ready(draft.ticket))
         try:
             await self._wait_for_turn(draft)
             await draft.reply.working()

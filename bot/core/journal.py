@@ -1,7 +1,7 @@
 """The journal: every received message and the state of its answer."""
 
-import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from bot.core.messages import Attachment, FinalAnswer, Message, PostedPart, Source
 from bot.core.observe import Outcome
 from bot.core.records import (
+    attachment_from_row,
+    attachment_row,
     message_from_json,
     message_to_json,
     source_from_row,
@@ -60,19 +62,15 @@ class Journal:
         """Journal a new message; False when it is in the journal already, in any state."""
         key = message_key(message)
         row = (*key, message.conversation, message.author.id, time.time(), message_to_json(message))
-        if not message.attachments:
-            return bool(await self._database.execute(_RECEIVE, row))
-        async with self._database.transaction() as connection:
-            if not await connection.execute_fetchall(_RECEIVE, row):
+        files = [(*key, number, *attachment_row(file)) for number, file in enumerate(message.attachments)]
+
+        def receive(connection: sqlite3.Connection) -> bool:
+            if not connection.execute(_RECEIVE, row).fetchall():
                 return False
-            await connection.executemany(
-                "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (*key, number, file.name, file.media_type, file.data)
-                    for number, file in enumerate(message.attachments)
-                ],
-            )
+            connection.executemany("INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)", files)
             return True
+
+        return await self._database.write(receive)
 
     async def reopen_message(self, key: MessageKey) -> Attempt | None:
         """Start the next attempt at a message that an earlier process left open; if it was answering, that counts as a
@@ -116,31 +114,28 @@ class Journal:
         """Store a finished answer before its delivery: from now on it is only delivered, never generated again."""
         key = message_key(message)
         kept = [("user", message.author.name, message.text), ("assistant", "", answer.text)] if keep_turns else []
-        async with self._database.transaction() as connection:
-            changed = await connection.execute(
+        written = (*key, answer.text, answer.note, outcome, time.time(), timings_to_json(answer.timings))
+        turns = [
+            (*key, message.conversation, message.author.id, role, speaker, text, _names(collections))
+            for role, speaker, text in kept
+        ]
+        sources = [(*key, *source_row(source)) for source in answer.sources]
+
+        def write(connection: sqlite3.Connection) -> None:
+            changed = connection.execute(
                 "UPDATE messages SET state = 'written' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
             )
             if not changed.rowcount:
                 return  # forgotten meanwhile: must not be stored again
-            # Submitted together so the database thread is woken once.
-            await asyncio.gather(
-                connection.execute(
-                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (*key, answer.text, answer.note, outcome, time.time(), timings_to_json(answer.timings)),
-                ),
-                connection.executemany(
-                    "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (*key, message.conversation, message.author.id, role, speaker, text, _names(collections))
-                        for role, speaker, text in kept
-                    ],
-                ),
-                connection.executemany(
-                    "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(*key, *source_row(source)) for source in answer.sources],
-                ),
+            connection.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", written)
+            connection.executemany(
+                "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                turns,
             )
+            connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", sources)
+
+        await self._database.write(write)
 
     async def mark_ended(self, key: MessageKey, state: Outcome | None = None) -> None:
         """Mark the answer as delivered and delete the message, except for the question of a native command, which the
@@ -185,7 +180,7 @@ class Journal:
         rows = await self._database.fetch_rows(
             "SELECT name, media_type, data FROM attachments WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
-        return [Attachment(name, media_type, data) for name, media_type, data in rows]
+        return [attachment_from_row(row) for row in rows]
 
     async def _parts(self, key: MessageKey) -> tuple[PostedPart, ...]:
         rows = await self._database.fetch_rows(

@@ -5,8 +5,24 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from bot.core.messages import Attachment, Audience, ContextMessage, ConversationId, Message, Person, Source, Timings
+from bot.core.messages import (
+    Attachment,
+    Audience,
+    ContextMessage,
+    ConversationId,
+    Message,
+    NotFetched,
+    Person,
+    Source,
+    Timings,
+    TooLarge,
+)
 from knowledge.passages import PassageLocation
+
+_OWN_TYPES = "application/vnd.hearth."
+_TOO_LARGE = f"{_OWN_TYPES}too-large; limit="
+_NOT_FETCHED = f"{_OWN_TYPES}not-fetched"
+_UNKNOWN = "application/octet-stream"
 
 
 def message_to_json(message: Message) -> str:
@@ -44,6 +60,24 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         platform_data=kept["platform_data"],
         locale=kept.get("locale", ""),  # rows of earlier versions have none
     )
+
+
+def attachment_row(file: Attachment) -> tuple[str, str, bytes]:
+    """An attachment as the columns name, media_type, data. The media type of one that is missing says why."""
+    if isinstance(file.missing, TooLarge):
+        return (file.name, f"{_TOO_LARGE}{file.missing.limit_bytes}", b"")
+    if isinstance(file.missing, NotFetched):
+        return (file.name, _NOT_FETCHED, b"")
+    # The sender's word must not be taken for one of the marks.
+    return (file.name, _UNKNOWN if file.media_type.startswith(_OWN_TYPES) else file.media_type, file.data)
+
+
+def attachment_from_row(row: Iterable[Any]) -> Attachment:
+    """The attachment that `attachment_row` wrote."""
+    name, media_type, data = row
+    if media_type.startswith(_TOO_LARGE):
+        return Attachment.too_large(name, int(media_type.removeprefix(_TOO_LARGE)))
+    return Attachment.not_fetched(name) if media_type == _NOT_FETCHED else Attachment(name, media_type, data)
 
 
 def source_row(source: Source) -> tuple[Any, ...]:

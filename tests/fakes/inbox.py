@@ -33,8 +33,8 @@ class Running:
 class FakeInbox:
     """Fills `Inbox`. Every addressed message with a new event id is answered by the script, each in a task of its own.
 
-    `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped` and `withdrawn` the
-    calls; `languages` the conversations' own.
+    `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped`, `withdrawn` and
+    `stopped_answers` the calls; `languages` the conversations' own.
     `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
     """
 
@@ -45,6 +45,7 @@ class FakeInbox:
         self.left: list[Message] = []
         self.stopped: list[tuple[ConversationId, str | None]] = []
         self.withdrawn: list[tuple[ConversationId, str]] = []
+        self.stopped_answers: list[tuple[ConversationId, str]] = []
         self.revised: list[Message] = []
         self.languages: dict[ConversationId, Language] = {}
         self._seen: set[str] = set()
@@ -81,6 +82,10 @@ class FakeInbox:
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         self.withdrawn.append((conversation, event_id))
+        return bool(self._cancel(lambda m: m.conversation == conversation and m.event_id == event_id))
+
+    async def stop_answer(self, conversation: ConversationId, event_id: str) -> bool:
+        self.stopped_answers.append((conversation, event_id))
         return bool(self._cancel(lambda m: m.conversation == conversation and m.event_id == event_id))
 
     async def wait_until_idle(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.discord.settings import DiscordSettings
 from adapters.intake.settings import ChannelSettings
-from bot.core.messages import NOT_FETCHED, ContextMessage
+from bot.core.messages import Attachment, ContextMessage
 from tests.fakes.simulated_discord import simulated_discord
 
 
@@ -99,8 +99,8 @@ async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_tha
         files = [("gone.txt", b"1"), ("slow.txt", b"2"), ("here.txt", b"3")]
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         gone, slow, here = home.inbox.handled[0].attachments
-        assert (gone.name, gone.media_type) == ("gone.txt", NOT_FETCHED)
-        assert (slow.name, slow.media_type) == ("slow.txt", NOT_FETCHED)
+        assert gone == Attachment.not_fetched("gone.txt")
+        assert slow == Attachment.not_fetched("slow.txt")
         assert here.data == b"here"
     assert caplog.text.count("Could not fetch the attached file") == 2
 

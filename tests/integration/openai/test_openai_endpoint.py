@@ -233,7 +233,7 @@ async def test_people_go_before_programs_that_wait_unless_the_admin_says_otherwi
         second = asyncio.create_task(waiting)  # neither it nor ana was served before, and it came first
         await until(lambda: core.queue.waiting_count == 1)
         await core.send(message("On which shelf is the backup drive?"))
-        await until(lambda: core.queue.waiting_count == 2)
+        await until(lambda: [ticket.is_ready for ticket in core.queue._waiting] == [True, True])
         engine.gate.set()
         await asyncio.gather(first, second)
         await core.inbox.wait_until_idle()

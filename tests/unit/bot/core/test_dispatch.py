@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage, Person
+from bot.core.messages import Attachment, ContextMessage, Person
 from bot.core.texts import localize
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, RecoveryAdapter, running_core
@@ -92,6 +92,7 @@ async def test_answers_in_a_conversation_come_in_order_and_the_second_is_told_it
     engine.gate.clear()
     async with running_core(house, engine=engine) as core:
         first = await core.send(message("On which shelf is the backup drive?", "1"))
+        await until(lambda: engine.running == 1)
         second = await core.send(message("Where is the backup drive?", "2", author="ben"))
         await until(lambda: bool(second.places))
         assert not first.ended.is_set()
@@ -156,7 +157,7 @@ async def test_a_question_stopped_while_it_waits_is_told_so(house: Path) -> None
         await core.send(message("On which shelf is the backup drive?", "1"))
         waiting = await core.send(message("Where is the backup drive?", "2", author="ben", conversation="console:b"))
         await until(lambda: bool(waiting.places))
-        assert await core.inbox.withdraw(message("", conversation="console:b").conversation, "2")
+        assert await core.inbox.stop_answer(message("", conversation="console:b").conversation, "2")
         await waiting.ended.wait()
         engine.gate.set()
         await core.inbox.wait_until_idle()
@@ -345,7 +346,7 @@ async def test_of_a_long_attached_file_a_part_is_read_and_the_limit_is_named(hou
 
 
 async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(house: Path) -> None:
-    file = Attachment("plan.pdf", NOT_FETCHED, b"")
+    file = Attachment.not_fetched("plan.pdf")
     async with running_core(house) as core:
         reply = await core.ask(message("Who composed the opera Turandot?", attachments=(file,)))
     assert reply.closing is not None

@@ -15,7 +15,7 @@ from adapters.matrix.incoming.room_history import PAGES, RoomHistory
 from adapters.matrix.outgoing.contents import RoomTarget, message_content
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.settings import MatrixSettings
-from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage
+from bot.core.messages import Attachment, ContextMessage
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 BEN = "@ben:home.example"
@@ -255,7 +255,7 @@ async def test_a_file_that_takes_too_long_is_told_as_not_fetched() -> None:
     context = ContextReader(server, MatrixSettings(read_timeout_s=0.05))
     with server.faults.holding("download"):
         found = await context.read_context(parse_message(asked), BotIdentity(ME, "Hearth"), DisplayNames(room), True)
-    assert found.attachments == (Attachment("notes.txt", NOT_FETCHED, b""),)
+    assert found.attachments == (Attachment.not_fetched("notes.txt"),)
 
 
 async def test_a_file_without_a_word_is_said_by_its_name() -> None:
