@@ -68,6 +68,7 @@ class Dispatcher:
     async def handle(self, message: Message, reply: Reply) -> Ended | None:
         """Take a message and return once it is journaled, without waiting for the answer; the future of its end."""
         decision = self._decide(message)
+        self._answerer.audiences.record(message)
         if isinstance(decision, triage.Ignore):
             return None
         task = MessageTask(message, decision, reply)
@@ -77,8 +78,12 @@ class Dispatcher:
             return self._spawn(self._processor.report_failure(task, error))
 
     async def resume(self, adapter: Adapter) -> list[ResumedMessage]:
-        """Answer messages that an earlier process left open on the adapter's platform, oldest first."""
+        """Answer messages that an earlier process left open on the adapter's platform, oldest first.
+
+        Those that were being answered when it died are answered alone: the next crash then has one cause.
+        """
         resumed: list[ResumedMessage] = []
+        suspects = await self._history.journal.crash_suspects(adapter.platform)
         for message in await self._history.journal.open_messages(adapter.platform):
             if message_key(message) in self._message_tasks:
                 continue
@@ -87,7 +92,7 @@ class Dispatcher:
                 await self._history.journal.mark_ended(message_key(message), "cancelled")
                 continue
             task = MessageTask(message, decision, adapter.reply_to(message), was_left_open=True)
-            resumed.append(ResumedMessage(message, self._start(task)))
+            resumed.append(ResumedMessage(message, self._start(task, alone=message_key(message) in suspects)))
         return resumed
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
@@ -166,10 +171,10 @@ class Dispatcher:
                 stopped += 1
         return stopped
 
-    def _start(self, task: MessageTask) -> Ended:
-        if isinstance(task.decision, triage.AnswerQuestion):
+    def _start(self, task: MessageTask, *, alone: bool = False) -> Ended:
+        if alone or isinstance(task.decision, triage.AnswerQuestion):
             try:
-                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation)
+                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation, alone=alone)
             except TooManyWaiting as error:
                 task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)

@@ -136,6 +136,8 @@ class MessageProcessor:
         if isinstance(task.decision, triage.AnswerQuestion):
             await self._answer(task, task.decision.question)
         else:
+            if task.ticket is not None:  # it may have crashed the process: it runs alone
+                await task.ticket.admitted.wait()
             await self._journal.mark_answering(message_key(task.message))
             await self._deliver(task, await self._final_answer_of(task))
 
@@ -166,18 +168,19 @@ class MessageProcessor:
         draft.attached_passages, problems = await self._attachments.parse_attachments(task.message, task.language)
         draft.notes.extend(problems)
         task.draft = draft
-        result = await self._answerer.answer_question(draft)
-        await self._write(task, result)
+        while not await self._write(task, result := await self._answerer.answer_question(draft)):
+            task.is_finalizing = False  # something in its prompt was forgotten meanwhile
         # Others may use the engine while the platform accepts the text at its own speed.
         self._queue.release_engine(task.ticket)
         await self._deliver(task, result.final_answer)
         self._observer.answer_ended(result.outcome, result.final_answer.timings)
         task.is_in_history = result.keep_turns
 
-    async def _write(self, task: MessageTask, result: AnswerResult) -> None:
+    async def _write(self, task: MessageTask, result: AnswerResult) -> bool:
+        """Store an answer; False when it is outdated."""
         task.is_finalizing = True
-        await self._journal.write_answer(
-            task.message, result.final_answer, result.outcome, sorted(result.collections), result.keep_turns
+        return await self._journal.write_answer(
+            task.message, result.final_answer, result.outcome, result.origin, result.keep_turns
         )
 
     async def _deliver(self, task: MessageTask, answer: FinalAnswer) -> None:
@@ -198,7 +201,7 @@ class MessageProcessor:
             await self._send_failure(task, note, "cancelled")
             return
         answer = FinalAnswer(draft.text, draft.sources, note, draft.timings)
-        await self._write(task, AnswerResult(answer, "cancelled", draft.collections, keep_turns=True))
+        await self._write(task, AnswerResult(answer, "cancelled", draft.origin, keep_turns=True))
         await self._deliver(task, answer)
 
     async def _finish_failed(self, task: MessageTask, error: BaseException) -> None:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from bot.core.messages import ConversationId, FinalAnswer, Message, PostedPart
+from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, PostedPart
 from bot.core.texts import Language
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]
@@ -62,6 +62,15 @@ class Reply(Protocol):
 
     async def fail(self, sentence: str) -> None:
         """Show a sentence about the failure below any text; returns when the platform has accepted it."""
+        ...
+
+
+@runtime_checkable
+class AudienceSource(Protocol):
+    """Optional part of a `Reply`, for places whose readers may change while a question waits."""
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now; None when they are not known. Returns immediately."""
         ...
 
 

@@ -21,6 +21,7 @@ class TooManyWaiting(Exception):
 @dataclass(eq=False, slots=True)
 class Ticket:
     """A question in the queue. A ticket waits for all with a lower `priority` number (API requests for people).
+    While one with `alone` runs, no other does.
 
     `is_head` is set once it is the oldest ticket of its conversation and none of it runs, `admitted` once it may use
     the engine.
@@ -30,6 +31,7 @@ class Ticket:
     person: str
     conversation: ConversationId
     priority: int
+    alone: bool = False
     is_head: asyncio.Event = field(default_factory=asyncio.Event)
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -95,14 +97,22 @@ class FairQueue:
         return len(self._running)
 
     def take_ticket(
-        self, person: str, conversation: ConversationId, priority: int = 0, limit: int | None = None
+        self,
+        person: str,
+        conversation: ConversationId,
+        priority: int = 0,
+        limit: int | None = None,
+        *,
+        alone: bool = False,
     ) -> Ticket:
-        """Take a ticket. Raises TooManyWaiting when the person has `limit` (default: `per_person`) open already."""
+        """Take a ticket. Raises TooManyWaiting when the person has `limit` (default: `per_person`) open already, unless
+        it is to run `alone`: such a message was accepted before.
+        """
         limit = self._per_person if limit is None else limit
-        if self._open[person] >= limit:
+        if self._open[person] >= limit and not alone:
             raise TooManyWaiting(limit)
         self._count += 1
-        ticket = Ticket(self._count, person, conversation, priority)
+        ticket = Ticket(self._count, person, conversation, priority, alone)
         self._open[person] += 1
         self._waiting.append(ticket)
         self._admit()
@@ -146,7 +156,7 @@ class FairQueue:
     def _admit(self) -> None:
         while len(self._running) < self._capacity:
             ticket = next_ticket(eligible(self._waiting, self._busy_conversations()), self._served)
-            if ticket is None:
+            if ticket is None or (self._running and (ticket.alone or self._running[0].alone)):
                 break
             self._waiting.remove(ticket)
             self._running.append(ticket)
