@@ -1,7 +1,8 @@
 """Erasure from the history database: what a person or a conversation said, and messages past their retention time."""
 
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import aiosqlite
@@ -24,6 +25,17 @@ MOST_FREE_PAGES = 4096
 # SQLite gives the number of a deleted last turn to the next one, which must not count as dropped from the prompts.
 _KEEP_NEW_TURNS = (
     "UPDATE conversations SET first_turn = MIN(first_turn, (SELECT COALESCE(MAX(turns.id), 0) + 1 FROM turns))"
+)
+
+_PLACES_OF_PERSON = (
+    "SELECT conversation FROM messages WHERE person = ?1 UNION"
+    " SELECT conversation FROM turns WHERE EXISTS (SELECT 1 FROM json_each(people) WHERE value = ?1)"
+)
+
+# The empty name stands for anybody of the place: for people whom the platform did not name, and quoted answers of bots.
+_DERIVED_FROM_PERSON = (
+    "SELECT DISTINCT platform, event_id, conversation FROM turns WHERE EXISTS (SELECT 1 FROM json_each(people)"
+    " WHERE value = ?1 OR (value = '' AND conversation IN (SELECT place.value FROM json_each(?2) AS place)))"
 )
 
 _CHOSEN = "(platform, event_id) IN (SELECT platform, event_id FROM chosen)"
@@ -51,15 +63,10 @@ class Erasure:
     async def erase_person(self, person: str) -> ForgetResult:
         """Delete a person's messages, the answers to them, and all answers whose prompt held their words."""
         async with self._database.transaction() as connection:
+            places = await connection.execute_fetchall(_PLACES_OF_PERSON, (person,))
             await _choose(connection, "SELECT platform, event_id, conversation FROM messages WHERE person = ?", person)
             own = await self._erase_chosen(connection)
-            await _choose(
-                connection,
-                # The empty name stands for people whom the platform did not name.
-                "SELECT DISTINCT platform, event_id, conversation FROM turns"
-                " WHERE EXISTS (SELECT 1 FROM json_each(people) WHERE value IN (?, ''))",
-                person,
-            )
+            await _choose(connection, _DERIVED_FROM_PERSON, person, json.dumps([place for (place,) in places]))
             derived_turns = await self._erase_chosen_answers(connection)
             await self._drop_contexts(
                 connection,
@@ -76,6 +83,7 @@ class Erasure:
                 connection, "SELECT platform, event_id, conversation FROM messages WHERE conversation = ?", conversation
             )
             result = await self._erase_chosen(connection)
+            await self._outdate(connection, [conversation])
             await connection.execute("DELETE FROM conversations WHERE id = ?", (conversation,))
             # Which conversation a context comes from is not stored: threads quote their rooms.
             await self._drop_contexts(connection, "json_array_length(message, '$.context') > ?", 0)
@@ -91,7 +99,11 @@ class Erasure:
                 received_before,
             )
             result = await self._erase_chosen(connection)
-            await connection.execute("DELETE FROM answers WHERE ended_at < ?", (received_before,))
+            await connection.execute(
+                "DELETE FROM answers WHERE ended_at < ? AND (platform, event_id) NOT IN"
+                " (SELECT platform, event_id FROM messages WHERE state = 'written')",
+                (received_before,),
+            )
             await connection.execute(
                 "DELETE FROM conversations WHERE NOT EXISTS (SELECT 1 FROM messages WHERE conversation = id)"
             )
@@ -166,7 +178,9 @@ class Erasure:
     async def _outdate_chosen(self, connection: aiosqlite.Connection) -> None:
         """Begin new epochs in the conversations of the chosen messages, and note their states."""
         rows = await connection.execute_fetchall("SELECT DISTINCT conversation FROM chosen WHERE conversation <> ''")
-        conversations = [ConversationId(row[0]) for row in rows]
+        await self._outdate(connection, [ConversationId(row[0]) for row in rows])
+
+    async def _outdate(self, connection: aiosqlite.Connection, conversations: Collection[ConversationId]) -> None:
         self._epochs.advance(conversations)
         await _note_states(connection, conversations)
 
@@ -181,14 +195,14 @@ class Erasure:
         self._epochs.advance(ConversationId(conversation) for _, _, conversation in rows)
 
 
-async def _choose(connection: aiosqlite.Connection, select: str, value: object) -> None:
+async def _choose(connection: aiosqlite.Connection, select: str, *values: object) -> None:
     """Choose messages, by a query for their platform, event id and conversation, for the statements with `_CHOSEN`."""
     await connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS chosen"
         " (platform TEXT, event_id TEXT, conversation TEXT, PRIMARY KEY (platform, event_id)) WITHOUT ROWID"
     )
     await connection.execute("DELETE FROM chosen")
-    await connection.execute(f"INSERT OR IGNORE INTO chosen {select}", (value,))
+    await connection.execute(f"INSERT OR IGNORE INTO chosen {select}", values)
 
 
 async def _note_states(connection: aiosqlite.Connection, keys: Iterable[str]) -> None:

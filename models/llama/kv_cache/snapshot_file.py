@@ -14,7 +14,8 @@ import xxhash
 from models.llama.kv_cache.cache_keys import CacheKey
 
 _MAGIC = b"HEARTHKV"
-_VERSION = 1
+# Raised also to drop all files of versions that lost track of whose they were.
+_VERSION = 2
 # Magic, version, is_conversation, number of tokens, bytes of state; fingerprint, name, cache key, checksum.
 _HEADER = struct.Struct("<8sIIIQ16s16s16s16s")
 _CHECKSUM_BYTES = 16
