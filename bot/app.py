@@ -157,6 +157,7 @@ async def _forget_the_rest(stack: AsyncExitStack, forgetter: Forgetter, keep_day
     await forgetter.drop_noted_states()
     if keep_days is not None:
         expiring = asyncio.create_task(forgetter.keep_expiring(keep_days))
+        stack.push_async_callback(asyncio.wait, {expiring})
         stack.callback(expiring.cancel)
 
 

@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 EXPIRE_EVERY_S = 6 * 3600.0
 
+DROP_TIMEOUT_S = 30.0
+"""For the engine to drop a state: a step of the model on a slow machine, and the deletion of a file on a busy disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class DroppedStates:
@@ -79,9 +82,10 @@ class Forgetter:
         sizes: dict[str, int] = {}
         for key in dict.fromkeys(key for _, key in noted):
             try:
-                sizes[key] = await self._engine.drop_state(key)
-            except EngineFailed as error:
-                log.warning("Could not drop a saved state, it will be tried again: %s", error)
+                async with asyncio.timeout(DROP_TIMEOUT_S):
+                    sizes[key] = await self._engine.drop_state(key)
+            except (EngineFailed, TimeoutError) as error:
+                log.warning("Could not drop a saved state, it will be tried again: %s", str(error) or "no reply")
         await self._history.erasure.mark_dropped(number for number, key in noted if key in sizes)
         await self._history.erasure.shrink()
         return DroppedStates(sum(sizes.values()), len({key for _, key in noted} - sizes.keys()))
