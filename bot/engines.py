@@ -42,7 +42,7 @@ def _delete_snapshots(folder: Path) -> None:
         delete_snapshots(folder)
     except OSError as error:
         raise ModelUnusable(
-            f"The saved states of another engine in {folder} cannot be deleted ({error.strerror}), and they hold texts of"
-            " conversations: correct the folder's permissions, or delete it.",
+            f"The saved states of another engine in {folder} cannot be deleted ({error.strerror}), and they hold texts"
+            " of conversations: correct the folder's permissions, or delete it.",
             str(folder),
         ) from error

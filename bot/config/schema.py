@@ -55,9 +55,7 @@ class Config(BaseModel):
     core: CoreSettings = Field(
         default_factory=CoreSettings, description="Conversations: language, instructions, limits."
     )
-    history: HistorySettings = Field(
-        default_factory=HistorySettings, description="How long conversations are kept."
-    )
+    history: HistorySettings = Field(default_factory=HistorySettings, description="How long conversations are kept.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
 
     @property

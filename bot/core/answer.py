@@ -273,9 +273,7 @@ class Answerer:
             self._hidden_turns[message.conversation] = hidden
         return kept
 
-    async def _trim(
-        self, message: Message, request: PromptRequest, turns: Sequence[PastTurn]
-    ) -> Sequence[PastTurn]:
+    async def _trim(self, message: Message, request: PromptRequest, turns: Sequence[PastTurn]) -> Sequence[PastTurn]:
         """The turns that fit the prompt's budget; dropped ones stay out of later prompts too."""
         limit = self._prompt_builder.budget(request).history_tokens
         sizes = [self._engine.count_tokens(turn.text) + TURN_OVERHEAD_TOKENS for turn in turns]

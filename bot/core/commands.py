@@ -112,8 +112,8 @@ class Commands:
             sources = await self._history.last_sources(*place)
         if sources is None:
             return FinalAnswer(localize("no_answer_yet", call.language))
-        # Checked again: the audience's access may have changed since the answer. Attachments belong to no collection; who
-        # may read an answer may read those of its question.
+        # Checked again: the audience's access may have changed since the answer. Attachments belong to no collection;
+        # who may read an answer may read those of its question.
         allowed = readable_collections(self._library.readers, message.audience) | {""}
         sources = tuple(source for source in sources if source.collection in allowed)
         if not sources:

@@ -130,7 +130,7 @@ class Erasure:
         """Give free pages back to the disk, and empty the write-ahead log, which holds deleted rows until then."""
         try:
             if await self._pragma("auto_vacuum") == INCREMENTAL:
-                await self._database.execute("PRAGMA incremental_vacuum")
+                await self._database.release_free_pages()
             else:
                 await self._rewrite_if_worthwhile()
         except DatabaseUnusable as error:  # rewriting needs as much free space again; what is deleted is gone anyway

@@ -31,6 +31,11 @@ _RECEIVE = (
     " VALUES (?, ?, ?, ?, ?, ?, 'received', 1) ON CONFLICT DO NOTHING RETURNING 1"
 )
 
+_INSERT_ANSWER = (
+    "INSERT OR REPLACE INTO answers (platform, event_id, text, note, outcome, ended_at, timings, private)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
 _INSERT_TURN = (
     "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections, people, private)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -158,8 +163,7 @@ class Journal:
             # Submitted together so the database thread is woken once.
             await asyncio.gather(
                 connection.execute(
-                    "INSERT OR REPLACE INTO answers (platform, event_id, text, note, outcome, ended_at, timings, private)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    _INSERT_ANSWER,
                     (
                         *key,
                         answer.text,
@@ -219,7 +223,7 @@ class Journal:
         ]
 
     async def crash_suspects(self, platform: str) -> frozenset[MessageKey]:
-        """Open messages that were being answered when the process died, now or earlier: one of them may be the cause."""
+        """Open messages that were being answered when the process died, now or earlier: one may be the cause."""
         rows = await self._database.fetch_rows(
             "SELECT platform, event_id FROM messages WHERE platform = ?"
             " AND (state = 'answering' OR (state = 'received' AND crashes > 0))",

@@ -60,8 +60,8 @@ class Attachment:
 class ContextMessage:
     """A message before a question, read from the platform for this one answer and stored no longer than it takes.
 
-    `person` is its author's id, by which it is forgotten; empty when that is not known, and for messages of bots, who may
-    repeat anybody's words.
+    `person` is its author's id, by which it is forgotten; empty when that is not known, and for messages of bots, who
+    may repeat anybody's words.
     """
 
     speaker: str

@@ -30,7 +30,8 @@ class OpenAiSettings(BaseModel):
 
     kv_cache_on_disk: bool = Field(
         False,
-        description="Keep the KV cache of requests across restarts, on disk; it holds their text. false: in memory only.",
+        description="Keep the KV cache of requests across restarts, on disk; it holds their text. false: in memory"
+        " only.",
     )
 
     @model_validator(mode="after")

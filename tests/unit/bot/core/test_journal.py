@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.history import MIGRATIONS, History
 from bot.core.epochs import Epochs
+from bot.core.history import MIGRATIONS, History
 from bot.core.journal import Journal, Origin, message_key
 from bot.core.messages import Attachment, ContextMessage, ConversationId, FinalAnswer, PostedPart, Source, Timings
 from knowledge.passages import PassageLocation
