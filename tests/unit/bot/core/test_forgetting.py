@@ -185,6 +185,24 @@ async def test_what_programs_asked_is_forgotten_by_admins_alone(house: Path) -> 
     assert core.engine.forgotten == [STATELESS_PREFIX]
 
 
+async def test_a_history_forgotten_while_it_is_trimmed_is_not_warmed_up(house: Path) -> None:
+    engine = ScriptedEngine()
+    async with running_core(house, engine=engine) as core:
+        await ana_says_her_pin(core)
+        count_tokens, engine.prepared = engine.count_tokens, []
+
+        def forget_meanwhile(text: str) -> int:
+            core.history.epochs.advance([message("").conversation])
+            return count_tokens(text)
+
+        engine.count_tokens = forget_meanwhile  # type: ignore[method-assign]
+        await core.inbox._answerer.warm_up_history(message("", private=False), "en")
+        assert engine.prepared == []
+        engine.count_tokens = count_tokens  # type: ignore[method-assign]
+        await core.inbox._answerer.warm_up_history(message("", private=False), "en")
+        assert PIN in text_of(engine.prepared[0])
+
+
 async def test_a_written_answer_from_forgotten_words_is_made_again_after_a_kill(house: Path) -> None:
     async with running_core(house, engine=ScriptedEngine(repeats)) as core:
         await ana_says_her_pin(core)

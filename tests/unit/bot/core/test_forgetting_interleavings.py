@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.forgetting import Forgetter
-from bot.core.messages import Attachment, Audience, ContextMessage, Message
+from bot.core.messages import Attachment, Audience, ContextMessage, ConversationId, Message
 from bot.core.texts import Language
 from models.engine import Prompt
 from tests.fakes.core import Core, running_core
@@ -24,10 +24,11 @@ from tests.fakes.reply import FakePlatform, RecordingReply
 from tests.fakes.state_keeping_engine import StateKeepingEngine
 
 PEOPLE = ("ana", "ben", "eve")
-READERS = {"safe": ("console:ana",), "board": ("console:hall",), "leaflet": ("everyone",)}
+READERS = {"safe": ("console:ana",), "board": ("console:without-eve",), "leaflet": ("everyone",)}
+"""What may be read changes with the people of a place: the board is for places without Eve."""
 DOCUMENT_WORDS = {f"zqdocument{name}": name for name in READERS}
 WORD = re.compile(r"zq[a-z0-9]+")
-STEPS = 16
+STEPS = 30
 
 
 @dataclass
@@ -69,11 +70,12 @@ class World:
         self.random = random.Random(seed)
         self.folder = folder
         self.platform = FakePlatform()
-        self.members = {"console:den": {"ana"}, "console:nook": {"ben"}, "console:hall": set(PEOPLE)}
+        self.members = {"console:den": {"ana"}, "console:nook": {"ben"}, "console:hall": {"ana", "ben"}}
         self.words: dict[str, Word] = {}
         self.questions: dict[str, Question] = {}
         self.faults: list[str] = []
         self.lives = 0
+        self.last = "console:hall"
         self.life = AsyncExitStack()
         self.core: Core
         self.engine: StateKeepingEngine
@@ -81,7 +83,9 @@ class World:
     # One life
 
     async def begin(self) -> None:
-        self.engine = StateKeepingEngine(self.home / "parked", self.answer, self.check_prompt)
+        self.engine = StateKeepingEngine(
+            self.home / "parked", self.answer, self.check_prompt, self.random.choice([1, 2])
+        )
         self.life.callback(self.engine.store.close, 5)
         self.core = await self.life.enter_async_context(
             running_core(
@@ -124,8 +128,9 @@ class World:
     # What people do
 
     def audience(self, conversation: str, person: str) -> Audience:
-        private = self.members[conversation] == {person}
-        return Audience(frozenset({conversation, *([f"console:{person}"] if private else ())}), private)
+        people = self.members[conversation]
+        names = {conversation, *(f"console:{each}" for each in people if len(people) == 1)}
+        return Audience(frozenset(names if "eve" in people else names | {"console:without-eve"}), people == {person})
 
     def new_word(self, owner: str, conversation: str, private_to: str = "") -> str:
         name = f"zqword{len(self.words):04}"
@@ -144,18 +149,21 @@ class World:
         return reply
 
     def pick(self) -> tuple[str, str]:
-        """A place with somebody in it, and one of them."""
+        """A place with somebody in it, mostly the last one, and one of them."""
         if not any(self.members.values()):
             self.members["console:hall"].add("ana")
-        conversation = self.random.choice([name for name, people in self.members.items() if people])
-        return conversation, self.random.choice(sorted(self.members[conversation]))
+        if not self.members[self.last] or self.random.random() < 0.3:
+            self.last = self.random.choice([name for name, people in self.members.items() if people])
+        return self.last, self.random.choice(sorted(self.members[self.last]))
 
-    async def ask(self) -> None:
+    async def ask(self, names: Sequence[str] | None = None) -> None:
         conversation, person = self.pick()
         private_to = person if self.members[conversation] == {person} else ""
-        text = f"Where is the leaflet on the board of the safe? {self.new_word(person, conversation, private_to)}"
+        if names is None:
+            names = self.random.choice([[], [], ["board"], ["safe"], ["leaflet", "board"], ["safe", "leaflet"]])
+        text = f"What say {' and '.join(names) or 'they'}? {self.new_word(person, conversation, private_to)}"
         changes: dict[str, object] = {}
-        if self.random.random() < 0.25:
+        if self.random.random() < 0.4:
             word = self.new_word(person, conversation, private_to)
             changes["attachments"] = (Attachment("note.txt", "text/plain", f"The safe, {word}.".encode()),)
         if not private_to and self.random.random() < 0.4:
@@ -163,6 +171,26 @@ class World:
             line = f"I have {self.new_word(other, conversation)}."
             changes["context"] = (ContextMessage(other.title(), line, other),)
         await self.tell(f"{text} q{len(self.questions):04}", conversation, person, **changes)
+
+    async def follow_up(self) -> None:
+        """Ask on and on about a document, whose name is not said again."""
+        self.engine.gate.set()
+        for names in (["board"], [], []):
+            await self.ask(names)
+            await self.settle()
+        await self.come_or_go()
+        await self.ask([])
+
+    async def forget_while_something_waits(self) -> None:
+        self.engine.gate.clear()
+        for place in self.random.sample(sorted(self.members), len(self.members)):
+            if self.members[place]:
+                self.last = place
+                await self.ask()
+        for _ in range(self.random.randrange(30)):  # each lets the questions go a visit of the database further
+            await self.core.history.past_turns(ConversationId("console:hall"))
+        await self.forget_person()
+        self.engine.gate.set()
 
     async def forget_person(self) -> None:
         conversation, person = self.pick()
@@ -190,8 +218,11 @@ class World:
         self.check_words(reply.closing.text, conversation, person, set(), "in the sources")
 
     async def come_or_go(self) -> None:
-        people = self.members[self.random.choice(sorted(self.members))]
-        people ^= {self.random.choice(PEOPLE)}
+        place = self.last if self.random.random() < 0.6 else self.random.choice(sorted(self.members))
+        self.members[place] ^= {self.random.choice(PEOPLE)}
+        if self.members[place] and self.random.random() < 0.5:
+            self.last = place
+            await self.show_sources()
 
     async def hold_or_release(self) -> None:
         if self.engine.gate.is_set():
@@ -199,7 +230,14 @@ class World:
         else:
             self.engine.gate.set()
 
-    async def wait_a_little(self) -> None:
+    async def settle(self) -> None:
+        async with asyncio.timeout(120):
+            await self.core.inbox.wait_until_idle()
+
+    async def wait(self) -> None:
+        """Wait until all is answered, or a little."""
+        if self.engine.gate.is_set() and self.random.random() < 0.7:
+            await self.settle()
         for _ in range(self.random.randrange(60)):
             await asyncio.sleep(0)
 
@@ -286,11 +324,13 @@ async def one_round(folder: Path, seed: int) -> None:
     world = World(folder, seed)
     await world.begin()
     steps = {
-        world.ask: 8,
-        world.wait_a_little: 4,
+        world.ask: 12,
+        world.wait: 6,
         world.hold_or_release: 2,
-        world.come_or_go: 2,
-        world.forget_person: 2,
+        world.come_or_go: 4,
+        world.forget_person: 1,
+        world.forget_while_something_waits: 3,
+        world.follow_up: 2,
         world.forget_conversation: 1,
         world.show_sources: 1,
         world.kill: 1,
@@ -299,8 +339,7 @@ async def one_round(folder: Path, seed: int) -> None:
         for step in world.random.choices(list(steps), list(steps.values()), k=STEPS):
             await step()
         world.engine.gate.set()
-        async with asyncio.timeout(120):
-            await world.core.inbox.wait_until_idle()
+        await world.settle()
         assert await world.core.history.journal.open_messages("console") == [], "every question has ended"
         world.check_files("at the end")
     finally:
