@@ -380,7 +380,8 @@ class Scheduler:
 
     def _drop_state(self, request: DropState) -> None:
         cache_key = cache_key_of(request.key)
-        for each in (*self._waiting, *self._running):
+        requests: list[_Waiting | _Running] = [*self._waiting, *self._running]
+        for each in requests:
             each.discard_state = each.discard_state or cache_key.covers(each.cache_key)
         tokens = self._prefix_cache.clear_slots(cache_key)
         slot_bytes = self._loaded.header.kv_bytes(tokens, self._settings.kv_cache_type)
