@@ -58,7 +58,7 @@ class SnapshotFolder:
                 if not self.accepts(header.cache_key):
                     raise SnapshotUnusable("is of an API caller")
             except (SnapshotUnusable, OSError) as error:
-                path.unlink(missing_ok=True)
+                _delete_strange(path)
                 reason = str(error) if isinstance(error, SnapshotUnusable) else "cannot be read"
                 dropped[reason] = dropped.get(reason, 0) + 1
             else:
@@ -111,6 +111,12 @@ def _last_used(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _delete_strange(path: Path) -> None:
+    """Delete a file that is no snapshot of ours. Raises OSError: what cannot be deleted cannot be forgotten either."""
+    if not path.is_dir():  # which holds no state
+        path.unlink(missing_ok=True)
 
 
 def delete_snapshots(folder: Path) -> None:
