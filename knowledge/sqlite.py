@@ -235,6 +235,13 @@ class Database:
             await self.execute("VACUUM")
         await self.checkpoint()
 
+    async def release_free_pages(self) -> None:
+        """Give free pages back to the disk, in a file with incremental vacuum; the file shrinks at a checkpoint."""
+        async with self._writing:
+            with self._translated_errors():
+                # A script steps the statement to its end; `execute` takes one step, which frees one page.
+                await self._connection.executescript("PRAGMA incremental_vacuum")
+
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()

@@ -19,6 +19,7 @@ from adapters.matrix.credentials import load_credentials
 from adapters.matrix.executor import run_in_thread
 from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.ids import PLATFORM
+from adapters.matrix.incoming.translate import audience_of
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.retry import backoff_s
@@ -77,7 +78,7 @@ class MatrixAdapter:
             self._settings.request_timeout_s,
             signed_devices_only=self._settings.signed_devices_only,
         )
-        self._replies = MatrixReplyFactory(client, self._rate_limiter, self._profile.language)
+        self._replies = MatrixReplyFactory(client, self._rate_limiter, audience_of, self._profile.language)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
         await sync_state.load()
@@ -159,12 +160,3 @@ async def _ask_until_answered(name: str, request: Callable[[], Awaitable[object]
         except RequestRefused as error:
             log.warning("Could not %s: %s", name, error)
             return
-
-
-def find_direct_room(homeserver: Homeserver, sync_state: SyncState, user_id: str) -> str:
-    """The room of our direct chat with a user, the most recently active one; empty when there is none."""
-    for room_id in reversed(sync_state.saved.seen):
-        room = homeserver.get_room(room_id)
-        if room is not None and room.is_direct and user_id in room.display_names:
-            return room_id
-    return ""

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bot.core.errors import ReplyFailed
-from bot.core.messages import FinalAnswer, PostedPart
-from bot.core.ports import RecordPart, Reply
+from bot.core.messages import Audience, FinalAnswer, PostedPart
+from bot.core.ports import AudienceSource, RecordPart, Reply
 
 RETURN_WITHIN_S = 5.0
 """Limit for the calls that return at once by the port's promise: during some of them the answer holds the engine."""
@@ -22,6 +22,10 @@ class BoundedReply:
         self._reply = reply
         self._open_within_s = open_within_s
         self._return_within_s = return_within_s
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now; None when they are not known."""
+        return self._reply.current_audience() if isinstance(self._reply, AudienceSource) else None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Open the reply."""

@@ -70,6 +70,7 @@ class Dispatcher:
     async def handle(self, message: Message, reply: Reply) -> Ended | None:
         """Take a message and return once it is journaled, without waiting for the answer; the future of its end."""
         decision = self._decide(message)
+        self._answerer.audiences.record(message)
         if isinstance(decision, triage.Ignore):
             return None
         task = self._new_task(message, decision, reply)
@@ -79,10 +80,14 @@ class Dispatcher:
         return self._start(task) if receiving.result() else None
 
     async def resume(self, adapter: Adapter) -> list[ResumedMessage]:
-        """Answer messages that an earlier process left open on the adapter's platform, oldest first."""
+        """Answer messages that an earlier process left open on the adapter's platform, oldest first.
+
+        Those that were being answered when it died are answered alone: the next crash then has one cause.
+        """
         resumed: list[ResumedMessage] = []
+        suspects = await self._history.journal.crash_suspects(adapter.platform)
         for message in await self._history.journal.open_messages(adapter.platform):
-            resuming = await settle(self._resume_message(message, adapter))
+            resuming = await settle(self._resume_message(message, adapter, alone=message_key(message) in suspects))
             if (error := resuming.exception()) is not None:
                 log.error("Could not resume %s", " ".join(message_key(message)), exc_info=error)
             elif (ended := resuming.result()) is not None:
@@ -164,7 +169,7 @@ class Dispatcher:
         bounded = BoundedReply(reply, self._settings.send_timeout_s)
         return MessageTask(message, decision, bounded, was_left_open=was_left_open)
 
-    async def _resume_message(self, message: Message, adapter: Adapter) -> Ended | None:
+    async def _resume_message(self, message: Message, adapter: Adapter, *, alone: bool) -> Ended | None:
         """Start a message of an earlier process; None when it needs no answer any more."""
         if message_key(message) in self._message_tasks:
             return None
@@ -172,7 +177,8 @@ class Dispatcher:
         if isinstance(decision, triage.Ignore):  # blocked meanwhile
             await self._history.journal.mark_ended(message_key(message), "cancelled")
             return None
-        return self._start(self._new_task(message, decision, adapter.reply_to(message), was_left_open=True))
+        task = self._new_task(message, decision, adapter.reply_to(message), was_left_open=True)
+        return self._start(task, alone=alone)
 
     def _decide(self, message: Message) -> triage.Decision:
         return triage.decide(message, self._policy)
@@ -198,11 +204,14 @@ class Dispatcher:
                 stopped += 1
         return stopped
 
-    def _start(self, task: MessageTask) -> Ended:
-        if isinstance(task.decision, triage.AnswerQuestion):
+    def _start(self, task: MessageTask, *, alone: bool = False) -> Ended:
+        if alone or isinstance(task.decision, triage.AnswerQuestion):
             try:
                 # Not ready before its files are read and the search is done: neither may hold the engine.
-                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation, is_ready=False)
+                is_ready = not isinstance(task.decision, triage.AnswerQuestion)
+                task.ticket = self._queue.take_ticket(
+                    task.message.author.id, task.message.conversation, alone=alone, is_ready=is_ready
+                )
             except TooManyWaiting as error:
                 task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
