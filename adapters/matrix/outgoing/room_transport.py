@@ -41,6 +41,7 @@ class RoomTransport:
         indicator: TypingIndicators,
         background: BackgroundTasks,
         interrupted: InterruptedAnswers,
+        *,
         audience_of: Callable[[Room, str], Audience] | None = None,
     ) -> None:
         self._homeserver = homeserver
