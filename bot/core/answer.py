@@ -16,6 +16,7 @@ from bot.core.prompt_building import (
     PastTurn,
     cited_sources,
     count_turns_to_drop,
+    new_messages,
     to_prompt_turn,
 )
 from bot.core.queue import FairQueue, Ticket
@@ -129,7 +130,8 @@ class Answerer:
         await draft.ticket.is_head.wait()  # the previous turn belongs to the question's context
         turns = await self._past_turns(draft.message)
         previous = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
-        earlier = "\n".join([previous, *(each.text for each in request.context[-2:])]).strip()
+        context = new_messages(request.context, (turn.text for turn in turns))
+        earlier = "\n".join([previous, *(each.text for each in context[-2:])]).strip()
         retrieval = await self._prompt_builder.retrieve(request, earlier, has_history=bool(turns))
         draft.timings = replace(draft.timings, retrieval_s=retrieval.took_s)
         return turns, retrieval
@@ -170,7 +172,7 @@ class Answerer:
     def _build_result(self, draft: AnswerDraft, prepared: PreparedPrompt, usage: Usage | None) -> AnswerResult:
         timings = replace(draft.timings, total_s=draft.since_arrival_s()).with_usage(usage)
         if not draft.text.strip():
-            empty = FinalAnswer(localize("empty_answer", draft.language), timings=timings)
+            empty = FinalAnswer(localize("empty_answer", draft.language), note=" ".join(draft.notes), timings=timings)
             return AnswerResult(empty, "failed", frozenset(), keep_turns=False)
         is_cut = usage is not None and usage.finish == "length"
         cut_note = localize("cut_short", draft.language) if is_cut else ""

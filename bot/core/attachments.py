@@ -1,9 +1,19 @@
 """Reads the files sent with a question as passages for one answer."""
 
+from itertools import islice
+
 from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment, Message
 from bot.core.texts import Language, localize
 from knowledge.passages import Passage
 from knowledge.reader import DocumentReader, FileUnreadable
+
+
+MAX_ATTACHED_PASSAGES = 1024
+"""Of all files together, more than fit into any prompt: a table of 20,000 rows would hold up everything else."""
+
+_RECORDINGS = ("audio/", "video/")
+_TYPESCRIPT = "video/mp2t"
+"""Media type by which platforms know files of TypeScript, whose names end like those of a kind of video."""
 
 
 class AttachmentReader:
@@ -25,12 +35,11 @@ class AttachmentReader:
             except FileUnreadable as error:
                 problems.append(localize("attachment_unread", language, name=file.name, reason=error.reason))
                 continue
-            passages += [
+            drafts = ((document, draft) for document in documents for draft in document.drafts)
+            for document, draft in islice(drafts, MAX_ATTACHED_PASSAGES - len(passages)):
                 # Attachments belong to no collection: the conversation's readers are their audience.
-                Passage(-len(passages) - 1 - number, "", document.document, document.title, draft.place, draft.text)
-                for document in documents
-                for number, draft in enumerate(document.drafts)
-            ]
+                number = -len(passages) - 1
+                passages.append(Passage(number, "", document.document, document.title, draft.place, draft.text))
         return tuple(passages), problems
 
 
@@ -43,4 +52,7 @@ def _problem(file: Attachment, language: Language) -> str | None:
         return localize("attachment_not_fetched", language, name=file.name)
     if file.media_type.startswith("image/"):
         return localize("attachment_picture", language, name=file.name)
+    if file.media_type.startswith(_RECORDINGS) and file.media_type.casefold() != _TYPESCRIPT:
+        # Not left to the reader: a recording whose bytes happen to be text would be read as one.
+        return localize("attachment_recording", language, name=file.name)
     return None

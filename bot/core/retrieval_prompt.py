@@ -11,12 +11,13 @@ from bot.core.language import DEFAULT_LANGUAGE, detect_language
 from bot.core.messages import Audience, ContextMessage, Source
 from bot.core.observe import Observer
 from bot.core.prompt_building import (
-    TURN_OVERHEAD_TOKENS,
     PromptBudget,
     fit_passages,
+    new_messages,
     number_sources,
     prompt_tail,
     quote_context,
+    relevant_passages,
     split_budget,
     with_speaker,
 )
@@ -142,7 +143,7 @@ class RetrievalPromptBuilder:
             collections, found = frozenset(), SearchResult((), False, 0.0)
         took_s = time.monotonic() - began
         self._observer.search_ended(took_s, len(found.hits))
-        refusal = "" if has_history else self._refusal(request, collections, found)
+        refusal = self._refusal(request, collections, found, has_history)
         return Retrieval(found, collections, took_s, notes, refusal)
 
     def build_prompt(self, request: PromptRequest, retrieval: Retrieval, history: tuple[Turn, ...]) -> PreparedPrompt:
@@ -154,11 +155,11 @@ class RetrievalPromptBuilder:
         question = request.spoken_question
         if (size := count(question)) > budget.tail_tokens:
             raise PromptTooLong(size, budget.tail_tokens)
-        context_tokens = budget.passage_tokens // 2
-        room = min(budget.passage_tokens, budget.tail_tokens - size) - (context_tokens if request.context else 0)
-        passages, notes = self._choose_passages(request, retrieval.found, room)
+        room = min(budget.passage_tokens, budget.tail_tokens - size)
+        context = new_messages(request.context, (turn.text for turn in history))
+        before = quote_context(context, count, min(budget.passage_tokens // 2, room))
+        passages, notes = self._choose_passages(request, retrieval.found, room - (count(before) if before else 0))
         sources = number_sources(passages, retrieval.found)
-        before = quote_context(request.context, count, context_tokens)
         if passages or before or retrieval.collections:
             question = prompt_tail(question, passages, before)
         unsupported = bool(retrieval.collections) and not sources
@@ -169,8 +170,13 @@ class RetrievalPromptBuilder:
             _name_collections("unsupported_note", request, retrieval.collections) if unsupported else "",
         )
 
-    def _refusal(self, request: PromptRequest, collections: frozenset[str], found: SearchResult) -> str:
-        has_material = found.supported or request.attached or request.context
+    def _refusal(
+        self, request: PromptRequest, collections: frozenset[str], found: SearchResult, has_history: bool
+    ) -> str:
+        if not request.question.strip() and not (request.attached or request.context or request.requires_model):
+            # Files alone, none of which could be read: from a history the model would make up a question, too.
+            return localize("empty_question", request.language)
+        has_material = has_history or found.supported or request.attached or request.context
         if self._settings.when_nothing_found != "refuse" or request.requires_model or has_material or not collections:
             return ""
         return _name_collections("nothing_found", request, collections)
@@ -180,12 +186,11 @@ class RetrievalPromptBuilder:
     ) -> tuple[list[Passage], tuple[str, ...]]:
         """The passages that fit into `room` tokens, attached files first; and a note when not all of those fit."""
         count = self._engine.count_tokens
-        attached = fit_passages(request.attached, count, room)
-        used = sum(count(passage.text) + TURN_OVERHEAD_TOKENS for passage in attached)
-        hits = [hit.passage for hit in found.hits] if found.supported else []
+        attached, used = fit_passages(request.attached, count, room)
+        found_passages, _ = fit_passages(relevant_passages(found), count, room - used)
         is_cut = len(attached) < len(request.attached)
         notes = (localize("attachment_cut", request.language, limit=max(room, 0)),) if is_cut else ()
-        return [*attached, *fit_passages(hits, count, room - used)], notes
+        return [*attached, *found_passages], notes
 
 
 def _name_collections(text_key: str, request: PromptRequest, collections: frozenset[str]) -> str:

@@ -32,6 +32,7 @@ class ScriptedEngine:
         self.gate = asyncio.Event()
         self.gate.set()
         self._closed = False
+        self.failed = asyncio.Event()
 
     def anew(self) -> "ScriptedEngine":
         """The same engine in another process, so to speak."""
@@ -72,6 +73,10 @@ class ScriptedEngine:
 
     def estimate(self) -> float:
         return 0.0
+
+    async def wait_failed(self) -> str:
+        await self.failed.wait()
+        return "The model is gone."
 
     async def close(self) -> None:
         self._closed = True
