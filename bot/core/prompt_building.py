@@ -125,7 +125,7 @@ def render_passage(number: int, passage: Passage) -> str:
 
 def passage_heading(passage: Passage | Source) -> str:
     """A passage's location for the model, in one line: its document and headings."""
-    return " › ".join(map(clean_line, (passage.document, *passage.place.heading)))
+    return " › ".join(filter(None, map(clean_line, (passage.document, *passage.place.heading))))
 
 
 def prompt_tail(question: str, passages: Sequence[Passage], before: str = "") -> str:

@@ -85,7 +85,8 @@ def select_files(
     files = [message.file] if message.file else []
     if surroundings.reply_chain and surroundings.reply_chain[0].file:
         files.append(surroundings.reply_chain[0].file)
-    elif takes_bare_files:
+    elif takes_bare_files and not message.is_bare_file:
+        # A voice message is a question and a bare file in one: it asks nothing about the files before it.
         files += files_before(surroundings.recent, message.sender, count)
     return files[:count]
 

@@ -180,8 +180,22 @@ class SnapshotStore:
     # The following methods run on the store's own thread.
 
     def _run(self) -> None:
-        while (task := self._next_task()) is not None:
-            task()
+        try:
+            while (task := self._next_task()) is not None:
+                task()
+        finally:
+            self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        """Answer everything that waits for this thread, which ends: nothing will be read or deleted any more."""
+        with self._changed:
+            self._closing_at = time.monotonic()
+            waiters = [notify for entry in self._entries.values() for notify in entry.waiters]
+            deletions, self._deletions = self._deletions, []
+        for notify in waiters:
+            notify(None)
+        for _, on_done in deletions:
+            on_done()
 
     def _next_task(self) -> Callable[[], None] | None:
         with self._changed:

@@ -242,6 +242,46 @@ def test_waiting_for_a_state_that_is_replaced_or_forgotten_ends(tmp_path: Path) 
     store.close(1)
 
 
+class _Starved(SnapshotFolder):
+    """A folder whose states are larger than the memory that is left, or that fails in a way nobody foresaw."""
+
+    error: Exception | None = None
+
+    def read_state(self, header: SnapshotHeader) -> memoryview:
+        if self.error is not None:
+            raise self.error
+        return super().read_state(header)
+
+
+def _written(folder: SnapshotFolder) -> SnapshotStore:
+    store = SnapshotStore(0, folder, write_delay_s=0.0)
+    for cache_key in (_A, _B, _C):
+        _put_snapshot(store, cache_key)
+    _until(lambda: store.memory_used_bytes == 0)
+    return store
+
+
+def test_a_state_for_which_memory_is_short_is_a_state_not_found(tmp_path: Path) -> None:
+    folder = _Starved(tmp_path, _MODEL, 100 * _SIZE)
+    store = _written(folder)
+    folder.error = MemoryError()
+    assert _fetch(store, _A) is None
+    folder.error = None
+    assert _fetch(store, _B) is not None
+    store.close(1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_leaves_nobody_waiting(tmp_path: Path) -> None:
+    folder = _Starved(tmp_path, _MODEL, 100 * _SIZE)
+    store = _written(folder)
+    folder.error = ZeroDivisionError()
+    assert _fetch(store, _A) is None
+    store._thread.join(5)
+    assert _fetch(store, _B) is None
+    store.close(1)
+
+
 def test_who_owns_what_follows_from_the_key() -> None:
     assert cache_key_of("a") == _A != _B
     assert cache_key_of("a").is_conversation
