@@ -56,6 +56,8 @@ class Grammar:
 
     def add_rule(self, expression: str) -> str:
         """The name of the rule for an expression."""
+        if expression in self._rules:
+            return expression
         if expression not in self._names:
             name = self.reserve_rule()
             self.define_rule(name, expression)

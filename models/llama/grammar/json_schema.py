@@ -148,7 +148,9 @@ class _Converter:
             for choice in choices
             if choice is not False
         ]
-        return self._grammar.add_rule(" | ".join(dict.fromkeys(rules)) or '""')
+        if not rules:
+            raise refusal(f"{keyword!r} allows no value")
+        return self._grammar.add_rule(" | ".join(dict.fromkeys(rules)))
 
     def _typed(self, kind: str, flat: dict[str, Any], depth: int) -> str:
         converters: Mapping[str, Callable[[], str]] = {
@@ -182,12 +184,13 @@ class _Converter:
 
     def _object(self, flat: dict[str, Any], depth: int) -> str:
         properties, required = flat.get("properties", {}), flat.get("required", [])
-        if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
+        is_list = isinstance(required, list | tuple) and all(isinstance(name, str) for name in required)
+        if not isinstance(properties, Mapping) or not is_list:
             raise refusal("'properties' must be an object, and 'required' a list of names")
         extra = flat.get("additionalProperties", not (properties or required))
-        if len({*properties, *map(str, required)}) > _MAX_PROPERTIES:
+        if len({*properties, *required}) > _MAX_PROPERTIES:
             raise refusal(f"an object in it has more than {_MAX_PROPERTIES} properties")
-        undeclared = {str(name): extra for name in required if name not in properties}
+        undeclared = {name: extra for name in required if name not in properties}
         if undeclared and extra is False and "additionalProperties" in flat:
             raise refusal(f"the required property {next(iter(undeclared))[:40]!r} is not allowed")
         pairs = {

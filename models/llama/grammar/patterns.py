@@ -133,7 +133,7 @@ class _PatternParser:
     def _counts(self) -> tuple[int, int | None]:
         end = self._text.find("}", self._at)
         low, comma, high = self._text[self._at : max(end, self._at)].partition(",")
-        if end < 0 or not low.isdecimal() or not (high.isdecimal() or not high) or len(low) > 9 or len(high) > 9:
+        if end < 0 or not low.isdecimal() or not (high.isdecimal() or not high) or len(low + high) > 30:
             raise self._refusal("has a repetition that is not of the form {m}, {m,} or {m,n}")
         self._at = end + 1
         least, most = int(low), (int(high) if high else None) if comma else int(low)
