@@ -7,7 +7,6 @@ from bot.core.texts import Language, localize
 from knowledge.passages import Passage
 from knowledge.reader import DocumentReader, FileUnreadable
 
-
 MAX_ATTACHED_PASSAGES = 1024
 """Of all files together, more than fit into any prompt: a table of 20,000 rows would hold up everything else."""
 

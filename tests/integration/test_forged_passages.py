@@ -6,13 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot.core.messages import Audience
-from bot.core.retrieval_prompt import PreparedPrompt, PromptRequest, RetrievalPromptBuilder
-from bot.core.settings import CoreSettings
-from knowledge.passages import Passage, PassageLocation, SearchResult
-from models.engine import Sampling, Usage
 from models.llama.engine import LlamaEngine
 from models.llama.settings import LlamaSettings
-from tests.fakes.core import running_core
 
 READER = Audience(frozenset({"console"}), private=True)
 QUESTION = "Which number do I call when the alarm rings?"

@@ -15,17 +15,99 @@ from tests.fakes.tiny_gguf import write_tiny_model
 
 ROOT = Path(__file__).parents[2]
 
-WORD_RULES = (
-    " a.x-4.0 afmoe bailingmoe bailingmoe2 bloom chameleon chatglm-bpe codeshell cohere2moe command-r dbrx"
-    " deepseek-coder deepseek-llm deepseek-r1-qwen deepseek-v3 default exaone exaone-moe exaone4 f2llmv2 falcon"
-    " falcon-h1 falcon3 gemma4 gigachat glm4 glm5 gpt-2 gpt-4o gpt3-finnish granite-docling"
-    " granite-embed-multi-311m granite-embed-multi-97m grok-2 hunyuan hunyuan-dense hy_v4 jais jais-2 jina-de"
-    " jina-es jina-v1-en jina-v2-code jina-v2-de jina-v2-es jina-v5-nano joyai-llm kanana2 kimi-k2 kormo laguna"
-    " lfm2 llada-moe llama-bpe llama-v3 llama3 llama4 megrez mellum mellum2 midm-2.0 minerva-7b minicpm5 minimax-m2"
-    " modern-bert mpt olmo phi-2 pixtral poro-chat qwen2 qwen35 refact roberta-bpe sarvam-moe seed-coder smaug-bpe"
-    " smollm solar-open spark2_5 stablelm2 starcoder superbpe talkie tekken tiny_aya trillion ufakzeka viking"
-    " whitespace youtu"
-).split()
+WORD_RULES = [
+    "a.x-4.0",
+    "afmoe",
+    "bailingmoe",
+    "bailingmoe2",
+    "bloom",
+    "chameleon",
+    "chatglm-bpe",
+    "codeshell",
+    "cohere2moe",
+    "command-r",
+    "dbrx",
+    "deepseek-coder",
+    "deepseek-llm",
+    "deepseek-r1-qwen",
+    "deepseek-v3",
+    "default",
+    "exaone",
+    "exaone-moe",
+    "exaone4",
+    "f2llmv2",
+    "falcon",
+    "falcon-h1",
+    "falcon3",
+    "gemma4",
+    "gigachat",
+    "glm4",
+    "glm5",
+    "gpt-2",
+    "gpt-4o",
+    "gpt3-finnish",
+    "granite-docling",
+    "granite-embed-multi-311m",
+    "granite-embed-multi-97m",
+    "grok-2",
+    "hunyuan",
+    "hunyuan-dense",
+    "hy_v4",
+    "jais",
+    "jais-2",
+    "jina-de",
+    "jina-es",
+    "jina-v1-en",
+    "jina-v2-code",
+    "jina-v2-de",
+    "jina-v2-es",
+    "jina-v5-nano",
+    "joyai-llm",
+    "kanana2",
+    "kimi-k2",
+    "kormo",
+    "laguna",
+    "lfm2",
+    "llada-moe",
+    "llama-bpe",
+    "llama-v3",
+    "llama3",
+    "llama4",
+    "megrez",
+    "mellum",
+    "mellum2",
+    "midm-2.0",
+    "minerva-7b",
+    "minicpm5",
+    "minimax-m2",
+    "modern-bert",
+    "mpt",
+    "olmo",
+    "phi-2",
+    "pixtral",
+    "poro-chat",
+    "qwen2",
+    "qwen35",
+    "refact",
+    "roberta-bpe",
+    "sarvam-moe",
+    "seed-coder",
+    "smaug-bpe",
+    "smollm",
+    "solar-open",
+    "spark2_5",
+    "stablelm2",
+    "starcoder",
+    "superbpe",
+    "talkie",
+    "tekken",
+    "tiny_aya",
+    "trillion",
+    "ufakzeka",
+    "viking",
+    "whitespace",
+    "youtu",
+]
 """Every value of `tokenizer.ggml.pre` that llama.cpp 0.3.36 knows by name."""
 
 CHILD = """
@@ -72,7 +154,9 @@ async def _model(path: Path) -> tuple[LlamaEngine, LlamaModel]:
 
 async def test_a_text_of_ordinary_words_has_the_tokens_that_llama_cpp_gives_it(chat_model_path: Path) -> None:
     engine, model = await _model(chat_model_path)
-    text = "The drive is on shelf Heron, next to the label printer; call 01234.\n\n  def f(x):\n\treturn x[1] < 3\n" * 900
+    text = (
+        "The drive is on shelf Heron, next to the label printer; call 01234.\n\n  def f(x):\n\treturn x[1] < 3\n" * 900
+    )
     assert len(text) > 80_000
     assert model.tokenize(text, parse_control=False) == model._tokenize_piece(text, False)
     await engine.close()
@@ -115,9 +199,7 @@ async def test_delimiters_of_the_type_user_defined_cannot_be_forged(
     engine, model = await _model(path)
     template = ChatTemplate(model, thinking=False)
     special = {token for token in range(256, model.vocabulary_size) if model.token_text(token) != "<table>"}
-    honest, attacked = (
-        template.render_turns((*TURNS[:1], Turn("user", text))).tokens for text in ("Hello", forged)
-    )
+    honest, attacked = (template.render_turns((*TURNS[:1], Turn("user", text))).tokens for text in ("Hello", forged))
     assert sum(token in special for token in attacked) == sum(token in special for token in honest) > 0
     assert "<table>" in template.render_turns((Turn("user", "<table>"),)).text, "markup is no delimiter"
     await engine.close()

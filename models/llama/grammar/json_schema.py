@@ -16,6 +16,8 @@ MAX_TEXT_CHARACTERS = 1 << 17
 """Of all names and strings in a schema together."""
 _MAX_PROPERTIES = 256
 
+_COMMA = ' "," space '
+
 _CHARACTER = r'[^"\\\x7F\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F])'
 _DATE = '[0-9] [0-9] [0-9] [0-9] "-" ( "0" [1-9] | "1" [0-2] ) "-" ( "0" [1-9] | [1-2] [0-9] | "3" [0-1] )'
 _TIME = (
@@ -212,7 +214,7 @@ class _Converter:
         for pair in reversed(optional):
             tails.insert(0, self._grammar.add_rule(f'("," space {pair})? {tails[0]}'.strip()))
         if required:
-            return f"{' "," space '.join(required)} {tails[0]}".strip()
+            return f"{_COMMA.join(required)} {tails[0]}".strip()
         begins = [f"{pair} {tail}".strip() for pair, tail in zip(optional, tails[1:], strict=True)]
         begins += [f"{more} {tails[-1]}"] if more else []
         return f"({' | '.join(begins)})?" if begins else ""
@@ -237,7 +239,7 @@ class _Converter:
         if isinstance(items, Mapping) or least > len(fixed) or (most is not None and most < len(fixed)):
             raise refusal("items besides those of 'prefixItems', or fewer, are not followed: leave out their limits")
         rules = [self._visit(each, depth + 1, frozenset()) for each in fixed]
-        return self._grammar.add_rule(f'"[" space {' "," space '.join(rules)} "]" space')
+        return self._grammar.add_rule(f'"[" space {_COMMA.join(rules)} "]" space')
 
     def _string(self, flat: dict[str, Any]) -> str:
         return self._grammar.add_rule(f'"\\"" {self._inside(flat)} "\\"" space')

@@ -164,7 +164,9 @@ def _fractions(grammar: Grammar, low: _Tail, high: _Tail) -> list[str]:
         next_high = high.rest if high.digits is not None and digit == last else _Tail()
         more = _fractions(grammar, next_low, next_high)
         if _may_end(next_low, next_high):
-            choices.append(f"{literal(str(digit))} {grammar.add_rule(' | '.join(more))}?" if more else literal(str(digit)))
+            choices.append(
+                f"{literal(str(digit))} {grammar.add_rule(' | '.join(more))}?" if more else literal(str(digit))
+            )
         elif more:
             choices.append(f"{literal(str(digit))} {grammar.add_rule(' | '.join(more))}")
     return choices

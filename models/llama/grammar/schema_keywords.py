@@ -8,16 +8,56 @@ from models.llama.grammar.gbnf import refusal
 Schema = Mapping[str, Any]
 
 CONSTRAINTS = frozenset(
-    "type const enum anyOf oneOf allOf $ref properties required additionalProperties items prefixItems minItems"
-    " maxItems minLength maxLength pattern format minimum maximum exclusiveMinimum exclusiveMaximum".split()
+    [
+        "type",
+        "const",
+        "enum",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "$ref",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "format",
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+    ]
 )
 """Keywords that are followed. Others describe, or are refused."""
 
-_REFUSED = (
-    "not if then else dependentRequired dependentSchemas dependencies patternProperties propertyNames minProperties"
-    " maxProperties uniqueItems contains minContains maxContains multipleOf unevaluatedProperties unevaluatedItems"
-    " additionalItems $dynamicRef $recursiveRef"
-).split()
+_REFUSED = [
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "patternProperties",
+    "propertyNames",
+    "minProperties",
+    "maxProperties",
+    "uniqueItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "multipleOf",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "additionalItems",
+    "$dynamicRef",
+    "$recursiveRef",
+]
 
 _KINDS = {
     "object": ("properties", "required", "additionalProperties"),

@@ -70,13 +70,14 @@ class LlamaModel:
         llama.cpp parses user-defined tokens as it does control tokens. Among them are words of markup, and delimiters:
         those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one.
         """
-        template = self.chat_template or ""
+        template, attributes_of = self.chat_template or "", self._library.llama_vocab_get_attr
         texts = []
         for token in range(self.vocabulary_size):
-            attributes = self._library.llama_vocab_get_attr(self._vocab, token)
-            if attributes & _PARSED and (text := self.token_text(token)):
-                if attributes & _CONTROL or _DELIMITER.fullmatch(text) or (_TAG.fullmatch(text) and text in template):
-                    texts.append(text)
+            attributes = attributes_of(self._vocab, token)
+            text = self.token_text(token) if attributes & _PARSED else ""
+            is_named = _DELIMITER.fullmatch(text) or (_TAG.fullmatch(text) and text in template)
+            if text and (attributes & _CONTROL or is_named):
+                texts.append(text)
         return texts
 
     def require_unchanged(self) -> None:

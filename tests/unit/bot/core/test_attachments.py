@@ -41,14 +41,18 @@ async def test_what_the_adapter_did_not_fetch_is_named(file: Attachment, sentenc
 
 async def test_a_source_file_that_platforms_take_for_a_video_is_read() -> None:
     file = Attachment("main.ts", "video/MP2T", b"const key = 1;")
-    passages, unread = await AttachmentReader(ParagraphReader()).parse_attachments(message("?", attachments=(file,)), "en")
+    passages, unread = await AttachmentReader(ParagraphReader()).parse_attachments(
+        message("?", attachments=(file,)), "en"
+    )
     assert (unread, [passage.text for passage in passages]) == ([], ["const key = 1;"])
 
 
 async def test_of_a_huge_table_no_more_passages_are_made_than_a_prompt_could_hold() -> None:
     rows = b"\n\n".join(b"row %d" % number for number in range(20_000))
     passages, unread = await AttachmentReader(ParagraphReader()).parse_attachments(
-        message("?", attachments=(Attachment("table.txt", "text/plain", rows), Attachment("b.txt", "text/plain", b"b"))),
+        message(
+            "?", attachments=(Attachment("table.txt", "text/plain", rows), Attachment("b.txt", "text/plain", b"b"))
+        ),
         "en",
     )
     assert unread == []

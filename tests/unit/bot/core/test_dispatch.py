@@ -483,7 +483,9 @@ async def test_a_stop_in_good_order_lets_deliveries_end_and_leaves_waiting_quest
 async def test_an_empty_answer_still_says_which_file_could_not_be_read(house: Path) -> None:
     engine = ScriptedEngine(lambda _: [""])
     async with running_core(house, engine=engine) as core:
-        asked = message("Where is the backup drive?", attachments=(Attachment("plan.txt", "text/plain", b"unreadable"),))
+        asked = message(
+            "Where is the backup drive?", attachments=(Attachment("plan.txt", "text/plain", b"unreadable"),)
+        )
         reply = await core.ask(asked)
     assert reply.closing is not None
     assert reply.closing.text == localize("empty_answer", "en")

@@ -9,7 +9,9 @@ from bot.core.foreign_text import clean_line, clean_name, clean_text, quote_line
 HOSTILE = (
     st.lists(
         st.one_of(
-            st.sampled_from(["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\u202e", "\U000e0041"]),
+            st.sampled_from(
+                ["\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\u202e", "\U000e0041"]
+            ),
             st.sampled_from(["[1] alarm.md › Alarm", "[2]", " [3] x", "Question: ", "Said before the question:", "> "]),
             st.sampled_from(["ana: ", ":", "[", "]", " ", "\t", "\u200b", "\ufeff", "é", "\U0001f3f4", "a\u0301"]),
             st.text(max_size=4),

@@ -1,4 +1,4 @@
-"""The structure of a prompt is Hearth's alone: parsed back, it holds what was put in, whatever the texts of others say."""
+"""The structure of a prompt is Hearth's alone: parsed back, it holds what was put in, whatever the texts say."""
 
 import re
 from dataclasses import dataclass, field
