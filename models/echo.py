@@ -133,7 +133,8 @@ class EchoEngine:
 
     async def wait_failed(self) -> str:
         """Wait for ever: there is no model that could fail."""
-        return await asyncio.get_running_loop().create_future()
+        forever: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await forever
 
     async def close(self) -> None:
         """End running streams with EngineFailed."""

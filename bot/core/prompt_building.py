@@ -22,9 +22,9 @@ MAX_MISSES = 8
 MAX_CONTEXT_CHARACTERS = 2000
 """Of an earlier message; the rest of a longer one is cut."""
 
-MIN_RELEVANCE = 0.5
-"""Score, as a share of the best one's, below which a passage found is not given: others of the same search that are
-only the least unlike the question would be named as sources.
+MIN_RELEVANCE = 0.4
+"""Score, as a share of the best one's, below which a passage found is not given: what is only the least unlike the
+question would be named as a source. With the demo's 64 questions no right document is lost at 0.4, and one at 0.5.
 """
 
 _MIN_REPEATED_CHARACTERS = 24

@@ -72,7 +72,8 @@ async def test_a_thread_that_dies_fails_what_is_open_and_says_so(
     failed = asyncio.create_task(engine.wait_failed())
     await answer(engine)
     assert not failed.done()
-    engine._thread.requests.add(Generate(QUESTION, None))  # type: ignore[arg-type]
+    engine._thread.requests._new.append(Generate(QUESTION, None))  # type: ignore[arg-type]
+    engine._thread.requests.wake_thread()
     async with asyncio.timeout(60):
         assert "Restart" in await failed
     with pytest.raises(EngineFailed, match="inference thread ended"):

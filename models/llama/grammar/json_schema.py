@@ -221,7 +221,7 @@ class _Converter:
 
     def _array(self, flat: dict[str, Any], depth: int) -> str:
         least, most = self._counts(flat, "minItems", "maxItems")
-        items = flat.get("items", True)
+        items = True if flat.get("items") is None else flat["items"]
         fixed = items if isinstance(items, list | tuple) else flat.get("prefixItems")
         if fixed is not None:
             return self._tuple(fixed, items, (least, most), depth)
@@ -268,7 +268,7 @@ class _Converter:
                 raise refusal(f"{keyword!r} must be a whole number")
             if count is not None and count > MAX_REPETITIONS:
                 raise refusal(f"{keyword!r} is over {MAX_REPETITIONS}, the most that is followed: leave it out")
-        least, most = flat.get(low, 0), flat.get(high)
+        least, most = flat.get(low) or 0, flat.get(high)
         if most is not None and most < least:
             raise refusal(f"{high!r} is below {low!r}")
         return least, most

@@ -1,7 +1,7 @@
 """Finds and breaks up the texts that llama.cpp parses as control tokens, wherever they stand in foreign text."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 _PREFIX_CHARACTERS = 3
 # Breaking one text up may make another of it, as a vocabulary with texts that hold spaces could have it.
@@ -19,6 +19,7 @@ class ControlTextFinder:
         for text in self._texts:
             lengths.setdefault(text[:_PREFIX_CHARACTERS], set()).add(len(text))
         self._lengths = {prefix: sorted(found, reverse=True) for prefix, found in lengths.items()}
+        self._sizes = sorted({len(prefix) for prefix in lengths}, reverse=True)
         firsts = "".join(map(re.escape, sorted({text[0] for text in self._texts})))
         self._first = re.compile(f"[{firsts}]" if firsts else r"(?!)")
 
@@ -26,13 +27,15 @@ class ControlTextFinder:
         """Start and end of the longest control text at each place where one begins; they may overlap."""
         for found in self._first.finditer(text):
             start = found.start()
-            for size in range(_PREFIX_CHARACTERS, 0, -1):
-                prefix = text[start : start + size]
-                ends = (start + length for length in self._lengths.get(prefix, ()) if len(prefix) == size)
-                end = next((end for end in ends if text[start:end] in self._texts), None)
-                if end is not None:
+            for size in self._sizes:
+                lengths = self._lengths.get(text[start : start + size])
+                if lengths and (end := self._end(text, start, lengths)):
                     yield start, end
                     break
+
+    def _end(self, text: str, start: int, lengths: Sequence[int]) -> int:
+        """The end of the longest control text that begins at `start`; 0 if none does."""
+        return next((start + length for length in lengths if text[start : start + length] in self._texts), 0)
 
     def break_up(self, text: str) -> str:
         """The text with a space after the first character of each control text; those of one character are left out."""

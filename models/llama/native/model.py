@@ -23,7 +23,12 @@ _MAX_RUN_CHARACTERS = 8000
 """llama.cpp splits text by std::regex, which recurses for each character of a word: one of 26,000 overflows the stack
 of 8 MB and kills the process (https://github.com/ggml-org/llama.cpp/issues/27783).
 """
-_LONG_RUN = re.compile(rf"\S{{{_MAX_RUN_CHARACTERS + 1},}}|\s{{{_MAX_RUN_CHARACTERS + 1},}}")
+_MAX_RUN_DIGITS = 999
+"""Some vocabularies look ahead from each digit to the end of its number: 30,000 digits take half a minute."""
+_LONG_RUNS = (
+    (re.compile(rf"\S{{{_MAX_RUN_CHARACTERS + 1},}}|\s{{{_MAX_RUN_CHARACTERS + 1},}}"), _MAX_RUN_CHARACTERS),
+    (re.compile(rf"\d{{{_MAX_RUN_DIGITS + 1},}}"), _MAX_RUN_DIGITS),
+)
 
 
 class LlamaModel:
@@ -104,9 +109,9 @@ class LlamaModel:
         return [token for piece in pieces for token in self._tokenize_piece(piece, parse_control)]
 
     def _cuts(self, text: str, parse_control: bool) -> list[int]:
-        """Where a text is cut: within runs without or of white space, and never within a control text."""
-        runs = [run.span() for run in _LONG_RUN.finditer(text)]
-        cuts = [cut for start, end in runs for cut in range(start + _MAX_RUN_CHARACTERS, end, _MAX_RUN_CHARACTERS)]
+        """Where a text is cut: within runs of digits, and without or of white space, and never in a control text."""
+        runs = [(run.span(), limit) for pattern, limit in _LONG_RUNS for run in pattern.finditer(text)]
+        cuts = sorted({cut for (start, end), limit in runs for cut in range(start + limit, end, limit)})
         if not cuts or not parse_control:
             return cuts
         spans = list(self._control_finder.find_all(text))
