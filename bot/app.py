@@ -32,7 +32,7 @@ from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
 from knowledge.reader import DocumentReader
 from knowledge.reading.reader import ProcessReader
-from models.engine import Engine
+from models.engine import Engine, EngineFailed
 from models.weights import FetchProgress, fetch_weights_folder
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,21 @@ class App:
     http_port: int | None
 
     async def run(self, *adapters: Adapter) -> None:
-        """Run the adapters until cancelled. One that dies ends all of them, loudly."""
+        """Run the adapters until cancelled. One that dies ends all of them, loudly, and so does a model that dies.
+
+        Raises EngineFailed for the model, in an ExceptionGroup.
+        """
         self.stats.set_adapters(adapters)
         async with asyncio.TaskGroup() as group:
-            for adapter in adapters:
-                group.create_task(adapter.run(self.inbox), name=adapter.platform)
+            watching = group.create_task(self._watch_engine())
+            running = [group.create_task(each.run(self.inbox), name=each.platform) for each in adapters]
+            if running:
+                await asyncio.wait(running)
+            watching.cancel()
+
+    async def _watch_engine(self) -> None:
+        # The process ends rather than stay up without a model: what supervises it starts it again.
+        raise EngineFailed(await self.engine.wait_failed())
 
 
 @asynccontextmanager

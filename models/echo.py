@@ -136,6 +136,11 @@ class EchoEngine:
         rounds_ahead = self._open_requests // self._capacity
         return self._first_token_s + rounds_ahead * (self._first_token_s + 50 / self._tokens_per_s)
 
+    async def wait_failed(self) -> str:
+        """Wait for ever: there is no model that could fail."""
+        forever: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await forever
+
     async def close(self) -> None:
         """End running streams with EngineFailed."""
         self._closed.set()

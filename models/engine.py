@@ -129,6 +129,10 @@ class Engine(Protocol):
         """Seconds a new prompt would wait for its first token if it were admitted now."""
         ...
 
+    async def wait_failed(self) -> str:
+        """Wait until the model can answer no more although it was not closed; returns a sentence about the cause."""
+        ...
+
     async def close(self) -> None:
         """Stop the model and free its memory; running streams end with EngineFailed."""
         ...

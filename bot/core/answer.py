@@ -18,6 +18,7 @@ from bot.core.prompt_building import (
     PastTurn,
     cited_sources,
     count_turns_to_drop,
+    new_messages,
     readable_turns,
     to_prompt_turn,
 )
@@ -173,7 +174,8 @@ class Answerer:
         request = self._prompt_request(message, draft.language, draft.question, draft.attached_passages)
         turns = await self._past_turns(message)
         previous = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
-        earlier = "\n".join([previous, *(each.text for each in request.context[-2:])]).strip()
+        context = new_messages(request.context, (turn.text for turn in turns))
+        earlier = "\n".join([previous, *(each.text for each in context[-2:])]).strip()
         retrieval = await self._prompt_builder.retrieve(request, earlier, has_history=bool(turns))
         draft.timings = replace(draft.timings, retrieval_s=retrieval.took_s)
         if retrieval.lacks_access:
@@ -252,7 +254,7 @@ class Answerer:
     def _build_result(self, draft: AnswerDraft, prepared: PreparedPrompt, usage: Usage | None) -> AnswerResult:
         timings = replace(draft.timings, total_s=draft.since_arrival_s()).with_usage(usage)
         if not draft.text.strip():
-            empty = FinalAnswer(localize("empty_answer", draft.language), timings=timings)
+            empty = FinalAnswer(localize("empty_answer", draft.language), note=" ".join(draft.notes), timings=timings)
             return AnswerResult(empty, "failed", draft.origin, keep_turns=False)
         is_cut = usage is not None and usage.finish == "length"
         cut_note = localize("cut_short", draft.language) if is_cut else ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import islice
 from weakref import WeakValueDictionary
 
 from bot.core.messages import Attachment, Message, NotFetched, TooLarge
@@ -22,6 +23,14 @@ class _TimeBudget:
     """The time that is left for the files of a question."""
 
     left_s: float
+
+
+MAX_ATTACHED_PASSAGES = 1024
+"""Of all files together, more than fit into any prompt: a table of 20,000 rows would hold up everything else."""
+
+_RECORDINGS = ("audio/", "video/")
+_TYPESCRIPT = "video/mp2t"
+"""Media type by which platforms know files of TypeScript, whose names end like those of a kind of video."""
 
 
 class AttachmentReader:
@@ -61,12 +70,11 @@ class AttachmentReader:
             except FileUnreadable as error:
                 problems.append(localize("attachment_unread", language, name=file.name, reason=error.reason))
                 continue
-            passages += [
+            drafts = ((document, draft) for document in documents for draft in document.drafts)
+            for document, draft in islice(drafts, MAX_ATTACHED_PASSAGES - len(passages)):
                 # Attachments belong to no collection: the conversation's readers are their audience.
-                Passage(-len(passages) - 1 - number, "", document.document, document.title, draft.place, draft.text)
-                for document in documents
-                for number, draft in enumerate(document.drafts)
-            ]
+                number = -len(passages) - 1
+                passages.append(Passage(number, "", document.document, document.title, draft.place, draft.text))
         return tuple(passages), problems
 
     async def _read(self, file: Attachment, budget: _TimeBudget) -> list[ReadDocument]:
@@ -94,4 +102,7 @@ def _problem(file: Attachment, language: Language) -> str | None:
         return localize("attachment_not_fetched", language, name=file.name)
     if file.media_type.startswith("image/"):
         return localize("attachment_picture", language, name=file.name)
+    if file.media_type.startswith(_RECORDINGS) and file.media_type.casefold() != _TYPESCRIPT:
+        # Not left to the reader: a recording whose bytes happen to be text would be read as one.
+        return localize("attachment_recording", language, name=file.name)
     return None

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core import prompts
 from bot.core.access import readable_collections
@@ -11,12 +11,13 @@ from bot.core.language import DEFAULT_LANGUAGE, detect_language
 from bot.core.messages import Audience, ContextMessage, Source
 from bot.core.observe import Observer
 from bot.core.prompt_building import (
-    TURN_OVERHEAD_TOKENS,
     PromptBudget,
     fit_passages,
+    new_messages,
     number_sources,
     prompt_tail,
     quote_context,
+    relevant_passages,
     split_budget,
     with_speaker,
 )
@@ -145,8 +146,8 @@ class RetrievalPromptBuilder:
         took_s = time.monotonic() - began
         self._observer.search_ended(took_s, len(found.hits))
         lacks_access = bool(self._library.readers) and not self.collections_of(request.audience)
-        refusal = "" if has_history else self._refusal(request, collections, found, lacks_access)
-        return Retrieval(found, collections, took_s, notes, refusal, lacks_access)
+        retrieval = Retrieval(found, collections, took_s, notes, lacks_access=lacks_access)
+        return replace(retrieval, refusal=self._refusal(request, retrieval, has_history))
 
     def build_prompt(self, request: PromptRequest, retrieval: Retrieval, history: tuple[Turn, ...]) -> PreparedPrompt:
         """The prompt for a question, after the turns of `history`, which must fit its budget.
@@ -157,11 +158,11 @@ class RetrievalPromptBuilder:
         question = request.spoken_question
         if (size := count(question)) > budget.tail_tokens:
             raise PromptTooLong(size, budget.tail_tokens)
-        context_tokens = budget.passage_tokens // 2
-        room = min(budget.passage_tokens, budget.tail_tokens - size) - (context_tokens if request.context else 0)
-        passages, notes = self._choose_passages(request, retrieval.found, room)
+        room = min(budget.passage_tokens, budget.tail_tokens - size)
+        context = new_messages(request.context, (turn.text for turn in history))
+        before = quote_context(context, count, min(budget.passage_tokens // 2, room))
+        passages, notes = self._choose_passages(request, retrieval.found, room - (count(before) if before else 0))
         sources = number_sources(passages, retrieval.found)
-        before = quote_context(request.context, count, context_tokens)
         if passages or before or retrieval.collections:
             question = prompt_tail(question, passages, before)
         return PreparedPrompt(
@@ -171,27 +172,29 @@ class RetrievalPromptBuilder:
             "" if sources else _unsupported_note(request, retrieval),
         )
 
-    def _refusal(
-        self, request: PromptRequest, collections: frozenset[str], found: SearchResult, lacks_access: bool
-    ) -> str:
-        has_material = found.supported or request.attached or request.context
+    def _refusal(self, request: PromptRequest, retrieval: Retrieval, has_history: bool) -> str:
+        if not request.question.strip() and not (request.attached or request.context or request.requires_model):
+            # Files alone, none of which could be read: from a history the model would make up a question, too.
+            return localize("empty_question", request.language)
+        has_material = has_history or retrieval.found.supported or request.attached or request.context
         if self._settings.when_nothing_found != "refuse" or request.requires_model or has_material:
             return ""
-        if lacks_access:
+        if retrieval.lacks_access:
             return localize("no_access", request.language)
-        return _name_collections("nothing_found", request, collections) if collections else ""
+        if not retrieval.collections:
+            return ""
+        return _name_collections("nothing_found", request, retrieval.collections)
 
     def _choose_passages(
         self, request: PromptRequest, found: SearchResult, room: int
     ) -> tuple[list[Passage], tuple[str, ...]]:
         """The passages that fit into `room` tokens, attached files first; and a note when not all of those fit."""
         count = self._engine.count_tokens
-        attached = fit_passages(request.attached, count, room)
-        used = sum(count(passage.text) + TURN_OVERHEAD_TOKENS for passage in attached)
-        hits = [hit.passage for hit in found.hits] if found.supported else []
+        attached, used = fit_passages(request.attached, count, room)
+        found_passages, _ = fit_passages(relevant_passages(found), count, room - used)
         is_cut = len(attached) < len(request.attached)
         notes = (localize("attachment_cut", request.language, limit=max(room, 0)),) if is_cut else ()
-        return [*attached, *fit_passages(hits, count, room - used)], notes
+        return [*attached, *found_passages], notes
 
 
 def _unsupported_note(request: PromptRequest, retrieval: Retrieval) -> str:

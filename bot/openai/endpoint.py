@@ -17,7 +17,7 @@ from bot.openai.errors import RequestError
 from bot.openai.keys import ApiKeys
 from bot.openai.requests import ChatCompletionRequest, parse_request
 from bot.openai.settings import OpenAiSettings
-from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused
+from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused, Turn
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class OpenAiEndpoint:
         turns = parsed.to_turns()
         return CompletionRequest(
             caller,
-            tuple(replace(turn, text=responses.strip_footer(turn.text)) for turn in turns) if documents else turns,
+            tuple(map(_without_footer, turns)) if documents else turns,
             documents,
             parsed.to_sampling(self._require_service()[1], self._settings.max_tokens),
             priority=1 if self._settings.priority == "below_people" else 0,
@@ -254,6 +254,11 @@ class _EventStream:
         if self._parsed.include_usage:
             events.append(responses.sse_event(self._answer.usage_chunk(item)))
         return b"".join(events)
+
+
+def _without_footer(turn: Turn) -> Turn:
+    """A turn as it was generated; only answers have Hearth's footer, and a person's own list may look like one."""
+    return replace(turn, text=responses.strip_footer(turn.text)) if turn.role == "assistant" else turn
 
 
 def _wants_footer(parsed: ChatCompletionRequest) -> bool:

@@ -140,6 +140,10 @@ class LlamaEngine:
         """Seconds that a new request would wait for its first token, estimated from recent replies."""
         return self._thread.throughput.estimate_wait_s()
 
+    async def wait_failed(self) -> str:
+        """Wait until the inference thread ends with an error; returns a sentence for the admin."""
+        return await asyncio.wrap_future(self._thread.failed)
+
     async def close(self) -> None:
         """Stop all requests and free the model; running streams end with EngineFailed."""
         self._thread.close()

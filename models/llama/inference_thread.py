@@ -12,6 +12,7 @@ from models.llama.kv_cache.snapshot_folder import SnapshotFolder, delete_snapsho
 from models.llama.kv_cache.snapshot_store import SnapshotStore
 from models.llama.loading.loader import LoadCancelled, LoadedModel, load_model
 from models.llama.plan.hardware import free_memory_bytes
+from models.llama.scheduling.request_errors import describe_failure
 from models.llama.scheduling.requests import DropState, RequestQueue
 from models.llama.scheduling.scheduler import Scheduler
 from models.llama.scheduling.throughput import Throughput
@@ -49,15 +50,22 @@ class InferenceThread:
         self.throughput = Throughput()
         self.loaded: Future[LoadedModel] = Future()
         self.ended: Future[None] = Future()
-        self.failure: str | None = None
-        """A sentence once the thread has ended by itself."""
+        self.failed: Future[str] = Future()
         self._thread = threading.Thread(target=self._run, name="llama", daemon=True)
 
+    @property
+    def failure(self) -> str | None:
+        """A sentence once the thread has ended although it was not closed."""
+        return self.failed.result() if self.failed.done() else None
+
     def start(self) -> None:
-        """Begin to load; the future `loaded` has the result."""
+        """Begin to load; the future `loaded` has the result. `failed` completes, with a sentence, only when the thread
+        ends although it was not closed.
+        """
         # From here on only the inference thread completes these futures: a cancelled waiter does not cancel them.
         self.loaded.set_running_or_notify_cancel()
         self.ended.set_running_or_notify_cancel()
+        self.failed.set_running_or_notify_cancel()
         self._thread.start()
 
     def close(self) -> None:
@@ -75,9 +83,10 @@ class InferenceThread:
         try:
             if (loaded := self._load()) is not None:
                 self._serve(loaded)
+        except Exception as error:  # noqa: BLE001 - told by the future `failed`
+            _log.error("The inference thread ended: %s.", describe_failure(error))
+            self.failed.set_result(_CRASHED)
         finally:
-            if not self.requests.closed:
-                self.failure = _CRASHED
             # Also after an unexpected error: no caller may wait for a thread that has ended.
             self.requests.close(_CRASHED)
             if not self.loaded.done():

@@ -186,3 +186,12 @@ async def test_counting_follows_the_length_of_a_text(engine: Engine) -> None:
     assert 0 < engine.count_tokens("a box") < engine.count_tokens(_TEXT)
     assert engine.name
     assert engine.capacity >= 1
+
+
+async def test_a_model_that_works_has_not_failed(engine: Engine) -> None:
+    failed = asyncio.create_task(engine.wait_failed())
+    await _answer(engine)
+    assert not failed.done()
+    failed.cancel()
+    await asyncio.wait([failed])
+    assert failed.cancelled()

@@ -34,6 +34,7 @@ class ScriptedEngine:
         self.gate = asyncio.Event()
         self.gate.set()
         self._closed = False
+        self._failed = asyncio.Event()
 
     def anew(self) -> "ScriptedEngine":
         """The same engine in another process, so to speak."""
@@ -76,6 +77,16 @@ class ScriptedEngine:
 
     def estimate(self) -> float:
         return 0.0
+
+    async def wait_failed(self) -> str:
+        await self._failed.wait()
+        assert self.failure is not None
+        return self.failure
+
+    def fail(self) -> None:
+        """Die, as an engine whose thread has ended does."""
+        self.failure = "The model is gone."
+        self._failed.set()
 
     async def close(self) -> None:
         self._closed = True

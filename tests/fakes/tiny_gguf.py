@@ -25,7 +25,7 @@ _NORMS = {
     "attention": ("attn_norm", "ffn_norm"),
     "window": ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm"),
 }
-_NORMAL, _CONTROL = 1, 3  # llama_token_type
+_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # llama_token_type
 _UINT32, _INT32, _FLOAT32, _STRING, _ARRAY = 4, 5, 6, 8, 9  # GGUF value types
 _ALIGNMENT = 32
 
@@ -33,10 +33,23 @@ _Value = int | float | str | Sequence[str] | Sequence[int]
 _Tensors = dict[str, NDArray[numpy.float32]]
 
 
-def write_tiny_model(path: Path, kind: Kind, seed: int = 1, context_tokens: int = 1024) -> Path:
-    """Write a model; the same seed gives the same file."""
+def write_tiny_model(
+    path: Path,
+    kind: Kind,
+    seed: int = 1,
+    context_tokens: int = 1024,
+    *,
+    pre: str = "default",
+    user_defined: Sequence[str] = (),
+    chat_template: str = _CHATML,
+) -> Path:
+    """Write a model; the same seed gives the same file.
+
+    `pre` names its rule for splitting text into words; `user_defined` are further tokens, or delimiters of turns, whose
+    type is user-defined.
+    """
     random = numpy.random.default_rng(seed)
-    tokens = [*_byte_letters(), *_MARKS]
+    tokens = [*_byte_letters(), *(token for token in user_defined if token not in _MARKS), *_MARKS]
     tensors = _recurrent(random) if kind == "recurrent" else _attention(random, _NORMS[kind])
     # Gemma adds its tokens with eight times the weight: here the layers must decide, not the last token.
     tensors["token_embd.weight"] = _weights(random, len(tokens), _EMBEDDING) * numpy.float32(
@@ -45,8 +58,18 @@ def write_tiny_model(path: Path, kind: Kind, seed: int = 1, context_tokens: int 
     if kind != "window":  # Gemma has one matrix for both ends
         tensors["output.weight"] = _weights(random, len(tokens), _EMBEDDING)
     tensors["output_norm.weight"] = numpy.ones(_EMBEDDING, numpy.float32)
-    path.write_bytes(_file(_header(kind, tokens, context_tokens), tensors))
+    header = _header(kind, tokens, context_tokens)
+    header["tokenizer.ggml.pre"] = pre
+    header["tokenizer.ggml.token_type"] = [_type_of(token, user_defined) for token in tokens]
+    header["tokenizer.chat_template"] = chat_template
+    path.write_bytes(_file(header, tensors))
     return path
+
+
+def _type_of(token: str, user_defined: Sequence[str]) -> int:
+    if token in user_defined:
+        return _USER_DEFINED
+    return _CONTROL if token in _MARKS else _NORMAL
 
 
 def _header(kind: Kind, tokens: Sequence[str], context_tokens: int) -> dict[str, _Value]:
@@ -71,13 +94,10 @@ def _header(kind: Kind, tokens: Sequence[str], context_tokens: int) -> dict[str,
         "general.name": f"tiny {kind}",
         **{f"{architecture}.{name}": value for name, value in shape.items()},
         "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "default",
         "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [_CONTROL if token in _MARKS else _NORMAL for token in tokens],
         "tokenizer.ggml.merges": ["a b"],
         "tokenizer.ggml.bos_token_id": len(tokens) - 2,
         "tokenizer.ggml.eos_token_id": len(tokens) - 1,
-        "tokenizer.chat_template": _CHATML,
     }
 
 

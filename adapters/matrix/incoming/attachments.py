@@ -24,12 +24,17 @@ def files_before(recent: Sequence[ParsedMessage], author: str, count: int) -> li
     """
     files: list[FileInfo] = []
     for message in reversed(recent):
-        if message.sender != author:
+        if message.sender != author or is_voice(message):
             continue
         if not message.is_bare_file or message.file is None:
             break
         files.append(message.file)
     return files[:count][::-1]
+
+
+def is_voice(message: ParsedMessage) -> bool:
+    """Whether a message is a recording: a question, which asks nothing about the files around it."""
+    return message.file is not None and not message.is_bare_file and not message.caption.strip()
 
 
 async def fetch_attachments(

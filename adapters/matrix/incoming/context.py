@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapters.matrix.event_content import NOTICE
 from adapters.matrix.homeserver import Homeserver
 from adapters.matrix.ids import person_id
-from adapters.matrix.incoming.attachments import fetch_attachments, files_before
+from adapters.matrix.incoming.attachments import fetch_attachments, files_before, is_voice
 from adapters.matrix.incoming.display_names import DisplayNames
 from adapters.matrix.incoming.file_info import FileInfo
 from adapters.matrix.incoming.mentions import BotIdentity
@@ -87,7 +87,7 @@ def select_files(
     files = [message.file] if message.file else []
     if surroundings.reply_chain and surroundings.reply_chain[0].file:
         files.append(surroundings.reply_chain[0].file)
-    elif takes_bare_files:
+    elif takes_bare_files and not is_voice(message):
         files += files_before(surroundings.recent, message.sender, count)
     return files[:count]
 

@@ -1,10 +1,9 @@
 """Sampling for one reply with llama.cpp's samplers, constrained by a grammar when it must follow a JSON schema."""
 
 import ctypes
-import json
 import math
-import re
 import secrets
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,14 +12,14 @@ import numpy
 
 from models.engine import Sampling, SchemaRefused
 from models.llama.decoding.logits import Logits, Tokens, penalise_repeats, top_k_tokens
+from models.llama.grammar.json_schema import schema_grammar
 from models.llama.native.context import LlamaContext
 from models.llama.native.libllama import llama_library
 from models.llama.native.model import LlamaModel
 
 _PENALTY_WINDOW_TOKENS = 64
-_MAX_GRAMMAR_CHARACTERS = 1 << 18
-# The converter writes a character above U+FFFF as two escapes, which a grammar reads as two characters.
-_SURROGATES = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
+# CPU time of one token under a grammar; the other replies wait meanwhile. Usual are 10 ms.
+_MAX_GRAMMAR_S = 2.0
 
 
 class Sampler:
@@ -41,14 +40,17 @@ class Sampler:
     def sample_token(self, context: LlamaContext, index: int) -> int:
         """Sample from the logits at `index` of the last batch, which are changed in place.
 
-        Raises SchemaRefused when the grammar allows no token.
+        Raises SchemaRefused when the grammar allows no token, or takes too long.
         """
         logits = context.get_logits(index)
         penalise_repeats(logits, self._recent, self._penalty)
         token = self._sample_from(logits)
         if self._grammar is not None:
+            started_s = time.thread_time()
             token = self._apply_grammar(token, logits)
             self._library.llama_sampler_accept(self._grammar, token)
+            if time.thread_time() - started_s > _MAX_GRAMMAR_S:
+                raise SchemaRefused("The JSON schema takes too long to follow: it allows too many things at once.")
         self._recent.append(token)
         return token
 
@@ -120,42 +122,7 @@ def _chain_samplers(sampling: Sampling) -> list[Any]:
 
 
 def _build_grammar(model: LlamaModel, schema: Mapping[str, Any]) -> Any:
-    text = _schema_to_gbnf(schema)
-    grammar = llama_library().llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
+    grammar = llama_library().llama_sampler_init_grammar(model.vocab, schema_grammar(schema).encode(), b"root")
     if not grammar:
-        raise SchemaRefused("The JSON schema cannot be turned into a grammar: llama.cpp refuses it.")
+        raise SchemaRefused("The JSON schema cannot be followed: in it a value begins with itself.")
     return grammar
-
-
-def _schema_to_gbnf(schema: Mapping[str, Any]) -> str:
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
-
-    try:
-        _refuse_remote_references(schema)
-        text = str(json_schema_to_gbnf(json.dumps(schema)))
-    except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
-        # The converter validates little: a faulty schema surfaces as any of these errors.
-        raise SchemaRefused(f"The JSON schema cannot be turned into a grammar: {error}") from error
-    if len(text) > _MAX_GRAMMAR_CHARACTERS:
-        raise SchemaRefused(f"The JSON schema is too large: its grammar has {len(text)} characters.")
-    return _SURROGATES.sub(_join_surrogates, text)
-
-
-def _join_surrogates(pair: re.Match[str]) -> str:
-    high, low = int(pair[2], 16), int(pair[3], 16)
-    return pair[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-
-
-def _refuse_remote_references(schema: object) -> None:
-    """Raise ValueError for a reference outside the schema: the converter forbids fetching by an assertion only, which
-    an optimised Python removes.
-    """
-    if isinstance(schema, Mapping):
-        reference = schema.get("$ref", "#/")
-        if isinstance(reference, str) and not reference.startswith("#/"):
-            raise ValueError(f"references outside the schema are not followed: {reference}")
-        for value in schema.values():
-            _refuse_remote_references(value)
-    elif isinstance(schema, list | tuple):
-        for value in schema:
-            _refuse_remote_references(value)

@@ -1,13 +1,13 @@
 """Chat templates: turns rendered and tokenized as the model was trained; no text can pose as a control token."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from jinja2 import TemplateError
 
 from models.engine import EngineFailed, Turn
+from models.llama.native.control_texts import ControlTextFinder
 from models.llama.native.model import LlamaModel
 
 _CHATML = (
@@ -33,7 +33,8 @@ class ChatTemplate:
 
     def __init__(self, model: LlamaModel, thinking: bool) -> None:
         self._model = model
-        self._control = _control_token_pattern(model.control_texts())
+        # The fallback's delimiters are no tokens of every vocabulary, and delimit turns all the same.
+        self._control = ControlTextFinder([*model.control_texts(), "<|im_start|>", "<|im_end|>"])
         self._render = _make_renderer(model, thinking)
         self._merges_system = not _supports_system_role(self._render)
 
@@ -53,12 +54,7 @@ class ChatTemplate:
         """The text with a space inside everything that reads like a control token: documents and users must not be able
         to end their turn or to speak as the system.
         """
-        return self._control.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text).strip()
-
-
-def _control_token_pattern(texts: Iterable[str]) -> re.Pattern[str]:
-    longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first)) if longest_first else r"(?!)")
+        return self._control.break_up(text).strip()
 
 
 def _make_renderer(model: LlamaModel, thinking: bool) -> _Render:

@@ -1,5 +1,6 @@
 """Prefix cache: brings the longest reusable prefix of a prompt into a slot, and takes snapshots of slots."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.native.context import LlamaContext
 from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS
+
+_log = logging.getLogger(__name__)
 
 # A state of fewer tokens is cheaper to compute again than to store.
 _MIN_SNAPSHOT_TOKENS = 16
@@ -141,7 +144,11 @@ class PrefixCache:
         return any(common_prefix(tokens, slot.tokens) == len(slot) for tokens in stored)
 
     def _store_snapshot(self, slot: Slot, cache_key: CacheKey) -> None:
-        state = slot.save_state()
+        try:
+            state = slot.save_state()
+        except MemoryError:
+            _log.warning("Could not keep a conversation's state: there is too little memory.")
+            return
         if not cache_key.is_conversation:
             self._drop_prefixes(slot.tokens, cache_key)
         if len(state):

@@ -273,6 +273,8 @@ class SnapshotStore:
             _log.warning("Dropped a snapshot that %s; it will be computed again.", error)
         except OSError as error:
             _log.warning("Could not read a snapshot (%s); it is dropped and will be computed again.", error.strerror)
+        except MemoryError:
+            _log.warning("Could not read a snapshot: there is too little memory. It will be computed again.")
         with self._changed:
             waiters, entry.waiters = entry.waiters, []
             if state is None and self._entries.get(entry.header.name) is entry:
@@ -295,6 +297,8 @@ class SnapshotStore:
             reason = "it is too large, or the disk is nearly full"
         except OSError as error:
             reason = error.strerror or str(error)
+        except MemoryError:
+            reason = "there is too little memory"
         if not written and not self._warned_full:
             _log.warning("Could not write a snapshot to disk: %s.", reason)
         self._warned_full = not written

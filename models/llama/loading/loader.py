@@ -133,7 +133,7 @@ def _load_weights(
     if cancelled:
         raise LoadCancelled
     if not handle:
-        reason = errors[0] if errors else "it gave no reason"
+        reason = "; ".join(errors) or "it gave no reason"
         raise ModelUnusable(f"The model file {path} cannot be loaded; llama.cpp says: {reason}", str(path))
     return LlamaModel(llama_cpp, handle, path, settings.mmap)
 

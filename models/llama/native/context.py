@@ -67,7 +67,7 @@ class LlamaContext:
         with capture_errors() as errors:
             self._handle = self._library.llama_init_from_model(model.handle, self._params(settings, memory_plan))
         if not self._handle:
-            reason = errors[0] if errors else "it gave no reason"
+            reason = "; ".join(errors) or "it gave no reason"
             raise ModelUnusable(
                 f"No context of {memory_plan.context_tokens} tokens can be made for {model.path.name}; "
                 f"llama.cpp says: {reason}",

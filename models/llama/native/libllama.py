@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 _log = logging.getLogger(__name__)
-_ERROR_LEVEL = 3  # GGML_LOG_LEVEL_ERROR
+_ERROR_LEVEL, _CONTINUED_LEVEL = 4, 5  # GGML_LOG_LEVEL_ERROR, GGML_LOG_LEVEL_CONT
 
-_recent_errors: deque[str] = deque(maxlen=8)
+_recent_errors: deque[str] = deque(maxlen=64)
 _captures: set[int] = set()
 """The captures of errors under way."""
 
@@ -51,12 +51,16 @@ def _set_spin_count() -> None:
 def _log_callback(llama_cpp: Any) -> Any:
     """The log callback; cached, because llama.cpp keeps only its address."""
 
+    last_level = 0
+
     def write(level: int, text: bytes, _: object) -> None:
+        nonlocal last_level
+        last_level = level if level != _CONTINUED_LEVEL else last_level
         line = text.decode("utf-8", errors="replace").strip()
         if line:
             if _captures:
                 _log.debug("%s", line)
-            if level == _ERROR_LEVEL:
+            if last_level == _ERROR_LEVEL:
                 _recent_errors.append(line)
 
     return llama_cpp.llama_log_callback(write)
@@ -64,7 +68,8 @@ def _log_callback(llama_cpp: Any) -> Any:
 
 @contextmanager
 def capture_errors() -> Iterator[list[str]]:
-    """Collects what llama.cpp logs as errors; the list is filled when the block ends.
+    """Collects what llama.cpp logs as errors; the list is filled when the block ends, the last error first: that one
+    ended the call, and the others led to it.
 
     Only in such a block, while a model is loaded, do its lines go to our log too: later ones can quote a grammar or
     the tokens of a prompt.
@@ -76,4 +81,4 @@ def capture_errors() -> Iterator[list[str]]:
         yield errors
     finally:
         _captures.discard(id(errors))
-        errors.extend(_recent_errors)
+        errors.extend(reversed(_recent_errors))

@@ -1,14 +1,34 @@
 """A loaded GGUF model: vocabulary, tokenization, token bytes and chat template."""
 
 import ctypes
+import re
 import threading
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from models.engine import EngineFailed
+from models.llama.native.control_texts import ControlTextFinder
 from models.thinking import THINKING_TOKENS
 
 _TOKEN_BUFFER_BYTES = 256
+# Of llama_token_attr and llama_vocab_type.
+_UNKNOWN, _CONTROL, _USER_DEFINED = 1 << 0, 1 << 3, 1 << 4
+_PARSED = _UNKNOWN | _CONTROL | _USER_DEFINED
+_BPE_VOCABULARY = 2
+_DELIMITER = re.compile(r"<[|｜].*[|｜]>", re.DOTALL)
+_TAG = re.compile(r"<.+>|\[.+\]|◁.+▷", re.DOTALL)
+_MAX_RUN_CHARACTERS = 8000
+"""llama.cpp splits text by std::regex, which recurses for each character of a word: one of 26,000 overflows the stack
+of 8 MB and kills the process (https://github.com/ggml-org/llama.cpp/issues/27783).
+"""
+_MAX_RUN_DIGITS = 999
+"""Some vocabularies look ahead from each digit to the end of its number: 30,000 digits take half a minute."""
+_LONG_RUNS = (
+    (re.compile(rf"\S{{{_MAX_RUN_CHARACTERS + 1},}}|\s{{{_MAX_RUN_CHARACTERS + 1},}}"), _MAX_RUN_CHARACTERS),
+    (re.compile(rf"\d{{{_MAX_RUN_DIGITS + 1},}}"), _MAX_RUN_DIGITS),
+)
 
 
 class LlamaModel:
@@ -26,6 +46,7 @@ class LlamaModel:
         self.parameter_count = int(library.llama_model_n_params(handle))
         self._mapped_file = _file_identity(path) if mapped else None
         self.adds_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
+        self._may_overflow = int(library.llama_vocab_type(self._vocab)) == _BPE_VOCABULARY
 
     @property
     def vocab(self) -> Any:
@@ -49,10 +70,20 @@ class LlamaModel:
         return self.token_text(int(self._library.llama_vocab_eos(self._vocab)))
 
     def control_texts(self) -> list[str]:
-        """The texts of all control tokens, such as the delimiters of turns."""
-        control = self._library.llama_vocab_is_control
-        texts = (self.token_text(token) for token in range(self.vocabulary_size) if control(self._vocab, token))
-        return [text for text in texts if text]
+        """The texts that are parsed as the delimiters of turns and the like, although a person may have written them.
+
+        llama.cpp parses user-defined tokens as it does control tokens. Among them are words of markup, and delimiters:
+        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one.
+        """
+        template, attributes_of = self.chat_template or "", self._library.llama_vocab_get_attr
+        texts = []
+        for token in range(self.vocabulary_size):
+            attributes = attributes_of(self._vocab, token)
+            text = self.token_text(token) if attributes & _PARSED else ""
+            is_named = _DELIMITER.fullmatch(text) or (_TAG.fullmatch(text) and text in template)
+            if text and (attributes & _CONTROL or is_named):
+                texts.append(text)
+        return texts
 
     def require_unchanged(self) -> None:
         """Raise EngineFailed when the file is mapped and was overwritten in place, which changes the weights in memory.
@@ -71,6 +102,26 @@ class LlamaModel:
 
         Raises EngineFailed once the model is freed.
         """
+        cuts = self._cuts(text, parse_control) if self._may_overflow and len(text) > _MAX_RUN_CHARACTERS else []
+        if not cuts:
+            return self._tokenize_piece(text, parse_control)
+        pieces = (text[start:end] for start, end in pairwise([0, *cuts, len(text)]))
+        return [token for piece in pieces for token in self._tokenize_piece(piece, parse_control)]
+
+    def _cuts(self, text: str, parse_control: bool) -> list[int]:
+        """Where a text is cut: within runs of digits, and without or of white space, and never in a control text."""
+        runs = [(run.span(), limit) for pattern, limit in _LONG_RUNS for run in pattern.finditer(text)]
+        cuts = sorted({cut for (start, end), limit in runs for cut in range(start + limit, end, limit)})
+        if not cuts or not parse_control:
+            return cuts
+        spans = list(self._control_finder.find_all(text))
+        return [min((start for start, end in spans if start < cut < end), default=cut) for cut in cuts]
+
+    @cached_property
+    def _control_finder(self) -> ControlTextFinder:
+        return ControlTextFinder(self.control_texts())
+
+    def _tokenize_piece(self, text: str, parse_control: bool) -> list[int]:
         data = text.encode("utf-8", errors="replace")
         capacity = len(data) + 2
         tokens = (ctypes.c_int32 * capacity)()

@@ -11,12 +11,14 @@ from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.cache_keys import CacheKey, cache_key_of
 from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.kv_cache.prefix_cache import PrefixCache, PrefixMatch
+from models.llama.kv_cache.slots import Slot
 from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer, TokenizedPrompt
 from models.llama.loading.loader import LoadedModel
 from models.llama.native.context import DecodeAborted, DecodeFailed, TokenRun
 from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS, iter_chunks, unaligned_chunk_end
 from models.llama.scheduling.prefill_policy import PendingPrefill, StepState, choose_prefill, should_prefill
+from models.llama.scheduling.request_errors import REQUEST_ERRORS, request_failure
 from models.llama.scheduling.requests import DropState, Generate, Request, RequestQueue, WarmUp
 from models.llama.scheduling.throughput import Throughput
 from models.llama.scheduling.warmup import WarmUpQueue
@@ -172,8 +174,11 @@ class Scheduler:
             answer_token_limit(
                 len(prompt.tokens), self._context.size_tokens, waiting.generate.request.sampling.max_tokens
             )
-        except (EngineFailed, PromptTooLong) as error:
+        except PromptTooLong as error:
             self._reject(waiting, error)
+            return
+        except REQUEST_ERRORS as error:
+            self._reject(waiting, request_failure(error))
             return
         waiting.prompt = prompt
         match = self._prefix_cache.find_match(prompt.tokens, waiting.cache_key)
@@ -220,21 +225,16 @@ class Scheduler:
                 else self._snapshots.get_resident_state(match.snapshot)
             )
             match = match if state is not None else PrefixMatch()
-        slot = self._prefix_cache.acquire_slot(match, waiting.cache_key, state)
-        self._prefix_cache.snapshot_at_boundary(slot, prompt, is_discarded=waiting.discard_state)
+        slot: Slot | None = None
         try:
-            generation = Generation(
-                request,
-                prompt,
-                slot,
-                model=self._loaded.model,
-                max_tokens=answer_token_limit(
-                    len(prompt.tokens), self._context.size_tokens, request.sampling.max_tokens
-                ),
-            )
-        except EngineFailed as error:
-            self._prefix_cache.release_slot(slot, 0 if waiting.discard_state else len(slot))
-            self._reject(waiting, error)
+            slot = self._prefix_cache.acquire_slot(match, waiting.cache_key, state)
+            self._prefix_cache.snapshot_at_boundary(slot, prompt, is_discarded=waiting.discard_state)
+            limit = answer_token_limit(len(prompt.tokens), self._context.size_tokens, request.sampling.max_tokens)
+            generation = Generation(request, prompt, slot, model=self._loaded.model, max_tokens=limit)
+        except REQUEST_ERRORS as error:
+            if slot is not None:
+                self._prefix_cache.release_slot(slot, 0 if waiting.discard_state else len(slot))
+            self._reject(waiting, request_failure(error))
             return
         if self._draft_length.is_enabled:
             generation.prompt_lookup = PromptLookup(prompt.tokens[prompt.history_tokens :])
@@ -304,7 +304,7 @@ class Scheduler:
             generation.prefill_to(self._context, end)
         except DecodeAborted:
             self._end(running, None)
-        except (DecodeFailed, EngineFailed) as error:
+        except (DecodeFailed, *REQUEST_ERRORS) as error:
             self._fail(running, error)
         else:
             self._throughput.record_prefill(cost, time.monotonic() - started_at)
@@ -351,7 +351,7 @@ class Scheduler:
     def _sample(self, running: _Running, decoded: list[int], first: int) -> int:
         try:
             sampled = running.generation.sample_decoded(self._context, decoded, first)
-        except EngineFailed as error:
+        except REQUEST_ERRORS as error:
             running.generation.slot.drop_uncommitted()
             self._fail(running, error)
             return 0
@@ -359,11 +359,11 @@ class Scheduler:
             self._end(running, running.generation.usage)
         return sampled
 
-    def _fail(self, running: _Running, error: EngineFailed | DecodeFailed) -> None:
+    def _fail(self, running: _Running, error: Exception) -> None:
         if isinstance(error, DecodeFailed):
             running.generation.slot.clear()
             error = EngineFailed(str(error))
-        running.generate.request.stream.set_end(error)
+        running.generate.request.stream.set_end(request_failure(error))
         self._end(running, None)
 
     def _end(self, running: _Running, usage: Usage | None) -> None:

@@ -1,6 +1,7 @@
 """Warm-up: prefill of system and history of each conversation's next prompt while the engine is idle."""
 
-from models.engine import EngineFailed
+import logging
+
 from models.llama.kv_cache.cache_keys import cache_key_of
 from models.llama.kv_cache.prefix_cache import PrefixCache
 from models.llama.kv_cache.slots import Slot
@@ -9,7 +10,10 @@ from models.llama.loading.loader import LoadedModel
 from models.llama.native.cancel_flag import CancelFlag
 from models.llama.native.context import DecodeAborted, DecodeFailed
 from models.llama.plan.prefill_chunks import iter_chunks
+from models.llama.scheduling.request_errors import REQUEST_ERRORS, describe_failure
 from models.llama.scheduling.requests import RequestQueue, WarmUp
+
+_log = logging.getLogger(__name__)
 
 # More than a home has conversations at a time; a further one replaces the oldest.
 _MAX_PENDING = 64
@@ -60,8 +64,8 @@ class WarmUpQueue:
             self._warm_up(warm_up)
         except DecodeAborted:
             self._pending[key] = WarmUp(warm_up.key, warm_up.prompt, CancelFlag())
-        except (EngineFailed, DecodeFailed):
-            pass
+        except (DecodeFailed, *REQUEST_ERRORS) as error:
+            _log.debug("Could not warm up: %s.", describe_failure(error))
         finally:
             self._loaded.context.set_abort_flag(self._requests.closing)
             self._requests.set_running_warm_up(None)
@@ -74,7 +78,7 @@ class WarmUpQueue:
         slot = self._prefix_cache.acquire_resident(prompt.tokens, cache_key)
         try:
             self._prefill(slot, prompt)
-        except DecodeFailed:
+        except (DecodeFailed, *REQUEST_ERRORS):
             slot.clear()
             raise
         finally:

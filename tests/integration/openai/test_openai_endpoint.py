@@ -76,6 +76,19 @@ async def test_the_bare_model_reads_what_the_program_sends_and_nothing_else(serv
     ]
 
 
+async def test_a_list_that_a_person_wrote_is_no_footer(served: Serving) -> None:
+    listed = "Of the backup drive shelf, which costs most?\n\n[1] roof\n[2] stove"
+    said = [
+        {"role": "user", "content": listed},
+        {"role": "assistant", "content": "The roof [1].\n\n[1] prices.txt"},
+        {"role": "user", "content": listed},
+    ]
+    await served.client().chat.completions.create(model="hearth", messages=said)
+    prompt = served.core.engine.prompts[0]
+    assert [turn.text for turn in prompt.history] == [listed, "The roof [1]."]
+    assert prompt.tail.endswith(f"Question: {listed}")
+
+
 async def test_a_stream_comes_in_pieces_and_ends_with_sources_and_usage(served: Serving) -> None:
     stream = await served.client().chat.completions.create(
         model="hearth", messages=QUESTION, stream=True, stream_options={"include_usage": True}

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import open_app
+from bot.app import App, open_app
 from bot.config.schema import Config
 from bot.core.journal import message_key
 from bot.core.messages import Message
 from bot.core.ports import Inbox, Reply
 from bot.core.texts import Language
-from models.engine import ModelUnusable
+from models.engine import EngineFailed, ModelUnusable
+from tests.fakes.core import running_core
 from tests.fakes.messages import message
 from tests.fakes.reply import RecordingReply
 from tests.fakes.until import rounds
@@ -91,3 +92,28 @@ async def test_what_is_older_than_the_config_says_is_deleted_at_the_start(tmp_pa
             while await app.history.question_text(asked.conversation, "1") is not None:
                 await asyncio.sleep(0.001)
     assert b"zanzibar" not in b"".join(path.read_bytes() for path in tmp_path.glob("history*"))
+
+
+async def test_a_model_that_dies_is_missing_and_ends_the_program(tmp_path: Path) -> None:
+    platform = Platform()
+    async with running_core(tmp_path) as core:
+        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None)
+        running = asyncio.create_task(app.run(platform))
+        async with asyncio.timeout(60):
+            await platform.reply.ended.wait()
+            core.engine.fail()
+            with pytest.raises(ExceptionGroup) as failure:
+                await running
+    reasons = [str(each) for each in failure.value.exceptions if isinstance(each, EngineFailed)]
+    assert reasons == ["The model is gone."]
+
+
+async def test_adapters_that_end_by_themselves_end_the_run(tmp_path: Path) -> None:
+    class Brief(Platform):
+        async def run(self, inbox: Inbox) -> None:
+            await asyncio.sleep(0)
+
+    async with running_core(tmp_path) as core:
+        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None)
+        async with asyncio.timeout(60):
+            await app.run(Brief())

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.core.attachments import AttachmentReader
+from bot.core.attachments import MAX_ATTACHED_PASSAGES, AttachmentReader
 from bot.core.messages import Attachment
 from knowledge.reader import ReadDocument
 from tests.fakes.messages import message
@@ -23,6 +23,14 @@ from tests.fakes.until import until
         (
             Attachment.not_fetched("plan.pdf"),
             "plan.pdf could not be fetched, so it is left out. Please attach it again.",
+        ),
+        (
+            Attachment("Voice message.ogg", "audio/ogg", b"OggSjunk"),
+            "I cannot listen to recordings or watch videos: Voice message.ogg is left out.",
+        ),
+        (
+            Attachment("clip.mp4", "video/mp4", b"text"),
+            "I cannot listen to recordings or watch videos: clip.mp4 is left out.",
         ),
     ],
 )
@@ -80,3 +88,24 @@ async def test_a_media_type_is_only_the_senders_word(media_type: str) -> None:
     asked = message("?", attachments=(Attachment("a.txt", media_type, b"The key hangs by the door."),))
     passages, problems = await AttachmentReader(ParagraphReader()).parse_attachments(asked, "en")
     assert ([passage.text for passage in passages], problems) == (["The key hangs by the door."], [])
+
+
+async def test_a_source_file_that_platforms_take_for_a_video_is_read() -> None:
+    file = Attachment("main.ts", "video/MP2T", b"const key = 1;")
+    passages, unread = await AttachmentReader(ParagraphReader()).parse_attachments(
+        message("?", attachments=(file,)), "en"
+    )
+    assert (unread, [passage.text for passage in passages]) == ([], ["const key = 1;"])
+
+
+async def test_of_a_huge_table_no_more_passages_are_made_than_a_prompt_could_hold() -> None:
+    rows = b"\n\n".join(b"row %d" % number for number in range(20_000))
+    passages, unread = await AttachmentReader(ParagraphReader()).parse_attachments(
+        message(
+            "?", attachments=(Attachment("table.txt", "text/plain", rows), Attachment("b.txt", "text/plain", b"b"))
+        ),
+        "en",
+    )
+    assert unread == []
+    assert len(passages) == MAX_ATTACHED_PASSAGES
+    assert len({passage.id for passage in passages}) == len(passages)

@@ -450,7 +450,7 @@ async def test_what_was_said_before_is_read_for_this_answer_only(house: Path) ->
         await core.ask(replace(asked, context=before))
         await core.ask(message("Where is the backup drive?", "2"))
     first, second = core.engine.prompts
-    assert "Ben: The sprinkler runs at noon.\nEve: No, at dawn, it is decided." in first.tail
+    assert "> Ben: The sprinkler runs at noon.\n> Eve: No, at dawn, it is decided." in first.tail
     assert "it is decided" not in second.tail
     assert all("it is decided" not in turn.text for turn in second.history)
 
@@ -482,3 +482,15 @@ async def test_a_stop_in_good_order_lets_deliveries_end_and_leaves_waiting_quest
     async with running_core(house) as core:
         left = await core.history.journal.open_messages("console")
         assert [each.event_id for each in left] == ["2"]
+
+
+async def test_an_empty_answer_still_says_which_file_could_not_be_read(house: Path) -> None:
+    engine = ScriptedEngine(lambda _: [""])
+    async with running_core(house, engine=engine) as core:
+        asked = message(
+            "Where is the backup drive?", attachments=(Attachment("plan.txt", "text/plain", b"unreadable"),)
+        )
+        reply = await core.ask(asked)
+    assert reply.closing is not None
+    assert reply.closing.text == localize("empty_answer", "en")
+    assert reply.closing.note == "I could not read plan.txt: It says itself that it is unreadable."

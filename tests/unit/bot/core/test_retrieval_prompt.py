@@ -9,6 +9,7 @@ import pytest
 from bot.core.messages import Audience, ContextMessage
 from bot.core.retrieval_prompt import PromptRequest, RetrievalPromptBuilder
 from bot.core.settings import CoreSettings
+from bot.core.texts import localize
 from knowledge.passages import Passage, PassageLocation
 from models.engine import PromptTooLong, Turn
 from tests.fakes.core import Core, running_core
@@ -92,3 +93,29 @@ async def test_a_speaker_is_named_where_several_people_write(core: Core) -> None
     room = replace(REQUEST, audience=Audience(frozenset({"console"})), speaker="Ada")
     assert room.spoken_question == f"Ada: {REQUEST.question}"
     assert REQUEST.spoken_question == REQUEST.question
+
+
+async def test_files_alone_that_cannot_be_read_are_asked_about_and_not_guessed_at(core: Core) -> None:
+    nothing = replace(REQUEST, question="  ")
+    assert (await builder(core).retrieve(nothing, "", has_history=True)).refusal == localize("empty_question", "en")
+    read = replace(nothing, attached=(attached("Quotas: 3."),))
+    assert (await builder(core).retrieve(read, "", has_history=True)).refusal == ""
+
+
+async def test_a_reply_to_an_answer_of_the_history_costs_no_passage(core: Core) -> None:
+    prompts = builder(core, passage_tokens=40)
+    answer = "It is on shelf Heron, as the handbook says on its first page [1]."
+    history = (Turn("user", "Ada: Where is the drive?"), Turn("assistant", answer))
+    context = (ContextMessage("Ada", "Where is the drive?"), ContextMessage("Hearth", answer))
+    reply = replace(REQUEST, context=context)
+    retrieval = await prompts.retrieve(reply, "", has_history=True)
+    assert prompts.build_prompt(reply, retrieval, history) == prompts.build_prompt(REQUEST, retrieval, history)
+
+
+async def test_messages_before_a_question_take_no_more_room_than_they_need(core: Core) -> None:
+    prompts = builder(core, passage_tokens=30)
+    short = replace(REQUEST, context=(ContextMessage("Ben", "Hello there."),))
+    retrieval = await prompts.retrieve(short, "", has_history=False)
+    prepared = prompts.build_prompt(short, retrieval, ())
+    assert "> Ben: Hello there." in prepared.prompt.tail
+    assert [source.document for source in prepared.sources] == ["drive.txt"]

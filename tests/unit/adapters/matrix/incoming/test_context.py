@@ -202,6 +202,14 @@ async def test_a_file_put_down_in_a_direct_chat_goes_with_the_next_question_alon
     assert await read(server, second, direct=True) == ([], [])
 
 
+async def test_a_recording_leaves_the_files_before_it_to_the_next_question() -> None:
+    server = wire()
+    put(server, body="photo.jpg", msgtype="m.image")
+    recording = put(server, body="Voice message.ogg", msgtype="m.audio", **{"org.matrix.msc3245.voice": {}})
+    assert await read(server, recording, direct=True) == ([], ["Voice message.ogg"])
+    assert await read(server, server.say("what is this?"), direct=True) == ([], ["photo.jpg"])
+
+
 async def test_a_file_put_down_long_before_is_not_read() -> None:
     server = wire()
     put(server)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -241,6 +242,48 @@ def test_waiting_for_a_state_that_is_replaced_or_forgotten_ends(tmp_path: Path) 
     states: list[memoryview | None] = []
     store.fetch_state(entry, states.append)
     assert states == [None]
+    store.close(1)
+
+
+class _Starved(SnapshotFolder):
+    """A folder whose states are larger than the memory that is left, or that fails in a way nobody foresaw."""
+
+    errors: ClassVar[list[Exception]] = []
+
+    def read_state(self, header: SnapshotHeader) -> memoryview:
+        for error in self.errors:
+            raise error
+        return SnapshotFolder.read_state(self, header)
+
+
+def _written(folder: SnapshotFolder) -> SnapshotStore:
+    """A store with three states on disk alone."""
+    store = SnapshotStore(10 * _SIZE, folder)
+    for cache_key in (_A, _B, _C):
+        _put_snapshot(store, cache_key)
+    store.close(1)
+    return SnapshotStore(10 * _SIZE, folder)
+
+
+def test_a_state_for_which_memory_is_short_is_a_state_not_found(tmp_path: Path) -> None:
+    folder = _Starved(tmp_path, _MODEL, 100 * _SIZE)
+    store = _written(folder)
+    folder.errors[:] = [MemoryError()]
+    assert _fetch(store, _A) is None
+    folder.errors.clear()
+    assert _fetch(store, _B) is not None
+    store.close(1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_leaves_nobody_waiting(tmp_path: Path) -> None:
+    folder = _Starved(tmp_path, _MODEL, 100 * _SIZE)
+    store = _written(folder)
+    folder.errors[:] = [ZeroDivisionError()]
+    assert _fetch(store, _A) is None
+    folder.errors.clear()
+    store._thread.join(5)
+    assert _fetch(store, _B) is None
     store.close(1)
 
 

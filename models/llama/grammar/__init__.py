@@ -1,0 +1,1 @@
+"""Grammars that make a reply follow a JSON schema."""
