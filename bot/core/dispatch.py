@@ -50,6 +50,7 @@ class Dispatcher:
             self._commands.names_by_alias,
             frozenset(settings.people.block),
             settings.question_characters,
+            settings.name,
         )
         self._processor = MessageProcessor(
             journal=history.journal,
@@ -146,11 +147,11 @@ class Dispatcher:
         return triage.decide(message, self._policy)
 
     async def _receive(self, task: MessageTask) -> bool:
-        """Journal a message; False for a duplicate, or when its conversation is paused."""
+        """Journal a message; False for a duplicate, or when its author is paused in the conversation."""
         message, journal = task.message, self._history.journal
         if not await journal.receive_message(message):
             return False  # must precede the rate check: redelivered messages must not count against the limit
-        verdict = self._flood_guard.count_answer(message.conversation, time.monotonic())
+        verdict = self._flood_guard.count_message(message, task.decision, time.monotonic())
         if verdict == "paused":
             await journal.mark_ignored(message_key(message))
         elif verdict == "pause":

@@ -5,6 +5,7 @@ from typing import Literal
 
 from bot.core.history import History
 from bot.core.messages import Message
+from bot.core.small_talk import recognize_small_talk
 from bot.core.texts import LANGUAGES, Language
 from knowledge.languages import guess_language
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -27,6 +28,8 @@ class LanguageSelector:
             return self._configured
         if (known := await self._history.conversation_language(message.conversation)) is not None:
             return known
+        if (small_talk := recognize_small_talk(message.text)) is not None:
+            return small_talk.language or DEFAULT_LANGUAGE  # not stored: a "hello" is no proof of a language
         if (guessed := detect_language(message.text)) is None:
             return DEFAULT_LANGUAGE
         await self._store_language(message, guessed)

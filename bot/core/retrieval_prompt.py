@@ -143,6 +143,14 @@ class RetrievalPromptBuilder:
         took_s = time.monotonic() - began
         self._observer.search_ended(took_s, len(found.hits))
         refusal = "" if has_history else self._refusal(request, collections, found)
+        if collections and not found.hits and await self._is_unindexed(collections):
+            sentence = localize(
+                "nothing_indexed",
+                request.language,
+                collections=", ".join(sorted(collections)),
+                prefix=self._settings.command_prefix,
+            )
+            refusal, notes = (sentence, notes) if refusal else ("", (*notes, sentence))
         return Retrieval(found, collections, took_s, notes, refusal)
 
     def build_prompt(self, request: PromptRequest, retrieval: Retrieval, history: tuple[Turn, ...]) -> PreparedPrompt:
@@ -168,6 +176,13 @@ class RetrievalPromptBuilder:
             retrieval.notes + notes,
             _name_collections("unsupported_note", request, retrieval.collections) if unsupported else "",
         )
+
+    async def _is_unindexed(self, collections: frozenset[str]) -> bool:
+        try:
+            states = await self._library.collection_states()
+        except (DatabaseDamaged, DatabaseUnusable):
+            return False
+        return not any(state.documents for state in states if state.name in collections)
 
     def _refusal(self, request: PromptRequest, collections: frozenset[str], found: SearchResult) -> str:
         has_material = found.supported or request.attached or request.context
