@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage, Person
+from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage, Message, Person
 from bot.core.texts import localize
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, RecoveryAdapter, running_core
