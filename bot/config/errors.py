@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bot.config.sentences import found_value, plain_sentence
 from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
 
 QUOTE = "'"
@@ -88,8 +89,10 @@ def _sentence(detail: ErrorDetails, owners: Sequence[type[BaseModel]]) -> str:
         return "is missing."
     if detail["type"] == "union_tag_not_found":
         return f"needs the key `{str(detail['ctx']['discriminator']).strip(QUOTE)}`."
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{message}{_found(detail)}."
+    sentence = plain_sentence(detail)
+    if sentence.endswith("?") or f"`{detail['input']}`" in sentence:  # it names the value itself
+        return sentence if sentence.endswith("?") else f"{sentence}."
+    return f"{sentence}{found_value(detail)}."
 
 
 def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
@@ -99,10 +102,3 @@ def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
         return f"; did you mean `{near[0]}`?"
     return f"; known here: {', '.join(known)}." if 0 < len(known) <= 10 else "."
 
-
-def _found(detail: ErrorDetails) -> str:
-    """The value in the file, when it is short, plain, and cannot be a misplaced secret."""
-    value, key = detail["input"], str(detail["loc"][-1]) if detail["loc"] else ""
-    if key.endswith("_env") or isinstance(value, Mapping | list | tuple) or len(str(value)) > 60:
-        return ""
-    return f", not {value!r}"

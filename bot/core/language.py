@@ -28,8 +28,8 @@ class LanguageSelector:
             return self._configured
         if (known := await self._history.conversation_language(message.conversation)) is not None:
             return known
-        if (small_talk := recognize_small_talk(message.text)) is not None:
-            return small_talk.language or DEFAULT_LANGUAGE  # not stored: a "hello" is no proof of a language
+        if (small_talk := recognize_small_talk(message.text)) is not None and small_talk.language is not None:
+            return small_talk.language  # not stored: a "hello" is no proof of a language
         if (guessed := detect_language(message.text)) is None:
             return DEFAULT_LANGUAGE
         await self._store_language(message, guessed)

@@ -1,0 +1,91 @@
+"""Names of readers and people in a config: a name that can match nobody is a fault with the nearest right one."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from adapters.platform import NameForm
+from bot.config.schema import Config
+from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
+from bot.core.messages import EVERYONE
+from bot.platforms import PlatformRegistry
+
+API = "api"
+_ANY = (NameForm("", r"\S.*", ""),)
+_ANY_WORD = "x"
+"""A form that takes this takes everything, and makes no suggestion."""
+_WORDS_BEFORE_ID = re.compile(r"^(?:[A-Za-z]+:)*(?=[@!\d])")
+
+
+@dataclass(frozen=True, slots=True)
+class NameRules:
+    """The right forms of names by platform; `literals` are right names that a typo may stand for."""
+
+    forms: Mapping[str, Sequence[NameForm]]
+    whole: tuple[str, ...] = ()
+    literals: tuple[str, ...] = ()
+
+    def fault(self, name: str) -> str | None:
+        """What is wrong with a name, as a sentence; None when it can match somebody."""
+        if self._is_right(name):
+            return None
+        near = " or ".join(f"`{each}`" for each in dict.fromkeys(self._near(name)))
+        if near:
+            return f"`{name}` matches nobody; did you mean {near}?"
+        examples = [form.example for forms in self.forms.values() for form in forms if form.example]
+        return f"`{name}` matches nobody. Write a name like {', '.join(f'`{each}`' for each in (*self.whole, *examples))}."
+
+    def _is_right(self, name: str) -> bool:
+        platform, _, rest = name.partition(":")
+        return name in self.whole or any(
+            rest.startswith(form.prefix) and re.fullmatch(form.value, rest.removeprefix(form.prefix))
+            for form in self.forms.get(platform, ())
+        )
+
+    def _near(self, name: str) -> Iterator[str]:
+        """The right names that a wrong one may stand for: a typo, or an id without what belongs before it."""
+        platform, _, rest = name.partition(":")
+        yield from difflib.get_close_matches(name.casefold(), (*self.whole, *self.literals), n=1, cutoff=0.7)
+        for owner in difflib.get_close_matches(platform.casefold(), self.forms, n=1, cutoff=0.7):
+            if self._is_right(f"{owner}:{rest}"):
+                yield f"{owner}:{rest}"
+        value = _WORDS_BEFORE_ID.sub("", name)
+        for owner in [platform] if platform in self.forms else self.forms:
+            for form in self.forms[owner]:
+                if re.fullmatch(form.value, value) and not re.fullmatch(form.value, _ANY_WORD):
+                    yield f"{owner}:{form.prefix}{value}"
+
+
+def name_faults(config: Config, registry: PlatformRegistry, source: YamlSource) -> list[ConfigFault]:
+    """Every reader of a collection and every blocked person that can match nobody."""
+    readers, people = reader_rules(config, registry), person_rules(registry)
+    faults: list[ConfigFault] = []
+    for name, collection in config.knowledge.collections.items():
+        path = ("knowledge", "collections", name, "readers")
+        faults += _faults(readers, collection.readers, path, source)
+    faults += _faults(people, config.core.people.block, ("core", "people", "block"), source)
+    return faults
+
+
+def reader_rules(config: Config, registry: PlatformRegistry) -> NameRules:
+    """The rules for readers of collections."""
+    local = registry.local_chat.name
+    forms: dict[str, Sequence[NameForm]] = {each.name: each.reader_forms or _ANY for each in registry.platforms}
+    forms |= {broken.name: _ANY for broken in registry.broken}
+    programs = [f"{API}:{program}" for program in config.http.openai.keys]
+    forms[API] = [NameForm("", re.escape(name.removeprefix(f"{API}:")), name) for name in programs]
+    return NameRules(forms, (local, EVERYONE), tuple(programs))
+
+
+def person_rules(registry: PlatformRegistry) -> NameRules:
+    """The rules for people."""
+    forms: dict[str, Sequence[NameForm]] = {each.name: each.person_forms or _ANY for each in registry.platforms}
+    return NameRules(forms | {broken.name: _ANY for broken in registry.broken})
+
+
+def _faults(rules: NameRules, names: Iterable[str], path: KeyPath, source: YamlSource) -> Iterator[ConfigFault]:
+    for number, name in enumerate(names):
+        if sentence := rules.fault(name):
+            place = (*path, number)
+            yield ConfigFault(format_key_path(place), source.line_of(place), sentence)
