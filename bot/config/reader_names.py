@@ -30,9 +30,8 @@ class NameRules:
         """What is wrong with a name, as a sentence; None when it can match somebody."""
         if self._is_right(name):
             return None
-        near = " or ".join(f"`{each}`" for each in dict.fromkeys(self._near(name)))
-        if near:
-            return f"`{name}` matches nobody; did you mean {near}?"
+        if near := self._near_literals(name) or self._near_platforms(name) or self._near_values(name):
+            return f"`{name}` matches nobody; did you mean {' or '.join(f'`{each}`' for each in near)}?"
         examples = [form.example for forms in self.forms.values() for form in forms if form.example]
         return f"`{name}` matches nobody. Write a name like {', '.join(f'`{each}`' for each in (*self.whole, *examples))}."
 
@@ -43,18 +42,24 @@ class NameRules:
             for form in self.forms.get(platform, ())
         )
 
-    def _near(self, name: str) -> Iterator[str]:
-        """The right names that a wrong one may stand for: a typo, or an id without what belongs before it."""
+    def _near_literals(self, name: str) -> list[str]:
+        return difflib.get_close_matches(name.casefold(), (*self.whole, *self.literals), n=1, cutoff=0.7)
+
+    def _near_platforms(self, name: str) -> list[str]:
+        """The name with another platform, where that one is misspelled."""
         platform, _, rest = name.partition(":")
-        yield from difflib.get_close_matches(name.casefold(), (*self.whole, *self.literals), n=1, cutoff=0.7)
-        for owner in difflib.get_close_matches(platform.casefold(), self.forms, n=1, cutoff=0.7):
-            if self._is_right(f"{owner}:{rest}"):
-                yield f"{owner}:{rest}"
-        value = _WORDS_BEFORE_ID.sub("", name)
-        for owner in [platform] if platform in self.forms else self.forms:
-            for form in self.forms[owner]:
-                if re.fullmatch(form.value, value) and not re.fullmatch(form.value, _ANY_WORD):
-                    yield f"{owner}:{form.prefix}{value}"
+        owners = difflib.get_close_matches(platform.casefold(), self.forms, n=1, cutoff=0.7)
+        return [f"{owner}:{rest}" for owner in owners if self._is_right(f"{owner}:{rest}")]
+
+    def _near_values(self, name: str) -> list[str]:
+        """The right names for an id that has nothing, or something else, before it."""
+        platform, value = name.partition(":")[0], _WORDS_BEFORE_ID.sub("", name)
+        return [
+            f"{owner}:{form.prefix}{value}"
+            for owner in ([platform] if platform in self.forms else self.forms)
+            for form in self.forms[owner]
+            if re.fullmatch(form.value, value) and not re.fullmatch(form.value, _ANY_WORD)
+        ]
 
 
 def name_faults(config: Config, registry: PlatformRegistry, source: YamlSource) -> list[ConfigFault]:
