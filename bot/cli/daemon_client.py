@@ -2,21 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from adapters.json_lines.channel import StreamChannel
 from bot.cli.runner import CliError
 from bot.cli.terminal.output import print_errors
 from bot.config.schema import Config
-from bot.daemon import run_daemon
-from bot.server.folder_lock import FolderInUse
+from bot.daemon import Daemon, run_daemon
+from bot.server.folder_lock import FolderInUse, owner_pid, owner_work
 from bot.server.local_socket import connect_to_daemon
 from bot.startup_progress import ReportStartup
 
 DaemonEvent = Mapping[str, Any]
 RETRY_S = 0.3
+STARTING = "starting or stopping"
 
 
 class DaemonClient:
@@ -64,18 +65,64 @@ async def connect_or_host(
     Without `with_model` this process, if it has to be Hearth itself, only indexes and searches documents.
     """
     async with AsyncExitStack() as stack:
-        is_reported = False
-        while not await is_reachable(config):
+        daemon: Daemon | None = None
+        notice = WaitingNotice()
+        while daemon is None and not await _can_serve(config, with_model, notice):
             try:
-                await stack.enter_async_context(run_daemon(config, on_progress=on_progress, with_model=with_model))
+                daemon = await stack.enter_async_context(
+                    run_daemon(config, on_progress=on_progress, with_model=with_model)
+                )
             except FolderInUse as error:
-                if not is_reported:
-                    is_reported = True
-                    print_errors(
-                        f"Process {error.pid} owns the data folder and is starting or stopping; waiting for it."
-                    )
-                await asyncio.sleep(RETRY_S)
+                await notice.wait(f"Process {error.pid} owns the data folder and is {error.work or STARTING}")
         yield DaemonClient(config)
+        if daemon is not None:
+            await finish_clients(daemon)
+
+
+async def finish_clients(daemon: Daemon) -> None:
+    """Serve the clients that came while this process was Hearth, before it leaves."""
+    if daemon.is_busy:
+        print_errors("Other clients still wait for answers from this process; Ctrl-C leaves at once.")
+    await daemon.finish_clients()
+
+
+async def _can_serve(config: Config, with_model: bool, notice: "WaitingNotice") -> bool:
+    """Whether a process lets clients in that does what is needed; waits for one that has no model to end."""
+    while await is_reachable(config):
+        work = owner_work(config.data_folder) if with_model else ""
+        if not work:
+            return True
+        await notice.wait(f"Process {owner_pid(config.data_folder)} owns the data folder and is {work}")
+    return False
+
+
+async def enter_when_free(stack: AsyncExitStack, make_daemon: Callable[[], AbstractAsyncContextManager[Daemon]]) -> Daemon:
+    """Become the process that owns the data folder, after one that owns it only for work that ends by itself.
+
+    Raises FolderInUse when the owner does other work.
+    """
+    notice = WaitingNotice()
+    while True:
+        try:
+            return await stack.enter_async_context(make_daemon())
+        except FolderInUse as error:
+            if not error.work:
+                raise
+            await notice.wait(f"Process {error.pid} owns the data folder and is {error.work}")
+
+
+class WaitingNotice:
+    """Tells once that this process waits for another one."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+
+    async def wait(self, sentence: str) -> None:
+        """Tell, unless it was told, and wait a moment."""
+        if not self._is_told:
+            print_errors(f"{sentence}; waiting for it.")
+        self._is_told = True
+        await asyncio.sleep(RETRY_S)
 
 
 async def is_reachable(config: Config) -> bool:

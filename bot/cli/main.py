@@ -1,8 +1,10 @@
 """The program's command line: its own commands and those of the platforms; each is imported when it is called."""
 
+import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import click
@@ -22,8 +24,9 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "ask": CommandEntry("bot.cli.commands.ask", "ask", "Ask one question, print the answer and its sources."),
     "index": CommandEntry("bot.cli.commands.index", "index", "Bring the documents' index up to date."),
     "search": CommandEntry("bot.cli.commands.search", "search", "Find passages without asking the model."),
+    "status": CommandEntry("bot.cli.commands.status", "status", "Show whether Hearth runs, and what is indexed."),
     "models": CommandEntry("bot.cli.commands.models", "models", "List and fetch the models of the config."),
-    "config": CommandEntry("bot.cli.commands.config", "config", "Check the config file."),
+    "config": CommandEntry("bot.cli.commands.config", "config", "Check or show the config."),
     "doctor": CommandEntry("bot.cli.commands.doctor", "doctor", "Check that everything needed is there and fits."),
     "demo": CommandEntry("bot.cli.commands.demo", "demo", "Try Hearth on the handbook of an invented home."),
 }
@@ -44,6 +47,17 @@ class LazyGroup(click.Group):
         command = getattr(import_module(entry.module), entry.name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, with the nearest command for an unknown one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            error.message += f" Did you mean `{near[0]}`?" if near else " `hearth --help` lists the commands."
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands in --help, without importing any."""
@@ -79,5 +93,6 @@ def _version() -> str:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_version(), prog_name="hearth")
-def hearth() -> None:
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file, for any command.")
+def hearth(config_file: Path | None) -> None:
     """The assistant of your home server: answers from your own documents, on your own hardware."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class CliError(Exception):
@@ -40,24 +41,40 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_config(*args: Any, config_file: Path | None, **kwargs: Any) -> Any:
-        return command(*args, config=load_or_exit(config_file), **kwargs)
+        return command(*args, config=load_or_exit(named_config(config_file)), **kwargs)
 
     return with_config
 
 
+def named_config(own: Path | None) -> Path | None:
+    """The config file named for a command: after its name, or else before it."""
+    context = click.get_current_context(silent=True)
+    before: Path | None = context.find_root().params.get("config_file") if context else None
+    return own or before
+
+
+def choose_config(named: Path | None) -> Path | None:
+    """The config file to use, if any; a ./config.yaml that seems to be another program's is told."""
+    from bot.config.loading import find_config, passed_over_config
+
+    if sentence := passed_over_config(named, os.environ):
+        print_errors(sentence)
+    return find_config(named, os.environ)
+
+
 def load_or_exit(named: Path | None) -> "Config":
     """The config to use; exits with 2 after printing every fault."""
-    from bot.config.loading import InvalidConfig, find_config, load_config
+    from bot.config.loading import InvalidConfig, load_config
 
     try:
-        return load_config(find_config(named, os.environ))
+        return load_config(choose_config(named))
     except InvalidConfig as faulty:
         print_errors(*faulty.fault_lines())
         sys.exit(EXIT_USAGE)
 
 
 def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
-    """Run a command's coroutine and exit with its code. SIGTERM cancels it, which counts as success."""
+    """Run a command's coroutine and exit with its code. SIGTERM cancels it, which is no success: it is not done."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -66,7 +83,7 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except asyncio.CancelledError:
-        sys.exit(0)
+        sys.exit(EXIT_TERMINATED)
     except Exception as error:
         sentences = error_sentences(error)
         if sentences is None:
@@ -77,11 +94,11 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
 
 
 def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """Like `run_and_exit`, for a command that runs until stopped: Ctrl-C counts as success too."""
+    """Like `run_and_exit`, for a command that runs until stopped: SIGTERM and Ctrl-C count as success."""
     try:
         run_and_exit(main, log_level)
     except SystemExit as ending:
-        sys.exit(0 if ending.code == EXIT_INTERRUPTED else ending.code)
+        sys.exit(0 if ending.code in (EXIT_INTERRUPTED, EXIT_TERMINATED) else ending.code)
 
 
 async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | None:

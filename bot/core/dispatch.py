@@ -130,6 +130,16 @@ class Dispatcher:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being processed."""
+        return bool(self._message_tasks)
+
+    async def wait_until_answered(self) -> None:
+        """Wait until no message is being processed; unlike `wait_until_idle`, without the work for later questions."""
+        while running := {task.supervisor_task for task in self._message_tasks.values() if task.supervisor_task}:
+            await asyncio.wait(running)
+
     async def close(self) -> None:
         """Give running answers `shutdown_grace_s` to end, and leave the others to the next process."""
         running = {

@@ -67,10 +67,36 @@ class SocketCommands:
     def __init__(self, local_chat: ChatServer | None, library: Library) -> None:
         self._local_chat = local_chat
         self._library = library
+        self._working = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a client waits for an index or a search; chats do not count."""
+        return self._working > 0
+
+    async def wait_until_idle(self) -> None:
+        """Wait until every index and search is done."""
+        await self._idle.wait()
 
     def handlers(self) -> Mapping[str, CommandHandler]:
         """The commands by name."""
-        return {"chat": self._chat, "index": self._index, "search": self._search, "state": self._state}
+        index, search = self._counted(self._index), self._counted(self._search)
+        return {"chat": self._chat, "index": index, "search": search, "state": self._state}
+
+    def _counted(self, handler: CommandHandler) -> CommandHandler:
+        async def handle(channel: StreamChannel, request: SocketRequest) -> None:
+            self._working += 1
+            self._idle.clear()
+            try:
+                await handler(channel, request)
+            finally:
+                self._working -= 1
+                if not self._working:
+                    self._idle.set()
+
+        return handle
 
     async def _chat(self, channel: StreamChannel, request: SocketRequest) -> None:
         try:
@@ -79,7 +105,7 @@ class SocketCommands:
             await _write_error(channel, error)
             return
         if self._local_chat is None:
-            sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
+            sentence = f"Hearth is only indexing documents now (process {os.getpid()}). Ask again when that is done."
             await channel.write_event({"event": "error", "sentence": sentence})
         else:
             await self._local_chat.serve_client(channel, chat_request.folder)
