@@ -132,3 +132,13 @@ async def is_reachable(config: Config) -> bool:
         return False
     await channel.close()
     return True
+
+
+async def read_state(hearth: DaemonClient) -> DaemonEvent:
+    """The state of the index, from the process that owns the data folder. Raises CliError when it has ended."""
+    async with hearth.open_request("state") as exchange:
+        async for event in exchange.read_events():
+            if event["event"] == "error":
+                raise CliError(event["sentence"])
+            return event
+    raise CliError("The process that owns the data folder has ended.")

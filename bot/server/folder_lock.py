@@ -79,12 +79,17 @@ class FolderLock:
 
     def _make_private(self) -> None:
         """Close the folder to other users, if it is Hearth's alone: others may need what else is in it."""
-        if not stat.S_IMODE(self._folder.stat().st_mode) & 0o077:
+        if is_private(self._folder):
             return
         if not is_own_folder(self._folder):
             reason = "it holds other things, and other users can open it. Give Hearth a folder of its own, such as"
             raise FolderUnusable(self._folder, f"{reason} {self._folder / 'hearth'}.")
         self._folder.chmod(0o700)
+
+
+def is_private(folder: Path) -> bool:
+    """Whether no other user can do anything with a folder."""
+    return not stat.S_IMODE(folder.stat().st_mode) & 0o077
 
 
 def is_own_folder(folder: Path) -> bool:

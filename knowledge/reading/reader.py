@@ -63,7 +63,7 @@ class ProcessReader:
                 except ProcessLost as lost:
                     # Only a fresh process proves that this file is the cause: an old one may have died of another.
                     if fresh:
-                        _log.warning("Could not read %r: %s.", request.name, lost)
+                        _log.info("Could not read %r: %s.", request.name, lost)
                         raise FileUnreadable(f"The program that reads the file failed on it: {lost}.") from lost
 
     async def _ready_process(self) -> ReadingProcess:

@@ -103,7 +103,7 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(folder: Path
         stopped = await screen.until("Stopped", answering)
         assert "END." not in screen.text[answering:stopped]
         await screen.until("\n>", stopped)
-        screen.press(b"hi" + ENTER)
+        screen.press(b"And this?" + ENTER)
         answered = await screen.until("in all", stopped)
         await screen.until("\n>", answered)
         screen.press(CTRL_D)
@@ -126,7 +126,7 @@ async def test_slash_commands_are_commands_and_quit_leaves(folder: Path) -> None
     async with chatting(folder) as screen:
         await screen.until("\n>")
         screen.press(b"/help" + ENTER)
-        end = await screen.until("!reindex")
+        end = await screen.until("/reindex")
         await screen.until("\n>", end)
         screen.press(b"/quit" + ENTER)
         async with asyncio.timeout(120):

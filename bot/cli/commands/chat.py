@@ -35,7 +35,7 @@ async def _chat(config: Config, conversation: str) -> None:
     with StartupView() as view:
         async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
             view.close()
-            await Terminal(exchange, conversation, config.core.command_prefix).run()
+            await Terminal(exchange, conversation).run()
 
 
 async def _jsonl(config: Config) -> int:

@@ -42,17 +42,24 @@ def check(file: Path | None, named: Path | None, as_json: bool) -> None:
 
 
 @config.command()
-@click.option("--all", "with_defaults", is_flag=True, help="Show the keys that have their default value too.")
+@click.option("--all", "with_defaults", is_flag=True, help="Show the keys with their default value too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @config_option
 def show(config: Config, with_defaults: bool, as_json: bool) -> None:
-    """Show the config that is used: what the file sets, with whole paths."""
-    settings: dict[str, Any] = config.model_dump(mode="json", exclude_unset=not with_defaults)
+    """Show the config that is used: what differs from the defaults, with whole paths."""
+    settings: dict[str, Any] = config.model_dump(mode="json", exclude_defaults=not with_defaults)
+    settings = settings if with_defaults else _without_empty(settings)
     if as_json:
         print_json(settings)
     else:
         text = yaml.safe_dump(settings, allow_unicode=True, sort_keys=False) if settings else "# Nothing but defaults.\n"
         make_console().print(printable(text), end="")
+
+
+def _without_empty(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without sections in which nothing is set."""
+    inner = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in settings.items()}
+    return {key: value for key, value in inner.items() if value != {}}
 
 
 def _faults(faulty: InvalidConfig | None) -> tuple[ConfigFault, ...]:

@@ -1,17 +1,21 @@
 """`hearth index`: brings the documents' index up to date."""
 
+import asyncio
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
-from bot.cli.runner import CliError, config_option, run_and_exit
+from bot.cli.runner import EXIT_FAILED, CliError, config_option, run_and_exit
 from bot.cli.terminal.output import make_console, print_errors, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 
+STOPPED = "Stopped. What was read so far stays in the index; `hearth index` goes on from there."
+KINDS_SHOWN = 8
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 
 
@@ -20,20 +24,27 @@ WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @config_option
 def index(config: Config, collections: tuple[str, ...], as_json: bool) -> NoReturn:
-    """Bring COLLECTIONS up to date with their folders, all of them unless named. Only what changed is read."""
+    """Bring COLLECTIONS up to date with their folders, all of them unless named. Only what changed is read.
+
+    Exits with 1 when a document could not be read.
+    """
     run_and_exit(_index(config, collections, as_json))
 
 
 async def _index(config: Config, collections: tuple[str, ...], as_json: bool) -> int:
-    with StartupView() as view:
-        async with connect_or_host(config, view, with_model=False) as hearth:
-            view.close()
-            report = await reindex(hearth, collections)
+    try:
+        with StartupView() as view:
+            async with connect_or_host(config, view, with_model=False) as hearth:
+                view.close()
+                report = await reindex(hearth, collections)
+    except asyncio.CancelledError:
+        print_errors(STOPPED)
+        raise
     if as_json:
         print_json({key: value for key, value in report.items() if key != "event"})
     else:
         show_report(report)
-    return 0
+    return EXIT_FAILED if report["failed"] else 0
 
 
 async def reindex(hearth: DaemonClient, collections: tuple[str, ...]) -> DaemonEvent:
@@ -42,6 +53,7 @@ async def reindex(hearth: DaemonClient, collections: tuple[str, ...]) -> DaemonE
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[document]}"),
     )
     bars = Progress(*columns, console=make_console(stderr=True), transient=True, disable=not sys.stderr.isatty())
@@ -67,5 +79,14 @@ def show_report(report: DaemonEvent) -> None:
     """The report for people; documents that failed come with their reason."""
     counts = ", ".join(f"{report[key]} {key}" for key in ("added", "changed", "removed", "unchanged"))
     make_console().print(f"{counts}, {len(report['failed'])} failed ({report['took_s']:.1f} s)")
+    if left_out := report.get("left_out"):
+        print_errors(left_out_sentence(left_out))
     for failure in report["failed"]:
         print_errors(f"{failure['collection']}/{failure['document']}: {failure['reason']}")
+
+
+def left_out_sentence(left_out: Mapping[str, int]) -> str:
+    """The kinds of files that are not read, with their numbers, the most frequent first."""
+    kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in left_out.items()]
+    more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+    return f"Not read, because Hearth cannot read their kind: {', '.join(kinds[:KINDS_SHOWN])}{more}."

@@ -30,6 +30,8 @@ def list_models(config: Config, as_json: bool) -> None:
     if as_json:
         print_json({"cache": str(config.model_cache_folder), "models": files})
         return
+    if not files:
+        make_console().print("The config needs no model files: its engine and its embedder have none.")
     for file in files:
         here = (
             f"{file['path']}, {format_size(file['size_bytes'])}"

@@ -4,8 +4,8 @@ from typing import Any, NoReturn
 
 import click
 
-from bot.cli.daemon_client import DaemonClient, DaemonEvent, is_reachable
-from bot.cli.runner import EXIT_FAILED, CliError, config_option, run_and_exit
+from bot.cli.daemon_client import DaemonClient, is_reachable, read_state
+from bot.cli.runner import EXIT_FAILED, config_option, run_and_exit
 from bot.cli.terminal.output import make_console, print_json, printable
 from bot.config.schema import Config
 from bot.server.folder_lock import owner_pid, owner_work
@@ -33,16 +33,6 @@ async def _status(config: Config, as_json: bool) -> int:
     else:
         make_console().print(printable("\n".join(_lines(fields))))
     return 0 if pid else EXIT_FAILED
-
-
-async def read_state(hearth: DaemonClient) -> DaemonEvent:
-    """The state of the index, from the process that owns the data folder. Raises CliError when it has ended."""
-    async with hearth.open_request("state") as exchange:
-        async for event in exchange.read_events():
-            if event["event"] == "error":
-                raise CliError(event["sentence"])
-            return event
-    raise CliError("The process that owns the data folder has ended.")
 
 
 def _lines(fields: dict[str, Any]) -> list[str]:

@@ -1,12 +1,9 @@
 """Printing for all commands: consoles, text without control characters, and errors as sentences."""
 
-import errno
 import json
-import os
 import re
 import sys
-from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 
@@ -16,42 +13,6 @@ UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def printable(text: str) -> str:
     """Text without control characters: documents and models must not steer the terminal."""
     return UNPRINTABLE.sub("", text)
-
-
-def prepare_output() -> None:
-    """Make output possible whatever it leads to: characters that its encoding lacks are replaced, and a stream that was
-    closed leads nowhere.
-    """
-    if sys.stdout is None:
-        sys.stdout = _open_nowhere()
-    if sys.stderr is None:
-        sys.stderr = _open_nowhere()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-
-
-def is_output_error(error: OSError) -> bool:
-    """Whether an error is one of writing output: a full disk, or a reader that has gone."""
-    return error.filename is None and error.errno in (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF)
-
-
-def close_output() -> str:
-    """Write what is still buffered, which the interpreter would otherwise do too late for a sentence; the reason why it
-    failed, else an empty text.
-    """
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError) as error:
-        # What is left in the buffer must not be tried again at exit.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return getattr(error, "strerror", None) or "it is closed"
-    return ""
-
-
-def _open_nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - stays open as long as the program
 
 
 def make_console(*, stderr: bool = False) -> Console:

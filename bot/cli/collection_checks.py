@@ -1,0 +1,97 @@
+"""Checks of `hearth doctor` on the document collections: folders, patterns, and readers."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from adapters.platform import Check
+from bot.config.schema import Config
+from bot.core.messages import EVERYONE
+from bot.platforms import load_platforms
+from knowledge.folder_scan import FolderScan, FolderUnreadable, scan_folder
+from knowledge.globs import compile_globs, matches_any
+from knowledge.settings import CollectionSettings
+
+SCAN_TIMEOUT_S = 30.0
+"""Longer than a home's folders take; a share whose server is gone never answers."""
+
+
+def check_collections(config: Config) -> Iterator[Check]:
+    """Whether the collections' folders hold documents that can be read, and whether somebody may read them."""
+    for name, collection in config.knowledge.collections.items():
+        yield _check_folder(f"collection.{name}", collection)
+        if sentence := unread_sentence(collection.readers, config):
+            yield Check(f"collection.{name}.readers", "warning", sentence)
+    if not config.knowledge.collections:
+        yield Check("collections", "warning", "No documents are configured: knowledge.collections is empty.")
+
+
+def _check_folder(check: str, collection: CollectionSettings) -> Check:
+    folder = collection.folder
+    if not folder.is_dir():
+        return Check(check, "problem", f"Its folder {folder} does not exist.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return Check(check, "problem", f"Its folder {folder} cannot be read by this user.")
+    try:
+        found = scan_in_time(collection)
+    except (FolderUnreadable, TimeoutError) as error:
+        return Check(check, "problem", str(error))
+    files = [file.document for file in found.files if not matches_any(compile_globs(collection.exclude), file.document)]
+    figures = {"files": len(files), "unreadable": len(found.unreadable)}
+    idle = idle_patterns(collection.include, [file.document for file in found.files])
+    if idle:
+        return Check(check, "warning", f"These patterns of `include` match no file in {folder}: {idle}.", figures)
+    if not files:
+        kinds = "Markdown, text, HTML, PDF, CSV or JSONL"
+        return Check(check, "warning", f"Its folder {folder} holds no file that Hearth can read ({kinds}).", figures)
+    if found.unreadable:
+        entry = found.unreadable[0]
+        sentence = f"{len(found.unreadable)} entries in {folder} cannot be read, such as {entry.document}: {entry.reason}"
+        return Check(check, "warning", sentence, figures)
+    excluding = idle_patterns(collection.exclude, [file.document for file in found.files])
+    note = f" These patterns exclude nothing now: {excluding}." if excluding else ""
+    return Check(check, "ok", f"Its folder {folder} holds {len(files)} files that can be read.{note}", figures)
+
+
+def scan_in_time(collection: CollectionSettings, timeout_s: float = SCAN_TIMEOUT_S) -> FolderScan:
+    """The files of a folder before any is excluded. Raises FolderUnreadable, and TimeoutError with a sentence."""
+    outcome: list[FolderScan | FolderUnreadable] = []
+
+    def scan() -> None:
+        try:
+            outcome.append(scan_folder(collection.folder, collection.include))
+        except FolderUnreadable as error:
+            outcome.append(error)
+
+    # A daemon thread, because nothing wakes one that waits for a dead share.
+    thread = threading.Thread(target=scan, name="doctor-scan", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if not outcome:
+        raise TimeoutError(f"Its folder {collection.folder} has not answered for {timeout_s:g} s: is its disk there?")
+    if isinstance(outcome[0], FolderUnreadable):
+        raise outcome[0]
+    return outcome[0]
+
+
+def idle_patterns(patterns: tuple[str, ...], documents: list[str]) -> str:
+    """The patterns that match none of the documents, nor a folder above one, as text."""
+    paths = set(documents)
+    for document in documents:
+        paths |= {f"{parent}{end}" for parent in PurePosixPath(document).parents for end in ("", "/")}
+    idle = [each for each in patterns if not any(matches_any(compile_globs([each]), path) for path in paths)]
+    return ", ".join(f"`{each}`" for each in idle)
+
+
+def unread_sentence(readers: tuple[str, ...], config: Config) -> str:
+    """Why no reader of a collection can ask now; empty when one can."""
+    if not readers:
+        return "Nobody may read it: its `readers` are empty."
+    enabled = {each.name for each in config.enabled_platforms()} | {load_platforms().local_chat.name, EVERYONE}
+    if config.http.enabled and config.http.openai.enabled:
+        enabled.add("api")
+    owners = {reader.partition(":")[0] for reader in readers}
+    if owners & enabled:
+        return ""
+    return f"Nobody can ask about it now: its readers are on {', '.join(sorted(owners))}, which is switched off."
