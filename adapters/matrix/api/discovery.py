@@ -43,7 +43,7 @@ async def discover_homeserver(name_or_url: str, fetch: FetchJson = fetch_json) -
     """The homeserver of `@user:server`, `server` or an address with `https://`. Raises MatrixUnusable."""
     name_or_url = name_or_url.strip()
     if name_or_url.startswith(("http://", "https://")):
-        return HomeserverAddress(await _check_versions(_address(name_or_url), fetch))
+        return HomeserverAddress(await _check_address(_address(name_or_url), fetch))
     found = MXID.fullmatch(name_or_url)
     server = found["server"] if found else name_or_url
     if not SERVER_NAME.fullmatch(server):
@@ -71,6 +71,18 @@ def _address(text: str) -> str:
     return str(address.origin()) + address.path.rstrip("/")
 
 
+async def _check_address(address: str, fetch: FetchJson) -> str:
+    """The homeserver at an address, or the one that the server of this name points to."""
+    try:
+        return await _check_versions(address, fetch)
+    except MatrixUnusable:
+        server = address.removeprefix("https://")
+        base_url = await _well_known(server, fetch) if SERVER_NAME.fullmatch(server) else ""
+        if base_url in ("", address):
+            raise
+        return await _check_versions(base_url, fetch)
+
+
 async def _well_known(server: str, fetch: FetchJson) -> str:
     """The address that a server names for itself; empty when it names none (specification, "Server discovery")."""
     try:
@@ -84,6 +96,12 @@ async def _well_known(server: str, fetch: FetchJson) -> str:
     return _address(address)
 
 
+def _hint(homeserver: str) -> str:
+    """The end of a sentence about a homeserver that does not answer."""
+    is_secure = homeserver.startswith("https://")
+    return "; a homeserver without TLS has an address with http://" if is_secure else ""
+
+
 async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
     try:
         response = await fetch(homeserver, VERSIONS)
@@ -91,7 +109,7 @@ async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
     except (TransientFailure, RequestRefused, LoggedOut) as error:
         raise MatrixUnusable(
-            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up."
+            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up{_hint(homeserver)}."
         ) from error
     if not isinstance(response.get("versions"), list):
         raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")

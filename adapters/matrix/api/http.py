@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
+from adapters.delivery.connection_errors import connection_reason
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.parsing import decode_json
 from adapters.matrix.events import Json
@@ -101,7 +102,8 @@ class HttpClient:
                     )
                 yield response
         except CONNECTION_ERRORS as error:
-            raise TransientFailure(f"the homeserver could not be reached: {type(error).__name__}") from error
+            reason = connection_reason(error, timeout_s or self._timeout_s)
+            raise TransientFailure(f"the homeserver could not be reached: {reason}") from error
 
     async def close(self) -> None:
         """Close all connections."""
