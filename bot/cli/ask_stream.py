@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.daemon_client import DaemonEvent, DaemonRequest
+from bot.cli.daemon_client import DaemonEvent, DaemonRequest, OwnerLeft
 from bot.cli.runner import CliError
 from bot.cli.terminal.answer_view import AnswerView, format_sources, format_timings, view_for
 from bot.cli.terminal.output import printable
@@ -50,13 +50,15 @@ async def ask_and_follow(
 ) -> DaemonEvent:
     """Ask, show the answer as it arrives, and return the event that ends it: finished, failed, ignored or error.
 
-    Raises CliError when the connection ends first.
+    Raises OwnerLeft when the connection ends before the question was received, CliError when it ends later.
     """
+    is_received = False
     await exchange.send(**question.to_input_line())
     view.show_status("Waiting …")
     async for event in events:
         if event.get("event_id", question.event_id) != question.event_id:
             continue
+        is_received = True
         match event["event"]:
             case "queued":
                 view.show_status(_queue_status(event))
@@ -69,7 +71,7 @@ async def ask_and_follow(
                 return event
             case "ignored" | "error":
                 return event
-    raise CliError(CONNECTION_LOST)
+    raise CliError(CONNECTION_LOST) if is_received else OwnerLeft(CONNECTION_LOST)
 
 
 async def ask_and_show(

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.json_lines.channel import StreamChannel
 from bot.cli.runner import CliError
@@ -17,7 +17,14 @@ from bot.startup_progress import ReportStartup
 
 DaemonEvent = Mapping[str, Any]
 RETRY_S = 0.3
+TRIES = 20
+"""Short-lived commands, one after the other, can take the data folder from each other."""
+Value = TypeVar("Value")
 STARTING = "starting or stopping"
+
+
+class OwnerLeft(CliError):
+    """The process that owned the data folder left before it took the request, which can be made again."""
 
 
 class DaemonClient:
@@ -28,10 +35,10 @@ class DaemonClient:
 
     @asynccontextmanager
     async def open_request(self, command: str, **fields: Any) -> AsyncIterator["DaemonRequest"]:
-        """Send a request on a connection of its own. Raises CliError when the process has ended."""
+        """Send a request on a connection of its own. Raises OwnerLeft when the process has ended."""
         channel = await connect_to_daemon(self._config.data_folder, self._config.local_line_bytes)
         if channel is None:
-            raise CliError("The Hearth process that owned the data folder has ended. Try again.")
+            raise OwnerLeft("The Hearth process that owned the data folder has ended. Try again.")
         try:
             await channel.write_event({"command": command, **fields})
             yield DaemonRequest(channel)
@@ -77,6 +84,16 @@ async def connect_or_host(
         yield DaemonClient(config)
         if daemon is not None:
             await finish_clients(daemon)
+
+
+async def retry_when_left(request: Callable[[], Awaitable[Value]]) -> Value:
+    """The result of a request, made again when the process that owned the data folder left before it took it."""
+    for _ in range(TRIES):
+        try:
+            return await request()
+        except OwnerLeft:
+            await asyncio.sleep(RETRY_S)
+    return await request()
 
 
 async def finish_clients(daemon: Daemon) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
+from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host, retry_when_left
 from bot.cli.runner import EXIT_FAILED, CliError, config_option, run_and_exit
 from bot.cli.terminal.output import make_console, print_errors, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
@@ -33,10 +33,7 @@ def index(config: Config, collections: tuple[str, ...], as_json: bool) -> NoRetu
 
 async def _index(config: Config, collections: tuple[str, ...], as_json: bool) -> int:
     try:
-        with StartupView() as view:
-            async with connect_or_host(config, view, with_model=False) as hearth:
-                view.close()
-                report = await reindex(hearth, collections)
+        report = await retry_when_left(lambda: _reindex_once(config, collections))
     except asyncio.CancelledError:
         print_errors(STOPPED)
         raise
@@ -45,6 +42,13 @@ async def _index(config: Config, collections: tuple[str, ...], as_json: bool) ->
     else:
         show_report(report)
     return EXIT_FAILED if report["failed"] else 0
+
+
+async def _reindex_once(config: Config, collections: tuple[str, ...]) -> DaemonEvent:
+    with StartupView() as view:
+        async with connect_or_host(config, view, with_model=False) as hearth:
+            view.close()
+            return await reindex(hearth, collections)
 
 
 async def reindex(hearth: DaemonClient, collections: tuple[str, ...]) -> DaemonEvent:

@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host, read_state
+from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host, read_state, retry_when_left
 from bot.cli.runner import CliError, config_option, run_and_exit
 from bot.cli.terminal.output import format_place, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
@@ -28,11 +28,8 @@ def search(config: Config, question: str, collections: tuple[str, ...], limit: i
 
 
 async def _search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> int:
-    with StartupView() as view:
-        async with connect_or_host(config, view, with_model=False) as hearth:
-            view.close()
-            result = await search_daemon(hearth, question=question, collections=list(collections), limit=limit)
-            states = [] if result["hits"] else (await read_state(hearth))["collections"]
+    request = {"question": question, "collections": list(collections), "limit": limit}
+    result, states = await retry_when_left(lambda: _search_once(config, request))
     if as_json:
         print_json({"question": question, **{key: value for key, value in result.items() if key != "event"}})
     elif result["hits"]:
@@ -40,6 +37,15 @@ async def _search(config: Config, question: str, collections: tuple[str, ...], l
     else:
         make_console().print(nothing_found_sentence(config, states))
     return 0
+
+
+async def _search_once(config: Config, request: Mapping[str, Any]) -> tuple[DaemonEvent, Sequence[Mapping[str, Any]]]:
+    """The result, and if it is empty the state of the collections."""
+    with StartupView() as view:
+        async with connect_or_host(config, view, with_model=False) as hearth:
+            view.close()
+            result = await search_daemon(hearth, **request)
+            return result, [] if result["hits"] else (await read_state(hearth))["collections"]
 
 
 def nothing_found_sentence(config: Config, states: Sequence[Mapping[str, Any]]) -> str:
