@@ -1,6 +1,5 @@
 """The program's command line: its own commands and those of the platforms; each is imported when it is called."""
 
-import difflib
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+
+from bot.cli.runner import SuggestingGroup
 
 
 class CommandEntry(NamedTuple):
@@ -32,7 +33,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command only when it is called, so that --help is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -47,17 +48,6 @@ class LazyGroup(click.Group):
         command = getattr(import_module(entry.module), entry.name)
         assert isinstance(command, click.Command)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, with the nearest command for an unknown one."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            error.message += f" Did you mean `{near[0]}`?" if near else " `hearth --help` lists the commands."
-            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands in --help, without importing any."""

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+FRENCH_NAMES = frozenset("aide arrete arreter oublie oublier reindexe reindexer".split())
+"""Folded names of commands that only somebody who speaks French writes."""
 _WORD = re.compile(r"[^\W\d_][\w-]*")
 _CLOSING_MARKS = " .!?…。！？"
 _LEAST_LIKENESS = 0.7
@@ -16,6 +18,12 @@ def fold_name(word: str) -> str:
     decomposed = unicodedata.normalize("NFKD", word)
     kept = (letter for letter in decomposed if not unicodedata.combining(letter) and unicodedata.category(letter) != "Cf")
     return "".join(kept).casefold()
+
+
+def is_french_command(text: str) -> bool:
+    """Whether a message is a command with a French name, with or without a prefix."""
+    word, _ = split_command(text.strip())
+    return fold_name(strip_closing_marks(word).lstrip("!/?.")) in FRENCH_NAMES
 
 
 def split_command(text: str) -> tuple[str, str]:

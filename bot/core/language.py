@@ -3,6 +3,7 @@
 import logging
 from typing import Literal
 
+from bot.core.command_names import is_french_command
 from bot.core.history import History
 from bot.core.messages import Message
 from bot.core.small_talk import recognize_small_talk
@@ -30,6 +31,8 @@ class LanguageSelector:
             return known
         if (small_talk := recognize_small_talk(message.text)) is not None and small_talk.language is not None:
             return small_talk.language  # not stored: a "hello" is no proof of a language
+        if is_french_command(message.text):
+            return "fr"
         if (guessed := detect_language(message.text)) is None:
             return DEFAULT_LANGUAGE
         await self._store_language(message, guessed)

@@ -6,7 +6,7 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from bot.cli.runner import config_option, run_and_exit
+from bot.cli.runner import SuggestingGroup, config_option, run_and_exit
 from bot.cli.terminal.output import format_size, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
@@ -16,7 +16,7 @@ from models.weights import FetchProgress, cached_path, fetch_weights
 from models.weights_sources import HubSource, WeightsSource, WheelSource
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def models() -> None:
     """The models of the config."""
 
