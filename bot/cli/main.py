@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import click
 
-from bot.cli.runner import SuggestingGroup
+from bot.cli.suggestions import SuggestingGroup
 
 
 class CommandEntry(NamedTuple):

@@ -1,7 +1,6 @@
 """Runs a command to its exit code: 2 for config faults, 1 and a sentence for user-facing errors."""
 
 import asyncio
-import difflib
 import functools
 import logging
 import os
@@ -29,21 +28,6 @@ class CliError(Exception):
     """Ends a command with a sentence and exit code 1."""
 
     user_facing = True
-
-
-class SuggestingGroup(click.Group):
-    """A group that names the nearest command for an unknown one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, with a better sentence."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            error.message += f" Did you mean `{near[0]}`?" if near else f" `{ctx.command_path} --help` lists the commands."
-            raise
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:

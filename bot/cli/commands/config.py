@@ -7,7 +7,8 @@ from typing import Any
 import click
 import yaml
 
-from bot.cli.runner import EXIT_USAGE, SuggestingGroup, choose_config, config_option, named_config
+from bot.cli.runner import EXIT_USAGE, choose_config, config_option, named_config
+from bot.cli.suggestions import SuggestingGroup
 from bot.cli.terminal.output import make_console, print_errors, print_json, printable
 from bot.config.loading import InvalidConfig, load_config
 from bot.config.schema import Config

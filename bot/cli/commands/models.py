@@ -6,7 +6,8 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
-from bot.cli.runner import SuggestingGroup, config_option, run_and_exit
+from bot.cli.runner import config_option, run_and_exit
+from bot.cli.suggestions import SuggestingGroup
 from bot.cli.terminal.output import format_size, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
