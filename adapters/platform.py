@@ -61,8 +61,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class NameForm:
-    """A form of the names on a platform: after the platform's own name and a colon, `prefix` and a text that matches the
-    regular expression `value`. `example` is a whole name.
+    """A form of the names on a platform: after the platform's own name and a colon, `prefix` and a text that matches
+    the regular expression `value`. `example` is a whole name.
     """
 
     prefix: str

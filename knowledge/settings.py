@@ -43,7 +43,9 @@ class CollectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    folder: FolderPath = Field(description="Folder of the documents; a relative path starts at the config file's folder.")
+    folder: FolderPath = Field(
+        description="Folder of the documents; a relative path starts at the config file's folder."
+    )
     include: tuple[Glob, ...] = Field(
         default=(),
         description="Glob patterns below the folder; a file must match one of them. Empty: every supported format.",

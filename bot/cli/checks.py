@@ -1,4 +1,4 @@
-"""Checks of `hearth doctor` besides those of the collections: each examines one thing and reports its state in a sentence."""
+"""Checks of `hearth doctor`, except on collections: each examines one thing and reports its state in a sentence."""
 
 import os
 import shutil

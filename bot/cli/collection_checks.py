@@ -37,21 +37,26 @@ def _check_folder(check: str, collection: CollectionSettings) -> Check:
         found = scan_in_time(collection)
     except (FolderUnreadable, TimeoutError) as error:
         return Check(check, "problem", str(error))
-    files = [file.document for file in found.files if not matches_any(compile_globs(collection.exclude), file.document)]
-    figures = {"files": len(files), "unreadable": len(found.unreadable)}
-    idle = idle_patterns(collection.include, [file.document for file in found.files])
-    if idle:
+    return _check_files(check, collection, found)
+
+
+def _check_files(check: str, collection: CollectionSettings, found: FolderScan) -> Check:
+    folder, documents = collection.folder, [file.document for file in found.files]
+    excluded = compile_globs(collection.exclude)
+    count = sum(not any(matches_any(excluded, path) for path in paths_of(document)) for document in documents)
+    figures = {"files": count, "unreadable": len(found.unreadable)}
+    if idle := idle_patterns(collection.include, documents):
         return Check(check, "warning", f"These patterns of `include` match no file in {folder}: {idle}.", figures)
-    if not files:
+    if not count:
         kinds = "Markdown, text, HTML, PDF, CSV or JSONL"
         return Check(check, "warning", f"Its folder {folder} holds no file that Hearth can read ({kinds}).", figures)
     if found.unreadable:
         entry = found.unreadable[0]
-        sentence = f"{len(found.unreadable)} entries in {folder} cannot be read, such as {entry.document}: {entry.reason}"
-        return Check(check, "warning", sentence, figures)
-    excluding = idle_patterns(collection.exclude, [file.document for file in found.files])
+        sentence = f"In {folder}, {len(found.unreadable)} entries cannot be read, such as {entry.document}"
+        return Check(check, "warning", f"{sentence}: {entry.reason}", figures)
+    excluding = idle_patterns(collection.exclude, documents)
     note = f" These patterns exclude nothing now: {excluding}." if excluding else ""
-    return Check(check, "ok", f"Its folder {folder} holds {len(files)} files that can be read.{note}", figures)
+    return Check(check, "ok", f"Its folder {folder} holds {count} files that can be read.{note}", figures)
 
 
 def scan_in_time(collection: CollectionSettings, timeout_s: float = SCAN_TIMEOUT_S) -> FolderScan:
@@ -75,11 +80,15 @@ def scan_in_time(collection: CollectionSettings, timeout_s: float = SCAN_TIMEOUT
     return outcome[0]
 
 
+def paths_of(document: str) -> list[str]:
+    """The path of a document and those of the folders above it, with and without a slash at the end."""
+    parents = PurePosixPath(document).parents
+    return [document, *(f"{parent}{end}" for parent in parents for end in ("", "/"))]
+
+
 def idle_patterns(patterns: tuple[str, ...], documents: list[str]) -> str:
     """The patterns that match none of the documents, nor a folder above one, as text."""
-    paths = set(documents)
-    for document in documents:
-        paths |= {f"{parent}{end}" for parent in PurePosixPath(document).parents for end in ("", "/")}
+    paths = {path for document in documents for path in paths_of(document)}
     idle = [each for each in patterns if not any(matches_any(compile_globs([each]), path) for path in paths)]
     return ", ".join(f"`{each}`" for each in idle)
 

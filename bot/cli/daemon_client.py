@@ -113,7 +113,9 @@ async def _can_serve(config: Config, with_model: bool, notice: "WaitingNotice") 
     return False
 
 
-async def enter_when_free(stack: AsyncExitStack, make_daemon: Callable[[], AbstractAsyncContextManager[Daemon]]) -> Daemon:
+async def enter_when_free(
+    stack: AsyncExitStack, make_daemon: Callable[[], AbstractAsyncContextManager[Daemon]]
+) -> Daemon:
     """Become the process that owns the data folder, after one that owns it only for work that ends by itself.
 
     Raises FolderInUse when the owner does other work.

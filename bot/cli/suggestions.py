@@ -16,5 +16,5 @@ class SuggestingGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            error.message += f" Did you mean `{near[0]}`?" if near else f" `{ctx.command_path} --help` lists the commands."
-            raise
+            hint = f"Did you mean `{near[0]}`?" if near else f"`{ctx.command_path} --help` lists the commands."
+            raise click.UsageError(f"{error.message} {hint}", ctx) from error

@@ -101,4 +101,3 @@ def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
     if near:
         return f"; did you mean `{near[0]}`?"
     return f"; known here: {', '.join(known)}." if 0 < len(known) <= 10 else "."
-

@@ -33,7 +33,9 @@ class NameRules:
         if near := self._near_literals(name) or self._near_platforms(name) or self._near_values(name):
             return f"`{name}` matches nobody; did you mean {' or '.join(f'`{each}`' for each in near)}?"
         examples = [form.example for forms in self.forms.values() for form in forms if form.example]
-        return f"`{name}` matches nobody. Write a name like {', '.join(f'`{each}`' for each in (*self.whole, *examples))}."
+        return (
+            f"`{name}` matches nobody. Write a name like {', '.join(f'`{each}`' for each in (*self.whole, *examples))}."
+        )
 
     def _is_right(self, name: str) -> bool:
         platform, _, rest = name.partition(":")

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 
-FRENCH_NAMES = frozenset("aide arrete arreter oublie oublier reindexe reindexer".split())
+FRENCH_NAMES = frozenset(["aide", "arrete", "arreter", "oublie", "oublier", "reindexe", "reindexer"])
 """Folded names of commands that only somebody who speaks French writes."""
 _WORD = re.compile(r"[^\W\d_][\w-]*")
 _CLOSING_MARKS = " .!?…。！？"
@@ -16,7 +16,9 @@ _LEAST_LIKENESS = 0.7
 def fold_name(word: str) -> str:
     """A word without accents, case and invisible characters, composed or not: `Arrête` is `arrete`."""
     decomposed = unicodedata.normalize("NFKD", word)
-    kept = (letter for letter in decomposed if not unicodedata.combining(letter) and unicodedata.category(letter) != "Cf")
+    kept = (
+        letter for letter in decomposed if not unicodedata.combining(letter) and unicodedata.category(letter) != "Cf"
+    )
     return "".join(kept).casefold()
 
 

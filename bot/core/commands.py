@@ -154,9 +154,7 @@ class Commands:
         if call.argument and not everything:
             return FinalAnswer(localize("forget_unknown", call.language, prefix=self._prefix_for(call)))
         if everything and not (message.audience.private or message.author.is_admin):
-            return FinalAnswer(
-                localize("forget_conversation_refused", call.language, prefix=self._prefix_for(call))
-            )
+            return FinalAnswer(localize("forget_conversation_refused", call.language, prefix=self._prefix_for(call)))
         if everything:
             await self._stopper.stop(message.conversation)
             forgotten = await self._history.forget_conversation(message.conversation)

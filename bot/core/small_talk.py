@@ -30,8 +30,8 @@ thanks | thank you | thanks a lot | thanks a million | thanks a bunch | many tha
 much appreciated | i appreciate it | that helps | that helped | that was helpful | you are great | you're great
 """,
     "fr": """
-merci | merci beaucoup | merci bien | merci mille fois | mille mercis | un grand merci | grand merci | mci | c'est gentil
-c'est tres gentil | tu es genial | tu es geniale
+merci | merci beaucoup | merci bien | merci mille fois | mille mercis | un grand merci | grand merci
+c'est gentil | c'est tres gentil | tu es genial | tu es geniale
 """,
 }
 _FAREWELL: Mapping[Language, str] = {
@@ -73,14 +73,20 @@ _PHRASES: Mapping[SmallTalkKind, Mapping[Language, str]] = {
     "about": _ABOUT,
 }
 _FILLERS = """
-there | again | everyone | everybody | all | folks | friend | my friend | dear | please | then | so | so much | very much
-a lot | indeed | and | oh | ok | okay | great | perfect | super | cool | well | for your help | for the help
+there | again | everyone | everybody | all | folks | friend | my friend | dear | please | then | so | so much
+very much | a lot | indeed | and | oh | ok | okay | great | perfect | super | cool | well | for your help | for the help
 for helping | for the answer | for your answer | for that | for everything | for all | exactly | bot | today | now
 assistant | a tous | a toutes | tout le monde | toi | a toi | vous | a vous | l'ami | s'il te plait | s'il vous plait
 stp | svp | pour ton aide | pour votre aide | pour l'aide | pour la reponse | pour ta reponse | pour votre reponse
 pour tout | alors | et | parfait | d'accord | bien | beaucoup | c'est parfait | aujourd'hui | encore | infiniment
 """
-_WAVES: Mapping[str, SmallTalkKind] = {"👋": "greeting", "🙏": "thanks", "👍": "thanks", "❤": "thanks", "🙂": "greeting"}
+_WAVES: Mapping[str, SmallTalkKind] = {
+    "👋": "greeting",
+    "🙏": "thanks",
+    "👍": "thanks",
+    "❤": "thanks",
+    "🙂": "greeting",
+}
 _MOST_CHARACTERS = 120
 """Longer messages are no small talk."""
 _RANK: Sequence[SmallTalkKind] = ("about", "thanks", "farewell", "greeting")

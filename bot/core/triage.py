@@ -13,8 +13,8 @@ SLASH = "/"
 SMALL_TALK = "small_talk"
 """Name of the command that replies to small talk; its argument is the kind."""
 _ALL_FORGOTTEN = frozenset(
-    "all everything conversation it that me tout ca moi".split()
-    + ["this conversation", "the conversation", "la conversation", "cette conversation"]
+    {"all", "everything", "conversation", "this conversation", "the conversation", "it", "that", "me"}
+    | {"tout", "ca", "moi", "la conversation", "cette conversation"}
 )
 """Texts after a bare `forget` that look like an order, and would otherwise be answered as if it had been followed."""
 
@@ -76,19 +76,15 @@ Decision = AnswerQuestion | RunCommand | Refuse | Ignore
 
 def decide(message: Message, policy: TriagePolicy) -> Decision:
     """The decision about a message."""
-    if message.author.is_bot:
-        return Ignore(IgnoreReason.BOT)
-    if message.author.id in policy.blocked:
-        return Ignore(IgnoreReason.BLOCKED)
+    if message.author.is_bot or message.author.id in policy.blocked:
+        return Ignore(IgnoreReason.BOT if message.author.is_bot else IgnoreReason.BLOCKED)
     text = message.text.strip()
     if message.command:
         named = RunCommand(message.command, text)
         return _question(text, message, policy) if named.name == "ask" else named
     command = _prefixed_command(text, message, policy) or (_bare_command(text, policy) if message.addressed else None)
-    if command is None and not message.addressed:
-        return Ignore(IgnoreReason.NOT_ADDRESSED)
     if command is None:
-        return _question(text, message, policy)
+        return _question(text, message, policy) if message.addressed else Ignore(IgnoreReason.NOT_ADDRESSED)
     if isinstance(command, RunCommand) and command.name == "ask":
         return _question(command.argument, message, policy)
     return command

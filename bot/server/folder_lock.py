@@ -20,8 +20,9 @@ _ACQUIRE_TIMEOUT_S = 0.2
 
 @dataclass(eq=False)
 class FolderInUse(Exception):
-    """Another process owns the data folder; `pid` is 0 when it has not written it yet. `work`: what it does, if that ends
-    by itself.
+    """Another process owns the data folder; `pid` is 0 when it has not written it yet.
+
+    `work`: what it does, if that ends by itself.
     """
 
     user_facing = True
@@ -32,7 +33,9 @@ class FolderInUse(Exception):
     def __str__(self) -> str:
         who = f"process {self.pid}" if self.pid else "another process"
         if self.work:
-            return f"The data folder {self.folder} is in use by {who}, which is {self.work}. Try again when that is done."
+            return (
+                f"The data folder {self.folder} is in use by {who}, which is {self.work}. Try again when that is done."
+            )
         return f"The data folder {self.folder} is in use by {who}. Stop it, or give this one a data folder of its own."
 
 

@@ -1,4 +1,4 @@
-"""The program `hearth` as a newcomer meets it: names of commands and configs, exit codes, and several commands at once."""
+"""The program `hearth` as a newcomer meets it: names, exit codes, and several commands at once."""
 
 import asyncio
 import signal
@@ -176,11 +176,17 @@ async def _shell(home: Home, command: str) -> tuple[int | None, str]:
 
 async def test_a_user_without_a_name_asks_as_everybody_does(home: Home) -> None:
     nameless = "import getpass, pwd; pwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))"
-    command = f"{nameless}; import sys; sys.argv = ['hearth', 'ask', 'Where is it?']; from bot.__main__ import main; main()"
+    command = (
+        f"{nameless}; import sys; sys.argv = ['hearth', 'ask', 'Where is it?']; from bot.__main__ import main; main()"
+    )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", command),
         cwd=home.folder,
-        env={key: value for key, value in home.environment().items() if key not in ("LOGNAME", "USER", "LNAME", "USERNAME")},
+        env={
+            key: value
+            for key, value in home.environment().items()
+            if key not in ("LOGNAME", "USER", "LNAME", "USERNAME")
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

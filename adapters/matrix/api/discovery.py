@@ -108,9 +108,8 @@ async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
     except RateLimited as error:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
     except (TransientFailure, RequestRefused, LoggedOut) as error:
-        raise MatrixUnusable(
-            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up{_hint(homeserver)}."
-        ) from error
+        advice = f"Check the address, and that it is up{_hint(homeserver)}."
+        raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: {error}. {advice}") from error
     if not isinstance(response.get("versions"), list):
         raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")
     return homeserver

@@ -53,7 +53,9 @@ def show(config: Config, with_defaults: bool, as_json: bool) -> None:
     if as_json:
         print_json(settings)
     else:
-        text = yaml.safe_dump(settings, allow_unicode=True, sort_keys=False) if settings else "# Nothing but defaults.\n"
+        text = (
+            yaml.safe_dump(settings, allow_unicode=True, sort_keys=False) if settings else "# Nothing but defaults.\n"
+        )
         make_console().print(printable(text), end="")
 
 

@@ -91,12 +91,16 @@ async def _check_index(config: Config) -> Check:
         if not is_user_facing(error):
             raise
         return _index_unusable(error)
+    return _index_check(config, state)
+
+
+def _index_check(config: Config, state: DaemonEvent) -> Check:
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
     counts = ", ".join(f"{count} {key}" for key, count in figures.items())
-    if config.knowledge.collections and not figures["documents"]:
-        return Check("index", "warning", f"Nothing is indexed yet: `hearth index` does it.{fails}", figures)
     ready = all(each["index_ready"] for each in state["collections"])
     fails = " `hearth index` says which failed and why." if figures["failed"] else ""
+    if config.knowledge.collections and not figures["documents"]:
+        return Check("index", "warning", f"Nothing is indexed yet: `hearth index` does it.{fails}", figures)
     if not ready:
         return Check(
             "index", "warning", f"{counts}; the vectors are not all ready: run `hearth index`.{fails}", figures

@@ -16,6 +16,7 @@ from bot.config.schema import Config
 _RANKERS = {"bm25": "by words", "vector": "by meaning"}
 """The rankers in plain words. Their scores mean nothing to people: they are for programs."""
 
+
 @click.command()
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Search this collection only; may be given again.")

@@ -36,4 +36,4 @@ def close_output() -> str:
 
 
 def _open_nowhere(mode: Literal["r", "w"]) -> TextIO:
-    return open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - stays open as long as the program
+    return open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123 - stays open as long as the program

@@ -134,13 +134,13 @@ log_level: loud
         ("core:\n  language: no", "2: core.language: must be 'auto', 'en' or 'fr', not false."),
         (
             "knowledge:\n  collections:\n    My Docs: {folder: x}",
-            "3: knowledge.collections.My Docs: a name is made of small letters, digits, - and _, and begins with a letter;"
-            " did you mean `my-docs`?",
+            "3: knowledge.collections.My Docs: a name is made of small letters, digits, - and _, and begins with a"
+            " letter; did you mean `my-docs`?",
         ),
         (
             "knowledge: {collections: {a: {folder: x, readers: console}}}",
-            "1: knowledge.collections.a.readers: must be a list: write each entry on a line of its own after `- `, or all"
-            " of them as [a, b], not 'console'.",
+            "1: knowledge.collections.a.readers: must be a list: write each entry on a line of its own after `- `,"
+            " or all of them as [a, b], not 'console'.",
         ),
         ("data_folder: ~", "1: data_folder: is empty: write a value, or leave the key out."),
         ("data_folder: ''", "1: data_folder: is empty: write a path, or leave the key out"),
@@ -191,9 +191,8 @@ def test_a_secret_in_the_place_of_a_variables_name_is_refused_and_never_shown(fi
 @pytest.mark.parametrize("secret", ["sk-live-abc123", "[sk-live-abc123]", "{a: sk-live-abc123}", "12345678", "~"])
 def test_a_secret_in_the_place_of_an_api_keys_variable_is_refused_and_never_shown(file: Path, secret: str) -> None:
     lines = faults(file, f"http:\n  openai:\n    enabled: true\n    keys:\n      editor: {secret}\n")
-    assert lines == [
-        "5: http.openai.keys.editor: must be the name of an environment variable that holds the key, not the key itself."
-    ]
+    sentence = "must be the name of an environment variable that holds the key, not the key itself."
+    assert lines == [f"5: http.openai.keys.editor: {sentence}"]
 
 
 def test_words_that_yaml_takes_for_yes_and_no_may_be_names(file: Path) -> None:
@@ -261,10 +260,10 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("homeless")
 def test_a_user_without_a_home_folder_is_told_the_way_out(file: Path) -> None:
-    with pytest.raises(InvalidConfig, match="this user has none. Set HOME"):
+    with pytest.raises(InvalidConfig, match=r"this user has none\. Set HOME"):
         load_config(None)
     file.write_text("core: {name: House}\n")
-    with pytest.raises(InvalidConfig, match="this user has none. Set HOME"):
+    with pytest.raises(InvalidConfig, match=r"this user has none\. Set HOME"):
         load_config(file)
     file.write_text("data_folder: data\ncache_folder: cache\n")
     assert load_config(file).data_folder == file.parent / "data"

@@ -4,12 +4,21 @@ import unicodedata
 
 import pytest
 
-from bot.core.command_names import fold_name, is_french_command, is_name_like, nearest_name, split_command, strip_closing_marks
+from bot.core.command_names import (
+    fold_name,
+    is_french_command,
+    is_name_like,
+    nearest_name,
+    split_command,
+    strip_closing_marks,
+)
 
 NAMES = ("ask", "help", "aide", "sources", "stop", "arrete", "stats", "forget", "oublie", "reindex", "reindexe")
 
 
-@pytest.mark.parametrize("written", ["arrête", "Arrête", "ARRETE", unicodedata.normalize("NFD", "arrête"), "arr\u200bete"])
+@pytest.mark.parametrize(
+    "written", ["arrête", "Arrête", "ARRETE", unicodedata.normalize("NFD", "arrête"), "arr\u200bete"]
+)
 def test_accents_case_and_invisible_characters_do_not_matter(written: str) -> None:
     assert fold_name(written) == "arrete"
 
@@ -53,14 +62,16 @@ def test_a_misspelled_name_leads_to_the_nearest_one(word: str, name: str | None)
 
 
 @pytest.mark.parametrize(
-    ("word", "is_name"), [("help", True), ("arrête", True), ("etc/hosts:", False), ("5", False), ("", False), ("!", False)]
+    ("word", "is_name"),
+    [("help", True), ("arrête", True), ("etc/hosts:", False), ("5", False), ("", False), ("!", False)],
 )
 def test_only_a_word_can_be_meant_as_a_name(word: str, is_name: bool) -> None:
     assert is_name_like(word) is is_name
 
 
 @pytest.mark.parametrize(
-    ("text", "is_french"), [("!aide", True), ("Oublie !", True), ("/arrête", True), ("!help", False), ("!sources", False)]
+    ("text", "is_french"),
+    [("!aide", True), ("Oublie !", True), ("/arrête", True), ("!help", False), ("!sources", False)],
 )
 def test_some_names_show_that_a_person_speaks_french(text: str, is_french: bool) -> None:
     assert is_french_command(text) is is_french

@@ -86,7 +86,10 @@ def test_asking_for_the_owner_keeps_nobody_from_owning(folder: Path) -> None:
 
 
 def test_work_that_ends_by_itself_is_told_to_those_who_have_to_wait(folder: Path) -> None:
-    with _holding(folder, "indexing documents"), pytest.raises(FolderInUse, match="which is indexing documents") as caught:
+    with (
+        _holding(folder, "indexing documents"),
+        pytest.raises(FolderInUse, match="which is indexing documents") as caught,
+    ):
         FolderLock(folder).acquire()
     assert caught.value.work == "indexing documents"
 
