@@ -105,7 +105,7 @@ class SocketCommands:
             await _write_error(channel, error)
             return
         if self._local_chat is None:
-            sentence = f"Hearth is only indexing documents now (process {os.getpid()}). Ask again when that is done."
+            sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
             await channel.write_event({"event": "error", "sentence": sentence})
         else:
             await self._local_chat.serve_client(channel, chat_request.folder)
