@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 _ERRNO_REASONS: Mapping[int, str] = {
     errno.ECONNREFUSED: "nothing listens there",
-    errno.ECONNRESET: "it closed the connection",
-    errno.EPIPE: "it closed the connection",
     errno.EHOSTUNREACH: "no way leads there",
     errno.ENETUNREACH: "this machine has no network that leads there",
     errno.ETIMEDOUT: "it does not answer",
@@ -46,4 +44,6 @@ def _reason(error: BaseException, timeout_s: float | None) -> str:
         return "it does not speak TLS: is its address one with http:// instead of https://?"
     if isinstance(error, TimeoutError):
         return f"it did not answer within {timeout_s:g} s" if timeout_s else "it did not answer in time"
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return "it closed the connection"
     return _ERRNO_REASONS.get(error.errno or 0, "") if isinstance(error, OSError) else ""
