@@ -1,5 +1,6 @@
 """The `hearth` program."""
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -12,27 +13,29 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 from bot.cli.main import hearth
 from bot.cli.terminal.stdio import close_output, prepare_streams
 
-EXIT_OUTPUT_LOST = 1
+EXIT_FAILED = 1
+WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Errors of a full disk and of a terminal that is gone: they are no bugs, wherever they come up."""
 
 
 def main() -> None:
     """Run the program with the arguments of the command line."""
     prepare_streams()
-    code: str | int | None = EXIT_OUTPUT_LOST
-    failure: OSError | None = None
+    code: str | int | None = EXIT_FAILED
+    reason = ""
     try:
         hearth(prog_name="hearth")
     except SystemExit as ending:
         code = ending.code
     except OSError as error:
-        failure = error
-    reason = close_output()
-    if failure is not None and not reason:
-        raise failure
-    if reason:
+        if error.errno not in WRITE_ERRORS:
+            raise
+        reason = error.strerror
+    if reason := close_output() or reason:
+        code = code or EXIT_FAILED
         with suppress(OSError):
-            sys.stderr.write(f"The output could not be written: {reason}.\n")
-    sys.exit(code or EXIT_OUTPUT_LOST if reason else code)
+            sys.stderr.write(f"Could not write: {reason}.\n")
+    sys.exit(code)
 
 
 if __name__ == "__main__":
