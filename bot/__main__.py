@@ -30,7 +30,7 @@ def main() -> None:
     except OSError as error:
         if error.errno not in WRITE_ERRORS:
             raise
-        reason = error.strerror
+        reason = error.strerror or str(error)
     if reason := close_output() or reason:
         code = code or EXIT_FAILED
         with suppress(OSError):
