@@ -56,7 +56,8 @@ def _check_files(check: str, collection: CollectionSettings, found: FolderScan) 
         return Check(check, "warning", f"{sentence}: {entry.reason}", figures)
     excluding = idle_patterns(collection.exclude, documents)
     note = f" These patterns exclude nothing now: {excluding}." if excluding else ""
-    return Check(check, "ok", f"Its folder {folder} holds {count} files that can be read.{note}", figures)
+    files = "one file" if count == 1 else f"{count} files"
+    return Check(check, "ok", f"Its folder {folder} holds {files} that can be read.{note}", figures)
 
 
 def scan_in_time(collection: CollectionSettings, timeout_s: float = SCAN_TIMEOUT_S) -> FolderScan:

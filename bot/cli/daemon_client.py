@@ -20,6 +20,7 @@ RETRY_S = 0.3
 TRIES = 20
 """Short-lived commands, one after the other, can take the data folder from each other."""
 Value = TypeVar("Value")
+NOTICE_AFTER_S = 1.0
 STARTING = "starting or stopping"
 
 
@@ -98,9 +99,13 @@ async def retry_when_left(request: Callable[[], Awaitable[Value]]) -> Value:
 
 async def finish_clients(daemon: Daemon) -> None:
     """Serve the clients that came while this process was Hearth, before it leaves."""
-    if daemon.is_busy:
-        print_errors("Other clients still wait for answers from this process; Ctrl-C leaves at once.")
-    await daemon.finish_clients()
+    finishing = asyncio.create_task(daemon.finish_clients())
+    try:
+        if not (await asyncio.wait({finishing}, timeout=NOTICE_AFTER_S))[0]:
+            print_errors("Other clients still wait for answers from this process; Ctrl-C leaves at once.")
+        await finishing
+    finally:
+        finishing.cancel()
 
 
 async def _can_serve(config: Config, with_model: bool, notice: "WaitingNotice") -> bool:

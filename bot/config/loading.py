@@ -86,8 +86,6 @@ def load_config(file: Path | None) -> Config:
     file = _expanded(file)
     source = read_yaml(file)
     config, faults = validate_config(source, config_model())
-    if not faults and config is not None:
-        faults = name_faults(config, load_platforms(), source)
     if faults or config is None:
         raise InvalidConfig(file, tuple(faults))
     return _rooted(config, file, file.absolute().parent)
@@ -100,7 +98,7 @@ def validate_config(source: YamlSource, model: type[Config]) -> tuple[Config | N
         return (None if faults else model()), faults
     if not isinstance(source.data, dict):
         return None, [*faults, ConfigFault("", 1, "The file must be a list of `key: value` lines.")]
-    faults += _misplaced_secrets(source.data, (), source)
+    faults += [*_misplaced_secrets(source.data, (), source), *name_faults(source, load_platforms())]
     try:
         config = model.model_validate(source.data)
     except ValidationError as error:

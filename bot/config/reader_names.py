@@ -4,9 +4,9 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.platform import NameForm
-from bot.config.schema import Config
 from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
 from bot.core.messages import EVERYONE
 from bot.platforms import PlatformRegistry
@@ -64,25 +64,25 @@ class NameRules:
         ]
 
 
-def name_faults(config: Config, registry: PlatformRegistry, source: YamlSource) -> list[ConfigFault]:
-    """Every reader of a collection and every blocked person that can match nobody."""
-    readers, people = reader_rules(config, registry), person_rules(registry)
-    faults: list[ConfigFault] = []
-    for name, collection in config.knowledge.collections.items():
-        path = ("knowledge", "collections", name, "readers")
-        faults += _faults(readers, collection.readers, path, source)
-    faults += _faults(people, config.core.people.block, ("core", "people", "block"), source)
-    return faults
+def name_faults(source: YamlSource, registry: PlatformRegistry) -> list[ConfigFault]:
+    """Every reader of a collection and every blocked person that can match nobody, also where other keys are faulty."""
+    programs = _at(source.data, "http", "openai", "keys")
+    readers, people = reader_rules(programs if isinstance(programs, dict) else {}, registry), person_rules(registry)
+    places: list[tuple[NameRules, KeyPath]] = [(people, ("core", "people", "block"))]
+    collections = _at(source.data, "knowledge", "collections")
+    names = collections if isinstance(collections, dict) else {}
+    places += [(readers, ("knowledge", "collections", str(name), "readers")) for name in names]
+    return [fault for rules, path in places for fault in _faults(rules, path, source)]
 
 
-def reader_rules(config: Config, registry: PlatformRegistry) -> NameRules:
-    """The rules for readers of collections."""
+def reader_rules(programs: Iterable[object], registry: PlatformRegistry) -> NameRules:
+    """The rules for readers of collections; `programs` have API keys."""
     local = registry.local_chat.name
     forms: dict[str, Sequence[NameForm]] = {each.name: each.reader_forms or _ANY for each in registry.platforms}
     forms |= {broken.name: _ANY for broken in registry.broken}
-    programs = [f"{API}:{program}" for program in config.http.openai.keys]
-    forms[API] = [NameForm("", re.escape(name.removeprefix(f"{API}:")), name) for name in programs]
-    return NameRules(forms, (local, EVERYONE), tuple(programs))
+    names = [f"{API}:{program}" for program in programs]
+    forms[API] = [NameForm("", re.escape(name.removeprefix(f"{API}:")), name) for name in names]
+    return NameRules(forms, (local, EVERYONE), tuple(names))
 
 
 def person_rules(registry: PlatformRegistry) -> NameRules:
@@ -91,8 +91,16 @@ def person_rules(registry: PlatformRegistry) -> NameRules:
     return NameRules(forms | {broken.name: _ANY for broken in registry.broken})
 
 
-def _faults(rules: NameRules, names: Iterable[str], path: KeyPath, source: YamlSource) -> Iterator[ConfigFault]:
-    for number, name in enumerate(names):
-        if sentence := rules.fault(name):
+def _faults(rules: NameRules, path: KeyPath, source: YamlSource) -> Iterator[ConfigFault]:
+    names = _at(source.data, *path)
+    for number, name in enumerate(names if isinstance(names, list) else ()):
+        if isinstance(name, str) and (sentence := rules.fault(name)):
             place = (*path, number)
             yield ConfigFault(format_key_path(place), source.line_of(place), sentence)
+
+
+def _at(data: Any, *path: str | int) -> Any:
+    """What a file says under a path; None when it says nothing there."""
+    for part in path:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data

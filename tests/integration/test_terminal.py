@@ -111,6 +111,31 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(folder: Path
             assert await screen.process.wait() == 0
 
 
+async def test_what_is_typed_ahead_stays_out_of_the_answer_and_comes_with_the_next_prompt(folder: Path) -> None:
+    async with chatting(folder) as screen:
+        screen.press(QUESTION.encode() + ENTER)
+        answering = await screen.until("Say all")
+        screen.press(b"typed ahead")
+        answered = await screen.until("in all", answering)
+        assert "typed ahead" not in screen.text[answering:answered]
+        await screen.until("typed ahead", answered)
+        screen.press(ENTER)
+        await screen.until("in all", answered)
+
+
+async def test_a_new_conversation_begins_and_the_old_one_is_named(folder: Path) -> None:
+    async with chatting(folder) as screen:
+        await screen.until("\n>")
+        screen.press(b"/new" + ENTER)
+        told = await screen.until("--conversation local")
+        await screen.until("\n>", told)
+        screen.press(b"/hlep" + ENTER)
+        await screen.until("Did you mean /help?", told)
+        screen.press(CTRL_D)
+        async with asyncio.timeout(120):
+            assert await screen.process.wait() == 0
+
+
 async def test_ctrl_c_twice_at_the_prompt_leaves(folder: Path) -> None:
     async with chatting(folder) as screen:
         await screen.until("\n>")

@@ -2,12 +2,11 @@
 
 import pytest
 
-from bot.config.reader_names import person_rules, reader_rules
-from bot.config.schema import config_model
+from bot.config.reader_names import name_faults, person_rules, reader_rules
+from bot.config.yaml_source import parse_yaml
 from bot.platforms import load_platforms
 
-CONFIG = config_model().model_validate({"http": {"openai": {"keys": {"editor": "HEARTH_KEY_EDITOR"}}}})
-READERS, PEOPLE = reader_rules(CONFIG, load_platforms()), person_rules(load_platforms())
+READERS, PEOPLE = reader_rules(["editor"], load_platforms()), person_rules(load_platforms())
 
 
 @pytest.mark.parametrize(
@@ -86,3 +85,12 @@ def test_a_plain_name_of_a_person_is_told_with_examples() -> None:
     assert sentence is not None
     assert "`console:ana`" in sentence
     assert "`matrix:@ana:example.org`" in sentence
+
+
+def test_names_are_checked_beside_other_faults_and_in_any_wrong_shape_of_the_file() -> None:
+    text = "core: 7\nknowledge:\n  collections:\n    a: {folder: 1, readers: [console, evryone, 5]}\n    b: 3\n"
+    assert [(each.path, each.line) for each in name_faults(parse_yaml(text), load_platforms())] == [
+        ("knowledge.collections.a.readers[1]", 4)
+    ]
+    for odd in ("knowledge: []", "knowledge: {collections: x}", "http: {openai: 1}", "core: {people: {block: x}}", "x"):
+        assert name_faults(parse_yaml(odd), load_platforms()) == []
