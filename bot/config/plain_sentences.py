@@ -51,6 +51,8 @@ _SENTENCES: Mapping[str, str] = {
 
 def plain_sentence(detail: ErrorDetails) -> str:
     """What is wrong with a value, without the value and without a full stop."""
+    if detail["type"] in ("string_too_short", "too_short") and detail["ctx"]["min_length"] == 1:
+        return "must not be empty"
     if detail["type"] in _SENTENCES:
         if detail["input"] is None and detail["type"] not in ("literal_error", "union_tag_invalid"):
             return "is empty: write a value, or leave the key out. A value that begins with ~ or # must be in quotes"

@@ -114,7 +114,7 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(folder: Path
 async def test_what_is_typed_ahead_stays_out_of_the_answer_and_comes_with_the_next_prompt(folder: Path) -> None:
     async with chatting(folder) as screen:
         screen.press(QUESTION.encode() + ENTER)
-        answering = await screen.until("Say all")
+        answering = await screen.until("Say all", await screen.until("Reading and thinking"))
         screen.press(b"typed ahead")
         answered = await screen.until("in all", answering)
         assert "typed ahead" not in screen.text[answering:answered]
@@ -130,7 +130,7 @@ async def test_a_new_conversation_begins_and_the_old_one_is_named(folder: Path) 
         told = await screen.until("--conversation local")
         await screen.until("\n>", told)
         screen.press(b"/hlep" + ENTER)
-        await screen.until("Did you mean /help?", told)
+        await screen.until("\n>", await screen.until("Did you mean /help?", told))
         screen.press(CTRL_D)
         async with asyncio.timeout(120):
             assert await screen.process.wait() == 0

@@ -142,6 +142,11 @@ log_level: loud
             "1: knowledge.collections.a.readers: must be a list: write each entry on a line of its own after `- `,"
             " or all of them as [a, b], not 'console'.",
         ),
+        (
+            "model: {llama: {threads: many}}",
+            "1: model.llama.threads: must be 'auto' or a whole number, not 'many'.",
+        ),
+        ("core: {name: ''}", "1: core.name: must not be empty, not ''."),
         ("data_folder: ~", "1: data_folder: is empty: write a value, or leave the key out."),
         ("data_folder: ''", "1: data_folder: is empty: write a path, or leave the key out"),
         ("knowledge: {collections: {a: {folder: ''}}}", "1: knowledge.collections.a.folder: is empty: "),
