@@ -138,42 +138,6 @@ async def test_run_waits_for_work_that_ends_by_itself(home: Home) -> None:
             await process.wait()
 
 
-@pytest.mark.parametrize(
-    ("redirection", "code", "sentence"),
-    [(">&-", 0, ""), (">/dev/full", 1, "Could not write: No space left on device.")],
-)
-async def test_output_that_leads_nowhere_is_no_traceback(
-    home: Home, redirection: str, code: int, sentence: str
-) -> None:
-    command = f"{sys.executable} -m bot config show --all {redirection}"
-    ran = await _shell(home, command)
-    assert (ran[0], ran[1].strip()) == (code, sentence)
-
-
-async def test_output_in_a_poor_encoding_is_printed_as_well_as_it_goes(home: Home) -> None:
-    (home.folder / "documents" / "cafe.md").write_text("# Café\n\nThe café is at the “Źródło” square.\n")
-    await home.run("index")
-    code, err = await _shell(home, f"PYTHONIOENCODING=ascii {sys.executable} -m bot search 'Café square'")
-    assert (code, "Traceback" in err) == (0, False)
-    code, err = await _shell(home, f"PYTHONIOENCODING=latin-1 {sys.executable} -m bot doctor --offline")
-    assert "Traceback" not in err
-
-
-async def _shell(home: Home, command: str) -> tuple[int | None, str]:
-    """The exit code and the errors of a shell command in the home's folder."""
-    process = await asyncio.create_subprocess_shell(
-        command,
-        cwd=home.folder,
-        env=home.environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(120):
-        _, err = await process.communicate()
-    return process.returncode, err.decode()
-
-
 async def test_a_user_without_a_name_asks_as_everybody_does(home: Home) -> None:
     nameless = "import getpass, pwd; pwd.getpwuid = lambda uid: (_ for _ in ()).throw(KeyError(uid))"
     command = (

@@ -29,9 +29,9 @@ def print_errors(*sentences: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value on a line of its own, characters as they are where the output can hold them."""
-    is_unicode = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
-    sys.stdout.write(json.dumps(value, ensure_ascii=not is_unicode) + "\n")
+    """Print one JSON value on a line of its own, characters as they are, or escaped where the terminal has no UTF-8."""
+    is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, ensure_ascii=not is_utf8) + "\n")
     sys.stdout.flush()
 
 
