@@ -28,11 +28,8 @@ REPLACE_WARNING = (
 NEXT_STEPS = """
 What comes next:
   1. In the config:  matrix: {{enabled: true, admin_users: ["@you:example.org"]}}
-  2. In the config, who may get answers from which documents, for each collection:
-     readers: ["matrix:user:@you:example.org"]   (a person), or ["matrix:!room:example.org"]   (a room)
-  3. `hearth index`, then `hearth doctor`, which finds what is missing
-  4. `hearth run`
-  5. Invite {user_id} to a chat. To verify it, open its profile there and choose “Verify”: the admins named in
+  2. `hearth run`
+  3. Invite {user_id} to a chat. To verify it, open its profile there and choose “Verify”: the admins named in
      the config are answered, and the emoji to compare come into the chat and into the log."""
 
 

@@ -96,20 +96,16 @@ async def _well_known(server: str, fetch: FetchJson) -> str:
     return _address(address)
 
 
-def _hint(homeserver: str) -> str:
-    """The end of a sentence about a homeserver that does not answer."""
-    is_secure = homeserver.startswith("https://")
-    return "; a homeserver without TLS has an address with http://" if is_secure else ""
-
-
 async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
     try:
         response = await fetch(homeserver, VERSIONS)
     except RateLimited as error:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
     except (TransientFailure, RequestRefused, LoggedOut) as error:
-        advice = f"Check the address, and that it is up{_hint(homeserver)}."
-        raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: {error}. {advice}") from error
+        raise MatrixUnusable(
+            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address (one without TLS begins with"
+            " http://), and that it is up."
+        ) from error
     if not isinstance(response.get("versions"), list):
         raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")
     return homeserver

@@ -86,7 +86,7 @@ async def test_a_server_that_names_no_address_is_told(address: str) -> None:
     ("answer", "sentence"),
     [
         (LOST, "There is no Matrix homeserver at https://m.example.org"),
-        (LOST, "a homeserver without TLS has an address with http://"),
+        (LOST, "one without TLS begins with http://"),
         (RequestRefused(404, "", {}), "There is no Matrix homeserver"),
         (RateLimited(30.0), "asks to wait 30"),
         ({"hello": "world"}, "something else answers there"),
