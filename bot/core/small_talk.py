@@ -13,7 +13,7 @@ SmallTalkKind = Literal["greeting", "thanks", "farewell", "about"]
 
 _GREETING: Mapping[Language, str] = {
     "en": """
-hello | hallo | hi | hiya | hey | heya | howdy | yo | greetings | good day | good morning | good afternoon
+hello | hi | hiya | hey | heya | howdy | yo | greetings | good day | good morning | good afternoon
 good evening | morning | evening | how are you | how are you doing | how are things | how do you do | how is it going
 how's it going | what's up | whats up | nice to meet you | pleased to meet you | are you there | anybody there
 anyone there | is anybody there | is anyone there | are you awake | are you online | ping
@@ -46,7 +46,7 @@ bon week end | adieu
 }
 _ABOUT: Mapping[Language, str] = {
     "en": """
-who are you | who is this | what are you | what is your name | what's your name | whats your name | do you have a name
+who are you | what are you | what is your name | what's your name | whats your name | do you have a name
 what can you do | what can you do for me | what can you do for us | what do you do | what do you know
 what else can you do | what are you able to do | what are you for | what are you good for | what can i ask
 what can i ask you | what can we ask you | what may i ask you | how can you help | how can you help me
@@ -61,7 +61,7 @@ c'est quoi ton nom | que peux tu faire | que peux tu faire pour moi | que sais t
 que pouvez vous faire | que savez vous faire | que faites vous | qu'est ce que tu peux faire
 qu'est ce que tu sais faire | qu'est ce que vous pouvez faire | qu'est ce que tu fais | tu peux faire quoi
 tu sais faire quoi | que sais tu | a quoi sers tu | a quoi tu sers | tu sers a quoi | a quoi servez vous
-comment tu marches | comment marches tu | comment ca marche | comment tu fonctionnes | comment fonctionnes tu
+comment tu marches | comment marches tu | comment tu fonctionnes | comment fonctionnes tu
 peux tu m'aider | tu peux m'aider | pouvez vous m'aider | vous pouvez m'aider | aide moi | aidez moi
 j'ai besoin d'aide | presente toi | que puis je te demander | que puis je demander | que puis je vous demander
 """,
@@ -72,6 +72,12 @@ _PHRASES: Mapping[SmallTalkKind, Mapping[Language, str]] = {
     "farewell": _FAREWELL,
     "about": _ABOUT,
 }
+_ELSEWHERE: Mapping[SmallTalkKind, str] = {
+    "greeting": "hallo | guten tag | guten morgen | hola | buenos dias | ciao | buongiorno | ola | hoi | hej | ahoj",
+    "thanks": "danke | vielen dank | gracias | muchas gracias | grazie | obrigado | obrigada | bedankt | dank je",
+    "farewell": "tschuss | auf wiedersehen | adios | arrivederci | tot ziens",
+}
+"""Small talk in languages that Hearth's own sentences are not in."""
 _FILLERS = """
 there | again | everyone | everybody | all | folks | friend | my friend | dear | please | then | so | so much
 very much | a lot | indeed | and | oh | ok | okay | great | perfect | super | cool | well | for your help | for the help
@@ -96,7 +102,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 @dataclass(frozen=True, slots=True)
 class SmallTalk:
-    """The kind of small talk, and the language of its phrase; None for signs without words."""
+    """The kind of small talk, and the language of its phrase; None for signs and other languages."""
 
     kind: SmallTalkKind
     language: Language | None
@@ -109,7 +115,9 @@ def recognize_small_talk(text: str, name: str = "") -> SmallTalk | None:
     words = tuple(_WORD.findall(_fold(text)))
     if not words:
         return _recognize_sign(text)
-    if (found := _cover(words, _fillers(name))) is None or not found:
+    if words == tuple(_WORD.findall(_fold(name))):
+        return SmallTalk("greeting", None)
+    if not (found := _cover(words, _fillers(name))):
         return None
     return min(found, key=lambda each: _RANK.index(each.kind))
 
@@ -136,7 +144,8 @@ def _cover(words: tuple[str, ...], fillers: frozenset[tuple[str, ...]]) -> list[
 
 @cache
 def _phrases() -> Mapping[tuple[str, ...], SmallTalk]:
-    return {
+    elsewhere = {phrase: SmallTalk(kind, None) for kind, text in _ELSEWHERE.items() for phrase in _split_phrases(text)}
+    return elsewhere | {
         phrase: SmallTalk(kind, language)
         for kind, by_language in _PHRASES.items()
         for language, text in by_language.items()
