@@ -20,6 +20,7 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: Mapping[str, CommandEntry] = {
+    "init": CommandEntry("bot.cli.commands.init", "init", "Write a first config for a folder of documents."),
     "run": CommandEntry("bot.cli.commands.run", "run", "Answer on all platforms until stopped."),
     "chat": CommandEntry("bot.cli.commands.chat", "chat", "Talk in this terminal, or by JSON lines with --jsonl."),
     "ask": CommandEntry("bot.cli.commands.ask", "ask", "Ask one question, print the answer and its sources."),

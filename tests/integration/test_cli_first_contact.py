@@ -56,6 +56,16 @@ async def test_the_config_is_shown_without_its_defaults(home: Home) -> None:
     assert "engine: echo" in (await home.run("config", "show")).out
 
 
+async def test_a_first_config_is_written_once_and_is_in_order(home: Home) -> None:
+    first = await home.run("init", "documents", "--file", "first.yaml")
+    assert (first.code, "hearth models get" in first.out) == (0, True)
+    assert (await home.run("config", "check", "first.yaml")).code == 0
+    again = await home.run("init", "documents", "--file", "first.yaml")
+    assert (again.code, "is there already" in again.err) == (1, True)
+    assert (await home.run("init", "nowhere", "--file", "second.yaml")).code == 1
+    assert not (home.folder / "second.yaml").exists()
+
+
 async def test_a_config_without_model_files_says_so(home: Home) -> None:
     ran = await home.run("models", "list")
     assert "needs no model files" in ran.out
