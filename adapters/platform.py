@@ -60,6 +60,17 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class NameForm:
+    """A form of the names on a platform: after the platform's own name and a colon, `prefix` and a text that matches
+    the regular expression `value`. `example` is a whole name.
+    """
+
+    prefix: str
+    value: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckContext:
     """Arguments of a check, besides the settings. `offline`: make no request to the platform's servers.
     `is_running`: a Hearth process is using the data folder. `readers`: all names in the collections' `readers`.
@@ -131,6 +142,8 @@ class Platform(Generic[SettingsT]):
 
     `name` is also its section of the config, the first part of its ids, and its command group; `title` is how people
     write it. `settings` has a key `enabled`, false by default. `replaced_keys` maps old keys of the section to the new.
+    `reader_forms` are the names that its audiences can have, `person_forms` the ids that its people can have; a config
+    with any other name after `name:` is refused. Without forms every name is accepted.
     Importing the module that holds this value must not import the platform's client library.
     """
 
@@ -145,3 +158,5 @@ class Platform(Generic[SettingsT]):
     commands: CommandGroup | None = None
     texts: Texts | None = None
     replaced_keys: Mapping[str, str] = field(default_factory=dict)
+    reader_forms: tuple[NameForm, ...] = ()
+    person_forms: tuple[NameForm, ...] = ()

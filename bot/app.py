@@ -70,15 +70,15 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    config: Config, *, serve_http: bool = False, on_progress: ReportStartup = ignore_progress
+    config: Config, *, serve_http: bool = False, on_progress: ReportStartup = ignore_progress, work: str = ""
 ) -> AsyncIterator[App]:
-    """Build everything, and close it all in the opposite order.
+    """Build everything, and close it all in the opposite order. `work`: what this process does, if that ends by itself.
 
     Raises FolderInUse, FolderUnusable, HttpUnavailable, ApiKeyMissing, WeightsUnavailable, ModelUnusable,
     EmbeddingFailed and the database errors of `knowledge.sqlite`, each with a sentence for the admin.
     """
     async with AsyncExitStack() as stack:
-        lock = FolderLock(config.data_folder)
+        lock = FolderLock(config.data_folder, work)
         lock.acquire()
         stack.callback(lock.release)
         metrics = Metrics()

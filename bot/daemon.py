@@ -16,6 +16,9 @@ from bot.server.local_socket import LocalServer
 from bot.server.socket_commands import SocketCommands
 from bot.startup_progress import ReportStartup, ignore_progress
 
+DOCUMENTS_ONLY = "indexing or searching documents"
+"""The work of a process without the language model, as others are told of it."""
+
 
 @dataclass(frozen=True)
 class Daemon:
@@ -23,6 +26,20 @@ class Daemon:
 
     app: App
     local_chat: LocalChatAdapter
+    server: LocalServer
+    commands: SocketCommands
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a client waits for an answer, a search or an index."""
+        return self.app.inbox.is_busy or self.commands.is_working
+
+    async def finish_clients(self) -> None:
+        """Accept no further clients, and wait until those that are waiting have got what they asked for."""
+        self.server.refuse_clients()
+        while self.is_busy:
+            await self.commands.wait_until_idle()
+            await self.app.inbox.wait_until_answered()
 
 
 @asynccontextmanager
@@ -49,12 +66,14 @@ async def run_daemon(
         server = LocalServer(config.data_folder, config.local_line_bytes)
         stack.push_async_callback(server.close)
         used = config if with_model else _without_model(config)
-        app = await stack.enter_async_context(open_app(used, serve_http=serve_http, on_progress=on_progress))
-        await server.listen(SocketCommands(local_chat if with_model else None, app.library).handlers())
+        work = "" if with_model else DOCUMENTS_ONLY
+        app = await stack.enter_async_context(open_app(used, serve_http=serve_http, on_progress=on_progress, work=work))
+        commands = SocketCommands(local_chat if with_model else None, app.library)
+        await server.listen(commands.handlers())
         stack.push_async_callback(server.stop)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(app.run(*((local_chat, *adapters) if with_model else ())))
-            yield Daemon(app, local_chat)
+            yield Daemon(app, local_chat, server, commands)
             running.cancel()
 
 

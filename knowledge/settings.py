@@ -1,14 +1,42 @@
 """Settings of document search: collections, embedder, and reading limits."""
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from knowledge.globs import compile_globs
 from knowledge.reading.settings import ReadingSettings
 
-CollectionName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name):
+        near = re.sub(r"[^a-z0-9_-]+", "-", name.casefold()).strip("-_")[:64]
+        suggestion = f"; did you mean `{near}`?" if near else ""
+        raise ValueError(f"a name is made of small letters, digits, - and _, and begins with a letter{suggestion}")
+    return name
+
+
+def _refuse_empty(path: Any) -> Any:
+    # An empty text would be the current folder, which nobody means by it.
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("is empty: write a path, or leave the key out")
+    return path
+
+
+def _check_glob(pattern: str) -> str:
+    folders = pattern.split("/")
+    if not pattern.strip("/ ") or "\\" in pattern or ".." in folders or pattern.startswith("~"):
+        raise ValueError(
+            f"`{pattern}` matches nothing: a pattern names files below the collection's folder, with forward slashes"
+        )
+    return pattern
+
+
+CollectionName = Annotated[str, AfterValidator(_check_name)]
+FolderPath = Annotated[Path, BeforeValidator(_refuse_empty)]
+Glob = Annotated[str, AfterValidator(_check_glob)]
 
 
 class CollectionSettings(BaseModel):
@@ -16,12 +44,14 @@ class CollectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    folder: Path = Field(description="Folder of the documents; a relative path starts at the config file's folder.")
-    include: tuple[str, ...] = Field(
+    folder: FolderPath = Field(
+        description="Folder of the documents; a relative path starts at the config file's folder."
+    )
+    include: tuple[Glob, ...] = Field(
         default=(),
         description="Glob patterns below the folder; a file must match one of them. Empty: every supported format.",
     )
-    exclude: tuple[str, ...] = Field(
+    exclude: tuple[Glob, ...] = Field(
         default=(), description="Glob patterns below the folder; matching files are left out."
     )
     readers: tuple[str, ...] = Field(

@@ -174,7 +174,7 @@ def _hub_error_sentence(source: HubSource, error: Exception) -> str:
         return f"The hub has no repository {source.repository}, or it is private: check the name, or set HF_TOKEN."
     if isinstance(error, errors.RevisionNotFoundError | errors.EntryNotFoundError):
         return f"The hub has no {description}: check the file and the revision."
-    detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+    detail = str(error).splitlines()[0] if str(error) else "it did not answer"
     return (
         f"The hub could not be reached for {description}: {detail.rstrip('.')}. Check the connection and HF_ENDPOINT; "
         "what was downloaded so far is kept. Or name a file on this machine (source: path)."

@@ -29,7 +29,7 @@ class FileAttachmentReader:
         if line.path is None:
             name, data = line.name or "", line.decode_data()
         else:
-            path = folder / Path(line.path).expanduser()
+            path = folder / _expanded(line.path)
             name, data = line.name or path.name, self._read_content(path)
         if len(data) > self._limit_bytes:
             raise BadLine(f"attachments: {name} is over the limit of {self._limit_bytes} bytes")
@@ -45,3 +45,10 @@ class FileAttachmentReader:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise BadLine(f"attachments: {path} cannot be read: {reason}") from error
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise BadLine(f"attachments: {path} begins with the home folder of a user who has none") from None

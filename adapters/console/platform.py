@@ -2,7 +2,10 @@
 
 from adapters.console.settings import ConsoleSettings
 from adapters.local_chat import LocalChatAdapter, LocalChatPlatform
-from adapters.platform import BuildContext
+from adapters.platform import BuildContext, NameForm
+
+ANY_NAME = (NameForm("", r"\S.*", "console:ana"),)
+"""Conversations and authors have any name that the client gives them."""
 
 
 def build_adapter(settings: ConsoleSettings, context: BuildContext) -> LocalChatAdapter:
@@ -18,4 +21,6 @@ CONSOLE = LocalChatPlatform(
     summary="How conversations on the console are shown.",
     settings=ConsoleSettings,
     build=build_adapter,
+    reader_forms=ANY_NAME,
+    person_forms=ANY_NAME,
 )

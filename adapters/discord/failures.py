@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import aiohttp
 import discord
 
+from adapters.delivery.connection_errors import connection_reason
 from adapters.delivery.errors import TransientFailure
 from adapters.discord.limits import (
     AUTHENTICATION_FAILED,
@@ -83,7 +84,7 @@ def translate_errors() -> Iterator[None]:
             raise TransientFailure(f"Discord answered with status {error.status}") from error
         raise RequestRefused(error_sentence(error), error.code) from error
     except CONNECTION_ERRORS as error:
-        raise TransientFailure(f"Discord could not be reached: {type(error).__name__}") from error
+        raise TransientFailure(f"Discord could not be reached: {connection_reason(error)}") from error
 
 
 def missing_token_text(token_env: str) -> str:

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable
 
+from adapters.platform import NameForm
 from bot.core.messages import Audience, ConversationId
 
 PLATFORM = "discord"
+_ID = r"[0-9]+"
+READER_FORMS = (
+    NameForm("guild:", _ID, "discord:guild:123456789012345678"),
+    NameForm("", _ID + r"(?:#private:[0-9]+)?", "discord:123456789012345678"),
+    NameForm("role:", _ID, "discord:role:123456789012345678"),
+    NameForm("user:", _ID, "discord:user:123456789012345678"),
+)
+PERSON_FORMS = (NameForm("", _ID, "discord:123456789012345678"),)
 
 
 def conversation_id(channel_id: int) -> ConversationId:

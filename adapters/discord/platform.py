@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from adapters.discord.ids import PERSON_FORMS, READER_FORMS
 from adapters.discord.settings import DiscordSettings
 from adapters.discord.texts import TEXTS
 from adapters.platform import BuildContext, Check, CheckContext, Platform, PlatformAdapter
@@ -37,4 +38,6 @@ DISCORD = Platform(
         "reply_chain": "reply_chain_limit",
         "silence_s": "gateway_silence_timeout_s",
     },
+    reader_forms=READER_FORMS,
+    person_forms=PERSON_FORMS,
 )

@@ -56,6 +56,11 @@ def matches_any(name: int | str, rules: Iterable[int | str]) -> bool:
     return any(_matches(name, rule) for rule in rules)
 
 
+def can_begin_with(pattern: str, mark: str) -> bool:
+    """Whether a pattern can match a text that begins with a mark, one character."""
+    return pattern.startswith((mark, "*", "?"))
+
+
 def _matches(name: int | str, rule: int | str) -> bool:
     if isinstance(rule, int) or isinstance(name, int):
         return rule == name

@@ -25,7 +25,11 @@ def matrix() -> None:
 
 
 @matrix.command()
-@click.option("--homeserver", default="", help="The account (@name:example.org), its server, or an https:// address.")
+@click.option(
+    "--homeserver",
+    default="",
+    help="The account (@name:example.org), its server, or an address (https://…, http://… without TLS).",
+)
 @click.option("--user", default="", help="The account, where --homeserver does not say it.")
 @click.option("--password-env", default="", metavar="NAME", help="Environment variable with the password.")
 @click.option("--token-env", default="", metavar="NAME", help="Environment variable with an access token instead.")

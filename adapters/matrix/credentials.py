@@ -50,7 +50,8 @@ def load_credentials(folder: Path) -> Credentials:
     except FileNotFoundError as error:
         raise MatrixUnusable(f"Hearth is not logged in to Matrix. {LOGIN_HINT}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise MatrixUnusable(f"{path} cannot be read ({type(error).__name__}). {LOGIN_HINT}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise MatrixUnusable(f"{path} cannot be read ({reason}). {LOGIN_HINT}") from error
     return _parsed(text, path)
 
 

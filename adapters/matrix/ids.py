@@ -1,8 +1,19 @@
 """Core ids of Matrix's rooms, threads and people."""
 
+from adapters.platform import NameForm
 from bot.core.messages import Audience, ConversationId
 
 PLATFORM = "matrix"
+USER_ID = r"@[^:\s]*:\S+"
+"""A user id: `@`, a local part, which old accounts may have empty, a colon and the server."""
+SERVER = r"[^@!#:\s][^@!#\s]*"
+READER_FORMS = (
+    # Since room version 12 a room's id has no server.
+    NameForm("", r"!\S+", "matrix:!kitchen:example.org"),
+    NameForm("user:", USER_ID, "matrix:user:@ana:example.org"),
+    NameForm("server:", SERVER, "matrix:server:example.org"),
+)
+PERSON_FORMS = (NameForm("", USER_ID, "matrix:@ana:example.org"),)
 
 
 def conversation_id(room_id: str, thread_root: str = "") -> ConversationId:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from adapters.matrix.ids import PERSON_FORMS, READER_FORMS
 from adapters.matrix.settings import MatrixSettings
 from adapters.matrix.texts import TEXTS
 from adapters.platform import BuildContext, Check, CheckContext, CommandGroup, Platform, PlatformAdapter
@@ -48,4 +49,6 @@ MATRIX = Platform(
         "each_room": "room_overrides",
         "reply_chain": "reply_chain_limit",
     },
+    reader_forms=READER_FORMS,
+    person_forms=PERSON_FORMS,
 )

@@ -70,5 +70,6 @@ class StateFile(Generic[StateModel]):
         except FileNotFoundError:
             return self._model()
         except (OSError, ValidationError) as error:
-            log.warning("Could not read the read position from %s: %s", self._file, type(error).__name__)
+            reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+            log.warning("Could not read the read position from %s: %s", self._file, reason)
             return self._model()

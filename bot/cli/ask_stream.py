@@ -1,6 +1,7 @@
 """Asks one question over a chat connection and follows its answer to the end."""
 
 import getpass
+import os
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -9,12 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.daemon_client import DaemonEvent, DaemonRequest
+from bot.cli.daemon_client import DaemonEvent, DaemonRequest, OwnerLeft
 from bot.cli.runner import CliError
 from bot.cli.terminal.answer_view import AnswerView, format_sources, format_timings, view_for
 from bot.cli.terminal.output import printable
 
-CONNECTION_LOST = "Hearth has ended before the answer did. Start it again: it goes on where it stopped."
+CONNECTION_LOST = "Hearth has ended before the answer did. Ask again."
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,21 @@ class ChatQuestion:
 
     def to_input_line(self) -> dict[str, Any]:
         """The question as an input line, with an admin's rights: only the data folder's owner reaches the socket."""
-        author = getpass.getuser()
         return {
             "conversation": self.conversation,
-            "author": author,
+            "author": user_name(),
             "text": self.text,
             "event_id": self.event_id,
             "admin": True,
         }
+
+
+def user_name() -> str:
+    """The name of the user that this process runs as; its number where it has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError since Python 3.13
+        return f"user {os.getuid()}"
 
 
 async def ask_and_follow(
@@ -42,13 +50,15 @@ async def ask_and_follow(
 ) -> DaemonEvent:
     """Ask, show the answer as it arrives, and return the event that ends it: finished, failed, ignored or error.
 
-    Raises CliError when the connection ends first.
+    Raises OwnerLeft when the connection ends before the question was received, CliError when it ends later.
     """
+    is_received = False
     await exchange.send(**question.to_input_line())
     view.show_status("Waiting …")
     async for event in events:
         if event.get("event_id", question.event_id) != question.event_id:
             continue
+        is_received = True
         match event["event"]:
             case "queued":
                 view.show_status(_queue_status(event))
@@ -61,7 +71,7 @@ async def ask_and_follow(
                 return event
             case "ignored" | "error":
                 return event
-    raise CliError(CONNECTION_LOST)
+    raise CliError(CONNECTION_LOST) if is_received else OwnerLeft(CONNECTION_LOST)
 
 
 async def ask_and_show(

@@ -1,4 +1,4 @@
-"""Checks of `hearth doctor`: each examines one thing and reports its state in a sentence."""
+"""Checks of `hearth doctor`, except on collections: each examines one thing and reports its state in a sentence."""
 
 import os
 import shutil
@@ -11,8 +11,9 @@ from adapters.local_chat import LocalChatPlatform
 from adapters.platform import Check, CheckContext, Platform
 from bot.cli.terminal.output import format_size
 from bot.config.schema import Config
+from bot.openai.keys import ApiKeyMissing, ApiKeys
 from bot.platforms import PlatformRegistry, PlatformUnusable, import_reason
-from bot.server.folder_lock import owner_pid
+from bot.server.folder_lock import is_own_folder, is_private, owner_pid
 from models.checksum import sha256_of
 from models.engine import ModelUnusable
 from models.fetch_job import FetchJob, FetchProgress
@@ -32,6 +33,9 @@ def check_data_folder(config: Config) -> Check:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         return Check("data_folder", "problem", f"{folder} cannot be written to: {existing} does not allow it.")
+    if existing == folder and not is_private(folder) and not is_own_folder(folder):
+        sentence = f"{folder} holds other things, and other users can open it: name a folder of Hearth's own."
+        return Check("data_folder", "problem", sentence)
     free = shutil.disk_usage(existing).free
     figures = {"free_bytes": free}
     if free < MIN_FREE_BYTES:
@@ -55,8 +59,9 @@ def check_weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
 def _check_file(name: str, source: WeightsSource, config: Config, on_progress: OnProgress) -> Check:
     path = cached_path(source, config.model_cache_folder)
     if path is None:
-        remedy = "correct its path" if source.source == "path" else "`hearth models get` fetches it"
-        return Check(name, "problem", f"{source.name} is not on this machine: {remedy}.")
+        if source.source == "path":
+            return Check(name, "problem", f"{source.path} is not on this machine: correct the path in {name}.")
+        return Check(name, "problem", f"{source.name} is not on this machine: `hearth models get` fetches it.")
     figures = {"size_bytes": path.stat().st_size}
     if source.sha256 is None:
         return Check(name, "ok", f"{path} is there; the config names no checksum.", figures)
@@ -96,18 +101,17 @@ def check_memory(config: Config) -> Check:
     return Check("memory", "ok", f"{needs}; {format_size(free)} is free{note}.", figures)
 
 
-def check_collections(config: Config) -> Iterator[Check]:
-    """Whether the collections' folders can be read."""
-    for name, collection in config.knowledge.collections.items():
-        check = f"collection.{name}"
-        if not collection.folder.is_dir():
-            yield Check(check, "problem", f"Its folder {collection.folder} does not exist.")
-        elif not os.access(collection.folder, os.R_OK | os.X_OK):
-            yield Check(check, "problem", f"Its folder {collection.folder} cannot be read by this user.")
-        else:
-            yield Check(check, "ok", f"Its folder {collection.folder} can be read.")
-    if not config.knowledge.collections:
-        yield Check("collections", "warning", "No documents are configured: knowledge.collections is empty.")
+def check_api_keys(config: Config) -> Iterator[Check]:
+    """Whether the environment holds the keys of the programs that may call the endpoint."""
+    openai = config.http.openai
+    if not (config.http.enabled and openai.enabled):
+        return
+    try:
+        ApiKeys.from_environment(openai.keys, os.environ)
+    except ApiKeyMissing as error:
+        yield Check("http.openai", "problem", f"{error} `hearth run` would not start.")
+        return
+    yield Check("http.openai", "ok", f"The keys of {len(openai.keys)} programs are in the environment.")
 
 
 def check_http_port(config: Config) -> Check:

@@ -2,9 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+import termios
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
 from rich.console import Console
 from rich.text import Text
 
@@ -15,17 +19,19 @@ from bot.cli.stop_signals import interrupts_handled_by
 from bot.cli.terminal.output import make_console
 
 QUIT_COMMANDS = ("/quit", "/exit", "/bye")
+NEW_COMMAND = "/new"
+COMPLETED = ("/ask", "/forget", "/help", NEW_COMMAND, "/quit", "/reindex", "/sources", "/stats", "/stop")
+"""The commands that the Tab key completes: those of every conversation, and the terminal's own."""
 LINE_BYTES = 1_000_000
-GREETING = "Ask away. /help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves."
+GREETING = "Ask away. /help lists the commands, /new begins a new conversation, Ctrl-C stops an answer, Ctrl-D leaves."
 
 
 class Terminal:
-    """One conversation over one connection. Commands may begin with `/` as well as with the config's own prefix."""
+    """Conversations over one connection, one after the other. Lines are sent as they are: the core knows `/` too."""
 
-    def __init__(self, exchange: DaemonRequest, conversation: str, prefix: str) -> None:
+    def __init__(self, exchange: DaemonRequest, conversation: str) -> None:
         self._exchange = exchange
         self._conversation = conversation
-        self._prefix = prefix
         self._console: Console = make_console()
         self._events: AsyncIterator[DaemonEvent] = exchange.read_events()
         self._answering: asyncio.Task[bool] | None = None
@@ -37,7 +43,9 @@ class Terminal:
             async for line in self._lines():
                 if line in QUIT_COMMANDS:
                     return
-                if line and not await self._answer_line(line):
+                if line == NEW_COMMAND:
+                    self._begin_conversation()
+                elif line and not await self._answer_line(line):
                     return
 
     def _lines(self) -> AsyncIterator[str]:
@@ -48,15 +56,20 @@ class Terminal:
 
     async def _answer_line(self, line: str) -> bool:
         """Show the answer to a line; False when it was interrupted twice, which means to leave."""
-        text = self._prefix + line[1:] if line.startswith("/") else line
-        question = ChatQuestion(self._conversation, text)
+        question = ChatQuestion(self._conversation, line)
         self._answering = asyncio.create_task(ask_and_show(question, self._exchange, self._events, self._console))
-        await asyncio.wait({self._answering})
+        with without_echo():
+            await asyncio.wait({self._answering})
         answering, self._answering, self._stopping = self._answering, None, None
         if answering.cancelled():
             return False
         answering.result()
         return True
+
+    def _begin_conversation(self) -> None:
+        before, self._conversation = self._conversation, time.strftime("%Y-%m-%d-%H%M%S")
+        sentence = f"A new conversation. `hearth chat --conversation {before}` goes on with the one before."
+        self._console.print(Text(sentence, style="dim"))
 
     def _on_interrupt(self) -> None:
         """The first Ctrl-C asks the core to stop the answer; the second does not wait for that."""
@@ -68,9 +81,26 @@ class Terminal:
             self._answering.cancel()
 
 
+@contextmanager
+def without_echo() -> Iterator[None]:
+    """Keep what is typed ahead out of the text on the terminal; the prompt shows it. Ctrl-C works on."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
 async def typed_lines() -> AsyncIterator[str]:
     """Lines typed at the prompt, until Ctrl-D or a second Ctrl-C in a row."""
-    session: PromptSession[str] = PromptSession("> ", enable_suspend=True)
+    session: PromptSession[str] = PromptSession(
+        "> ", enable_suspend=True, completer=WordCompleter(COMPLETED, sentence=True), complete_while_typing=False
+    )
     interrupted = False
     while True:
         try:

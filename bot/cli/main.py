@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import NamedTuple
 
 import click
+
+from bot.cli.suggestions import SuggestingGroup
 
 
 class CommandEntry(NamedTuple):
@@ -17,19 +20,21 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS: Mapping[str, CommandEntry] = {
+    "init": CommandEntry("bot.cli.commands.init", "init", "Write a first config for a folder of documents."),
     "run": CommandEntry("bot.cli.commands.run", "run", "Answer on all platforms until stopped."),
     "chat": CommandEntry("bot.cli.commands.chat", "chat", "Talk in this terminal, or by JSON lines with --jsonl."),
     "ask": CommandEntry("bot.cli.commands.ask", "ask", "Ask one question, print the answer and its sources."),
     "index": CommandEntry("bot.cli.commands.index", "index", "Bring the documents' index up to date."),
     "search": CommandEntry("bot.cli.commands.search", "search", "Find passages without asking the model."),
+    "status": CommandEntry("bot.cli.commands.status", "status", "Show whether Hearth runs, and what is indexed."),
     "models": CommandEntry("bot.cli.commands.models", "models", "List and fetch the models of the config."),
-    "config": CommandEntry("bot.cli.commands.config", "config", "Check the config file."),
+    "config": CommandEntry("bot.cli.commands.config", "config", "Check or show the config."),
     "doctor": CommandEntry("bot.cli.commands.doctor", "doctor", "Check that everything needed is there and fits."),
     "demo": CommandEntry("bot.cli.commands.demo", "demo", "Try Hearth on the handbook of an invented home."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command only when it is called, so that --help is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -79,5 +84,6 @@ def _version() -> str:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_version(), prog_name="hearth")
-def hearth() -> None:
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Config file, for any command.")
+def hearth(config_file: Path | None) -> None:
     """The assistant of your home server: answers from your own documents, on your own hardware."""

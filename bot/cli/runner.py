@@ -43,17 +43,33 @@ def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_config(*args: Any, config_file: Path | None, **kwargs: Any) -> Any:
-        return command(*args, config=load_or_exit(config_file), **kwargs)
+        return command(*args, config=load_or_exit(named_config(config_file)), **kwargs)
 
     return with_config
 
 
+def named_config(own: Path | None) -> Path | None:
+    """The config file named for a command: after its name, or else before it."""
+    context = click.get_current_context(silent=True)
+    before: Path | None = context.find_root().params.get("config_file") if context else None
+    return own or before
+
+
+def choose_config(named: Path | None) -> Path | None:
+    """The config file to use, if any; a ./config.yaml that seems to be another program's is told."""
+    from bot.config.loading import find_config, passed_over_config
+
+    if sentence := passed_over_config(named, os.environ):
+        print_errors(sentence)
+    return find_config(named, os.environ)
+
+
 def load_or_exit(named: Path | None) -> "Config":
     """The config to use; exits with 2 after printing every fault."""
-    from bot.config.loading import InvalidConfig, find_config, load_config
+    from bot.config.loading import InvalidConfig, load_config
 
     try:
-        return load_config(find_config(named, os.environ))
+        return load_config(choose_config(named))
     except InvalidConfig as faulty:
         print_errors(*faulty.fault_lines())
         sys.exit(EXIT_USAGE)

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_orig
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bot.config.plain_sentences import found_value, plain_sentence
 from bot.config.yaml_source import ConfigFault, KeyPath, YamlSource, format_key_path
 
 QUOTE = "'"
+MUST_BE = "must be "
 UNIONS = (Union, types.UnionType)
 
 
@@ -18,18 +20,29 @@ def validation_faults(
     error: ValidationError, model: type[BaseModel], source: YamlSource, replaced_keys: Mapping[str, str]
 ) -> list[ConfigFault]:
     """Every fault of a validation, by line. `replaced_keys` maps paths of old keys to those of the new ones."""
-    faults = [_fault(detail, model, source, replaced_keys) for detail in error.errors(include_url=False)]
+    by_path: dict[KeyPath, list[ErrorDetails]] = {}
+    owners: dict[KeyPath, tuple[type[BaseModel], ...]] = {}
+    for detail in error.errors(include_url=False):
+        path, owners[path] = locate_key(detail["loc"], model)
+        by_path.setdefault(path, []).append(detail)
+    faults = [
+        _fault(path, details, owners[path], source.line_of(path), replaced_keys) for path, details in by_path.items()
+    ]
     return sorted(faults, key=lambda fault: (fault.line, fault.path))
 
 
 def _fault(
-    detail: ErrorDetails, model: type[BaseModel], source: YamlSource, replaced_keys: Mapping[str, str]
+    path: KeyPath,
+    details: Sequence[ErrorDetails],
+    owners: Sequence[type[BaseModel]],
+    line: int,
+    replaced_keys: Mapping[str, str],
 ) -> ConfigFault:
-    path, owners = locate_key(detail["loc"], model)
+    """The fault of a key; it has several errors when the key takes values of several kinds."""
     written = format_key_path(path)
-    replacement = replaced_keys.get(written) if detail["type"] == "extra_forbidden" else None
-    sentence = f"is now called `{replacement}`." if replacement else _sentence(detail, owners)
-    return ConfigFault(written, source.line_of(path), sentence)
+    replacement = replaced_keys.get(written) if details[0]["type"] == "extra_forbidden" else None
+    sentence = f"is now called `{replacement}`." if replacement else _sentence(details, owners)
+    return ConfigFault(written, line, sentence)
 
 
 def locate_key(location: Sequence[str | int], model: type[BaseModel]) -> tuple[KeyPath, tuple[type[BaseModel], ...]]:
@@ -77,19 +90,30 @@ def _is_model(choice: Any) -> TypeGuard[type[BaseModel]]:
 def _is_tagged(choice: Any, part: str | int) -> bool:
     """Whether a location names this member of a union: by its class, or by the value of its discriminator."""
     fields = choice.model_fields.values() if _is_model(choice) else ()
+    if get_origin(choice) is Literal and str(part).startswith("literal["):
+        return True
     tags = [field.default for field in fields if get_origin(field.annotation) is Literal]
     return part in tags or part == getattr(choice, "__name__", None)
 
 
-def _sentence(detail: ErrorDetails, owners: Sequence[type[BaseModel]]) -> str:
+def _sentence(details: Sequence[ErrorDetails], owners: Sequence[type[BaseModel]]) -> str:
+    detail = details[0]
     if detail["type"] == "extra_forbidden":
         return f"is not a key that Hearth knows{_suggestion(str(detail['loc'][-1]), owners)}"
     if detail["type"] == "missing":
         return "is missing."
     if detail["type"] == "union_tag_not_found":
         return f"needs the key `{str(detail['ctx']['discriminator']).strip(QUOTE)}`."
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"{message}{_found(detail)}."
+    sentence = _join_choices([plain_sentence(each) for each in details])
+    if sentence.endswith("?") or f"`{detail['input']}`" in sentence:  # it names the value itself
+        return sentence if sentence.endswith("?") else f"{sentence}."
+    return f"{sentence}{found_value(detail)}."
+
+
+def _join_choices(sentences: Sequence[str]) -> str:
+    """One sentence for what a value may be: the first one, with the ends of all others like it."""
+    ends = [each.removeprefix(MUST_BE) for each in sentences if each.startswith(MUST_BE)]
+    return f"{MUST_BE}{' or '.join(dict.fromkeys(ends))}" if len(ends) == len(sentences) else sentences[0]
 
 
 def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
@@ -98,11 +122,3 @@ def _suggestion(key: str, owners: Sequence[type[BaseModel]]) -> str:
     if near:
         return f"; did you mean `{near[0]}`?"
     return f"; known here: {', '.join(known)}." if 0 < len(known) <= 10 else "."
-
-
-def _found(detail: ErrorDetails) -> str:
-    """The value in the file, when it is short, plain, and cannot be a misplaced secret."""
-    value, key = detail["input"], str(detail["loc"][-1]) if detail["loc"] else ""
-    if key.endswith("_env") or isinstance(value, Mapping | list | tuple) or len(str(value)) > 60:
-        return ""
-    return f", not {value!r}"

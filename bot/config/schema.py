@@ -8,11 +8,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from adapters.platform import Platform, SettingsT
+from bot.config.folders import expand_home
 from bot.config.http_settings import HttpSettings
 from bot.config.model_settings import ModelSettings
 from bot.core.settings import CoreSettings, HistorySettings
 from bot.platforms import BrokenPlatform, PlatformRegistry, load_platforms
-from knowledge.settings import KnowledgeSettings
+from knowledge.settings import FolderPath, KnowledgeSettings
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
 from models.weights_sources import WeightsSource
 
@@ -37,11 +38,11 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data_folder: Path = Field(
+    data_folder: FolderPath = Field(
         default=Path("~/.local/share/hearth"),
         description="Folder for all of Hearth's data; one process at a time uses it.",
     )
-    cache_folder: Path | None = Field(
+    cache_folder: FolderPath | None = Field(
         default=None, description="Folder for downloaded models; none: $HEARTH_CACHE, else ~/.cache/hearth."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -60,9 +61,9 @@ class Config(BaseModel):
 
     @property
     def model_cache_folder(self) -> Path:
-        """The folder for downloaded models."""
+        """The folder for downloaded models. Raises HomeUnknown."""
         named = self.cache_folder or Path(os.environ.get("HEARTH_CACHE") or "~/.cache/hearth")
-        return named.expanduser().absolute()
+        return expand_home(named).absolute()
 
     @property
     def embedding_weights(self) -> tuple[WeightsSource, ...]:

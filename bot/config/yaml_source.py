@@ -8,6 +8,9 @@ from typing import Any
 import yaml
 
 KeyPath = tuple[str | int, ...]
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_PLAIN_KEY_TAGS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null")
+"""What YAML 1.1 makes of the keys `no`, `on` and `null`; people mean the words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def _walk(node: yaml.Node, path: KeyPath, source: YamlSource, above: tuple[yaml.
         raise ValueError("an alias contains itself")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if key.tag in _PLAIN_KEY_TAGS:
+                key.tag = _TEXT_TAG
             _note_key(key, path, source)
             _walk(value, (*path, str(key.value)), source, (*above, node))
     elif isinstance(node, yaml.SequenceNode):

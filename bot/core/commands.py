@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.core.access import readable_collections
+from bot.core.command_names import fold_name
 from bot.core.errors import ReplyFailed, is_user_facing
 from bot.core.forgetting import Forgetter, Forgotten
 from bot.core.history import History
@@ -15,6 +16,7 @@ from bot.core.ports import Reply
 from bot.core.prompt_building import location_text
 from bot.core.stats import Stats
 from bot.core.texts import Language, localize
+from bot.core.triage import SLASH, SMALL_TALK
 from knowledge.library import Library, ReindexRunning
 from knowledge.passages import ReindexProgress
 from models.engine import Engine
@@ -48,7 +50,9 @@ class AnswerStopper(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table. `aliases` are the words for it in a message; `run` returns the reply."""
+    """A row of the table. `aliases` are the words for it in a message, none for a reply that is no command to people;
+    `run` returns the reply.
+    """
 
     name: str
     aliases: tuple[str, ...]
@@ -72,33 +76,53 @@ class Commands:
             Command("ask", ("ask",), self._help),  # triage turns it into an answer when it has a question
             Command("help", ("help", "aide"), self._help),
             Command("sources", ("sources",), self._sources),
-            Command("stop", ("stop", "arrête"), self._stop),
+            Command("stop", ("stop", "arrête", "arrêter"), self._stop),
             Command("stats", ("stats",), self._stats, admins_only=True),
-            Command("forget", ("forget", "oublie"), self._forget),
-            Command("reindex", ("reindex", "réindexe"), self._reindex, admins_only=True),
+            Command("forget", ("forget", "oublie", "oublier"), self._forget),
+            Command("reindex", ("reindex", "réindexe", "réindexer"), self._reindex, admins_only=True),
+            Command(SMALL_TALK, (), self._small_talk),  # triage runs it for a greeting
         )
         self.by_name: Mapping[str, Command] = {row.name: row for row in rows}
-        self.names_by_alias: Mapping[str, str] = {word: row.name for row in rows for word in row.aliases}
+        self.names_by_alias: Mapping[str, str] = {fold_name(word): row.name for row in rows for word in row.aliases}
+        """The commands' names by alias, each alias folded."""
 
     async def run(self, name: str, call: CommandCall) -> FinalAnswer:
         """Run a command; the reply. A command for admins is refused with a sentence to others."""
         command = self.by_name[name]
         if command.admins_only and not call.message.author.is_admin:
-            return FinalAnswer(localize("not_admin", call.language, command=self._prefix + name))
+            return FinalAnswer(localize("not_admin", call.language, command=self._prefix_for(call) + name))
         return await command.run(call)
 
+    def _prefix_for(self, call: CommandCall) -> str:
+        """The prefix as the person wrote it; a native command of a platform begins with a slash."""
+        wrote_slash = bool(call.message.command) or call.message.text.lstrip().startswith(SLASH)
+        return SLASH if wrote_slash else self._prefix
+
     async def _help(self, call: CommandCall) -> FinalAnswer:
+        prefix, language = self._prefix_for(call), call.language
         lines = [
-            localize(
-                "help_line",
-                call.language,
-                prefix=self._prefix,
-                name=name,
-                summary=localize(f"help_{name}", call.language),
-            )
-            for name in self.by_name
+            localize("help_line", language, prefix=prefix, name=name, summary=localize(f"help_{name}", language))
+            for name, command in self.by_name.items()
+            if command.aliases
         ]
-        return FinalAnswer(localize("help", call.language, prefix=self._prefix, commands="\n".join(lines)))
+        key = "help_when_private" if call.message.audience.private else "help"
+        return FinalAnswer(localize(key, language, prefix=prefix, commands="\n".join(lines)))
+
+    async def _small_talk(self, call: CommandCall) -> FinalAnswer:
+        kind, prefix = call.argument, self._prefix_for(call)
+        text = localize(f"small_talk_{kind}", call.language, prefix=prefix)
+        documents = await self._describe_documents(call) if kind in ("greeting", "about") else ""
+        return FinalAnswer(f"{text} {documents}".rstrip())
+
+    async def _describe_documents(self, call: CommandCall) -> str:
+        """A sentence on the documents that the audience may read; empty when none are configured."""
+        readable = readable_collections(self._library.readers, call.message.audience)
+        if not readable:
+            return localize("documents_closed", call.language) if self._library.readers else ""
+        states = [each for each in await self._library.collection_states() if each.name in readable]
+        key = "documents_open" if any(each.documents for each in states) else "nothing_indexed"
+        names = ", ".join(sorted(readable))
+        return localize(key, call.language, collections=names, prefix=self._prefix)
 
     async def _stop(self, call: CommandCall) -> FinalAnswer:
         author = call.message.author
@@ -131,20 +155,22 @@ class Commands:
         return FinalAnswer(text, pictures=await self._stats_source.chart_pictures(call.language))
 
     async def _forget(self, call: CommandCall) -> FinalAnswer:
-        message, argument = call.message, call.argument.casefold()
+        message, argument, prefix = call.message, call.argument.casefold(), self._prefix_for(call)
         if not argument:
             await self._stopper.stop_person(message.author.id)
             return _forgotten_answer(await self._forgetter.forget_person(message.author.id), call.language)
         if argument in ("conversation", "all", "tout"):
             if not (message.audience.private or message.author.is_admin):
-                return FinalAnswer(localize("forget_conversation_refused", call.language))
+                return FinalAnswer(
+                    localize("forget_conversation_refused", call.language, prefix=self._prefix_for(call))
+                )
             await self._stopper.stop(message.conversation)
             return _forgotten_answer(await self._forgetter.forget_conversation(message.conversation), call.language)
         if argument in ("programs", "programmes"):
             if not message.author.is_admin:
-                return FinalAnswer(localize("not_admin", call.language, command=f"{self._prefix}forget programs"))
+                return FinalAnswer(localize("not_admin", call.language, command=f"{prefix}forget programs"))
             return _forgotten_answer(await self._forgetter.forget_programs(), call.language)
-        return FinalAnswer(localize("forget_unknown", call.language))
+        return FinalAnswer(localize("forget_unknown", call.language, prefix=prefix))
 
     async def _reindex(self, call: CommandCall) -> FinalAnswer:
         newest: list[ReindexProgress] = []
@@ -183,7 +209,8 @@ def _forgotten_answer(forgotten: Forgotten, language: Language) -> FinalAnswer:
 
 def _quote_source(source: Source, language: Language) -> str:
     location = " › ".join(part for part in (source.document, location_text(source.place)) if part)
-    title = localize("source_line", language, number=source.number, place=location, collection=source.collection)
+    key = "source_line" if source.collection else "source_line_attached"
+    title = localize(key, language, number=source.number, place=location, collection=source.collection)
     return "\n".join([title, *(f"> {line}" for line in source.text.splitlines())])
 
 

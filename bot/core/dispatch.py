@@ -51,6 +51,7 @@ class Dispatcher:
             self._commands.names_by_alias,
             frozenset(settings.people.block),
             settings.question_characters,
+            settings.name,
         )
         self._languages = LanguageSelector(history, settings.language)
         self._processor = MessageProcessor(
@@ -144,6 +145,16 @@ class Dispatcher:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being processed."""
+        return bool(self._message_tasks)
+
+    async def wait_until_answered(self) -> None:
+        """Wait until no message is being processed; unlike `wait_until_idle`, without the work for later questions."""
+        while running := {task.supervisor_task for task in self._message_tasks.values() if task.supervisor_task}:
+            await asyncio.wait(running)
+
     async def close(self) -> None:
         """Give running answers `shutdown_grace_s` to end, and leave the others to the next process."""
         running = {
@@ -184,11 +195,11 @@ class Dispatcher:
         return triage.decide(message, self._policy)
 
     async def _receive(self, task: MessageTask) -> bool:
-        """Journal a message; False for a duplicate, or when its conversation is paused."""
+        """Journal a message; False for a duplicate, or when its author is paused in the conversation."""
         message, journal = task.message, self._history.journal
         if not await journal.receive_message(message):
             return False  # must precede the rate check: redelivered messages must not count against the limit
-        verdict = self._flood_guard.count_answer(message.conversation, time.monotonic())
+        verdict = self._flood_guard.count_message(message, task.decision, time.monotonic())
         if verdict == "paused":
             await journal.mark_ignored(message_key(message))
         elif verdict == "pause":

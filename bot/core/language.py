@@ -3,8 +3,10 @@
 import logging
 from typing import Literal
 
+from bot.core.command_names import is_french_command
 from bot.core.history import History
 from bot.core.messages import ConversationId, Message
+from bot.core.small_talk import recognize_small_talk
 from bot.core.texts import LANGUAGES, Language
 from knowledge.languages import guess_language
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -27,6 +29,10 @@ class LanguageSelector:
             return self._configured
         if (known := await self._history.conversation_language(message.conversation)) is not None:
             return known
+        if (small_talk := recognize_small_talk(message.text)) is not None and small_talk.language is not None:
+            return small_talk.language  # not stored: a "hello" is no proof of a language
+        if is_french_command(message.text):
+            return "fr"
         if (guessed := detect_language(message.text)) is None:
             return language_of_locale(message.locale)
         await self._store_language(message, guessed)

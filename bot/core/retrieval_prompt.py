@@ -147,7 +147,16 @@ class RetrievalPromptBuilder:
         self._observer.search_ended(took_s, len(found.hits))
         lacks_access = bool(self._library.readers) and not self.collections_of(request.audience)
         retrieval = Retrieval(found, collections, took_s, notes, lacks_access=lacks_access)
-        return replace(retrieval, refusal=self._refusal(request, retrieval, has_history))
+        refusal = self._refusal(request, retrieval, has_history)
+        if collections and not found.hits and await self._is_unindexed(collections):
+            sentence = localize(
+                "nothing_indexed",
+                request.language,
+                collections=", ".join(sorted(collections)),
+                prefix=self._settings.command_prefix,
+            )
+            refusal, notes = (sentence, notes) if refusal else ("", (*notes, sentence))
+        return replace(retrieval, notes=notes, refusal=refusal)
 
     def build_prompt(self, request: PromptRequest, retrieval: Retrieval, history: tuple[Turn, ...]) -> PreparedPrompt:
         """The prompt for a question, after the turns of `history`, which must fit its budget.
@@ -171,6 +180,13 @@ class RetrievalPromptBuilder:
             retrieval.notes + notes,
             "" if sources else _unsupported_note(request, retrieval),
         )
+
+    async def _is_unindexed(self, collections: frozenset[str]) -> bool:
+        try:
+            states = await self._library.collection_states()
+        except (DatabaseDamaged, DatabaseUnusable):
+            return False
+        return not any(state.documents for state in states if state.name in collections)
 
     def _refusal(self, request: PromptRequest, retrieval: Retrieval, has_history: bool) -> str:
         if not request.question.strip() and not (request.attached or request.context or request.requires_model):

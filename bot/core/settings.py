@@ -53,8 +53,8 @@ class CoreSettings(BaseModel):
     flood_answers_per_minute: int = Field(
         20,
         ge=1,
-        description="A conversation with more answers per minute is paused (a bridge can make two bots answer"
-        " each other).",
+        description="A person who writes more messages per minute in a room is paused there (a bridge can make two bots"
+        " answer each other); three times as many in a private chat.",
     )
     flood_pause_s: float = Field(300.0, gt=0, description="Length of such a pause, in seconds.")
     history_tokens: int = Field(

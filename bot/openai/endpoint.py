@@ -273,7 +273,7 @@ def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError) -> Requ
         return RequestError(400, sentence, "messages", "context_length_exceeded")
     if isinstance(error, SchemaRefused):
         return RequestError(400, str(error), "response_format", "invalid_schema")
-    log.warning("Could not answer an API request: %s", error or type(error).__name__)
+    log.warning("Could not answer an API request: %s", str(error) or "the model fell silent")
     if isinstance(error, EngineFailed):
         return RequestError(500, str(error), code="engine_failed")
     return RequestError(504, "The model fell silent, and this answer was given up.", code="engine_silent")

@@ -21,17 +21,20 @@ class ApiKeys:
 
     @classmethod
     def from_environment(cls, names: Mapping[str, str], environment: Mapping[str, str]) -> "ApiKeys":
-        """Read the programs' keys. Raises ApiKeyMissing for an unset or empty variable and for a repeated key."""
+        """Read the programs' keys. Raises ApiKeyMissing for an unset or empty variable and for a repeated key.
+
+        The sentences show no variable's name: a secret in its place would be shown with it.
+        """
         digests: dict[str, bytes] = {}
         for name, variable in names.items():
             key = environment.get(variable, "").strip()
             if not key:
                 raise ApiKeyMissing(
-                    f"The environment variable {variable} is to hold the key of {name!r}, and is not set."
+                    f"The environment variable that http.openai.keys names for {name!r} is not set, or is empty."
                 )
             digest = _digest(key)
             if digest in digests.values():
-                raise ApiKeyMissing(f"The key in {variable} is also another program's: give {name!r} one of its own.")
+                raise ApiKeyMissing(f"The key of {name!r} is also another program's: give it one of its own.")
             digests[name] = digest
         return cls(digests)
 

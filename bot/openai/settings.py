@@ -1,9 +1,25 @@
 """Settings of the OpenAI-compatible endpoint."""
 
+import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+ENVIRONMENT_NAME_ERROR = "environment_name"
+"""Type of the error about a value that is no name of an environment variable. Never show such a value: it may be the
+secret itself."""
+
+
+def _check_environment_name(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        sentence = "must be the name of an environment variable that holds the key, not the key itself"
+        raise PydanticCustomError(ENVIRONMENT_NAME_ERROR, sentence)
+    return value
+
+
+EnvironmentName = Annotated[str, BeforeValidator(_check_environment_name)]
 
 
 class OpenAiSettings(BaseModel):
@@ -12,7 +28,7 @@ class OpenAiSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(False, description="Whether `hearth run` serves /v1/models and /v1/chat/completions.")
-    keys: Mapping[str, str] = Field(
+    keys: Mapping[str, EnvironmentName] = Field(
         default_factory=dict,
         description="API keys: a name for each program, and the environment variable that holds its key. The"
         " name is a reader of collections, as `api:NAME`.",

@@ -58,11 +58,15 @@ class LocalServer:
         self._path.chmod(0o600)
         self._server = await asyncio.start_unix_server(self._on_connected, sock=listening)
 
-    async def stop(self) -> None:
-        """Accept no further clients, and cancel the running requests."""
+    def refuse_clients(self) -> None:
+        """Accept no further clients; those that are connected are served on."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+
+    async def stop(self) -> None:
+        """Accept no further clients, and cancel the running requests."""
+        self.refuse_clients()
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)

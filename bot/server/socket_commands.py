@@ -67,10 +67,36 @@ class SocketCommands:
     def __init__(self, local_chat: ChatServer | None, library: Library) -> None:
         self._local_chat = local_chat
         self._library = library
+        self._working = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a client waits for an index or a search; chats do not count."""
+        return self._working > 0
+
+    async def wait_until_idle(self) -> None:
+        """Wait until every index and search is done."""
+        await self._idle.wait()
 
     def handlers(self) -> Mapping[str, CommandHandler]:
         """The commands by name."""
-        return {"chat": self._chat, "index": self._index, "search": self._search, "state": self._state}
+        index, search = self._counted(self._index), self._counted(self._search)
+        return {"chat": self._chat, "index": index, "search": search, "state": self._state}
+
+    def _counted(self, handler: CommandHandler) -> CommandHandler:
+        async def handle(channel: StreamChannel, request: SocketRequest) -> None:
+            self._working += 1
+            self._idle.clear()
+            try:
+                await handler(channel, request)
+            finally:
+                self._working -= 1
+                if not self._working:
+                    self._idle.set()
+
+        return handle
 
     async def _chat(self, channel: StreamChannel, request: SocketRequest) -> None:
         chat_request = ChatRequest.model_validate(request)

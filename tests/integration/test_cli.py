@@ -54,17 +54,21 @@ class Home:
         (folder / "documents/backup.md").write_text(BACKUP, encoding="utf-8")
         (folder / "config.yaml").write_text(config, encoding="utf-8")
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        """Start a command with pipes."""
+    def environment(self) -> dict[str, str]:
+        """The environment of commands."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
         environment.pop("HEARTH_CONFIG", None)
+        return environment
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Start a command with pipes."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "bot",
             *arguments,
             cwd=self.folder,
-            env=environment,
+            env=self.environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

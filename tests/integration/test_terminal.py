@@ -103,9 +103,34 @@ async def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(folder: Path
         stopped = await screen.until("Stopped", answering)
         assert "END." not in screen.text[answering:stopped]
         await screen.until("\n>", stopped)
-        screen.press(b"hi" + ENTER)
+        screen.press(b"And this?" + ENTER)
         answered = await screen.until("in all", stopped)
         await screen.until("\n>", answered)
+        screen.press(CTRL_D)
+        async with asyncio.timeout(120):
+            assert await screen.process.wait() == 0
+
+
+async def test_what_is_typed_ahead_stays_out_of_the_answer_and_comes_with_the_next_prompt(folder: Path) -> None:
+    async with chatting(folder) as screen:
+        screen.press(QUESTION.encode() + ENTER)
+        answering = await screen.until("Say all", await screen.until("Reading and thinking"))
+        screen.press(b"typed ahead")
+        answered = await screen.until("in all", answering)
+        assert "typed ahead" not in screen.text[answering:answered]
+        await screen.until("typed ahead", answered)
+        screen.press(ENTER)
+        await screen.until("in all", answered)
+
+
+async def test_a_new_conversation_begins_and_the_old_one_is_named(folder: Path) -> None:
+    async with chatting(folder) as screen:
+        await screen.until("\n>")
+        screen.press(b"/new" + ENTER)
+        told = await screen.until("--conversation local")
+        await screen.until("\n>", told)
+        screen.press(b"/hlep" + ENTER)
+        await screen.until("\n>", await screen.until("Did you mean /help?", told))
         screen.press(CTRL_D)
         async with asyncio.timeout(120):
             assert await screen.process.wait() == 0
@@ -126,7 +151,7 @@ async def test_slash_commands_are_commands_and_quit_leaves(folder: Path) -> None
     async with chatting(folder) as screen:
         await screen.until("\n>")
         screen.press(b"/help" + ENTER)
-        end = await screen.until("!reindex")
+        end = await screen.until("/reindex")
         await screen.until("\n>", end)
         screen.press(b"/quit" + ENTER)
         async with asyncio.timeout(120):

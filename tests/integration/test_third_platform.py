@@ -113,7 +113,7 @@ async def test_a_wrong_key_of_its_section_is_told_with_the_nearest_one(installat
     assert [line.partition(":")[2] for line in ran.err.splitlines()] == [
         "9: tin.prot: is not a key that Hearth knows; did you mean `port`?",
         "10: tin.socket: is now called `tin.port`.",
-        "11: tin.port: should be less than or equal to 65535, not 70000.",
+        "11: tin.port: must be at most 65535, not 70000.",
     ]
 
 

@@ -9,6 +9,7 @@ import discord
 from discord.ext import commands
 from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
+from adapters.delivery.connection_errors import connection_reason
 from adapters.discord.connection.watchdog import Watchdog
 from adapters.discord.failures import CONNECTION_ERRORS, is_transient
 
@@ -43,7 +44,7 @@ async def _wait_or_raise(error: Exception, pause_s: float) -> None:
     """Wait after a transient error; raise a permanent one."""
     if isinstance(error, discord.HTTPException) and not is_transient(error):
         raise error
-    log.warning("Could not reach Discord, trying again in %.0f s: %s", pause_s, type(error).__name__)
+    log.warning("Could not reach Discord, trying again in %.0f s: %s", pause_s, connection_reason(error))
     await asyncio.sleep(pause_s)
 
 

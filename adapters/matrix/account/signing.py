@@ -77,7 +77,7 @@ def canonical_json(value: Any) -> bytes:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
         return text.encode("utf-8")
     except (UnicodeEncodeError, RecursionError, TypeError) as error:
-        raise NotCanonical(type(error).__name__) from error
+        raise NotCanonical("it has values that JSON cannot hold, or is nested too deeply") from error
 
 
 def without_signatures(value: Json) -> dict[str, Any]:

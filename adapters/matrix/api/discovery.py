@@ -43,7 +43,7 @@ async def discover_homeserver(name_or_url: str, fetch: FetchJson = fetch_json) -
     """The homeserver of `@user:server`, `server` or an address with `https://`. Raises MatrixUnusable."""
     name_or_url = name_or_url.strip()
     if name_or_url.startswith(("http://", "https://")):
-        return HomeserverAddress(await _check_versions(_address(name_or_url), fetch))
+        return HomeserverAddress(await _check_address(_address(name_or_url), fetch))
     found = MXID.fullmatch(name_or_url)
     server = found["server"] if found else name_or_url
     if not SERVER_NAME.fullmatch(server):
@@ -69,6 +69,18 @@ def _address(text: str) -> str:
     if address.scheme not in ("http", "https") or not address.host:
         raise MatrixUnusable(f"“{text}” is not the address of a homeserver.")
     return str(address.origin()) + address.path.rstrip("/")
+
+
+async def _check_address(address: str, fetch: FetchJson) -> str:
+    """The homeserver at an address, or the one that the server of this name points to."""
+    try:
+        return await _check_versions(address, fetch)
+    except MatrixUnusable:
+        server = address.removeprefix("https://")
+        base_url = await _well_known(server, fetch) if SERVER_NAME.fullmatch(server) else ""
+        if base_url in ("", address):
+            raise
+        return await _check_versions(base_url, fetch)
 
 
 async def _well_known(server: str, fetch: FetchJson) -> str:

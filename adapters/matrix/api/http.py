@@ -1,6 +1,5 @@
 """HTTP requests to a homeserver, their JSON responses, and the port's errors for failures."""
 
-import errno
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
+from adapters.delivery.connection_errors import connection_reason
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.api.parsing import decode_json
 from adapters.matrix.events import Json
@@ -102,7 +102,8 @@ class HttpClient:
                     )
                 yield response
         except CONNECTION_ERRORS as error:
-            raise TransientFailure(f"the homeserver could not be reached: {connection_failure(error)}") from error
+            reason = connection_reason(error, timeout_s or self._timeout_s)
+            raise TransientFailure(f"the homeserver could not be reached: {reason}") from error
 
     async def close(self) -> None:
         """Close all connections."""
@@ -120,21 +121,6 @@ class HttpClient:
                 connector=aiohttp.TCPConnector(limit=20), cookie_jar=aiohttp.DummyCookieJar()
             )
         return self._session
-
-
-def connection_failure(error: Exception) -> str:
-    """The reason for a failed or broken connection, for people."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its name is not known"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return "its certificate is not valid"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return "it does not speak https there"
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"
-    if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
-        return "nothing listens there"
-    return "no connection could be made" if isinstance(error, aiohttp.ClientConnectorError) else "the connection broke"
 
 
 def response_error(status: int, headers: Mapping[str, str], body: object) -> Exception:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from bot.cli.ask_stream import ChatQuestion, ask_and_follow, ask_and_show
-from bot.cli.daemon_client import DaemonEvent, DaemonRequest, connect_or_host
+from bot.cli.daemon_client import DaemonEvent, DaemonRequest, connect_or_host, retry_when_left
 from bot.cli.runner import EXIT_FAILED, config_option, run_and_exit
 from bot.cli.terminal.answer_view import NoView
 from bot.cli.terminal.output import make_console, print_json
@@ -27,6 +27,10 @@ def ask(config: Config, question: str, conversation: str | None, as_json: bool) 
 
 
 async def _ask(config: Config, question: ChatQuestion, as_json: bool) -> int:
+    return await retry_when_left(lambda: _ask_once(config, question, as_json))
+
+
+async def _ask_once(config: Config, question: ChatQuestion, as_json: bool) -> int:
     with StartupView() as view:
         async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
             view.close()

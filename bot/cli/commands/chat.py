@@ -11,7 +11,7 @@ import click
 from adapters.json_lines.channel import bad_line_event
 from adapters.json_lines.stdio import StdioChannel
 from bot.cli.ask_stream import CONNECTION_LOST
-from bot.cli.daemon_client import DaemonRequest, connect_or_host, is_reachable
+from bot.cli.daemon_client import DaemonRequest, connect_or_host, finish_clients, is_reachable
 from bot.cli.runner import CliError, config_option, run_and_exit
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
@@ -35,7 +35,7 @@ async def _chat(config: Config, conversation: str) -> None:
     with StartupView() as view:
         async with connect_or_host(config, view) as hearth, hearth.open_request("chat") as exchange:
             view.close()
-            await Terminal(exchange, conversation, config.core.command_prefix).run()
+            await Terminal(exchange, conversation).run()
 
 
 async def _jsonl(config: Config) -> int:
@@ -66,6 +66,7 @@ async def _host_on_stdio(config: Config, channel: StdioChannel, view: StartupVie
             return False
         view.close()
         await daemon.local_chat.home_ended.wait()
+        await finish_clients(daemon)
     return True
 
 

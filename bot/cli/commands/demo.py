@@ -42,7 +42,7 @@ async def _demo(question: str) -> int:
                 return await _ask(hearth, question or QUESTION)
             make_console().print(f"\n{next_step()}")
             async with hearth.open_request("chat") as exchange:
-                await Terminal(exchange, "demo", config.core.command_prefix).run()
+                await Terminal(exchange, "demo").run()
     return 0
 
 

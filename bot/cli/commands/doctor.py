@@ -1,7 +1,6 @@
 """`hearth doctor`: checks that everything needed is there, intact, and fits."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,12 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from adapters.platform import Check
-from bot.cli import checks
+from bot.cli import checks, collection_checks
 from bot.cli.checks import OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
-from bot.cli.runner import EXIT_FAILED, CliError, error_sentences, run_and_exit
+from bot.cli.runner import EXIT_FAILED, CliError, choose_config, error_sentences, named_config, run_and_exit
 from bot.cli.terminal.output import make_console, print_json, printable
-from bot.config.loading import InvalidConfig, find_config, load_config
+from bot.config.loading import InvalidConfig, load_config
 from bot.config.schema import Config
 from bot.core.errors import is_user_facing
 from bot.platforms import load_platforms
@@ -40,7 +39,7 @@ def doctor(config_file: Path | None, as_json: bool, offline: bool) -> NoReturn:
 
 
 async def _doctor(config_file: Path | None, as_json: bool, offline: bool) -> int:
-    file = find_config(config_file, os.environ)
+    file = choose_config(named_config(config_file))
     try:
         config = load_config(file)
         sentence = f"{file} is in order." if file else "No config file; the defaults are used."
@@ -73,8 +72,9 @@ def _local_checks(config: Config, on_progress: OnProgress) -> Iterator[Check]:
     yield checks.check_data_folder(config)
     yield from checks.check_weights(config, on_progress)
     yield checks.check_memory(config)
-    yield from checks.check_collections(config)
+    yield from collection_checks.check_collections(config)
     yield checks.check_http_port(config)
+    yield from checks.check_api_keys(config)
 
 
 async def _check_index(config: Config) -> Check:
@@ -91,19 +91,21 @@ async def _check_index(config: Config) -> Check:
         if not is_user_facing(error):
             raise
         return _index_unusable(error)
-    return _describe_index(state)
+    return _index_check(config, state)
 
 
-def _describe_index(state: DaemonEvent) -> Check:
+def _index_check(config: Config, state: DaemonEvent) -> Check:
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
     counts = ", ".join(f"{count} {key}" for key, count in figures.items())
-    notes = list(_index_notes(state))
+    is_empty = bool(config.knowledge.collections) and not figures["documents"]
+    notes = [*(() if is_empty else _vector_notes(state)), *_unconfigured_notes(state)]
     if figures["failed"]:
         notes.append("`hearth index` says which failed and why.")
-    return Check("index", "warning" if notes else "ok", " ".join([f"{counts}.", *notes]), figures)
+    first = "Nothing is indexed yet: `hearth index` does it." if is_empty else f"{counts}."
+    return Check("index", "warning" if notes or is_empty else "ok", " ".join([first, *notes]), figures)
 
 
-def _index_notes(state: DaemonEvent) -> Iterator[str]:
+def _vector_notes(state: DaemonEvent) -> Iterator[str]:
     """What the admin should know of collections that are not searched as they could be."""
     changed = [each["name"] for each in state["collections"] if each["embedder_changed"]]
     if changed:
@@ -111,6 +113,9 @@ def _index_notes(state: DaemonEvent) -> Iterator[str]:
         yield f"Searched by words only, since the embedding model has changed: {names}. Run `hearth index`."
     elif not all(each["index_ready"] for each in state["collections"]):
         yield "The vectors are not all ready: run `hearth index`."
+
+
+def _unconfigured_notes(state: DaemonEvent) -> Iterator[str]:
     others = ", ".join(f"{each['collection']} ({each['documents']} documents)" for each in state["unconfigured"])
     if others:
         yield f"Kept, but not searched, because the config does not name: {others}."

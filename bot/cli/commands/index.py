@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
+from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host, retry_when_left
 from bot.cli.runner import EXIT_FAILED, CliError, config_option, run_and_exit
 from bot.cli.terminal.output import make_console, print_errors, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
@@ -23,7 +23,8 @@ WITHHELD = {
     " in the index, and are not searched.",
 }
 CONFIRM = "If they are to go: hearth index --confirm-removals"
-STOPPED = "Stopped before the index was up to date. What was done stays; run this again to go on."
+STOPPED = "Stopped before the index was up to date. What was read stays; `hearth index` goes on from there."
+KINDS_SHOWN = 8
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 
 
@@ -42,17 +43,22 @@ def index(config: Config, collections: tuple[str, ...], as_json: bool, confirm_r
 
 async def _index(config: Config, collections: tuple[str, ...], as_json: bool, confirm_removals: bool) -> int:
     try:
-        with StartupView() as view:
-            async with connect_or_host(config, view, with_model=False) as hearth:
-                view.close()
-                report = await reindex(hearth, collections, confirm_removals=confirm_removals)
+        report = await retry_when_left(lambda: _reindex_once(config, collections, confirm_removals))
     except asyncio.CancelledError:
-        raise CliError(STOPPED) from None
+        print_errors(STOPPED)
+        raise
     if as_json:
         print_json({key: value for key, value in report.items() if key != "event"})
     else:
         show_report(report)
     return EXIT_FAILED if report["failed"] or report["withheld"] else 0
+
+
+async def _reindex_once(config: Config, collections: tuple[str, ...], confirm_removals: bool) -> DaemonEvent:
+    with StartupView() as view:
+        async with connect_or_host(config, view, with_model=False) as hearth:
+            view.close()
+            return await reindex(hearth, collections, confirm_removals=confirm_removals)
 
 
 async def reindex(hearth: DaemonClient, collections: tuple[str, ...], *, confirm_removals: bool = False) -> DaemonEvent:
@@ -61,6 +67,7 @@ async def reindex(hearth: DaemonClient, collections: tuple[str, ...], *, confirm
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[document]}"),
     )
     bars = Progress(*columns, console=make_console(stderr=True), transient=True, disable=not sys.stderr.isatty())
@@ -87,8 +94,8 @@ def show_report(report: DaemonEvent) -> None:
     """The report for people; documents that failed come with their reason."""
     counts = ", ".join(f"{report[key]} {key}" for key in ("added", "changed", "removed", "unchanged"))
     make_console().print(f"{counts}, {len(report['failed'])} failed ({report['took_s']:.1f} s)")
-    if report["left_out"]:
-        print_errors(left_out_sentence(report["left_out"]))
+    if left_out := report["left_out"]:
+        print_errors(left_out_sentence(left_out))
     for failure in report["failed"]:
         print_errors(f"{failure['collection']}/{failure['document']}: {failure['reason']}")
     for withheld in report["withheld"]:
@@ -97,7 +104,8 @@ def show_report(report: DaemonEvent) -> None:
         print_errors(CONFIRM)
 
 
-def left_out_sentence(kinds: Mapping[str, int]) -> str:
-    """The number of files that were left out, by their kinds."""
-    named = ", ".join(f"{count} {kind or 'without a suffix'}" for kind, count in kinds.items())
-    return f"{sum(kinds.values())} files left out, because their kind is not read: {named}."
+def left_out_sentence(left_out: Mapping[str, int]) -> str:
+    """The kinds of files that are not read, with their numbers, the most frequent first."""
+    kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in left_out.items()]
+    more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
+    return f"Not read, because Hearth cannot read their kind: {', '.join(kinds[:KINDS_SHOWN])}{more}."

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from bot.cli.runner import config_option, run_and_exit
+from bot.cli.suggestions import SuggestingGroup
 from bot.cli.terminal.output import format_size, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
@@ -16,7 +17,7 @@ from models.weights import FetchProgress, cached_path, fetch_weights
 from models.weights_sources import HubSource, WeightsSource, WheelSource
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def models() -> None:
     """The models of the config."""
 
@@ -30,6 +31,8 @@ def list_models(config: Config, as_json: bool) -> None:
     if as_json:
         print_json({"cache": str(config.model_cache_folder), "models": files})
         return
+    if not files:
+        make_console().print("The config needs no model files: its engine and its embedder have none.")
     for file in files:
         here = (
             f"{file['path']}, {format_size(file['size_bytes'])}"

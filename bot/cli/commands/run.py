@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from typing import NoReturn
 
 import click
 
+from bot.cli.daemon_client import enter_when_free
 from bot.cli.runner import config_option, run_until_stopped
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
@@ -23,10 +25,10 @@ def run(config: Config) -> NoReturn:
 
 async def _run(config: Config) -> None:
     with StartupView() as view:
-        async with (
-            open_adapters(config) as adapters,
-            run_daemon(config, adapters=adapters, serve_http=True, on_progress=view) as daemon,
-        ):
+        async with open_adapters(config) as adapters, AsyncExitStack() as stack:
+            daemon = await enter_when_free(
+                stack, lambda: run_daemon(config, adapters=adapters, serve_http=True, on_progress=view)
+            )
             view.close()
             log.info("Hearth is ready: %s, data folder %s.", daemon.app.engine.name, config.data_folder)
             if daemon.app.http_port is not None:

@@ -1,16 +1,20 @@
-"""`hearth search`: passages, their scores, and where each ranker put them."""
+"""`hearth search`: passages, and where each ranker put them; their scores with --json."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host
+from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host, read_state, retry_when_left
 from bot.cli.runner import CliError, config_option, run_and_exit
 from bot.cli.terminal.output import format_place, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
+
+_RANKERS = {"bm25": "by words", "vector": "by meaning"}
+"""The rankers in plain words. Their scores mean nothing to people: they are for programs."""
 
 
 @click.command()
@@ -25,15 +29,33 @@ def search(config: Config, question: str, collections: tuple[str, ...], limit: i
 
 
 async def _search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> int:
+    request = {"question": question, "collections": list(collections), "limit": limit}
+    result, states = await retry_when_left(lambda: _search_once(config, request))
+    if as_json:
+        print_json({"question": question, **{key: value for key, value in result.items() if key != "event"}})
+    elif result["hits"]:
+        show_result(result, make_console())
+    else:
+        make_console().print(nothing_found_sentence(config, states))
+    return 0
+
+
+async def _search_once(config: Config, request: Mapping[str, Any]) -> tuple[DaemonEvent, Sequence[Mapping[str, Any]]]:
+    """The result, and if it is empty the state of the collections."""
     with StartupView() as view:
         async with connect_or_host(config, view, with_model=False) as hearth:
             view.close()
-            result = await search_daemon(hearth, question=question, collections=list(collections), limit=limit)
-    if as_json:
-        print_json({"question": question, **{key: value for key, value in result.items() if key != "event"}})
-    else:
-        show_result(result, make_console())
-    return 0
+            result = await search_daemon(hearth, **request)
+            return result, [] if result["hits"] else (await read_state(hearth))["collections"]
+
+
+def nothing_found_sentence(config: Config, states: Sequence[Mapping[str, Any]]) -> str:
+    """Why a search found nothing: no documents, none indexed yet, or none that fit."""
+    if not config.knowledge.collections:
+        return "No documents are configured: knowledge.collections is empty."
+    if not any(state["documents"] for state in states):
+        return "Nothing is indexed yet: `hearth index` does it."
+    return "Nothing was found."
 
 
 async def search_daemon(hearth: DaemonClient, **request: Any) -> DaemonEvent:
@@ -48,14 +70,12 @@ async def search_daemon(hearth: DaemonClient, **request: Any) -> DaemonEvent:
 
 def show_result(result: DaemonEvent, out: Console) -> None:
     """The hits for people."""
-    if not result["hits"]:
-        out.print("Nothing was found.")
-    elif not result["supported"]:
+    if not result["supported"]:
         out.print(Text("Nothing found bears on the question; these come nearest.", style="yellow"))
     for number, hit in enumerate(result["hits"], start=1):
-        ranks = ", ".join(f"{ranker} {rank}" for ranker, rank in hit["ranks"].items())
+        ranks = ", ".join(f"{_RANKERS.get(ranker, ranker)} {rank}" for ranker, rank in hit["ranks"].items())
         out.print(Text(f"{number}. {printable(hit['collection'])}: {format_place(hit)}", style="bold"))
-        out.print(Text(f"   score {hit['score']:.3f}; {ranks}", style="dim"))
+        out.print(Text(f"   place {ranks}", style="dim"))
         out.print(Text(printable(hit["passage"])))
         out.print()
     out.print(Text(f"{result['took_s'] * 1000:.0f} ms", style="dim"))

@@ -189,7 +189,11 @@ def a_null_byte(folder: Path) -> dict[str, str]:
     return {"path": "a\x00b"}
 
 
-@pytest.mark.parametrize("make", [missing, too_large, a_folder, a_null_byte])
+def a_strangers_home(folder: Path) -> dict[str, str]:
+    return {"path": "~nobody-of-this-name/a.txt"}
+
+
+@pytest.mark.parametrize("make", [missing, too_large, a_folder, a_null_byte, a_strangers_home])
 async def test_an_attachment_that_cannot_be_had_refuses_its_line_only(
     make: Callable[[Path], dict[str, str]], tmp_path: Path
 ) -> None:

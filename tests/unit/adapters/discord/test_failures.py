@@ -26,9 +26,9 @@ from tests.fakes.discord_errors import refusal
         (refusal(503, 0), TransientFailure, "503"),
         (refusal(429, 0), TransientFailure, "429"),
         (discord.RateLimited(40.0), TransientFailure, "40 s"),
-        (aiohttp.ServerDisconnectedError(), TransientFailure, "ServerDisconnectedError"),
-        (ConnectionResetError(), TransientFailure, "ConnectionResetError"),
-        (TimeoutError(), TransientFailure, "TimeoutError"),
+        (aiohttp.ServerDisconnectedError(), TransientFailure, "the connection broke off"),
+        (ConnectionResetError(), TransientFailure, "it closed the connection"),
+        (TimeoutError(), TransientFailure, "it did not answer in time"),
     ],
 )
 def test_what_is_refused_for_good_fails_and_what_may_pass_does_not(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic.fields import FieldInfo
 
-from bot.config.loading import InvalidConfig, find_config, load_config
+from bot.config.loading import InvalidConfig, find_config, load_config, passed_over_config
 from bot.config.replaced_keys import REPLACED_KEYS
 from bot.config.schema import Config, config_model, replaced_platform_keys
 from bot.platforms import load_platforms
@@ -95,11 +95,11 @@ log_level: loud
 """
     lines = faults(file, text)
     assert lines == [
-        "3: core.prompt_passages: should be a valid integer, unable to parse string as an integer, not 'many'.",
+        "3: core.prompt_passages: must be a whole number, not 'many'.",
         "6: knowledge.collections.handbook.folder: is missing.",
         "7: knowledge.collections.handbook.foldr: is not a key that Hearth knows; did you mean `folder`?",
-        "9: http.port: should be less than or equal to 65535, not 99999.",
-        "10: log_level: should be 'debug', 'info', 'warning' or 'error', not 'loud'.",
+        "9: http.port: must be at most 65535, not 99999.",
+        "10: log_level: must be 'debug', 'info', 'warning' or 'error', not 'loud'.",
     ]
 
 
@@ -131,11 +131,51 @@ log_level: loud
             "4: http.port: is here twice; the first is in line 2.",
         ),
         ("http:\n  host: example.org", "2: http.host: must be an IP address, such as 127.0.0.1 or 0.0.0.0"),
-        ("core:\n  language: no", "2: core.language: should be 'auto', 'en' or 'fr', not False."),
-        ("knowledge:\n  collections:\n    My Docs: {folder: x}", "3: knowledge.collections.My Docs: "),
+        ("core:\n  language: no", "2: core.language: must be 'auto', 'en' or 'fr', not false."),
+        (
+            "knowledge:\n  collections:\n    My Docs: {folder: x}",
+            "3: knowledge.collections.My Docs: a name is made of small letters, digits, - and _, and begins with a"
+            " letter; did you mean `my-docs`?",
+        ),
+        (
+            "knowledge: {collections: {a: {folder: x, readers: console}}}",
+            "1: knowledge.collections.a.readers: must be a list: write each entry on a line of its own after `- `,"
+            " or all of them as [a, b], not 'console'.",
+        ),
+        (
+            "model: {llama: {threads: many}}",
+            "1: model.llama.threads: must be 'auto' or a whole number, not 'many'.",
+        ),
+        ("core: {name: ''}", "1: core.name: must not be empty, not ''."),
+        ("data_folder: ~", "1: data_folder: is empty: write a value, or leave the key out."),
+        ("data_folder: ''", "1: data_folder: is empty: write a path, or leave the key out"),
+        ("knowledge: {collections: {a: {folder: ''}}}", "1: knowledge.collections.a.folder: is empty: "),
+        ("knowledge: {collections: [a]}", "1: knowledge.collections: must be lines of `key: value` below this key."),
+        ("matrix: {admin_users: '@a:b'}", "1: matrix.admin_users: must be a list: "),
+        ("discord: {enabled: maybe}", "1: discord.enabled: must be true or false, not 'maybe'."),
+        (
+            "knowledge: {collections: {a: {folder: x, exclude: [../secret]}}}",
+            "1: knowledge.collections.a.exclude[0]: `../secret` matches nothing: a pattern names files below",
+        ),
+        (
+            "knowledge: {collections: {a: {folder: x, readers: [evryone]}}}",
+            "1: knowledge.collections.a.readers[0]: `evryone` matches nobody; did you mean `everyone`?",
+        ),
+        (
+            "core: {people: {block: ['@eve:example.org']}}",
+            "1: core.people.block[0]: `@eve:example.org` matches nobody; did you mean `matrix:@eve:example.org`?",
+        ),
+        (
+            "matrix: {admin_users: ['ana:example.org']}",
+            "1: matrix.admin_users[0]: must be a user's id, such as @ana:example.org; did you mean @ana:example.org?",
+        ),
+        ("matrix: {users: {allow: [ana]}}", "1: matrix.users: `ana` matches nobody: write a user's id, "),
+        ("matrix: {rooms: {block: ['#room:x']}}", "1: matrix.rooms: `#room:x` matches no room: "),
+        ("matrix: {servers: {allow: ['@ana:x']}}", "1: matrix.servers: `@ana:x` matches no server: "),
+        ("matrix: {admin_rooms: ['#room:x']}", "1: matrix.admin_rooms[0]: must be a room's id, "),
         ("weights:\n  chat: {path: x}", "2: weights.chat: needs the key `source`."),
         ("- a\n- b", "1: The file must be "),
-        ("core: [1]", "1: core: "),
+        ("core: [1]", "1: core: must be lines of `key: value` below this key."),
         ("core:\n  name: 'x\n", "3: The file is not valid YAML: "),
         ("core:\n\tname: x", "2: The file is not valid YAML: "),
         ("a: &a [*a]", " The file is not valid YAML: an alias contains itself."),
@@ -151,6 +191,18 @@ def test_a_secret_in_the_place_of_a_variables_name_is_refused_and_never_shown(fi
     lines = faults(file, "weights:\n  chat:\n    source: path\n    token_env: hunter2-is-secret\n")
     assert any("4: weights.chat.token_env: must be the name of an environment variable" in line for line in lines)
     assert "hunter2" not in str(lines)
+
+
+@pytest.mark.parametrize("secret", ["sk-live-abc123", "[sk-live-abc123]", "{a: sk-live-abc123}", "12345678", "~"])
+def test_a_secret_in_the_place_of_an_api_keys_variable_is_refused_and_never_shown(file: Path, secret: str) -> None:
+    lines = faults(file, f"http:\n  openai:\n    enabled: true\n    keys:\n      editor: {secret}\n")
+    sentence = "must be the name of an environment variable that holds the key, not the key itself."
+    assert lines == [f"5: http.openai.keys.editor: {sentence}"]
+
+
+def test_words_that_yaml_takes_for_yes_and_no_may_be_names(file: Path) -> None:
+    file.write_text("knowledge:\n  collections:\n    no: {folder: norsk}\n    on: {folder: ontario}\n")
+    assert list(load_config(file).knowledge.collections) == ["no", "on"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", None])
@@ -177,6 +229,55 @@ def test_the_named_file_comes_before_the_environments_and_the_usual_ones(
     assert find_config(None, {}) == Path("config.yaml")
     assert find_config(None, {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("/etc/hearth.yaml")
     assert find_config(Path("other.yaml"), {"HEARTH_CONFIG": "/etc/hearth.yaml"}) == Path("other.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_taken"),
+    [
+        ("services: {web: {image: nginx}}\nversion: 3\n", False),
+        ("theme: dark\n", False),
+        ("core: {name: House}\n", True),
+        ("knowlege: {}\n", True),
+        ("", True),
+        ("core: {name: 'x\n", True),
+    ],
+)
+def test_a_config_of_another_program_is_passed_over_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, is_taken: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    Path("config.yaml").write_text(text)
+    assert (find_config(None, {}) == Path("config.yaml")) is is_taken
+    assert (passed_over_config(None, {}) is None) is is_taken
+    assert find_config(Path("config.yaml"), {}) == Path("config.yaml")
+    assert passed_over_config(Path("config.yaml"), {}) is None
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(path: str) -> str:
+        return path
+
+    # As in a container whose user id is in no list of users: `Path.expanduser` finds that nothing was expanded.
+    monkeypatch.setattr("os.path.expanduser", no_home)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_folder_is_told_the_way_out(file: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"this user has none\. Set HOME"):
+        load_config(None)
+    file.write_text("core: {name: House}\n")
+    with pytest.raises(InvalidConfig, match=r"this user has none\. Set HOME"):
+        load_config(file)
+    file.write_text("data_folder: data\ncache_folder: cache\n")
+    assert load_config(file).data_folder == file.parent / "data"
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_folder_no_config_is_looked_for_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_config(None, {}) is None
 
 
 ALL_REPLACED_KEYS = {**REPLACED_KEYS, **replaced_platform_keys(load_platforms())}

@@ -125,7 +125,7 @@ async def test_forget_conversation_is_for_private_conversations_and_admins(house
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1", author="ben"))
         refused = await told(core, "!forget conversation", "2", private=False)
-        assert refused == localize("forget_conversation_refused", "en")
+        assert refused == localize("forget_conversation_refused", "en", prefix="!")
         await told(core, "!forget conversation", "3", private=False, admin=True)
         assert await core.history.past_turns(message("").conversation) == []
 
@@ -133,7 +133,7 @@ async def test_forget_conversation_is_for_private_conversations_and_admins(house
 async def test_forget_something_else_is_explained(house: Path) -> None:
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1"))
-        assert await told(core, "!forget the drive", "2") == localize("forget_unknown", "en")
+        assert await told(core, "!forget the drive", "2") == localize("forget_unknown", "en", prefix="!")
         assert len(await core.history.past_turns(message("").conversation)) == 2
 
 

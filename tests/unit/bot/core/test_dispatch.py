@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.messages import Attachment, ContextMessage, Person
+from bot.core.messages import Attachment, ContextMessage, Message, Person
 from bot.core.texts import localize
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, RecoveryAdapter, running_core
@@ -234,12 +234,37 @@ async def test_one_person_cannot_fill_the_queue(house: Path) -> None:
     assert refused.closing.text == localize("too_many_waiting", "en", limit=2)
 
 
-async def test_a_conversation_that_runs_wild_is_paused_and_told_once(house: Path) -> None:
+def in_room(text: str, event_id: str, author: str = "ana") -> Message:
+    return message(text, event_id, author=author, private=False)
+
+
+async def test_a_person_who_runs_wild_is_paused_and_told_once(house: Path) -> None:
     async with running_core(house, flood_answers_per_minute=2, flood_pause_s=600) as core:
-        replies = [await core.ask(message("Where is the backup drive?", str(number))) for number in range(5)]
+        replies = [await core.ask(in_room("Where is the backup drive?", str(number))) for number in range(5)]
     assert [bool(reply.calls) for reply in replies] == [True, True, True, False, False]
     assert replies[2].closing is not None
     assert replies[2].closing.text == localize("pace_paused", "en", minutes=10)
+
+
+async def test_a_pause_leaves_stop_forget_and_other_people_alone(house: Path) -> None:
+    async with running_core(house, flood_answers_per_minute=1, flood_pause_s=600) as core:
+        for number in range(3):
+            await core.ask(in_room("Where is the backup drive?", str(number)))
+        other = await core.ask(in_room("Where is the backup drive?", "3", author="bob"))
+        stopped = await core.ask(in_room("!stop", "4"))
+        forgotten = await core.ask(in_room("!forget", "5"))
+    assert [reply.closing is not None for reply in (other, stopped, forgotten)] == [True, True, True]
+    assert forgotten.closing is not None
+    assert forgotten.closing.text.startswith("Forgotten: ")
+
+
+async def test_many_commands_do_not_pause_questions(house: Path) -> None:
+    async with running_core(house, flood_answers_per_minute=2, flood_pause_s=600) as core:
+        helped = [await core.ask(in_room("!help", str(number))) for number in range(5)]
+        answered = await core.ask(in_room("Where is the backup drive?", "5"))
+    assert [bool(reply.calls) for reply in helped] == [True, True, True, False, False]
+    assert answered.closing is not None
+    assert answered.closing.text == "The drive is there [1]."
 
 
 async def test_messages_that_a_platform_repeats_do_not_pause_a_conversation(house: Path) -> None:

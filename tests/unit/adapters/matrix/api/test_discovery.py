@@ -8,7 +8,7 @@ from adapters.matrix.api.discovery import FetchJson, HomeserverAddress, discover
 from adapters.matrix.homeserver import MatrixUnusable, RequestRefused
 
 VERSIONS = {"versions": ["v1.11"]}
-LOST = TransientFailure("the homeserver could not be reached: ClientConnectorError")
+LOST = TransientFailure("the homeserver could not be reached: nothing listens there")
 AWAY = {"https://example.org/.well-known/matrix/client": RequestRefused(404, "", {})}
 
 
@@ -46,6 +46,11 @@ def named(address: Any) -> dict[str, Any]:
         ("example.org", serving("https://example.org"), HomeserverAddress("https://example.org")),
         (" example.org:8448 ", serving("https://example.org:8448"), HomeserverAddress("https://example.org:8448")),
         (
+            "https://example.org",
+            serving("https://m.example.org") | named("https://m.example.org/"),
+            HomeserverAddress("https://m.example.org"),
+        ),
+        (
             "@hearth:example.org",
             serving("https://m.example.org") | named("https://m.example.org/"),
             HomeserverAddress("https://m.example.org", "@hearth:example.org"),
@@ -81,6 +86,7 @@ async def test_a_server_that_names_no_address_is_told(address: str) -> None:
     ("answer", "sentence"),
     [
         (LOST, "There is no Matrix homeserver at https://m.example.org"),
+        (LOST, "one without TLS begins with http://"),
         (RequestRefused(404, "", {}), "There is no Matrix homeserver"),
         (RateLimited(30.0), "asks to wait 30"),
         ({"hello": "world"}, "something else answers there"),
