@@ -70,7 +70,7 @@ def test_a_tail_holds_the_passages_the_messages_and_the_question_that_were_put_i
     assert len(parsed.before) == len(context)
     for line, message in zip(parsed.before, context, strict=True):
         assert line.startswith(clean_name(message.speaker))
-    assert parsed.question == question.strip()
+    assert parsed.question.strip() == question.strip()
 
 
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), max_size=6))

@@ -5,7 +5,7 @@ import pytest
 
 from models.llama.native import libllama
 
-ERROR = 3
+ERROR = 4  # GGML_LOG_LEVEL_ERROR
 
 
 def test_what_llama_cpp_writes_is_logged_only_while_a_model_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
