@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 class CliError(Exception):
@@ -57,14 +58,14 @@ def load_or_exit(named: Path | None) -> "Config":
 
 
 def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
-    """Run a command's coroutine and exit with its code. SIGTERM cancels it, which counts as success."""
+    """Run a command's coroutine and exit with its code. SIGTERM cancels it, which is no success: it is not done."""
     set_up_logging(log_level)
     try:
         code = asyncio.run(_cancelled_by_sigterm(main))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except asyncio.CancelledError:
-        sys.exit(0)
+        sys.exit(EXIT_TERMINATED)
     except Exception as error:
         sentences = error_sentences(error)
         if sentences is None:
@@ -75,11 +76,11 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
 
 
 def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """Like `run_and_exit`, for a command that runs until stopped: Ctrl-C counts as success too."""
+    """Like `run_and_exit`, for a command that runs until stopped: SIGTERM and Ctrl-C count as success."""
     try:
         run_and_exit(main, log_level)
     except SystemExit as ending:
-        sys.exit(0 if ending.code == EXIT_INTERRUPTED else ending.code)
+        sys.exit(0 if ending.code in (EXIT_INTERRUPTED, EXIT_TERMINATED) else ending.code)
 
 
 async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | None:

@@ -23,7 +23,7 @@ WITHHELD = {
     " in the index, and are not searched.",
 }
 CONFIRM = "If they are to go: hearth index --confirm-removals"
-STOPPED = "Stopped before the index was up to date. What was done stays; run this again to go on."
+STOPPED = "Stopped. What was read so far stays in the index; `hearth index` goes on from there."
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 
 
@@ -47,7 +47,8 @@ async def _index(config: Config, collections: tuple[str, ...], as_json: bool, co
                 view.close()
                 report = await reindex(hearth, collections, confirm_removals=confirm_removals)
     except asyncio.CancelledError:
-        raise CliError(STOPPED) from None
+        print_errors(STOPPED)
+        raise
     if as_json:
         print_json({key: value for key, value in report.items() if key != "event"})
     else:
