@@ -223,10 +223,6 @@ class Database:
                 await self._connection.rollback()
                 raise
 
-    async def checkpoint(self) -> None:
-        """Write everything into the main file and truncate the write-ahead log, so that deleted rows leave both."""
-        await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
     async def shrink(self) -> None:
         """Give free pages back to the disk, when they are a quarter of the file, and truncate the write-ahead log."""
         free = (await self.fetch_row("PRAGMA freelist_count"))[0]

@@ -159,7 +159,9 @@ async def test_no_command_with_another_config_removes_anything(home: Home) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_an_index_that_is_stopped_says_so_and_exits_with_1(home: Home, number: signal.Signals) -> None:
+async def test_an_index_that_is_stopped_says_so_and_exits_with_the_number_of_the_signal(
+    home: Home, number: signal.Signals
+) -> None:
     table = "name,port\n" + "".join(f"service {row},{row}\n" for row in range(45_000))
     (home.folder / "documents/table.csv").write_text(table, encoding="utf-8")
     process = await home.start("index")
@@ -168,8 +170,8 @@ async def test_an_index_that_is_stopped_says_so_and_exits_with_1(home: Home, num
             await asyncio.sleep(0.01)
         process.send_signal(number)
         _, err = await process.communicate()
-    assert process.returncode == 1
-    assert b"Stopped before the index was up to date" in err
+    assert process.returncode == 128 + number
+    assert b"Stopped. What was read so far stays in the index" in err
     assert b"Traceback" not in err
 
 

@@ -5,15 +5,13 @@ import pytest
 
 from models.llama.native import libllama
 
-ERROR = 4  # GGML_LOG_LEVEL_ERROR
-
 
 def test_what_llama_cpp_writes_is_logged_only_while_a_model_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
     write = libllama._log_callback.__wrapped__(SimpleNamespace(llama_log_callback=lambda function: function))
     with caplog.at_level(logging.DEBUG, libllama.__name__):
         with libllama.capture_errors() as errors:
-            write(ERROR, b"the file is cut short\n", None)
-        write(ERROR, b"parse: error parsing grammar: SECRET\n", None)
+            write(libllama._ERROR_LEVEL, b"the file is cut short\n", None)
+        write(libllama._ERROR_LEVEL, b"parse: error parsing grammar: SECRET\n", None)
     assert errors == ["the file is cut short"]
     assert "cut short" in caplog.text
     assert "SECRET" not in caplog.text
