@@ -11,8 +11,8 @@ from adapters.delivery.live_edit import LiveEdit
 from adapters.delivery.rate_limit import GlobalRateLimit, SendPermit
 from adapters.delivery.reply_transport import NextRequest, PartT, ReplyContent, ReplyPages, ReplyPolicy, ReplyTransport
 from bot.core.errors import ReplyFailed
-from bot.core.messages import FinalAnswer, PostedPart, Timings
-from bot.core.ports import RecordPart
+from bot.core.messages import Audience, FinalAnswer, PostedPart, Timings
+from bot.core.ports import AudienceSource, RecordPart
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class ShownMessage(Generic[PartT]):
 
 
 class LiveReply(Generic[PartT]):
-    """Fills `Reply`, and `EditTarget` for its texts."""
+    """Fills `Reply` and `AudienceSource`, and `EditTarget` for its texts."""
 
     def __init__(
         self,
@@ -70,6 +70,10 @@ class LiveReply(Generic[PartT]):
             self._close()
             raise
         self._transport.start_typing()
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now, where the platform can tell."""
+        return self._transport.current_audience() if isinstance(self._transport, AudienceSource) else None
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Show the place in the queue where the answer will be."""

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bot.core.errors import ReplyFailed
-from bot.core.messages import FinalAnswer, PostedPart
-from bot.core.ports import RecordPart, Reply
+from bot.core.messages import Audience, FinalAnswer, PostedPart
+from bot.core.ports import AudienceSource, RecordPart, Reply
 
 RETURN_WITHIN_S = 5.0
 """Limit for the calls that return at once by the port's promise: during some of them the answer holds the engine."""
 
 
 class BoundedReply:
-    """Fills `Reply` with another reply, within limits of time; past them the reply counts as refused.
+    """Fills `Reply` and `AudienceSource` with another reply, within limits of time, past which it counts as refused.
 
     `finish`, `fail` and `discard` have no limit here: the core stops waiting for them itself and lets them go on.
     """
@@ -27,6 +27,10 @@ class BoundedReply:
         """Open the reply."""
         async with _limit("open the reply", self._open_within_s):
             await self._reply.open(attempt, posted, record)
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now, where the platform can tell."""
+        return self._reply.current_audience() if isinstance(self._reply, AudienceSource) else None
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Show the position in the queue."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 from bot.core import triage
 from bot.core.answer import Answerer
@@ -68,6 +68,7 @@ class Dispatcher:
     async def handle(self, message: Message, reply: Reply) -> Ended | None:
         """Take a message and return once it is journaled, without waiting for the answer; the future of its end."""
         decision = self._decide(message)
+        self._answerer.audiences.record(message)
         if isinstance(decision, triage.Ignore):
             return None
         task = self._new_task(message, decision, reply)
@@ -77,10 +78,14 @@ class Dispatcher:
         return self._start(task) if receiving.result() else None
 
     async def resume(self, adapter: Adapter) -> list[ResumedMessage]:
-        """Answer messages that an earlier process left open on the adapter's platform, oldest first."""
+        """Answer messages that an earlier process left open on the adapter's platform, oldest first.
+
+        Those that were being answered when it died are answered alone: the next crash then has one cause.
+        """
         resumed: list[ResumedMessage] = []
+        suspects = await self._history.journal.crash_suspects(adapter.platform)
         for message in await self._history.journal.open_messages(adapter.platform):
-            resuming = await settle(self._resume_message(message, adapter))
+            resuming = await settle(self._resume_message(message, adapter, suspects))
             if (error := resuming.exception()) is not None:
                 log.error("Could not resume %s", " ".join(message_key(message)), exc_info=error)
             elif (ended := resuming.result()) is not None:
@@ -158,7 +163,9 @@ class Dispatcher:
         bounded = BoundedReply(reply, self._settings.send_timeout_s)
         return MessageTask(message, decision, bounded, was_left_open=was_left_open)
 
-    async def _resume_message(self, message: Message, adapter: Adapter) -> Ended | None:
+    async def _resume_message(
+        self, message: Message, adapter: Adapter, suspects: Collection[MessageKey]
+    ) -> Ended | None:
         """Start a message of an earlier process; None when it needs no answer any more."""
         if message_key(message) in self._message_tasks:
             return None
@@ -166,7 +173,8 @@ class Dispatcher:
         if isinstance(decision, triage.Ignore):  # blocked meanwhile
             await self._history.journal.mark_ended(message_key(message), "cancelled")
             return None
-        return self._start(self._new_task(message, decision, adapter.reply_to(message), was_left_open=True))
+        task = self._new_task(message, decision, adapter.reply_to(message), was_left_open=True)
+        return self._start(task, alone=message_key(message) in suspects)
 
     def _decide(self, message: Message) -> triage.Decision:
         return triage.decide(message, self._policy)
@@ -192,11 +200,14 @@ class Dispatcher:
                 stopped += 1
         return stopped
 
-    def _start(self, task: MessageTask) -> Ended:
-        if isinstance(task.decision, triage.AnswerQuestion):
+    def _start(self, task: MessageTask, *, alone: bool = False) -> Ended:
+        if alone or isinstance(task.decision, triage.AnswerQuestion):
             try:
-                # Not ready before its files are read and the search is done: neither may hold the engine.
-                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation, is_ready=False)
+                # Not ready before its files are read and the search is done, neither of which may hold the engine.
+                # One that runs alone does so with all of its work.
+                task.ticket = self._queue.take_ticket(
+                    task.message.author.id, task.message.conversation, alone=alone, is_ready=alone
+                )
             except TooManyWaiting as error:
                 task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)

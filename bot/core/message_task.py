@@ -156,6 +156,9 @@ class MessageProcessor:
         if isinstance(task.decision, triage.AnswerQuestion):
             await self._answer(task, task.decision.question)
         else:
+            if task.ticket is not None:  # it may have crashed the process: it runs alone
+                self._queue.mark_ready(task.ticket)
+                await task.ticket.admitted.wait()
             await self._journal.mark_answering(message_key(task.message))
             await self._deliver(task, await self._final_answer_of(task))
 
@@ -196,8 +199,12 @@ class MessageProcessor:
         draft.attached_passages, problems = await self._attachments.parse_attachments(task.message, task.language)
         draft.notes.extend(problems)
         task.draft = draft
-        result = self._with_apology(task, await self._answerer.answer_question(draft))
-        await self._write(task, result)
+        while True:
+            result = self._with_apology(task, await self._answerer.answer_question(draft))
+            if await self._write(task, result):
+                self._unanswered.discard(task.message.conversation)
+                break
+            task.is_finalizing = False  # something in its prompt was forgotten meanwhile
         # Others may use the engine while the platform accepts the text at its own speed.
         self._queue.release_engine(task.ticket)
         await self._deliver(task, result.final_answer)
@@ -208,15 +215,15 @@ class MessageProcessor:
         """The result with a note about questions that had to stay without an answer in its conversation."""
         if task.message.conversation not in self._unanswered:
             return result
-        self._unanswered.discard(task.message.conversation)
         answer = result.final_answer
         note = " ".join(filter(None, (answer.note, localize("left_unanswered", task.language))))
         return replace(result, final_answer=replace(answer, note=note))
 
-    async def _write(self, task: MessageTask, result: AnswerResult) -> None:
+    async def _write(self, task: MessageTask, result: AnswerResult) -> bool:
+        """Store an answer; False when it is outdated."""
         task.is_finalizing = True
-        await self._journal.write_answer(
-            task.message, result.final_answer, result.outcome, sorted(result.collections), result.keep_turns
+        return await self._journal.write_answer(
+            task.message, result.final_answer, result.outcome, result.origin, result.keep_turns
         )
 
     async def _deliver(self, task: MessageTask, answer: FinalAnswer) -> None:
@@ -230,7 +237,7 @@ class MessageProcessor:
         note = localize("stopped", task.language)
         if draft is not None and draft.text.strip():
             answer = FinalAnswer(draft.text, draft.sources, note, draft.timings)
-            await self._write(task, AnswerResult(answer, "cancelled", draft.collections, keep_turns=True))
+            await self._write(task, AnswerResult(answer, "cancelled", draft.origin, keep_turns=True))
             await self._deliver(task, answer)
         elif task.is_withdrawn:
             await self._discard(task)

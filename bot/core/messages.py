@@ -73,10 +73,15 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class ContextMessage:
-    """A message before a question, read from the platform for this one answer and never stored."""
+    """A message before a question, read from the platform for this one answer and stored no longer than it takes.
+
+    `person` is its author's id, by which it is forgotten; empty when that is not known, and for messages of bots, who
+    may repeat anybody's words.
+    """
 
     speaker: str
     text: str
+    person: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from bot.core.messages import ConversationId, FinalAnswer, Message, PostedPart
+from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, PostedPart
 from bot.core.texts import Language
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]
@@ -73,6 +73,15 @@ class Reply(Protocol):
         """Take back what the reply has posted and post nothing more: the question was deleted before any text of the
         answer was shown. Returns when the platform has accepted it.
         """
+        ...
+
+
+@runtime_checkable
+class AudienceSource(Protocol):
+    """Optional part of a `Reply`, for places whose readers may change while a question waits."""
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now; None when they are not known. Returns immediately."""
         ...
 
 

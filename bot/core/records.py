@@ -35,7 +35,7 @@ def message_to_json(message: Message) -> str:
             "audience": {"names": sorted(message.audience.names), "private": message.audience.private},
             "sent_at": message.sent_at,
             "command": message.command,
-            "context": [[each.speaker, each.text] for each in message.context],
+            "context": [[each.speaker, each.text, each.person] for each in message.context],
             "platform_data": dict(message.platform_data),
         },
         ensure_ascii=False,
@@ -55,7 +55,7 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         sent_at=kept["sent_at"],
         attachments=tuple(attachments),
         command=kept["command"],
-        context=tuple(ContextMessage(speaker, line) for speaker, line in kept["context"]),
+        context=tuple(ContextMessage(*each) for each in kept["context"]),
         platform_data=kept["platform_data"],
     )
 

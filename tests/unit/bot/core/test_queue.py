@@ -269,3 +269,21 @@ def test_no_ticket_is_lost_and_conversations_keep_their_order(asked: list[tuple[
     for where in "xyz":
         numbers = [ticket.number for ticket in admitted if ticket.conversation == room(where)]
         assert numbers == sorted(numbers)
+
+
+async def test_a_ticket_that_runs_alone_waits_for_the_others_and_they_for_it() -> None:
+    queue = FairQueue(3, 5)
+    first = queue.take_ticket("ana", ConversationId("a"))
+    alone = queue.take_ticket("ben", ConversationId("b"), alone=True)
+    last = queue.take_ticket("eve", ConversationId("c"))
+    assert (first.admitted.is_set(), alone.admitted.is_set(), last.admitted.is_set()) == (True, False, False)
+    queue.release_ticket(first)
+    assert (alone.admitted.is_set(), last.admitted.is_set()) == (True, False)
+    queue.release_engine(alone)
+    assert last.admitted.is_set()
+
+
+async def test_a_message_that_runs_alone_was_accepted_before_and_has_no_limit() -> None:
+    queue = FairQueue(1, 1)
+    queue.take_ticket("ana", ConversationId("a"))
+    assert not queue.take_ticket("ana", ConversationId("b"), alone=True).admitted.is_set()
