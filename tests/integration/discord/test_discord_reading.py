@@ -22,6 +22,8 @@ async def test_a_reply_chain_is_read_oldest_first(tmp_path: Path) -> None:
         (message,) = home.inbox.handled
         assert message.text == "whom do we call?"
         assert message.context == (ContextMessage("ana", "the boiler drips"), ContextMessage("ben", "again? @ana"))
+        people = [each.person for each in message.context]
+        assert people[0] == message.author.id != people[1] != "", "so that each can be forgotten"
 
 
 async def test_a_chain_is_read_no_further_than_allowed(tmp_path: Path) -> None:
