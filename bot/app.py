@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,6 @@ from bot.openai.keys import ApiKeys
 from bot.server.folder_lock import FolderLock
 from bot.server.http import HttpServer
 from bot.server.metrics import Metrics, sample_loop_lag
-from bot.server.readiness import Readiness
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
@@ -72,15 +71,15 @@ async def open_app(
         lock.acquire()
         stack.callback(lock.release)
         metrics = Metrics()
-        readiness = Readiness()
+        missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
         served = serve_http and config.http.enabled
         endpoint = _endpoint(config) if served else None
-        port = await _http(stack, config, metrics, readiness, endpoint) if served else None
+        port = await _http(stack, config, metrics, missing, endpoint) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
         engine = await open_engine(config, on_progress)
         stack.push_async_callback(engine.close)
-        readiness.note_engine(engine)
+        missing.pop(0)
         await _forget_the_rest(stack, Forgetter(history, engine), config.history.keep_days)
         queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
         # Two readers, so that a file sent with a question need not wait for a slow document; a reader that has
@@ -94,7 +93,7 @@ async def open_app(
             config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
         )
         stack.push_async_callback(library.close)
-        readiness.note_index()
+        missing.clear()
         if endpoint is not None:
             endpoint.open(
                 _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
@@ -178,10 +177,13 @@ async def _http(
     stack: AsyncExitStack,
     config: Config,
     metrics: Metrics,
-    readiness: Readiness,
+    missing: Sequence[str],
     endpoint: OpenAiEndpoint | None,
 ) -> int:
-    server = HttpServer(config.http, metrics, readiness.reasons, endpoint)
+    async def readiness() -> Sequence[str]:
+        return missing
+
+    server = HttpServer(config.http, metrics, readiness, endpoint)
     await server.start()
     stack.push_async_callback(server.close)
     sampling = asyncio.create_task(sample_loop_lag(metrics))

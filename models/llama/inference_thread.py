@@ -49,8 +49,6 @@ class InferenceThread:
         self.throughput = Throughput()
         self.loaded: Future[LoadedModel] = Future()
         self.ended: Future[None] = Future()
-        self.failure: str | None = None
-        """A sentence once the thread has ended by itself."""
         self._thread = threading.Thread(target=self._run, name="llama", daemon=True)
 
     def start(self) -> None:
@@ -76,8 +74,6 @@ class InferenceThread:
             if (loaded := self._load()) is not None:
                 self._serve(loaded)
         finally:
-            if not self.requests.closed:
-                self.failure = _CRASHED
             # Also after an unexpected error: no caller may wait for a thread that has ended.
             self.requests.close(_CRASHED)
             if not self.loaded.done():

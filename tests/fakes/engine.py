@@ -30,7 +30,6 @@ class ScriptedEngine:
         self.running = 0
         self.most_running = 0
         self.fails_with: Exception | None = None
-        self.failure: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self._closed = False
