@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,6 @@ from bot.openai.keys import ApiKeys
 from bot.server.folder_lock import FolderLock
 from bot.server.http import HttpServer
 from bot.server.metrics import Metrics, sample_loop_lag
-from bot.server.readiness import Readiness
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
@@ -49,6 +48,7 @@ class App:
     history: History
     stats: Stats
     http_port: int | None
+    missing: list[str]
 
     async def run(self, *adapters: Adapter) -> None:
         """Run the adapters until cancelled. One that dies ends all of them, loudly, and so does a model that dies.
@@ -65,7 +65,9 @@ class App:
 
     async def _watch_engine(self) -> None:
         # The process ends rather than stay up without a model: what supervises it starts it again.
-        raise EngineFailed(await self.engine.wait_failed())
+        reason = await self.engine.wait_failed()
+        self.missing.append(reason)
+        raise EngineFailed(reason)
 
 
 @asynccontextmanager
@@ -82,15 +84,15 @@ async def open_app(
         lock.acquire()
         stack.callback(lock.release)
         metrics = Metrics()
-        readiness = Readiness()
+        missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
         served = serve_http and config.http.enabled
         endpoint = _endpoint(config) if served else None
-        port = await _http(stack, config, metrics, readiness, endpoint) if served else None
+        port = await _http(stack, config, metrics, missing, endpoint) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
         engine = await open_engine(config, on_progress)
         stack.push_async_callback(engine.close)
-        readiness.note_engine(engine)
+        missing.pop(0)
         await _forget_the_rest(stack, Forgetter(history, engine), config.history.keep_days)
         queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
         # Two readers, so that a file sent with a question need not wait for a slow document; a reader that has
@@ -104,7 +106,7 @@ async def open_app(
             config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
         )
         stack.push_async_callback(library.close)
-        readiness.note_index()
+        missing.clear()
         if endpoint is not None:
             endpoint.open(
                 _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
@@ -122,7 +124,7 @@ async def open_app(
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, stats, port)
+        yield App(config, inbox, library, engine, history, stats, port, missing)
 
 
 def _dispatcher(
@@ -188,10 +190,13 @@ async def _http(
     stack: AsyncExitStack,
     config: Config,
     metrics: Metrics,
-    readiness: Readiness,
+    missing: Sequence[str],
     endpoint: OpenAiEndpoint | None,
 ) -> int:
-    server = HttpServer(config.http, metrics, readiness.reasons, endpoint)
+    async def readiness() -> Sequence[str]:
+        return missing
+
+    server = HttpServer(config.http, metrics, readiness, endpoint)
     await server.start()
     stack.push_async_callback(server.close)
     sampling = asyncio.create_task(sample_loop_lag(metrics))

@@ -197,7 +197,9 @@ class Database:
 
     async def _ask(self) -> None:
         """Run all queries that were asked since the last turn of the event loop."""
-        queries, self._asked, self._asking = self._asked, [], None
+        # One whose caller is cancelled already must not run later, perhaps in the transaction of another.
+        queries = [query for query in self._asked if not query.asked.done()]
+        self._asked, self._asking = [], None
         try:
             outcomes = await self.read(lambda connection: [query.run(connection) for query in queries])
         except ValueError as error:  # aiosqlite's word for a closed connection
@@ -237,6 +239,10 @@ class Database:
             with self._translated_errors():
                 # A script steps the statement to its end; `execute` takes one step, which frees one page.
                 await self._connection.executescript("PRAGMA incremental_vacuum")
+
+    async def checkpoint(self) -> None:
+        """Write everything into the main file and truncate the write-ahead log, so that deleted rows leave both."""
+        await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         """Close the connection."""

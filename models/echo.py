@@ -53,11 +53,6 @@ class EchoEngine:
         return "echo"
 
     @property
-    def failure(self) -> str | None:
-        """None: there is nothing that could fail."""
-        return None
-
-    @property
     def capacity(self) -> int:
         """Answers at the same time; further prompts are queued."""
         return self._capacity

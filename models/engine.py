@@ -94,11 +94,6 @@ class Engine(Protocol):
         """Context size of one answer in tokens: prompt and generated text together."""
         ...
 
-    @property
-    def failure(self) -> str | None:
-        """A sentence about why the engine answers nothing any more until it is loaded again; None while it works."""
-        ...
-
     def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
         """Answer the prompt: pieces of text as they are generated, then exactly one `Usage` as the last item.
 

@@ -13,7 +13,7 @@ RETURN_WITHIN_S = 5.0
 
 
 class BoundedReply:
-    """Fills `Reply` with another reply, within limits of time; past them the reply counts as refused.
+    """Fills `Reply` and `AudienceSource` with another reply, within limits of time, past which it counts as refused.
 
     `finish`, `fail` and `discard` have no limit here: the core stops waiting for them itself and lets them go on.
     """

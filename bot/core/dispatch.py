@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 from bot.core import triage
 from bot.core.answer import Answerer
@@ -88,7 +88,7 @@ class Dispatcher:
         resumed: list[ResumedMessage] = []
         suspects = await self._history.journal.crash_suspects(adapter.platform)
         for message in await self._history.journal.open_messages(adapter.platform):
-            resuming = await settle(self._resume_message(message, adapter, alone=message_key(message) in suspects))
+            resuming = await settle(self._resume_message(message, adapter, suspects))
             if (error := resuming.exception()) is not None:
                 log.error("Could not resume %s", " ".join(message_key(message)), exc_info=error)
             elif (ended := resuming.result()) is not None:
@@ -180,7 +180,9 @@ class Dispatcher:
         bounded = BoundedReply(reply, self._settings.send_timeout_s)
         return MessageTask(message, decision, bounded, was_left_open=was_left_open)
 
-    async def _resume_message(self, message: Message, adapter: Adapter, *, alone: bool) -> Ended | None:
+    async def _resume_message(
+        self, message: Message, adapter: Adapter, suspects: Collection[MessageKey]
+    ) -> Ended | None:
         """Start a message of an earlier process; None when it needs no answer any more."""
         if message_key(message) in self._message_tasks:
             return None
@@ -189,7 +191,7 @@ class Dispatcher:
             await self._history.journal.mark_ended(message_key(message), "cancelled")
             return None
         task = self._new_task(message, decision, adapter.reply_to(message), was_left_open=True)
-        return self._start(task, alone=alone)
+        return self._start(task, alone=message_key(message) in suspects)
 
     def _decide(self, message: Message) -> triage.Decision:
         return triage.decide(message, self._policy)
@@ -218,10 +220,10 @@ class Dispatcher:
     def _start(self, task: MessageTask, *, alone: bool = False) -> Ended:
         if alone or isinstance(task.decision, triage.AnswerQuestion):
             try:
-                # Not ready before its files are read and the search is done: neither may hold the engine.
-                is_ready = not isinstance(task.decision, triage.AnswerQuestion)
+                # Not ready before its files are read and the search is done, neither of which may hold the engine.
+                # One that runs alone does so with all of its work.
                 task.ticket = self._queue.take_ticket(
-                    task.message.author.id, task.message.conversation, alone=alone, is_ready=is_ready
+                    task.message.author.id, task.message.conversation, alone=alone, is_ready=alone
                 )
             except TooManyWaiting as error:
                 task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})

@@ -168,12 +168,11 @@ class Journal:
             changed = connection.execute(
                 "UPDATE messages SET state = 'written' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
             )
-            if not changed.rowcount:
-                return True  # the question was forgotten meanwhile: the answer must not be stored
-            connection.execute(_INSERT_ANSWER, written)
-            connection.executemany(_INSERT_TURN, turns)
-            connection.execute(_DELETE_ATTACHED_PASSAGES, (message.conversation,))
-            connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", sources)
+            if changed.rowcount:  # otherwise the question was forgotten meanwhile: the answer must not be stored
+                connection.execute(_INSERT_ANSWER, written)
+                connection.executemany(_INSERT_TURN, turns)
+                connection.execute(_DELETE_ATTACHED_PASSAGES, (message.conversation,))
+                connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", sources)
             return True
 
         return await self._database.write(write)

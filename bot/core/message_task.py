@@ -157,6 +157,7 @@ class MessageProcessor:
             await self._answer(task, task.decision.question)
         else:
             if task.ticket is not None:  # it may have crashed the process: it runs alone
+                self._queue.mark_ready(task.ticket)
                 await task.ticket.admitted.wait()
             await self._journal.mark_answering(message_key(task.message))
             await self._deliver(task, await self._final_answer_of(task))
@@ -201,9 +202,9 @@ class MessageProcessor:
         while True:
             result = self._with_apology(task, await self._answerer.answer_question(draft))
             if await self._write(task, result):
+                self._unanswered.discard(task.message.conversation)
                 break
             task.is_finalizing = False  # something in its prompt was forgotten meanwhile
-        self._unanswered.discard(task.message.conversation)
         # Others may use the engine while the platform accepts the text at its own speed.
         self._queue.release_engine(task.ticket)
         await self._deliver(task, result.final_answer)

@@ -78,11 +78,6 @@ class LlamaEngine:
         return self._loaded.memory_plan.context_tokens
 
     @property
-    def failure(self) -> str | None:
-        """A sentence when the inference thread has ended by itself; None while it works."""
-        return self._thread.failure
-
-    @property
     def memory_plan(self) -> MemoryPlan:
         """The context, parallelism and GPU layers chosen for this machine, and the memory they need."""
         return self._loaded.memory_plan

@@ -53,11 +53,6 @@ class InferenceThread:
         self.failed: Future[str] = Future()
         self._thread = threading.Thread(target=self._run, name="llama", daemon=True)
 
-    @property
-    def failure(self) -> str | None:
-        """A sentence once the thread has ended although it was not closed."""
-        return self.failed.result() if self.failed.done() else None
-
     def start(self) -> None:
         """Begin to load; the future `loaded` has the result. `failed` completes, with a sentence, only when the thread
         ends although it was not closed.

@@ -1,7 +1,8 @@
 """The wait of an ordinary question behind 200 others, beside clients that never read and a file that takes a minute.
 
-The same round is run with clients that read and a file that is read at once; the ratio of the two waits is what slow
-ones cost everybody else. The clients are in a process of their own, so that their work does not count as lag of ours.
+The same round is run in a second house at the same time, with clients that read and a file that is read at once; the
+ratio of the two waits is what slow ones cost everybody else, whatever else runs on the machine. The clients are in
+processes of their own, so that their work does not count as lag of ours.
 """
 
 import asyncio
@@ -59,17 +60,16 @@ async def _measure(folder: Path) -> Samples:
     slow_s: list[float] = []
     readers_s: list[float] = []
     lags_ms: list[float] = []
-    async with _house(folder) as arguments, _crowd(arguments) as crowd:
-        await _round(crowd, reads=True)  # warms up
+    async with _crowded_house(folder / "readers") as readers, _crowded_house(folder / "slow") as slow:
+        await asyncio.gather(_round(readers, reads=True), _round(slow, reads=True))  # warms up
         idle = await idle_p99_ms(2)
         for _ in range(ROUNDS):
-            readers_s.append(await _round(crowd, reads=True))
             async with sampled() as lag:
-                slow_s.append(await _round(crowd, reads=False))
+                waits = await asyncio.gather(_round(readers, reads=True), _round(slow, reads=False))
+            readers_s.append(waits[0])
+            slow_s.append(waits[1])
             lags_ms.append(lag.p99_ms)
-            tell(
-                f"waiting: {readers_s[-1]:.1f} s beside readers, {slow_s[-1]:.1f} s beside others; {lags_ms[-1]:.0f} ms"
-            )
+            tell(f"waiting: {waits[0]:.1f} s beside readers, {waits[1]:.1f} s beside others; {lags_ms[-1]:.0f} ms")
     return {
         "wait_beside_slow_over_beside_readers": [
             slow / readers for slow, readers in zip(slow_s, readers_s, strict=True)
@@ -79,6 +79,14 @@ async def _measure(folder: Path) -> Samples:
         "waiting_lag_p99_ms": lags_ms,
         "waiting_lag_p99_idle_before_ms": [idle],
     }
+
+
+@asynccontextmanager
+async def _crowded_house(folder: Path) -> AsyncIterator[Process]:
+    """A house and the process of its clients."""
+    folder.mkdir()
+    async with _house(folder) as arguments, _crowd(arguments) as crowd:
+        yield crowd
 
 
 @asynccontextmanager

@@ -30,7 +30,6 @@ class ScriptedEngine:
         self.running = 0
         self.most_running = 0
         self.fails_with: Exception | None = None
-        self.failure: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self._closed = False
@@ -80,12 +79,10 @@ class ScriptedEngine:
 
     async def wait_failed(self) -> str:
         await self._failed.wait()
-        assert self.failure is not None
-        return self.failure
+        return "The model is gone."
 
     def fail(self) -> None:
         """Die, as an engine whose thread has ended does."""
-        self.failure = "The model is gone."
         self._failed.set()
 
     async def close(self) -> None:

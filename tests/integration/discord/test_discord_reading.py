@@ -82,7 +82,7 @@ async def test_of_pictures_and_large_files_only_the_name_comes(tmp_path: Path) -
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         cat, long, short = home.inbox.handled[0].attachments
         assert (cat.media_type, cat.data) == ("image/png", b"")
-        assert (long.media_type, long.data) == ("application/vnd.hearth.too-large; limit=10", b"")
+        assert long == Attachment.too_large("long.txt", 10)
         assert short.data == b"x" * 10
 
 

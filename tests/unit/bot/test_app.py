@@ -97,15 +97,17 @@ async def test_what_is_older_than_the_config_says_is_deleted_at_the_start(tmp_pa
 async def test_a_model_that_dies_is_missing_and_ends_the_program(tmp_path: Path) -> None:
     platform = Platform()
     async with running_core(tmp_path) as core:
-        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None)
+        missing: list[str] = []
+        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None, missing)
         running = asyncio.create_task(app.run(platform))
         async with asyncio.timeout(60):
             await platform.reply.ended.wait()
+            assert not missing
             core.engine.fail()
             with pytest.raises(ExceptionGroup) as failure:
                 await running
-    reasons = [str(each) for each in failure.value.exceptions if isinstance(each, EngineFailed)]
-    assert reasons == ["The model is gone."]
+    assert missing == ["The model is gone."]
+    assert [str(each) for each in failure.value.exceptions if isinstance(each, EngineFailed)] == missing
 
 
 async def test_adapters_that_end_by_themselves_end_the_run(tmp_path: Path) -> None:
@@ -114,6 +116,6 @@ async def test_adapters_that_end_by_themselves_end_the_run(tmp_path: Path) -> No
             await asyncio.sleep(0)
 
     async with running_core(tmp_path) as core:
-        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None)
+        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None, [])
         async with asyncio.timeout(60):
             await app.run(Brief())
