@@ -12,7 +12,7 @@ import discord
 from discord.ext import commands
 
 from adapters.discord.connection.session import AnyBot
-from adapters.discord.failures import CONNECTION_ERRORS, ERROR_REASONS, NO_THREAD_REASON, failure_reason
+from adapters.discord.failures import CONNECTION_ERRORS, ERROR_REASONS, NO_THREAD_REASON
 from adapters.discord.incoming import catch_up
 from adapters.discord.incoming.addressing import DiscordMessageFacts, DiscordRejectReason, why_ignored
 from adapters.discord.incoming.members import MemberDirectory
@@ -211,4 +211,4 @@ async def _tell_cannot_write(message: discord.Message) -> None:
     try:
         await message.author.send(sentence, allowed_mentions=NO_MENTIONS)
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.info("Could not send a direct message to the author of %d: %s", message.id, failure_reason(error))
+        log.info("Could not send a direct message to the author of %d: %s", message.id, type(error).__name__)
