@@ -9,10 +9,10 @@ from typing import Any, Generic
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.delivery.live_edit import LiveEdit
 from adapters.delivery.rate_limit import GlobalRateLimit, SendPermit
-from adapters.delivery.reply_transport import NextRequest, PartT, ReplyContent, ReplyPolicy, ReplyTransport
+from adapters.delivery.reply_transport import NextRequest, PartT, ReplyContent, ReplyPages, ReplyPolicy, ReplyTransport
 from bot.core.errors import ReplyFailed
-from bot.core.messages import FinalAnswer, PostedPart, Timings
-from bot.core.ports import RecordPart
+from bot.core.messages import Audience, FinalAnswer, PostedPart, Timings
+from bot.core.ports import AudienceSource, RecordPart
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class ShownMessage(Generic[PartT]):
 
 
 class LiveReply(Generic[PartT]):
-    """Fills `Reply`, and `EditTarget` for its texts."""
+    """Fills `Reply` and `AudienceSource`, and `EditTarget` for its texts."""
 
     def __init__(
         self,
@@ -71,6 +71,10 @@ class LiveReply(Generic[PartT]):
             raise
         self._transport.start_typing()
 
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now, where the platform can tell."""
+        return self._transport.current_audience() if isinstance(self._transport, AudienceSource) else None
+
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Show the place in the queue where the answer will be."""
         self._content = replace(self._content, is_answer=True)
@@ -105,9 +109,15 @@ class LiveReply(Generic[PartT]):
         )
 
     async def fail(self, sentence: str) -> None:
-        """Show the sentence below the text so far."""
+        """Show the sentence below the text so far, or in place of a text that the platform has refused."""
+        if self._refused is not None or self._content.has_ended:
+            self._text, self._content = "", ReplyContent(is_answer=self._content.is_answer)
         is_notice = self._content.is_notice or not self._text.strip()
         await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
+
+    async def discard(self) -> None:
+        """Delete all messages of the reply."""
+        await self._end(ReplyContent(stage="discarded"))
 
     async def abandon(self) -> None:
         """Stop updates: the process stops, and the next one continues the reply."""
@@ -167,7 +177,8 @@ class LiveReply(Generic[PartT]):
 
     def _next_request(self, text: str) -> NextRequest[PartT] | None:
         content = replace(self._content, text=text)
-        pages = self._policy.lay_out(content)
+        nothing: ReplyPages[PartT] = ReplyPages(())
+        pages = nothing if content.stage == "discarded" else self._policy.lay_out(content)
         for number, part in enumerate(pages.messages):
             if number == len(self._shown):
                 return NextRequest("send", number, part)

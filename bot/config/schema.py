@@ -11,7 +11,7 @@ from adapters.platform import Platform, SettingsT
 from bot.config.folders import expand_home
 from bot.config.http_settings import HttpSettings
 from bot.config.model_settings import ModelSettings
-from bot.core.settings import CoreSettings
+from bot.core.settings import CoreSettings, HistorySettings
 from bot.platforms import BrokenPlatform, PlatformRegistry, load_platforms
 from knowledge.settings import FolderPath, KnowledgeSettings
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
@@ -56,6 +56,7 @@ class Config(BaseModel):
     core: CoreSettings = Field(
         default_factory=CoreSettings, description="Conversations: language, instructions, limits."
     )
+    history: HistorySettings = Field(default_factory=HistorySettings, description="How long conversations are kept.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
 
     @property

@@ -95,7 +95,7 @@ def build_message(
         author=Person(person_id(asker), names.display_name(asker), is_admin=is_admin(settings, room, asker)),
         text=text,
         addressed=addressed,
-        audience=_audience(room, asker),
+        audience=audience_of(room, asker),
         sent_at=sent_at(message.event),
         attachments=read.attachments,
         context=read.context,
@@ -108,7 +108,8 @@ def sent_at(event: Event) -> float:
     return event.sent_ms / 1000 if 0 <= event.sent_ms <= MAX_SENT_MS else 0.0
 
 
-def _audience(room: Room, asker: str) -> Audience:
+def audience_of(room: Room, asker: str) -> Audience:
+    """The people who read an answer in a room."""
     return private_audience(room.room_id, asker) if is_private(room) else room_audience(room.room_id)
 
 

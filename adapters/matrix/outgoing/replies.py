@@ -1,7 +1,10 @@
 """Replies to messages on Matrix: built from the message alone, ended when Hearth stops."""
 
+from collections.abc import Callable
+
 from adapters.delivery.reply_factory import ReplyFactory
 from adapters.matrix.background_tasks import BackgroundTasks
+from adapters.matrix.events import Room
 from adapters.matrix.homeserver import Homeserver
 from adapters.matrix.outgoing.contents import RoomTarget
 from adapters.matrix.outgoing.layout import MatrixPart
@@ -9,14 +12,21 @@ from adapters.matrix.outgoing.rate_limiter import ReplyQuota, SendRateLimiter
 from adapters.matrix.outgoing.reply_policy import MatrixReplyPolicy
 from adapters.matrix.outgoing.room_transport import RoomTransport
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
-from bot.core.messages import Message
+from bot.core.messages import Audience, Message
 
 
 class MatrixReplyFactory(ReplyFactory[MatrixPart]):
     """The replies of one account."""
 
-    def __init__(self, homeserver: Homeserver, rate_limiter: SendRateLimiter) -> None:
+    def __init__(
+        self,
+        homeserver: Homeserver,
+        rate_limiter: SendRateLimiter,
+        audience_of: Callable[[Room, str], Audience] | None = None,
+    ) -> None:
+        """`audience_of` gives the readers of an answer in a room, by the room and the user who asked."""
         super().__init__()
+        self._audience_of = audience_of
         self._homeserver = homeserver
         self._rate_limiter = rate_limiter
         self._typing = TypingIndicators(homeserver)
@@ -30,5 +40,5 @@ class MatrixReplyFactory(ReplyFactory[MatrixPart]):
 
     def _connect(self, message: Message) -> tuple[RoomTransport, MatrixReplyPolicy]:
         target = RoomTarget.from_message(message)
-        transport = RoomTransport(self._homeserver, target, self._typing, self._background)
+        transport = RoomTransport(self._homeserver, target, self._typing, self._background, self._audience_of)
         return transport, MatrixReplyPolicy(ReplyQuota(self._rate_limiter))

@@ -123,3 +123,31 @@ async def test_starting_over_keeps_the_message(stage: Stage) -> None:
     await reply.finish(FinalAnswer("The second."))
     assert stage.transport.texts() == ["The second."]
     assert stage.transport.requests.count("send") == 1
+
+
+@pytest.mark.parametrize("in_the_middle", [True, False])
+async def test_a_refused_answer_is_replaced_by_a_sentence_that_is_taken(stage: Stage, in_the_middle: bool) -> None:
+    reply = await stage.opened()
+    await reply.append("The drive is here. ")
+    await settled()
+    stage.transport.refuses_with = "The server's filter refuses the text."
+    if in_the_middle:
+        await reply.replace("The drive is on a shelf.")
+        await settled()
+    with pytest.raises(ReplyFailed):
+        if in_the_middle:
+            await reply.append("More.")
+        else:
+            await reply.finish(FinalAnswer("The drive is on a shelf.", note="Cut."))
+    stage.transport.refuses_with = ""
+    await reply.fail("This answer was refused here.")
+    assert stage.transport.texts() == ["This answer was refused here."]
+
+
+async def test_a_discarded_reply_waits_for_a_post_on_its_way_and_takes_it_back(stage: Stage) -> None:
+    reply = await stage.opened()
+    await reply.waiting(1, None, "You are next in the queue.")
+    await reply.discard()
+    await settled()
+    assert stage.transport.texts() == []
+    assert stage.open_replies == set()

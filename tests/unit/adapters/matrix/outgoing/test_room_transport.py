@@ -122,6 +122,18 @@ async def test_the_question_is_read_typing_shown_and_ended(build: Callable[..., 
     assert house.shown() == ["The key is here."]
 
 
+async def test_a_reply_knows_who_reads_its_room_now(build: Callable[..., House]) -> None:
+    house = build()
+    assert (await house.reply()).current_audience() is None
+    house.answers = MatrixReplyFactory(
+        house.wire, SendRateLimiter(), lambda room, asker: Audience(frozenset({asker}), private=room.member_count == 2)
+    )
+    reply = await house.reply()
+    assert reply.current_audience() == Audience(frozenset({ALICE}), private=True)
+    house.wire.rooms[ROOM].members["@bob:home.example"] = "join"
+    assert reply.current_audience() == Audience(frozenset({ALICE}))
+
+
 async def test_edits_relate_to_the_original_event(build: Callable[..., House]) -> None:
     house = build()
     reply = await house.reply()
