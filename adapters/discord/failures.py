@@ -67,6 +67,15 @@ def error_sentence(error: discord.HTTPException) -> str:
     return ERROR_REASONS.get(error.code, f"Discord refused with status {error.status}, code {error.code}: {error.text}")
 
 
+def failure_reason(error: Exception) -> str:
+    """Why a request to Discord failed, for a line of the log."""
+    if isinstance(error, discord.HTTPException):
+        return error_sentence(error).rstrip(".")
+    if isinstance(error, discord.InteractionResponded):
+        return "it has a response already"
+    return f"Discord could not be reached: {connection_reason(error)}"
+
+
 def is_transient(error: discord.HTTPException) -> bool:
     """Whether the same request may succeed later."""
     return error.status >= 500 or error.status == 429

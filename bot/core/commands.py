@@ -161,9 +161,7 @@ class Commands:
             return _forgotten_answer(await self._forgetter.forget_person(message.author.id), call.language)
         if argument in ("conversation", "all", "tout"):
             if not (message.audience.private or message.author.is_admin):
-                return FinalAnswer(
-                    localize("forget_conversation_refused", call.language, prefix=self._prefix_for(call))
-                )
+                return FinalAnswer(localize("forget_conversation_refused", call.language, prefix=prefix))
             await self._stopper.stop(message.conversation)
             return _forgotten_answer(await self._forgetter.forget_conversation(message.conversation), call.language)
         if argument in ("programs", "programmes"):

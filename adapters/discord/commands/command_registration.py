@@ -13,7 +13,7 @@ from discord.http import Route
 
 from adapters.discord.commands.app_commands import TreeCommand
 from adapters.discord.connection.session import AnyBot
-from adapters.discord.failures import CONNECTION_ERRORS, error_sentence
+from adapters.discord.failures import CONNECTION_ERRORS, error_sentence, failure_reason
 from adapters.discord.localization import CommandTranslator
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ async def register_commands(bot: AnyBot, commands: Sequence[TreeCommand], file: 
         log.warning("Could not update the slash commands: %s", error_sentence(error))
         return False
     except CONNECTION_ERRORS as error:
-        log.warning("Could not update the slash commands: %s", type(error).__name__)
+        log.warning("Could not update the slash commands: %s", failure_reason(error))
         return False
     _write_record(file, record | {application: {"hash": digest, "commands": sorted(own)}})
     log.info("Registered %d commands with Discord.", len(payloads))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import discord
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason
 from adapters.discord.ids import conversation_id, person_id, private_audience, private_conversation_id, room_audience
 from adapters.discord.incoming.addressing import DiscordMessageFacts, DiscordRejectReason, why_ignored
 from adapters.discord.incoming.members import MemberDirectory, MemberRights, is_admin
@@ -131,7 +131,7 @@ class InteractionHandler:
         try:
             return await channel.fetch_message(press.message_id)
         except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-            log.info("Could not read the question %d to ask it again: %s", press.message_id, type(error).__name__)
+            log.info("Could not read the question %d to ask it again: %s", press.message_id, failure_reason(error))
             return None
 
     async def _ask_from_message(
@@ -223,7 +223,7 @@ async def send_ephemeral(interaction: Interaction, sentence: str) -> None:
             sentence[:CONTENT_CHARACTERS], ephemeral=True, allowed_mentions=NO_MENTIONS
         )
     except (discord.HTTPException, discord.InteractionResponded, *CONNECTION_ERRORS) as error:
-        log.warning("Could not respond to interaction %d: %s", interaction.id, type(error).__name__)
+        log.warning("Could not respond to interaction %d: %s", interaction.id, failure_reason(error))
 
 
 async def _edit_placeholder(interaction: Interaction, sentence: str) -> None:
@@ -231,4 +231,4 @@ async def _edit_placeholder(interaction: Interaction, sentence: str) -> None:
     try:
         await interaction.edit_original_response(content=sentence, allowed_mentions=NO_MENTIONS)
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.info("Could not respond to interaction %d: %s", interaction.id, type(error).__name__)
+        log.info("Could not respond to interaction %d: %s", interaction.id, failure_reason(error))

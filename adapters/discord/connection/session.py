@@ -11,7 +11,7 @@ from discord.gateway import DiscordWebSocket, KeepAliveHandler
 
 from adapters.delivery.connection_errors import connection_reason
 from adapters.discord.connection.watchdog import Watchdog
-from adapters.discord.failures import CONNECTION_ERRORS, is_transient
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ async def _close_connections(bot: AnyBot) -> None:
             for half_open in _half_open_connections(bot):
                 await half_open.close(code=RESUMABLE_CLOSE_CODE)
     except CONNECTION_ERRORS as error:
-        log.debug("Could not close the old connection: %s", type(error).__name__)
+        log.debug("Could not close the old connection: %s", failure_reason(error))
 
 
 def _half_open_connections(bot: AnyBot) -> list[DiscordWebSocket]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import discord
 from discord.utils import time_snowflake, utcnow
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason
 from adapters.discord.settings import DiscordSettings
 
 log = logging.getLogger(__name__)
@@ -84,5 +84,5 @@ async def _fetch_after(
     except discord.Forbidden:
         return []  # a channel that the bot may see and not read
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("Could not read missed messages of channel %d: %s", channel.id, type(error).__name__)
+        log.warning("Could not read missed messages of channel %d: %s", channel.id, failure_reason(error))
         return []

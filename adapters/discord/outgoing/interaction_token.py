@@ -7,7 +7,7 @@ from typing import Self
 
 import discord
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason
 from adapters.discord.limits import ALREADY_ACKNOWLEDGED, INTERACTION_LASTS_S
 from adapters.discord.outgoing.views import LANGUAGE_KEY
 
@@ -83,7 +83,7 @@ async def acknowledge_interaction(interaction: Interaction, ephemeral: bool) -> 
         if error.code == ALREADY_ACKNOWLEDGED:
             original = await _original_response_id(interaction)
     except CONNECTION_ERRORS as error:
-        log.warning("Could not acknowledge interaction %d: %s", interaction.id, type(error).__name__)
+        log.warning("Could not acknowledge interaction %d: %s", interaction.id, failure_reason(error))
     return InteractionToken(
         interaction_id=interaction.id,
         application_id=interaction.application_id,

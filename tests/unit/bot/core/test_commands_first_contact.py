@@ -86,6 +86,11 @@ async def test_an_everyday_word_deletes_nothing(house: Path, text: str) -> None:
         assert len(await core.history.past_turns(message("").conversation)) == 2
 
 
+async def test_a_french_word_is_answered_in_french_from_the_first_message_on(house: Path) -> None:
+    async with running_core(house) as core:
+        assert await told(core, "oublie", "1") == localize("forget_needs_prefix", "fr", prefix="!")
+
+
 async def test_a_misspelled_command_is_told_with_the_nearest_one(house: Path) -> None:
     async with running_core(house) as core:
         await core.ask(message("Where is the backup drive?", "1"))
