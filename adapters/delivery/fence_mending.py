@@ -25,7 +25,12 @@ def mend_fences(text: str, *, ended: bool = True) -> str:
     Of a text that has not `ended`, a fence without any code and the code on an unfinished line of words are left out:
     the next characters decide how they are read. Mending a mended text changes nothing.
     """
-    return _Mending(text, ended).mended_text() if "```" in text else text
+    while "```" in text:
+        mending = _Mending(text, ended)
+        text = mending.mended_text()
+        if not mending.has_dropped:  # else the fence before may be the last one now, and without code
+            break
+    return text
 
 
 def break_runs(code: str) -> str:
@@ -44,6 +49,7 @@ class _Mending:
         self._fence: Fence | None = None
         self._fence_begin = 0
         self._mended: list[str] = []
+        self.has_dropped = False
 
     def mended_text(self) -> str:
         for number, line in enumerate(self._lines):
@@ -59,6 +65,7 @@ class _Mending:
         opening, *code = self._mended[self._fence_begin :]
         if fence.delimiter[0] == "~" or "".join(code).strip(" \t\r\n>"):
             return
+        self.has_dropped = True
         before = opening[: opening.index(fence.delimiter)]
         self._mended[self._fence_begin :] = [before.rstrip(" \t") if before.strip(" \t>") else ""]
         if self._ended and fence.info.strip():
@@ -82,8 +89,8 @@ class _Mending:
         code, rest = line[: end.start()].rstrip(" \t"), line[end.end() :]
         if code[inside:].strip():
             self._mended.append(f"{code}\n")
-        words = rest.strip()
-        self._mended.append(fence.prefix + fence.delimiter + ("\n" if words else rest.lstrip(" \t")))
+        words = rest.strip("` \t\r\n")
+        self._mended.append(fence.prefix + fence.delimiter + ("\n" if words else rest.lstrip("` \t")))
         return line[:inside] + rest.lstrip(" \t") if words else ""
 
     def _take_words(self, line: str) -> str:
@@ -160,7 +167,7 @@ def _end_behind_code(line: str, inside: int, fence: Fence) -> re.Match[str] | No
         if not run[0].startswith(fence.delimiter):
             continue
         before, rest = line[inside : run.start()], line[run.end() :]
-        if not rest.strip():
+        if not rest.strip("` \t\r\n"):
             return run
         has_code, has_words = bool(before.strip()), rest[0].isspace() and len(rest.split()) > 1
         is_end = not before[-1].isspace() if has_code else has_words

@@ -14,6 +14,7 @@ from adapters.delivery.split_window import CLOSER_RESERVE, SplitPoint, SplitWind
 _SPACES = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\S)")
 _GAP = re.compile(r"[ \t\r\n]*")
 _QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
+_ITEM_START = re.compile(r"(?:[ \t]*>)*[ \t]*(?:[-*+]|\d{1,9}[.)]?)")
 # Markup only at the start of a line, so no message may begin with it.
 _BLOCK_START = re.compile(r"[>#]|[-*+](?:[ \t]|\Z)|\d{1,9}(?:[.)]|\Z)")
 
@@ -208,7 +209,7 @@ def _split_at(window: SplitWindow, position: int, found: list[Span]) -> SplitPoi
     delimiter = _open_code_delimiter(window, position, found)
     spoiler = _open_spoiler(window, position, found)
     # On a line of its own where a fence may follow, which has to begin a line.
-    opener += f"{spoiler}\n" if spoiler and at_line_start else spoiler
+    opener += f"{spoiler}\n" if spoiler and _begins_line(window, position) else spoiler
     return SplitPoint(
         position,
         opener + delimiter,
@@ -216,6 +217,12 @@ def _split_at(window: SplitWindow, position: int, found: list[Span]) -> SplitPoi
         in_spoiler=bool(spoiler),
         closer=delimiter + spoiler,
     )
+
+
+def _begins_line(window: SplitWindow, position: int) -> bool:
+    """Whether nothing but indentation and quote markers precede a position in its line."""
+    line = window.line_before(position)
+    return line[-1:] in ("\r", "\n") or not line.strip(" \t>")
 
 
 def _open_spoiler(window: SplitWindow, position: int, found: list[Span]) -> str:
@@ -234,6 +241,10 @@ def _open_code_delimiter(window: SplitWindow, position: int, found: list[Span]) 
     """The delimiter of the inline code that is cut, if it can close and reopen the code here."""
     if "`" in window.text[position - 1 : position + 1]:
         return ""
+    if _begins_line(window, position) and (
+        _ITEM_START.match(window.text, position, window.end) or may_be_fence_at(window.text, position, window.end)
+    ):
+        return ""  # a fence or a list item ends it, and has to begin its line
     delimiters = (span.delimiter for span in found if span.delimiter and span.begin < position < span.end)
     return next((each for each in delimiters if len(each) < 3), "")  # three would make a fence
 

@@ -10,8 +10,9 @@ from adapters.discord.outgoing.tables import hold_back_rows, plain_tables
 
 FENCE = "```"
 _LANGUAGE = re.compile(r"[A-Za-z0-9_+\-.#]{1,20}")
-_MAX_PREFIX_CHARACTERS = 16
-"""Quote markers and indentation that a fence keeps; Discord knows one level of quotes."""
+_QUOTE = "> "
+_MAX_PREFIX_CHARACTERS = 6
+"""Indentation that a fence keeps."""
 
 
 def to_discord_markdown(text: str, *, ended: bool = True) -> str:
@@ -54,7 +55,7 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 
 def _opening_line(line: str, fence: Fence) -> str:
     before = line[: line.index(fence.delimiter)]
-    prefix = before if len(before) <= _MAX_PREFIX_CHARACTERS else ""
+    prefix = before if ">" not in before and len(before) <= _MAX_PREFIX_CHARACTERS else _prefix(fence)
     language = fence.info.strip().partition(" ")[0]
     if language and not (is_language(fence.info) and _LANGUAGE.fullmatch(language)):
         return f"{prefix}{FENCE}\n{_prefix(fence)}{break_runs(fence.info.strip())}\n"  # words that other clients hide
@@ -62,4 +63,7 @@ def _opening_line(line: str, fence: Fence) -> str:
 
 
 def _prefix(fence: Fence) -> str:
+    """What stands before a fence on its lines: Discord knows one level of quotes."""
+    if fence.quote_depth:
+        return _QUOTE
     return fence.prefix if len(fence.prefix) <= _MAX_PREFIX_CHARACTERS else ""

@@ -18,8 +18,8 @@ _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 _LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)  # of HTML, the only break that a cell can have
 _DELIMITER_ROW = re.compile(r"[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 _DELIMITER_LINE = re.compile(rf"^{_DELIMITER_ROW.pattern}$", re.MULTILINE)
-_WORD = re.compile(r"\w+")
-_QUOTES = re.compile(r"(?:[ \t]*>)+[ \t]?")
+_SIGN = re.compile(r"[^\s|\\]")
+_QUOTES = re.compile(r"^(?:[ \t]*>)+[ \t]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,10 @@ def _in_one_line(text: str) -> str:
 
 
 def _is_whole(lines: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> bool:
-    """Whether the cells hold all words of their lines; Markdown drops those beyond the columns of the header."""
-    written = _WORD.findall(_LINE_BREAK.sub(" ", "\n".join([lines[0], *lines[2:]])))
-    return sorted(written) == sorted(_WORD.findall("\n".join(cell.markdown for row in rows for cell in row)))
+    """Whether the cells hold all that their lines say; Markdown drops cells beyond the columns of the header."""
+    written = "".join(_LINE_BREAK.sub("", _QUOTES.sub("", line)) for line in (lines[0], *lines[2:]))
+    shown = "".join(cell.markdown for row in rows for cell in row)
+    return sorted(_SIGN.findall(written)) == sorted(_SIGN.findall(shown))
 
 
 def _fits(rows: Sequence[Sequence[TableCell]]) -> bool:
@@ -122,6 +123,10 @@ def _as_code(rows: Sequence[Sequence[TableCell]]) -> list[str]:
     return ["```", header, GAP.join("-" * width for width in widths), *body, "```"]
 
 
+def _has_words(cell: TableCell) -> bool:
+    return bool(cell.markdown)
+
+
 def _aligned(row: Sequence[TableCell], widths: Sequence[int]) -> str:
     cells = []
     for cell, width in zip(row, widths, strict=True):
@@ -133,10 +138,11 @@ def _aligned(row: Sequence[TableCell], widths: Sequence[int]) -> str:
 def _as_list(rows: Sequence[Sequence[TableCell]]) -> list[str]:
     header, *body = rows
     lines = []
-    for first, *others in body or [header]:
-        title = first.markdown
-        lines.append(f"- **{title}**" if title and others and "*" not in title else f"- {title or '…'}")
-        for name, cell in zip(header[1:], others, strict=True):
+    for row in body:
+        marker = "- "
+        for name, cell in zip(header, row, strict=True):
             if cell.markdown:
-                lines.append("  - " + (f"{name.markdown}: " if name.markdown else "") + cell.markdown)
-    return lines
+                lines.append(marker + (f"{name.markdown}: " if name.markdown else "") + cell.markdown)
+                marker = "  - "
+    unused = [cell.markdown for cell, *column in zip(header, *body, strict=True) if not any(map(_has_words, column))]
+    return [*(f"- {name}" for name in unused if name), *lines]

@@ -69,7 +69,7 @@ def test_a_growing_text_is_balanced_at_each_moment(text: str, cut: int, limit: i
 @given(text=MARKDOWN)
 def test_words_are_whole_whatever_stands_around_them(text: str) -> None:
     for word in ("words", "That is all.", "漢字。", "👍🏽"):
-        assert to_discord_markdown(text).count(word) == text.count(word)
+        assert to_discord_markdown(text).count(word) >= text.count(word)  # a list repeats the names of columns
 
 
 def test_a_spoiler_that_is_cut_is_hidden_on_both_sides() -> None:

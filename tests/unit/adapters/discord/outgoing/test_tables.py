@@ -21,12 +21,14 @@ def test_a_narrow_table_is_aligned_code() -> None:
 def test_a_wide_table_is_a_list_whose_links_can_be_clicked() -> None:
     link = "[the page](https://house.example/pages/boiler)"
     table = f"| Name | Place | Page |\n|---|---|---|\n| Boiler | cellar | {link} |\n| Oven | | none |\n"
-    assert plain_tables(table) == (f"- **Boiler**\n  - Place: cellar\n  - Page: {link}\n- **Oven**\n  - Page: none\n")
+    assert plain_tables(table) == (
+        f"- Name: Boiler\n  - Place: cellar\n  - Page: {link}\n- Name: Oven\n  - Page: none\n"
+    )
 
 
 def test_a_table_too_wide_for_a_window_is_a_list() -> None:
     table = f"| Name | Words |\n|---|---|\n| Boiler | {'words ' * 15} |\n"
-    assert plain_tables(table) == f"- **Boiler**\n  - Words: {('words ' * 15).strip()}\n"
+    assert plain_tables(table) == f"- Name: Boiler\n  - Words: {('words ' * 15).strip()}\n"
 
 
 def test_breaks_within_a_cell_are_spaces_and_other_signs_stay() -> None:
