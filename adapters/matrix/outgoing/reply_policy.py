@@ -29,8 +29,9 @@ class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
         """The messages for a content, and the pictures after them."""
         small, text = content.has_small_print, mend_fences(content.text, ended=content.has_ended)
         below = citation_footer(content.note, content.sources) if small else content.note
+        is_text = content.stage != "queued"  # a place in the queue mentions nobody: the answer will
         messages = [
-            MatrixPart(page.text, page.below, small, content.is_notice, first=number == 0)
+            MatrixPart(page.text, page.below, small, content.is_notice, first=is_text and number == 0)
             for number, page in enumerate(self._layout.split_pages(text, below))
         ]
         return ReplyPages(messages, [MatrixPart("", picture=picture) for picture in content.pictures])

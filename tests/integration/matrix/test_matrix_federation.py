@@ -89,13 +89,21 @@ async def test_hearth_stays_in_a_named_room_of_another_server_and_answers_there(
     assert "Mention me" in greeting
 
 
-async def test_a_named_chat_with_one_person_of_another_server_is_direct(
+async def test_a_named_chat_with_one_person_of_another_server_is_direct_and_private(
     people: tuple[Person, Person], resident: MatrixInstance
 ) -> None:
     ana, _ = people
+    await resident.stop()
+    (resident.folder / "documents" / "accounts").mkdir(parents=True)
+    (resident.folder / "documents" / "accounts" / "bank.txt").write_text(
+        "The bank is on shelf Quince.", encoding="utf-8"
+    )
+    resident.core_settings = {"readers": [f"matrix:user:{ana.user_id}"]}
+    await resident.start()
     room = await ana.create_room("Hearth and me", [resident.user_id], direct=True)
     await joined(ana, resident, room)
-    await answered(ana, resident, room, await ana.say(room, "Where is the drive?"))
+    await ana.say(room, "Where is the bank?")
+    await ana.shown(room, lambda shown: "[1] bank (accounts)" in shown.body, ACROSS_S)
     assert memberships(ana, resident, room) == ["invite", "join"]
 
 

@@ -101,7 +101,7 @@ async def test_places_in_the_queue_use_few_edits_and_the_answer_is_a_message_of_
     await reply.waiting(2, 20.0, "You are number 2.")
     await asyncio.sleep(0.02)
     assert room.texts() == ["You are number 8."]
-    assert [part.notice for part in room.parts.values()] == [True]
+    assert [(part.notice, part.first) for part in room.parts.values()] == [(True, False)]
     await reply.append("Shelf Heron. ")
     await until(lambda: room.texts() == ["Shelf Heron. "])
     assert [(part.notice, part.first) for part in room.parts.values()] == [(False, True)]
