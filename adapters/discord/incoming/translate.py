@@ -94,7 +94,8 @@ def to_context(message: discord.Message, bot_user: discord.ClientUser) -> Contex
     text = plain_text_of(message, shown_text(message), bot_user)
     if message.author.id == bot_user.id:
         text = without_small_print(text)
-    return ContextMessage(person_name(message.author), text)
+    author = message.author
+    return ContextMessage(person_name(author), text, "" if author.bot else person_id(author.id))
 
 
 def without_small_print(text: str) -> str:

@@ -88,6 +88,6 @@ async def test_why_a_connection_failed_is_said_in_words() -> None:
 
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        assert (await failure(f"https://{host}:{port}")).endswith("it does not speak https there")
-        assert (await failure(f"http://{host}:{port}", timeout_s=0.2)).endswith("it did not answer in time")
+        assert "it does not speak TLS" in await failure(f"https://{host}:{port}")
+        assert "it did not answer" in await failure(f"http://{host}:{port}", timeout_s=0.2)
         await until(lambda: len(closed) == 2)
