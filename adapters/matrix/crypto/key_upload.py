@@ -58,7 +58,8 @@ class KeyUploader:
         """Take new ids, and take back what the server gives out in our name.
 
         An id is taken when the store was restored from a backup: the server has keys that were made after it, and
-        whose secrets are lost. A device that is given one of them writes to us in vain.
+        whose secrets are lost. A device that is given one of them writes to us in vain. The Olm sessions of the store
+        are as old; in new ones, devices give us the room keys again that came after the backup.
         """
         self._machine.skip_pending_keys()
         withdrawn = await self._withdraw_keys()
@@ -67,6 +68,7 @@ class KeyUploader:
             " Messages may be unreadable until their senders' devices have begun new sessions.",
             withdrawn,
         )
+        self._machine.renew_all_sessions()
         self._machine.uploaded_key_count = 0
         self._fallback_used = True
 

@@ -164,6 +164,15 @@ class OlmMachine(OwnDevice):
         self._share_again(user_id, self.device_store[user_id][device_id].curve25519)
         return True
 
+    def renew_all_sessions(self) -> None:
+        """Plan new sessions with all devices, the last used ones if there are too many."""
+        used = [
+            (session.use_time, number, device)
+            for number, device in enumerate(self.device_store)
+            if not device.deleted and (session := self.get_session(device.user_id, device.id))
+        ]
+        self.wedged_devices[:] = [device for *_, device in sorted(used)][-MAX_WEDGED:]
+
     def resolve_unknown_senders(self, user_id: str) -> None:
         """Mark the now known devices of a user whose messages could not be decrypted; drop senders without a device."""
         for unknown in [each for each in self.unknown_senders if each[0] == user_id]:

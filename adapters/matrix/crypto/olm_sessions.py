@@ -8,7 +8,7 @@ from adapters.matrix.api.parsing import as_dict
 from adapters.matrix.crypto.key_upload import CLAIM
 from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.crypto.own_device import SIGNED_CURVE25519
-from adapters.matrix.crypto.to_device import to_device_path
+from adapters.matrix.crypto.to_device import DEVICES_PER_REQUEST, ENCRYPTED, to_device_path
 from adapters.matrix.events import Json
 from adapters.matrix.homeserver import MatrixApi, RequestRefused
 from adapters.matrix.retry import RetryDelays
@@ -43,16 +43,19 @@ class OlmSessions:
         await self._claim([(device.user_id, device.device_id) for device in wedged])
 
     async def send_waiting(self) -> None:
-        """Send the empty messages by which devices learn of their new sessions; each until the server has taken it."""
+        """Send the empty messages by which devices learn of their new sessions; they wait until the server has them."""
         waiting = self._machine.outgoing_to_device_messages
         while waiting:
-            message = waiting[0]
+            part = waiting[:DEVICES_PER_REQUEST]
+            messages: dict[str, dict[str, Json]] = {}
+            for message in part:
+                messages.setdefault(message.recipient, {})[message.recipient_device] = message.content
             try:
-                await self._server.call_api("PUT", to_device_path(message.type), message.as_dict())
+                await self._server.call_api("PUT", to_device_path(ENCRYPTED), {"messages": messages})
             except RequestRefused:
-                waiting.remove(message)
+                del waiting[: len(part)]
                 raise
-            waiting.remove(message)
+            del waiting[: len(part)]
 
     async def _claim(self, devices: Iterable[tuple[str, str]]) -> None:
         due = sorted(pair for pair in devices if self._retries.is_due(pair))

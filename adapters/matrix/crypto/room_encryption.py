@@ -9,13 +9,10 @@ from nio.crypto import OutboundGroupSession  # type: ignore[import-untyped]
 from adapters.matrix.crypto.key_management import KeyManager
 from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.crypto.room_state import RoomState
-from adapters.matrix.crypto.to_device import ENCRYPTED, to_device_path
+from adapters.matrix.crypto.to_device import DEVICES_PER_REQUEST, ENCRYPTED, to_device_path
 from adapters.matrix.crypto.withheld_keys import WithheldKeys
 from adapters.matrix.events import Json
 from adapters.matrix.homeserver import MatrixApi
-
-DEVICES_PER_REQUEST = 100
-"""Devices per request that sends a room key: about 100 KB."""
 
 Device = tuple[str, str]
 

@@ -1,4 +1,4 @@
-"""Paths of to-device messages."""
+"""Kinds, paths and sizes of to-device messages."""
 
 import secrets
 
@@ -6,6 +6,8 @@ from adapters.matrix.api.http import api_path
 
 ENCRYPTED = "m.room.encrypted"
 WITHHELD = "m.room_key.withheld"
+DEVICES_PER_REQUEST = 100
+"""Devices per request: about 100 KB of room keys."""
 
 
 def to_device_path(kind: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from adapters.delivery.errors import TransientFailure
 from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.crypto.own_device import MEGOLM
-from adapters.matrix.crypto.to_device import WITHHELD, to_device_path
+from adapters.matrix.crypto.to_device import DEVICES_PER_REQUEST, WITHHELD, to_device_path
 from adapters.matrix.homeserver import MatrixApi, RequestRefused
 from adapters.storage.bounded_dict import put_bounded
 
@@ -19,7 +19,6 @@ REASONS: Mapping[str, str] = {
     UNVERIFIED: "This device is not verified by its owner.",
 }
 """Codes of the client-server API, "Reporting that decryption keys are withheld"."""
-DEVICES_PER_REQUEST = 100
 TOLD_KEPT = 10_000
 
 Device = tuple[str, str]
@@ -57,5 +56,6 @@ class WithheldKeys:
             for user, device in part:
                 messages.setdefault(user, {})[device] = notice
             await self._server.call_api("PUT", to_device_path(WITHHELD), {"messages": messages})
-            for each in part:
-                put_bounded(self._told, (each, occasion), None, TOLD_KEPT)
+            for user, device in part:
+                log.info("Gave device %s of %s no room key: %s", device, user, REASONS[code])
+                put_bounded(self._told, ((user, device), occasion), None, TOLD_KEPT)

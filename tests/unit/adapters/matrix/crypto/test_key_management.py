@@ -228,6 +228,26 @@ async def test_after_a_restored_backup_new_keys_are_uploaded_and_the_unknown_one
         assert event.content == SAID
 
 
+async def test_after_a_restored_backup_a_conversation_goes_on_whose_key_came_after_it(
+    make: Make, exchange: KeyExchange
+) -> None:
+    bot, ana = await make(BOT), await make(ANA)
+    await bot.say(ANA)
+    await ana.receive()
+    saved = bot.back_up()
+    before = await ana.say(BOT)
+    assert await bot.reads(before, "$1", ANA)
+    use_up(exchange, bot)
+    await bot.receive()
+    use_up(exchange, bot)
+    bot.restore(saved)
+    await bot.receive()
+    await ana.receive()
+    after = await ana.say(BOT)
+    assert after["session_id"] == before["session_id"]
+    assert await bot.reads(after, "$2", ANA)
+
+
 def use_up(exchange: KeyExchange, device: Device) -> None:
     """Other devices claim half of a device's one-time keys."""
     keys = exchange.one_time[device.user_id, device.device_id]
