@@ -102,7 +102,7 @@ class Course:
             device.held.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, max_size=14))
 def test_two_devices_understand_each_other_again_after_any_course_of_events(steps: list[tuple[str, str]]) -> None:
     async def play(folder: Path) -> bool:
