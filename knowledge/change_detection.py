@@ -1,9 +1,12 @@
 """Change detection: which files of a folder changed since the last reindex."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.folder_scan import FolderScan, FoundFile, content_hash
+from knowledge.loaders.types import LoadLimits
+from knowledge.reader import FileUnreadable
+from knowledge.reading.files import check_file_size
 from knowledge.store.index_writer import FileFacts, IndexedFile
 
 ALWAYS_HASHED_BYTES = 1 << 20
@@ -35,20 +38,56 @@ class ExaminedFile:
         )
 
 
-def examine_files(files: Sequence[FoundFile], known: Mapping[str, IndexedFile], recipe: str) -> Iterator[ExaminedFile]:
+@dataclass(frozen=True, slots=True)
+class MissingFiles:
+    """The indexed files that were not found again.
+
+    `removable` are gone. The others may come back, so their removal is to be confirmed: `unmounted` ones were on a file
+    system that is no longer mounted, and `vanished` ones are more than half of the collection.
+    """
+
+    removable: tuple[IndexedFile, ...] = ()
+    unmounted: tuple[IndexedFile, ...] = ()
+    vanished: tuple[IndexedFile, ...] = ()
+
+
+def examine_files(
+    files: Sequence[FoundFile], known: Mapping[str, IndexedFile], recipe: str, limits: LoadLimits
+) -> Iterator[ExaminedFile]:
     """Examine every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
     for file in files:
         before = known.get(file.document)
         try:
+            check_file_size(file.size_bytes, limits)
             digest = _digest(file, before, recipe)
+        except FileUnreadable as error:
+            yield ExaminedFile(file, _facts(file, ""), before, error.reason)
         except OSError as error:
             yield ExaminedFile(file, _facts(file, ""), before, f"The file cannot be read: {error.strerror}.")
         else:
             yield ExaminedFile(file, _facts(file, digest), before)
 
 
-def find_removed(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[IndexedFile]:
-    """The files that have disappeared. Files below an unreadable folder do not count."""
+def find_missing(
+    known: Mapping[str, IndexedFile], scan: FolderScan, hashes: Collection[str], mounts: Collection[str]
+) -> MissingFiles:
+    """The files that have disappeared. Files below an unreadable folder do not count.
+
+    `hashes`: of the files found; what was only moved or copied is not lost. `mounts`: the file systems mounted
+    at the last scan.
+    """
+    missing = _missing(known, scan)
+    lost = [file for file in missing if file.documents and file.hash not in hashes]
+    gone_mounts = tuple(set(mounts) - scan.mounts)
+    unmounted = [file for file in lost if file.path.startswith(gone_mounts)]
+    rest = [file for file in lost if not file.path.startswith(gone_mounts)]
+    holding = sum(1 for file in known.values() if file.documents)
+    vanished = rest if 2 * len(rest) > holding else []
+    withheld = {file.path for file in (*unmounted, *vanished)}
+    return MissingFiles(tuple(file for file in missing if file.path not in withheld), tuple(unmounted), tuple(vanished))
+
+
+def _missing(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[IndexedFile]:
     found = {file.document for file in scan.files} | {entry.document for entry in scan.unreadable}
     folders = tuple(entry.document for entry in scan.unreadable if entry.document.endswith("/"))
     return [file for path, file in known.items() if path not in found and not path.startswith(folders)]
@@ -62,7 +101,7 @@ def _digest(file: FoundFile, before: IndexedFile | None, recipe: str) -> str:
         and (before.size_bytes, before.mtime_ns, before.inode) == (file.size_bytes, file.mtime_ns, file.inode)
     ):
         return before.hash
-    return content_hash(file.path) + recipe
+    return content_hash(file.folder, file.document) + recipe
 
 
 def _facts(file: FoundFile, digest: str) -> FileFacts:

@@ -92,7 +92,7 @@ class HashingEmbedder:
     @property
     def fingerprint(self) -> str:
         """Changes with the dimension and the hashing scheme."""
-        return f"hashing-1:{self._dimension}"
+        return f"hashing-2:{self._dimension}"
 
     @property
     def dimension(self) -> int:

@@ -3,21 +3,23 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import xxhash
 
-from knowledge.change_detection import ExaminedFile, examine_files, find_removed
+from knowledge.change_detection import ExaminedFile, examine_files, find_missing
 from knowledge.embedding import Embedder
-from knowledge.folder_scan import FolderScan, FolderUnreadable, scan_folder
+from knowledge.folder_scan import FolderScan, FolderUnreadable, ScanStep, join_steps, scan_steps
 from knowledge.lexical import WordStemmer
 from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
 from knowledge.prepared_documents import prepare_documents
 from knowledge.reader import DocumentReader, FileUnreadable, SourceFile
+from knowledge.removals import Removals
 from knowledge.settings import CollectionSettings, KnowledgeSettings
-from knowledge.store.index_writer import FileChange, IndexedFile
+from knowledge.store.index_writer import FileChange
 from knowledge.store.store import KnowledgeStore
 from knowledge.store.vector_store import UnembeddedPassage
 from knowledge.vector_search import VectorSearch
@@ -26,7 +28,7 @@ from knowledge.worker_thread import SLICE_S, WorkerThread
 
 log = logging.getLogger(__name__)
 
-READING_VERSION = 1
+READING_VERSION = 2
 """To be raised when loaders or splitting produce other passages from the same file: every file is then read again."""
 
 _PAGE = 64
@@ -36,6 +38,8 @@ _MAX_MODEL_WAIT_S = 1.0
 """How long a batch waits for the language model to pause; bounded, so that indexing advances under load."""
 _MODEL_POLL_S = 0.02
 _PROGRESS_INTERVAL_S = 0.1
+_FILES_CLOSE_LIMIT_S = 2.0
+"""How long the end of a reindex waits for a disk."""
 
 
 class ThrottledProgress:
@@ -61,6 +65,7 @@ class _Tally:
     removed: int = 0
     unchanged: int = 0
     failed: list[FailedDocument] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def add_change(self, change: FileChange) -> None:
         self.added += change.added
@@ -85,13 +90,25 @@ class ReindexContext:
     is_model_busy: Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class ReindexRequest:
+    """The collections to bring up to date, by name. `is_complete`: they are all that the settings name."""
+
+    collections: Mapping[str, int]
+    is_complete: bool = False
+    confirm_removals: bool = False
+
+
 class Reindex:
     """One run. The database is consistent after every file and every page of vectors, so a run may stop anywhere."""
 
-    def __init__(self, context: ReindexContext, collections: Mapping[str, int], progress: ThrottledProgress) -> None:
+    def __init__(self, context: ReindexContext, request: ReindexRequest, progress: ThrottledProgress) -> None:
         self._context = context
-        self._collections = collections
+        self._request = request
+        self._collections = request.collections
         self._progress = progress
+        self._files = WorkerThread("files")
+        self._removals = Removals(context.store, confirmed=request.confirm_removals)
         self._tally = _Tally()
         self._done = 0
         self._total = 0
@@ -101,47 +118,86 @@ class Reindex:
         DatabaseDamaged.
         """
         began = time.monotonic()
-        files = WorkerThread("files")
         try:
-            scans = await self._scan(files)
+            scans = await self._scan()
             for name, found in scans.items():
-                await self._read_collection(files, name, found)
+                await self._read_collection(name, found)
         finally:
-            await files.close()
+            await self._files.close(_FILES_CLOSE_LIMIT_S)
         await self._embed()
+        if self._request.is_complete:  # now that documents of a renamed collection have taken over its vectors
+            await self._removals.remove_unconfigured(self._context.settings.collections)
         await self._save()
-        tally = self._tally
+        return self._report(time.monotonic() - began)
+
+    def _report(self, took_s: float) -> ReindexReport:
+        tally, removals = self._tally, self._removals
         return ReindexReport(
             tally.added,
             tally.changed,
-            tally.removed,
+            tally.removed + removals.documents,
             tally.unchanged,
             tuple(tally.failed),
-            time.monotonic() - began,
+            tuple(removals.withheld),
+            dict(tally.left_out.most_common()),
+            took_s,
         )
 
-    async def _scan(self, files: WorkerThread) -> dict[str, FolderScan]:
+    async def _scan(self) -> dict[str, FolderScan]:
         scans: dict[str, FolderScan] = {}
         for name in self._collections:
-            chosen = self._context.settings.collections[name]
             self._progress.report_progress(ReindexProgress("scanning", len(scans), len(self._collections), name))
             try:
-                scans[name] = await files.run(lambda c=chosen: scan_folder(c.folder, c.include, c.exclude))  # type: ignore[misc]
+                scans[name] = await self._scan_folder(self._context.settings.collections[name])
             except FolderUnreadable as error:
                 self._tally.failed.append(FailedDocument(name, "", error.reason))
+            except TimeoutError:
+                await self._give_up_folder(name)
         self._total = sum(len(found.files) for found in scans.values())
+        for found in scans.values():
+            self._tally.left_out.update(found.left_out)
         return scans
 
-    async def _read_collection(self, files: WorkerThread, name: str, found: FolderScan) -> None:
-        key = self._collections[name]
-        known = await self._context.store.writer.indexed_files(key)
+    async def _scan_folder(self, chosen: CollectionSettings) -> FolderScan:
+        steps: list[ScanStep] = []
+        scanning = scan_steps(chosen.folder, chosen.include, chosen.exclude)
+        async for batch in self._files.run_slices(scanning, limit_s=self._context.settings.reading.time_limit_s):
+            steps += batch
+        return await self._files.run(partial(join_steps, steps))
+
+    async def _give_up_folder(self, name: str) -> None:
+        """Leave a thread behind that waits for a disk, and go on with another one and the next collection."""
+        reading = self._context.settings.reading
+        reason = (
+            f"The folder {self._context.settings.collections[name].folder} has not answered for "
+            f"{reading.time_limit_s:g} s (time_limit_s): is its share or disk there? Its documents stay as they are."
+        )
+        self._tally.failed.append(FailedDocument(name, "", reason))
+        await self._files.close(limit_s=0)
+        self._files = WorkerThread("files")
+
+    async def _read_collection(self, name: str, found: FolderScan) -> None:
+        key, settings = self._collections[name], self._context.settings
+        writer = self._context.store.writer
+        known = await writer.indexed_files(key)
         self._tally.failed += [FailedDocument(name, entry.document, entry.reason) for entry in found.unreadable]
-        recipe = _recipe(self._context.settings, self._context.settings.collections[name])
-        async for batch in files.run_slices(examine_files(found.files, known, recipe)):
-            await self._update_touched(key, batch)
-            for examined in batch:
-                await self._process_file(name, examined)
-        await self._remove(find_removed(known, found))
+        recipe = _recipe(settings, settings.collections[name])
+        hashes: set[str] = set()
+        examining = examine_files(found.files, known, recipe, settings.reading.load_limits())
+        try:
+            async for batch in self._files.run_slices(examining, limit_s=settings.reading.time_limit_s):
+                hashes |= {examined.facts.hash for examined in batch} - {""}
+                await self._update_touched(key, batch)
+                for examined in batch:
+                    await self._process_file(name, examined)
+        except TimeoutError:
+            await self._give_up_folder(name)
+            return
+        mounts = await writer.mounts(key)
+        missing = await self._files.run(partial(find_missing, known, found, hashes, mounts))
+        await self._removals.remove_files(name, missing)
+        if not missing.unmounted or self._request.confirm_removals:
+            await writer.set_mounts(key, found.mounts)
 
     async def _update_touched(self, key: int, batch: Sequence[ExaminedFile]) -> None:
         touched = [examined.facts for examined in batch if examined.is_touched]
@@ -162,7 +218,7 @@ class Reindex:
         context, file = self._context, examined.file
         try:
             documents = await context.reader.read_file(
-                SourceFile(file.path, file.document, context.settings.collections[name].template)
+                SourceFile(file.folder, file.document, context.settings.collections[name].template)
             )
         except FileUnreadable as error:
             await self._fail(name, examined, error.reason)
@@ -176,11 +232,6 @@ class Reindex:
     async def _fail(self, name: str, examined: ExaminedFile, reason: str) -> None:
         self._tally.failed.append(FailedDocument(name, examined.file.document, reason))
         await self._context.store.writer.record_failure(self._collections[name], examined.file.document, reason)
-
-    async def _remove(self, files: Sequence[IndexedFile]) -> None:
-        if files:
-            await self._context.store.writer.remove_files(files)
-            self._tally.removed += sum(file.documents for file in files)
 
     async def _embed(self) -> None:
         vectors = self._context.store.vectors
@@ -223,6 +274,9 @@ class Reindex:
                 await vector_search.save_index(key)
             except OSError as error:
                 log.warning("Could not save the vector index of %s, so the next start rebuilds it: %s", name, error)
+        if self._tally.changed or self._tally.removed or self._removals.documents:
+            await self._context.store.erase_deleted()
+            await vector_search.delete_stale_files()
 
 
 def _next_size(size: int, took_s: float) -> int:

@@ -4,16 +4,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed
 from knowledge.fusion import RankedPassage
-from knowledge.indexing import Reindex, ReindexContext, ThrottledProgress
+from knowledge.indexing import Reindex, ReindexContext, ReindexRequest, ThrottledProgress
 from knowledge.lexical import WordStemmer
-from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
+from knowledge.passages import (
+    CollectionState,
+    Hit,
+    Passage,
+    ReindexProgress,
+    ReindexReport,
+    SearchResult,
+    WithheldRemoval,
+)
 from knowledge.reader import DocumentReader
+from knowledge.removals import withheld_collections
 from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -66,6 +75,7 @@ class Library:
         self._reindex_context = context
         self._ids = ids
         self._searcher = Searcher(store, vector_search, context.embedder)
+        self._embedder_changed: set[int] = set()
         self._running: asyncio.Task[ReindexReport] | None = None
         self._index_update: asyncio.Task[None] | None = None
         self._closing = False
@@ -82,13 +92,13 @@ class Library:
     ) -> "Library":
         """Open the database and the vector indexes below `data_folder`; the embedding model is loaded on first use.
 
-        Collections that the settings no longer have are deleted. `is_model_busy` is True while the language model
-        generates. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
+        Collections that the settings do not name stay as they are, out of sight. `is_model_busy` is True while the
+        language model generates. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
         """
         store = await KnowledgeStore.open(data_folder)
         index_thread = WorkerThread("index")
         try:
-            ids = await store.writer.set_collections(settings.collections)
+            ids = await store.writer.add_collections(settings.collections)
             vector_search = VectorSearch(store.vectors, index_thread, data_folder, embedder.dimension)
             context = ReindexContext(
                 settings, store, vector_search, embedder, reader, index_thread, WordStemmer(), is_model_busy
@@ -134,18 +144,25 @@ class Library:
 
     async def collection_states(self) -> tuple[CollectionState, ...]:
         """Counts of each collection, ordered by name."""
-        ready = {
-            name: self._searcher.vectors_match_embedder and self._vector_search.is_index_ready(key)
-            for name, key in self._ids.items()
-        }
-        return await self._store.reader.collection_states(ready)
+        counts = await self._store.reader.collection_counts()
+        return tuple(self._state(each, self._ids[each.name]) for each in counts if each.name in self._ids)
+
+    async def unconfigured_collections(self) -> tuple[WithheldRemoval, ...]:
+        """Collections that the settings do not name, ordered by name: kept, but not searched."""
+        return await withheld_collections(self._store, self.collections)
 
     async def reindex(
         self,
         collections: Collection[str] | None = None,
         on_progress: Callable[[ReindexProgress], None] | None = None,
+        *,
+        confirm_removals: bool = False,
     ) -> ReindexReport:
         """Bring the named collections (default: all) up to date with their folders; only changes are read and embedded.
+
+        Removals that look like an accident are withheld and reported, unless `confirm_removals`: of more than half of
+        a collection, of what was on a disk or share that is not mounted, and, if all collections are updated, of
+        collections that the settings do not name.
 
         `on_progress` is called on the event loop, about ten times a second at most. Raises ReindexRunning,
         UnknownCollection, EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; changes stored until
@@ -155,7 +172,8 @@ class Library:
             raise ReindexRunning
         names = sorted(self._ids if collections is None else set(collections))
         chosen = {name: self._id(name) for name in names}
-        self._running = asyncio.create_task(self._reindex(chosen, ThrottledProgress(on_progress)))
+        request = ReindexRequest(chosen, is_complete=collections is None, confirm_removals=confirm_removals)
+        self._running = asyncio.create_task(self._reindex(request, ThrottledProgress(on_progress)))
         try:
             return await self._running
         except asyncio.CancelledError:
@@ -187,38 +205,48 @@ class Library:
         return self._ids[name]
 
     async def _check_embedder(self) -> None:
-        await self._vector_search.open(self._ids.values())
-        vectors = self._store.vectors
+        keys = self._ids.values()
         try:
             fingerprint = await self._searcher.embedder_fingerprint()
         except EmbeddingFailed as error:
             log.error("Searching by words only until the embedding model works: %s", error)
+            await self._vector_search.open(keys, usable=())
             return
-        known = await vectors.stored_fingerprint()
-        if not known:
-            await vectors.reset_vectors(fingerprint)
-        elif known != fingerprint:
-            log.warning("Searching by words only until the next reindex: the embedding model has changed.")
-            return
-        self._searcher.vectors_match_embedder = True
+        known = await self._store.vectors.fingerprints()
+        for key in keys:
+            if not known[key]:
+                await self._store.vectors.reset_vectors(key, fingerprint)
+        self._embedder_changed = {key for key in keys if known[key] not in ("", fingerprint)}
+        if self._embedder_changed:
+            names = ", ".join(sorted(name for name, key in self._ids.items() if key in self._embedder_changed))
+            log.warning("Searching by words only until the next reindex, the embedding model has changed: %s", names)
+        self._searcher.with_vectors = set(keys) - self._embedder_changed
+        await self._vector_search.open(keys, usable=self._searcher.with_vectors)
         self._index_update = asyncio.create_task(self._update_indexes())
 
     async def _update_indexes(self) -> None:
         """Complete every vector index; until then an exact scan answers in its place."""
         try:
-            for key in self._ids.values():
+            for key in sorted(self._searcher.with_vectors):
                 await self._vector_search.update_index(key)
                 await self._vector_search.save_index(key)
         except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("Could not complete a vector index: %s", error)
 
-    async def _reindex(self, chosen: Mapping[str, int], progress: ThrottledProgress) -> ReindexReport:
+    async def _reindex(self, request: ReindexRequest, progress: ThrottledProgress) -> ReindexReport:
         fingerprint = await self._searcher.embedder_fingerprint()
-        if await self._store.vectors.stored_fingerprint() != fingerprint:
-            await self._store.vectors.reset_vectors(fingerprint)
-            self._vector_search.drop_indexes()
-        self._searcher.vectors_match_embedder = True
-        return await Reindex(self._reindex_context, chosen, progress).run()
+        known = await self._store.vectors.fingerprints()
+        for key in request.collections.values():
+            if known[key] != fingerprint:
+                await self._store.vectors.reset_vectors(key, fingerprint)
+                self._vector_search.drop_index(key)
+            self._searcher.with_vectors.add(key)
+            self._embedder_changed.discard(key)
+        return await Reindex(self._reindex_context, request, progress).run()
+
+    def _state(self, counts: CollectionState, key: int) -> CollectionState:
+        ready = key in self._searcher.with_vectors and self._vector_search.is_index_ready(key)
+        return replace(counts, index_ready=ready, embedder_changed=key in self._embedder_changed)
 
     async def _hits(self, ranked: Sequence[RankedPassage]) -> tuple[Hit, ...]:
         passages = await self._store.reader.get_passages([item.passage_id for item in ranked])

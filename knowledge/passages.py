@@ -63,15 +63,38 @@ class FailedDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class WithheldRemoval:
+    """Documents that stay in the index, though their files are missing, until their removal is confirmed.
+
+    `cause`: `vanished`, more than half of the collection is missing; `unmounted`, the share or disk that held them is
+    not mounted; `unconfigured`, the settings do not name the collection, which is not searched.
+    """
+
+    collection: str
+    documents: int
+    cause: Literal["vanished", "unmounted", "unconfigured"]
+
+
+@dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """The results of a reindex, in documents; `failed` ones keep their earlier passages."""
+    """The results of a reindex, in documents; `failed` ones keep their earlier passages.
+
+    `left_out`: the number of files of each kind that is not read, by suffix (empty for none).
+    """
 
     added: int = 0
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
     failed: tuple[FailedDocument, ...] = field(default=())
+    withheld: tuple[WithheldRemoval, ...] = field(default=())
+    left_out: Mapping[str, int] = field(default_factory=dict)
     took_s: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the index is now what the folders hold: nothing failed, and no removal is to be confirmed."""
+        return not self.failed and not self.withheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +111,15 @@ class ReindexProgress:
 
 @dataclass(frozen=True, slots=True)
 class CollectionState:
-    """Counts of one indexed collection."""
+    """Counts of one collection.
+
+    `embedder_changed`: its vectors were made by another embedder, so it is searched by words only until it is indexed
+    again.
+    """
 
     name: str
     documents: int
     passages: int
     failed: int
     index_ready: bool
+    embedder_changed: bool = False

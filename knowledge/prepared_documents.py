@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import xxhash
 
 from knowledge.embedding import text_to_embed
-from knowledge.lexical import WordStemmer
+from knowledge.lexical import STEMMING_VERSION, WordStemmer
 from knowledge.reader import PassageDraft, ReadDocument
 
 
@@ -42,7 +42,7 @@ def prepare_documents(documents: Sequence[ReadDocument], stemmer: WordStemmer) -
 
 
 def _document_hash(document: ReadDocument) -> str:
-    digest = xxhash.xxh3_128(repr((document.title, document.language)).encode())
+    digest = xxhash.xxh3_128(repr((STEMMING_VERSION, document.title, document.language)).encode())
     for draft in document.drafts:
         digest.update(repr((draft.place, draft.text)).encode())
     return digest.hexdigest()

@@ -9,12 +9,12 @@ from knowledge.passages import PassageLocation
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read. `document` is its path below the collection's folder, with forward slashes.
+    """A file to read. `document` is its path below the collection's `folder`, with forward slashes.
 
     `template` renders a row of a CSV or JSONL file, with `{column}` for each column; empty: one line per column.
     """
 
-    path: Path
+    folder: Path
     document: str
     template: str = ""
 

@@ -43,8 +43,8 @@ class Searcher:
         self._embedder = embedder
         self._stemmer = WordStemmer()
         self._query_thread = WorkerThread("query-embed")
-        self.vectors_match_embedder = False
-        """Whether the stored vectors were made by this embedder; until then only full-text search is used."""
+        self.with_vectors: set[int] = set()
+        """The collections whose vectors were made by this embedder; the others are searched by words only."""
 
     async def embedder_fingerprint(self) -> str:
         """The embedder's fingerprint, computed on the query thread. Raises EmbeddingFailed."""
@@ -59,17 +59,20 @@ class Searcher:
             candidates |= one.bm25.keys() | one.cosines.keys()
         # During a reindex an index may still hold deleted passages.
         candidates = await self._store.reader.existing_ids(candidates)
-        return await asyncio.gather(*(self._complete_scores(one, candidates) for one in found))
+        return await asyncio.gather(*(self._complete_scores(one, candidates, collections) for one in found))
 
     async def close(self) -> None:
         """End the query thread."""
         await self._query_thread.close()
 
     async def _find(self, text: str, collections: Collection[int]) -> _Matches:
-        vector, (terms, bm25, ideal) = await asyncio.gather(self._embed(text), self._match(text, collections))
+        usable = self.with_vectors.intersection(collections)
+        vector, (terms, bm25, ideal) = await asyncio.gather(
+            self._embed(text) if usable else _no_vector(), self._match(text, collections)
+        )
         cosines, mean_cosine = dict[int, float](), 0.0
         if vector is not None:
-            nearest = await self._vector_search.find_nearest(vector, collections, _CANDIDATES)
+            nearest = await self._vector_search.find_nearest(vector, sorted(usable), _CANDIDATES)
             cosines, mean_cosine = nearest.cosines, nearest.mean_cosine
         return _Matches(terms, ideal, bm25, vector, cosines, mean_cosine)
 
@@ -86,17 +89,18 @@ class Searcher:
         return terms, found, fusion.ideal_bm25(frequencies, count)
 
     async def _embed(self, text: str) -> FloatArray | None:
-        if not self.vectors_match_embedder:
-            return None
         try:
             return await self._query_thread.run(lambda: self._embedder.embed_question(text))
         except EmbeddingFailed as error:
             log.error("Searched for this question by words only: %s", error)
             return None
 
-    async def _complete_scores(self, found: _Matches, candidates: set[int]) -> RankerScores:
+    async def _complete_scores(
+        self, found: _Matches, candidates: set[int], collections: Collection[int]
+    ) -> RankerScores:
         bm25 = found.bm25 | await self._store.reader.bm25_scores(found.terms, candidates - found.bm25.keys())
-        cosines = found.cosines | await self._cosines(found.vector, candidates - found.cosines.keys())
+        usable = self.with_vectors.intersection(collections)
+        cosines = found.cosines | await self._cosines(found.vector, candidates - found.cosines.keys(), usable)
         return RankerScores(
             {key: bm25[key] for key in candidates & bm25.keys()},
             found.ideal_score,
@@ -104,9 +108,15 @@ class Searcher:
             found.mean_cosine,
         )
 
-    async def _cosines(self, vector: FloatArray | None, ids: Collection[int]) -> dict[int, float]:
+    async def _cosines(
+        self, vector: FloatArray | None, ids: Collection[int], collections: Collection[int]
+    ) -> dict[int, float]:
         if vector is None or not ids:
             return {}
-        stored = await self._store.vectors.get_vectors(ids)
+        stored = await self._store.vectors.get_vectors(ids, collections)
         cosines = unpack_vectors(list(stored.values()), vector.shape[0]).astype(np.float32) @ vector
         return dict(zip(stored, cosines.tolist(), strict=True))
+
+
+async def _no_vector() -> None:
+    """In place of a question's vector, where no collection has vectors to compare it with."""

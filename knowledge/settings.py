@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from knowledge.globs import compile_globs
 from knowledge.reading.settings import ReadingSettings
 
 
@@ -62,6 +63,12 @@ class CollectionSettings(BaseModel):
         description="Template for the text of a CSV or JSONL row, with {column} placeholders; empty: one line"
         " per column.",
     )
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        compile_globs(patterns)
+        return patterns
 
 
 class EmbeddingSettings(BaseModel):

@@ -225,6 +225,14 @@ class Database:
                 await self._connection.rollback()
                 raise
 
+    async def shrink(self) -> None:
+        """Give free pages back to the disk, when they are a quarter of the file, and truncate the write-ahead log."""
+        free = (await self.fetch_row("PRAGMA freelist_count"))[0]
+        pages = (await self.fetch_row("PRAGMA page_count"))[0]
+        if 4 * free > pages:
+            await self.execute("VACUUM")
+        await self.checkpoint()
+
     async def checkpoint(self) -> None:
         """Write everything into the main file and truncate the write-ahead log, so that deleted rows leave both."""
         await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -272,7 +280,7 @@ async def _prepare(
     version = await _fetch_value(connection, "PRAGMA user_version")
     if version > len(scripts):
         raise DatabaseTooNew(path, version, len(scripts))
-    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = NORMAL"):
+    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
         await connection.execute_fetchall(f"PRAGMA {pragma}")
     for number, script in enumerate(scripts[version:], start=version + 1):
         await _migrate(connection, number, script)

@@ -62,20 +62,20 @@ class VectorSearch:
         self._dimension = dimension
         self._indexes: dict[int, _CollectionIndex] = {}
 
-    async def open(self, collections: Collection[int]) -> None:
-        """Load the intact index files; the first `update_index` builds the others."""
+    async def open(self, collections: Collection[int], usable: Collection[int]) -> None:
+        """Load the intact index files of the usable collections; the first `update_index` builds the others."""
         records = await self._vectors.index_files()
-        await self._thread.run(lambda: self._delete_stale_files({record.name for record in records.values()}))
+        await self.delete_stale_files()
         for collection in collections:
-            self._indexes[collection] = await self._load(records.get(collection))
+            self._indexes[collection] = await self._load(records.get(collection) if collection in usable else None)
 
     def is_index_ready(self, collection: int) -> bool:
         """Whether an index answers for a collection, not an exact scan."""
         return self._indexes[collection].index is not None
 
-    def drop_indexes(self) -> None:
-        """Drop all indexes, because the vectors in the database were replaced."""
-        self._indexes = {collection: _CollectionIndex() for collection in self._indexes}
+    def drop_index(self, collection: int) -> None:
+        """Drop the index of a collection, because its vectors in the database were replaced."""
+        self._indexes[collection] = _CollectionIndex()
 
     async def update_index(self, collection: int) -> None:
         """Bring an index up to the database's last change; a missing one is put in place when it is complete."""
@@ -112,8 +112,12 @@ class VectorSearch:
             record = await self._thread.run(lambda: index.save(self._folder, name, seq))
             await self._vectors.record_index_file(collection, record)
             entry.saved_seq = seq
-            names = {kept.name for kept in (await self._vectors.index_files()).values()}
-            await self._thread.run(lambda: self._delete_stale_files(names))
+            await self.delete_stale_files()
+
+    async def delete_stale_files(self) -> None:
+        """Delete index files without a record: left over from a crash, replaced by newer ones, or of no collection."""
+        names = {kept.name for kept in (await self._vectors.index_files()).values()}
+        await self._thread.run(lambda: self._delete_files_except(names))
 
     async def _search_one(
         self, vector: FloatArray, collection: int, limit: int
@@ -143,8 +147,7 @@ class VectorSearch:
             return _CollectionIndex()
         return _CollectionIndex(index, record.last_seq, record.last_seq)
 
-    def _delete_stale_files(self, keep: set[str]) -> None:
-        """Delete index files without a record: left over from a crash, or replaced by a newer one."""
+    def _delete_files_except(self, keep: set[str]) -> None:
         for path in self._folder.glob("vectors-*.usearch*"):
             if path.name not in keep:
                 path.unlink(missing_ok=True)

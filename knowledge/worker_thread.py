@@ -2,10 +2,12 @@
 
 import asyncio
 import itertools
+import logging
 import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +16,10 @@ T = TypeVar("T")
 SLICE_S = 0.03
 """Longest slice of a long job: with overhead, an urgent job waits 50 ms at most."""
 
+CLOSE_LIMIT_S = 60.0
+"""How long the end of a thread is waited for: far longer than any job takes that only computes."""
+
+_log = logging.getLogger(__name__)
 _STOP, _URGENT, _BULK = range(3)
 
 
@@ -40,18 +46,34 @@ class WorkerThread:
         result: T = await self._put(_URGENT if urgent else _BULK, function)
         return result
 
-    async def run_slices(self, items: Iterator[T], slice_s: float = SLICE_S) -> AsyncIterator[list[T]]:
-        """The items of an iterator in batches, each made on the thread in `slice_s` seconds (at least one item)."""
-        while batch := await self.run(lambda: _advance(items, slice_s)):
+    async def run_slices(
+        self, items: Iterator[T], slice_s: float = SLICE_S, limit_s: float | None = None
+    ) -> AsyncIterator[list[T]]:
+        """The items of an iterator in batches, each made on the thread in `slice_s` seconds (at least one item).
+
+        Raises TimeoutError when a batch takes longer than `limit_s`; its job goes on, and so the thread is lost.
+        """
+        while True:
+            async with asyncio.timeout(limit_s):
+                batch = await self.run(lambda: _advance(items, slice_s))
+            if not batch:
+                return
             yield batch
 
-    async def close(self) -> None:
-        """Finish the running job, cancel waiting ones, end the thread. Later jobs raise RuntimeError."""
-        if not self._closed:
-            stopped = self._put(_STOP, lambda: None)
-            self._closed = True
-            await stopped
+    async def close(self, limit_s: float = CLOSE_LIMIT_S) -> None:
+        """Finish the running job, cancel waiting ones, end the thread. Later jobs raise RuntimeError.
+
+        A thread whose job takes longer than `limit_s` is left behind: it may wait for a disk that never answers.
+        """
+        if self._closed:
+            return
+        stopped = self._put(_STOP, lambda: None)
+        self._closed = True
+        done, _ = await asyncio.wait([stopped], timeout=limit_s)
+        if done:
             self._thread.join()
+        else:
+            _log.warning("Left the thread %r behind: its job has not ended after %g s.", self._thread.name, limit_s)
 
     def _put(self, rank: int, function: Callable[[], Any]) -> "asyncio.Future[Any]":
         if self._closed:
@@ -69,18 +91,17 @@ class WorkerThread:
                 self._finish(job)
         while not self._jobs.empty():
             waiting = self._jobs.get()
-            waiting.future.get_loop().call_soon_threadsafe(waiting.future.cancel)
-        job.future.get_loop().call_soon_threadsafe(_set_result, job.future, None)
+            _tell(waiting.future, waiting.future.cancel)
+        _tell(job.future, _set_result, job.future, None)
 
     @staticmethod
     def _finish(job: _Job) -> None:
-        loop = job.future.get_loop()
         try:
             result = job.function()
         except BaseException as error:  # noqa: BLE001 - set as the future's exception
-            loop.call_soon_threadsafe(_set_exception, job.future, error)
+            _tell(job.future, _set_exception, job.future, error)
         else:
-            loop.call_soon_threadsafe(_set_result, job.future, result)
+            _tell(job.future, _set_result, job.future, result)
 
 
 def _advance(items: Iterator[T], slice_s: float) -> list[T]:
@@ -91,6 +112,12 @@ def _advance(items: Iterator[T], slice_s: float) -> list[T]:
         if time.monotonic() >= deadline:
             break
     return batch
+
+
+def _tell(future: "asyncio.Future[Any]", callback: Callable[..., object], *arguments: object) -> None:
+    """Call back on the future's loop, unless that has closed: then the thread was left behind."""
+    with suppress(RuntimeError):
+        future.get_loop().call_soon_threadsafe(callback, *arguments)
 
 
 def _set_result(future: "asyncio.Future[Any]", result: object) -> None:

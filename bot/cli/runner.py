@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from bot.cli.stop_signals import StopSignals
 from bot.cli.terminal.output import print_errors
 from bot.cli.terminal.streams import exit_if_unwritable
 from bot.core.errors import is_user_facing
+from bot.log_policy import set_up_logging
 
 if TYPE_CHECKING:
     from bot.config.schema import Config
@@ -80,9 +80,7 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
 
     Ctrl-C, SIGTERM and SIGHUP cancel it once; the code is then 128 and the signal's number, as the shell has it.
     """
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    set_up_logging(log_level)
     stop_signals = StopSignals()
     try:
         code = asyncio.run(stop_signals.cancel(main))

@@ -1,7 +1,7 @@
 """The commands of all platforms, in one table."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from bot.core.command_names import fold_name
 from bot.core.errors import ReplyFailed, is_user_facing
 from bot.core.forgetting import Forgetter, Forgotten
 from bot.core.history import History
+from bot.core.index_report import report_text
 from bot.core.messages import ConversationId, FinalAnswer, Message, Source
 from bot.core.ports import Reply
 from bot.core.prompt_building import location_text
@@ -17,10 +18,11 @@ from bot.core.stats import Stats
 from bot.core.texts import Language, localize
 from bot.core.triage import SLASH, SMALL_TALK
 from knowledge.library import Library, ReindexRunning
-from knowledge.passages import ReindexProgress, ReindexReport
+from knowledge.passages import ReindexProgress
 from models.engine import Engine
 
-FAILURES_SHOWN = 10
+CONFIRMATIONS = ("confirm", "confirme", "confirmer")
+"""Arguments of `reindex` that confirm removals."""
 PROGRESS_EVERY_S = 0.5
 
 
@@ -170,13 +172,14 @@ class Commands:
 
     async def _reindex(self, call: CommandCall) -> FinalAnswer:
         newest: list[ReindexProgress] = []
-        work = asyncio.create_task(self._library.reindex(on_progress=newest.append))
+        confirmed = call.argument.casefold() in CONFIRMATIONS
+        work = asyncio.create_task(self._library.reindex(on_progress=newest.append, confirm_removals=confirmed))
         try:
             while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
                 if newest:
                     await call.reply.replace(_progress_text(newest[-1], call.language))
                     newest.clear()
-            return FinalAnswer(_report_text(work.result(), call.language))
+            return FinalAnswer(report_text(work.result(), call.language, self._prefix))
         except ReindexRunning:
             return FinalAnswer(localize("reindex_running", call.language))
         except ReplyFailed:
@@ -213,25 +216,3 @@ def _progress_text(progress: ReindexProgress, language: Language) -> str:
     return localize(
         f"reindex_{progress.phase}", language, done=progress.done, total=progress.total, document=progress.document
     )
-
-
-def _report_text(report: ReindexReport, language: Language) -> str:
-    text = localize(
-        "reindex_done",
-        language,
-        seconds=round(report.took_s, 1),
-        added=report.added,
-        changed=report.changed,
-        removed=report.removed,
-        unchanged=report.unchanged,
-        failed=len(report.failed),
-    )
-    lines: Sequence[str] = [
-        localize(
-            "reindex_failure", language, document=f"{failure.collection}/{failure.document}", reason=failure.reason
-        )
-        for failure in report.failed[:FAILURES_SHOWN]
-    ]
-    more = len(report.failed) - FAILURES_SHOWN
-    rest = [localize("reindex_more_failures", language, count=more)] if more > 0 else []
-    return "\n".join([text, *lines, *rest])

@@ -4,7 +4,15 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from knowledge.passages import CollectionState, Hit, Passage, ReindexProgress, ReindexReport, SearchResult
+from knowledge.passages import (
+    CollectionState,
+    Hit,
+    Passage,
+    ReindexProgress,
+    ReindexReport,
+    SearchResult,
+    WithheldRemoval,
+)
 
 Fields = dict[str, Any]
 
@@ -41,3 +49,8 @@ def report_fields(report: ReindexReport) -> Fields:
 def state_fields(states: Iterable[CollectionState]) -> list[Fields]:
     """The state of each collection."""
     return [asdict(state) for state in states]
+
+
+def withheld_fields(withheld: Iterable[WithheldRemoval]) -> list[Fields]:
+    """Documents that are kept until their removal is confirmed."""
+    return [asdict(each) for each in withheld]

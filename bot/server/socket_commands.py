@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.json_lines.channel import StreamChannel
-from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields
+from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields, withheld_fields
 from bot.server.local_socket import CommandHandler, SocketRequest
 from knowledge.library import Library
 from knowledge.passages import ReindexProgress
@@ -38,12 +38,16 @@ class ChatRequest(BaseModel):
 
 
 class IndexRequest(BaseModel):
-    """Bring collections up to date, all of them unless named."""
+    """Bring collections up to date, all of them unless named.
+
+    Without `confirm_removals`, removals that look like an accident are only reported.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     command: str
     collections: tuple[str, ...] = ()
+    confirm_removals: bool = False
 
 
 class SearchRequest(BaseModel):
@@ -105,11 +109,14 @@ class SocketCommands:
 
     async def _index(self, channel: StreamChannel, request: SocketRequest) -> None:
         index_request = IndexRequest.model_validate(request)
-        await self._reindex(channel, index_request.collections or None)
+        await self._reindex(channel, index_request)
 
-    async def _reindex(self, channel: StreamChannel, collections: Collection[str] | None) -> None:
+    async def _reindex(self, channel: StreamChannel, request: IndexRequest) -> None:
         newest: list[ReindexProgress] = []
-        work = asyncio.create_task(self._library.reindex(collections, newest.append))
+        names = request.collections or None
+        work = asyncio.create_task(
+            self._library.reindex(names, newest.append, confirm_removals=request.confirm_removals)
+        )
         try:
             while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
                 if newest:
@@ -129,4 +136,5 @@ class SocketCommands:
 
     async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:
         states = state_fields(await self._library.collection_states())
-        await channel.write_event({"event": "state", "pid": os.getpid(), "collections": states})
+        others = withheld_fields(await self._library.unconfigured_collections())
+        await channel.write_event({"event": "state", "pid": os.getpid(), "collections": states, "unconfigured": others})

@@ -2,8 +2,10 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from knowledge.loaders.decoding import decode_text
 from knowledge.loaders.rows import TableRow, check_row_count, row_documents
@@ -13,12 +15,14 @@ from knowledge.reader import FileUnreadable
 _DELIMITERS = ",;\t|"
 _SNIFFED_CHARACTERS = 20_000
 _SNIFFED_ROWS = 50
+_SEPARATOR_LINE = re.compile(r"\A\"?sep=(.)\"?[ \t]*(?:\r\n?|\n)", re.IGNORECASE)
+"""The first line that Excel writes to name the delimiter."""
 
 
 def load_csv(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document per row. The delimiter is detected; the first row names the columns, unless it is all numbers.
 
-    Raises FileUnreadable.
+    A quotation mark that is never closed is read as it stands and reported. Raises FileUnreadable.
     """
     text = decode_text(raw.data)
     check_text_size(limits, len(text))
@@ -54,16 +58,50 @@ def _parsed(text: str, delimiter: str) -> Iterator[list[str]]:
 
 
 def _rows(text: str, limits: LoadLimits) -> Iterator[TableRow]:
-    parsed = _parsed(text, detect_delimiter(text))
-    first = next(parsed, [])
-    columns = _columns(first)
+    named = _SEPARATOR_LINE.match(text)
+    body = text[named.end() :] if named else text
+    columns: list[str] | None = None
     number = 0
-    if _is_data(first):
-        columns, number = _columns([""] * len(first)), 1
-        yield TableRow(number, dict(zip(columns, first, strict=True)))
-    for following, cells in enumerate(parsed, start=number + 1):
-        check_row_count(following, limits)
-        yield TableRow(following, _named(columns, cells))
+    delimiter = named[1] if named else detect_delimiter(text)
+    for cells, problem in _cells(body, delimiter, first_line=2 if named else 1):
+        if columns is None:
+            is_data = _is_data(cells)
+            columns = _columns([""] * len(cells) if is_data else cells)
+            if not is_data:
+                continue
+        number += 1
+        check_row_count(number, limits)
+        yield TableRow(number, _named(columns, cells))
+        if problem:
+            yield TableRow(number, {}, problem)
+
+
+def _cells(text: str, delimiter: str, first_line: int) -> Iterator[tuple[list[str], str]]:
+    """The cells of each row that is not blank, and a sentence when its quotation marks are wrong.
+
+    Strict parsing ends at a wrong mark. Its line is then read alone, and the next one begins a new row: otherwise an
+    unclosed mark would swallow all rows up to the next mark.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    position = 0
+    while position < len(lines):
+        rest = (lines[number] for number in range(position, len(lines)))
+        reader = csv.reader(rest, delimiter=delimiter, skipinitialspace=True, strict=True)
+        start = position
+        try:
+            for cells in reader:
+                start = position + reader.line_num
+                if any(cell.strip() for cell in cells):
+                    yield cells, ""
+            return
+        except csv.Error as error:
+            line = lines[start].rstrip("\r\n")
+            unclosed = position + reader.line_num > start + 1 or "end of data" in str(error)
+            quoting: Literal[0, 3] = csv.QUOTE_NONE if unclosed else csv.QUOTE_MINIMAL
+            (cells,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True, quoting=quoting)
+            problem = f"Line {first_line + start} has a quotation mark that is not closed; it was read as it stands."
+            yield cells, problem if unclosed else ""
+            position = start + 1
 
 
 def _is_data(cells: Sequence[str]) -> bool:

@@ -34,6 +34,9 @@ _MAX_DEPTH = 100
 _MAX_DEPTH_TO_CLOSE = 6000
 """Closing tags takes quadratic time in the depth: three seconds at 6,000."""
 _LONGEST_LINK = 200
+_KEPT_TEXTS = frozenset({"href", "title"})
+_KEPT_NUMBERS = frozenset({"colspan", "rowspan", "start"})
+_NUMBER = re.compile("[0-9]{1,3}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -42,7 +45,7 @@ def load_html(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     source = decode_text(raw.data, _declared_charset(raw.data))
     check_text_size(limits, len(source))
     soup = _parse(source)
-    title = soup.title.extract().get_text() if soup.title else ""
+    title = _take_title(soup)
     _prune(soup)
     deep = _deeper_than(_MAX_DEPTH_TO_CLOSE, soup)
     if not deep:
@@ -68,6 +71,12 @@ def _parse(source: str) -> BeautifulSoup:
             raise FileUnreadable("The HTML is too broken to be parsed.") from error
 
 
+def _take_title(soup: BeautifulSoup) -> str:
+    """The page's title, taken out; pictures in it (SVG) have titles of their own."""
+    title = next((tag for tag in soup.find_all("title") if tag.find_parent("svg") is None), None)
+    return title.extract().get_text() if title else ""
+
+
 def _prune(soup: BeautifulSoup) -> None:
     for tag in soup.find_all(_unwanted):
         tag.extract()
@@ -79,6 +88,17 @@ def _prune(soup: BeautifulSoup) -> None:
         target = str(link.get("href") or "")
         if len(target) > _LONGEST_LINK or not target.startswith(("http://", "https://", "mailto:")):
             link.unwrap()
+    for tag in soup.find_all(_has_attributes):
+        tag.attrs = {name: value for name, value in tag.attrs.items() if _is_kept(name, str(value))}
+
+
+def _has_attributes(tag: Tag) -> bool:
+    return bool(tag.attrs)
+
+
+def _is_kept(name: str, value: str) -> bool:
+    """Whether an attribute means something in Markdown; the converter takes what looks like a number for one."""
+    return name in _KEPT_TEXTS or (name in _KEPT_NUMBERS and _NUMBER.fullmatch(value) is not None)
 
 
 def _close_unclosed_tags(soup: BeautifulSoup) -> None:

@@ -10,6 +10,8 @@ from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, chec
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 
+_NULLS = ("~", "null", "Null", "NULL")
+
 
 def load_markdown(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document, without its front matter."""
@@ -34,8 +36,9 @@ def first_heading(text: str) -> str:
 
 def _front_title(front: str) -> str:
     try:
-        fields = yaml.safe_load(front) if front else None
-    except (yaml.YAMLError, RecursionError):
+        # Every scalar as text: a date that no calendar has is an error to the other loaders, and not to the reader.
+        fields = yaml.load(front, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but text, lists and mappings
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):  # the last two for impossible escapes
         return ""
     title = fields.get("title") if isinstance(fields, dict) else None
-    return str(title) if isinstance(title, str | int | float) else ""
+    return title if isinstance(title, str) and title not in _NULLS else ""

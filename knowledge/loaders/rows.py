@@ -75,7 +75,8 @@ def _rendered(row: TableRow, template: str) -> str:
 def _title(row: TableRow, name: str) -> str:
     cells = {column.casefold(): value for column, value in row.cells.items()}
     named = next((cells[column] for column in _TITLE_COLUMNS if cells.get(column, "").strip()), "")
-    return document_title(normalise_text(named), "") if named else f"{document_title('', name)}, {row.number}"
+    # Without the row's number, which would be searched as a word of the title.
+    return document_title(normalise_text(named), "") if named else document_title("", name)
 
 
 def _problems(rows: Sequence[TableRow], raw: RawFile) -> list[ExtractedDocument]:

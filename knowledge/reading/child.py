@@ -70,13 +70,18 @@ def _handle_request(
         _send(answers, FileRefused(reason=error.reason[:SENTENCE_CHARACTERS]))
     except RecursionError:
         _send(answers, FileRefused(reason="The file is nested too deeply to be read."))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - parsers raise anything for a bad file, and only this file is bad
+        reason = f"The program that reads the file failed on it: {_location(type(error), error.__traceback__)}."
+        _send(answers, FileRefused(reason=reason[:SENTENCE_CHARACTERS]))
     else:
         _send(answers, FileDone())
 
 
 def _load_raw(request: ReadRequest, requests: BinaryIO, limits: LoadLimits) -> RawFile:
-    if request.path:
-        return RawFile(request.name, read_file(request.path, limits), request.template)
+    if request.folder:
+        return RawFile(request.name, read_file(request.folder, request.name, limits), request.template)
     data = requests.read(request.size_bytes)
     check_file_size(len(data), limits)
     return RawFile(request.name, data, request.template)
@@ -94,10 +99,15 @@ def _redirect_errors(answers: BinaryIO) -> None:
     os.dup2(1, 2)
 
     def report(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
-        last = traceback.extract_tb(trace)[-1]
-        _send(answers, ChildCrashed(error=f"{kind.__name__} in {Path(last.filename).name}, line {last.lineno}"))
+        _send(answers, ChildCrashed(error=_location(kind, trace)))
 
     sys.excepthook = report
+
+
+def _location(kind: type[BaseException], trace: TracebackType | None) -> str:
+    """The type of an error and its place, without its text: that could quote the document."""
+    last = traceback.extract_tb(trace)[-1]
+    return f"{kind.__name__} in {Path(last.filename).name}, line {last.lineno}"
 
 
 def _next_request(requests: BinaryIO) -> ReadRequest | None:

@@ -1,24 +1,50 @@
-"""Safe opening of untrusted files."""
+"""Safe opening of untrusted files: only regular files below their folder, without waiting for another process."""
 
+import errno
 import os
 import stat
+from pathlib import Path
 from typing import BinaryIO
 
 from knowledge.loaders.types import LoadLimits
 from knowledge.reader import FileUnreadable
 
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Opening a pipe would otherwise wait for a writer; a terminal must not become ours.
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR)
+_NO_FILE = "This is a pipe, a socket or a device, not a file."
 
-def read_file(path: str, limits: LoadLimits) -> bytes:
-    """The bytes of a regular file. Raises FileUnreadable when it cannot be opened, is not a file, or is too large."""
+
+def open_below(folder: str | os.PathLike[str], document: str) -> BinaryIO:
+    """Open a regular file by its path below a folder. Links are followed to files in the folder only.
+
+    The path is resolved first, and then opened step by step without following links: a link that is put in place
+    of a file or folder meanwhile leads nowhere. Raises FileUnreadable.
+    """
     try:
-        with open(path, "rb", opener=_open_nonblocking) as file:
-            return _content(file, limits)
+        descriptor = _open_resolved(os.path.realpath(folder), document)
     except FileNotFoundError as error:
         raise FileUnreadable("The file is gone.") from error
-    except IsADirectoryError as error:
-        raise FileUnreadable("This is a folder, not a file.") from error
     except OSError as error:
-        raise FileUnreadable(f"The file cannot be opened: {error.strerror}.") from error
+        raise FileUnreadable(_error_sentence(error)) from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise FileUnreadable("This is a folder, not a file." if stat.S_ISDIR(mode) else _NO_FILE)
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(folder: str, document: str, limits: LoadLimits) -> bytes:
+    """The bytes of a file below a folder. Raises FileUnreadable when it cannot be opened, read, or is too large."""
+    with open_below(folder, document) as file:
+        check_file_size(os.fstat(file.fileno()).st_size, limits)
+        try:
+            data = file.read(limits.file_bytes + 1)
+        except OSError as error:
+            raise FileUnreadable(f"The file cannot be read: {error.strerror}.") from error
+    check_file_size(len(data), limits)  # the file may have grown meanwhile
+    return data
 
 
 def check_file_size(size_bytes: int, limits: LoadLimits) -> None:
@@ -30,16 +56,27 @@ def check_file_size(size_bytes: int, limits: LoadLimits) -> None:
         )
 
 
-def _open_nonblocking(path: str, flags: int) -> int:
-    """Open without blocking: opening a pipe would otherwise wait for a writer."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def _open_resolved(root: str, document: str) -> int:
+    *folders, name = Path(os.path.relpath(os.path.realpath(Path(root, document)), root)).parts or (".",)
+    if os.pardir in (*folders, name):
+        raise FileUnreadable("This is a link to a place outside the folder.")
+    descriptor = os.open(root, _FOLDER_FLAGS)
+    for inner in folders:
+        descriptor = _step(descriptor, inner, _FOLDER_FLAGS)
+    return _step(descriptor, name, _FILE_FLAGS)
 
 
-def _content(file: BinaryIO, limits: LoadLimits) -> bytes:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise FileUnreadable("This is a pipe, a socket or a device, not a file.")
-    check_file_size(status.st_size, limits)
-    data = file.read(limits.file_bytes + 1)
-    check_file_size(len(data), limits)  # the file may have grown meanwhile
-    return data
+def _step(parent: int, name: str, flags: int) -> int:
+    """Open a name in a folder, and close the folder."""
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def _error_sentence(error: OSError) -> str:
+    if error.errno in _LINK_ERRORS:
+        return "A link was put in its place while the folder was read."
+    if error.errno == errno.ENXIO:  # a socket
+        return _NO_FILE
+    return f"The file cannot be opened: {error.strerror}."

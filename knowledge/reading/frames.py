@@ -17,11 +17,11 @@ class _Frame(BaseModel):
 
 
 class ReadRequest(_Frame):
-    """Read one file: the one at `path`, or the `size_bytes` bytes that follow this frame."""
+    """Read one file: `name` below `folder`, or without a folder the `size_bytes` bytes that follow this frame."""
 
     kind: Literal["read"] = "read"
     name: str
-    path: str = ""
+    folder: str = ""
     size_bytes: int = 0
     template: str = ""
 

@@ -37,7 +37,9 @@ class ProcessReader:
 
     async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         """Read, parse and split one file. Raises FileUnreadable."""
-        request = ReadRequest(name=source.document, path=os.fspath(source.path.absolute()), template=source.template)
+        request = ReadRequest(
+            name=source.document, folder=os.fspath(source.folder.absolute()), template=source.template
+        )
         return await self._read_request(request, b"")
 
     async def read_bytes(self, name: str, data: bytes, template: str = "") -> list[ReadDocument]:
@@ -63,7 +65,7 @@ class ProcessReader:
                 except ProcessLost as lost:
                     # Only a fresh process proves that this file is the cause: an old one may have died of another.
                     if fresh:
-                        _log.info("Could not read %r: %s.", request.name, lost)
+                        _log.info("Lost the reading process: %s.", lost)
                         raise FileUnreadable(f"The program that reads the file failed on it: {lost}.") from lost
 
     async def _ready_process(self) -> ReadingProcess:

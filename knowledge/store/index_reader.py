@@ -1,7 +1,7 @@
 """Queries of a search: full-text matches, BM25 scores, passages, and counts per collection."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from knowledge.lexical import fts5_query
@@ -91,15 +91,13 @@ class IndexReader:
         rows = await self._db.fetch_rows(_PASSAGES, (json.dumps(list(ids)),))
         return {row[0]: _passage(row) for row in rows}
 
-    async def collection_states(self, ready: Mapping[str, bool]) -> tuple[CollectionState, ...]:
-        """Counts of each collection, by name; `ready` maps a collection's name to whether its vector index is
-        complete.
-        """
+    async def collection_counts(self) -> list[CollectionState]:
+        """The documents, passages and failed files of each collection, by name; nothing else is known here."""
         rows = await self._db.fetch_rows(_COLLECTION_STATES)
-        return tuple(
-            CollectionState(name, documents, passages, failed, ready.get(name, False))
+        return [
+            CollectionState(name, documents, passages, failed, index_ready=False)
             for name, documents, passages, failed in rows
-        )
+        ]
 
 
 def _passage(row: Sequence[Any]) -> Passage:

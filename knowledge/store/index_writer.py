@@ -38,12 +38,21 @@ _INSERT_WORDS = "INSERT INTO words (rowid, title, heading, text) VALUES (?, ?, ?
 _REUSE_VECTORS = """
 INSERT INTO vectors (passage_id, collection_id, seq, vector)
 SELECT new.id, new.collection_id, ?1, (
-    SELECT vector FROM passages AS old JOIN vectors ON passage_id = old.id WHERE old.text_hash = new.text_hash LIMIT 1
+    SELECT vector FROM passages AS old JOIN vectors ON passage_id = old.id
+    WHERE old.text_hash = new.text_hash AND old.collection_id IN (SELECT value FROM json_each(?4)) LIMIT 1
 )
 FROM passages AS new
 WHERE new.id >= ?2 AND new.id < ?3 AND EXISTS (
-    SELECT 1 FROM passages AS old JOIN vectors ON passage_id = old.id WHERE old.text_hash = new.text_hash
+    SELECT 1 FROM passages AS old JOIN vectors ON passage_id = old.id
+    WHERE old.text_hash = new.text_hash AND old.collection_id IN (SELECT value FROM json_each(?4))
 )
+"""
+_SAME_EMBEDDER = """
+SELECT id FROM collections WHERE embedder = (SELECT embedder FROM collections WHERE id = ?) AND embedder <> ''
+"""
+_UNCONFIGURED = """
+SELECT id, name, (SELECT count(*) FROM documents JOIN files ON files.id = file_id WHERE collection_id = collections.id)
+FROM collections WHERE name NOT IN (SELECT value FROM json_each(?)) ORDER BY name
 """
 
 
@@ -72,6 +81,15 @@ class FileFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherCollection:
+    """A collection that the settings do not name, with the number of its documents."""
+
+    id: int
+    name: str
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileChange:
     """The effect of writing or removing a file, in documents."""
 
@@ -90,15 +108,33 @@ class IndexWriter:
     def __init__(self, write_db: Database) -> None:
         self._db = write_db
 
-    async def set_collections(self, names: Collection[str]) -> dict[str, int]:
-        """Create the collections named where they are missing and delete all others; the ids, by name."""
+    async def add_collections(self, names: Collection[str]) -> dict[str, int]:
+        """Create the collections named where they are missing; their ids, by name. All others stay as they are."""
         async with self._db.transaction() as db:
-            known = await self._collection_ids()
-            await db.executemany(
-                "DELETE FROM collections WHERE id = ?", [(known[n],) for n in known.keys() - set(names)]
-            )
             await db.executemany("INSERT OR IGNORE INTO collections (name) VALUES (?)", [(name,) for name in names])
-        return await self._collection_ids()
+        rows = await self._db.fetch_rows("SELECT name, id FROM collections")
+        return {name: key for name, key in rows if name in names}
+
+    async def other_collections(self, names: Collection[str]) -> list[OtherCollection]:
+        """The collections that are not named, by name."""
+        rows = await self._db.fetch_rows(_UNCONFIGURED, (json.dumps(list(names)),))
+        return [OtherCollection(*row) for row in rows]
+
+    async def remove_collections(self, collections: Collection[int]) -> None:
+        """Delete collections with everything in them."""
+        async with self._db.transaction() as db:
+            await db.executemany("DELETE FROM collections WHERE id = ?", [(key,) for key in collections])
+
+    async def mounts(self, collection: int) -> frozenset[str]:
+        """The folders of a collection that were mounted file systems when it was last read; '' is its own folder."""
+        rows = await self._db.fetch_rows("SELECT path FROM mounts WHERE collection_id = ?", (collection,))
+        return frozenset(path for (path,) in rows)
+
+    async def set_mounts(self, collection: int, mounts: Collection[str]) -> None:
+        """Replace the mounted folders of a collection."""
+        async with self._db.transaction() as db:
+            await db.execute("DELETE FROM mounts WHERE collection_id = ?", (collection,))
+            await db.executemany("INSERT INTO mounts VALUES (?, ?)", [(collection, path) for path in mounts])
 
     async def indexed_files(self, collection: int) -> dict[str, IndexedFile]:
         """Every file recorded of a collection, by path."""
@@ -167,10 +203,8 @@ class IndexWriter:
             passages = [(key, owner, collection, *_passage_columns(document, n)) for key, (owner, document, n) in part]
             await db.executemany(_INSERT_PASSAGE, passages)
             await db.executemany(_INSERT_WORDS, [(key, *_stems(document, n)) for key, (_, document, n) in part])
-        await db.execute(_REUSE_VECTORS, (seq, first, first + len(drafts)))
-
-    async def _collection_ids(self) -> dict[str, int]:
-        return {name: key for key, name in await self._db.fetch_rows("SELECT id, name FROM collections")}
+        same_embedder = [key for (key,) in await self._db.fetch_rows(_SAME_EMBEDDER, (collection,))]
+        await db.execute(_REUSE_VECTORS, (seq, first, first + len(drafts), json.dumps(same_embedder)))
 
 
 async def _upsert_file(db: aiosqlite.Connection, collection: int, facts: FileFacts) -> int:

@@ -1,11 +1,14 @@
 """Opens the knowledge database: one connection that writes, one that reads."""
 
+import logging
 from pathlib import Path
 
-from knowledge.sqlite import Database
+from knowledge.sqlite import Database, DatabaseUnusable
 from knowledge.store.index_reader import IndexReader
 from knowledge.store.index_writer import IndexWriter
 from knowledge.store.vector_store import VectorStore
+
+_log = logging.getLogger(__name__)
 
 DATABASE_FILE_NAME = "knowledge.sqlite3"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -33,6 +36,17 @@ class KnowledgeStore:
             await write_db.close()
             raise
         return cls(write_db, read_db)
+
+    async def erase_deleted(self) -> None:
+        """Erase what deleted passages have left in the file: their stems in the full-text index, and free pages.
+
+        FTS5 only marks a deleted stem until it merges its segments. The file is rewritten when a quarter of it is free.
+        """
+        try:
+            await self._write_db.execute("INSERT INTO words (words) VALUES ('optimize')")
+            await self._write_db.shrink()
+        except DatabaseUnusable as error:  # both need room on the disk
+            _log.warning("Could not erase what deleted documents left in the index, trying again next time: %s", error)
 
     async def close(self) -> None:
         """Close both connections."""

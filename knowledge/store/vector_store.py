@@ -27,6 +27,10 @@ WHERE passages.collection_id = ? AND passage_id IS NULL
 _ADD_VECTOR = """
 INSERT OR REPLACE INTO vectors (passage_id, collection_id, seq, vector) SELECT id, ?, ?, ? FROM passages WHERE id = ?
 """
+_VECTORS = """
+SELECT passage_id, vector FROM vectors
+WHERE passage_id IN (SELECT value FROM json_each(?)) AND +collection_id IN (SELECT value FROM json_each(?))
+"""
 _ALL_VECTORS = """
 SELECT passage_id, vector FROM vectors WHERE collection_id = ? AND passage_id > ? ORDER BY passage_id LIMIT ?
 """
@@ -57,17 +61,16 @@ class VectorStore:
         self._write_db = write_db
         self._read_db = read_db
 
-    async def stored_fingerprint(self) -> str:
-        """The fingerprint of the embedder that made the stored vectors; empty before the first."""
-        rows = await self._write_db.fetch_rows("SELECT value FROM facts WHERE name = 'embedder'")
-        return str(rows[0][0]) if rows else ""
+    async def fingerprints(self) -> dict[int, str]:
+        """The fingerprint of the embedder that made each collection's vectors, by id; empty before the first."""
+        return dict(await self._write_db.fetch_rows("SELECT id, embedder FROM collections"))
 
-    async def reset_vectors(self, fingerprint: str) -> None:
-        """Delete all vectors and record the embedder that makes the next ones."""
+    async def reset_vectors(self, collection: int, fingerprint: str) -> None:
+        """Delete the vectors of a collection and record the embedder that makes the next ones."""
         async with self._write_db.transaction() as db:
             for table in ("vectors", "tombstones", "index_files"):
-                await db.execute(f"DELETE FROM {table}")  # noqa: S608 - three fixed names
-            await db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES ('embedder', ?)", (fingerprint,))
+                await db.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection,))  # noqa: S608 - fixed names
+            await db.execute("UPDATE collections SET embedder = ? WHERE id = ?", (fingerprint, collection))
 
     async def count_unembedded(self, collection: int) -> int:
         """The number of a collection's passages without a vector."""
@@ -88,13 +91,9 @@ class VectorStore:
             seq = await next_seq(db)
             await db.executemany(_ADD_VECTOR, [(collection, seq, vector, key) for key, vector in vectors])
 
-    async def get_vectors(self, ids: Collection[int]) -> dict[int, bytes]:
-        """The stored vectors of those passages that have one, by passage id."""
-        rows = await self._read_db.fetch_rows(
-            "SELECT passage_id, vector FROM vectors WHERE passage_id IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(ids)),),
-        )
-        return dict(rows)
+    async def get_vectors(self, ids: Collection[int], collections: Collection[int]) -> dict[int, bytes]:
+        """The stored vectors of those passages that have one and are in one of the collections, by passage id."""
+        return dict(await self._read_db.fetch_rows(_VECTORS, (json.dumps(list(ids)), json.dumps(list(collections)))))
 
     async def last_seq(self) -> int:
         """The number of the last change; an index that is complete up to it is up to date."""

@@ -35,8 +35,8 @@ class SetReader:
 
     async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         """The document, in the language its set's name ends with."""
-        lines = [json.loads(line) for line in source.path.read_text("utf-8").splitlines()]
-        language = source.path.parent.name.rpartition("-")[2]
+        lines = [json.loads(line) for line in (source.folder / source.document).read_text("utf-8").splitlines()]
+        language = (source.folder / source.document).parent.name.rpartition("-")[2]
         return [
             ReadDocument(
                 row["_id"],

@@ -21,9 +21,9 @@ async def reader(request: pytest.FixtureRequest) -> AsyncIterator[DocumentReader
 
 
 async def test_a_file_becomes_a_document_whose_passages_hold_its_text(reader: DocumentReader, tmp_path: Path) -> None:
-    path = tmp_path / "house.txt"
-    path.write_text(TEXT)
-    (document,) = await reader.read_file(SourceFile(path, "notes/house.txt"))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "house.txt").write_text(TEXT)
+    (document,) = await reader.read_file(SourceFile(tmp_path, "notes/house.txt"))
     assert document.document == "notes/house.txt"
     assert document.problem == ""
     assert all(draft.text in TEXT for draft in document.drafts)
@@ -31,17 +31,15 @@ async def test_a_file_becomes_a_document_whose_passages_hold_its_text(reader: Do
 
 
 async def test_passages_know_where_they_stand(reader: DocumentReader, tmp_path: Path) -> None:
-    path = tmp_path / "house.txt"
-    path.write_text(TEXT)
-    (document,) = await reader.read_file(SourceFile(path, "house.txt"))
+    (tmp_path / "house.txt").write_text(TEXT)
+    (document,) = await reader.read_file(SourceFile(tmp_path, "house.txt"))
     for draft in document.drafts:
         assert TEXT[draft.place.start : draft.place.end].strip() == draft.text.strip()
 
 
 async def test_bytes_are_read_like_the_file_that_they_would_be(reader: DocumentReader, tmp_path: Path) -> None:
-    path = tmp_path / "house.txt"
-    path.write_text(TEXT)
-    from_file = await reader.read_file(SourceFile(path, "house.txt"))
+    (tmp_path / "house.txt").write_text(TEXT)
+    from_file = await reader.read_file(SourceFile(tmp_path, "house.txt"))
     assert await reader.read_bytes("house.txt", TEXT.encode()) == from_file
 
 

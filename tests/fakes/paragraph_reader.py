@@ -14,7 +14,7 @@ class ParagraphReader:
 
     async def read_file(self, source: SourceFile) -> list[ReadDocument]:
         self.read_files.append(source.document)
-        return await self.read_bytes(source.document, source.path.read_bytes())
+        return await self.read_bytes(source.document, (source.folder / source.document).read_bytes())
 
     async def read_bytes(self, name: str, data: bytes) -> list[ReadDocument]:
         text = data.decode()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from knowledge.embedding import Embedder
 from knowledge.library import Library
+from knowledge.reading.settings import ReadingSettings
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from tests.fakes.embedders import CountingEmbedder
 from tests.fakes.paragraph_reader import ParagraphReader
@@ -33,7 +34,12 @@ class LibraryFixture:
         path.write_text(text)
         return path
 
-    async def open(self, *collections: str, is_model_busy: Callable[[], bool] = lambda: False) -> Library:
+    async def open(
+        self,
+        *collections: str,
+        is_model_busy: Callable[[], bool] = lambda: False,
+        reading: ReadingSettings | None = None,
+    ) -> Library:
         """Open a library on the collections named, `home` if none is."""
         self.data.mkdir(exist_ok=True)
         for name in collections or ("home",):
@@ -42,8 +48,7 @@ class LibraryFixture:
             name: CollectionSettings(folder=self.folder / name, include=("**/*.txt", "**/*.rows"))
             for name in collections or ("home",)
         }
-        library = await Library.open(
-            KnowledgeSettings(collections=chosen), self.embedder, self.reader, self.data, is_model_busy=is_model_busy
-        )
+        settings = KnowledgeSettings(collections=chosen, reading=reading or ReadingSettings())
+        library = await Library.open(settings, self.embedder, self.reader, self.data, is_model_busy=is_model_busy)
         self.stack.push_async_callback(library.close)
         return library

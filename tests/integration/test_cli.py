@@ -123,6 +123,81 @@ async def test_index_reports_what_changed_and_a_second_run_finds_nothing_to_do(h
     assert "1 unchanged" in (await home.run("index", "handbook")).out
 
 
+async def test_index_exits_with_1_when_a_document_failed_and_names_the_kinds_left_out(home: Home) -> None:
+    (home.folder / "documents/empty.md").touch()
+    (home.folder / "documents/letter.docx").touch()
+    ran = await home.run("index")
+    assert ran.code == 1
+    assert ran.err.count("handbook/empty.md: The file is empty.") == 1
+    assert "1 files left out, because their kind is not read: 1 .docx." in ran.err
+
+
+async def test_an_emptied_folder_keeps_its_documents_until_their_removal_is_confirmed(home: Home) -> None:
+    await home.run("index")
+    (home.folder / "documents/backup.md").unlink()
+    ran = await home.run("index")
+    assert (ran.code, "0 removed" in ran.out) == (1, True)
+    assert "handbook: 1 documents are missing, more than half, and stay in the index." in ran.err
+    assert "hearth index --confirm-removals" in ran.err
+    assert (await home.run("search", "--json", "backup drive")).json()["hits"]
+    confirmed = await home.run("index", "--confirm-removals", "--json")
+    assert (confirmed.code, confirmed.json()["removed"], confirmed.json()["withheld"]) == (0, 1, [])
+
+
+async def test_no_command_with_another_config_removes_anything(home: Home) -> None:
+    await home.run("index")
+    other = ECHO.replace("handbook: {folder: documents}", "manual: {folder: documents}")
+    (home.folder / "other.yaml").write_text(other, encoding="utf-8")
+    for command in (["doctor", "--offline"], ["search", "drive"], ["ask", "drive?"]):
+        await home.run(*command, "--config", "other.yaml")
+    doctor = await home.run("doctor", "--offline", "--config", "other.yaml")
+    assert "the config does not name: handbook (1 documents)" in doctor.out
+    ran = await home.run("index", "--config", "other.yaml")
+    assert ran.code == 1
+    assert "handbook: this config does not name the collection; its 1 documents stay" in ran.err
+    assert (await home.run("search", "--json", "backup drive")).json()["hits"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_an_index_that_is_stopped_says_so_and_exits_with_the_number_of_the_signal(
+    home: Home, number: signal.Signals
+) -> None:
+    table = "name,port\n" + "".join(f"service {row},{row}\n" for row in range(45_000))
+    (home.folder / "documents/table.csv").write_text(table, encoding="utf-8")
+    process = await home.start("index")
+    async with asyncio.timeout(120):
+        while not (home.folder / "data/hearth.sock").exists():
+            await asyncio.sleep(0.01)
+        process.send_signal(number)
+        _, err = await process.communicate()
+    assert process.returncode == 128 + number
+    assert b"Stopped. What was read so far stays in the index" in err
+    assert b"Traceback" not in err
+
+
+async def test_the_log_holds_no_text_at_any_level(home: Home) -> None:
+    (home.folder / "config.yaml").write_text("log_level: debug\n" + ECHO, encoding="utf-8")
+    (home.folder / "pay.txt").write_text("SALARYWORD of ada: 5000 euros", encoding="utf-8")
+    process = await home.start("run")
+    assert process.stderr is not None
+    log = b""
+    async with asyncio.timeout(120):
+        while b"Hearth is ready" not in log:
+            log += await process.stderr.readline()
+        await home.run("index")
+        asked = message("What about the QUESTIONWORD?", attachments=[{"path": "pay.txt"}], event_id="e1")
+        lines = (asked, message("!sources", event_id="e2"), message("!forget", event_id="e3"))
+        told = "".join([(await home.run("chat", "--jsonl", given=line)).out for line in lines])
+        process.send_signal(signal.SIGTERM)
+        log += await process.stderr.read()
+        await process.wait()
+    assert "QUESTIONWORD" in told
+    assert "SALARYWORD" in told
+    for word in (b"QUESTIONWORD", b"SALARYWORD", b"Quince"):
+        assert word not in log
+    assert b"aiosqlite" not in log
+
+
 async def test_an_unknown_collection_is_told_with_the_known_ones(home: Home) -> None:
     ran = await home.run("index", "handbok")
     assert ran.code == 1

@@ -28,7 +28,7 @@ def write(tmp_path: Path) -> Write:
     def write_file(name: str, data: bytes) -> SourceFile:
         path = tmp_path / name
         path.write_bytes(data)
-        return SourceFile(path, name)
+        return SourceFile(tmp_path, name)
 
     return write_file
 
@@ -99,7 +99,7 @@ async def test_bytes_in_memory_are_read_like_a_file(reader: ProcessReader, write
     data = b"name,port\n" + b"Jellyfin,8096\n" * 2000
     source = write("a.csv", data)
     template = "{name} on {port}"
-    from_disk = await reader.read_file(SourceFile(source.path, "a.csv", template))
+    from_disk = await reader.read_file(SourceFile(source.folder, "a.csv", template))
     assert await reader.read_bytes("a.csv", data, template) == from_disk
     assert len(from_disk) == 2000
 
@@ -146,7 +146,7 @@ async def test_endless_lines_are_read_in_bounded_passages(reader: ProcessReader)
 async def test_a_huge_file_is_refused_by_its_size_alone(reader: ProcessReader, tmp_path: Path) -> None:
     with (tmp_path / "huge.txt").open("wb") as file:
         file.truncate(200_000_000)
-    sentence = await reason(reader, SourceFile(tmp_path / "huge.txt", "huge.txt"))
+    sentence = await reason(reader, SourceFile(tmp_path, "huge.txt"))
     assert sentence == "The file has 200.0 MB, and the limit is 50 MB: split it, or raise file_size_limit_mb."
 
 
@@ -158,9 +158,10 @@ async def test_more_bytes_than_the_limit_are_refused_before_they_travel() -> Non
 
 async def test_what_is_no_file_is_refused_without_waiting_for_it(reader: ProcessReader, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.md")
-    assert "a pipe, a socket or a device" in await reason(reader, SourceFile(tmp_path / "pipe.md", "pipe.md"))
+    assert "a pipe, a socket or a device" in await reason(reader, SourceFile(tmp_path, "pipe.md"))
+    (tmp_path / "folder.md").mkdir()
     assert await reason(reader, SourceFile(tmp_path, "folder.md")) == "This is a folder, not a file."
-    assert await reason(reader, SourceFile(tmp_path / "gone.md", "gone.md")) == "The file is gone."
+    assert await reason(reader, SourceFile(tmp_path, "gone.md")) == "The file is gone."
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,19 @@ async def test_a_parser_gone_wrong_loses_its_one_file(
     assert sentence in found
     assert "secret" not in found
     await assert_reads(rogue)
+
+
+async def test_an_error_of_a_parser_costs_the_process_nothing(rogue: ProcessReader, write: Write) -> None:
+    first = await told(rogue)
+    assert "AssertionError in rogue_child.py" in await reason(rogue, write("fail.txt", b"x"))
+    assert (await told(rogue))["pid"] == first["pid"]
+
+
+async def test_a_file_swapped_for_a_link_is_not_read(reader: ProcessReader, write: Write, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    write("secret.md", b"SECRET")
+    (tmp_path / "home/a.md").symlink_to(tmp_path / "secret.md")
+    assert "outside the folder" in await reason(reader, SourceFile(tmp_path / "home", "a.md"))
 
 
 async def test_a_file_is_tried_again_when_the_process_that_failed_was_not_fresh(rogue: ProcessReader) -> None:

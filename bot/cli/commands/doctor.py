@@ -91,21 +91,31 @@ async def _check_index(config: Config) -> Check:
         if not is_user_facing(error):
             raise
         return _index_unusable(error)
-    return _index_check(config, state)
+    return _describe_index(config, state)
 
 
-def _index_check(config: Config, state: DaemonEvent) -> Check:
+def _describe_index(config: Config, state: DaemonEvent) -> Check:
     figures = {key: sum(each[key] for each in state["collections"]) for key in ("documents", "passages", "failed")}
     counts = ", ".join(f"{count} {key}" for key, count in figures.items())
-    ready = all(each["index_ready"] for each in state["collections"])
-    fails = " `hearth index` says which failed and why." if figures["failed"] else ""
-    if config.knowledge.collections and not figures["documents"]:
-        return Check("index", "warning", f"Nothing is indexed yet: `hearth index` does it.{fails}", figures)
-    if not ready:
-        return Check(
-            "index", "warning", f"{counts}; the vectors are not all ready: run `hearth index`.{fails}", figures
-        )
-    return Check("index", "warning" if fails else "ok", f"{counts}.{fails}", figures)
+    is_empty = bool(config.knowledge.collections) and not figures["documents"]
+    notes = ["Nothing is indexed yet: `hearth index` does it."] if is_empty else []
+    notes += _index_notes(state)
+    if figures["failed"]:
+        notes.append("`hearth index` says which failed and why.")
+    return Check("index", "warning" if notes else "ok", " ".join([f"{counts}.", *notes]), figures)
+
+
+def _index_notes(state: DaemonEvent) -> Iterator[str]:
+    """What the admin should know of collections that are not searched as they could be."""
+    changed = [each["name"] for each in state["collections"] if each["embedder_changed"]]
+    if changed:
+        names = ", ".join(changed)
+        yield f"Searched by words only, since the embedding model has changed: {names}. Run `hearth index`."
+    elif not all(each["index_ready"] for each in state["collections"]):
+        yield "The vectors are not all ready: run `hearth index`."
+    others = ", ".join(f"{each['collection']} ({each['documents']} documents)" for each in state["unconfigured"])
+    if others:
+        yield f"Kept, but not searched, because the config does not name: {others}."
 
 
 async def _index_state(config: Config) -> DaemonEvent:

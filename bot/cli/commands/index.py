@@ -14,6 +14,15 @@ from bot.cli.terminal.output import make_console, print_errors, print_json, prin
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 
+WITHHELD = {
+    "vanished": "{collection}: {documents} documents are missing, more than half, and stay in the index."
+    " Is the folder empty, or a share away?",
+    "unmounted": "{collection}: {documents} documents were on a share or disk that is not mounted,"
+    " and stay in the index.",
+    "unconfigured": "{collection}: this config does not name the collection; its {documents} documents stay"
+    " in the index, and are not searched.",
+}
+CONFIRM = "If they are to go: hearth index --confirm-removals"
 STOPPED = "Stopped. What was read so far stays in the index; `hearth index` goes on from there."
 KINDS_SHOWN = 8
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
@@ -22,18 +31,19 @@ WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding
 @click.command()
 @click.argument("collections", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option("--confirm-removals", is_flag=True, help="Remove also what looks like lost by accident.")
 @config_option
-def index(config: Config, collections: tuple[str, ...], as_json: bool) -> NoReturn:
+def index(config: Config, collections: tuple[str, ...], as_json: bool, confirm_removals: bool) -> NoReturn:
     """Bring COLLECTIONS up to date with their folders, all of them unless named. Only what changed is read.
 
-    Exits with 1 when a document could not be read.
+    Exits with 1 when documents failed, or removals are to be confirmed.
     """
-    run_and_exit(_index(config, collections, as_json))
+    run_and_exit(_index(config, collections, as_json, confirm_removals))
 
 
-async def _index(config: Config, collections: tuple[str, ...], as_json: bool) -> int:
+async def _index(config: Config, collections: tuple[str, ...], as_json: bool, confirm_removals: bool) -> int:
     try:
-        report = await retry_when_left(lambda: _reindex_once(config, collections))
+        report = await retry_when_left(lambda: _reindex_once(config, collections, confirm_removals))
     except asyncio.CancelledError:
         print_errors(STOPPED)
         raise
@@ -41,17 +51,17 @@ async def _index(config: Config, collections: tuple[str, ...], as_json: bool) ->
         print_json({key: value for key, value in report.items() if key != "event"})
     else:
         show_report(report)
-    return EXIT_FAILED if report["failed"] else 0
+    return EXIT_FAILED if report["failed"] or report["withheld"] else 0
 
 
-async def _reindex_once(config: Config, collections: tuple[str, ...]) -> DaemonEvent:
+async def _reindex_once(config: Config, collections: tuple[str, ...], confirm_removals: bool) -> DaemonEvent:
     with StartupView() as view:
         async with connect_or_host(config, view, with_model=False) as hearth:
             view.close()
-            return await reindex(hearth, collections)
+            return await reindex(hearth, collections, confirm_removals=confirm_removals)
 
 
-async def reindex(hearth: DaemonClient, collections: tuple[str, ...]) -> DaemonEvent:
+async def reindex(hearth: DaemonClient, collections: tuple[str, ...], *, confirm_removals: bool = False) -> DaemonEvent:
     """Reindex and show the progress on standard error; returns the report. Raises CliError with the reason."""
     columns = (
         TextColumn("{task.description}"),
@@ -61,7 +71,8 @@ async def reindex(hearth: DaemonClient, collections: tuple[str, ...]) -> DaemonE
         TextColumn("{task.fields[document]}"),
     )
     bars = Progress(*columns, console=make_console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    async with hearth.open_request("index", collections=list(collections)) as exchange:
+    request = {"collections": list(collections), "confirm_removals": confirm_removals}
+    async with hearth.open_request("index", **request) as exchange:
         with bars:
             task = bars.add_task("Looking at documents", total=None, document="")
             async for event in exchange.read_events():
@@ -83,10 +94,14 @@ def show_report(report: DaemonEvent) -> None:
     """The report for people; documents that failed come with their reason."""
     counts = ", ".join(f"{report[key]} {key}" for key in ("added", "changed", "removed", "unchanged"))
     make_console().print(f"{counts}, {len(report['failed'])} failed ({report['took_s']:.1f} s)")
-    if left_out := report.get("left_out"):
-        print_errors(left_out_sentence(left_out))
+    if report["left_out"]:
+        print_errors(left_out_sentence(report["left_out"]))
     for failure in report["failed"]:
         print_errors(f"{failure['collection']}/{failure['document']}: {failure['reason']}")
+    for withheld in report["withheld"]:
+        print_errors(WITHHELD[withheld["cause"]].format_map(withheld))
+    if report["withheld"]:
+        print_errors(CONFIRM)
 
 
 def left_out_sentence(left_out: Mapping[str, int]) -> str:

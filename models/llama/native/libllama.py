@@ -12,6 +12,8 @@ _log = logging.getLogger(__name__)
 _ERROR_LEVEL = 3  # GGML_LOG_LEVEL_ERROR
 
 _recent_errors: deque[str] = deque(maxlen=8)
+_captures: set[int] = set()
+"""The captures of errors under way."""
 
 
 @cache
@@ -52,7 +54,8 @@ def _log_callback(llama_cpp: Any) -> Any:
     def write(level: int, text: bytes, _: object) -> None:
         line = text.decode("utf-8", errors="replace").strip()
         if line:
-            _log.debug("%s", line)
+            if _captures:
+                _log.debug("%s", line)
             if level == _ERROR_LEVEL:
                 _recent_errors.append(line)
 
@@ -61,10 +64,16 @@ def _log_callback(llama_cpp: Any) -> Any:
 
 @contextmanager
 def capture_errors() -> Iterator[list[str]]:
-    """Collects what llama.cpp logs as errors; the list is filled when the block ends."""
+    """Collects what llama.cpp logs as errors; the list is filled when the block ends.
+
+    Only in such a block, while a model is loaded, do its lines go to our log too: later ones can quote a grammar or
+    the tokens of a prompt.
+    """
     _recent_errors.clear()
     errors: list[str] = []
+    _captures.add(id(errors))
     try:
         yield errors
     finally:
+        _captures.discard(id(errors))
         errors.extend(_recent_errors)

@@ -7,11 +7,10 @@ ROOT = Path(__file__).parents[3]
 OWNER = ROOT / "knowledge" / "store"
 ROOMS = ("bot", "adapters", "knowledge", "models", "deploy")
 
-TABLES = frozenset(
-    name
-    for script in (OWNER / "migrations").glob("*.sql")
-    for name in re.findall(r"^CREATE (?:VIRTUAL )?TABLE (\w+)", script.read_text(encoding="utf-8"), re.MULTILINE)
-)
+SCRIPTS = "\n".join(script.read_text(encoding="utf-8") for script in sorted((OWNER / "migrations").glob("*.sql")))
+CHANGES = re.findall(r"^(CREATE|DROP) (?:VIRTUAL )?TABLE (\w+)", SCRIPTS, re.MULTILINE)
+LAST_CHANGE = {name: change for change, name in CHANGES}
+TABLES = frozenset(name for name, change in LAST_CHANGE.items() if change == "CREATE")
 # The keywords are upper case in all SQL of the house, so no English sentence is taken for a statement.
 STATEMENT = re.compile(rf"\b(?:FROM|INTO|JOIN|UPDATE|MATCH)\s+(?:{'|'.join(sorted(TABLES))})\b")
 

@@ -1,11 +1,13 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from knowledge import change_detection
-from knowledge.change_detection import ExaminedFile, examine_files, find_removed
+from knowledge.change_detection import ExaminedFile, MissingFiles, examine_files, find_missing
 from knowledge.folder_scan import FolderScan, UnreadableEntry, scan_folder
+from knowledge.loaders.types import LoadLimits
 from knowledge.store.index_writer import IndexedFile
 
 RECIPE = "-r1"
@@ -17,7 +19,7 @@ def known(examined: ExaminedFile) -> dict[str, IndexedFile]:
 
 
 def look(folder: Path, before: dict[str, IndexedFile] | None = None, recipe: str = RECIPE) -> ExaminedFile:
-    (examined,) = examine_files(scan_folder(folder).files, before or {}, recipe)
+    (examined,) = examine_files(scan_folder(folder).files, before or {}, recipe, LoadLimits())
     return examined
 
 
@@ -63,7 +65,7 @@ def test_a_large_file_with_the_same_size_time_and_inode_is_not_read(
     (tmp_path / "a.txt").write_text("one")
     before = known(look(tmp_path))
     monkeypatch.setattr(change_detection, "ALWAYS_HASHED_BYTES", 2)
-    monkeypatch.setattr(change_detection, "content_hash", lambda path: pytest.fail("it was read"))
+    monkeypatch.setattr(change_detection, "content_hash", lambda folder, document: pytest.fail("it was read"))
     assert look(tmp_path, before).is_unchanged
 
 
@@ -72,12 +74,71 @@ def test_a_file_that_vanished_since_the_scan_fails_alone(tmp_path: Path) -> None
     (tmp_path / "b.txt").write_text("two")
     files = scan_folder(tmp_path).files
     (tmp_path / "a.txt").unlink()
-    first, second = examine_files(files, {}, RECIPE)
-    assert first.failure == "The file cannot be read: No such file or directory."
+    first, second = examine_files(files, {}, RECIPE, LoadLimits())
+    assert first.failure == "The file is gone."
     assert not second.failure
 
 
+def test_a_file_above_the_limit_is_not_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("more than ten bytes")
+    monkeypatch.setattr(change_detection, "content_hash", lambda folder, document: pytest.fail("it was read"))
+    (examined,) = examine_files(scan_folder(tmp_path).files, {}, RECIPE, LoadLimits(file_bytes=10))
+    assert "the limit is" in examined.failure
+
+
+def indexed(*paths: str, documents: int = 1) -> dict[str, IndexedFile]:
+    return {path: IndexedFile(1, path, 1, 1, 1, f"hash of {path}", documents) for path in paths}
+
+
+def paths(missing: MissingFiles) -> tuple[list[str], list[str], list[str]]:
+    parts = (missing.removable, missing.unmounted, missing.vanished)
+    return tuple([file.path for file in part] for part in parts)  # type: ignore[return-value]
+
+
+def scan(folder: Path, *names: str) -> FolderScan:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return scan_folder(folder)
+
+
 def test_what_lies_below_an_unreadable_folder_is_not_gone() -> None:
-    before = {path: IndexedFile(1, path, 1, 1, 1, "x", 1) for path in ("a.txt", "shut/b.txt", "shut.txt", "c.txt")}
-    missed = FolderScan((), (UnreadableEntry("shut/", "no"), UnreadableEntry("c.txt", "no")))
-    assert [file.path for file in find_removed(before, missed)] == ["a.txt", "shut.txt"]
+    before = indexed("a.txt", "shut/b.txt", "shut.txt", "c.txt", "d.txt")
+    missed = FolderScan((), tuple(UnreadableEntry(name, "no") for name in ("shut/", "c.txt", "d.txt")))
+    assert paths(find_missing(before, missed, (), ())) == (["a.txt", "shut.txt"], [], [])
+
+
+def test_a_few_files_that_are_gone_are_removable(tmp_path: Path) -> None:
+    found = scan(tmp_path, "b.txt", "c.txt")
+    assert paths(find_missing(indexed("a.txt", "b.txt", "c.txt"), found, (), ())) == (["a.txt"], [], [])
+
+
+def test_more_than_half_of_a_collection_is_withheld(tmp_path: Path) -> None:
+    found = scan(tmp_path, "c.txt")
+    assert paths(find_missing(indexed("a.txt", "b.txt", "c.txt"), found, (), ())) == ([], [], ["a.txt", "b.txt"])
+
+
+def test_an_empty_folder_withholds_everything(tmp_path: Path) -> None:
+    assert paths(find_missing(indexed("a.txt"), scan_folder(tmp_path), (), ())) == ([], [], ["a.txt"])
+
+
+def test_a_file_that_only_moved_is_not_lost(tmp_path: Path) -> None:
+    missing = find_missing(indexed("a.txt"), scan(tmp_path, "new/a.txt"), {"hash of a.txt"}, ())
+    assert paths(missing) == (["a.txt"], [], [])
+
+
+def test_a_file_that_never_held_a_document_is_not_lost(tmp_path: Path) -> None:
+    assert paths(find_missing(indexed("a.txt", documents=0), scan_folder(tmp_path), (), ())) == (["a.txt"], [], [])
+
+
+def test_a_single_file_of_a_share_that_is_not_mounted_is_withheld(tmp_path: Path) -> None:
+    before = indexed("share/a.txt", *(f"{number}.txt" for number in range(9)))
+    found = scan(tmp_path, *(f"{number}.txt" for number in range(9)))
+    assert paths(find_missing(before, found, (), {"share/"})) == ([], ["share/a.txt"], [])
+    assert paths(find_missing(before, found, (), ())) == (["share/a.txt"], [], [])
+
+
+def test_a_share_that_is_still_mounted_loses_what_was_deleted_from_it(tmp_path: Path) -> None:
+    before = indexed("share/a.txt", "share/b.txt", "c.txt")
+    found = replace(scan(tmp_path, "share/b.txt", "c.txt"), mounts=frozenset({"share/"}))
+    assert paths(find_missing(before, found, (), {"share/"})) == (["share/a.txt"], [], [])

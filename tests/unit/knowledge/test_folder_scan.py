@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from knowledge.folder_scan import FolderScan, FolderUnreadable, content_hash, scan_folder
+from knowledge import folder_scan
+from knowledge.folder_scan import FolderScan, FolderUnreadable, content_hash, scan_folder, scan_steps
+from knowledge.reader import FileUnreadable
 
 
 def lay(folder: Path, *names: str) -> None:
@@ -25,7 +27,7 @@ def test_files_come_sorted_with_forward_slashes_and_what_tells_them_apart(tmp_pa
     status = (tmp_path / "b.md").stat()
     last = found.files[-1]
     assert (last.size_bytes, last.mtime_ns, last.inode) == (status.st_size, status.st_mtime_ns, status.st_ino)
-    assert last.path.read_text() == "content of b.md"
+    assert (last.folder / last.document).read_text() == "content of b.md"
     assert found.unreadable == ()
 
 
@@ -112,7 +114,47 @@ def test_a_name_that_is_not_utf8_is_missed_with_a_sentence(tmp_path: Path) -> No
 def test_the_content_hash_is_xxh3_128_whatever_the_size(tmp_path: Path) -> None:
     data = bytes(range(256)) * 10_000
     (tmp_path / "large").write_bytes(data)
-    assert content_hash(tmp_path / "large") == xxhash.xxh3_128_hexdigest(data)
+    assert content_hash(tmp_path, "large") == xxhash.xxh3_128_hexdigest(data)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.md")
+    with pytest.raises(FileUnreadable, match="a pipe, a socket or a device"):
+        content_hash(tmp_path, "a.md")
+
+
+def test_a_file_swapped_for_a_link_after_the_scan_is_not_read(tmp_path: Path) -> None:
+    lay(tmp_path / "home", "a.md")
+    lay(tmp_path / "outside", "secret.md")
+    (file,) = scan_folder(tmp_path / "home").files
+    (tmp_path / "home/a.md").unlink()
+    (tmp_path / "home/a.md").symlink_to(tmp_path / "outside/secret.md")
+    with pytest.raises(FileUnreadable, match="outside the folder"):
+        content_hash(file.folder, file.document)
+
+
+def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    lay(tmp_path, "a.md", "b.docx", "sub/c.DOCX", "d.odt", "private/e.docx", "Makefile", ".hidden.docx")
+    assert scan_folder(tmp_path, exclude=["private/"]).left_out == {".docx": 2, ".odt": 1, "": 1}
+    assert scan_folder(tmp_path, include=["*.md"]).left_out == {}
+    assert scan_folder(tmp_path, include=["sub/**"]).left_out == {".docx": 1}
+
+
+def test_mounted_file_systems_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, "a.md", "share/b.md", "share/deep/c.md", "plain/d.md")
+    real = folder_scan._list_folder
+
+    def list_folder(folder: Path) -> tuple[int, list[str], list[os.DirEntry[str]]]:
+        device, folders, files = real(folder)
+        return device + (tmp_path / "share" in (folder, *folder.parents)), folders, files
+
+    monkeypatch.setattr(folder_scan, "_list_folder", list_folder)
+    assert scan_folder(tmp_path).mounts == {"share/"}
+
+
+def test_a_scan_goes_in_steps_of_bounded_size(tmp_path: Path) -> None:
+    lay(tmp_path, *(f"{number}.md" for number in range(450)))
+    assert [len(step.found) for step in scan_steps(tmp_path)] == [200, 200, 50]
 
 
 def _forbid(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from knowledge import indexing
 from knowledge.embedding import EmbeddingFailed
 from knowledge.library import Library, LibraryClosed, ReindexRunning
 from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
+from knowledge.reading.settings import ReadingSettings
 from tests.fakes.embedders import BrokenEmbedder, CountingEmbedder
 from tests.fakes.shelf import LibraryFixture
 
@@ -282,3 +283,57 @@ async def test_a_model_that_is_always_busy_does_not_starve_the_documents(shelf: 
     shelf.write_document("a.txt", "Everything about alpacas.")
     library = await shelf.open(is_model_busy=lambda: True)
     assert counts(await library.reindex()) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("stuck", ["scan_steps", "examine_files"])
+async def test_a_disk_that_stops_answering_costs_its_collection_alone(
+    shelf: LibraryFixture, monkeypatch: pytest.MonkeyPatch, stuck: str
+) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
+    shelf.write_document("b.txt", "Everything about badgers.", collection="other")
+    library = await shelf.open("home", "other", reading=ReadingSettings(time_limit_s=0.2))
+    await library.reindex()
+    gate = threading.Event()
+    wait_for_disk(monkeypatch, stuck, shelf.folder / "home", gate)
+    shelf.write_document("b.txt", "Everything about beavers.", collection="other")
+    report = await library.reindex()
+    assert counts(report) == (0, 1, 0, 0)
+    (failure,) = report.failed
+    assert (failure.collection, failure.document) == ("home", "")
+    assert "has not answered for 0.2 s" in failure.reason
+    assert await found(library, "alpacas") == ["Everything about alpacas."]
+    gate.set()
+
+
+async def test_closing_does_not_wait_for_a_disk(shelf: LibraryFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "_FILES_CLOSE_LIMIT_S", 0.05)
+    shelf.write_document("a.txt", "Everything about alpacas.")
+    library = await shelf.open()
+    gate, reached = threading.Event(), asyncio.Event()
+    wait_for_disk(monkeypatch, "examine_files", shelf.folder / "home", gate, reached)
+    task = asyncio.create_task(library.reindex())
+    await reached.wait()
+    await library.close()
+    with pytest.raises(LibraryClosed):
+        await task
+    gate.set()
+
+
+def wait_for_disk(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    folder: Path,
+    gate: threading.Event,
+    reached: asyncio.Event | None = None,
+) -> None:
+    """Let a step of indexing wait for the gate as soon as it comes to the folder."""
+    real, loop = getattr(indexing, name), asyncio.get_running_loop()
+
+    def slow(first: object, *rest: object) -> Iterator[object]:
+        if first == folder or (isinstance(first, tuple) and first[0].folder == folder):
+            if reached is not None:
+                loop.call_soon_threadsafe(reached.set)
+            gate.wait(60)
+        yield from real(first, *rest)
+
+    monkeypatch.setattr(indexing, name, slow)

@@ -1,3 +1,4 @@
+import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -5,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from knowledge import folder_scan
 from knowledge.library import Library, UnknownCollection
-from knowledge.passages import SearchResult
-from tests.fakes.embedders import BrokenEmbedder
+from knowledge.passages import SearchResult, WithheldRemoval
+from tests.fakes.embedders import BrokenEmbedder, CountingEmbedder
 from tests.fakes.shelf import LibraryFixture
 
 DRIVE = "The backup drive lies on shelf Quince, behind the label maker."
@@ -47,6 +49,35 @@ async def test_accents_case_and_forms_of_a_word_do_not_matter(shelf: LibraryFixt
     library = await shelf.open()
     await library.reindex()
     assert documents(await library.search("etageres cable", ["home"], limit=1)) == ["maison.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("地下室的钥匙挂在门后。", "地下室的钥匙在哪里？"),
+        ("物置の鍵は玄関の棚にあります。", "物置の鍵はどこですか"),
+        ("กุญแจห้องใต้ดินแขวนอยู่หลังประตู", "กุญแจห้องใต้ดินอยู่ที่ไหน"),
+        ("지하실의 열쇠는 문 뒤에 있습니다.", "지하실 열쇠"),
+        ("तहखाने की चाबी दरवाज़े के पीछे है।", "तहखाने की चाबी"),
+        ("הַמַּפְתֵּחַ שֶׁל הַמַּרְתֵּף", "המפתח של המרתף"),
+    ],
+)
+async def test_words_are_found_in_scripts_without_spaces_and_with_marks(
+    shelf: LibraryFixture, text: str, question: str
+) -> None:
+    shelf.write_document("key.txt", text)
+    library = await shelf.open()
+    await library.reindex()
+    result = await library.search(question, ["home"])
+    assert (documents(result)[0], result.supported) == ("key.txt", True)
+    assert result.hits[0].ranks["bm25"] == 1
+
+
+async def test_letters_of_other_words_support_nothing(shelf: LibraryFixture) -> None:
+    shelf.write_document("key.txt", "तहखाने की चाबी दरवाज़े के पीछे है।")
+    library = await shelf.open()
+    await library.reindex()
+    assert "bm25" not in (await library.search("त ह ख न", ["home"])).hits[0].ranks
 
 
 async def test_no_more_hits_than_asked(shelf: LibraryFixture) -> None:
@@ -97,18 +128,152 @@ async def test_only_the_collections_named_are_searched(shelf: LibraryFixture) ->
     assert "secret.txt" in documents(await library.search("backup drive code", ["home", "private"], limit=50))
 
 
-async def test_a_collection_that_left_the_config_is_gone_for_good(shelf: LibraryFixture) -> None:
+async def test_opening_with_another_config_removes_nothing(shelf: LibraryFixture) -> None:
+    library = await shelf.open()
+    await library.reindex()
+    await library.close()
+    other = await shelf.open("other")
+    assert [state.name for state in await other.collection_states()] == ["other"]
+    assert await other.unconfigured_collections() == (WithheldRemoval("home", 3, "unconfigured"),)
+    assert (await other.search("backup drive", ["other"])).hits == ()
+    await other.close()
+    library = await shelf.open()
+    assert documents(await library.search("backup drive", ["home"], limit=1)) == ["drive.txt"]
+    assert await library.unconfigured_collections() == ()
+
+
+async def test_a_collection_that_left_the_config_is_removed_when_that_is_confirmed(shelf: LibraryFixture) -> None:
     shelf.write_document("secret.txt", "The backup drive has the code 4711.", collection="private")
     library = await shelf.open("home", "private")
     await library.reindex()
     await library.close()
-    await (await shelf.open("home")).close()
+    library = await shelf.open("home")
+    report = await library.reindex()
+    assert report.withheld == (WithheldRemoval("private", 1, "unconfigured"),)
+    assert not report.is_complete
+    assert (await library.reindex(["home"])).withheld == ()
+    report = await library.reindex(confirm_removals=True)
+    assert (report.removed, report.withheld) == (1, ())
+    await library.close()
     library = await shelf.open("home", "private")
     assert [(state.name, state.passages) for state in await library.collection_states()] == [
         ("home", 4),
         ("private", 0),
     ]
-    assert len(list(shelf.data.glob("vectors-*"))) <= 2
+    assert len(list(shelf.data.glob("vectors-*"))) == 1
+
+
+async def test_a_renamed_collection_is_not_embedded_again(shelf: LibraryFixture) -> None:
+    library = await shelf.open()
+    await library.reindex()
+    await library.close()
+    assert isinstance(shelf.embedder, CountingEmbedder)
+    shelf.embedder.embedded.clear()
+    (shelf.folder / "home").rename(shelf.folder / "house")
+    library = await shelf.open("house")
+    report = await library.reindex()
+    assert (report.added, report.removed, shelf.embedder.embedded) == (3, 0, [])
+    assert report.withheld == (WithheldRemoval("home", 3, "unconfigured"),)
+    assert (await library.search("backup drive", ["house"])).hits[0].ranks.keys() == {"bm25", "vector"}
+
+
+async def test_an_emptied_folder_keeps_its_documents_until_it_is_confirmed(shelf: LibraryFixture) -> None:
+    library = await shelf.open()
+    await library.reindex()
+    for path in (shelf.folder / "home").iterdir():
+        path.unlink()
+    for _ in range(2):
+        report = await library.reindex()
+        assert (report.removed, report.withheld) == (0, (WithheldRemoval("home", 3, "vanished"),))
+        assert documents(await library.search("backup drive", ["home"], limit=1)) == ["drive.txt"]
+    report = await library.reindex(confirm_removals=True)
+    assert (report.removed, report.withheld) == (3, ())
+    assert (await library.search("backup drive", ["home"])).hits == ()
+
+
+async def test_a_share_that_comes_back_is_as_it_was(shelf: LibraryFixture) -> None:
+    assert isinstance(shelf.embedder, CountingEmbedder)
+    library = await shelf.open()
+    await library.reindex()
+    shelf.embedder.embedded.clear()
+    (shelf.folder / "home").rename(shelf.folder / "away")
+    (shelf.folder / "home").mkdir()
+    assert (await library.reindex()).withheld
+    (shelf.folder / "home").rmdir()
+    (shelf.folder / "away").rename(shelf.folder / "home")
+    report = await library.reindex()
+    assert (report.added, report.unchanged, report.withheld, shelf.embedder.embedded) == (0, 3, (), [])
+
+
+async def test_documents_of_a_mount_that_is_away_are_kept(
+    shelf: LibraryFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, mounted = folder_scan._list_folder, shelf.folder / "home" / "share"
+    shelf.write_document("share/boiler.txt", "The boiler is reset with the amber key.")
+
+    def list_folder(folder: Path) -> tuple[int, list[str], list[os.DirEntry[str]]]:
+        device, folders, files = real(folder)
+        return device + (folder == mounted and bool(files)), folders, files
+
+    monkeypatch.setattr(folder_scan, "_list_folder", list_folder)
+    library = await shelf.open()
+    await library.reindex()
+    (mounted / "boiler.txt").unlink()
+    for _ in range(2):
+        assert (await library.reindex()).withheld == (WithheldRemoval("home", 1, "unmounted"),)
+    assert documents(await library.search("amber key of the boiler", ["home"], limit=1)) == ["share/boiler.txt"]
+    assert (await library.reindex(confirm_removals=True)).removed == 1
+    assert (await library.reindex()).withheld == ()
+
+
+async def test_another_embedder_for_one_collection_leaves_the_vectors_of_the_others(shelf: LibraryFixture) -> None:
+    shelf.write_document("drive.txt", "The code of the drive is 4711.", collection="private")
+    library = await shelf.open("home", "private")
+    await library.reindex()
+    await library.close()
+    first, shelf.embedder = shelf.embedder, CountingEmbedder(dimension=32)
+    library = await shelf.open("home", "private")
+    assert {state.name: state.embedder_changed for state in await library.collection_states()} == {
+        "home": True,
+        "private": True,
+    }
+    await library.reindex(["private"])
+    states = {state.name: (state.embedder_changed, state.index_ready) for state in await library.collection_states()}
+    assert states == {"home": (True, False), "private": (False, True)}
+    ranks = {
+        hit.passage.collection: set(hit.ranks) for hit in (await library.search("drive", ["home", "private"])).hits
+    }
+    assert ranks == {"home": {"bm25"}, "private": {"bm25", "vector"}}
+    await library.close()
+    shelf.embedder = first
+    assert isinstance(first, CountingEmbedder)
+    first.embedded.clear()
+    library = await shelf.open("home", "private")
+    await library.reindex(["home"])
+    assert first.embedded == []
+    assert (await library.search("drive", ["home"])).hits[0].ranks == {"bm25": 1, "vector": 1}
+
+
+@pytest.mark.parametrize("end", ["deleted", "changed", "collection removed"])
+async def test_no_word_of_a_document_that_is_gone_stays_in_a_file(shelf: LibraryFixture, end: str) -> None:
+    path = shelf.write_document("z.txt", "The ZEBRAWORD opens with quaggacode.\n\nMore of the ZEBRAWORD.", "private")
+    library = await shelf.open("home", "private")
+    await library.reindex()
+    await library.close()
+    assert words_in_files(shelf.data) == {b"zebraword", b"quaggacod"}
+    if end == "changed":
+        path.write_text("Nothing.")
+    elif end == "deleted":
+        path.unlink()
+    library = await shelf.open("home", *(["private"] if end != "collection removed" else []))
+    await library.reindex(confirm_removals=True)
+    assert words_in_files(shelf.data) == set()
+    assert documents(await library.search("backup drive", ["home"], limit=1)) == ["drive.txt"]
+
+
+def words_in_files(folder: Path) -> set[bytes]:
+    data = b"".join(path.read_bytes() for path in folder.iterdir()).lower()
+    return {word for word in (b"zebraword", b"quaggacod") if word in data}
 
 
 async def test_a_short_follow_up_is_searched_with_the_question_before_it(shelf: LibraryFixture) -> None:

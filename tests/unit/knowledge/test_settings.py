@@ -26,3 +26,9 @@ def test_every_setting_says_in_a_sentence_what_it_is(model: type[BaseModel]) -> 
     for name, field in model.model_fields.items():
         assert field.description, name
         assert field.description.endswith("."), name
+
+
+@pytest.mark.parametrize("key", ["include", "exclude"])
+def test_a_pattern_that_cannot_be_matched_with_is_a_fault_of_the_config(key: str) -> None:
+    with pytest.raises(ValidationError, match="runs backwards"):
+        CollectionSettings.model_validate({"folder": "docs", key: ["[z-a]*.md"]})

@@ -83,3 +83,58 @@ async def test_closing_cancels_what_waits_and_refuses_what_comes_later() -> None
         await waiting
     with pytest.raises(RuntimeError, match="bench has ended"):
         await worker.run(lambda: None)
+
+
+async def test_a_slice_that_takes_longer_than_its_limit_is_given_up() -> None:
+    worker, gate = WorkerThread("bench"), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        gate.wait(60)
+        yield 2
+
+    slices = worker.run_slices(items(), slice_s=0.0, limit_s=0.05)
+    assert await anext(slices) == [1]
+    with pytest.raises(TimeoutError):
+        await anext(slices)
+    gate.set()
+    await worker.close()
+
+
+async def held(worker: WorkerThread, gate: threading.Event) -> "asyncio.Future[bool]":
+    """A job that has begun, and waits for the gate."""
+    begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def job() -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return gate.wait(60)
+
+    running = asyncio.ensure_future(worker.run(job))
+    await begun.wait()
+    return running
+
+
+async def test_closing_leaves_a_thread_behind_that_does_not_come_back(caplog: pytest.LogCaptureFixture) -> None:
+    worker, gate = WorkerThread("bench"), threading.Event()
+    running = await held(worker, gate)
+    await worker.close(limit_s=0.05)
+    assert "Left the thread 'bench' behind" in caplog.text
+    assert not running.done()
+    gate.set()
+    assert await running is True
+
+
+def test_a_thread_that_was_left_behind_ends_quietly_after_its_loop() -> None:
+    gate, ended = threading.Event(), list[threading.Thread]()
+
+    async def leave() -> None:
+        worker = WorkerThread("bench")
+        ended.append(worker._thread)
+        running = await held(worker, gate)
+        await worker.close(limit_s=0)
+        running.cancel()
+
+    asyncio.run(leave())
+    gate.set()
+    ended[0].join(60)
+    assert not ended[0].is_alive()

@@ -86,6 +86,18 @@ async def test_reindex_reports_what_changed_and_what_failed(house: Path) -> None
     assert "handbook/bad.txt: It says itself that it is unreadable." in text
 
 
+async def test_reindex_removes_what_looks_like_an_accident_only_when_that_is_confirmed(house: Path) -> None:
+    async with running_core(house) as core:
+        (house / "documents" / "handbook" / "drive.txt").unlink()
+        text = await told(core, "!reindex", "1", admin=True)
+        assert "0 removed" in text
+        assert localize("reindex_vanished", "en", collection="handbook", documents=1) in text
+        assert "!reindex confirm" in text
+        confirmed = await told(core, "!reindex confirm", "2", admin=True)
+    assert "1 removed" in confirmed
+    assert "confirm" not in confirmed
+
+
 async def test_a_second_reindex_at_the_same_time_is_refused(house: Path) -> None:
     async with running_core(house) as core:
         first = await core.send(message("!reindex", "1", admin=True))

@@ -21,6 +21,7 @@ from knowledge.passages import (
     ReindexProgress,
     ReindexReport,
     SearchResult,
+    WithheldRemoval,
 )
 
 
@@ -32,6 +33,7 @@ class Shelf:
         self.release = asyncio.Event()
         self.indexing: Collection[str] | None = ()
         self.cancelled = False
+        self.confirmed = False
 
     async def search(self, question: str, collections: Collection[str], *, limit: int) -> SearchResult:
         if "lost" in collections:
@@ -42,10 +44,15 @@ class Shelf:
         return SearchResult((Hit(passage, 0.5, {"bm25": 1}),), True, 0.001)
 
     async def reindex(
-        self, collections: Collection[str] | None, on_progress: Callable[[ReindexProgress], None]
+        self,
+        collections: Collection[str] | None,
+        on_progress: Callable[[ReindexProgress], None],
+        *,
+        confirm_removals: bool,
     ) -> ReindexReport:
         if self.indexing != ():
             raise ReindexRunning
+        self.confirmed = confirm_removals
         self.indexing = collections
         on_progress(ReindexProgress("reading", 1, 2, "a.md"))
         try:
@@ -53,10 +60,13 @@ class Shelf:
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        return ReindexReport(added=2)
+        return ReindexReport(added=2, withheld=(WithheldRemoval("handbook", 3, "vanished"),), left_out={".docx": 1})
 
     async def collection_states(self) -> tuple[CollectionState, ...]:
         return (CollectionState("handbook", 1, 1, 0, True),)
+
+    async def unconfigured_collections(self) -> tuple[WithheldRemoval, ...]:
+        return (WithheldRemoval("old", 7, "unconfigured"),)
 
 
 class Parrot:
@@ -109,6 +119,17 @@ async def test_indexing_tells_its_progress_and_then_its_report(tmp_path: Path) -
     assert (progress["event"], progress["done"], progress["total"]) == ("progress", 1, 2)
     assert (report["event"], report["added"]) == ("report", 2)
     assert shelf.indexing is None
+
+
+async def test_removals_are_confirmed_by_the_request_alone(tmp_path: Path) -> None:
+    for confirmed in (False, True):
+        shelf = Shelf()
+        shelf.release.set()
+        async with serving(tmp_path, shelf):
+            *_, report = await ask(tmp_path, {"command": "index", "confirm_removals": confirmed})
+        assert shelf.confirmed is confirmed
+        assert report["withheld"] == [{"collection": "handbook", "documents": 3, "cause": "vanished"}]
+        assert report["left_out"] == {".docx": 1}
 
 
 async def test_a_second_reindex_meanwhile_is_refused(tmp_path: Path) -> None:
@@ -167,6 +188,14 @@ async def test_the_state_tells_what_is_indexed_and_by_which_process(tmp_path: Pa
     async with serving(tmp_path, Shelf()):
         (event,) = await ask(tmp_path, {"command": "state"})
     assert event["collections"] == [
-        {"name": "handbook", "documents": 1, "passages": 1, "failed": 0, "index_ready": True}
+        {
+            "name": "handbook",
+            "documents": 1,
+            "passages": 1,
+            "failed": 0,
+            "index_ready": True,
+            "embedder_changed": False,
+        }
     ]
+    assert event["unconfigured"] == [{"collection": "old", "documents": 7, "cause": "unconfigured"}]
     assert event["pid"] > 0

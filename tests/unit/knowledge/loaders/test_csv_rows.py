@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from knowledge.loaders import load_documents
 from knowledge.loaders.csv_rows import detect_delimiter
@@ -64,8 +66,8 @@ def test_a_huge_field_is_kept_whole() -> None:
     assert len(document.text) > 499_000
 
 
-def test_a_row_without_a_telling_column_is_titled_by_file_and_number() -> None:
-    assert loaded("code,port\nx,1\n")[0].title == "services, 1"
+def test_a_row_without_a_telling_column_is_titled_by_the_file_alone() -> None:
+    assert loaded("code,port\nx,1\n")[0].title == "services"
 
 
 def test_more_rows_than_the_limit_are_refused_with_the_key_to_raise() -> None:
@@ -80,3 +82,34 @@ def test_a_header_alone_is_refused_with_a_sentence() -> None:
 
 def test_nuls_are_dropped() -> None:
     assert loaded("na\0me,b\nback\0up,x\n")[0].text == "name: backup\nb: x"
+
+
+@pytest.mark.parametrize("line", ["sep=;\r\n", '"sep=;"\n', "SEP=;\n"])
+def test_excels_line_with_the_separator_is_no_header(line: str) -> None:
+    assert loaded(line + "Item;Price, net\nhammer;3\n")[0].text == "Item: hammer\nPrice, net: 3"
+
+
+@pytest.mark.parametrize("later", ["saw,4\nx,5\n", 'saw,4\n"x",5\n', 'saw,"4"\nx,5\n'])
+def test_a_quotation_mark_that_is_never_closed_swallows_no_row_and_is_reported(later: str) -> None:
+    documents = loaded('item,shelf\nhammer,"3\n' + later)
+    assert [document.text for document in documents if not document.problem] == [
+        'item: hammer\nshelf: "3',
+        "item: saw\nshelf: 4",
+        "item: x\nshelf: 5",
+    ]
+    assert [document.problem for document in documents if document.problem] == [
+        "Line 2 has a quotation mark that is not closed; it was read as it stands."
+    ]
+
+
+def test_inches_and_doubled_quotation_marks_are_text() -> None:
+    documents = loaded('a,b\n5" disk,1\n"7"" disk",2\n"a"b,3\n')
+    assert [document.text for document in documents] == ['a: 5" disk\nb: 1', 'a: 7" disk\nb: 2', "a: ab\nb: 3"]
+
+
+@given(st.text(alphabet='a,;"\n\r\t |', max_size=200))
+def test_any_table_is_read_or_refused_in_a_sentence(source: str) -> None:
+    try:
+        loaded("a,b\n" + source)
+    except FileUnreadable as error:
+        assert error.reason.endswith(".")

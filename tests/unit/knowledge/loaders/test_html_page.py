@@ -1,4 +1,8 @@
+from html import escape
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from knowledge.loaders import load_documents
 from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile
@@ -81,3 +85,50 @@ def test_xhtml_with_a_prolog_is_read_without_warning() -> None:
         loaded('<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p>x</p></body></html>').text
         == "x"
     )
+
+
+def test_the_title_of_a_picture_in_the_page_is_not_the_pages() -> None:
+    assert loaded("<svg><title>icon</title></svg><h1>Shelf</h1><p>x</p>").title == "Shelf"
+    page = "<body><svg><title>icon</title></svg><title>The page</title><p>x</p>"
+    assert loaded(page).title == "The page"
+
+
+@pytest.mark.parametrize("number", ["²", "½", "१", "-1", "", "1e9", "999999999999", "x"])
+def test_numbers_that_only_look_like_numbers_are_left_out(number: str) -> None:
+    text = loaded(f'<table><tr><td colspan="{number}">a<td>b</table><ol start="{number}"><li>c</ol>').text
+    assert "| a | b |" in text
+    assert "1. c" in text
+
+
+def test_spanned_cells_and_the_start_of_a_list_are_kept() -> None:
+    text = loaded('<table><tr><td colspan="2">a<td>b</table><ol start="7"><li>c</ol>').text
+    assert "| a | | b |" in text
+    assert "7. c" in text
+
+
+_VALUES = st.one_of(st.sampled_from(["²", "½", "10" * 20, "-1", "javascript:x"]), st.text(max_size=10))
+_TAGS = (
+    "table",
+    "tr",
+    "td",
+    "th",
+    "ol",
+    "ul",
+    "li",
+    "a",
+    "img",
+    "pre",
+    "code",
+    "p",
+    "h1",
+    "blockquote",
+    "title",
+    "video",
+)
+_ATTRIBUTES = ("colspan", "rowspan", "start", "href", "title", "class", "src", "alt", "style", "type", "hidden")
+
+
+@given(st.lists(st.tuples(st.sampled_from(_TAGS), st.sampled_from(_ATTRIBUTES), _VALUES), max_size=8))
+def test_no_attribute_keeps_a_page_from_being_read(tags: list[tuple[str, str, str]]) -> None:
+    opened = "".join(f'<{tag} {name}="{escape(value)}">x' for tag, name, value in tags)
+    assert "The backup drive." in loaded(f"<p>The backup drive.</p>{opened}").text

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from knowledge.headings import Heading, find_headings
 from knowledge.loaders import load_documents
@@ -21,6 +23,10 @@ def loaded(source: str, name: str = "notes/the_shelf.md") -> ExtractedDocument:
         ("Set\n===\n\ntext", "Set"),
         ("just text", "the shelf"),
         ("---\na: " + "[" * 50_000 + "\n---\n# Deep\n\ntext", "Deep"),
+        ("---\ndate: 2024-02-30\ncreated: 0000-00-00\ntitle: The shelf\n---\ntext", "The shelf"),
+        ("---\ntitle: 2024-02-30\n---\ntext", "2024-02-30"),
+        ("---\ntitle: ~\n---\n# Other\n\ntext", "Other"),
+        ('---\ntitle: "\\UFFFFFFFF"\n---\n# Other\n\ntext', "Other"),
     ],
 )
 def test_the_title_is_the_front_matters_or_the_first_heading_or_the_name(source: str, title: str) -> None:
@@ -43,3 +49,18 @@ def test_headings_are_found_with_their_offsets_outside_code_and_quotes() -> None
         Heading(2, "Two", text.index("Two"), text.index("text")),
         Heading(3, "Three", text.index("### Three"), len(text)),
     ]
+
+
+_SCALARS = st.one_of(
+    st.sampled_from(
+        ["2024-02-30", "0000-00-00", "0x", "0o9", "1_", "1:99:99", ".inf", "=", "<<", "!!int x", "!!binary é"]
+    ),
+    st.sampled_from(["*a", "&a [*a]", "? [a]", "{a: b}: c", '"\\uD800"', "!!python/object:os.system x", "9" * 5000]),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["title", "date", "tags", "? x", "- y"]), _SCALARS), max_size=6))
+def test_no_front_matter_keeps_a_text_from_being_read(fields: list[tuple[str, str]]) -> None:
+    front = "\n".join(f"{key}: {value}" for key, value in fields)
+    assert "The backup drive." in loaded(f"---\n{front}\n---\n\nThe backup drive.").text
