@@ -26,5 +26,5 @@ def test_an_index_that_is_stopped_says_what_stays(
 
     monkeypatch.setattr(index, "retry_when_left", stopped)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(index._index(Config(), (), as_json=False))
+        asyncio.run(index._index(Config(), (), as_json=False, confirm_removals=False))
     assert capsys.readouterr().err.strip() == STOPPED
