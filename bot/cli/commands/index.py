@@ -23,7 +23,7 @@ WITHHELD = {
     " in the index, and are not searched.",
 }
 CONFIRM = "If they are to go: hearth index --confirm-removals"
-STOPPED = "Stopped before the index was up to date. What was read stays; `hearth index` goes on from there."
+STOPPED = "Stopped. What was read so far stays in the index; `hearth index` goes on from there."
 KINDS_SHOWN = 8
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 
@@ -94,8 +94,8 @@ def show_report(report: DaemonEvent) -> None:
     """The report for people; documents that failed come with their reason."""
     counts = ", ".join(f"{report[key]} {key}" for key in ("added", "changed", "removed", "unchanged"))
     make_console().print(f"{counts}, {len(report['failed'])} failed ({report['took_s']:.1f} s)")
-    if left_out := report["left_out"]:
-        print_errors(left_out_sentence(left_out))
+    if report["left_out"]:
+        print_errors(left_out_sentence(report["left_out"]))
     for failure in report["failed"]:
         print_errors(f"{failure['collection']}/{failure['document']}: {failure['reason']}")
     for withheld in report["withheld"]:
