@@ -4,7 +4,7 @@ import re
 
 from adapters.discord.outgoing.formula_signs import FUNCTIONS, SIGNS, SUBSCRIPTS, SUPERSCRIPTS
 
-MAX_FORMULA_CHARACTERS = 1000
+MAX_FORMULA_CHARACTERS = 400
 MAX_NESTING = 12
 
 _FORMULA = re.compile(

@@ -1,7 +1,7 @@
 """Markdown of an answer as Discord's clients show it: code at any three backticks, no tables, no formulas."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from adapters.delivery.code_fences import Fence, after_quotes, iter_lines
 from adapters.delivery.fence_mending import break_runs, is_language, mend_fences
@@ -15,11 +15,17 @@ _MAX_PREFIX_CHARACTERS = 6
 """Indentation that a fence keeps."""
 
 
-def to_discord_markdown(text: str, *, ended: bool = True) -> str:
+def render_words(text: str) -> str:
+    """Text without code fences, its tables and formulas as Discord can show them."""
+    return plain_tables(plain_formulas(text))
+
+
+def to_discord_markdown(text: str, *, ended: bool = True, render_words: Callable[[str], str] = render_words) -> str:
     """The text with all code between fences of three backticks, each on a line of its own, with tables as aligned code
     or lists, and with formulas in plain signs.
 
     Of a text that has not `ended`, the last line of a growing table and the beginning of one are left out.
+    `render_words` may remember what it made of the stretches between fences.
     """
     pieces: list[str] = []
     words = ""
@@ -27,13 +33,9 @@ def to_discord_markdown(text: str, *, ended: bool = True) -> str:
         if kind == "words":
             words += piece
             continue
-        pieces += [_plain_words(words), piece]
+        pieces += [render_words(words), piece]
         words = ""
-    return "".join([*pieces, _plain_words(words if ended else hold_back_rows(words))])
-
-
-def _plain_words(text: str) -> str:
-    return plain_tables(plain_formulas(text))
+    return "".join([*pieces, render_words(words if ended else hold_back_rows(words))])
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:

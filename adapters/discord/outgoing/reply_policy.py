@@ -1,7 +1,7 @@
 """Discord's rules for one reply: lengths, buttons, nonces, rate limits by route, no edits of old messages."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import discord
 
@@ -10,8 +10,11 @@ from adapters.delivery.rate_limit import RateLimit
 from adapters.delivery.reply_transport import NextRequest, ReplyContent, ReplyPages, ReplyPolicy, RequestKind
 from adapters.discord.limits import CONTENT_CHARACTERS, OLD_MESSAGE_AGE_S
 from adapters.discord.outgoing.layout import ButtonSet, DiscordPart, subtext_footer, utf16_length
-from adapters.discord.outgoing.markdown import to_discord_markdown
+from adapters.discord.outgoing.markdown import render_words, to_discord_markdown
 from adapters.discord.outgoing.nonce import part_nonce
+
+STRETCHES_KEPT = 64
+"""Rendered stretches of words between code that one reply keeps while it grows."""
 
 
 class DiscordReplyPolicy(ReplyPolicy[DiscordPart]):
@@ -22,8 +25,9 @@ class DiscordReplyPolicy(ReplyPolicy[DiscordPart]):
     def __init__(self, limit_for: Callable[[RequestKind], RateLimit]) -> None:
         self._limit_for = limit_for
         self._layout = MessageLayout(CONTENT_CHARACTERS, utf16_length, CONTENT_CHARACTERS // 2, spoilers=True)
-        # A text is laid out for its rate limit and again for its request.
-        self._to_markdown = lru_cache(maxsize=1)(to_discord_markdown)
+        # A text is laid out for its rate limit and again for its request; of a growing one only the end is new.
+        rendered = lru_cache(maxsize=STRETCHES_KEPT)(render_words)
+        self._to_markdown = lru_cache(maxsize=1)(partial(to_discord_markdown, render_words=rendered))
 
     def lay_out(self, content: ReplyContent) -> ReplyPages[DiscordPart]:
         """The messages for a content; buttons and pictures are under the last one."""

@@ -13,6 +13,9 @@ from adapters.delivery.fence_mending import break_runs
 TABLE_WIDTH = 56
 """Characters of code in a line that still fit into a narrow window of the desktop client; a phone has about 40."""
 
+MAX_DELIMITER_CHARACTERS = 500
+"""Longest line between a header and its rows; a table with more columns is no table for people."""
+
 GAP = "  "
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable("table")
 _LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)  # of HTML, the only break that a cell can have
@@ -34,7 +37,8 @@ class TableCell:
 
 def plain_tables(text: str) -> str:
     """The text, which has no code fences, with each table as code or as a list."""
-    if "|" not in text or not _DELIMITER_LINE.search(text):
+    delimiter = _DELIMITER_LINE.search(text) if "|" in text else None
+    if delimiter is None or len(delimiter[0]) > MAX_DELIMITER_CHARACTERS:
         return text
     lines = re.split(r"\r\n|\r|\n", text)
     for begin, end, rows in reversed(list(_find_tables("\n".join(lines)))):

@@ -9,10 +9,13 @@ import pytest
 
 from adapters.discord.settings import Ids
 from adapters.discord.texts import localize
+from bot.core.errors import ReplyFailed
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
+from tests.fakes.discord_server import refusals
 from tests.fakes.discord_server.channel import Channel
 from tests.fakes.discord_server.interactions import FIRST_RESPONSE_S, TOKEN_LIFE_S, Interaction
+from tests.fakes.discord_server.routes_interactions import FOLLOWED
 from tests.fakes.discord_wire import DiscordHarness
 from tests.fakes.inbox import TOOK, FakeInbox
 
@@ -130,6 +133,30 @@ async def test_an_answer_that_was_begun_with_a_token_that_ended_stands_there_onc
         await wire.until(lambda: wire.shown == ["Under the mat. And in the drawer."])
         await inbox.wait_until_idle()
     assert "Try again" in wire.channel.said_by_bot[0].buttons
+
+
+async def test_an_answer_that_automod_blocks_keeps_no_button_and_the_person_is_told(wire: DiscordHarness) -> None:
+    async def script(message: Message, reply: Reply) -> None:
+        await reply.working()
+        await reply.append("Under the mat. ")
+        await wire.until(lambda: asked.seen and asked.seen[0].buttons)
+        wire.server.faults.refuse(refusals.automod_blocked(), "PATCH", FOLLOWED, times=1)
+        with pytest.raises(ReplyFailed, match="AutoMod"):
+            while True:
+                await reply.append("And in the drawer. ")
+                await asyncio.sleep(0.01)
+
+    inbox = FakeInbox(script)
+    async with serving(wire, inbox):
+        asked = await wire.channel.command(wire.ana, "ask", question="where?")
+        await wire.until(lambda: inbox.handled)
+        await inbox.wait_until_idle()
+        assert asked.seen[0].content.startswith("Under the mat.")
+        assert asked.seen[0].buttons == {}
+        direct = wire.server.direct(wire.ana)
+        assert [said.content for said in direct.said_by_bot] == [
+            localize("answer_blocked", "en", place=wire.channel.mention)
+        ]
 
 
 async def french(wire: DiscordHarness, channel: Channel, inbox: FakeInbox) -> Interaction:
