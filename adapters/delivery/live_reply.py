@@ -47,7 +47,7 @@ class LiveReply(Generic[PartT]):
         self._open_replies: set[LiveReply[Any]] = set() if open_replies is None else open_replies
         self._record: RecordPart | None = None
         self._attempt = 1
-        self._text = ""
+        self._text = self._accepted_text = ""
         self._content = ReplyContent()
         self._shown: list[ShownMessage[PartT]] = []
         self._edits = self._revision = self._pictures_sent = 0
@@ -109,9 +109,10 @@ class LiveReply(Generic[PartT]):
         )
 
     async def fail(self, sentence: str) -> None:
-        """Show the sentence below the text so far, or in place of a text that the platform has refused."""
+        """Show the sentence below the text so far, without what the platform has refused of it."""
         if self._refused is not None or self._content.has_ended:
-            self._text, self._content = "", ReplyContent(is_answer=self._content.is_answer)
+            self._text = self._accepted_text
+            self._content = ReplyContent(is_answer=self._content.is_answer, is_notice=self._content.is_notice)
         is_notice = self._content.is_notice or not self._text.strip()
         await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
 
@@ -155,6 +156,8 @@ class LiveReply(Generic[PartT]):
     def next_permit(self, text: str) -> SendPermit | None:
         """The rate limit of the next request on the way to showing a text."""
         request = None if self._refused and not self._content.has_ended else self._next_request(text)
+        if request is None and self._refused is None and self._content.stage == "writing":
+            self._accepted_text = text
         return self._policy.permit_for(request) if request else None
 
     async def send_next(self, text: str, *, final: bool) -> None:

@@ -140,9 +140,18 @@ class Erasure:
     async def _rewrite_if_worthwhile(self) -> None:
         """Rewrite a file of an older version once, after which it shrinks without being rewritten."""
         pages, free = await self._pragma("page_count"), await self._pragma("freelist_count")
-        if pages <= SMALL_PAGES or free >= min(pages // 4, MOST_FREE_PAGES):
-            await self._database.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        if pages > SMALL_PAGES and free < min(pages // 4, MOST_FREE_PAGES):
+            return
+        await self._database.execute(f"PRAGMA auto_vacuum = {INCREMENTAL}")
+        if pages <= SMALL_PAGES:
             await self._database.execute("VACUUM")
+            return
+        # The copy in between is as large as what remains: too large for the memory beside a model.
+        await self._database.execute("PRAGMA temp_store = FILE")
+        try:
+            await self._database.execute("VACUUM")
+        finally:
+            await self._database.execute("PRAGMA temp_store = MEMORY")
 
     async def _pragma(self, name: str) -> int:
         (value,) = await self._database.fetch_row(f"PRAGMA {name}")

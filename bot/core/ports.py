@@ -65,7 +65,7 @@ class Reply(Protocol):
     async def fail(self, sentence: str) -> None:
         """Show a sentence about the failure below any text; returns when the platform has accepted it.
 
-        After a ReplyFailed of another method, show it in place of the text, which the platform refused.
+        After a ReplyFailed of another method, show it without the text that the platform refused.
         """
         ...
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from models.llama.kv_cache.cache_keys import CacheKey
 from models.llama.kv_cache.snapshot_file import SnapshotHeader, SnapshotUnusable
@@ -15,8 +16,7 @@ _log = logging.getLogger(__name__)
 _WRITE_DELAY_S = 20.0
 
 StateCallback = Callable[[memoryview | None], None]
-DeletedCallback = Callable[[bool], None]
-"""Called once a file is deleted; False when it may remain."""
+DiskTask = Callable[[], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -51,7 +51,7 @@ class SnapshotStore:
         self._has_unreachable_files = has_unreachable_files
         self._changed = threading.Condition()
         self._entries: dict[bytes, CachedSnapshot] = {}
-        self._deletions: list[tuple[SnapshotHeader, DeletedCallback]] = []
+        self._deletions: list[DiskTask] = []
         self._undeleted: dict[bytes, SnapshotHeader] = {}
         self._uses = 0
         self._closing_at: float | None = None
@@ -116,28 +116,24 @@ class SnapshotStore:
             for entry in dropped:
                 del self._entries[entry.header.name]
                 self._detach(entry)
-            headers = [entry.header for entry in dropped]
-            size_bytes = sum(header.state_bytes for header in headers)
-            headers += [header for header in self._undeleted.values() if cache_key.covers(header.cache_key)]
-            deletions: list[tuple[SnapshotHeader, DeletedCallback]] = []
-            if self._folder and headers:
-                outcomes: list[bool] = []
+            size_bytes = sum(entry.header.state_bytes for entry in dropped)
+            undeleted = [header for header in self._undeleted.values() if cache_key.covers(header.cache_key)]
+            # Also of those that are not on disk: a write may be in progress.
+            tasks: list[DiskTask] = [partial(self._delete, header) for header in undeleted]
+            tasks += [partial(self._delete, entry.header) for entry in dropped]
+            # Last in line: files that were evicted before are deleted by then, too.
+            tasks.append(lambda: on_deleted(self._size_if_deleted(cache_key, size_bytes)))
+            if not self._has_ended:
+                self._deletions += tasks
+                self._changed.notify()
+                return
+        for task in tasks if self._folder else tasks[-1:]:
+            task()
 
-                def on_done(is_deleted: bool) -> None:
-                    outcomes.append(is_deleted)
-                    if len(outcomes) == len(headers):
-                        on_deleted(size_bytes if all(outcomes) else None)
-
-                # Also of those that are not on disk: a write may be in progress.
-                deletions = [(header, on_done) for header in headers]
-                if not self._has_ended:
-                    self._deletions += deletions
-                    self._changed.notify()
-                    return
-        if not deletions:
-            on_deleted(None if self._has_unreachable_files else size_bytes)
-        for header, on_header_done in deletions:
-            self._delete(header, on_header_done)
+    def _size_if_deleted(self, cache_key: CacheKey, size_bytes: int) -> int | None:
+        with self._changed:
+            remaining = any(cache_key.covers(header.cache_key) for header in self._undeleted.values())
+        return None if remaining or self._has_unreachable_files else size_bytes
 
     @property
     def memory_used_bytes(self) -> int:
@@ -173,7 +169,7 @@ class SnapshotStore:
         self._detach(entry)
         if self._folder:
             # Also when it is not on disk: a write may be in progress.
-            self._deletions.append((entry.header, _ignore))
+            self._deletions.append(partial(self._delete, entry.header))
 
     def _evict_from_memory(self) -> None:
         resident = sorted(
@@ -207,7 +203,7 @@ class SnapshotStore:
                 self._discard(entry)
             else:
                 entry.on_disk = False
-                self._deletions.append((entry.header, _ignore))
+                self._deletions.append(partial(self._delete, entry.header))
 
     # The following methods run on the store's own thread.
 
@@ -219,24 +215,22 @@ class SnapshotStore:
             self._release_waiters()
 
     def _release_waiters(self) -> None:
-        """Answer everything that waits for this thread, which ends: it will read and delete nothing any more."""
+        """Answer everything that waits for this thread, which ends: it will read nothing any more."""
         with self._changed:
             self._has_ended, self._closing_at = True, time.monotonic()
             waiters = [notify for entry in self._entries.values() for notify in entry.waiters]
             deletions, self._deletions = self._deletions, []
-            self._undeleted.update((header.name, header) for header, _ in deletions)
         for notify in waiters:
             notify(None)
-        for _, on_done in deletions:
-            on_done(False)
+        for task in deletions:
+            task()
 
     def _next_task(self) -> Callable[[], None] | None:
         with self._changed:
             while True:
                 now = time.monotonic()
                 if self._deletions:
-                    header, on_done = self._deletions.pop(0)
-                    return lambda: self._delete(header, on_done)
+                    return self._deletions.pop(0)
                 if requested := next((each for each in self._entries.values() if each.waiters), None):
                     return lambda: self._read(requested)
                 unwritten_entries = [each for each in self._entries.values() if each.write_at is not None]
@@ -251,7 +245,7 @@ class SnapshotStore:
                 else:
                     self._changed.wait((next_write.write_at or 0.0) - now)
 
-    def _delete(self, header: SnapshotHeader, on_done: DeletedCallback) -> None:
+    def _delete(self, header: SnapshotHeader) -> None:
         assert self._folder is not None
         with self._changed:
             # A newer snapshot of the same name has overwritten the file, or will.
@@ -261,7 +255,6 @@ class SnapshotStore:
             self._undeleted.pop(header.name, None)
             if not is_deleted:
                 self._undeleted[header.name] = header
-        on_done(is_deleted)
 
     def _read(self, entry: CachedSnapshot) -> None:
         assert self._folder is not None
@@ -301,7 +294,8 @@ class SnapshotStore:
         with self._changed:
             current = self._entries.get(entry.header.name)
             if entry.removed and current is None and written:
-                self._deletions.append((entry.header, _ignore))
+                # First in line: whoever waits for the deletion of this key is told after it.
+                self._deletions.insert(0, partial(self._delete, entry.header))
                 return
             if entry.removed:
                 return
@@ -311,7 +305,3 @@ class SnapshotStore:
                 if not written:
                     self._discard(entry)
             self._evict_from_disk()
-
-
-def _ignore(is_deleted: bool) -> None:
-    del is_deleted

@@ -126,7 +126,9 @@ async def test_starting_over_keeps_the_message(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("in_the_middle", [True, False])
-async def test_a_refused_answer_is_replaced_by_a_sentence_that_is_taken(stage: Stage, in_the_middle: bool) -> None:
+async def test_of_a_refused_answer_what_was_taken_stays_with_a_sentence_below(
+    stage: Stage, in_the_middle: bool
+) -> None:
     reply = await stage.opened()
     await reply.append("The drive is here. ")
     await settled()
@@ -139,6 +141,21 @@ async def test_a_refused_answer_is_replaced_by_a_sentence_that_is_taken(stage: S
             await reply.append("More.")
         else:
             await reply.finish(FinalAnswer("The drive is on a shelf.", note="Cut."))
+    stage.transport.refuses_with = ""
+    await reply.fail("This answer was refused here.")
+    (text,) = stage.transport.texts()
+    assert text.startswith("The drive is here.")
+    assert text.endswith("This answer was refused here.")
+    assert "shelf" not in text
+
+
+async def test_a_refused_first_text_is_replaced_by_the_sentence(stage: Stage) -> None:
+    reply = await stage.opened()
+    await reply.waiting(2, None, "You are number 2 in the queue.")
+    await settled()
+    stage.transport.refuses_with = "The server's filter refuses the text."
+    with pytest.raises(ReplyFailed):
+        await reply.finish(FinalAnswer("The drive is on a shelf.", note="Cut."))
     stage.transport.refuses_with = ""
     await reply.fail("This answer was refused here.")
     assert stage.transport.texts() == ["This answer was refused here."]

@@ -15,7 +15,7 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
 from tests.fakes.until import until
 
-PIN = "8231"
+PIN = "zebra8231"
 ROOM = "console:room"
 
 

@@ -156,7 +156,7 @@ def test_forgetting_removes_an_owners_states_everywhere_and_no_others(tmp_path: 
     assert _find_entry(store, _A) is None
     assert [path.stem for path in tmp_path.glob("*.kv")] == [_B.digest.hex()]
     store.drop_all_of(_A, deleted_bytes.append)
-    assert deleted_bytes == [_SIZE, 0]
+    _until(lambda: deleted_bytes == [_SIZE, 0])
     store.close(1)
 
 
@@ -309,6 +309,38 @@ def test_a_closed_store_still_drops(tmp_path: Path) -> None:
     store.drop_all_of(_A, dropped.append)
     _until(lambda: dropped == [_SIZE])
     assert [path.stem for path in tmp_path.iterdir()] == [_B.digest.hex()]
+
+
+@pytest.mark.parametrize("how", ["evicted", "being written"])
+def test_a_key_is_dropped_when_files_that_had_left_the_store_before_are_gone_too(tmp_path: Path, how: str) -> None:
+    held, released = threading.Event(), threading.Event()
+
+    class SlowFolder(SnapshotFolder):
+        def remove_state(self, header: SnapshotHeader) -> bool:
+            if how == "evicted":
+                held.set()
+                released.wait(60)
+            return super().remove_state(header)
+
+        def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
+            if how == "being written" and header.cache_key == _A:
+                held.set()
+                released.wait(60)
+            return super().write_state(header, state)
+
+    store = SnapshotStore(0, SlowFolder(tmp_path, _MODEL, _SIZE), write_delay_s=0.0)
+    file, dropped = tmp_path / f"{_A.digest.hex()}.kv", []
+    _put_snapshot(store, _A)
+    if how == "evicted":
+        _until(file.exists)
+        _put_snapshot(store, _B)
+    assert held.wait(60)
+    store.drop_all_of(_A, lambda size: dropped.append((size is not None, file.exists())))
+    assert dropped == []
+    released.set()
+    _until(lambda: dropped == [(True, False)])
+    store.close(5)
+    assert not file.exists()
 
 
 def test_a_state_whose_file_cannot_be_deleted_is_told_and_tried_again(tmp_path: Path) -> None:
