@@ -129,7 +129,7 @@ async def test_index_exits_with_1_when_a_document_failed_and_names_the_kinds_lef
     ran = await home.run("index")
     assert ran.code == 1
     assert ran.err.count("handbook/empty.md: The file is empty.") == 1
-    assert "1 files left out, because their kind is not read: 1 .docx." in ran.err
+    assert "Not read, because Hearth cannot read their kind: 1 .docx." in ran.err
 
 
 async def test_an_emptied_folder_keeps_its_documents_until_their_removal_is_confirmed(home: Home) -> None:
