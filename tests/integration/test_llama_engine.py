@@ -189,6 +189,12 @@ async def test_a_schema_shapes_the_answer(engine: LlamaEngine) -> None:
     assert usage.finish == "stop"
 
 
+async def test_a_pattern_that_can_be_read_in_many_ways_stalls_no_reply(engine: LlamaEngine) -> None:
+    schema = {"type": "string", "pattern": "^((.+)+)+$"}
+    _, usage = await _answer(engine, _QUESTION, Sampling(temperature=0, max_tokens=6, json_schema=schema))
+    assert usage.generated_tokens == 6
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -1,23 +1,20 @@
 """Regular expressions of JSON schemas (ECMA 262) as rules for the inside of a JSON string."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.llama.grammar.automata import Build, Ranges, alternatives, characters, deterministic, repetition, sequence
 from models.llama.grammar.gbnf import MAX_REPETITIONS, Grammar, character_class, literal, refusal
 
 MAX_PATTERN_CHARACTERS = 1000
 MAX_PATTERN_SIZE = 2000
-"""Characters of a pattern with its counted repetitions written out: so many ways to go on can be open at once, and the
-grammar follows all of them at each token.
-"""
+"""Characters of a pattern with its counted repetitions written out."""
 _MAX_DEPTH = 50
 
-_Ranges = Sequence[tuple[int, int]]
 _LAST = 0x10FFFF
-_DIGIT: _Ranges = [(0x30, 0x39)]
-_WORD: _Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
-_SPACE: _Ranges = [(0x09, 0x0D), (0x20, 0x20), (0xA0, 0xA0), (0x2028, 0x2029), (0xFEFF, 0xFEFF)]
-_LINE_END: _Ranges = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
+_DIGIT: Ranges = [(0x30, 0x39)]
+_WORD: Ranges = [(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
+_SPACE: Ranges = [(0x09, 0x0D), (0x20, 0x20), (0xA0, 0xA0), (0x2028, 0x2029), (0xFEFF, 0xFEFF)]
+_LINE_END: Ranges = [(0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029)]
 _CLASSES = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
 _CONTROLS = {"t": 0x09, "n": 0x0A, "v": 0x0B, "f": 0x0C, "r": 0x0D, "0": 0x00}
 # Characters that a JSON string holds as an escape only, with the escape.
@@ -26,11 +23,10 @@ _JSON_ESCAPES = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r"
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """An expression, its size with repetitions written out, and whether it matches the empty text."""
+    """An expression, and its size with repetitions written out."""
 
-    expression: str
+    build: Build
     size: int
-    is_optional: bool
 
 
 def pattern_rule(grammar: Grammar, pattern: str) -> str:
@@ -43,20 +39,32 @@ def pattern_rule(grammar: Grammar, pattern: str) -> str:
     is_anchored_left = pattern.startswith("^")
     is_anchored_right = pattern.endswith("$") and (len(pattern) - len(pattern[:-1].rstrip("\\"))) % 2 == 1
     inner = pattern[int(is_anchored_left) : len(pattern) - int(is_anchored_right)]
-    parser = _PatternParser(grammar, pattern, inner)
+    parser = _PatternParser(pattern, inner)
     part = parser.parse()
     if parser.has_top_alternatives and (is_anchored_left or is_anchored_right):
         raise refusal(f"the pattern {pattern[:80]!r} has alternatives outside of brackets: write ^(a|b)$")
-    anything = grammar.repeat(_class_expression([(0, _LAST)]), 0, None)
-    left, right = ("" if is_anchored_left else anything), ("" if is_anchored_right else anything)
-    return grammar.add_rule(f"{left} {part.expression} {right}".strip())
+    anything = repetition(characters([(0, _LAST)]), 0, None)
+    left, right = ([] if is_anchored else [anything] for is_anchored in (is_anchored_left, is_anchored_right))
+    return _automaton_rule(grammar, sequence([*left, part.build, *right]))
+
+
+def _automaton_rule(grammar: Grammar, expression: Build) -> str:
+    """The name of the rule for an expression's first state; each state is a rule."""
+    states = deterministic(expression)
+    names = [grammar.reserve_rule() for _ in states]
+    for name, state in zip(names, states, strict=True):
+        moves = [(_class_expression(ranges), target) for ranges, target in state.moves]
+        choices = [f"{grammar.add_rule(text)} {names[target]}" for text, target in moves if text]
+        if not choices and not state.accepts:
+            raise refusal("a pattern asks for a character that JSON does not write")
+        grammar.define_rule(name, " | ".join([*choices, *(['""'] if state.accepts else [])]))
+    return names[0]
 
 
 class _PatternParser:
     """A recursive-descent parser of one pattern."""
 
-    def __init__(self, grammar: Grammar, pattern: str, inner: str) -> None:
-        self._grammar = grammar
+    def __init__(self, pattern: str, inner: str) -> None:
         self._shown = pattern[:80]
         self._text = inner
         self._at = 0
@@ -92,22 +100,18 @@ class _PatternParser:
         if len(parts) == 1:
             return parts[0]
         self.has_top_alternatives = self.has_top_alternatives or depth == 0
-        rule = self._grammar.add_rule(" | ".join(part.expression for part in parts))
-        return self._sized(rule, sum(part.size for part in parts), any(part.is_optional for part in parts))
+        return self._sized(alternatives([part.build for part in parts]), sum(part.size for part in parts))
 
-    def _sized(self, expression: str, size: int, is_optional: bool) -> _Part:
+    def _sized(self, build: Build, size: int) -> _Part:
         if size > MAX_PATTERN_SIZE:
             raise self._refusal(f"stands for more than {MAX_PATTERN_SIZE} characters")
-        return _Part(expression, size, is_optional)
+        return _Part(build, size)
 
     def _sequence(self, depth: int) -> _Part:
         parts: list[_Part] = []
         while self._next() not in ("", "|", ")"):
             parts.append(self._repeated(self._atom(depth)))
-        if not parts:
-            return _Part('""', 0, is_optional=True)
-        expression = " ".join(part.expression for part in parts)
-        return self._sized(expression, sum(part.size for part in parts), all(part.is_optional for part in parts))
+        return self._sized(sequence([part.build for part in parts]), sum(part.size for part in parts))
 
     def _repeated(self, part: _Part) -> _Part:
         least, most = 1, 1 if self._next() not in ("*", "+", "?", "{") else None
@@ -124,11 +128,10 @@ class _PatternParser:
             self._at += 1  # lazy or possessive: the same texts match
         if self._next() in ("*", "{"):
             raise self._refusal("repeats a repetition")
-        if part.is_optional and most is None:
-            raise self._refusal("repeats without limit what may be empty")
         size = part.size * max(least, 1 if most is None else most)
-        rule = self._grammar.repeat(part.expression, least, most)
-        return self._sized(rule, size, part.is_optional or least == 0)
+        if max(least, most or 0) * max(part.size, 1) > MAX_PATTERN_SIZE:
+            size = MAX_PATTERN_SIZE + 1
+        return self._sized(repetition(part.build, least, most), size)
 
     def _counts(self) -> tuple[int, int | None]:
         end = self._text.find("}", self._at)
@@ -148,17 +151,17 @@ class _PatternParser:
             case "(":
                 return self._group(depth)
             case "[":
-                return _Part(_class_expression(self._class()), 1, is_optional=False)
+                return _Part(characters(self._class()), 1)
             case ".":
-                return _Part(_class_expression(_complement(_LINE_END)), 1, is_optional=False)
+                return _Part(characters(_complement(_LINE_END)), 1)
             case "\\":
                 ranges = self._escape(in_class=False)
-                return _Part(_class_expression(ranges), 1, is_optional=False)
+                return _Part(characters(ranges), 1)
             case "^" | "$":
                 raise self._refusal(f"has {character!r} elsewhere than at its beginning or end")
             case "*" | "+" | "?" | "{":
                 raise self._refusal("repeats nothing")
-        return _Part(_class_expression([(ord(character), ord(character))]), 1, is_optional=False)
+        return _Part(characters([(ord(character), ord(character))]), 1)
 
     def _group(self, depth: int) -> _Part:
         if self._next() == "?":
@@ -168,9 +171,9 @@ class _PatternParser:
         part = self._alternatives(depth + 1)
         if self._take() != ")":
             raise self._refusal("lacks a closing bracket")
-        return _Part(self._grammar.add_rule(part.expression), part.size, part.is_optional)
+        return part
 
-    def _escape(self, *, in_class: bool) -> _Ranges:
+    def _escape(self, *, in_class: bool) -> Ranges:
         character = self._take()
         if character.lower() in _CLASSES:
             ranges = _CLASSES[character.lower()]
@@ -185,14 +188,14 @@ class _PatternParser:
             raise self._refusal(f"has '\\{character}', which is not followed")
         return [(ord(character), ord(character))]
 
-    def _code_point(self, digits: int) -> _Ranges:
+    def _code_point(self, digits: int) -> Ranges:
         code = self._text[self._at : self._at + digits]
         if len(code) < digits or not all(each in "0123456789abcdefABCDEF" for each in code):
             raise self._refusal("has a code point that is not written in hexadecimal digits")
         self._at += digits
         return [(int(code, 16), int(code, 16))]
 
-    def _class(self) -> _Ranges:
+    def _class(self) -> Ranges:
         is_negated = self._next() == "^"
         self._at += is_negated
         ranges: list[tuple[int, int]] = []
@@ -210,14 +213,14 @@ class _PatternParser:
             ranges.append((first[0][0], last[0][1]))
         return self._class_ranges(ranges, is_negated)
 
-    def _class_ranges(self, ranges: _Ranges, is_negated: bool) -> _Ranges:
+    def _class_ranges(self, ranges: Ranges, is_negated: bool) -> Ranges:
         wanted = _complement(ranges) if is_negated else ranges
         if not wanted:
             raise self._refusal("has an empty class of characters")
         return wanted
 
 
-def _complement(ranges: _Ranges) -> _Ranges:
+def _complement(ranges: Ranges) -> Ranges:
     gaps: list[tuple[int, int]] = []
     begin = 0
     for low, high in sorted(ranges):
@@ -227,13 +230,11 @@ def _complement(ranges: _Ranges) -> _Ranges:
     return [*gaps, (begin, _LAST)] if begin <= _LAST else gaps
 
 
-def _class_expression(ranges: _Ranges) -> str:
-    """One character of the ranges as it stands in a JSON string."""
+def _class_expression(ranges: Ranges) -> str:
+    """One character of the ranges as it stands in a JSON string; empty when JSON writes none of them."""
     must_escape = [(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0xD800, 0xDFFF)]
     outside = _complement(ranges)
     plain = _complement([*outside, *must_escape])
     choices = [character_class(plain)] if plain else []
     choices += [literal(escape) for code, escape in _JSON_ESCAPES.items() if any(a <= code <= b for a, b in ranges)]
-    if not choices:
-        raise refusal("a pattern asks for a character that JSON does not write")
-    return choices[0] if len(choices) == 1 else f"({' | '.join(choices)})"
+    return "" if not choices else choices[0] if len(choices) == 1 else f"({' | '.join(choices)})"
