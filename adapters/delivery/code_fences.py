@@ -7,6 +7,7 @@ from dataclasses import dataclass
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _QUOTE = re.compile(r"[ \t]*>")
 _FENCE = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<delimiter>`{3,}|~{3,})(?P<info>[^\r\n]*)")
+_MARKERS = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*")
 # After more spaces than this no hidden delimiter is assumed.
 _MAX_HIDDEN_INDENT = 8
 _NOT_BLANK = re.compile(r"[^ \t]")
@@ -65,9 +66,13 @@ def fence_after_line(fence: Fence | None, line: str) -> Fence | None:
 
 
 def may_be_fence_at(text: str, position: int, end: int) -> bool:
-    """Whether a fence's delimiter, with or without quote markers, may be here; text after `end` might continue one."""
+    """Whether a fence's delimiter, with or without markers of quotes and lists, may be here; text after `end` might
+    continue one.
+    """
     while (quote := _QUOTE.match(text, position, end)) is not None:
         position = quote.end()
+    if (markers := _MARKERS.match(text, position, end)) is not None:
+        position = markers.end()
     seen = text[position:end]
     rest = seen.lstrip(" \t")
     if not rest:

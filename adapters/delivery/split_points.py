@@ -82,8 +82,19 @@ def _last_allowed(window: SplitWindow, candidates: _SplitCandidates, mask: bytea
 
 
 def _forced_position(window: SplitWindow) -> int:
-    """The first position between two graphemes; within the first one when it does not fit."""
-    return next(_grapheme_boundaries(window, window.start + 1), window.end)
+    """The last position between two graphemes, if possible not within a delimiter; within the first grapheme when it
+    does not fit.
+    """
+    last = window.end
+    for number, position in enumerate(_grapheme_boundaries(window, window.start + 1)):
+        last = position if number == 0 else last
+        if not _cuts_delimiter(window.text, position):
+            return position
+    return last
+
+
+def _cuts_delimiter(text: str, position: int) -> bool:
+    return text[position - 1] in "`~*_|" and text[position - 1 : position] == text[position : position + 1]
 
 
 def _grapheme_boundaries(window: SplitWindow, least: int) -> Iterator[int]:
@@ -185,7 +196,7 @@ def _is_safe_start(window: SplitWindow, position: int) -> bool:
     text = window.text
     if text[position - 1] in "\r\n":
         return not may_be_fence_at(text, position, window.end)
-    if text[position - 1] in "`~*_|" and text[position - 1 : position] == text[position : position + 1]:
+    if _cuts_delimiter(text, position):
         return False
     return not may_be_fence_at(text, position, window.end) and not _BLOCK_START.match(text, position, window.end)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import discord
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.delivery.errors import TransientFailure
+from adapters.discord.failures import RequestRefused, translate_errors
 from adapters.discord.limits import DIRECT_MESSAGES_CLOSED
 from adapters.discord.outgoing.transport import NO_MENTIONS
 from adapters.storage.bounded_dict import put_bounded
@@ -37,14 +38,15 @@ class DirectNotices:
             return
         self._be_quiet(user_id, now + NOTICE_PAUSE_S)  # before the request: others may come meanwhile
         try:
-            channel = await self._bot.create_dm(discord.Object(user_id))
-            await channel.send(sentence, allowed_mentions=NO_MENTIONS)
-        except discord.HTTPException as error:
+            with translate_errors():
+                channel = await self._bot.create_dm(discord.Object(user_id))
+                await channel.send(sentence, allowed_mentions=NO_MENTIONS)
+        except RequestRefused as error:
             if error.code == DIRECT_MESSAGES_CLOSED:
                 self._be_quiet(user_id, now + CLOSED_PAUSE_S)
-            log.info("Could not send a direct message to %d: code %d", user_id, error.code)
-        except CONNECTION_ERRORS as error:
-            log.info("Could not send a direct message to %d: %s", user_id, type(error).__name__)
+            log.info("Could not send a direct message to %d: %s", user_id, error)
+        except TransientFailure as error:
+            log.info("Could not send a direct message to %d: %s", user_id, error)
 
     def _be_quiet(self, user_id: int, until: float) -> None:
         put_bounded(self._quiet_until, user_id, until, PEOPLE_KEPT)

@@ -89,10 +89,10 @@ async def test_a_block_list_of_roles_lets_nobody_past_whose_roles_are_not_known(
     guests = wire.server.guild("Rook Lane").role("Guests")
     guest = wire.server.guild("Rook Lane").member("Guest", "Guests")
     inbox, direct = FakeInbox(), wire.server.direct(guest)
-    lists = {"roles": Ids(block=(guests.id,)), "read_timeout_s": 0.2}
+    lists = {"roles": Ids(block=(guests.id,)), "read_timeout_s": 3.0}
     async with wire.living(inbox, **lists):
         if how == "slow":
-            wire.server.faults.delay(1.0, "GET", MEMBER, times=1)
+            wire.server.faults.delay(6.0, "GET", MEMBER, times=1)
         else:
             wire.server.faults.fail("GET", MEMBER, status=500, times=5)
         await direct.say(guest, "let me in")
