@@ -80,6 +80,11 @@ class PlatformRegistry:
         raise LookupError(INCOMPLETE)
 
     @property
+    def packages(self) -> frozenset[str]:
+        """The top-level packages of the platforms."""
+        return frozenset(each.settings.__module__.partition(".")[0] for each in self.platforms)
+
+    @property
     def networked(self) -> tuple[Platform[Any], ...]:
         """The platforms that the config switches on and off: all but that of local clients."""
         return tuple(platform for platform in self.platforms if not isinstance(platform, LocalChatPlatform))

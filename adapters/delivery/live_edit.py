@@ -79,6 +79,8 @@ class LiveEdit:
         except asyncio.CancelledError:
             task.add_done_callback(_log_failure)
             raise
+        if self._task is task:  # its error is raised here, and nowhere else
+            self._task = None
         task.result()
 
     async def stop(self) -> None:

@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -75,12 +75,14 @@ def load_or_exit(named: Path | None) -> "Config":
         sys.exit(EXIT_USAGE)
 
 
-def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
+def run_and_exit(
+    main: Coroutine[Any, Any, int | None], log_level: str = "warning", platform_packages: Collection[str] = ()
+) -> NoReturn:
     """Run a command's coroutine and exit with its code.
 
     Ctrl-C, SIGTERM and SIGHUP cancel it once; the code is then 128 and the signal's number, as the shell has it.
     """
-    set_up_logging(log_level)
+    set_up_logging(log_level, platform_packages=platform_packages)
     stop_signals = StopSignals()
     try:
         code = asyncio.run(stop_signals.cancel(main))
@@ -99,10 +101,12 @@ def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warnin
     sys.exit(code or 0)
 
 
-def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """Like `run_and_exit`, for a command that runs until stopped: being stopped counts as success."""
+def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str, platform_packages: Collection[str]) -> NoReturn:
+    """Like `run_and_exit`, for a command that runs until stopped: being stopped counts as success. The packages that
+    bring platforms log as Hearth's own do.
+    """
     try:
-        run_and_exit(main, log_level)
+        run_and_exit(main, log_level, platform_packages)
     except SystemExit as ending:
         is_stopped = isinstance(ending.code, int) and ending.code > EXIT_SIGNAL
         sys.exit(0 if is_stopped else ending.code)

@@ -268,18 +268,21 @@ class MessageProcessor:
         """Say once that the platform refuses the answer; if it refuses that too, the next answer there says it."""
         if not isinstance(error, ReaderGone):
             sentence = localize("reply_refused", task.language)
-            if not (task.reply_opened and await self._send_failure(task, sentence, "failed")):
+            if not (task.reply_opened and await self._send_failure(task, sentence, "failed", str(error))):
                 self._unanswered.add(task.message.conversation)
         await self._mark_ended(message_key(task.message), "failed")
 
-    async def _send_failure(self, task: MessageTask, sentence: str, state: Outcome) -> bool:
-        """End the reply with a sentence; whether it was shown. One that comes late is waited for in the background."""
+    async def _send_failure(self, task: MessageTask, sentence: str, state: Outcome, logged: str = "") -> bool:
+        """End the reply with a sentence; whether it was shown. One that comes late is waited for in the background.
+        `logged`: a reason that is in the log already.
+        """
         try:
             if not task.reply_opened and await self._open_reply(task) is None:
                 return False
             await self._complete(task, task.reply.fail(sentence), state)
         except (ReplyFailed, DeliveryTimedOut, *STORAGE_ERRORS) as error:
-            log.warning("Could not report the end of %s: %s", _name(task), error)
+            if str(error) != logged:
+                log.warning("Could not report the end of %s: %s", _name(task), error)
             return False
         return True
 

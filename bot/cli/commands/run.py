@@ -12,6 +12,7 @@ from bot.cli.runner import config_option, run_until_stopped
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 from bot.daemon import open_adapters, run_daemon
+from bot.platforms import load_platforms
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 @config_option
 def run(config: Config) -> NoReturn:
     """Answer on all platforms, and let the other commands in, until stopped."""
-    run_until_stopped(_run(config), config.log_level)
+    run_until_stopped(_run(config), config.log_level, load_platforms().packages)
 
 
 async def _run(config: Config) -> None:
