@@ -1,4 +1,4 @@
-"""Configuration of a small Synapse: loopback, SQLite, no federation, rate limits as required by the test."""
+"""Configuration of a small Synapse: loopback, SQLite, rate limits and federation as required by the test."""
 
 import base64
 import json
@@ -26,24 +26,26 @@ _ALWAYS_LIFTED = {
 _LIFTED = {"rc_message": _FREE}
 
 
-def write(folder: Path, port: int, lifted: bool, settings: Mapping[str, Any]) -> tuple[Path, str]:
+def write(folder: Path, port: int, lifted: bool, name: str, settings: Mapping[str, Any]) -> tuple[Path, str]:
     """Write Synapse's config files. Returns the path of the main one and the shared secret for registrations.
 
-    They are JSON, which is YAML too and needs no library.
+    They are JSON, which is YAML too and needs no library. `settings` override keys of it, but `listeners` are added.
     """
     secret = secrets.token_hex(16)
     logging, main = folder / "logging.yaml", folder / "homeserver.yaml"
     logging.write_text(json.dumps(_logging(folder / "homeserver.log")), encoding="utf-8")
     limits = _ALWAYS_LIFTED | (_LIFTED if lifted else {})
-    content = _settings(folder, port, secret) | {"log_config": str(logging)} | limits | dict(settings)
+    content = _settings(folder, port, name, secret) | {"log_config": str(logging)} | limits
+    listeners = [*content["listeners"], *settings.get("listeners", ())]
+    content = content | dict(settings) | {"listeners": listeners}
     main.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return main, secret
 
 
-def _settings(folder: Path, port: int, secret: str) -> dict[str, Any]:
+def _settings(folder: Path, port: int, name: str, secret: str) -> dict[str, Any]:
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     return {
-        "server_name": SERVER_NAME,
+        "server_name": name,
         "listeners": [
             {"port": port, "bind_addresses": ["127.0.0.1"], "type": "http", "resources": [{"names": ["client"]}]}
         ],

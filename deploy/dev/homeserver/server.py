@@ -43,14 +43,18 @@ class SynapseServer:
     `url` is its base URL. Names of registered accounts end with a number, so that tests can share a server.
     """
 
-    server_name = configuration.SERVER_NAME
-
-    def __init__(self, lifted: bool = True, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        lifted: bool = True,
+        settings: Mapping[str, Any] | None = None,
+        server_name: str = configuration.SERVER_NAME,
+    ) -> None:
+        self.server_name = server_name
         self._folder = tempfile.TemporaryDirectory(prefix="hearth-synapse-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._config, self._secret = configuration.write(self.folder, self.port, lifted, settings or {})
+        self._config, self._secret = configuration.write(self.folder, self.port, lifted, server_name, settings or {})
         # Looked up once: a test may change the environment later.
         self._python = test_services.synapse_python(os.environ)
         self._database = self.folder / configuration.DATABASE
@@ -205,7 +209,8 @@ def _copy_database(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nothing listens on."""
     for port in random.sample(_PORTS, 50):
         with socket.socket() as trial:
             try:
