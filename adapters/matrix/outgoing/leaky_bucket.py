@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from adapters.delivery.errors import RateLimited
 from adapters.matrix.limits import BURST, PER_S
 
-REFUSAL_MEMORY_S = 3600.0
-"""How long a refusal counts: until then, no more is sent than the limits learnt from it allow."""
+REFUSAL_MEMORY_S = 300.0
+"""How long a refusal counts: until then, no more is sent than the limits learnt from it allow. An admin who lifts the
+limits sees the effect within minutes; where they stay, asking again costs one refused event.
+"""
 
 MARGIN_S = 0.05
 """Added to the wait of a refusal, which is given in whole milliseconds, because latency varies."""

@@ -56,12 +56,17 @@ class SendRateLimiter:
             quota.leave_queue(self)
 
     def wait_s(self, quota: "ReplyQuota", kind: Kind, now: float) -> float:
-        """Seconds until an event of this kind may go, as far as known now."""
+        """Seconds until an event of this kind may go, as far as known now.
+
+        While the limits are unknown, first texts wait for no reserve: the limits are learnt from an event beyond them,
+        and a text that waited would neither go nor teach.
+        """
         if kind == "edit":
             return max(0.0, self._edit_wait_s(quota, now))
         if self.bucket.may_probe(now):
             return 0.0
-        return max(0.0, self.bucket.wait_s(now, 1.0 if kind == "final" else 1 + self._reserved()))
+        waits_for_reserve = kind == "first" and not self.bucket.is_unknown(now)
+        return max(0.0, self.bucket.wait_s(now, 1 + (self._reserved() if waits_for_reserve else 0)))
 
     def track_event(self, kind: Kind, now: float, *, learns: bool = True) -> AbstractContextManager[None]:
         """An event goes out now; the context of its request."""
@@ -81,11 +86,16 @@ class SendRateLimiter:
         bucket, wait_s = self.bucket, quota.next_edit_at - now
         if bucket.lifted:
             return max(wait_s, bucket.wait_s(now))
-        if quota in self.open_replies and self.is_probing(now):
-            return wait_s if bucket.may_probe(now) else max(wait_s, bucket.wait_s(now, PROBE_LEVEL))
+        learns = quota in self.open_replies and bucket.is_unknown(now) and "first" not in self.queue.values()
+        if learns and bucket.may_probe(now):
+            return wait_s
+        if learns and self.is_probing(now):
+            return max(wait_s, bucket.wait_s(now, PROBE_LEVEL))
         if any(kind == "edit" and other.goes_before(quota, now) for other, kind in self.queue.items()):
             wait_s = max(wait_s, POLL_S)
         needed = 1 + self._reserved() + list(self.queue.values()).count("first")
+        if learns:
+            return max(wait_s, bucket.wait_s(now, needed))
         spare = SPARE_EVENTS - 2 * bucket.per_s * (now - self._last_edit_at)
         return max(wait_s, bucket.wait_s(now, needed), (needed + spare - bucket.left(now)) / (3 * bucket.per_s))
 

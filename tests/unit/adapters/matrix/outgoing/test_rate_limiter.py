@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.limits import MAX_EDITS
+from adapters.matrix.outgoing import leaky_bucket
 from adapters.matrix.outgoing.leaky_bucket import REFUSAL_MEMORY_S, LeakyBucket
 from adapters.matrix.outgoing.rate_limiter import Kind, ReplyQuota, SendRateLimiter
 from tests.fakes.synapse_limits import TICK_S, SynapseLimit, Writer, simulate
 
 
 def careful(now: float = 0.0) -> SendRateLimiter:
-    """A limiter that has learnt the default limits, its bucket full again at `now`."""
+    """A limiter that has learnt the default limits for the next hour, its bucket full again at `now`."""
     bucket = LeakyBucket()
-    refuse(bucket, now - 100, 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leaky_bucket, "REFUSAL_MEMORY_S", 3600.0)
+        refuse(bucket, now - 100, 0.1)
     return SendRateLimiter(bucket)
 
 
@@ -112,6 +115,30 @@ def test_limits_that_are_lifted_in_the_middle_are_noticed_when_a_refusal_is_forg
     assert limiter.bucket.lifted
 
 
+def test_limits_that_are_lifted_after_a_refusal_are_noticed_within_minutes() -> None:
+    limiter, limit = SendRateLimiter(), SynapseLimit()
+    write(limiter, limit, 1, 60.0)
+    assert limit.refused == 1
+    limit.burst = None
+    for minute in range(2, 8):
+        write(limiter, limit, 1, 20.0, at=60.0 * minute)
+    assert limiter.bucket.lifted
+
+
+@pytest.mark.parametrize("used", [6, 7, 8, 9])
+def test_where_few_events_are_left_several_answers_begin_at_once_and_find_out_about_the_limits(used: int) -> None:
+    limiter, limit = SendRateLimiter(), SynapseLimit(burst=None)
+    for _ in range(used):
+        sent(limiter, "first", 0.0)
+    writers = [Writer(0.0, 4.0), Writer(0.1, 2.5), Writer(0.2, 2.6)]
+    simulate(limiter, limit, writers)
+    assert writers[0].edits >= 1
+    assert limiter.bucket.lifted
+    for writer in writers:
+        assert writer.first_delay_s <= 2 * TICK_S
+        assert writer.final_delay_s <= TICK_S
+
+
 @pytest.mark.parametrize("used", [5, 10])
 def test_after_a_restart_one_refusal_tells_what_is_left(used: int) -> None:
     limit = SynapseLimit(used=used)
@@ -140,7 +167,7 @@ def test_when_everything_is_refused_for_a_minute_final_texts_come_soon_after_it(
 def test_limits_that_an_admin_has_set_are_lived_with(burst: int, per_s: float) -> None:
     limiter, limit = SendRateLimiter(), SynapseLimit(burst, per_s)
     for number in range(4):
-        (writer,) = write(limiter, limit, 1, 60.0, at=100.0 * number)
+        (writer,) = write(limiter, limit, 1, 60.0, at=62.0 * number)
         assert writer.final_delay_s <= TICK_S
     assert limit.refused <= 3
 
