@@ -9,7 +9,14 @@ from typing import Any, Generic
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.delivery.live_edit import LiveEdit
 from adapters.delivery.rate_limit import GlobalRateLimit, SendPermit
-from adapters.delivery.reply_transport import NextRequest, PartT, ReplyContent, ReplyPolicy, ReplyTransport
+from adapters.delivery.reply_transport import (
+    NextRequest,
+    PartT,
+    ReplyContent,
+    ReplyPages,
+    ReplyPolicy,
+    ReplyTransport,
+)
 from bot.core.errors import ReplyFailed
 from bot.core.messages import FinalAnswer, PostedPart, Timings
 from bot.core.ports import RecordPart
@@ -18,6 +25,9 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2.0
 """Between two tries of a request that did not reach the platform."""
+
+QUEUE_PLACE = -1
+"""The number of the message that shows the place in the queue, where it does not become the answer."""
 
 
 @dataclass(slots=True)
@@ -50,6 +60,8 @@ class LiveReply(Generic[PartT]):
         self._text = ""
         self._content = ReplyContent()
         self._shown: list[ShownMessage[PartT]] = []
+        self._queue_place: ShownMessage[PartT] | None = None
+        self._unsettled_place: PartT | None = None  # sent, with unknown outcome
         self._edits = self._revision = self._pictures_sent = 0
         self._last_request: NextRequest[PartT] | None = None
         self._is_prepared = self._is_outcome_unknown = self._is_delay_logged = False
@@ -61,7 +73,9 @@ class LiveReply(Generic[PartT]):
         self._open_replies.add(self)
         self._policy.open()
         ordered = sorted(posted, key=lambda part: part.number)
-        self._shown = [ShownMessage(part.platform_id, None) for part in ordered]
+        self._shown = [ShownMessage(part.platform_id, None) for part in ordered if part.number != QUEUE_PLACE]
+        places = [ShownMessage[PartT](part.platform_id, None) for part in ordered if part.number == QUEUE_PLACE]
+        self._queue_place = places[0] if places else None
         try:
             await self._prepare()
         except TransientFailure as error:
@@ -155,6 +169,7 @@ class LiveReply(Generic[PartT]):
                 if request := self._next_request(text):
                     await self._make_request(request)
         except RateLimited as error:  # it was not accepted, and its rate limit knows how long to wait
+            self._unsettled_place = None
             self._log_delay(error)
         except TransientFailure as error:
             self._is_outcome_unknown = True
@@ -168,6 +183,24 @@ class LiveReply(Generic[PartT]):
     def _next_request(self, text: str) -> NextRequest[PartT] | None:
         content = replace(self._content, text=text)
         pages = self._policy.lay_out(content)
+        if self._unsettled_place is not None:  # without its id it could not be deleted
+            return NextRequest("send", QUEUE_PLACE, self._unsettled_place)
+        if self._policy.sends_answer_anew and content.stage == "queued" and not self._shown:
+            return self._next_place(content, pages.messages[0] if pages.messages else None)
+        request = self._next_page(content, pages)
+        # At once after the first text, but after the last one when the answer has ended: that one is waited for.
+        is_its_turn = request is None if content.has_ended else bool(self._shown)
+        return NextRequest("delete", QUEUE_PLACE) if self._queue_place is not None and is_its_turn else request
+
+    def _next_place(self, content: ReplyContent, part: PartT | None) -> NextRequest[PartT] | None:
+        if part is None or (self._queue_place is not None and self._queue_place.part == part):
+            return None
+        if self._queue_place is None:
+            return NextRequest("send", QUEUE_PLACE, part)
+        may_edit = self._policy.may_edit(self._queue_place.platform_id, content, self._edits)
+        return NextRequest("edit", QUEUE_PLACE, part) if may_edit else None
+
+    def _next_page(self, content: ReplyContent, pages: ReplyPages[PartT]) -> NextRequest[PartT] | None:
         for number, part in enumerate(pages.messages):
             if number == len(self._shown):
                 return NextRequest("send", number, part)
@@ -188,18 +221,19 @@ class LiveReply(Generic[PartT]):
             self._revision += 1
         request_id, number = self._policy.request_id(self._event_id, request, self._revision), request.number
         if request.part is None:
-            await self._transport.delete_message(self._shown[number].platform_id)
-            self._shown.pop()
+            await self._delete(number)
         elif request.kind == "edit":
             self._edits += 1
-            self._shown[number].part = None  # unknown if the response is lost
-            await self._transport.edit_message(self._shown[number].platform_id, request.part, request_id)
-            self._shown[number].part = request.part
+            shown = self._message(number)
+            shown.part = None  # unknown if the response is lost
+            await self._transport.edit_message(shown.platform_id, request.part, request_id)
+            shown.part = request.part
         elif request.kind == "send":
+            self._unsettled_place = request.part if number == QUEUE_PLACE else None
             platform_id = await self._transport.send(request.part, request_id)
             # An earlier process, or a request whose response was lost, may have posted another text.
             is_first_try = self._attempt == 1 and not self._is_outcome_unknown
-            await self._add_message(platform_id, request.part if is_first_try else None)
+            await self._add_message(number, platform_id, request.part if is_first_try else None)
         else:
             await self._transport.send(request.part, request_id)
             self._pictures_sent += 1
@@ -207,9 +241,24 @@ class LiveReply(Generic[PartT]):
         if self._policy.typing_ends_with_text and self._text and number == 0:
             self._transport.stop_typing()
 
-    async def _add_message(self, platform_id: str, part: PartT | None) -> None:
-        number = len(self._shown)
-        self._shown.append(ShownMessage(platform_id, part))
+    def _message(self, number: int) -> ShownMessage[PartT]:
+        if number != QUEUE_PLACE:
+            return self._shown[number]
+        assert self._queue_place is not None
+        return self._queue_place
+
+    async def _delete(self, number: int) -> None:
+        await self._transport.delete_message(self._message(number).platform_id)
+        if number == QUEUE_PLACE:
+            self._queue_place = None
+        else:
+            self._shown.pop()
+
+    async def _add_message(self, number: int, platform_id: str, part: PartT | None) -> None:
+        if number == QUEUE_PLACE:
+            self._queue_place, self._unsettled_place = ShownMessage(platform_id, part), None
+        else:
+            self._shown.append(ShownMessage(platform_id, part))
         if self._record is not None:
             await self._record(PostedPart(number, platform_id))
 
@@ -223,9 +272,11 @@ class LiveReply(Generic[PartT]):
     async def _adopt_posted(self) -> None:
         """Take over messages that an earlier process posted and could not record any more."""
         known = {shown.platform_id for shown in self._shown}
+        if self._queue_place is not None:
+            known.add(self._queue_place.platform_id)
         for platform_id in await self._transport.fetch_posted():
             if platform_id not in known:
-                await self._add_message(platform_id, None)
+                await self._add_message(len(self._shown), platform_id, None)
 
     def _log_delay(self, error: TransientFailure) -> None:
         if not self._is_delay_logged:

@@ -100,6 +100,10 @@ class ReplyPolicy(ABC, Generic[PartT]):
 
     typing_ends_with_text = False
 
+    sends_answer_anew = False
+    """Whether an answer is a message of its own after a place in the queue, which is then deleted: clients notify of no
+    edit, so the person who waited would not learn that the answer is there."""
+
     @abstractmethod
     def lay_out(self, content: ReplyContent) -> ReplyPages[PartT]:
         """The messages for a content."""

@@ -95,7 +95,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class PostedPart:
-    """A posted message of a reply: its number from 0 and its platform id."""
+    """A posted message of a reply: its number from 0, or -1 for the place in the queue, and its platform id."""
 
     number: int
     platform_id: str

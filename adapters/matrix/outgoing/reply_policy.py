@@ -17,6 +17,8 @@ MAX_QUEUE_EDITS = 4
 class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
     """Sends within the reply's quota, from its opening to its end."""
 
+    sends_answer_anew = True
+
     def __init__(self, quota: ReplyQuota) -> None:
         self._quota = quota
         self._layout = matrix_layout()
@@ -26,8 +28,9 @@ class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
         """The messages for a content, and the pictures after them."""
         small = content.has_small_print
         below = citation_footer(content.note, content.sources) if small else content.note
+        is_text = content.stage != "queued"  # a place in the queue mentions nobody: the answer will
         messages = [
-            MatrixPart(page.text, page.below, small, content.is_notice, first=number == 0)
+            MatrixPart(page.text, page.below, small, content.is_notice, first=is_text and number == 0)
             for number, page in enumerate(self._layout.split_pages(content.text, below))
         ]
         return ReplyPages(messages, [MatrixPart("", picture=picture) for picture in content.pictures])
@@ -40,8 +43,8 @@ class MatrixReplyPolicy(ReplyPolicy[MatrixPart]):
         return make_id(event_id, request.number)
 
     def permit_for(self, request: NextRequest[MatrixPart]) -> ReplyQuota:
-        """The account's rate limit, in which first texts come before edits."""
-        return self._quota.as_kind("first" if request.kind == "send" and request.number == 0 else "edit")
+        """The account's rate limit, in which first texts come before edits, and places in the queue are first texts."""
+        return self._quota.as_kind("first" if request.kind == "send" and request.number <= 0 else "edit")
 
     def may_edit(self, platform_id: str, content: ReplyContent, edits: int) -> bool:
         """While edits are left, few of them for the place in the queue."""

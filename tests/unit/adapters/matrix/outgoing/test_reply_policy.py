@@ -1,7 +1,7 @@
 """An answer on Matrix, over a room in memory."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -91,7 +91,7 @@ async def test_a_reply_has_no_more_edits_than_a_room_can_bear() -> None:
     assert room.requests.count("edit") == MAX_EDITS - limiter_module.RESERVED_EDITS + 1
 
 
-async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None:
+async def test_places_in_the_queue_use_few_edits_and_the_answer_is_a_message_of_its_own() -> None:
     room = MemoryRoom()
     reply = await begun(room)
     for told in range(policy_module.MAX_QUEUE_EDITS + 1):
@@ -100,13 +100,90 @@ async def test_places_in_the_queue_use_few_edits_and_become_the_answer() -> None
     await reply.waiting(2, 20.0, "You are number 2.")
     await asyncio.sleep(0.02)
     assert room.texts() == ["You are number 8."]
-    assert [part.notice for part in room.parts.values()] == [True]
+    assert [(part.notice, part.first) for part in room.parts.values()] == [(True, False)]
     await reply.append("Shelf Heron. ")
     await until(lambda: room.texts() == ["Shelf Heron. "])
-    assert [part.notice for part in room.parts.values()] == [False]
+    assert [(part.notice, part.first) for part in room.parts.values()] == [(False, True)]
+    assert room.requests[-2:] == ["send", "redact"]
     await reply.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME))
     assert room.texts() == ["Shelf Heron."]
-    assert room.requests.count("send") == 1
+    assert room.requests.count("send") == 2
+
+
+PLACE = "You are number 2."
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (lambda reply: reply.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME)), "Shelf Heron."),
+        (lambda reply: reply.fail("Stopped."), "Stopped."),
+    ],
+)
+async def test_an_end_without_a_text_before_takes_the_place_in_the_queue_away_too(
+    end: Callable[[LiveReply[MatrixPart]], Awaitable[None]], text: str
+) -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.waiting(2, 20.0, PLACE)
+    await until(lambda: room.texts() == [PLACE])
+    await end(reply)
+    assert room.texts() == [text]
+    assert room.requests == ["send", "send", "redact"]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_after_a_restart_the_place_in_the_queue_goes_and_one_answer_is_left(recorded: bool) -> None:
+    room, notes = MemoryRoom(), Notes()
+    first = await begun(room, notes)
+    await first.waiting(2, 20.0, PLACE)
+    await until(lambda: bool(notes.parts))
+    await first.abandon()
+    if not recorded:
+        notes.parts.clear()
+    again = await begun(room, notes, attempt=2)
+    await again.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME))
+    assert room.texts() == ["Shelf Heron."]
+    assert room.requests.count("redact") == int(recorded)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_an_answer_that_was_sent_beside_the_place_in_the_queue_is_not_sent_again(recorded: bool) -> None:
+    room, notes = MemoryRoom(), Notes()
+    for number, part in ((-1, MatrixPart(PLACE, notice=True)), (0, MatrixPart("Shelf", first=True))):
+        platform_id = await room.send(part, f"t{number}")
+        if recorded or number < 0:
+            notes.parts.append(PostedPart(number, platform_id))
+    (_, answer) = room.parts
+    again = await begun(room, notes, attempt=2)
+    await again.waiting(1, 20.0, "You are number 1.")
+    await again.append("Shelf Heron. ")
+    await again.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME))
+    assert list(room.parts) == [answer]
+    assert room.texts() == ["Shelf Heron."]
+
+
+async def test_a_place_in_the_queue_whose_outcome_is_unknown_goes_too() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    room.losses = [TransientFailure()]
+    await reply.waiting(2, 20.0, PLACE)
+    await until(lambda: room.texts() == [PLACE])
+    await reply.append("Shelf Heron. ")
+    await reply.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME))
+    assert room.texts() == ["Shelf Heron."]
+
+
+async def test_a_redaction_of_the_place_in_the_queue_that_is_lost_is_repeated() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.waiting(2, 20.0, PLACE)
+    await until(lambda: room.texts() == [PLACE])
+    finishing = asyncio.create_task(reply.finish(FinalAnswer("Shelf Heron.", timings=TOOK_TIME)))
+    await until(lambda: room.requests.count("send") == 2)
+    room.failures = [TransientFailure()]
+    await finishing
+    assert room.texts() == ["Shelf Heron."]
 
 
 @pytest.mark.parametrize(("timings", "notice"), [(Timings(), True), (TOOK_TIME, False)])
