@@ -28,7 +28,8 @@ REPLACE_WARNING = (
 NEXT_STEPS = """
 What comes next:
   1. In the config:  matrix: {{enabled: true, admin_users: ["@you:example.org"]}}
-  2. `hearth run`
+     and for each collection who may get answers from it:  readers: ["matrix:user:@you:example.org"]
+  2. `hearth index`, `hearth doctor`, `hearth run`
   3. Invite {user_id} to a chat. To verify it, open its profile there and choose “Verify”: the admins named in
      the config are answered, and the emoji to compare come into the chat and into the log."""
 

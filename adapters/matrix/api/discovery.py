@@ -91,7 +91,8 @@ async def _check_versions(homeserver: str, fetch: FetchJson) -> str:
         raise MatrixUnusable(f"{homeserver}: {error}. Try again then.") from error
     except (TransientFailure, RequestRefused, LoggedOut) as error:
         raise MatrixUnusable(
-            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address, and that it is up."
+            f"There is no Matrix homeserver at {homeserver}: {error}. Check the address (one without TLS begins with"
+            " http://), and that it is up."
         ) from error
     if not isinstance(response.get("versions"), list):
         raise MatrixUnusable(f"There is no Matrix homeserver at {homeserver}: something else answers there.")
