@@ -62,12 +62,13 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class CheckContext:
     """Arguments of a check, besides the settings. `offline`: make no request to the platform's servers.
-    `is_running`: a Hearth process is using the data folder.
+    `is_running`: a Hearth process is using the data folder. `readers`: all names in the collections' `readers`.
     """
 
     data_folder: Path
     offline: bool = False
     is_running: bool = False
+    readers: frozenset[str] = frozenset()
 
 
 class CommandContext(Protocol[SettingsT_co]):

@@ -17,13 +17,14 @@ from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import load_credentials
 from adapters.matrix.executor import run_in_thread
-from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
+from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.ids import PLATFORM
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.retry import backoff_s
 from adapters.matrix.session import MatrixSession
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.direct_rooms import find_direct_room
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.verification.service import VerificationService
 from adapters.platform import BotProfile
@@ -71,7 +72,7 @@ class MatrixAdapter:
         """Answer until cancelled. Raises MatrixUnusable, with the remedy, when the account cannot be used."""
         credentials = await run_in_thread(load_credentials, self._folder)
         client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
-        self._replies = MatrixReplyFactory(client, self._rate_limiter)
+        self._replies = MatrixReplyFactory(client, self._rate_limiter, self._profile.language)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
         await sync_state.load()
@@ -81,7 +82,7 @@ class MatrixAdapter:
         try:
             await self._publish_device(client, self._identity)
             background.start(self._identity.keep_signed(), "Checking the signature of the device")
-            await self._serve(inbox, client, self._identity, sync_state)
+            await self._serve(inbox, client, self._identity, sync_state, self._replies)
         except (LoggedOut, RequestRefused) as error:
             raise as_admin_error(error) from None
         finally:
@@ -97,7 +98,12 @@ class MatrixAdapter:
             await self._client.close()
 
     async def _serve(
-        self, inbox: Inbox, client: MatrixClient, identity: IdentityService, sync_state: SyncState
+        self,
+        inbox: Inbox,
+        client: MatrixClient,
+        identity: IdentityService,
+        sync_state: SyncState,
+        replies: MatrixReplyFactory,
     ) -> None:
         settings = self._settings.with_replaced_rooms(sync_state.saved.replaced)
         verification = VerificationService(
@@ -117,6 +123,7 @@ class MatrixAdapter:
             inbox=inbox,
             rate_limiter=self._rate_limiter,
             reply_to=self.reply_to,
+            end_interrupted=replies.end_interrupted,
             verification=verification,
         )
         try:
@@ -140,12 +147,3 @@ class MatrixAdapter:
                 log.warning("Could not publish the device's keys: %s", error)
                 return None
         raise AssertionError  # `count` never ends
-
-
-def find_direct_room(homeserver: Homeserver, sync_state: SyncState, user_id: str) -> str:
-    """The room of our direct chat with a user, the most recently active one; empty when there is none."""
-    for room_id in reversed(sync_state.saved.seen):
-        room = homeserver.get_room(room_id)
-        if room is not None and room.is_direct and user_id in room.display_names:
-            return room_id
-    return ""

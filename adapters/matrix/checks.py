@@ -11,8 +11,9 @@ from adapters.matrix.api.failures import as_admin_error, error_sentence
 from adapters.matrix.credentials import Credentials, load_credentials
 from adapters.matrix.crypto.store import open_store
 from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
-from adapters.matrix.ids import PLATFORM
+from adapters.matrix.ids import PLATFORM, conversation_id
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.sync_state import SyncState
 from adapters.platform import Check, CheckContext, CheckStatus
 
 
@@ -25,6 +26,8 @@ async def check_account(settings: MatrixSettings, context: CheckContext) -> Asyn
     except MatrixUnusable as error:
         yield Check(PLATFORM, "problem", str(error))
         return
+    async for each in _check_replaced_rooms(context):
+        yield each
     who = f"{credentials.user_id}, device {credentials.device_id}"
     if context.offline:
         yield Check(PLATFORM, "ok", f"Logged in as {who}; {credentials.homeserver} was not asked about it.")
@@ -42,6 +45,18 @@ def _stored_login(folder: Path, is_running: bool) -> tuple[Credentials, Identity
     if not is_running:
         open_store(folder, credentials).close()
     return credentials, identity
+
+
+async def _check_replaced_rooms(context: CheckContext) -> AsyncIterator[Check]:
+    """Warnings about upgraded rooms whose old id has documents, and whose new one has not."""
+    sync_state = SyncState(context.data_folder / PLATFORM)
+    await sync_state.load()
+    await sync_state.close()
+    for new, old in sync_state.saved.replaced.items():
+        reader, missing = conversation_id(old), conversation_id(new)
+        if reader in context.readers and missing not in context.readers:
+            sentence = f"The room {old} was upgraded to {new}, in which the documents of `{reader}` are not read."
+            yield Check(f"{PLATFORM}.rooms", "warning", f"{sentence} Add `{missing}` to their `readers`.")
 
 
 async def _check_login(credentials: Credentials, timeout_s: float) -> Check | None:

@@ -107,6 +107,12 @@ class MatrixClient:
         """A joined room as of the last sync; None for other rooms."""
         return self._rooms.get_room(room_id)
 
+    async def load_members(self, room_id: str) -> None:
+        """Load the complete list of a joined room's members, unless it is known."""
+        room = self._rooms.get_state(room_id)
+        if room is not None:
+            await self._load_members(room)
+
     async def send(self, room_id: str, kind: str, content: Json, tx_id: str) -> str:
         """Send an event, encrypted if the room is; returns its id."""
         room = self._rooms.get_state(room_id)
@@ -182,9 +188,10 @@ class MatrixClient:
         query = [(name, server) for server in via for name in ("server_name", "via")]
         await self.call_api("POST", "/v3" + api_path("join", room_id), {}, query)
 
-    async def leave_room(self, room_id: str) -> None:
+    async def leave_room(self, room_id: str, reason: str = "") -> None:
         """Leave a room, or decline an invitation to it."""
-        await self.call_api("POST", "/v3" + api_path("rooms", room_id, "leave"), {})
+        body = {"reason": reason} if reason else {}
+        await self.call_api("POST", "/v3" + api_path("rooms", room_id, "leave"), body)
 
     async def _sync(self, since: str, timeout_s: float) -> SyncResponse:
         if since and not self._rooms.is_complete:
@@ -209,7 +216,10 @@ class MatrixClient:
         )
 
     async def _load_members(self, room: RoomState) -> None:
-        """Load the complete member list of a room; syncs report only senders and changes."""
+        """Load the complete member list of a room; syncs report only senders and changes.
+
+        After a join over federation Synapse waits with it until it has the room's whole state.
+        """
         for _ in range(MEMBER_LIST_TRIES):
             if room.members_complete:
                 return

@@ -9,6 +9,7 @@ from adapters.matrix.events import Event, Json
 MESSAGE = "m.room.message"
 REACTION = "m.reaction"
 REDACTION = "m.room.redaction"
+POWER_LEVELS = "m.room.power_levels"
 NOTICE = "m.notice"
 THREAD = "m.thread"
 EDIT = "m.replace"

@@ -6,6 +6,9 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
+INVITATION_RULES = frozenset({"invite", "knock"})
+"""Join rules under which a member decides about each new one; others let people in by themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -51,11 +54,12 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation to a room; `direct`: the inviter marked it as a direct chat."""
+    """An invitation to a room; `direct`: the inviter marked it as a direct chat; `space`: it is a group of rooms."""
 
     room_id: str
     inviter: str
     direct: bool = False
+    space: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,13 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A joined room. `member_count`: joined and invited users, ourselves included; None while unknown.
+    """A joined room. `member_count`: joined and invited users, ourselves included; None while unknown. Without
+    `members_complete` it is the count of a sync, which may be wrong: after a join over federation Synapse counts one.
 
-    `power_levels`: by user id, `default_power_level` for all others. `display_names`: by user id, as far as known.
-    `world_readable`: people who were never in the room may read it.
+    `power_levels`: by user id, `default_power_level` for all others; `writing_power` is the level needed for messages.
+    `members`: those joined or invited, and `display_names` by user id, as far as known. `world_readable`: people who
+    were never in the room may read it. `join_rule` is empty while unknown. `is_space`: it is a group of rooms, where
+    nobody writes.
     """
 
     room_id: str
@@ -99,13 +106,27 @@ class Room:
     name: str = ""
     power_levels: Mapping[str, int] = field(default_factory=dict)
     default_power_level: int = 0
+    members: frozenset[str] = frozenset()
     display_names: Mapping[str, str] = field(default_factory=dict)
     world_readable: bool = False
+    members_complete: bool = False
+    join_rule: str = ""
+    is_space: bool = False
+    writing_power: int = 0
 
     @property
     def is_direct(self) -> bool:
-        """Whether exactly one other user is joined or invited."""
-        return self.member_count == 2
+        """Whether exactly one other user is joined or invited, as far as known, and others need an invitation."""
+        return self.member_count == 2 and self.join_rule in INVITATION_RULES
+
+    @property
+    def is_private(self) -> bool:
+        """Whether certainly exactly one other person can read it."""
+        return self.is_direct and self.members_complete and not self.world_readable
+
+    def may_write(self, user_id: str) -> bool:
+        """Whether a user's power level suffices for messages."""
+        return self.power_level(user_id) >= self.writing_power
 
     def power_level(self, user_id: str) -> int:
         """A user's power level."""

@@ -72,6 +72,10 @@ class Homeserver(MatrixApi, Protocol):
         """A joined room as of the last sync; None for other rooms."""
         ...
 
+    async def load_members(self, room_id: str) -> None:
+        """Load the complete list of a joined room's members, unless it is known: syncs report only some of them."""
+        ...
+
     async def send(self, room_id: str, kind: str, content: Json, tx_id: str) -> str:
         """Send an event, encrypted if the room is; returns its id. A repeated `tx_id` returns the first event's id.
 
@@ -132,8 +136,8 @@ class Homeserver(MatrixApi, Protocol):
         """Join a room."""
         ...
 
-    async def leave_room(self, room_id: str) -> None:
-        """Leave a room, or decline an invitation to it."""
+    async def leave_room(self, room_id: str, reason: str = "") -> None:
+        """Leave a room, or decline an invitation to it; the reason is shown to its members or to the inviter."""
         ...
 
 

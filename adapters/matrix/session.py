@@ -1,15 +1,19 @@
 """One connection to a homeserver: builds the handlers of its events and runs the sync loop."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn, Protocol
 
 from adapters.matrix.events import Departure, Event, SyncResponse, ToDevice
 from adapters.matrix.homeserver import Homeserver
 from adapters.matrix.incoming.message_handler import MessageHandler
+from adapters.matrix.incoming.refusal_notices import RefusalNotices
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.direct_rooms import find_direct_room
 from adapters.matrix.sync.event_router import EventRouter
 from adapters.matrix.sync.invites import InviteHandler
+from adapters.matrix.sync.member_lists import MemberLists
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_handler import SyncHandler
 from adapters.matrix.sync.sync_loop import SyncLoop
@@ -45,11 +49,14 @@ class MatrixSession:
         inbox: Inbox,
         rate_limiter: SendRateLimiter,
         reply_to: Callable[[Message], Reply],
+        end_interrupted: Callable[[str], None],
         verification: VerificationHandler,
     ) -> None:
-        """`sync_state` is loaded."""
+        """`sync_state` is loaded; `end_interrupted` ends the answers that a room refused in the middle."""
         self._adapter: Adapter | None = None
         notices = NoticeSender(homeserver, rate_limiter)
+        direct_room = partial(find_direct_room, homeserver, sync_state)
+        self._members = MemberLists(homeserver)
         self._message_handler = MessageHandler(
             homeserver=homeserver,
             settings=settings,
@@ -57,15 +64,19 @@ class MatrixSession:
             inbox=inbox,
             reply_to=reply_to,
             threads=sync_state,
+            refusals=RefusalNotices(notices, direct_room, profile.language),
+            end_interrupted=end_interrupted,
         )
         self._invites = InviteHandler(
             homeserver=homeserver,
             settings=settings,
             sync_state=sync_state,
+            members=self._members,
             notices=notices,
             rate_limiter=rate_limiter,
             language=profile.language,
             prefix=profile.prefix,
+            direct_room=direct_room,
         )
         self.undecryptable = UndecryptableEvents(
             homeserver=homeserver, settings=settings, sync_state=sync_state, notices=notices, language=profile.language
@@ -79,6 +90,7 @@ class MatrixSession:
         self, homeserver: Homeserver, settings: MatrixSettings, sync_state: SyncState, verification: VerificationHandler
     ) -> SyncHandler:
         router = EventRouter(
+            members=self._members,
             invites=self._invites,
             undecryptable=self.undecryptable,
             handler=self._message_handler,
@@ -104,6 +116,7 @@ class MatrixSession:
         """Stop handling events. The next process gets unhandled events again."""
         await self._sync_handler.close()
         await self._invites.close()
+        await self._message_handler.close()
         await self.undecryptable.close()
 
     async def _take_sync(self, response: SyncResponse, is_behind: bool) -> None:

@@ -152,7 +152,10 @@ async def check_platform(platform: Platform[Any], config: Config, *, offline: bo
     elif platform.check is None:
         yield Check(platform.name, "ok", f"{platform.title} is switched on.")
     else:
-        context = CheckContext(config.data_folder, offline, is_running=owner_pid(config.data_folder) != 0)
+        collections = config.knowledge.collections.values()
+        readers = frozenset(reader for collection in collections for reader in collection.readers)
+        is_running = owner_pid(config.data_folder) != 0
+        context = CheckContext(config.data_folder, offline, is_running=is_running, readers=readers)
         try:
             async for check in platform.check(settings, context):
                 yield check

@@ -169,6 +169,11 @@ async def test_a_room_is_known_once_a_sync_has_told_of_it(stage: Stage) -> None:
     await stage.wire.sync("", 0)
     room = stage.wire.get_room(stage.room)
     assert room and (room.member_count, room.is_direct, room.encrypted) == (2, True, stage.encrypted)
+    await stage.wire.load_members(stage.room)
+    room = stage.wire.get_room(stage.room)
+    assert room and room.members_complete and room.is_private
+    assert room.members == {stage.wire.user_id, stage.other}
+    assert room.may_write(stage.wire.user_id) and not room.is_space
     assert stage.wire.get_room("!elsewhere:home.example") is None
 
 

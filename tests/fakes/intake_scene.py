@@ -8,7 +8,10 @@ from typing import Any
 
 from adapters.matrix.events import Event
 from adapters.matrix.incoming.message_handler import MessageHandler
+from adapters.matrix.incoming.refusal_notices import RefusalNotices
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.notices import NoticeSender
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
 from tests.fakes.inbox import FakeInbox
@@ -47,18 +50,20 @@ class Scene:
         """What the core was asked."""
         return [message.text for message in self.inbox.handled]
 
-    async def hear(self, body: str, sender: str = ALICE, room_id: str = ROOM, **content: Any) -> Event:
-        """Somebody says something, and we hear of it."""
-        event = self.wire.say(body, sender, room_id, **content)
+    async def hear(
+        self, body: str, sender: str = ALICE, room_id: str = ROOM, *, plain: bool = False, **content: Any
+    ) -> Event:
+        """Somebody says something, and we hear of it; `plain`: without encryption in any case."""
+        event = self.wire.say(body, sender, room_id, plain=plain, **content)
         await self.intake.take_event(event)
         return event
 
-    async def edit(self, event: Event, body: str, sender: str = "", **more: Any) -> Event:
+    async def edit(self, event: Event, body: str, sender: str = "", *, plain: bool = False, **more: Any) -> Event:
         """Somebody edits a message, and we hear of it."""
         relates = {"rel_type": "m.replace", "event_id": event.event_id}
         new = {"msgtype": "m.text", "body": body, **more}
         content = {"m.new_content": new, "m.relates_to": relates, **more}
-        return await self.hear(f"* {body}", sender or event.sender, event.room_id, **content)
+        return await self.hear(f"* {body}", sender or event.sender, event.room_id, plain=plain, **content)
 
     async def react(self, event: Event, key: object, sender: str = ALICE) -> Event:
         """Somebody reacts to a message, and we hear of it."""
@@ -86,6 +91,11 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
         await made.done.wait()
         await reply.finish(FinalAnswer("done"))
 
+    ended: list[str] = []
+
+    def chat_with(user_id: str) -> str:
+        return CHAT if user_id == ALICE else ""
+
     inbox = FakeInbox(lasting)
     intake = MessageHandler(
         homeserver=wire,
@@ -94,6 +104,8 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
         inbox=inbox,
         reply_to=lambda message: RecordingReply(message.event_id),
         threads=threads,
+        refusals=RefusalNotices(NoticeSender(wire, SendRateLimiter()), chat_with, "en"),
+        end_interrupted=ended.append,
     )
     made = Scene(wire, intake, inbox, threads)
     try:
@@ -101,6 +113,7 @@ async def scene(**settings: Any) -> AsyncIterator[Scene]:
     finally:
         made.done.set()
         await inbox.wait_until_idle()
+        await intake.close()
 
 
 def replying(event: Event) -> dict[str, Any]:
@@ -108,6 +121,9 @@ def replying(event: Event) -> dict[str, Any]:
     return {"m.relates_to": {"m.in_reply_to": {"event_id": event.event_id}}}
 
 
-def in_thread(root: Event) -> dict[str, Any]:
-    """What puts a message into a thread."""
-    return {"m.relates_to": {"rel_type": "m.thread", "event_id": root.event_id}}
+def in_thread(root: Event, after: Event | None = None, replies: bool = False) -> dict[str, Any]:
+    """What puts a message into a thread, `after` another message in it, or as a reply to that."""
+    relates: dict[str, Any] = {"rel_type": "m.thread", "event_id": root.event_id}
+    if after is not None:
+        relates |= {"m.in_reply_to": {"event_id": after.event_id}, "is_falling_back": not replies}
+    return {"m.relates_to": relates}

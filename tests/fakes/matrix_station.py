@@ -72,6 +72,7 @@ class MatrixSessionHarness:
             inbox=self.inbox,
             rate_limiter=budget,
             reply_to=self.reply_to,
+            end_interrupted=self.answers.end_interrupted,
             verification=self.verifying,
         )
         self.task = asyncio.create_task(self.run(self.inbox))

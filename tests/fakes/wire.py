@@ -47,6 +47,7 @@ class FakeHomeserver:
         self.receipts: list[tuple[str, str]] = []
         self.joins: list[str] = []
         self.leaves: list[str] = []
+        self.leave_reasons: list[str] = []
         self.calls: list[tuple[str, str, Json | None]] = []
         self.answers: dict[tuple[str, str], Json | Exception | Callable[[Json | None], Json]] = {}
         self.media: dict[str, bytes] = {}
@@ -72,9 +73,9 @@ class FakeHomeserver:
         self._known.add(room_id)
         return self.rooms[room_id]
 
-    def say(self, body: str, sender: str = ALICE, room_id: str = ROOM, **content: Any) -> Event:
+    def say(self, body: str, sender: str = ALICE, room_id: str = ROOM, *, plain: bool = False, **content: Any) -> Event:
         """Somebody writes a text message."""
-        return self.post(room_id, sender, "m.room.message", text(body, **content))
+        return self.post(room_id, sender, "m.room.message", text(body, **content), plain=plain)
 
     def post(
         self,
@@ -86,8 +87,11 @@ class FakeHomeserver:
         redacts: str = "",
         age_ms: int = 0,
         session_id: str = "",
+        plain: bool = False,
     ) -> Event:
-        """An event of any kind. With a `session_id` it cannot be decrypted until `give_key`."""
+        """An event of any kind. With a `session_id` it cannot be decrypted until `give_key`; a `plain` one is not
+        encrypted, also in an encrypted room.
+        """
         room = self.rooms[room_id]
         number = self._step()
         event = Event(
@@ -100,7 +104,7 @@ class FakeHomeserver:
             age_ms,
             state_key,
             redacts,
-            room.encrypted,
+            room.encrypted and not plain,
         )
         room.timeline.append((number, room.lock(event, session_id) if session_id else event))
         return event
@@ -114,10 +118,10 @@ class FakeHomeserver:
         """A to-device message."""
         self._aside(ToDevice(sender, kind, content, encrypted))
 
-    def invite(self, room_id: str, inviter: str = ALICE, *, direct: bool = False, encrypted: bool = False) -> None:
-        """Somebody invites us to a room."""
-        self.rooms[room_id] = FakeRoom(room_id, {inviter: "join", self.user_id: "invite"}, encrypted)
-        self._aside(Invitation(room_id, inviter, direct))
+    def invite(self, room_id: str, inviter: str = ALICE, *, direct: bool = False, **room: Any) -> None:
+        """Somebody invites us to a room; `room` is what else `FakeRoom` takes."""
+        self.rooms[room_id] = made = FakeRoom(room_id, {inviter: "join", self.user_id: "invite"}, **room)
+        self._aside(Invitation(room_id, inviter, direct, made.is_space))
 
     def kick(self, room_id: str, sender: str = ALICE) -> None:
         """Somebody removes us from a room."""
@@ -261,10 +265,16 @@ class FakeHomeserver:
         self.post(room_id, self.user_id, "m.room.member", {"membership": "join"}, self.user_id)
         self._joined_at[room_id] = self._position
 
-    async def leave_room(self, room_id: str) -> None:
+    async def load_members(self, room_id: str) -> None:
+        await self.faults.before("members")
+        if room_id in self.rooms:
+            self.rooms[room_id].told_count = None
+
+    async def leave_room(self, room_id: str, reason: str = "") -> None:
         await self.faults.before("leave")
         if room_id in self.rooms:
             self.leaves.append(room_id)
+            self.leave_reasons.append(reason)
             self._depart(room_id, self.user_id)
 
     # Inside.

@@ -11,6 +11,7 @@ from adapters.matrix.homeserver import RequestRefused
 @dataclass
 class FakeRoom:
     """A room. `members` maps users to `join` or `invite`; `timeline` holds every event with its place in the stream.
+    `told_count` is the number of members that syncs tell, right or wrong, until the list has been loaded.
 
     `locked` are ids of sessions whose key has not come: their events cannot be read.
     """
@@ -23,6 +24,10 @@ class FakeRoom:
     default_power: int = 0
     names: dict[str, str] = field(default_factory=dict)
     open_history: bool = False
+    join_rule: str = "invite"
+    writing_power: int = 0
+    told_count: int | None = None
+    is_space: bool = False
     timeline: list[tuple[int, Event]] = field(default_factory=list)
     locked: set[str] = field(default_factory=set)
     plain: dict[str, Event] = field(default_factory=dict)
@@ -32,12 +37,17 @@ class FakeRoom:
         return Room(
             self.room_id,
             encrypted=self.encrypted,
-            member_count=len(self.members),
+            member_count=len(self.members) if self.told_count is None else self.told_count,
             name=self.name,
             power_levels=dict(self.powers),
             default_power_level=self.default_power,
             display_names=dict(self.names),
+            members=frozenset(self.members),
             world_readable=self.open_history,
+            members_complete=self.told_count is None,
+            join_rule=self.join_rule,
+            is_space=self.is_space,
+            writing_power=self.writing_power,
         )
 
     def lock(self, event: Event, session_id: str) -> Event:

@@ -8,7 +8,10 @@ from bot.core.errors import ReplyFailed
 
 UNKNOWN_ROOM = "HEARTH_UNKNOWN_ROOM"
 CODE_SENTENCES = {
-    UNKNOWN_ROOM: "The homeserver has not reported this room yet, so it is not known whether it is encrypted.",
+    UNKNOWN_ROOM: (
+        "Hearth is not in this room, or the homeserver has not reported it yet, so it is not known whether it is"
+        " encrypted."
+    ),
     "HEARTH_NO_ADDRESS": "This is not the address of a file in the media store.",
     "M_FORBIDDEN": "Hearth may not do this in the room: it was removed or banned, or its power level is too low.",
     "M_GUEST_ACCESS_FORBIDDEN": "Guests may not do this; Hearth needs an account.",

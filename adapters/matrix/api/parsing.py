@@ -96,12 +96,13 @@ def parse_to_device(raw: object) -> ToDevice | None:
 
 def parse_invitation(raw: object, room_id: str, user_id: str) -> Invitation | None:
     """Parse an invitation from its stripped state; None when it names no inviter."""
-    for state in as_list(as_dict(as_dict(raw).get("invite_state")).get("events")):
-        member = as_dict(state)
+    states = [as_dict(state) for state in as_list(as_dict(as_dict(raw).get("invite_state")).get("events"))]
+    kinds = [as_dict(state.get("content")).get("type") for state in states if state.get("type") == "m.room.create"]
+    for member in states:
         content = as_dict(member.get("content"))
         ours = member.get("type") == "m.room.member" and member.get("state_key") == user_id
         if ours and content.get("membership") == "invite" and isinstance(member.get("sender"), str):
-            return Invitation(room_id, member["sender"], content.get("is_direct") is True)
+            return Invitation(room_id, member["sender"], content.get("is_direct") is True, "m.space" in kinds)
     return None
 
 

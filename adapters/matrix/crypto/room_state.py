@@ -1,4 +1,4 @@
-"""State of a joined room from its state events: members, power levels, encryption, visibility."""
+"""State of a joined room from its state events: members, power levels, encryption, visibility, admission."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ STATE_TYPES = (
     "m.room.create",
     "m.room.encryption",
     "m.room.history_visibility",
+    "m.room.join_rules",
     "m.room.member",
     "m.room.name",
     "m.room.power_levels",
@@ -47,6 +48,8 @@ class RoomState:
     _name: str = ""
     _alias: str = ""
     _visibility: str = "shared"
+    _join_rule: str = ""
+    _kind: str = ""
     _version: str = "1"
     _creators: tuple[str, ...] = ()
     _powers: Json | None = None
@@ -91,8 +94,13 @@ class RoomState:
             name=self._name or self._alias,
             power_levels=powers,
             default_power_level=default_power,
+            members=frozenset(self.memberships),
             display_names=dict(self._names),
             world_readable=self._visibility == "world_readable",
+            members_complete=self.members_complete,
+            join_rule=self._join_rule,
+            is_space=self._kind == "m.space",
+            writing_power=self._writing_power(),
         )
 
     def _member_count(self) -> int | None:
@@ -112,6 +120,12 @@ class RoomState:
         if self._version not in NO_CREATOR_POWER_VERSIONS:
             powers |= dict.fromkeys(self._creators, CREATOR_POWER_LEVEL)
         return powers, default
+
+    def _writing_power(self) -> int:
+        levels = self._powers or {}
+        kind = "m.room.encrypted" if self.encrypted else "m.room.message"
+        power = as_int(as_dict(levels.get("events")).get(kind))
+        return (as_int(levels.get("events_default")) or 0) if power is None else power
 
     def _apply_member(self, event: Event) -> None:
         self.member_changes += 1
@@ -137,6 +151,7 @@ class RoomState:
         additional: Any = event.content.get("additional_creators")
         others = tuple(user for user in additional if isinstance(user, str)) if isinstance(additional, list) else ()
         self._creators = (event.sender, *others)
+        self._kind = as_text(event.content.get("type"))
 
     def _apply_name(self, event: Event) -> None:
         self._name = as_text(event.content.get("name"))
@@ -147,6 +162,9 @@ class RoomState:
     def _apply_visibility(self, event: Event) -> None:
         self._visibility = as_text(event.content.get("history_visibility")) or "shared"
 
+    def _apply_join_rules(self, event: Event) -> None:
+        self._join_rule = as_text(event.content.get("join_rule"))
+
     def _apply_power_levels(self, event: Event) -> None:
         self._powers = event.content
 
@@ -156,6 +174,7 @@ STATE_HANDLERS = {
     "m.room.create": RoomState._apply_create,
     "m.room.encryption": RoomState._apply_encryption,
     "m.room.history_visibility": RoomState._apply_visibility,
+    "m.room.join_rules": RoomState._apply_join_rules,
     "m.room.member": RoomState._apply_member,
     "m.room.name": RoomState._apply_name,
     "m.room.power_levels": RoomState._apply_power_levels,

@@ -14,6 +14,7 @@ from adapters.matrix.incoming.mentions import BotIdentity
 from adapters.matrix.incoming.parsed_message import ParsedMessage
 from adapters.matrix.incoming.plain_text import to_plain_text
 from adapters.matrix.incoming.room_history import RoomHistory
+from adapters.matrix.incoming.typed_text import strip_footer
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import Attachment, ContextMessage
 
@@ -110,9 +111,13 @@ def context_messages(
 
 
 def message_text(message: ParsedMessage, bot: BotIdentity, names: DisplayNames) -> str:
-    """A message's text as people read it; of a file its caption, or its name."""
+    """A message's text as people read it; of a file its caption, or its name. The bot's own come without the note and
+    the sources below them.
+    """
     if message.file is None:
-        return to_plain_text(message, message.typed, bot, names.known_name)
+        is_own = message.sender == bot.user_id
+        text = strip_footer(message.typed, message.formatted_body) if is_own else message.typed
+        return to_plain_text(message, text, bot, names.known_name)
     return to_plain_text(message, message.caption, bot, names.known_name) or f"[{message.file.name}]"
 
 

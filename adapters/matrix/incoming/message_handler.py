@@ -6,19 +6,23 @@ from dataclasses import replace
 from functools import partial
 
 from adapters.intake.question_tracker import QuestionTracker
-from adapters.matrix.event_content import MESSAGE, REACTION, REDACTION, redaction_target
+from adapters.matrix.event_content import MESSAGE, POWER_LEVELS, REACTION, REDACTION, redaction_target
 from adapters.matrix.events import Event
 from adapters.matrix.homeserver import Homeserver
 from adapters.matrix.incoming.addressing import MatrixMessageFacts, MatrixRejectReason, why_ignored
 from adapters.matrix.incoming.context import ContextReader, QuestionContext
 from adapters.matrix.incoming.display_names import DisplayNames
+from adapters.matrix.incoming.muted_rooms import MutedRooms
 from adapters.matrix.incoming.own_messages import JoinedThreads, OwnMessages, fetch_or_none
 from adapters.matrix.incoming.parsed_message import ParsedMessage, apply_edit, parse_message
 from adapters.matrix.incoming.reactions import ReactionHandler
+from adapters.matrix.incoming.refusal_notices import RefusalNotices
+from adapters.matrix.incoming.room_history import RoomHistory
 from adapters.matrix.incoming.translate import (
     RoomContext,
     bot_identity,
     build_message,
+    is_unencrypted,
     message_facts,
     needs_context,
     plain_text_of,
@@ -49,14 +53,22 @@ class MessageHandler:
         inbox: Inbox,
         reply_to: Callable[[Message], Reply],
         threads: JoinedThreads,
+        refusals: RefusalNotices,
+        end_interrupted: Callable[[str], None],
     ) -> None:
-        """`prefix` begins commands; `reply_to` makes the reply to a message from the message alone."""
+        """`prefix` begins commands; `reply_to` makes the reply to a message from the message alone; `end_interrupted`
+        ends the answers that a room refused in the middle.
+        """
         self.questions = QuestionTracker(inbox, reply_to, LATE_MENTION_S)
         self._homeserver = homeserver
         self._settings = settings
         self._prefix = prefix
         self._own_messages = OwnMessages(homeserver, threads)
         self._context = ContextReader(homeserver, settings)
+        self._history = RoomHistory(homeserver)
+        self._refusals = refusals
+        self._end_interrupted = end_interrupted
+        self._muted = MutedRooms(settings.catch_up_messages, settings.catch_up_max_age_s)
         self._reactions = ReactionHandler(homeserver, self.questions, self._build_repeated)
 
     async def take_event(self, event: Event) -> Ended | None:
@@ -72,6 +84,9 @@ class MessageHandler:
         if event.type == REDACTION:
             await self._take_redaction(redaction_target(event))
             return None
+        if event.type == POWER_LEVELS and event.state_key == "":
+            await self._answer_held(context)
+            return None
         message = parse_message(event)
         if event.type == REACTION:
             question = await self._reactions.take_reaction(message, context)
@@ -82,6 +97,10 @@ class MessageHandler:
                 self._own_messages.note_message(message)
             question = await self._build_question(message, context)
         return await self.questions.submit(question) if question else None
+
+    async def close(self) -> None:
+        """Say no more about messages that are not answered."""
+        await self._refusals.close()
 
     async def leave_room(self, room_id: str) -> None:
         """Stop the answers in a room that the account is no longer in."""
@@ -94,12 +113,32 @@ class MessageHandler:
         facts = await self._gather_facts(message, context)
         if (reason := why_ignored(facts, self._settings)) is not None:
             log.debug("Ignoring event %s: %s.", message.event_id, reason)
-            if reason is MatrixRejectReason.NOT_ADDRESSED:
-                self.questions.mark_skipped(message.event_id)
+            self._note_rejection(message, context, reason)
             return None
         if message.relation.thread and facts.mentions_bot:
             self._own_messages.join_thread(message.relation.thread)
         return await self._build_message(message, context, facts.is_addressed)
+
+    def _note_rejection(self, message: ParsedMessage, context: RoomContext, reason: MatrixRejectReason) -> None:
+        if reason is MatrixRejectReason.NOT_ADDRESSED:
+            self.questions.mark_skipped(message.event_id)
+        elif reason is MatrixRejectReason.UNENCRYPTED:
+            self._refusals.tell_unencrypted(message)
+        elif reason is MatrixRejectReason.MUTED:
+            if needs_context(plain_text_of(message, context), self._prefix):  # commands are about now
+                self._muted.hold(message.room_id, message.event_id)
+            self._refusals.tell_muted(message, context.room)
+
+    async def _answer_held(self, context: RoomContext) -> None:
+        """Answer the questions of a room in which Hearth may write again."""
+        if not context.room.may_write(context.bot.user_id):
+            return
+        self._end_interrupted(context.room.room_id)
+        for event_id in self._muted.release(context.room.room_id):
+            message = await self._history.read_message(context.room.room_id, event_id)  # as it reads by now
+            question = await self._build_question(message, context) if message else None
+            if question is not None:
+                await self.questions.submit(question)
 
     def _room_context(self, room_id: str) -> RoomContext | None:
         room = self._homeserver.get_room(room_id)
@@ -110,15 +149,32 @@ class MessageHandler:
     async def _gather_facts(self, message: ParsedMessage, context: RoomContext) -> MatrixMessageFacts:
         """The facts about a message. The homeserver is asked only if its answer may decide."""
         facts, relation = message_facts(message, context), message.relation
-        if facts.is_addressed or why_ignored(replace(facts, replies_to_bot=True), self._settings) is not None:
+        addressed = replace(facts, replies_to_bot=True, is_unencrypted=False, is_muted=False)
+        if facts.is_addressed or why_ignored(addressed, self._settings) is not None:
             return facts
         replies = bool(relation.reply_to) and await self._own_messages.is_own_message(
             message.room_id, relation.reply_to
         )
-        joined = bool(relation.thread) and await self._own_messages.takes_part_in(
-            message.room_id, relation.thread, context.bot
+        joined = (
+            bool(relation.thread)
+            and await self._own_messages.takes_part_in(message.room_id, relation.thread, context.bot)
+            and not await self._is_for_others(message, context)
         )
         return replace(facts, replies_to_bot=replies, in_joined_thread=joined)
+
+    async def _is_for_others(self, message: ParsedMessage, context: RoomContext) -> bool:
+        """Whether a message in a thread mentions other people, or follows what another person said.
+
+        Clients without threads of their own point at the thread's root, which says nothing about the message before.
+        """
+        us = {context.bot.user_id, message.sender}
+        if (message.mentions or frozenset()) - us:
+            return True
+        relation = message.relation
+        if relation.in_reply_to in ("", relation.thread) and not relation.reply_to:
+            return False
+        author = await self._own_messages.author_of(message.room_id, relation.in_reply_to)
+        return bool(author) and author not in us
 
     async def _build_message(self, message: ParsedMessage, context: RoomContext, addressed: bool = True) -> Message:
         read = QuestionContext()
@@ -136,6 +192,8 @@ class MessageHandler:
 
     async def _take_edit(self, edit: ParsedMessage, context: RoomContext) -> Ended | None:
         """Restart the answer to an edited question; an ignored message may be addressed to Hearth now."""
+        if is_unencrypted(edit, context.room):
+            return None
         event_id = edit.relation.replaces
         is_late_mention = self.questions.may_become_question(event_id)
         if not (is_late_mention or self.questions.get_running(event_id)):

@@ -1,4 +1,4 @@
-"""Knows the bot's own messages and threads; asks the homeserver about those it does not remember."""
+"""Knows the authors of messages, and the bot's threads; asks the homeserver about those it does not remember."""
 
 import asyncio
 import logging
@@ -42,14 +42,13 @@ class OwnMessages:
     def __init__(self, homeserver: Homeserver, threads: JoinedThreads) -> None:
         self._homeserver = homeserver
         self._threads = threads
-        self._is_own: dict[str, bool] = {}
+        self._authors: dict[str, str] = {}
         self._other_threads: dict[str, None] = {}
 
     def note_message(self, message: ParsedMessage) -> None:
         """Note the author of a message."""
-        is_own = message.sender == self._homeserver.user_id
-        put_bounded(self._is_own, message.event_id, is_own, IDS_KEPT)
-        if is_own and message.relation.thread:
+        put_bounded(self._authors, message.event_id, message.sender, IDS_KEPT)
+        if message.sender == self._homeserver.user_id and message.relation.thread:
             self.join_thread(message.relation.thread)
 
     def join_thread(self, thread_root: str) -> None:
@@ -58,12 +57,16 @@ class OwnMessages:
 
     async def is_own_message(self, room_id: str, event_id: str) -> bool:
         """Whether the bot wrote a message; False when that cannot be found out."""
-        if event_id not in self._is_own:
+        return await self.author_of(room_id, event_id) == self._homeserver.user_id
+
+    async def author_of(self, room_id: str, event_id: str) -> str:
+        """The author of a message; empty when that cannot be found out."""
+        if event_id not in self._authors:
             event = await fetch_or_none(lambda: self._homeserver.get_event(room_id, event_id))
             if event is None:
-                return False
-            put_bounded(self._is_own, event_id, event.sender == self._homeserver.user_id, IDS_KEPT)
-        return self._is_own[event_id]
+                return ""
+            put_bounded(self._authors, event_id, event.sender, IDS_KEPT)
+        return self._authors[event_id]
 
     async def takes_part_in(self, room_id: str, thread_root: str, bot: BotIdentity) -> bool:
         """Whether the bot opened a thread, was mentioned in its first message, or wrote in it."""

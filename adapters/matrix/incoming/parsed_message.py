@@ -12,9 +12,6 @@ from adapters.matrix.incoming.typed_text import typed_text
 USER_MSGTYPES = frozenset({"m.text", "m.emote", *FILE_MSGTYPES})
 VOICE = "org.matrix.msc3245.voice"
 
-DOUBLE_PUPPET = "fi.mau.double_puppet_source"
-"""Key that bridges of the mautrix family put into messages they copy in a person's own name."""
-
 
 @dataclass(frozen=True)
 class ParsedMessage:
@@ -22,7 +19,7 @@ class ParsedMessage:
 
     `kind`: its msgtype. `mentions`: the users it states to mention, None when it states nothing. `caption`: the text of
     a file (client-server API, "Media captions"). `is_bare_file`: a file without a caption; a voice message is none,
-    because it says something itself. `is_bridged`: a bridge's copy of a message that was written elsewhere.
+    because it says something itself.
     """
 
     event: Event
@@ -34,7 +31,6 @@ class ParsedMessage:
     file: FileInfo | None
     caption: str
     is_bare_file: bool
-    is_bridged: bool
 
     @property
     def event_id(self) -> str:
@@ -93,16 +89,18 @@ def parse_message(event: Event) -> ParsedMessage:
         file=parse_file(content, kind, filename or body) if is_file else None,
         caption=caption,
         is_bare_file=is_file and not caption.strip() and VOICE not in content,
-        is_bridged=DOUBLE_PUPPET in content,
     )
 
 
 def apply_edit(original: ParsedMessage, edit: ParsedMessage) -> ParsedMessage | None:
-    """A message with the new content of an edit; None when that is no edit of it by the same person, or the message was
-    redacted. Its relation to other messages stays as it was.
+    """A message with the new content of an edit; None when that is no edit of it by the same person, when it is a plain
+    edit of an encrypted message, which the homeserver may have written, or when the message was redacted. Its relation
+    to other messages stays as it was.
     """
     event, new = original.event, get_object(edit.event.content, "m.new_content")
     is_by_author = (edit.sender, edit.event.type) == (event.sender, event.type)
+    if event.encrypted and not edit.event.encrypted:
+        return None
     if not is_by_author or edit.relation.replaces != event.event_id or not new or not event.content:
         return None
     relates = get_object(event.content, "m.relates_to")

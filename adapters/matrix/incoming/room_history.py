@@ -19,7 +19,10 @@ EDITS_READ = 5
 
 
 class RoomHistory:
-    """Messages as they read after their last edit; those that the homeserver refuses or fails to give are left out."""
+    """Messages as they read after their last edit; those that the homeserver refuses or fails to give are left out.
+
+    So are unencrypted messages in encrypted rooms, which the homeserver may have written.
+    """
 
     def __init__(self, homeserver: Homeserver) -> None:
         self._homeserver = homeserver
@@ -40,7 +43,7 @@ class RoomHistory:
         """A message; None when it cannot be fetched or decrypted, or was redacted."""
         try:
             message = parse_message(await self._homeserver.get_event(room_id, event_id))
-            return await self._with_latest_edit(message) if message.is_message else None
+            return await self._with_latest_edit(message) if self._is_readable(message) else None
         except (RequestRefused, TransientFailure) as error:
             log.debug("Could not read a message: %s", error)
             return None
@@ -68,7 +71,7 @@ class RoomHistory:
             for each in map(parse_message, page.events):
                 if each.relation.replaces:
                     edits.setdefault(each.relation.replaces, []).append(each)
-                elif each.is_message and not each.relation.thread:
+                elif self._is_readable(each) and not each.relation.thread:
                     found.append(_apply_newest_edit(each, edits.get(each.event_id, ())))
             position = page.end
             if len(found) >= limit or not position:
@@ -80,12 +83,16 @@ class RoomHistory:
         ids = [each.event_id for each in related]
         # Newest first. A message that is not among them is older than all of these, or newer.
         begin = ids.index(message.event_id) + 1 if message.event_id in ids else 0
-        found = [each for each in map(parse_message, related[begin:]) if each.is_message][:limit]
+        found = [each for each in map(parse_message, related[begin:]) if self._is_readable(each)][:limit]
         # An answer of the bot was first sent with its first words only.
         own = self._homeserver.user_id
         read = [await self._with_latest_edit(each) if each.sender == own else each for each in found]
         opening = await self.read_message(message.room_id, root) if len(read) < limit else None
         return [*read, opening] if opening else read
+
+    def _is_readable(self, message: ParsedMessage) -> bool:
+        room = self._homeserver.get_room(message.room_id)
+        return message.is_message and (message.event.encrypted or room is None or not room.encrypted)
 
     async def _with_latest_edit(self, message: ParsedMessage) -> ParsedMessage:
         edits = await self._homeserver.get_relations(message.room_id, message.event_id, EDIT, EDITS_READ)

@@ -46,10 +46,11 @@ def message_facts(message: ParsedMessage, context: RoomContext) -> MatrixMessage
         is_direct=context.room.is_direct,
         is_own=message.sender == context.bot.user_id,
         is_user_message=message.is_user_message and has_content,
-        is_bridged=message.is_bridged,
         is_bare_file=message.is_bare_file,
         has_prefix=bool(context.prefix) and plain_text_of(message, context).startswith(context.prefix),
         mentions_bot=mentions_bot(message, message.text, context.bot),
+        is_unencrypted=is_unencrypted(message, context.room),
+        is_muted=not context.room.may_write(context.bot.user_id),
     )
 
 
@@ -60,11 +61,6 @@ def is_admin(settings: MatrixSettings, room: Room, user_id: str) -> bool:
     if user_id in settings.admin_users:
         return True
     return room.room_id in settings.admin_rooms and room.power_level(user_id) >= settings.admin_power
-
-
-def is_private(room: Room) -> bool:
-    """Whether exactly one other person can read a room."""
-    return room.is_direct and not room.world_readable
 
 
 def needs_context(text: str, prefix: str) -> bool:
@@ -95,7 +91,7 @@ def build_message(
         author=Person(person_id(asker), names.display_name(asker), is_admin=is_admin(settings, room, asker)),
         text=text,
         addressed=addressed,
-        audience=_audience(room, asker),
+        audience=audience_of(room, asker),
         sent_at=sent_at(message.event),
         attachments=read.attachments,
         context=read.context,
@@ -108,8 +104,14 @@ def sent_at(event: Event) -> float:
     return event.sent_ms / 1000 if 0 <= event.sent_ms <= MAX_SENT_MS else 0.0
 
 
-def _audience(room: Room, asker: str) -> Audience:
-    return private_audience(room.room_id, asker) if is_private(room) else room_audience(room.room_id)
+def is_unencrypted(message: ParsedMessage, room: Room) -> bool:
+    """Whether a message came without encryption into an encrypted room: it may be the homeserver's own."""
+    return room.encrypted and not message.event.encrypted
+
+
+def audience_of(room: Room, asker: str) -> Audience:
+    """The people who read an answer in a room."""
+    return private_audience(room.room_id, asker) if room.is_private else room_audience(room.room_id)
 
 
 def _opens_thread(context: RoomContext, text: str) -> bool:

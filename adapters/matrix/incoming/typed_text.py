@@ -11,6 +11,7 @@ REPLY_QUOTE = re.compile(r"> (?:\* )?<@[^>\n]{1,400}>")
 
 LINE_BREAK = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 BLOCK_END = re.compile(r"</(?:p|div|h\d|li|blockquote|pre|tr)>|<br ?/?>|<hr ?/?>", re.I)
+FOOTER_BEGIN, FOOTER_END = "<p><sub>", "</sub></p>"
 MX_REPLY = re.compile(r"\A\s*<mx-reply>.*?</mx-reply>", re.I | re.S)
 
 
@@ -20,6 +21,17 @@ def typed_text(body: str, formatted_body: str, is_reply: bool) -> str:
     if not body.strip():
         return _visible(_strip_tags(formatted_body))
     return _strip_quote(body) if is_reply else body
+
+
+def strip_footer(text: str, formatted_body: str) -> str:
+    """The text of an answer of the bot without its note and sources, which are small print in the formatted text."""
+    formatted = formatted_body.rstrip()
+    start = formatted.rfind(FOOTER_BEGIN)
+    if start < 0 or not formatted.endswith(FOOTER_END):
+        return text
+    footer = _visible(_strip_tags(formatted[start:])).strip()
+    text = text.rstrip()
+    return text.removesuffix(footer).rstrip()
 
 
 def _visible(body: str) -> str:

@@ -16,8 +16,10 @@ from adapters.matrix.executor import run_in_thread
 from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
 from adapters.matrix.outgoing import contents, transactions
 from adapters.matrix.outgoing.contents import RoomTarget
+from adapters.matrix.outgoing.interrupted_answers import InterruptedAnswers
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
+from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,18 @@ class RoomTransport:
     """Fills `ReplyTransport`. Texts are rendered in a thread: hostile ones take seconds."""
 
     def __init__(
-        self, homeserver: Homeserver, target: RoomTarget, indicator: TypingIndicators, background: BackgroundTasks
+        self,
+        homeserver: Homeserver,
+        target: RoomTarget,
+        indicator: TypingIndicators,
+        background: BackgroundTasks,
+        interrupted: InterruptedAnswers,
     ) -> None:
         self._homeserver = homeserver
         self._target = target
         self._typing = indicator
         self._background = background
+        self._interrupted = interrupted
         self._is_read = False
         self._uploaded: dict[str, dict[str, Any]] = {}
 
@@ -48,6 +56,8 @@ class RoomTransport:
             self._is_read = True
             self.start_typing()
             self._background.start(self._send_receipt(), "Read receipt")
+            with homeserver_errors():
+                await self._load_members()
 
     def start_typing(self) -> None:
         """Show typing."""
@@ -69,7 +79,12 @@ class RoomTransport:
 
     async def edit_message(self, platform_id: str, part: MatrixPart, request_id: str) -> None:
         """Change a message of ours."""
-        await self._send(await run_in_thread(contents.edit_content, platform_id, part, self._target), request_id)
+        content = await run_in_thread(contents.edit_content, platform_id, part, self._target)
+        try:
+            await self._send(content, request_id)
+        except ReplyFailed:
+            self._interrupted.note_refused(platform_id, self._target, part)
+            raise
 
     async def delete_message(self, platform_id: str) -> None:
         """Redact a message of ours."""
@@ -116,6 +131,16 @@ class RoomTransport:
     async def _send(self, content: dict[str, Any], tx_id: str) -> str:
         with homeserver_errors():
             return await self._homeserver.send(self._target.room_id, MESSAGE, content, tx_id)
+
+    async def _load_members(self) -> None:
+        """Load the members of a direct chat, without which it is not private: after a restart they are not known."""
+        room = self._homeserver.get_room(self._target.room_id)
+        if room is None or not room.is_direct or room.members_complete:
+            return
+        try:
+            await self._homeserver.load_members(room.room_id)
+        except (TransientFailure, RequestRefused) as error:
+            log.info("Could not load the members of %s: %s", room.room_id, error)
 
     async def _send_receipt(self) -> None:
         try:

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from adapters.matrix.event_content import REDACTION, redaction_target
+from adapters.matrix.event_content import MESSAGE, REACTION, REDACTION, redaction_target
 from adapters.matrix.events import Event
 from adapters.matrix.sync.invites import InviteHandler
+from adapters.matrix.sync.member_lists import MemberLists
 from adapters.matrix.sync.undecryptable import UndecryptableEvents
 
 
@@ -23,12 +24,14 @@ class EventRouter:
     def __init__(
         self,
         *,
+        members: MemberLists,
         invites: InviteHandler,
         undecryptable: UndecryptableEvents,
         handler: EventHandler,
         take_verification: Callable[[Event], Awaitable[bool]],
     ) -> None:
         """`take_verification` handles an event if it belongs to a verification, and returns whether it does."""
+        self._members = members
         self._invites = invites
         self._undecryptable = undecryptable
         self._handler = handler
@@ -44,6 +47,8 @@ class EventRouter:
         self._invites.take_tombstone(event)
         if event.type == REDACTION:
             self._undecryptable.drop_event(redaction_target(event))
+        if event.type in (MESSAGE, REACTION):
+            await self._members.confirm(event.room_id)
         await self._handler.take_event(event)
 
     async def retry_event(self, room_id: str, event_id: str) -> None:

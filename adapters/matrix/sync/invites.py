@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 
 from adapters.delivery.errors import TransientFailure
 from adapters.matrix.background_tasks import BackgroundTasks
-from adapters.matrix.events import Departure, Event, Invitation
+from adapters.matrix.events import Departure, Event, Invitation, Room
 from adapters.matrix.homeserver import Homeserver, RequestRefused
 from adapters.matrix.ids import server_name
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.retry import backoff_s, retry
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.member_lists import MemberLists
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState
 from adapters.matrix.texts import localize
@@ -43,6 +44,7 @@ class DeclineReason(StrEnum):
     INVITER = "the inviter is not allowed"
     ROOM = "the room is not allowed"
     DIRECT_MESSAGE = "direct messages are switched off"
+    SPACE = "it is a space, where nobody writes"
 
 
 def why_declined(invitation: Invitation, settings: MatrixSettings, replaced: Mapping[str, str]) -> DeclineReason | None:
@@ -53,6 +55,8 @@ def why_declined(invitation: Invitation, settings: MatrixSettings, replaced: Map
         return None
     if not settings.answers_user(invitation.inviter):
         return DeclineReason.INVITER
+    if invitation.space:
+        return DeclineReason.SPACE
     if invitation.direct and not settings.direct_messages:
         return DeclineReason.DIRECT_MESSAGE
     return None if settings.allows_room(invitation.room_id, invitation.direct) else DeclineReason.ROOM
@@ -67,6 +71,11 @@ def replacement_room(event: Event) -> str:
     return str(room_id) if is_valid and room_id != event.room_id else ""
 
 
+def _is_deserted(room: Room) -> bool:
+    """Whether certainly nobody else is in a room, or invited."""
+    return room.members_complete and room.member_count == 1
+
+
 class InviteHandler:
     """Handles invitations. Open tasks are in the sync state, so that the next process resumes them."""
 
@@ -76,24 +85,34 @@ class InviteHandler:
         homeserver: Homeserver,
         settings: MatrixSettings,
         sync_state: SyncState,
+        members: MemberLists,
         notices: NoticeSender,
         rate_limiter: SendRateLimiter,
         language: Language,
         prefix: str,
+        direct_room: Callable[[str], str],
     ) -> None:
+        """`direct_room` gives the room of our direct chat with a user, or an empty text."""
         self._homeserver = homeserver
         self._rate_limiter = rate_limiter
         self._settings = settings
         self._sync_state = sync_state
+        self._members = members
         self._notices = notices
+        self._direct_room = direct_room
         self._language = language
         self._prefix = prefix
         self._join_lock = asyncio.Lock()
         self._joining: dict[str, asyncio.Task[None]] = {}
-        self._declined: dict[str, None] = {}
+        self._declined: dict[str, DeclineReason] = {}
         self._background = BackgroundTasks()
-        self._greeting: set[str] = set()
+        self._settling: set[str] = set()
         self._overflowed = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a room is being joined, greeted in or left."""
+        return self._background.is_busy
 
     def resume_joins(self) -> None:
         """Resume the joins that an earlier process left."""
@@ -111,7 +130,7 @@ class InviteHandler:
             log.debug("Declining an invitation to %s: %s.", room_id, reason)
             if not self._declined:
                 self._background.start(self._decline_pending(), "Declining invitations")
-            self._declined[room_id] = None
+            self._declined[room_id] = reason
         elif not self._overflowed:
             self._overflowed = True
             log.warning("Left invitations unanswered: there are too many to decline.")
@@ -125,18 +144,16 @@ class InviteHandler:
             self._accept(new, event.sender)
 
     def note_joined(self, room_id: str) -> None:
-        """Take note of a joined room in a sync: greet in a new one, and leave one without other members."""
+        """Take note of a joined room in a sync: greet in a new one, and leave a space or a room without others."""
         saved = self._sync_state.saved
         if saved.invitations.pop(room_id, None) is not None:
             self._sync_state.save_soon()
         room = self._homeserver.get_room(room_id)
-        if room is not None and room.member_count == 1:
-            log.info("Leaving %s: it has no other members.", room_id)
-            self._background.start(self._leave(room_id), f"Leaving {room_id}")
-        elif room is not None and room_id in saved.welcomes and room_id not in self._greeting:
-            self._greeting.add(room_id)
-            delay_s = GREETING_DELAY_S if room.encrypted else 0.0
-            self._background.start(self._greet(room_id, room.is_direct, delay_s), f"Greeting {room_id}")
+        needs_work = room is not None and (room.is_space or room.member_count == 1 or room_id in saved.welcomes)
+        if needs_work and room_id not in self._settling:
+            self._settling.add(room_id)
+            settling = self._background.start(self._settle(room_id), f"Settling in {room_id}")
+            settling.add_done_callback(lambda _: self._settling.discard(room_id))
 
     def note_departed(self, departure: Departure) -> None:
         """Take note of a room that the account is no longer in, or no longer invited to."""
@@ -174,7 +191,9 @@ class InviteHandler:
         if earlier is None:
             put_bounded(saved.welcomes, room_id, inviter, INVITATIONS_KEPT)
             self.note_joined(room_id)  # the sync may have arrived before the response to the join
-        elif not await self._has_predecessor(room_id, earlier):
+        elif await self._has_predecessor(room_id, earlier):
+            await self._announce_replacement(earlier, room_id)
+        else:
             log.warning("Leaving %s: it does not name %s as its predecessor.", room_id, earlier)
             saved.replaced.pop(room_id, None)
             await self._leave(room_id)
@@ -207,30 +226,55 @@ class InviteHandler:
         predecessor = created.get("predecessor")
         return isinstance(predecessor, Mapping) and predecessor.get("room_id") == earlier
 
-    async def _greet(self, room_id: str, direct: bool, delay_s: float) -> None:
-        key = "matrix_welcome_direct" if direct else "matrix_welcome_room"
-        try:
-            await asyncio.sleep(delay_s)
-            await self._notices.send_notice(room_id, localize(key, self._language, prefix=self._prefix), "welcome")
-            self._sync_state.saved.welcomes.pop(room_id, None)
-            self._sync_state.save_soon()
-        finally:
-            self._greeting.discard(room_id)
+    async def _announce_replacement(self, earlier: str, room_id: str) -> None:
+        """Tell the admins, in their direct chats, that a room has a new id: `readers` do not follow it."""
+        log.warning(
+            "Now in %s, which replaces %s. Collections whose `readers` name matrix:%s are not read in it until they"
+            " name matrix:%s too.",
+            *(room_id, earlier, earlier, room_id),
+        )
+        sentence = localize("matrix_room_replaced", self._language, old=earlier, new=room_id)
+        for admin in sorted(self._settings.admin_users):
+            if chat := self._direct_room(admin):
+                await self._notices.send_notice(chat, sentence, f"replaced {room_id}")
+
+    async def _settle(self, room_id: str) -> None:
+        room = await self._members.confirm(room_id)
+        if room is not None and room_id in self._sync_state.saved.welcomes and not _is_deserted(room):
+            await self._greet(room)
+            room = await self._members.confirm(room_id)  # the others may have left meanwhile
+        if room is not None and room.is_space:
+            log.info("Leaving %s: %s.", room_id, DeclineReason.SPACE)
+            await self._leave(room_id, DeclineReason.SPACE)
+        elif room is not None and _is_deserted(room):
+            log.info("Leaving %s: it has no other members.", room_id)
+            await self._leave(room_id)
+
+    async def _greet(self, room: Room) -> None:
+        await asyncio.sleep(GREETING_DELAY_S if room.encrypted else 0.0)
+        room = await self._members.confirm(room.room_id) or room  # others may have come meanwhile
+        if not room.is_space and room.may_write(self._homeserver.user_id):
+            key = "matrix_welcome_direct" if room.is_direct else "matrix_welcome_room"
+            sentence = localize(key, self._language, prefix=self._prefix)
+            await self._notices.send_notice(room.room_id, sentence, "welcome")
+        self._sync_state.saved.welcomes.pop(room.room_id, None)
+        self._sync_state.save_soon()
 
     async def _decline_pending(self) -> None:
         """Decline one after another, at low priority: strangers' invitations must not delay answers."""
         while self._declined:
-            room_id = next(iter(self._declined))
-            await self._leave(room_id)
+            room_id, reason = next(iter(self._declined.items()))
+            # Strangers need not know whom Hearth answers.
+            await self._leave(room_id, "" if reason is DeclineReason.INVITER else reason)
             self._declined.pop(room_id, None)
         self._overflowed = False
 
-    async def _leave(self, room_id: str) -> None:
+    async def _leave(self, room_id: str, reason: str = "") -> None:
         try:
-            await retry(partial(self._leave_at_low_priority, room_id), LEAVE_TRIES)
+            await retry(partial(self._leave_at_low_priority, room_id, reason), LEAVE_TRIES)
         except (TransientFailure, RequestRefused) as error:
             log.debug("Could not leave %s: %s", room_id, error)
 
-    async def _leave_at_low_priority(self, room_id: str) -> None:
+    async def _leave_at_low_priority(self, room_id: str, reason: str) -> None:
         with await self._rate_limiter.acquire_slot("edit", learns=False):
-            await self._homeserver.leave_room(room_id)
+            await self._homeserver.leave_room(room_id, reason)

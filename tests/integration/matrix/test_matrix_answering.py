@@ -139,3 +139,22 @@ async def test_who_puts_hearth_out_of_a_room_gets_no_further_answer_and_may_invi
     await ana.until(lambda: ana.members[room].get(resident.user_id) == "join")
     await ana.say(room, "And now?")
     await ana.until(lambda: any(shown.body == ANSWER for shown in answers(ana, resident, room)))
+
+
+async def test_who_waited_in_the_queue_is_notified_of_the_answer(house: tuple[MatrixInstance, Person, Person]) -> None:
+    resident, ana, ben = house
+    first, second = [await person.direct(resident.user_id) for person in (ana, ben)]
+    for person, room in ((ana, first), (ben, second)):
+        await person.until(lambda person=person, room=room: person.members[room].get(resident.user_id) == "join")  # type: ignore[misc]
+    resident.engine.gate.clear()
+    await ana.say(first, "Where is the drive?")
+    await ana.shown(first, lambda shown: shown.body.startswith("The drive"))
+    await ben.say(second, "Where is the ladder?")
+    place = await ben.shown(second, lambda shown: "number 1" in shown.body)
+    resident.engine.gate.set()
+    (answer,) = await answered(ben, resident, second)
+    assert answer.event_id != place.event_id
+    await ben.until(lambda: place.event_id not in {shown.event_id for shown in ben.timeline.shown(second)})
+    told = (await ben.request("GET", "/notifications"))["notifications"]
+    assert answer.event_id in {each["event"]["event_id"] for each in told}
+    assert place.event_id not in {each["event"]["event_id"] for each in told}

@@ -16,7 +16,11 @@ from adapters.matrix.adapter import FOLDER
 from adapters.matrix.client import MatrixClient
 from adapters.matrix.credentials import load_credentials
 from adapters.matrix.incoming.message_handler import MessageHandler
+from adapters.matrix.incoming.refusal_notices import RefusalNotices
+from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.member_lists import MemberLists
+from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState
 from bot.core.messages import FinalAnswer, Message
 from bot.core.ports import Reply
@@ -45,13 +49,14 @@ class Ear:
         return self.client.user_id
 
     async def listen(self) -> None:
-        token = ""
+        token, members = "", MemberLists(self.client)
         while True:
             news = await self.client.sync(token, 5)
             token = news.token
             for invitation in news.invited:
                 await self.client.join_room(invitation.room_id)
             for timeline in news.joined:
+                await members.confirm(timeline.room_id)
                 for event in timeline.events:
                     await self.intake.take_event(event)
                     self.heard.add(event.event_id)
@@ -100,6 +105,8 @@ async def ear(homeserver: SynapseServer, tmp_path: Path) -> AsyncIterator[Ear]:
         inbox=inbox,
         reply_to=lambda message: RecordingReply(message.event_id),
         threads=marks,
+        refusals=RefusalNotices(NoticeSender(client, SendRateLimiter()), lambda user_id: "", "en"),
+        end_interrupted=lambda room_id: None,
     )
     ear = Ear(client, intake, inbox)
     listening = asyncio.create_task(ear.listen())
@@ -109,6 +116,7 @@ async def ear(homeserver: SynapseServer, tmp_path: Path) -> AsyncIterator[Ear]:
         await listening
     ear.done.set()
     await inbox.wait_until_idle()
+    await intake.close()
     await client.close()
     await marks.close()
 

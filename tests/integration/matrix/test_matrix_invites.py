@@ -96,3 +96,58 @@ async def test_into_a_closed_room_that_replaces_another_anybody_there_may_let_he
     await ana.invite(new, resident.user_id)
     await membership(ana, resident, new, "join")
     await answered(ana, resident, new)
+
+
+async def test_a_public_room_of_two_is_no_private_chat(
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
+) -> None:
+    (resident.folder / "documents" / "secret").mkdir(parents=True)
+    (resident.folder / "documents" / "secret" / "drive.txt").write_text("The drive is on shelf Quince.")
+    ana = await enter(homeserver, "ana")
+    resident.core_settings = {"readers": [f"matrix:user:{ana.user_id}"], "when_nothing_found": "answer"}
+    await resident.start()
+    public = await ana.create_room("hall", [resident.user_id], preset="public_chat")
+    private = await ana.direct(resident.user_id)
+    for room in (public, private):
+        await membership(ana, resident, room, "join")
+    unasked = await ana.say(public, "Where is the drive?")
+    await ana.say(public, "Hearth: where is the drive?")
+    await ana.shown(public, lambda shown: shown.sender == resident.user_id and shown.kind == "m.text")
+    await resident.core.inbox.wait_until_idle()
+    assert not [prompt for prompt in resident.engine.prompts if "Quince" in str(prompt)]
+    assert unasked not in str([shown.first for shown in ana.timeline.shown(public, resident.user_id)])
+    await ana.say(private, "Where is the drive?")
+    await ana.shown(private, lambda shown: "secret" in shown.body)
+    assert [prompt for prompt in resident.engine.prompts if "Quince" in str(prompt)]
+
+
+async def test_a_space_is_declined_with_the_reason(
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
+) -> None:
+    await resident.start()
+    ana = await enter(homeserver, "ana")
+    space = await ana.create_room("home", [resident.user_id], creation_content={"type": "m.space"})
+    await membership(ana, resident, space, "leave")
+    events = ana.timeline.events(space, "m.room.member", resident.user_id)
+    assert [event["content"].get("reason") for event in events] == ["it is a space, where nobody writes"]
+
+
+async def test_in_a_muted_room_no_model_runs_and_the_question_is_answered_once_hearth_may_write(
+    homeserver: SynapseServer, resident: MatrixInstance, enter: Enter
+) -> None:
+    await resident.start()
+    ana, ben = await enter(homeserver, "ana"), await enter(homeserver, "ben")
+    room, chat = await ana.create_room("kitchen", [resident.user_id, ben.user_id]), await ben.direct(resident.user_id)
+    await ben.join(room)
+    for person, place in ((ana, room), (ben, chat)):
+        await membership(person, resident, place, "join")
+        await person.shown(place, lambda shown: "!help" in shown.body)
+    levels = await ana.state(room, "m.room.power_levels")
+    await ana.set_state(
+        room, "m.room.power_levels", levels | {"events_default": 50, "users": levels["users"] | {ben.user_id: 50}}
+    )
+    question = await ben.say(room, "Where is the drive?", mentions=[resident.user_id])
+    await ben.shown(chat, lambda shown: "I may not write in kitchen" in shown.body)
+    assert not resident.engine.prompts
+    await ana.set_state(room, "m.room.power_levels", levels)
+    await ben.shown(room, lambda shown: (shown.reply_to, shown.body) == (question, ANSWER))

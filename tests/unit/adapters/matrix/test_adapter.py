@@ -6,10 +6,11 @@ import pytest
 
 from adapters.delivery.errors import TransientFailure
 from adapters.matrix.account.profile import ensure_display_name
-from adapters.matrix.adapter import FOLDER, MatrixAdapter, find_direct_room
+from adapters.matrix.adapter import FOLDER, MatrixAdapter
 from adapters.matrix.credentials import Credentials, new_store_key, save_credentials
 from adapters.matrix.homeserver import LoggedOut, MatrixUnusable, RequestRefused
 from adapters.matrix.settings import MatrixSettings
+from adapters.matrix.sync.direct_rooms import find_direct_room
 from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.inbox import FakeInbox
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver

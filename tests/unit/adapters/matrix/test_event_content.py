@@ -1,6 +1,7 @@
 """What an event's content says, whatever stands in it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,6 +103,13 @@ def test_an_edit_changes_the_text_and_keeps_the_relation() -> None:
 )
 def test_an_edit_by_another_of_another_or_of_nothing_is_none(wrong: ParsedMessage) -> None:
     assert apply_edit(parse_message(event({"body": "old"})), wrong) is None
+
+
+def test_a_plain_edit_of_an_encrypted_message_changes_nothing() -> None:
+    original = parse_message(event({"msgtype": "m.text", "body": "old"}, encrypted=True))
+    plain = edit({"msgtype": "m.text", "body": "forged"})
+    assert apply_edit(original, plain) is None
+    assert apply_edit(original, parse_message(replace(plain.event, encrypted=True))) is not None
 
 
 def test_what_was_redacted_stays_redacted() -> None:

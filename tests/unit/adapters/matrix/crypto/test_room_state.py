@@ -28,16 +28,43 @@ def member(user: str, membership: str, name: str = "") -> Event:
 
 
 def test_counts_come_from_the_summary_until_everybody_is_known() -> None:
-    known = room(member(ANA, "join"))
+    known = room(member(ANA, "join"), state("m.room.join_rules", {"join_rule": "invite"}))
     assert known.to_room().member_count is None
     known.apply_summary({"m.joined_member_count": 4, "m.invited_member_count": 1})
     assert known.to_room().member_count == 5
     known.apply_summary({"m.joined_member_count": 3})
     assert known.to_room().member_count == 4
     known.set_members([member(ANA, "join"), member(BEN, "invite"), member("@gone:home", "ban")])
-    assert known.to_room().member_count == 2 and known.to_room().is_direct
+    assert known.to_room().member_count == 2 and known.to_room().is_direct and known.to_room().is_private
+    assert known.to_room().members == {ANA, BEN}
     known.apply_event(member(BEN, "leave"))
     assert known.to_room().member_count == 1
+
+
+def test_a_count_of_two_makes_no_chat_private_before_everybody_is_known() -> None:
+    known = room(state("m.room.join_rules", {"join_rule": "invite"}))
+    known.apply_summary({"m.joined_member_count": 2})
+    assert known.to_room().is_direct and not known.to_room().is_private
+    known.set_members([member(ANA, "join"), member(BEN, "join"), member("@eve:home", "join")])
+    assert not known.to_room().is_direct and not known.to_room().is_private
+
+
+@pytest.mark.parametrize("content", [{}, {"join_rule": 7}, {"join_rule": "public"}, None])
+def test_a_room_whose_join_rule_is_another_or_unknown_is_not_private(content: Any) -> None:
+    known = room() if content is None else room(state("m.room.join_rules", content))
+    known.set_members([member(ANA, "join"), member(BEN, "join")])
+    assert not known.to_room().is_direct and not known.to_room().is_private
+
+
+def test_a_space_and_the_power_for_messages_are_told() -> None:
+    assert room(state("m.room.create", {"type": "m.space"})).to_room().is_space
+    assert not room(state("m.room.create", {})).to_room().is_space
+    levels = {"events_default": 10, "events": {"m.room.encrypted": 50}, "users": {ANA: 20}}
+    known = room(state("m.room.power_levels", levels))
+    assert known.to_room().may_write(ANA) and not known.to_room().may_write(BEN)
+    known.apply_event(state("m.room.encryption", {}))
+    assert not known.to_room().may_write(ANA)
+    assert room().to_room().may_write(BEN)
 
 
 def test_encryption_once_on_stays_on() -> None:

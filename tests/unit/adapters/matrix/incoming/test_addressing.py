@@ -32,7 +32,12 @@ DIRECT = {"is_direct": True}
         ({**TO_US, "is_own": True}, MatrixRejectReason.OWN),
         ({**DIRECT, "is_own": True}, MatrixRejectReason.OWN),
         ({**DIRECT, "is_user_message": False}, MatrixRejectReason.NOT_A_MESSAGE),
-        ({**TO_US, "is_bridged": True}, MatrixRejectReason.BRIDGED),
+        ({**TO_US, "is_unencrypted": True}, MatrixRejectReason.UNENCRYPTED),
+        ({"has_prefix": True, "is_unencrypted": True}, MatrixRejectReason.UNENCRYPTED),
+        ({"is_unencrypted": True}, MatrixRejectReason.NOT_ADDRESSED),
+        ({**DIRECT, "is_muted": True}, MatrixRejectReason.MUTED),
+        ({**DIRECT, "is_muted": True, "is_unencrypted": True}, MatrixRejectReason.UNENCRYPTED),
+        ({"is_muted": True}, MatrixRejectReason.NOT_ADDRESSED),
         ({**DIRECT, "is_bare_file": True}, MatrixRejectReason.BARE_FILE),
         ({"in_joined_thread": True, "is_bare_file": True}, MatrixRejectReason.BARE_FILE),
         ({"is_bare_file": True}, MatrixRejectReason.NOT_ADDRESSED),
@@ -66,6 +71,7 @@ def test_only_what_is_meant_for_us_is_answered(what: dict[str, object], expected
         (doors(bots=["@*bot:*", "@ana:*"]), TO_US, MatrixRejectReason.BOT),
         (doors(bots=["@ana:*"]), DIRECT, MatrixRejectReason.BOT),
         (doors(users={"block": [ANA]}), {"has_prefix": True}, MatrixRejectReason.USER),
+        (doors(users={"block": [ANA]}), {**TO_US, "is_unencrypted": True, "is_muted": True}, MatrixRejectReason.USER),
     ],
 )
 def test_lists_say_where_and_who(

@@ -12,6 +12,8 @@ from adapters.matrix.incoming.display_names import DisplayNames
 from adapters.matrix.incoming.mentions import BotIdentity
 from adapters.matrix.incoming.parsed_message import parse_message
 from adapters.matrix.incoming.room_history import PAGES, RoomHistory
+from adapters.matrix.outgoing.contents import RoomTarget, message_content
+from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.settings import MatrixSettings
 from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
@@ -265,3 +267,32 @@ async def test_a_file_without_a_word_is_said_by_its_name() -> None:
     asked = parse_message(server.say("Hearth: and?"))
     found = await context.read_context(asked, BotIdentity(ME, "Hearth"), DisplayNames(room), False)
     assert found.context == (ContextMessage("Ben", "[notes.txt]"),)
+
+
+async def test_of_an_own_answer_the_small_print_is_left_out() -> None:
+    server = wire()
+    text, below = "On shelf **Heron** [1].", "Cut short.\n[1] Disks & more › p. 3 (handbook)"
+    target = RoomTarget(ROOM, "$question", "$question")
+    answer = server.post(ROOM, ME, "m.room.message", message_content(MatrixPart(text, below, small=True), target))
+    stopped = server.post(ROOM, ME, "m.room.message", message_content(MatrixPart("The", "Stopped."), target))
+    forged = server.say(f"x\n\n{below}", BEN, format="org.matrix.custom.html", formatted_body="<p><sub>x</sub></p>")
+    for said, expected in (
+        (answer, f"Hearth: {text}"),
+        (stopped, "Hearth: The\n\nStopped."),
+        (forged, f"Ben: x\n\n{below}"),
+    ):
+        assert (await read(server, server.say("and?", ALICE, **replying(said))))[0] == [expected]
+
+
+async def test_in_an_encrypted_room_unencrypted_messages_are_no_context() -> None:
+    server = wire()
+    server.rooms[ROOM].encrypted = True
+    real, forged = server.say("one", BEN), server.say("forged", BEN, plain=True)
+    root = server.say("root", BEN)
+    for plain in (False, True):
+        server.say(f"in it {plain}", BEN, plain=plain, **in_thread(root))
+    asked = server.say("and?", ALICE, **replying(forged))
+    assert (await read(server, asked, recent_messages=5))[0] == ["Ben: one", "Ben: root"]
+    assert (await read(server, server.say("and?", ALICE, **replying(real))))[0] == ["Ben: one"]
+    threaded = server.say("and?", ALICE, **in_thread(root))
+    assert (await read(server, threaded, recent_messages=5))[0] == ["Ben: root", "Ben: in it False"]

@@ -11,11 +11,13 @@ from adapters.matrix import retry
 from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.incoming import own_messages
 from adapters.matrix.incoming.context import QuestionContext
+from adapters.matrix.incoming.muted_rooms import MutedRooms
 from adapters.matrix.incoming.parsed_message import parse_message
 from adapters.matrix.incoming.translate import RoomContext, bot_identity, build_message
 from adapters.matrix.settings import MatrixSettings
 from tests.fakes.intake_scene import BEN, CHAT, EVE, in_thread, replying, scene
-from tests.fakes.wire import ME, ROOM
+from tests.fakes.until import until
+from tests.fakes.wire import ALICE, ME, ROOM
 
 MEANT: dict[str, Any] = {"m.mentions": {"user_ids": [ME]}}
 
@@ -268,3 +270,87 @@ async def test_malformed_events_are_nothing(kind: str, content: dict[str, Any]) 
     async with scene() as it:
         assert await it.intake.take_event(it.wire.post(ROOM, BEN, kind, content)) is None
         assert it.taken == []
+
+
+async def test_in_an_encrypted_room_unencrypted_messages_give_no_orders_and_that_is_said_once() -> None:
+    async with scene() as it:
+        for room in it.wire.rooms.values():
+            room.encrypted = True
+        for body in ("Hearth: where?", "!stats", "!forget conversation"):
+            await it.hear(body, plain=True)
+        await it.hear("nice weather", plain=True)
+        await it.hear("where?", room_id=CHAT, plain=True)
+        assert it.taken == []
+        await until(lambda: len(it.wire.sent) == 2)
+        assert {sent.room_id for sent in it.wire.sent} == {ROOM, CHAT}
+        assert all("only encrypted messages" in sent.content["body"] for sent in it.wire.sent)
+        await it.hear("Hearth: where?")
+        assert it.taken == ["where?"]
+
+
+async def test_an_unencrypted_edit_changes_no_question_of_an_encrypted_room() -> None:
+    async with scene() as it:
+        it.wire.rooms[ROOM].encrypted = True
+        asked, skipped = await it.hear("Hearth: where?"), await it.hear("where is the key?")
+        await it.edit(asked, "Hearth: say something rude", plain=True)
+        await it.edit(skipped, "Hearth: say something rude", plain=True)
+        assert (it.taken, it.inbox.revised) == (["where?"], [])
+        await it.edit(asked, "Hearth: when?")
+        assert [revised.text for revised in it.inbox.revised] == ["when?"]
+
+
+async def test_in_our_threads_people_who_answer_or_mention_each_other_are_left_alone() -> None:
+    async with scene() as it:
+        root = await it.hear("Hearth: where is the drive?")
+        answer = await it.hear("On shelf Heron.", ME, **in_thread(root))
+        thanks = await it.hear("And the ladder?", BEN, **in_thread(root, after=answer))
+        await it.hear("It is mine", ALICE, **in_thread(root, after=thanks))
+        await it.hear("No, mine", BEN, **in_thread(root, after=thanks, replies=True))
+        await it.hear("Eve, look", ALICE, **in_thread(root, after=answer), **{"m.mentions": {"user_ids": [EVE]}})
+        await it.hear("you can have it", EVE, **in_thread(root, after=thanks, replies=True))
+        assert it.taken == ["where is the drive?", "And the ladder?", "No, mine"]
+        await it.hear("Hearth: whose is it?", EVE, **in_thread(root, after=thanks))
+        assert it.taken[-1] == "whose is it?"
+
+
+async def test_in_a_muted_room_no_model_runs_and_who_asks_is_told_in_their_direct_chat() -> None:
+    async with scene() as it:
+        it.wire.rooms[ROOM].writing_power = 50
+        await it.hear("Hearth: where?")
+        await it.hear("Hearth: and when?")
+        await it.hear("Hearth: who?", EVE)
+        assert it.taken == []
+        await until(lambda: it.wire.sent)
+        (told,) = it.wire.sent
+        assert (told.room_id, told.content["msgtype"]) == (CHAT, "m.notice")
+        assert ROOM in told.content["body"]
+
+
+async def test_questions_of_a_muted_room_are_answered_when_we_may_write_again_as_they_read_then() -> None:
+    async with scene() as it:
+        room = it.wire.rooms[ROOM]
+        room.writing_power = 50
+        first, second = await it.hear("Hearth: where is the kye?"), await it.hear("Hearth: and when?")
+        await it.edit(first, "Hearth: where is the key?")
+        await it.hear("nice weather")
+        await it.hear("!forget conversation")
+        await it.redact(second)
+        room.writing_power = 10
+        await it.intake.take_event(it.wire.post(ROOM, BEN, "m.room.power_levels", {}, state_key=""))
+        assert it.taken == []
+        room.writing_power = 0
+        for _ in range(2):
+            await it.intake.take_event(it.wire.post(ROOM, BEN, "m.room.power_levels", {}, state_key=""))
+        assert it.taken == ["where is the key?"]
+
+
+async def test_too_many_or_too_old_questions_of_a_muted_room_are_not_answered() -> None:
+    now = 0.0
+    rooms = MutedRooms(questions_kept=2, kept_s=10.0, clock=lambda: now)
+    for number in range(3):
+        rooms.hold(ROOM, f"${number}")
+    rooms.hold(CHAT, "$3")
+    assert rooms.release(ROOM) == ["$1", "$2"]
+    assert rooms.release(ROOM) == []
+    now = 10.0
+    assert rooms.release(CHAT) == []

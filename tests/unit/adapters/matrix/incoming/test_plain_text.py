@@ -129,7 +129,21 @@ def test_a_name_with_signs_of_patterns_is_only_a_name() -> None:
         ({"body": "hi there", **html('<a href="matrix:u/hearth:home.example?action=chat">x</a>')}, True),
         ({"body": "hi there", "formatted_body": pill()}, False),
         ({"body": "@room hi"}, False),
-        ({"body": "Hearth: hi", "m.mentions": {}}, False),
+        ({"body": "Hearth: hi", "m.mentions": {}}, True),
+        ({"body": "hearth, hi", "m.mentions": {"user_ids": ["@ana:x"]}}, True),
+        ({"body": "@hearth hi", "m.mentions": {}}, True),
+        ({"body": "@hearth:home.example hi", "m.mentions": {}}, True),
+        ({"body": "Hearth is warm", "m.mentions": {}}, False),
+        ({"body": "ask Hearth: where?", "m.mentions": {}}, False),
+        ({"body": "hearth://page", "m.mentions": {}}, False),
+        ({"body": "@hearthstone hi", "m.mentions": {}}, False),
+        ({"body": "`Hearth: hi`", "m.mentions": {}}, False),
+        ({"body": "write `@hearth:home.example` there"}, False),
+        ({"body": "```\nHearth: hi\n```\nis how"}, False),
+        ({"body": "```\nHearth: hi"}, False),
+        ({"body": "`one` Hearth `two`"}, True),
+        ({"body": "hi", **html(f"<code>{pill()}</code>")}, False),
+        ({"body": "hi", **html(f"<code>x</code> {pill()}")}, True),
         ({"body": "hi", **html(pill()), "m.mentions": {"user_ids": ["@ana:x"]}}, False),
         ({"body": "hi", "m.mentions": {"room": True}}, False),
         ({"body": "hi", "m.mentions": {"user_ids": ["@hearth:home.example"]}}, True),
@@ -157,6 +171,9 @@ SLOW = [
     "@a:b",
     "<",
     "Hearth ",
+    "`",
+    "` ",
+    "<code>",
     "https://matrix.to/#/a",
 ]
 
@@ -168,6 +185,9 @@ def test_text_made_to_be_slow_is_read_as_fast_as_any(piece: str, end: str) -> No
     began = time.perf_counter()
     read(long, **REPLY, **html(long))
     read("", **html(long))
+    for content in ({"body": long}, {"body": "hi", **html(long)}):
+        said = parsed(content)
+        mentions_bot(said, said.typed, US)
     padded = f"@hearth{' ' * 60_000}{end}{piece}"
     read(padded, **html(padded))
     assert time.perf_counter() - began < 2

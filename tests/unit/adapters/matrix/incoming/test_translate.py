@@ -1,6 +1,7 @@
 """A message of Matrix as the core takes it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from bot.core.messages import Message
 
 HEARTH, ANA, EVE, ROOM = "@hearth:home.example", "@ana:home.example", "@eve:far.example", "!kitchen:home.example"
 KITCHEN = Room(ROOM, member_count=5, display_names={ANA: "Ana", HEARTH: "Hearth"})
-DIRECT = Room(ROOM, member_count=2, display_names={ANA: "Ana"})
+DIRECT = Room(ROOM, member_count=2, members_complete=True, join_rule="invite", display_names={ANA: "Ana"})
 THREAD = {"m.relates_to": {"rel_type": "m.thread", "event_id": "$root"}}
 
 
@@ -50,12 +51,15 @@ def test_only_in_a_direct_chat_that_nobody_else_can_read_is_an_answer_private() 
     private = asked(event(), place(DIRECT)).audience
     assert private.private
     assert private.names == {f"matrix:{ROOM}", f"matrix:user:{ANA}", "matrix:server:home.example"}
+    assert asked(event(), place(replace(DIRECT, join_rule="knock"))).audience.private
     for room in (
         KITCHEN,
-        Room(ROOM, member_count=None),
-        Room(ROOM, member_count=1),
-        Room(ROOM, member_count=3),
-        Room(ROOM, member_count=2, world_readable=True),
+        replace(DIRECT, member_count=None),
+        replace(DIRECT, member_count=1),
+        replace(DIRECT, member_count=3),
+        replace(DIRECT, world_readable=True),
+        replace(DIRECT, members_complete=False),
+        *(replace(DIRECT, join_rule=rule) for rule in ("public", "restricted", "knock_restricted", "private", "")),
     ):
         assert asked(event(), place(room)).audience.names == {f"matrix:{ROOM}"}
         assert not asked(event(), place(room)).audience.private
@@ -153,10 +157,30 @@ def test_state_and_other_kinds_are_not_said() -> None:
     assert not message_facts(parse_message(Event(ROOM, "$e", ANA, "m.sticker", content)), place()).is_user_message
 
 
-def test_what_a_bridge_copies_is_an_echo_and_we_are_known() -> None:
-    assert message_facts(parse_message(event(**{"fi.mau.double_puppet_source": "mautrix-discord"})), place()).is_bridged
-    assert not message_facts(parse_message(event()), place()).is_bridged
+def test_what_people_write_on_the_other_side_of_a_bridge_is_theirs_and_we_are_known() -> None:
+    puppet = message_facts(parse_message(event(**{"fi.mau.double_puppet_source": "mautrix-discord"})), place())
+    assert puppet == message_facts(parse_message(event()), place())
     assert message_facts(parse_message(event(sender=HEARTH)), place()).is_own
+
+
+@pytest.mark.parametrize("rule", ["public", "restricted", ""])
+def test_a_room_of_two_that_others_may_join_is_no_direct_chat(rule: str) -> None:
+    assert message_facts(parse_message(event("where?")), place(DIRECT)).is_addressed
+    assert not message_facts(parse_message(event("where?")), place(replace(DIRECT, join_rule=rule))).is_addressed
+
+
+@pytest.mark.parametrize(
+    ("room", "message", "expected"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_what_came_plain_into_an_encrypted_room_is_known(room: bool, message: bool, expected: bool) -> None:
+    said = parse_message(replace(event(), encrypted=message))
+    assert message_facts(said, place(replace(KITCHEN, encrypted=room))).is_unencrypted is expected
+
+
+@pytest.mark.parametrize(("power", "muted"), [(0, False), (50, False), (51, True)])
+def test_who_has_no_power_to_write_is_muted(power: int, muted: bool) -> None:
+    room = replace(KITCHEN, power_levels={HEARTH: 50}, writing_power=power)
+    assert message_facts(parse_message(event()), place(room)).is_muted is muted
 
 
 def test_of_a_file_the_caption_is_said() -> None:

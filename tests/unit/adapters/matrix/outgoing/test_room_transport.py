@@ -14,6 +14,7 @@ from adapters.delivery.live_reply import LiveReply
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.outgoing.contents import RoomTarget
+from adapters.matrix.outgoing.interrupted_answers import InterruptedAnswers
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
@@ -21,6 +22,7 @@ from adapters.matrix.outgoing.room_transport import RoomTransport
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Attachment, Audience, ConversationId, FinalAnswer, Message, Person, PostedPart, Timings
+from tests.fakes.until import until
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 CHART = Attachment("chart.png", "image/png", b"a picture")
@@ -150,7 +152,8 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
 ) -> None:
     house = build(encrypted=encrypted)
     target = RoomTarget(ROOM, house.question, house.question)
-    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks())
+    interrupted = InterruptedAnswers(house.wire, SendRateLimiter(), "en")
+    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks(), interrupted)
     house.wire.faults.lose("send", TransientFailure())
     with pytest.raises(TransientFailure):
         await place.send(MatrixPart("", picture=CHART), "picture")
@@ -270,3 +273,39 @@ async def test_closing_leaves_answers_as_they_are(build: Callable[..., House]) -
     await reply.append("By the door. ")
     await settled()
     assert house.shown() == ["The key is here. "]
+
+
+@pytest.mark.parametrize("error", [None, TransientFailure("504"), RequestRefused(403, "M_FORBIDDEN", {})])
+async def test_before_an_answer_the_members_of_a_direct_chat_are_known_if_the_homeserver_gives_them(
+    build: Callable[..., House], error: Exception | None
+) -> None:
+    house = build()
+    house.wire.rooms[ROOM].told_count = 2
+    house.wire.faults.always("members", error)
+    reply = await house.reply()
+    room = house.wire.get_room(ROOM)
+    assert room is not None and room.is_private is (error is None)
+    await reply.finish(FinalAnswer("The key is here.", timings=TOOK_TIME))
+    assert house.shown() == ["The key is here."]
+
+
+async def test_an_answer_that_its_room_refuses_in_the_middle_is_ended_when_the_room_takes_messages_again(
+    build: Callable[..., House],
+) -> None:
+    house = build()
+    reply = await house.reply()
+    await reply.append("The key is here. ")
+    await until(house.shown)
+    house.wire.faults.always("send", RequestRefused(403, "M_FORBIDDEN", {}))
+    with pytest.raises(ReplyFailed):
+        await reply.finish(FinalAnswer("The key is here. By the door.", timings=TOOK_TIME))
+    house.wire.faults.always("send", None)
+    house.answers.end_interrupted("!other:home.example")
+    house.answers.end_interrupted(ROOM)
+    await until(lambda: "Interrupted" in house.shown()[0])
+    (text,) = house.shown()
+    assert text.startswith("The key is here. By the door.\n\nInterrupted")
+    house.answers.end_interrupted(ROOM)
+    sent = len(house.wire.sent)
+    await house.answers.close()
+    assert len(house.wire.sent) == sent

@@ -379,3 +379,13 @@ async def test_a_server_that_fails_in_the_middle_of_catching_up_is_waited_for(st
     station.wire.faults.fail("page", TransientFailure("502"), times=3)
     await station.start()
     assert station.asked == [f"{number}" for number in range(6)]
+
+
+@pytest.mark.parametrize(("others", "private"), [((ALICE,), True), ((ALICE, BEN), False)])
+async def test_before_a_chat_counts_as_private_all_of_its_members_are_asked_for(
+    station: MatrixSessionHarness, others: tuple[str, ...], private: bool
+) -> None:
+    station.wire.add_room(NEW, *others, told_count=2)
+    station.wire.say("hearth: where?", room_id=NEW)
+    await until(lambda: station.asked)
+    assert station.inbox.handled[0].audience.private is private

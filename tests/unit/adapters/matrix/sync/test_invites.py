@@ -15,7 +15,9 @@ from adapters.matrix.outgoing.leaky_bucket import LeakyBucket
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.settings import MatrixSettings, Patterns
 from adapters.matrix.sync import invites as module
+from adapters.matrix.sync import member_lists
 from adapters.matrix.sync.invites import DeclineReason, InviteHandler, replacement_room, why_declined
+from adapters.matrix.sync.member_lists import MemberLists
 from adapters.matrix.sync.notices import NoticeSender
 from adapters.matrix.sync.sync_state import SyncState
 from tests.fakes.until import rounds, until
@@ -48,10 +50,12 @@ class House:
             homeserver=self.wire,
             settings=self.settings,
             sync_state=self.marks,
+            members=MemberLists(self.wire),
             notices=NoticeSender(self.wire, self.budget),
             rate_limiter=self.budget,
             language="en",
             prefix="!",
+            direct_room=lambda user_id: ROOM if user_id == ALICE else "",
         )
 
     async def sync(self) -> None:
@@ -337,10 +341,12 @@ async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
         homeserver=house.wire,
         settings=MatrixSettings(rooms=Patterns(block=(ROOM,))),
         sync_state=house.marks,
+        members=MemberLists(house.wire),
         notices=NoticeSender(house.wire, house.budget),
         rate_limiter=house.budget,
         language="en",
         prefix="!",
+        direct_room=lambda user_id: "",
     )
     upgrade = Upgrade(house)
     await upgrade.happens()
@@ -375,3 +381,99 @@ async def test_in_an_encrypted_room_clients_get_our_keys_before_the_welcome(
     assert not house.said()
     await until(house.said)
     assert len(house.said()) == 1
+
+
+@pytest.mark.parametrize("told_count", [1, 2, None])
+async def test_a_room_of_another_server_whose_members_a_sync_does_not_know_yet_is_not_left(
+    house: House, told_count: int | None
+) -> None:
+    house.wire.invite(NEW, ALICE, told_count=told_count)
+    house.wire.rooms[NEW].members["@ben:far.example"] = "join"
+    await house.sync()
+    await house.joined()
+    await until(house.said)
+    assert not house.wire.leaves
+    assert "Mention me" in house.said()[0]
+
+
+async def test_while_the_homeserver_does_not_say_who_is_in_a_room_it_is_not_left(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(member_lists, "LOADED_WITHIN_S", 0.05)
+    house.wire.add_room(told_count=1)
+    house.wire.faults.always("members", TransientFailure("504"))
+    house.wire.say("hello")
+    await house.sync()
+    await until(lambda: not house.invites.is_busy)
+    assert "members" in house.wire.faults.requests
+    assert not house.wire.leaves
+
+
+async def test_a_room_whose_last_member_leaves_during_the_welcome_is_left(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.wire.invite(NEW, ALICE)
+    with house.wire.faults.holding("send"):
+        await house.sync()
+        await house.joined()
+        await until(lambda: house.wire.faults.waiting("send"))
+        del house.wire.rooms[NEW].members[ALICE]
+        house.wire.say("bye", room_id=NEW)
+        await house.sync()
+    await until(lambda: house.wire.leaves == [NEW])
+
+
+async def test_the_welcome_is_for_who_is_there_when_it_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GREETING_DELAY_S", 0.1)
+    house.wire.invite(NEW, ALICE, direct=True, encrypted=True)
+    await house.sync()
+    await house.joined()
+    house.wire.rooms[NEW].members["@ben:home.example"] = "join"
+    await until(house.said)
+    assert "Mention me" in house.said()[0]
+
+
+async def test_where_we_may_not_write_there_is_no_welcome(house: House) -> None:
+    house.wire.invite(NEW, ALICE, writing_power=50)
+    await house.sync()
+    await house.joined()
+    await until(lambda: not house.marks.saved.welcomes)
+    assert "send" not in house.wire.faults.requests
+
+
+async def test_an_invitation_to_a_space_is_declined_with_the_reason(house: House) -> None:
+    house.wire.invite(NEW, ALICE, is_space=True)
+    await house.sync()
+    await until(lambda: house.wire.leaves == [NEW])
+    assert not house.wire.joins
+    assert house.wire.leave_reasons == ["it is a space, where nobody writes"]
+
+
+async def test_a_space_that_an_invitation_did_not_show_as_one_is_left(house: House) -> None:
+    house.wire.invite(NEW, ALICE)
+    house.wire.rooms[NEW].is_space = True
+    await house.sync()
+    await house.joined()
+    await until(lambda: house.wire.leaves == [NEW])
+    assert not house.said()
+
+
+async def test_strangers_are_not_told_why_they_are_declined(house: House) -> None:
+    house.wire.invite(NEW, STRANGER)
+    await house.sync()
+    await until(lambda: house.wire.leaves == [NEW])
+    assert house.wire.leave_reasons == [""]
+
+
+async def test_that_a_room_has_a_new_id_is_told_to_the_admins_and_logged(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.settings = MatrixSettings(admin_users=frozenset({ALICE, STRANGER})).with_replaced_rooms({})
+    await house.restart()
+    await Upgrade(house).happens()
+    await until(house.said)
+    (told,) = house.wire.sent
+    assert told.room_id == ROOM  # where the admin has a direct chat with us, in these tests
+    assert f"matrix:{ROOM}" in told.content["body"] and f"matrix:{NEW}" in told.content["body"]
+    (logged,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert f"matrix:{NEW}" in logged
