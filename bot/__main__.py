@@ -8,11 +8,16 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from bot.cli.main import hearth
+from bot.cli.terminal.streams import exit_if_unwritable, prepare_streams
 
 
 def main() -> None:
     """Run the program with the arguments of the command line."""
-    hearth(prog_name="hearth")
+    prepare_streams()
+    try:
+        hearth(prog_name="hearth")
+    finally:
+        exit_if_unwritable()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from bot.core.api_completions import CompletionService
 from bot.core.attachments import AttachmentReader
 from bot.core.commands import Commands
 from bot.core.dispatch import Dispatcher
+from bot.core.forgetting import Forgetter
 from bot.core.history import History
 from bot.core.ports import Adapter
 from bot.core.queue import FairQueue
@@ -79,6 +80,7 @@ async def open_app(
         engine = await open_engine(config, on_progress)
         stack.push_async_callback(engine.close)
         missing.pop(0)
+        await _forget_the_rest(stack, Forgetter(history, engine), config.history.keep_days)
         queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
         # Two readers, so that a file sent with a question need not wait for a slow document; a reader that has
         # nothing to read starts no process.
@@ -148,6 +150,15 @@ def _dispatcher(
             prefix=config.core.command_prefix,
         ),
     )
+
+
+async def _forget_the_rest(stack: AsyncExitStack, forgetter: Forgetter, keep_days: int | None) -> None:
+    """Drop the states that an earlier process has forgotten, and begin to delete what grows too old."""
+    await forgetter.drop_noted_states()
+    if keep_days is not None:
+        expiring = asyncio.create_task(forgetter.keep_expiring(keep_days))
+        stack.push_async_callback(asyncio.wait, {expiring})
+        stack.callback(expiring.cancel)
 
 
 def _endpoint(config: Config) -> OpenAiEndpoint | None:

@@ -13,7 +13,9 @@ from adapters.platform import Platform
 
 GROUP = "hearth.platforms"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-SECTIONS = frozenset({"data_folder", "cache_folder", "log_level", "weights", "model", "knowledge", "core", "http"})
+SECTIONS = frozenset(
+    {"data_folder", "cache_folder", "log_level", "weights", "model", "knowledge", "core", "history", "http"}
+)
 COMMANDS = frozenset({"run", "chat", "ask", "index", "search", "models", "config", "doctor", "demo"})
 RESERVED_NAMES = SECTIONS | COMMANDS | {"api", "everyone"}
 """Names that a platform cannot have: Hearth's own sections, commands, and readers of collections."""

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
+T = TypeVar("T")
 _DAMAGE_ERRORS = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _FILE_ERRORS = _DAMAGE_ERRORS | {
     sqlite3.SQLITE_PERM,
@@ -66,14 +67,45 @@ class DatabaseUnusable(Exception):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A query and the future of its rows."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+    asked: asyncio.Future[list[Any]]
+
+    def run(self, connection: sqlite3.Connection) -> list[Any] | Exception:
+        """Its rows, or its error, which is its alone; runs on the database's thread."""
+        try:
+            return connection.execute(self.sql, self.parameters).fetchall()
+        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+            return error
+
+    def settle(self, outcome: list[Any] | Exception) -> None:
+        """Hand the outcome to who asked, unless that has been cancelled."""
+        if self.asked.done():
+            return
+        if isinstance(outcome, Exception):
+            self.asked.set_exception(outcome)
+        else:
+            self.asked.set_result(outcome)
+
+
 class Database:
-    """One SQLite file on one thread. Reads go through `fetch_rows` and `fetch_row`, writes through `transaction`."""
+    """One SQLite file on one thread.
+
+    Reads go through `fetch_rows`, `fetch_row` and `read`, writes through `execute` and `write`, and through
+    `transaction` where something else is awaited between the statements.
+    """
 
     def __init__(self, path: Path, connection: aiosqlite.Connection, way_out: str) -> None:
         self._path = path
         self._way_out = way_out
         self._connection = connection
         self._writing = asyncio.Lock()
+        self._asked: list[_Query] = []
+        self._asking: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -94,7 +126,7 @@ class Database:
         connection: aiosqlite.Connection | None = None
         try:
             _create_private(path)
-            connection = await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+            connection = await _connect(path)
             await _prepare(connection, path, _scripts(migrations), way_out, check=check, read_only=read_only)
         except BaseException as error:
             if connection is not None:
@@ -105,13 +137,18 @@ class Database:
         return cls(path, connection, way_out)
 
     async def fetch_rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[Any]:
-        """All rows of a query, as tuples. During a transaction it sees uncommitted changes.
+        """All rows of a query, as tuples. During a transaction it sees uncommitted changes. Queries of one turn of the
+        event loop share a visit to the thread, which costs more than most of them.
 
         This and all methods below raise DatabaseDamaged and DatabaseUnusable for errors of the file or disk, and
         sqlite3's own errors for a wrong statement.
         """
         with self._translated_errors():
-            return list(await self._connection.execute_fetchall(sql, parameters))
+            asked: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+            self._asked.append(_Query(sql, tuple(parameters), asked))
+            if self._asking is None:
+                self._asking = asyncio.create_task(self._ask())
+            return await asked
 
     async def fetch_row(self, sql: str, parameters: Iterable[Any] = ()) -> Any:
         """The only row of a query. Raises LookupError unless there is exactly one."""
@@ -127,6 +164,52 @@ class Database:
         """
         async with self._writing:
             return await self.fetch_rows(sql, parameters)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run several queries in one visit to the database's thread, where each needs the result of the one before.
+
+        `work` runs on that thread; it must only read.
+        """
+        with self._translated_errors():
+            # aiosqlite has no public way to run a function on its thread.
+            thread: Any = self._connection
+            result: T = await thread._execute(work, thread._conn)
+            return result
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run several statements as one transaction, in one visit to the database's thread.
+
+        `work` runs on that thread. Rolled back on any exception; when the caller is cancelled, it is still done whole.
+        """
+
+        def commit(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+            return result
+
+        async with self._writing:
+            return await self.read(commit)
+
+    async def _ask(self) -> None:
+        """Run all queries that were asked since the last turn of the event loop."""
+        # One whose caller is cancelled already must not run later, perhaps in the transaction of another.
+        queries = [query for query in self._asked if not query.asked.done()]
+        self._asked, self._asking = [], None
+        try:
+            outcomes = await self.read(lambda connection: [query.run(connection) for query in queries])
+        except ValueError as error:  # aiosqlite's word for a closed connection
+            outcomes = [error] * len(queries)
+        except BaseException:
+            for query in queries:  # none may wait for a visit that did not end
+                query.asked.cancel()
+            raise
+        for query, outcome in zip(queries, outcomes, strict=True):
+            query.settle(outcome)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -146,6 +229,13 @@ class Database:
         """Write everything into the main file and truncate the write-ahead log, so that deleted rows leave both."""
         await self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    async def release_free_pages(self) -> None:
+        """Give free pages back to the disk, in a file with incremental vacuum; the file shrinks at a checkpoint."""
+        async with self._writing:
+            with self._translated_errors():
+                # A script steps the statement to its end; `execute` takes one step, which frees one page.
+                await self._connection.executescript("PRAGMA incremental_vacuum")
+
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
@@ -158,6 +248,22 @@ class Database:
             if _code(error) not in _FILE_ERRORS:
                 raise
             raise _database_error(self._path, error, self._way_out) from error
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """Connect to a file. When cancelled, wait for the thread to end: it would write into a closed event loop."""
+
+    async def connect() -> aiosqlite.Connection:
+        return await aiosqlite.connect(path, isolation_level=None, cached_statements=256)
+
+    connecting = asyncio.create_task(connect())
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        await asyncio.wait({connecting})
+        if not connecting.cancelled() and connecting.exception() is None:
+            await connecting.result().close()
+        raise
 
 
 async def _prepare(

@@ -9,7 +9,8 @@ FinishReason = Literal["stop", "length"]
 
 STATELESS_PREFIX = "stateless:"
 """Prefix of keys that identify an API caller, not a conversation. Each call brings its whole history, so an engine may
-keep several states for such a key and reuse the one that is a prefix of the prompt, but never one of another key."""
+keep several states for such a key and reuse the one that is a prefix of the prompt, but never one of another key. The
+prefix alone stands for all API callers when states are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,11 @@ class Engine(Protocol):
         ...
 
     async def drop_state(self, key: str) -> int:
-        """Drop all cached state of a conversation; returns the number of bytes dropped."""
+        """Drop all cached state of a conversation, also of prompts being answered, in memory and on disk; returns the
+        number of bytes dropped. Works after the engine was closed, too.
+
+        Raises EngineFailed when some of it may remain.
+        """
         ...
 
     def estimate(self) -> float:

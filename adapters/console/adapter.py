@@ -4,7 +4,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from adapters.console.jsonl import BadLine, InputLine, MessageLine, StopLine, Wi
 from adapters.console.reply import ConsoleReply
 from adapters.console.settings import ConsoleSettings
 from adapters.json_lines.channel import LineChannel, bad_line_event
-from bot.core.errors import ReplyFailed
+from bot.core.errors import ReaderGone, ReplyFailed
 from bot.core.messages import Attachment, Audience, ConversationId, Message, Person
 from bot.core.ports import Ended, Inbox
 from bot.core.texts import Language
 
 PLATFORM = "console"
+ANSWER_LOST = "Something went wrong, and this answer is lost. Hearth's log says why."
 logger = logging.getLogger(__name__)
 
 
@@ -112,17 +114,19 @@ class ConsoleAdapter:
             await client.channel.write_event(await _run_control_line(content, inbox))
 
     async def _submit_message(self, client: ConsoleClient, inbox: Inbox, message: Message) -> None:
-        ended = await inbox.handle(message, self._reply(message, client))
+        reply = self._reply(message, client)
+        ended = await inbox.handle(message, reply)
         if ended is None:
             await client.channel.write_event(_question_ref(message).make_event("ignored"))
             return
-        client.pending.add(ended)
-        ended.add_done_callback(client.pending.discard)
+        followed = asyncio.create_task(_follow(ended, reply))
+        client.pending.add(followed)
+        followed.add_done_callback(client.pending.discard)
         await client.channel.write_event(_question_ref(message).make_event("received"))
 
     def _reply(self, message: Message, client: ConsoleClient | None) -> ConsoleReply:
-        write = client.channel.write_event if client else _refuse_event
-        return ConsoleReply(_question_ref(message), write, self._settings.edit_interval_s)
+        channel = client.channel if client else _ClosedChannel()
+        return ConsoleReply(_question_ref(message), channel, self._settings.edit_interval_s)
 
     async def _read_message(self, line: MessageLine, folder: Path) -> Message:
         attachments = await self._attachments.read_attachments(line.attachments, folder)
@@ -174,5 +178,23 @@ async def _run_control_line(line: InputLine, inbox: Inbox) -> Mapping[str, Any]:
     return QuestionRef(question.conversation, question.event_id).make_event("withdrawn", was_open=found)
 
 
-async def _refuse_event(event: Mapping[str, Any]) -> None:
-    raise ReplyFailed("The client that asked is gone, and the console cannot keep answers for it.")
+async def _follow(ended: Ended, reply: ConsoleReply) -> None:
+    """Wait for the end of an answer, and see to it that its client reads of one, whatever happened inside."""
+    await asyncio.wait({ended})
+    if not ended.cancelled() and not reply.has_ended:
+        with suppress(ReplyFailed):
+            await reply.fail(ANSWER_LOST)
+
+
+class _ClosedChannel:
+    """The channel of a client that has left."""
+
+    async def read_lines(self) -> AsyncIterator[bytes | None]:
+        return
+        yield
+
+    async def write_event(self, event: Mapping[str, Any]) -> None:
+        self.post_event(event)
+
+    def post_event(self, event: Mapping[str, Any]) -> None:
+        raise ReaderGone("The client that asked is gone, and the console cannot keep answers for it.")

@@ -1,15 +1,16 @@
 """An answer on the console: one message, posted once, then edited with the newest whole text at a bounded rate."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from adapters.console import events
-from adapters.console.events import ConsoleEvent, QuestionRef
+from adapters.console.events import QuestionRef
 from adapters.delivery.live_edit import LiveEdit
 from adapters.delivery.rate_limit import RateLimit
+from adapters.json_lines.channel import LineChannel
 from bot.core.messages import FinalAnswer, PostedPart
 from bot.core.ports import RecordPart
 
-WriteEvent = Callable[[ConsoleEvent], Awaitable[None]]
+WITHDRAWN = "The question was withdrawn."
 
 
 class ConsoleReply:
@@ -19,9 +20,10 @@ class ConsoleReply:
     edited: so it is shown once, whether or not the crash came between the first send and the journal.
     """
 
-    def __init__(self, question: QuestionRef, write: WriteEvent, interval_s: float) -> None:
+    def __init__(self, question: QuestionRef, channel: LineChannel, interval_s: float) -> None:
         self._question = question
-        self._write = write
+        self._channel = channel
+        self._write = channel.write_event
         self._rate_limit = RateLimit(assumed_s=interval_s, floor_s=0.0)
         self._live_edit = LiveEdit(self)
         self._attempt = 1
@@ -32,6 +34,8 @@ class ConsoleReply:
         self._shown = ""
         self._typing = False
         self._ended = False
+        self.has_ended = False
+        """Whether the event that ends the answer was written."""
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Begin; with `posted`, edit that message."""
@@ -39,14 +43,14 @@ class ConsoleReply:
         self._posted_id = posted[0].platform_id if posted else ""
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
-        """Write the place in the queue."""
-        await self._write(self._question.make_event("queued", place=place, wait_s=wait_s, sentence=sentence))
+        """Write the place in the queue, unless the client reads too little; returns at once."""
+        self._channel.post_event(self._question.make_event("queued", place=place, wait_s=wait_s, sentence=sentence))
 
     async def working(self) -> None:
-        """Write once that the answer is being made."""
+        """Write once that the answer is being made, unless the client reads too little; returns at once."""
         if not self._typing:
             self._typing = True
-            await self._write(self._question.make_event("typing"))
+            self._channel.post_event(self._question.make_event("typing"))
 
     async def append(self, piece: str) -> None:
         """Add text; returns at once. Raises the error of an earlier text."""
@@ -62,12 +66,21 @@ class ConsoleReply:
         """Show the final text, then write `finished`."""
         await self._show_last(answer.text)
         await self._write(events.finished_event(self._question, self._attempt, answer))
+        self.has_ended = True
 
     async def fail(self, sentence: str) -> None:
         """Show the sentence below the text so far, then write `failed`."""
         text = f"{self._text}\n\n{sentence}" if self._text else sentence
         await self._show_last(text)
         await self._write(events.failed_event(self._question, self._attempt, text, sentence))
+        self.has_ended = True
+
+    async def discard(self) -> None:
+        """Show an empty text in place of a posted one, then write `failed`: a client waits for an end."""
+        if self._posted_id:
+            await self._show_last("")
+        await self._write(events.failed_event(self._question, self._attempt, "", WITHDRAWN))
+        self.has_ended = True
 
     def next_permit(self, text: str) -> RateLimit | None:
         """The console's one rate limit, while another text is shown."""

@@ -9,17 +9,10 @@ from typing import Any, Generic
 from adapters.delivery.errors import RateLimited, TransientFailure
 from adapters.delivery.live_edit import LiveEdit
 from adapters.delivery.rate_limit import GlobalRateLimit, SendPermit
-from adapters.delivery.reply_transport import (
-    NextRequest,
-    PartT,
-    ReplyContent,
-    ReplyPages,
-    ReplyPolicy,
-    ReplyTransport,
-)
+from adapters.delivery.reply_transport import NextRequest, PartT, ReplyContent, ReplyPages, ReplyPolicy, ReplyTransport
 from bot.core.errors import ReplyFailed
-from bot.core.messages import FinalAnswer, PostedPart, Timings
-from bot.core.ports import RecordPart
+from bot.core.messages import Audience, FinalAnswer, PostedPart, Timings
+from bot.core.ports import AudienceSource, RecordPart
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +32,7 @@ class ShownMessage(Generic[PartT]):
 
 
 class LiveReply(Generic[PartT]):
-    """Fills `Reply`, and `EditTarget` for its texts."""
+    """Fills `Reply` and `AudienceSource`, and `EditTarget` for its texts."""
 
     def __init__(
         self,
@@ -57,7 +50,7 @@ class LiveReply(Generic[PartT]):
         self._open_replies: set[LiveReply[Any]] = set() if open_replies is None else open_replies
         self._record: RecordPart | None = None
         self._attempt = 1
-        self._text = ""
+        self._text = self._accepted_text = ""
         self._content = ReplyContent()
         self._shown: list[ShownMessage[PartT]] = []
         self._queue_place: ShownMessage[PartT] | None = None
@@ -84,6 +77,10 @@ class LiveReply(Generic[PartT]):
             self._close()
             raise
         self._transport.start_typing()
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now, where the platform can tell."""
+        return self._transport.current_audience() if isinstance(self._transport, AudienceSource) else None
 
     async def waiting(self, place: int, wait_s: float | None, sentence: str) -> None:
         """Show the place in the queue where the answer will be."""
@@ -119,9 +116,16 @@ class LiveReply(Generic[PartT]):
         )
 
     async def fail(self, sentence: str) -> None:
-        """Show the sentence below the text so far."""
+        """Show the sentence below the text so far, without what the platform has refused of it."""
+        if self._refused is not None or self._content.has_ended:
+            self._text = self._accepted_text
+            self._content = ReplyContent(is_answer=self._content.is_answer, is_notice=self._content.is_notice)
         is_notice = self._content.is_notice or not self._text.strip()
         await self._end(replace(self._content, text=self._text, stage="failed", is_notice=is_notice, note=sentence))
+
+    async def discard(self) -> None:
+        """Delete all messages of the reply."""
+        await self._end(ReplyContent(stage="discarded"))
 
     async def abandon(self) -> None:
         """Stop updates: the process stops, and the next one continues the reply."""
@@ -159,6 +163,8 @@ class LiveReply(Generic[PartT]):
     def next_permit(self, text: str) -> SendPermit | None:
         """The rate limit of the next request on the way to showing a text."""
         request = None if self._refused and not self._content.has_ended else self._next_request(text)
+        if request is None and self._refused is None and self._content.stage == "writing":
+            self._accepted_text = text
         return self._policy.permit_for(request) if request else None
 
     async def send_next(self, text: str, *, final: bool) -> None:
@@ -182,7 +188,8 @@ class LiveReply(Generic[PartT]):
 
     def _next_request(self, text: str) -> NextRequest[PartT] | None:
         content = replace(self._content, text=text)
-        pages = self._policy.lay_out(content)
+        nothing: ReplyPages[PartT] = ReplyPages(())
+        pages = nothing if content.stage == "discarded" else self._policy.lay_out(content)
         if self._unsettled_place is not None:  # without its id it could not be deleted
             return NextRequest("send", QUEUE_PLACE, self._unsettled_place)
         if self._policy.sends_answer_anew and content.stage == "queued" and not self._shown:

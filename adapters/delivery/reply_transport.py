@@ -14,7 +14,7 @@ PartT_contra = TypeVar("PartT_contra", contravariant=True)
 
 RequestKind = Literal["send", "edit", "delete", "picture"]
 
-Stage = Literal["queued", "writing", "finished", "failed"]
+Stage = Literal["queued", "writing", "finished", "failed", "discarded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class ReplyContent:
     """Everything that a reply says at one moment.
 
     `is_answer`: it answers a question, and is not the output of a command. `is_notice`: none of it is the model's own
-    text. The note and the sources, or the sentence of a failure, are only there once it has ended.
+    text. The note and the sources, or the sentence of a failure, are only there once it has ended. A discarded reply
+    shows nothing at all.
     """
 
     text: str = ""
@@ -36,7 +37,7 @@ class ReplyContent:
     @property
     def has_ended(self) -> bool:
         """Whether this is the last text."""
-        return self.stage in ("finished", "failed")
+        return self.stage in ("finished", "failed", "discarded")
 
     @property
     def has_small_print(self) -> bool:

@@ -91,7 +91,12 @@ class QuestionTracker:
             self._running[event_id] = edited
             await self._inbox.revise(edited)
 
-    async def withdraw(self, questions: Iterable[Message]) -> None:
+    async def stop(self, questions: Iterable[Message]) -> None:
         """Stop the answers to questions."""
+        for question in questions:
+            await self._inbox.stop_answer(question.conversation, question.event_id)
+
+    async def withdraw(self, questions: Iterable[Message]) -> None:
+        """Stop the answers to questions that were deleted, and take back replies without any text of an answer."""
         for question in questions:
             await self._inbox.withdraw(question.conversation, question.event_id)

@@ -7,9 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from bot.core.errors import ReplyFailed
+from bot.core.errors import ReaderGone
 
 CHANNEL_CLOSED = "The console's answers cannot be delivered: the other end has closed."
+CHANNEL_UNREAD = "The console's answers cannot be delivered: the other end has not read for {seconds:g} s."
+READ_WITHIN_S = 60.0
+"""Time for the other end to read enough that one more event fits; then it counts as gone."""
+CLOSE_TIMEOUT_S = 5.0
+UNREAD_BYTES = 65_536
+"""Bytes waiting for the other end, above which events that may be missed are dropped."""
 
 
 class LineChannel(Protocol):
@@ -20,7 +26,13 @@ class LineChannel(Protocol):
         ...
 
     async def write_event(self, event: Mapping[str, Any]) -> None:
-        """Write one event. Returns when the system has all of it; raises ReplyFailed when the other end has closed."""
+        """Write one event. Returns when the system has all of it; raises ReaderGone when the other end has closed."""
+        ...
+
+    def post_event(self, event: Mapping[str, Any]) -> None:
+        """Write one event that may be missed, and return at once; it is dropped while the other end reads too little.
+        Raises ReaderGone when the other end has closed.
+        """
         ...
 
 
@@ -73,9 +85,16 @@ class LineSplitter:
 class StreamChannel:
     """Channel over an asyncio stream. `read_lines` may be called again, and continues where the last caller stopped."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line_bytes: int) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        line_bytes: int,
+        read_within_s: float = READ_WITHIN_S,
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._read_within_s = read_within_s
         self._splitter = LineSplitter(line_bytes)
         self._split_lines: deque[bytes | None] = deque()
 
@@ -90,16 +109,27 @@ class StreamChannel:
                 return
 
     async def write_event(self, event: Mapping[str, Any]) -> None:
-        """Write one event; waits for a slow reader."""
+        """Write one event; waits for a slow reader, and gives it up after a while."""
         await self.write_line(encode_event(event))
+
+    def post_event(self, event: Mapping[str, Any]) -> None:
+        """Write one event unless many bytes are waiting for the reader."""
+        self._check_open()
+        if self._writer.transport.get_write_buffer_size() < UNREAD_BYTES:
+            self._writer.write(encode_event(event))
 
     async def write_line(self, line: bytes) -> None:
         """Write a line unchanged, its line end included."""
+        self._check_open()
         try:
-            self._writer.write(line)
-            await self._writer.drain()
+            async with asyncio.timeout(self._read_within_s):
+                self._writer.write(line)
+                await self._writer.drain()
         except ConnectionError as error:
-            raise ReplyFailed(CHANNEL_CLOSED) from error
+            raise ReaderGone(CHANNEL_CLOSED) from error
+        except TimeoutError as error:
+            self._writer.transport.abort()
+            raise ReaderGone(CHANNEL_UNREAD.format(seconds=self._read_within_s)) from error
 
     def write_eof(self) -> None:
         """Close the sending side; reading continues."""
@@ -107,10 +137,18 @@ class StreamChannel:
             self._writer.write_eof()
 
     async def close(self) -> None:
-        """Close both directions."""
+        """Close both directions; what the other end has not read after a while is lost."""
         self._writer.close()
         with suppress(ConnectionError):
-            await self._writer.wait_closed()
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._writer.wait_closed()
+            except TimeoutError:
+                self._writer.transport.abort()
+
+    def _check_open(self) -> None:
+        if self._writer.is_closing():
+            raise ReaderGone(CHANNEL_CLOSED)
 
     async def _read(self) -> bytes:
         try:

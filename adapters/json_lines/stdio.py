@@ -8,12 +8,13 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from adapters.json_lines.channel import CHANNEL_CLOSED, LineSplitter, encode_event
-from bot.core.errors import ReplyFailed
+from adapters.json_lines.channel import CHANNEL_CLOSED, CLOSE_TIMEOUT_S, LineSplitter, encode_event
+from bot.core.errors import ReaderGone
 
 READ_AHEAD_LINES = 256
 """Maximum of lines read ahead of handling; it bounds the memory when input is fast."""
-CLOSE_TIMEOUT_S = 5.0
+UNREAD_EVENTS = 100
+"""Events waiting to be written, above which those that may be missed are dropped."""
 
 
 class StdioChannel:
@@ -30,7 +31,7 @@ class StdioChannel:
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[tuple[bytes | None, bool]] = asyncio.Queue()
         self._read_ahead = threading.BoundedSemaphore(READ_AHEAD_LINES)
-        self._outgoing: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[tuple[bytes, asyncio.Future[None] | None] | None] = queue.SimpleQueue()
         self._reader_thread = threading.Thread(target=self._read_all, name="console-read", daemon=True)
         self._writer_thread = threading.Thread(target=self._write_all, name="console-write", daemon=True)
         self._writer_thread.start()
@@ -52,7 +53,12 @@ class StdioChannel:
         try:
             await written
         except OSError as error:
-            raise ReplyFailed(CHANNEL_CLOSED) from error
+            raise ReaderGone(CHANNEL_CLOSED) from error
+
+    def post_event(self, event: Mapping[str, Any]) -> None:
+        """Write one event unless many are waiting to be written."""
+        if self._outgoing.qsize() < UNREAD_EVENTS:
+            self._outgoing.put((encode_event(event), None))
 
     async def close(self) -> None:
         """Write what is still waiting, and end the writing thread; give up when it is not read for a while."""
@@ -92,7 +98,8 @@ class StdioChannel:
         while (item := self._outgoing.get()) is not None:
             data, written = item
             broken = broken or self._write_bytes(data)
-            self._call_in_loop(_resolve_future, written, broken)
+            if written is not None:
+                self._call_in_loop(_resolve_future, written, broken)
 
     def _write_bytes(self, data: bytes) -> OSError | None:
         rest = memoryview(data)

@@ -19,6 +19,7 @@ from adapters.matrix.credentials import load_credentials
 from adapters.matrix.executor import run_in_thread
 from adapters.matrix.homeserver import LoggedOut, RequestRefused
 from adapters.matrix.ids import PLATFORM
+from adapters.matrix.incoming.translate import audience_of
 from adapters.matrix.outgoing.rate_limiter import SendRateLimiter
 from adapters.matrix.outgoing.replies import MatrixReplyFactory
 from adapters.matrix.retry import backoff_s
@@ -72,7 +73,8 @@ class MatrixAdapter:
         """Answer until cancelled. Raises MatrixUnusable, with the remedy, when the account cannot be used."""
         credentials = await run_in_thread(load_credentials, self._folder)
         client = self._client = MatrixClient.open(self._folder, credentials, self._settings.request_timeout_s)
-        self._replies = MatrixReplyFactory(client, self._rate_limiter, self._profile.language)
+        language = self._profile.language
+        self._replies = MatrixReplyFactory(client, self._rate_limiter, audience_of, language)
         self._identity = await IdentityService.open(client, client, IdentityFile.for_account(self._folder, credentials))
         sync_state = SyncState(self._folder)
         await sync_state.load()

@@ -1,7 +1,6 @@
 """A conversation in a terminal: prompt, streamed answers, and Ctrl-C, which stops an answer and not the program."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from adapters.json_lines.stdio import StdioChannel
 from bot.cli.ask_stream import ChatQuestion, ask_and_show
 from bot.cli.daemon_client import DaemonEvent, DaemonRequest
+from bot.cli.stop_signals import interrupts_handled_by
 from bot.cli.terminal.output import make_console
 
 QUIT_COMMANDS = ("/quit", "/exit", "/bye")
@@ -33,16 +33,12 @@ class Terminal:
 
     async def run(self) -> None:
         """Answer lines until the person leaves. Raises CliError when Hearth has ended."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
-        try:
+        with interrupts_handled_by(self._on_interrupt):
             async for line in self._lines():
                 if line in QUIT_COMMANDS:
                     return
                 if line and not await self._answer_line(line):
                     return
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
 
     def _lines(self) -> AsyncIterator[str]:
         if sys.stdin.isatty() and sys.stdout.isatty():

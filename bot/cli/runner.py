@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bot.cli.stop_signals import StopSignals
 from bot.cli.terminal.output import print_errors
+from bot.cli.terminal.streams import exit_if_unwritable
 from bot.core.errors import is_user_facing
 
 if TYPE_CHECKING:
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
+EXIT_INTERRUPTED = EXIT_SIGNAL + signal.SIGINT
 
 
 class CliError(Exception):
@@ -57,38 +60,38 @@ def load_or_exit(named: Path | None) -> "Config":
 
 
 def run_and_exit(main: Coroutine[Any, Any, int | None], log_level: str = "warning") -> NoReturn:
-    """Run a command's coroutine and exit with its code. SIGTERM cancels it, which counts as success."""
+    """Run a command's coroutine and exit with its code.
+
+    Ctrl-C, SIGTERM and SIGHUP cancel it once; the code is then 128 and the signal's number, as the shell has it.
+    """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("httpx", "httpcore", "huggingface_hub", "fastembed", "markdown_it"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    stop_signals = StopSignals()
     try:
-        code = asyncio.run(_cancelled_by_sigterm(main))
+        code = asyncio.run(stop_signals.cancel(main))
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except asyncio.CancelledError:
-        sys.exit(0)
+        sys.exit(EXIT_SIGNAL + (stop_signals.received or signal.SIGINT))
     except Exception as error:
+        exit_if_unwritable()
         sentences = error_sentences(error)
         if sentences is None:
             raise
         print_errors(*sentences)
         sys.exit(EXIT_FAILED)
+    exit_if_unwritable()
     sys.exit(code or 0)
 
 
 def run_until_stopped(main: Coroutine[Any, Any, None], log_level: str) -> NoReturn:
-    """Like `run_and_exit`, for a command that runs until stopped: Ctrl-C counts as success too."""
+    """Like `run_and_exit`, for a command that runs until stopped: being stopped counts as success."""
     try:
         run_and_exit(main, log_level)
     except SystemExit as ending:
-        sys.exit(0 if ending.code == EXIT_INTERRUPTED else ending.code)
-
-
-async def _cancelled_by_sigterm(main: Coroutine[Any, Any, int | None]) -> int | None:
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await main
+        is_stopped = isinstance(ending.code, int) and ending.code > EXIT_SIGNAL
+        sys.exit(0 if is_stopped else ending.code)
 
 
 def error_sentences(error: BaseException) -> list[str] | None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from adapters.platform import Platform, SettingsT
 from bot.config.http_settings import HttpSettings
 from bot.config.model_settings import ModelSettings
-from bot.core.settings import CoreSettings
+from bot.core.settings import CoreSettings, HistorySettings
 from bot.platforms import BrokenPlatform, PlatformRegistry, load_platforms
 from knowledge.settings import KnowledgeSettings
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
@@ -55,6 +55,7 @@ class Config(BaseModel):
     core: CoreSettings = Field(
         default_factory=CoreSettings, description="Conversations: language, instructions, limits."
     )
+    history: HistorySettings = Field(default_factory=HistorySettings, description="How long conversations are kept.")
     http: HttpSettings = Field(default_factory=HttpSettings, description="Health, readiness and metrics over HTTP.")
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,9 @@ from bot.core.texts import localize
 from models.engine import STATELESS_PREFIX, Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
 
 PLATFORM = "api"
+
+MAX_UNREAD_CHARACTERS = 1_000_000
+"""Text kept for a client that reads more slowly than the model writes; more than any model writes in one answer."""
 
 MAX_CONTEXT_CHARACTERS = 4000
 """Of the previous question; longer ones were pasted, and searching with 1.7 MB takes half a second."""
@@ -114,17 +118,17 @@ class CompletionService:
         return self._engine.estimate() * (self._queue.waiting_count + 1)
 
     def take_ticket(self, completion: CompletionRequest) -> Ticket:
-        """Take a ticket for `stream_answer`, which releases it. Raises TooManyWaiting."""
+        """Take a ticket for `stream_answer`. Release it when the client has the answer. Raises TooManyWaiting."""
         # Requests are independent: each is a conversation of its own, so none waits for another to end.
         conversation = ConversationId(f"{completion.reader_name}/{next(self._numbers)}")
         ticket = self._queue.take_ticket(
-            completion.reader_name, conversation, completion.priority, completion.open_limit
+            completion.reader_name, conversation, completion.priority, completion.open_limit, is_ready=False
         )
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
         return ticket
 
     def release_ticket(self, ticket: Ticket) -> None:
-        """Release a ticket, unless `stream_answer` has done so."""
+        """Release a ticket; a second call does nothing."""
         self._queue.release_ticket(ticket)
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
 
@@ -133,25 +137,41 @@ class CompletionService:
     ) -> AsyncGenerator[str | CompletionResult, None]:
         """Pieces of the answer as they are generated, then exactly one `CompletionResult`. Closing it stops the model.
 
-        Single consumer: the stall timeout cancels the task that first called `anext`. Raises PromptTooLong before
-        anything is generated, EngineFailed and TimeoutError when the model does not answer.
+        The model writes at its own speed, and its place is free once it has written: what a slow client has not read
+        waits in memory. The ticket counts as open until the answer was read. Raises PromptTooLong before anything is
+        generated, EngineFailed and TimeoutError when the model does not answer.
         """
+        written = _UnreadAnswer()
+        generating = asyncio.create_task(self._generate(completion, ticket, written))
+        generating.add_done_callback(written.wake_reader)
+        try:
+            while (item := await written.next_item(generating)) is not None:
+                yield item
+            generating.result()
+        finally:
+            generating.cancel()
+            await asyncio.wait({generating})
+            self.release_ticket(ticket)
+
+    async def _generate(self, completion: CompletionRequest, ticket: Ticket, written: "_UnreadAnswer") -> None:
         progress = CompletionProgress()
         try:
             prepared = await self._prepare_prompt(completion)
+            self._queue.mark_ready(ticket)
             await ticket.admitted.wait()
             self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
             progress.record_times(queued_s=progress.elapsed_s())
             async with aclosing(self._answer(completion, prepared, progress)) as answer:
                 async for item in answer:
-                    yield item
+                    written.add_item(item)
             progress.outcome = "answered" if prepared.prompt else "unsupported"
         except (PromptTooLong, EngineFailed, TimeoutError) as error:
             progress.outcome = "failed"
             self._observer.error_reported(explain_error(error).kind)
             raise
         finally:
-            self.release_ticket(ticket)
+            self._queue.release_engine(ticket)
+            self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)
             progress.record_times(total_s=progress.elapsed_s())
             self._observer.answer_ended(progress.outcome, progress.timings)
 
@@ -203,11 +223,43 @@ class CompletionService:
             asyncio.timeout(self._stall_timeout_s) as stall_timeout,
         ):
             async for item in pieces:
-                stall_timeout.reschedule(None)  # the client's reading time does not count
+                stall_timeout.reschedule(clock() + self._stall_timeout_s)
                 yield (
                     _to_result(prepared, progress, item) if isinstance(item, Usage) else _append_piece(progress, item)
                 )
-                stall_timeout.reschedule(clock() + self._stall_timeout_s)
+
+
+class _UnreadAnswer:
+    """What the model has written and the client has not read yet."""
+
+    def __init__(self) -> None:
+        self._items: deque[str | CompletionResult] = deque()
+        self._characters = 0
+        self._changed = asyncio.Event()
+
+    def add_item(self, item: str | CompletionResult) -> None:
+        """Keep an item for the client. Raises EngineFailed when it has left too much unread."""
+        if isinstance(item, str):
+            self._characters += len(item)
+            if self._characters > MAX_UNREAD_CHARACTERS:
+                raise EngineFailed(f"The answer was stopped: {MAX_UNREAD_CHARACTERS} characters of it were not read.")
+        self._items.append(item)
+        self._changed.set()
+
+    async def next_item(self, writing: asyncio.Task[None]) -> str | CompletionResult | None:
+        """The next item, as soon as there is one; None when the writing task has ended and all was read."""
+        while not self._items and not writing.done():
+            self._changed.clear()
+            await self._changed.wait()
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        self._characters -= len(item) if isinstance(item, str) else 0
+        return item
+
+    def wake_reader(self, _: object) -> None:
+        """Let the reader look whether the writing has ended."""
+        self._changed.set()
 
 
 def _append_piece(progress: CompletionProgress, piece: str) -> str:

@@ -44,10 +44,10 @@ def clean_history(history: Iterable[Turn], collections: Collection[str]) -> tupl
     with "nothing found". Small models repeat both. `collections` are those that the notes name.
     """
     where = ", ".join(sorted(collections))
-    refusals = _in_all_languages("nothing_found", where)
+    refusals = [text for key in ("nothing_found", "no_access") for text in _in_all_languages(key, where)]
     notes = [
         note
-        for key in ("cut_short", "unsupported_note", "search_failed_note")
+        for key in ("cut_short", "unsupported_note", "no_access_note", "search_failed_note")
         for note in _in_all_languages(key, where)
     ]
     kept: list[Turn] = []

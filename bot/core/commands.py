@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bot.core.access import readable_collections
 from bot.core.errors import ReplyFailed, is_user_facing
+from bot.core.forgetting import Forgetter, Forgotten
 from bot.core.history import History
 from bot.core.messages import ConversationId, FinalAnswer, Message, Source
 from bot.core.ports import Reply
@@ -60,8 +61,8 @@ class Commands:
         self, *, library: Library, engine: Engine, history: History, stats: Stats, stopper: AnswerStopper, prefix: str
     ) -> None:
         self._library = library
-        self._engine = engine
         self._history = history
+        self._forgetter = Forgetter(history, engine)
         self._stats_source = stats
         self._stopper = stopper
         self._prefix = prefix
@@ -104,14 +105,16 @@ class Commands:
         return FinalAnswer(localize(key, call.language, count=stopped))
 
     async def _sources(self, call: CommandCall) -> FinalAnswer:
-        conversation, argument = call.message.conversation, call.argument
-        sources = await self._history.last_sources(conversation, argument)
-        if sources is None and argument:  # the argument was not an answer's id
-            sources = await self._history.last_sources(conversation)
+        message = call.message
+        place = (message.conversation, message.audience, message.author.id)
+        sources = await self._history.last_sources(*place, call.argument)
+        if sources is None and call.argument:  # the argument was not an answer's id
+            sources = await self._history.last_sources(*place)
         if sources is None:
             return FinalAnswer(localize("no_answer_yet", call.language))
-        # Checked again: the audience's access may have changed since the answer. Attachments belong to no collection.
-        allowed = readable_collections(self._library.readers, call.message.audience) | {""}
+        # Checked again: the audience's access may have changed since the answer. Attachments belong to no collection;
+        # who may read an answer may read those of its question.
+        allowed = readable_collections(self._library.readers, message.audience) | {""}
         sources = tuple(source for source in sources if source.collection in allowed)
         if not sources:
             return FinalAnswer(localize("no_sources", call.language))
@@ -126,27 +129,20 @@ class Commands:
         return FinalAnswer(text, pictures=await self._stats_source.chart_pictures(call.language))
 
     async def _forget(self, call: CommandCall) -> FinalAnswer:
-        message, everything = call.message, call.argument.casefold() in ("conversation", "all", "tout")
-        if call.argument and not everything:
-            return FinalAnswer(localize("forget_unknown", call.language))
-        if everything and not (message.audience.private or message.author.is_admin):
-            return FinalAnswer(localize("forget_conversation_refused", call.language))
-        if everything:
-            await self._stopper.stop(message.conversation)
-            forgotten = await self._history.forget_conversation(message.conversation)
-        else:
+        message, argument = call.message, call.argument.casefold()
+        if not argument:
             await self._stopper.stop_person(message.author.id)
-            forgotten = await self._history.forget_person(message.author.id)
-        dropped = [await self._engine.drop_state(conversation) for conversation in forgotten.conversations]
-        text = localize(
-            "forgotten",
-            call.language,
-            questions=forgotten.questions,
-            turns=forgotten.turns,
-            attachments=forgotten.attachments,
-            kilobytes=sum(dropped) // 1024,
-        )
-        return FinalAnswer(text)
+            return _forgotten_answer(await self._forgetter.forget_person(message.author.id), call.language)
+        if argument in ("conversation", "all", "tout"):
+            if not (message.audience.private or message.author.is_admin):
+                return FinalAnswer(localize("forget_conversation_refused", call.language))
+            await self._stopper.stop(message.conversation)
+            return _forgotten_answer(await self._forgetter.forget_conversation(message.conversation), call.language)
+        if argument in ("programs", "programmes"):
+            if not message.author.is_admin:
+                return FinalAnswer(localize("not_admin", call.language, command=f"{self._prefix}forget programs"))
+            return _forgotten_answer(await self._forgetter.forget_programs(), call.language)
+        return FinalAnswer(localize("forget_unknown", call.language))
 
     async def _reindex(self, call: CommandCall) -> FinalAnswer:
         newest: list[ReindexProgress] = []
@@ -167,6 +163,19 @@ class Commands:
             return FinalAnswer(localize("reindex_failed", call.language, reason=error))
         finally:
             work.cancel()
+
+
+def _forgotten_answer(forgotten: Forgotten, language: Language) -> FinalAnswer:
+    text = localize(
+        "forgotten",
+        language,
+        questions=forgotten.erased.questions,
+        turns=forgotten.erased.turns,
+        attachments=forgotten.erased.attachments,
+        kilobytes=forgotten.states.size_bytes // 1024,
+    )
+    note = localize("forgotten_states_pending", language) if forgotten.states.pending else ""
+    return FinalAnswer(text, note=note)
 
 
 def _quote_source(source: Source, language: Language) -> str:

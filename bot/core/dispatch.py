@@ -3,23 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 
 from bot.core import triage
 from bot.core.answer import Answerer
 from bot.core.attachments import AttachmentReader
+from bot.core.bounded_reply import BoundedReply
 from bot.core.commands import Commands
 from bot.core.flood_control import FloodGuard
 from bot.core.history import History
 from bot.core.journal import MessageKey, message_key
 from bot.core.language import LanguageSelector
-from bot.core.message_task import MessageProcessor, MessageTask
+from bot.core.message_task import MessageProcessor, MessageTask, settle
 from bot.core.messages import ConversationId, Message
 from bot.core.observe import Observer
 from bot.core.ports import Adapter, Ended, Reply, ResumedMessage
 from bot.core.queue import FairQueue, TooManyWaiting
 from bot.core.settings import CoreSettings
-from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
 
 log = logging.getLogger(__name__)
 
@@ -68,26 +68,28 @@ class Dispatcher:
     async def handle(self, message: Message, reply: Reply) -> Ended | None:
         """Take a message and return once it is journaled, without waiting for the answer; the future of its end."""
         decision = self._decide(message)
+        self._answerer.audiences.record(message)
         if isinstance(decision, triage.Ignore):
             return None
-        task = MessageTask(message, decision, reply)
-        try:
-            return self._start(task) if await self._receive(task) else None
-        except (DatabaseDamaged, DatabaseUnusable) as error:
+        task = self._new_task(message, decision, reply)
+        receiving = await settle(self._receive(task))
+        if (error := receiving.exception()) is not None:  # whatever it is, it is this message's alone
             return self._spawn(self._processor.report_failure(task, error))
+        return self._start(task) if receiving.result() else None
 
     async def resume(self, adapter: Adapter) -> list[ResumedMessage]:
-        """Answer messages that an earlier process left open on the adapter's platform, oldest first."""
+        """Answer messages that an earlier process left open on the adapter's platform, oldest first.
+
+        Those that were being answered when it died are answered alone: the next crash then has one cause.
+        """
         resumed: list[ResumedMessage] = []
+        suspects = await self._history.journal.crash_suspects(adapter.platform)
         for message in await self._history.journal.open_messages(adapter.platform):
-            if message_key(message) in self._message_tasks:
-                continue
-            decision = self._decide(message)
-            if isinstance(decision, triage.Ignore):  # blocked meanwhile
-                await self._history.journal.mark_ended(message_key(message), "cancelled")
-                continue
-            task = MessageTask(message, decision, adapter.reply_to(message), was_left_open=True)
-            resumed.append(ResumedMessage(message, self._start(task)))
+            resuming = await settle(self._resume_message(message, adapter, suspects))
+            if (error := resuming.exception()) is not None:
+                log.error("Could not resume %s", " ".join(message_key(message)), exc_info=error)
+            elif (ended := resuming.result()) is not None:
+                resumed.append(ResumedMessage(message, ended))
         return resumed
 
     async def stop(self, conversation: ConversationId, person_id: str | None = None) -> int:
@@ -116,6 +118,13 @@ class Dispatcher:
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         """Stop the answer to a deleted question; False when none is in progress."""
+        for task in self._message_tasks.values():
+            if (task.message.conversation, task.message.event_id) == (conversation, event_id):
+                task.is_withdrawn = True
+        return await self.stop_answer(conversation, event_id)
+
+    async def stop_answer(self, conversation: ConversationId, event_id: str) -> bool:
+        """Stop the answer to one question; False when none is in progress."""
         return bool(
             self._stop_matching(lambda message: message.conversation == conversation and message.event_id == event_id)
         )
@@ -141,6 +150,31 @@ class Dispatcher:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._processor.close()
+
+    def _new_task(
+        self,
+        message: Message,
+        decision: triage.AnswerQuestion | triage.RunCommand | triage.Refuse,
+        reply: Reply,
+        *,
+        was_left_open: bool = False,
+    ) -> MessageTask:
+        bounded = BoundedReply(reply, self._settings.send_timeout_s)
+        return MessageTask(message, decision, bounded, was_left_open=was_left_open)
+
+    async def _resume_message(
+        self, message: Message, adapter: Adapter, suspects: Collection[MessageKey]
+    ) -> Ended | None:
+        """Start a message of an earlier process; None when it needs no answer any more."""
+        if message_key(message) in self._message_tasks:
+            return None
+        decision = self._decide(message)
+        if isinstance(decision, triage.Ignore):  # blocked meanwhile
+            await self._history.journal.mark_ended(message_key(message), "cancelled")
+            return None
+        task = self._new_task(message, decision, adapter.reply_to(message), was_left_open=True)
+        return self._start(task, alone=message_key(message) in suspects)
 
     def _decide(self, message: Message) -> triage.Decision:
         return triage.decide(message, self._policy)
@@ -166,10 +200,14 @@ class Dispatcher:
                 stopped += 1
         return stopped
 
-    def _start(self, task: MessageTask) -> Ended:
-        if isinstance(task.decision, triage.AnswerQuestion):
+    def _start(self, task: MessageTask, *, alone: bool = False) -> Ended:
+        if alone or isinstance(task.decision, triage.AnswerQuestion):
             try:
-                task.ticket = self._queue.take_ticket(task.message.author.id, task.message.conversation)
+                # Not ready before its files are read and the search is done, neither of which may hold the engine.
+                # One that runs alone does so with all of its work.
+                task.ticket = self._queue.take_ticket(
+                    task.message.author.id, task.message.conversation, alone=alone, is_ready=alone
+                )
             except TooManyWaiting as error:
                 task.decision = triage.Refuse("too_many_waiting", {"limit": error.limit})
         self._observer.queue_changed(self._queue.waiting_count, self._queue.running_count)

@@ -1,7 +1,8 @@
 """Errors of the core's port, and the mark of errors whose text is a sentence for people.
 
 Exception
- +-- ReplyFailed    the platform will not take the reply (raised by adapters, from the library's error)
+ +-- ReplyFailed        the platform will not take the reply (raised by adapters, from the library's error)
+      +-- ReaderGone    the only reader has left, so that nothing more can be said to anybody
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ class ReplyFailed(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class ReaderGone(ReplyFailed):
+    """The one client that could read the reply has left, or reads no more."""
 
 
 def is_user_facing(error: BaseException) -> bool:

@@ -1,14 +1,18 @@
 """The journal: every received message and the state of its answer."""
 
-import asyncio
 import json
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
+from bot.core.epochs import Epochs
 from bot.core.messages import Attachment, FinalAnswer, Message, PostedPart, Source
 from bot.core.observe import Outcome
 from bot.core.records import (
+    attachment_from_row,
+    attachment_row,
     message_from_json,
     message_to_json,
     source_from_row,
@@ -29,6 +33,23 @@ _RECEIVE = (
     " VALUES (?, ?, ?, ?, ?, ?, 'received', 1) ON CONFLICT DO NOTHING RETURNING 1"
 )
 
+_INSERT_ANSWER = (
+    "INSERT OR REPLACE INTO answers (platform, event_id, text, note, outcome, ended_at, timings, private)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_INSERT_TURN = (
+    "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections, people, private)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+# Attached files are read for one answer; their passages stay for `sources` until the next one. The index of attached
+# passages is the outer loop: it has a row or two for each conversation, which may have many messages.
+_DELETE_ATTACHED_PASSAGES = (
+    "DELETE FROM sources WHERE rowid IN (SELECT attached.rowid FROM sources AS attached CROSS JOIN messages"
+    " USING (platform, event_id) WHERE attached.collection = '' AND conversation = ?)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -45,6 +66,20 @@ class Attempt:
         return self.crashes >= MAX_CRASHES
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the prompt of an answer was made of, and for whom.
+
+    `collections` and `people`: where its passages and earlier turns came from. `private`: only the author of the
+    question reads it. `epoch`: that of the conversation before its turns were read.
+    """
+
+    collections: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+    private: bool = True
+    epoch: int = 0
+
+
 def message_key(message: Message) -> MessageKey:
     """The unique key of a message."""
     return (message.platform, message.event_id)
@@ -53,26 +88,23 @@ def message_key(message: Message) -> MessageKey:
 class Journal:
     """received -> answering -> written -> answered, or failed, cancelled, ignored; each step one transaction."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, epochs: Epochs) -> None:
         self._database = database
+        self._epochs = epochs
 
     async def receive_message(self, message: Message) -> bool:
         """Journal a new message; False when it is in the journal already, in any state."""
         key = message_key(message)
         row = (*key, message.conversation, message.author.id, time.time(), message_to_json(message))
-        if not message.attachments:
-            return bool(await self._database.execute(_RECEIVE, row))
-        async with self._database.transaction() as connection:
-            if not await connection.execute_fetchall(_RECEIVE, row):
+        files = [(*key, number, *attachment_row(file)) for number, file in enumerate(message.attachments)]
+
+        def receive(connection: sqlite3.Connection) -> bool:
+            if not connection.execute(_RECEIVE, row).fetchall():
                 return False
-            await connection.executemany(
-                "INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (*key, number, file.name, file.media_type, file.data)
-                    for number, file in enumerate(message.attachments)
-                ],
-            )
+            connection.executemany("INSERT INTO attachments VALUES (?, ?, ?, ?, ?, ?)", files)
             return True
+
+        return await self._database.write(receive)
 
     async def reopen_message(self, key: MessageKey) -> Attempt | None:
         """Start the next attempt at a message that an earlier process left open; if it was answering, that counts as a
@@ -111,36 +143,39 @@ class Journal:
         )
 
     async def write_answer(
-        self, message: Message, answer: FinalAnswer, outcome: Outcome, collections: Sequence[str], keep_turns: bool
-    ) -> None:
-        """Store a finished answer before its delivery: from now on it is only delivered, never generated again."""
+        self, message: Message, answer: FinalAnswer, outcome: Outcome, origin: Origin, keep_turns: bool
+    ) -> bool:
+        """Store a finished answer before its delivery: from now on it is only delivered, never generated again.
+
+        False: something that its prompt may have held was erased meanwhile, so nothing is stored.
+        """
         key = message_key(message)
-        kept = [("user", message.author.name, message.text), ("assistant", "", answer.text)] if keep_turns else []
-        async with self._database.transaction() as connection:
-            changed = await connection.execute(
+        written = (
+            *key,
+            answer.text,
+            answer.note,
+            outcome,
+            time.time(),
+            timings_to_json(answer.timings),
+            origin.private,
+        )
+        turns = _turn_rows(message, answer, origin) if keep_turns else []
+        sources = [(*key, *source_row(source)) for source in answer.sources]
+
+        def write(connection: sqlite3.Connection) -> bool:
+            if self._epochs.current(message.conversation) != origin.epoch:
+                return False
+            changed = connection.execute(
                 "UPDATE messages SET state = 'written' WHERE platform = ? AND event_id = ? AND state = 'answering'", key
             )
-            if not changed.rowcount:
-                return  # forgotten meanwhile: must not be stored again
-            # Submitted together so the database thread is woken once.
-            await asyncio.gather(
-                connection.execute(
-                    "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (*key, answer.text, answer.note, outcome, time.time(), timings_to_json(answer.timings)),
-                ),
-                connection.executemany(
-                    "INSERT INTO turns (platform, event_id, conversation, person, role, speaker, text, collections)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (*key, message.conversation, message.author.id, role, speaker, text, _names(collections))
-                        for role, speaker, text in kept
-                    ],
-                ),
-                connection.executemany(
-                    "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [(*key, *source_row(source)) for source in answer.sources],
-                ),
-            )
+            if changed.rowcount:  # otherwise the question was forgotten meanwhile: the answer must not be stored
+                connection.execute(_INSERT_ANSWER, written)
+                connection.executemany(_INSERT_TURN, turns)
+                connection.execute(_DELETE_ATTACHED_PASSAGES, (message.conversation,))
+                connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", sources)
+            return True
+
+        return await self._database.write(write)
 
     async def mark_ended(self, key: MessageKey, state: Outcome | None = None) -> None:
         """Mark the answer as delivered and delete the message, except for the question of a native command, which the
@@ -173,7 +208,7 @@ class Journal:
         """A platform's messages with an unfinished answer, oldest first."""
         rows = await self._database.fetch_rows(
             "SELECT message, conversation, event_id FROM messages WHERE platform = ? AND message IS NOT NULL"
-            " AND state IN ('received', 'answering', 'written') ORDER BY received_at, rowid",
+            " AND state IN ('received', 'answering', 'written') ORDER BY rowid",  # the clock may have been set back
             (platform,),
         )
         return [
@@ -181,11 +216,20 @@ class Journal:
             for text, conversation, event_id in rows
         ]
 
+    async def crash_suspects(self, platform: str) -> frozenset[MessageKey]:
+        """Open messages that were being answered when the process died, now or earlier: one may be the cause."""
+        rows = await self._database.fetch_rows(
+            "SELECT platform, event_id FROM messages WHERE platform = ?"
+            " AND (state = 'answering' OR (state = 'received' AND crashes > 0))",
+            (platform,),
+        )
+        return frozenset((row[0], row[1]) for row in rows)
+
     async def _attachments(self, key: MessageKey) -> list[Attachment]:
         rows = await self._database.fetch_rows(
             "SELECT name, media_type, data FROM attachments WHERE platform = ? AND event_id = ? ORDER BY number", key
         )
-        return [Attachment(name, media_type, data) for name, media_type, data in rows]
+        return [attachment_from_row(row) for row in rows]
 
     async def _parts(self, key: MessageKey) -> tuple[PostedPart, ...]:
         rows = await self._database.fetch_rows(
@@ -209,5 +253,15 @@ class Journal:
         return tuple(source_from_row(row) for row in rows)
 
 
-def _names(collections: Sequence[str]) -> str:
-    return json.dumps(sorted(collections), ensure_ascii=False)
+def _turn_rows(message: Message, answer: FinalAnswer, origin: Origin) -> list[tuple[Any, ...]]:
+    people = _names(origin.people | {message.author.id})
+    begin = (*message_key(message), message.conversation, message.author.id)
+    end = (_names(origin.collections), people, origin.private)
+    return [
+        (*begin, "user", message.author.name, message.text, *end),
+        (*begin, "assistant", "", answer.text, *end),
+    ]
+
+
+def _names(names: Collection[str]) -> str:
+    return json.dumps(sorted(names), ensure_ascii=False)

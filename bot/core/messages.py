@@ -36,32 +36,52 @@ class Audience:
     private: bool = False
 
 
-TOO_LARGE = "application/vnd.hearth.too-large; limit="
-"""Prefix of the media type of an attachment over the adapter's limit; the limit in bytes follows."""
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The adapter did not fetch a file because it is over its limit."""
 
-NOT_FETCHED = "application/vnd.hearth.not-fetched"
-"""Media type of an attachment that the adapter could not fetch."""
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotFetched:
+    """The adapter could not fetch a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file sent with a message, already fetched by the adapter.
+    """A file sent with a message, already fetched by the adapter; `missing` says why it was not, and it has no data.
 
-    Pictures, files over the limit (`TOO_LARGE`) and files that could not be fetched (`NOT_FETCHED`) may have a name and
-    no data.
+    `media_type` is the sender's word, and nothing else is read into it. Pictures may have a name and no data.
     """
 
     name: str
     media_type: str
     data: bytes = field(repr=False)
+    missing: TooLarge | NotFetched | None = None
+
+    @classmethod
+    def too_large(cls, name: str, limit_bytes: int) -> "Attachment":
+        """A file over the adapter's limit."""
+        return cls(name, "", b"", TooLarge(limit_bytes))
+
+    @classmethod
+    def not_fetched(cls, name: str) -> "Attachment":
+        """A file that the adapter could not fetch."""
+        return cls(name, "", b"", NotFetched())
 
 
 @dataclass(frozen=True, slots=True)
 class ContextMessage:
-    """A message before a question, read from the platform for this one answer and never stored."""
+    """A message before a question, read from the platform for this one answer and stored no longer than it takes.
+
+    `person` is its author's id, by which it is forgotten; empty when that is not known, and for messages of bots, who
+    may repeat anybody's words.
+    """
 
     speaker: str
     text: str
+    person: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from bot.core.messages import ConversationId, FinalAnswer, Message, PostedPart
+from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, PostedPart
 from bot.core.texts import Language
 
 RecordPart = Callable[[PostedPart], Awaitable[None]]
@@ -24,9 +24,11 @@ class ResumedMessage:
 
 
 class Reply(Protocol):
-    """One answer as a platform shows it. Called by one task at a time, in the order open, any others, finish or fail.
+    """One answer as a platform shows it. Called by one task at a time, in the order open, any others, then one of
+    finish, fail and discard.
 
-    Every method may raise ReplyFailed when the platform refuses it for good; the core then stops the answer.
+    Every method may raise ReplyFailed when the platform refuses it for good; the core then stops the answer, and may
+    call `fail` once to say so. All but `open` and the last return at once: they wait for no reader and no platform.
     """
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
@@ -61,7 +63,25 @@ class Reply(Protocol):
         ...
 
     async def fail(self, sentence: str) -> None:
-        """Show a sentence about the failure below any text; returns when the platform has accepted it."""
+        """Show a sentence about the failure below any text; returns when the platform has accepted it.
+
+        After a ReplyFailed of another method, show it without the text that the platform refused.
+        """
+        ...
+
+    async def discard(self) -> None:
+        """Take back what the reply has posted and post nothing more: the question was deleted before any text of the
+        answer was shown. Returns when the platform has accepted it.
+        """
+        ...
+
+
+@runtime_checkable
+class AudienceSource(Protocol):
+    """Optional part of a `Reply`, for places whose readers may change while a question waits."""
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the place now; None when they are not known. Returns immediately."""
         ...
 
 
@@ -98,7 +118,13 @@ class Inbox(Protocol):
         ...
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
-        """Stop the answer to a deleted question. False when it is neither running nor waiting."""
+        """Stop the answer to a deleted question, and take back a reply without any text of it. False when it is
+        neither running nor waiting.
+        """
+        ...
+
+    async def stop_answer(self, conversation: ConversationId, event_id: str) -> bool:
+        """Stop the answer to one question. False when it is neither running nor waiting."""
         ...
 
 

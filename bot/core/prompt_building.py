@@ -1,11 +1,11 @@
 """Prompt building: token budget, choice of turns and passages, and the prompt's text. Pure."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core import prompts
-from bot.core.messages import ContextMessage, Source
+from bot.core.messages import Audience, ContextMessage, Source
 from knowledge.passages import Passage, PassageLocation, SearchResult
 from models.engine import Role, Turn
 
@@ -17,13 +17,19 @@ TokenCounter = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class PastTurn:
-    """A turn of the history. `id` grows with time; questions carry their speaker, answers have none."""
+    """A turn of the history. `id` grows with time; questions carry their speaker, answers have none.
+
+    `collections` and `people`: what everything in the prompt of its answer came from, earlier turns included.
+    `private_to`: the id of the only person who has read it; empty for a turn of a room.
+    """
 
     id: int
     role: Role
     speaker: str
     text: str
     collections: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+    private_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,14 @@ def count_turns_to_drop(sizes: Sequence[int], limit: int) -> int:
         left = len(sizes) - dropped
         dropped += min(left, max(2, (left // 2 + 1) // 2 * 2))
     return dropped
+
+
+def readable_turns(
+    turns: Iterable[PastTurn], collections: Collection[str], audience: Audience, reader: str
+) -> list[PastTurn]:
+    """The turns that an audience may be answered from. `reader` is the person who asks."""
+    alone = {"", reader} if audience.private else {""}
+    return [turn for turn in turns if turn.collections <= set(collections) and turn.private_to in alone]
 
 
 def to_prompt_turn(turn: PastTurn, private: bool) -> Turn:

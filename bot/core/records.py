@@ -5,8 +5,24 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from bot.core.messages import Attachment, Audience, ContextMessage, ConversationId, Message, Person, Source, Timings
+from bot.core.messages import (
+    Attachment,
+    Audience,
+    ContextMessage,
+    ConversationId,
+    Message,
+    NotFetched,
+    Person,
+    Source,
+    Timings,
+    TooLarge,
+)
 from knowledge.passages import PassageLocation
+
+_OWN_TYPES = "application/vnd.hearth."
+_TOO_LARGE = f"{_OWN_TYPES}too-large; limit="
+_NOT_FETCHED = f"{_OWN_TYPES}not-fetched"
+_UNKNOWN = "application/octet-stream"
 
 
 def message_to_json(message: Message) -> str:
@@ -19,7 +35,7 @@ def message_to_json(message: Message) -> str:
             "audience": {"names": sorted(message.audience.names), "private": message.audience.private},
             "sent_at": message.sent_at,
             "command": message.command,
-            "context": [[each.speaker, each.text] for each in message.context],
+            "context": [[each.speaker, each.text, each.person] for each in message.context],
             "platform_data": dict(message.platform_data),
         },
         ensure_ascii=False,
@@ -39,9 +55,27 @@ def message_from_json(text: str, conversation: str, event_id: str, attachments: 
         sent_at=kept["sent_at"],
         attachments=tuple(attachments),
         command=kept["command"],
-        context=tuple(ContextMessage(speaker, line) for speaker, line in kept["context"]),
+        context=tuple(ContextMessage(*each) for each in kept["context"]),
         platform_data=kept["platform_data"],
     )
+
+
+def attachment_row(file: Attachment) -> tuple[str, str, bytes]:
+    """An attachment as the columns name, media_type, data. The media type of one that is missing says why."""
+    if isinstance(file.missing, TooLarge):
+        return (file.name, f"{_TOO_LARGE}{file.missing.limit_bytes}", b"")
+    if isinstance(file.missing, NotFetched):
+        return (file.name, _NOT_FETCHED, b"")
+    # The sender's word must not be taken for one of the marks.
+    return (file.name, _UNKNOWN if file.media_type.startswith(_OWN_TYPES) else file.media_type, file.data)
+
+
+def attachment_from_row(row: Iterable[Any]) -> Attachment:
+    """The attachment that `attachment_row` wrote."""
+    name, media_type, data = row
+    if media_type.startswith(_TOO_LARGE):
+        return Attachment.too_large(name, int(media_type.removeprefix(_TOO_LARGE)))
+    return Attachment.not_fetched(name) if media_type == _NOT_FETCHED else Attachment(name, media_type, data)
 
 
 def source_row(source: Source) -> tuple[Any, ...]:

@@ -60,7 +60,8 @@ class Retrieval:
     """The result of the search for a question.
 
     `collections` are the names of those searched, none when the search failed. `notes` are sentences to show with the
-    answer; `refusal`, unless empty, is the sentence that replaces it.
+    answer; `refusal`, unless empty, is the sentence that replaces it. `lacks_access`: there are collections, and the
+    audience may read none.
     """
 
     found: SearchResult
@@ -68,13 +69,14 @@ class Retrieval:
     took_s: float
     notes: tuple[str, ...] = ()
     refusal: str = ""
+    lacks_access: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
     """A prompt and its sources, with the sentences to show below the answer.
 
-    `unsupported_note` is empty when a passage supports the answer, or no collection was searched.
+    `unsupported_note` is empty when a passage supports the answer, or there is no collection to search.
     """
 
     prompt: Prompt
@@ -142,8 +144,9 @@ class RetrievalPromptBuilder:
             collections, found = frozenset(), SearchResult((), False, 0.0)
         took_s = time.monotonic() - began
         self._observer.search_ended(took_s, len(found.hits))
-        refusal = "" if has_history else self._refusal(request, collections, found)
-        return Retrieval(found, collections, took_s, notes, refusal)
+        lacks_access = bool(self._library.readers) and not self.collections_of(request.audience)
+        refusal = "" if has_history else self._refusal(request, collections, found, lacks_access)
+        return Retrieval(found, collections, took_s, notes, refusal, lacks_access)
 
     def build_prompt(self, request: PromptRequest, retrieval: Retrieval, history: tuple[Turn, ...]) -> PreparedPrompt:
         """The prompt for a question, after the turns of `history`, which must fit its budget.
@@ -161,19 +164,22 @@ class RetrievalPromptBuilder:
         before = quote_context(request.context, count, context_tokens)
         if passages or before or retrieval.collections:
             question = prompt_tail(question, passages, before)
-        unsupported = bool(retrieval.collections) and not sources
         return PreparedPrompt(
             Prompt(self.system_prompt(request), history, question),
             sources,
             retrieval.notes + notes,
-            _name_collections("unsupported_note", request, retrieval.collections) if unsupported else "",
+            "" if sources else _unsupported_note(request, retrieval),
         )
 
-    def _refusal(self, request: PromptRequest, collections: frozenset[str], found: SearchResult) -> str:
+    def _refusal(
+        self, request: PromptRequest, collections: frozenset[str], found: SearchResult, lacks_access: bool
+    ) -> str:
         has_material = found.supported or request.attached or request.context
-        if self._settings.when_nothing_found != "refuse" or request.requires_model or has_material or not collections:
+        if self._settings.when_nothing_found != "refuse" or request.requires_model or has_material:
             return ""
-        return _name_collections("nothing_found", request, collections)
+        if lacks_access:
+            return localize("no_access", request.language)
+        return _name_collections("nothing_found", request, collections) if collections else ""
 
     def _choose_passages(
         self, request: PromptRequest, found: SearchResult, room: int
@@ -186,6 +192,14 @@ class RetrievalPromptBuilder:
         is_cut = len(attached) < len(request.attached)
         notes = (localize("attachment_cut", request.language, limit=max(room, 0)),) if is_cut else ()
         return [*attached, *fit_passages(hits, count, room - used)], notes
+
+
+def _unsupported_note(request: PromptRequest, retrieval: Retrieval) -> str:
+    if retrieval.lacks_access:
+        return localize("no_access_note", request.language)
+    if not retrieval.collections:
+        return ""
+    return _name_collections("unsupported_note", request, retrieval.collections)
 
 
 def _name_collections(text_key: str, request: PromptRequest, collections: frozenset[str]) -> str:

@@ -13,6 +13,19 @@ class PeopleSettings(BaseModel):
     block: tuple[str, ...] = Field((), description="Ids of people who are never answered.")
 
 
+class HistorySettings(BaseModel):
+    """How long conversations are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="Days after which questions, answers and their passages are deleted; null: they are kept until they"
+        " are forgotten.",
+    )
+
+
 class CoreSettings(BaseModel):
     """Conversations: language, limits and timeouts."""
 

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
 from aiohttp import web
@@ -26,6 +26,9 @@ HEARTH_MODEL = "hearth"
 
 KEEP_ALIVE_S = 10.0
 """Interval of keep-alive comments in a waiting stream: clients and proxies time out without data."""
+
+READ_WITHIN_S = 30.0
+"""Time for a client to read enough that the next piece of its answer fits; then its connection is cut."""
 
 BODY_TIMEOUT_S = 60.0
 """Timeout for a request's body: 4 MB take that long at 0.5 Mbit/s."""
@@ -98,7 +101,9 @@ class OpenAiEndpoint:
             except (PromptTooLong, EngineFailed, TimeoutError) as error:
                 raise to_request_error(error) from error
         text += responses.footer(result) if _wants_footer(parsed) else ""
-        return web.json_response(answer.full_completion(text, result))
+        response = web.json_response(answer.full_completion(text, result))
+        await _send_whole(request, response)
+        return response
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -155,6 +160,26 @@ class OpenAiEndpoint:
             ) from error
 
 
+async def _send_whole(request: web.Request, response: web.Response) -> None:
+    """Send a response here and not in aiohttp, which would wait for a slow reader for ever."""
+    with suppress(ConnectionResetError):
+        async with _reading(request):
+            await response.prepare(request)
+            await response.write_eof()
+
+
+@asynccontextmanager
+async def _reading(request: web.Request) -> AsyncIterator[None]:
+    """Give the client `READ_WITHIN_S` to read. Raises ConnectionResetError after cutting the connection."""
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            yield
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError(f"The client has not read for {READ_WITHIN_S:g} s.") from error
+
+
 class _EventStream:
     """One answer as server-sent events."""
 
@@ -175,13 +200,15 @@ class _EventStream:
         """Send the whole answer. Raises RequestError for a failure before the first byte."""
         try:
             await self._send_with_keep_alive(items)
-        except ConnectionResetError:
-            log.debug("Stopped an answer: the client has disconnected.")
+        except ConnectionResetError as error:
+            log.debug("Stopped an answer: the client has disconnected. %s", error)
         except (PromptTooLong, EngineFailed, TimeoutError) as error:
             request_error = to_request_error(error)
             if not self._response.prepared:
                 raise request_error from error
-            await self._response.write(responses.sse_event(request_error.error_body()))
+            with suppress(ConnectionResetError):
+                async with _reading(self._request):
+                    await self._response.write(responses.sse_event(request_error.error_body()))
         return self._response
 
     async def _send_with_keep_alive(self, items: Items) -> None:
@@ -209,7 +236,7 @@ class _EventStream:
         return 0.0 if self._writing.locked() else time.monotonic() - self._written_s
 
     async def _write(self, data: bytes) -> None:
-        async with self._writing:
+        async with self._writing, _reading(self._request):
             if not self._response.prepared:
                 await self._response.prepare(self._request)
                 await self._response.write(

@@ -28,6 +28,12 @@ class OpenAiSettings(BaseModel):
     max_tokens: int = Field(2048, ge=1, description="Longest answer, in tokens, even if a request asks for more.")
     body_bytes: int = Field(4_000_000, ge=1000, description="Largest request, in bytes.")
 
+    kv_cache_on_disk: bool = Field(
+        False,
+        description="Keep the KV cache of requests across restarts, on disk; it holds their text. false: in memory"
+        " only.",
+    )
+
     @model_validator(mode="after")
     def _require_keys(self) -> "OpenAiSettings":
         if self.enabled and not self.keys:

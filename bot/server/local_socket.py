@@ -5,13 +5,16 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from adapters.json_lines.channel import StreamChannel
-from bot.core.errors import ReplyFailed
+from bot.core.errors import ReplyFailed, is_user_facing
 
 SOCKET_NAME = "hearth.sock"
 MAX_PATH_BYTES = 100
@@ -19,7 +22,13 @@ MAX_PATH_BYTES = 100
 
 SocketRequest = Mapping[str, Any]
 CommandHandler = Callable[[StreamChannel, SocketRequest], Awaitable[None]]
-"""Handles one command of a client and writes events to its channel. May raise ReplyFailed for a lost client."""
+"""Handles one command of a client and writes events to its channel. May raise anything: the client is told of an error
+with an event of that name, and its connection is closed.
+"""
+
+SYSTEM_ERRORS = (sqlite3.Error, OSError)
+"""Errors of the system, reported to the client with the system's own message."""
+UNFORESEEN = "Something went wrong inside Hearth. Its log says what."
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +69,7 @@ class LocalServer:
 
     async def close(self) -> None:
         """Close all connections."""
-        for channel in list(self._channels):
-            await channel.close()
+        await asyncio.gather(*(channel.close() for channel in self._channels))
         self._channels.clear()
 
     def _on_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -72,16 +80,23 @@ class LocalServer:
         task.add_done_callback(self._clients.discard)
 
     async def _serve(self, channel: StreamChannel) -> None:
+        """Serve a client, and close its connection whatever happens; only `stop` leaves it to `close`."""
+        handling = asyncio.create_task(self._handle(channel))
         try:
-            async with aclosing(channel.read_lines()) as lines:
-                line = await anext(lines, b"")
-            await self._run_command(channel, line or b"")
-        except ReplyFailed as error:
-            log.debug("Lost a client of the local socket: %s", error)
+            await asyncio.wait({handling})
+        except asyncio.CancelledError:
+            handling.cancel()
+            await asyncio.wait({handling})
+            raise
+        error = asyncio.CancelledError() if handling.cancelled() else handling.exception()
+        if error is not None:
+            await _report_error(channel, error)
         await channel.close()
         self._channels.discard(channel)
 
-    async def _run_command(self, channel: StreamChannel, line: bytes) -> None:
+    async def _handle(self, channel: StreamChannel) -> None:
+        async with aclosing(channel.read_lines()) as lines:
+            line = await anext(lines, b"") or b""
         request = parse_request_line(line)
         command = self._commands.get(str(request.get("command")))
         if command is None:
@@ -89,6 +104,28 @@ class LocalServer:
             await channel.write_event({"event": "error", "sentence": f"The first line must name a command: {known}."})
         else:
             await command(channel, request)
+
+
+async def _report_error(channel: StreamChannel, error: BaseException) -> None:
+    """Write the error of a command to its client, as the last event; log one that is a bug."""
+    if isinstance(error, ReplyFailed):
+        log.debug("Lost a client of the local socket: %s", error)
+        return
+    sentence = error_sentence(error)
+    if sentence is None:
+        log.error("Could not handle a command of the local socket", exc_info=error)
+    with suppress(ReplyFailed):
+        await channel.write_event({"event": "error", "sentence": sentence or UNFORESEEN})
+
+
+def error_sentence(error: BaseException) -> str | None:
+    """The sentence about an error for the client that caused or met it; None for a bug."""
+    if isinstance(error, asyncio.CancelledError):
+        return "Hearth stopped this: it is ending. Ask again when it runs."
+    if isinstance(error, ValidationError):
+        faults = error.errors(include_input=False, include_url=False)
+        return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults) + "."
+    return str(error) if isinstance(error, SYSTEM_ERRORS) or is_user_facing(error) else None
 
 
 def parse_request_line(line: bytes) -> SocketRequest:

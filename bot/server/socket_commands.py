@@ -2,23 +2,19 @@
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.json_lines.channel import StreamChannel
-from bot.core.errors import ReplyFailed, is_user_facing
 from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields
 from bot.server.local_socket import CommandHandler, SocketRequest
 from knowledge.library import Library
 from knowledge.passages import ReindexProgress
 
 PROGRESS_EVERY_S = 0.2
-SYSTEM_ERRORS = (sqlite3.Error, OSError)
-"""Errors of the system, reported to the client with the system's own message."""
 
 
 class ChatServer(Protocol):
@@ -62,7 +58,7 @@ class SearchRequest(BaseModel):
 
 
 class SocketCommands:
-    """Handles the commands of the local socket; without `local_chat` clients cannot chat."""
+    """Handles the commands of the local socket; without `local_chat` clients cannot chat. The server reports errors."""
 
     def __init__(self, local_chat: ChatServer | None, library: Library) -> None:
         self._local_chat = local_chat
@@ -73,11 +69,7 @@ class SocketCommands:
         return {"chat": self._chat, "index": self._index, "search": self._search, "state": self._state}
 
     async def _chat(self, channel: StreamChannel, request: SocketRequest) -> None:
-        try:
-            chat_request = ChatRequest.model_validate(request)
-        except ValidationError as error:
-            await _write_error(channel, error)
-            return
+        chat_request = ChatRequest.model_validate(request)
         if self._local_chat is None:
             sentence = f"Hearth is only seeing to documents now (process {os.getpid()}). Ask again when that is done."
             await channel.write_event({"event": "error", "sentence": sentence})
@@ -86,13 +78,8 @@ class SocketCommands:
             await channel.write_event({"event": "end"})
 
     async def _index(self, channel: StreamChannel, request: SocketRequest) -> None:
-        try:
-            index_request = IndexRequest.model_validate(request)
-            await self._reindex(channel, index_request.collections or None)
-        except Exception as error:
-            if not _is_reported(error):
-                raise
-            await _write_error(channel, error)
+        index_request = IndexRequest.model_validate(request)
+        await self._reindex(channel, index_request.collections or None)
 
     async def _reindex(self, channel: StreamChannel, collections: Collection[str] | None) -> None:
         newest: list[ReindexProgress] = []
@@ -100,7 +87,7 @@ class SocketCommands:
         try:
             while not (await asyncio.wait({work}, timeout=PROGRESS_EVERY_S))[0]:
                 if newest:
-                    await channel.write_event({"event": "progress", **progress_fields(newest[-1])})
+                    channel.post_event({"event": "progress", **progress_fields(newest[-1])})
                     newest.clear()
         finally:
             # A client that disconnects stops its reindex: Ctrl-C means stop.
@@ -109,32 +96,11 @@ class SocketCommands:
         await channel.write_event({"event": "report", **report_fields(work.result())})
 
     async def _search(self, channel: StreamChannel, request: SocketRequest) -> None:
-        try:
-            search_request = SearchRequest.model_validate(request)
-            names = search_request.collections or tuple(self._library.collections)
-            result = await self._library.search(search_request.question, names, limit=search_request.limit)
-        except Exception as error:
-            if not _is_reported(error):
-                raise
-            await _write_error(channel, error)
-            return
+        search_request = SearchRequest.model_validate(request)
+        names = search_request.collections or tuple(self._library.collections)
+        result = await self._library.search(search_request.question, names, limit=search_request.limit)
         await channel.write_event({"event": "result", **result_fields(result)})
 
     async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:
         states = state_fields(await self._library.collection_states())
         await channel.write_event({"event": "state", "pid": os.getpid(), "collections": states})
-
-
-def _is_reported(error: Exception) -> bool:
-    """Whether an error is sent to the client as a sentence; after ReplyFailed there is no client to read it."""
-    if isinstance(error, ReplyFailed):
-        return False
-    return isinstance(error, (ValidationError, *SYSTEM_ERRORS)) or is_user_facing(error)
-
-
-async def _write_error(channel: StreamChannel, error: Exception) -> None:
-    event: dict[str, Any] = {"event": "error", "sentence": str(error)}
-    if isinstance(error, ValidationError):
-        faults = error.errors(include_input=False, include_url=False)
-        event["sentence"] = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults) + "."
-    await channel.write_event(event)

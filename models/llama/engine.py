@@ -35,10 +35,13 @@ class LlamaEngine:
         settings: LlamaSettings | None = None,
         on_progress: Callable[[float], None] | None = None,
         snapshot_folder: Path | None = None,
+        *,
+        stateless_on_disk: bool = False,
     ) -> "LlamaEngine":
         """Load a model on a thread of its own; `on_progress` is called on the event loop with the fraction loaded.
 
         Snapshots of idle conversations are kept in `snapshot_folder` across restarts; without one, in memory only.
+        Those of API callers are in memory only unless `stateless_on_disk`.
 
         Cancelling stops the load. Raises ModelUnusable with a sentence when the model cannot be used.
         """
@@ -48,7 +51,9 @@ class LlamaEngine:
             if on_progress is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(on_progress, fraction)
 
-        inference_thread = InferenceThread(path, settings or LlamaSettings(), snapshot_folder, report)
+        inference_thread = InferenceThread(
+            path, settings or LlamaSettings(), snapshot_folder, report, stateless_on_disk=stateless_on_disk
+        )
         inference_thread.start()
         try:
             loaded = await asyncio.wrap_future(inference_thread.loaded)
@@ -112,9 +117,18 @@ class LlamaEngine:
             request.cancel_flag.set()
 
     async def drop_state(self, key: str) -> int:
-        """Drop the state of a conversation in the context, in memory and on disk; returns the number of bytes."""
+        """Drop the state of a conversation in the context, in memory and on disk, as the port specifies."""
+        self._cached_count.cache_clear()  # its keys are texts
         request = DropState(key)
-        self._thread.requests.add(request)
+        try:
+            self._thread.requests.add(request)
+            return await asyncio.wrap_future(request.done)
+        except EngineFailed:
+            if not self._thread.requests.closed:
+                raise
+        await asyncio.wrap_future(self._thread.ended)
+        request = DropState(key)
+        self._thread.drop_snapshots(request)
         return await asyncio.wrap_future(request.done)
 
     def estimate(self) -> float:

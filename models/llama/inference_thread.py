@@ -7,11 +7,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from models.engine import EngineFailed, ModelUnusable
-from models.llama.kv_cache.snapshot_folder import SnapshotFolder
+from models.llama.kv_cache.cache_keys import cache_key_of
+from models.llama.kv_cache.snapshot_folder import SnapshotFolder, delete_snapshots
 from models.llama.kv_cache.snapshot_store import SnapshotStore
 from models.llama.loading.loader import LoadCancelled, LoadedModel, load_model
 from models.llama.plan.hardware import free_memory_bytes
-from models.llama.scheduling.requests import RequestQueue
+from models.llama.scheduling.requests import DropState, RequestQueue
 from models.llama.scheduling.scheduler import Scheduler
 from models.llama.scheduling.throughput import Throughput
 from models.llama.settings import LlamaSettings
@@ -30,12 +31,20 @@ class InferenceThread:
     """One model and its thread. All members but `start` may be used from any thread."""
 
     def __init__(
-        self, path: Path, settings: LlamaSettings, snapshot_folder: Path | None, on_progress: Callable[[float], None]
+        self,
+        path: Path,
+        settings: LlamaSettings,
+        snapshot_folder: Path | None,
+        on_progress: Callable[[float], None],
+        *,
+        stateless_on_disk: bool = False,
     ) -> None:
         self._path = path
         self._settings = settings
         self._snapshot_folder = snapshot_folder
         self._on_progress = on_progress
+        self._stateless_on_disk = stateless_on_disk
+        self._snapshots: SnapshotStore | None = None
         self.requests = RequestQueue()
         self.throughput = Throughput()
         self.loaded: Future[LoadedModel] = Future()
@@ -52,6 +61,13 @@ class InferenceThread:
     def close(self) -> None:
         """Stop loading or generating and end the thread; the future `ended` completes when it has."""
         self.requests.close(_CLOSED)
+
+    def drop_snapshots(self, request: DropState) -> None:
+        """Drop the snapshots of a key after the thread has ended."""
+        if self._snapshots is None:
+            request.set_error(EngineFailed(_CLOSED))
+        else:
+            self._snapshots.drop_all_of(cache_key_of(request.key), request.set_result)
 
     def _run(self) -> None:
         try:
@@ -80,7 +96,7 @@ class InferenceThread:
         return not self.requests.closed
 
     def _serve(self, loaded: LoadedModel) -> None:
-        snapshots = self._open_snapshots(loaded)
+        snapshots = self._snapshots = self._open_snapshots(loaded)
         try:
             self.throughput.set_capacity(loaded.memory_plan.parallel)
             loaded.context.set_abort_flag(self.requests.closing)
@@ -110,12 +126,16 @@ class InferenceThread:
         memory_bytes = settings.kv_cache_memory_bytes
         if memory_bytes == "auto":
             memory_bytes = int(free_memory_bytes() * _SNAPSHOT_MEMORY_SHARE)
-        if self._snapshot_folder is None or settings.kv_cache_disk_bytes == 0:
+        if self._snapshot_folder is None:
             return SnapshotStore(memory_bytes, None)
         try:
-            return SnapshotStore(
-                memory_bytes, SnapshotFolder(self._snapshot_folder, loaded.fingerprint, settings.kv_cache_disk_bytes)
+            if settings.kv_cache_disk_bytes == 0:
+                delete_snapshots(self._snapshot_folder)
+                return SnapshotStore(memory_bytes, None)
+            folder = SnapshotFolder(
+                self._snapshot_folder, loaded.fingerprint, settings.kv_cache_disk_bytes, self._stateless_on_disk
             )
+            return SnapshotStore(memory_bytes, folder)
         except OSError as error:
             _log.warning("Could not open the snapshot folder %s: %s.", self._snapshot_folder, error.strerror)
-            return SnapshotStore(memory_bytes, None)
+            return SnapshotStore(memory_bytes, None, has_unreachable_files=True)

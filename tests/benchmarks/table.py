@@ -34,8 +34,22 @@ ARMS = (
         "message",
         "tests.benchmarks.message",
         (
-            Figure("core_per_message_ms", "ms", "<=", bar=5),
+            Figure("core_per_message_over_bare_journal", "ratio", "<=", bar=6),
+            Figure("core_per_message_ms", "ms", "<="),
             Figure("core_per_message_p95_ms", "ms", "<="),
+            Figure("bare_journal_ms", "ms", "<="),
+            Figure("message_with_search_ms", "ms", "<="),
+        ),
+    ),
+    Arm(
+        "waiting",
+        "tests.benchmarks.waiting",
+        (
+            Figure("wait_beside_slow_over_beside_readers", "ratio", "<=", bar=1.10),
+            Figure("wait_beside_slow_s", "s", "<="),
+            Figure("wait_beside_readers_s", "s", "<="),
+            Figure("waiting_lag_p99_ms", "ms", "<=", bar=50),
+            Figure("waiting_lag_p99_idle_before_ms", "ms", "<="),
         ),
     ),
     Arm(

@@ -84,7 +84,7 @@ class ConsoleStage:
         self._channel = MemoryChannel()
 
     def reply(self) -> Reply:
-        return ConsoleReply(QuestionRef("kitchen", "question-1"), self._channel.write_event, 0.0)
+        return ConsoleReply(QuestionRef("kitchen", "question-1"), self._channel, 0.0)
 
     def shown(self) -> list[str]:
         return list(self._channel.shown().values())
@@ -392,3 +392,22 @@ async def test_a_platform_that_refuses_raises_on_failures_too(stage: Stage) -> N
     stage.refuse()
     with pytest.raises(ReplyFailed):
         await reply.fail("The model stopped working.")
+
+
+@pytest.mark.parametrize("text", ["", "You are next in the queue."])
+async def test_a_discarded_reply_leaves_nothing_to_read(stage: Stage, text: str) -> None:
+    reply = await opened(stage, Journal())
+    await reply.waiting(1, None, text or "You are next in the queue.")
+    if text:
+        await reply.replace(text)
+    await reply.discard()
+    assert "".join(stage.shown()) == ""
+
+
+async def test_what_an_earlier_attempt_posted_is_discarded_too(stage: Stage) -> None:
+    journal = Journal()
+    first = await opened(stage, journal)
+    await first.finish(FinalAnswer("A first answer."))
+    second = await opened(stage, Journal(), attempt=2, posted=journal.parts)
+    await second.discard()
+    assert "".join(stage.shown()) == ""

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from bot.core.errors import ReplyFailed
+from bot.core.errors import ReaderGone
 
 
 class MemoryChannel:
@@ -18,6 +18,7 @@ class MemoryChannel:
         self.gate.set()
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._changed = asyncio.Condition()
+        self._telling: list[asyncio.Task[None]] = []
 
     def send(self, *lines: Mapping[str, Any] | bytes) -> None:
         """Put lines in, as JSON or raw."""
@@ -34,17 +35,27 @@ class MemoryChannel:
 
     async def write_event(self, event: Mapping[str, Any]) -> None:
         if self.gone:
-            raise ReplyFailed("nobody reads")
+            raise ReaderGone("nobody reads")
         await self.gate.wait()
         self.events.append(json.loads(json.dumps(event)))
-        async with self._changed:
-            self._changed.notify_all()
+        await self._tell()
+
+    def post_event(self, event: Mapping[str, Any]) -> None:
+        if self.gone:
+            raise ReaderGone("nobody reads")
+        if self.gate.is_set():
+            self.events.append(json.loads(json.dumps(event)))
+            self._telling.append(asyncio.create_task(self._tell()))
 
     async def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait for `count` events of a kind, and return all of that kind."""
         async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
         return self.of(kind)
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """The events of a kind so far."""

@@ -17,6 +17,7 @@ from bot.core.stats import Stats
 from bot.core.texts import Language
 from knowledge.embedding import HashingEmbedder
 from knowledge.library import Library
+from knowledge.reader import DocumentReader
 from knowledge.settings import CollectionSettings, EmbeddingSettings, KnowledgeSettings
 from models.engine import Sampling
 from tests.fakes.engine import ScriptedEngine
@@ -82,10 +83,11 @@ async def running_core(
     engine: ScriptedEngine | None = None,
     platform: FakePlatform | None = None,
     readers: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    attachments: DocumentReader | None = None,
     **settings: object,
 ) -> AsyncIterator[Core]:
     """A core over `folder`; its collections are the sub-folders of `folder/documents`, read by `readers`, of all or of
-    each (none: by the console).
+    each (none: by the console). `attachments` reads the files sent with questions.
     """
     embedding = EmbeddingSettings(kind="hashing", dimension=DIMENSION)
     documents = sorted(path for path in (folder / "documents").glob("*") if path.is_dir())
@@ -117,7 +119,7 @@ async def running_core(
         history=history,
         queue=queue,
         answerer=answerer,
-        attachments=AttachmentReader(reader),
+        attachments=AttachmentReader(attachments or reader),
         observer=observer,
         commands=lambda stopper: Commands(
             library=library, engine=engine, history=history, stats=figures, stopper=stopper, prefix="!"

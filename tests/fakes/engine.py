@@ -10,7 +10,7 @@ Script = Callable[[Prompt], Sequence[str]]
 
 class ScriptedEngine:
     """Fills `Engine`. `script` makes the pieces, one each `piece_s`; `prompts` keeps what was asked; clear `gate` to
-    hold answers back.
+    hold answers back; with `keeps_states_with` states cannot be dropped.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class ScriptedEngine:
         self.keys: list[str] = []
         self.prepared: list[Prompt] = []
         self.forgotten: list[str] = []
+        self.keeps_states_with: EngineFailed | None = None
         self.running = 0
         self.most_running = 0
         self.fails_with: Exception | None = None
@@ -67,6 +68,8 @@ class ScriptedEngine:
         self.prepared.append(prompt)
 
     async def drop_state(self, key: str) -> int:
+        if self.keeps_states_with is not None:
+            raise self.keeps_states_with
         self.forgotten.append(key)
         return 2048
 

@@ -32,8 +32,9 @@ class Running:
 class FakeInbox:
     """Fills `Inbox`. Every addressed message with a new event id is answered by the script, each in a task of its own.
 
-    `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped` and `withdrawn` the
-    calls. `left` are messages of a previous process: `resume` answers them, as second attempts, through `reply_to`.
+    `handled` has all messages in order; `parts` what replies recorded, by event id; `stopped`, `withdrawn` and
+    `stopped_answers` the calls. `left` are messages of a previous process: `resume` answers them, as second attempts,
+    through `reply_to`.
     """
 
     def __init__(self, script: Script = echo) -> None:
@@ -43,6 +44,7 @@ class FakeInbox:
         self.left: list[Message] = []
         self.stopped: list[tuple[ConversationId, str | None]] = []
         self.withdrawn: list[tuple[ConversationId, str]] = []
+        self.stopped_answers: list[tuple[ConversationId, str]] = []
         self.revised: list[Message] = []
         self._seen: set[str] = set()
         self._running: list[Running] = []
@@ -75,6 +77,10 @@ class FakeInbox:
 
     async def withdraw(self, conversation: ConversationId, event_id: str) -> bool:
         self.withdrawn.append((conversation, event_id))
+        return bool(self._cancel(lambda m: m.conversation == conversation and m.event_id == event_id))
+
+    async def stop_answer(self, conversation: ConversationId, event_id: str) -> bool:
+        self.stopped_answers.append((conversation, event_id))
         return bool(self._cancel(lambda m: m.conversation == conversation and m.event_id == event_id))
 
     async def wait_until_idle(self) -> None:

@@ -77,6 +77,13 @@ class RecordingReply:
         self.failure = sentence
         self.ended.set()
 
+    async def discard(self) -> None:
+        self._note("discard", None)
+        for part in self.posted:
+            self.platform.parts.pop(part.platform_id, None)
+        self.text = ""
+        self.ended.set()
+
     def _note(self, name: str, detail: object) -> None:
         assert not self.ended.is_set(), f"{name} was called after the reply had ended"
         assert name == "open" or self._record is not None, f"{name} was called before open"

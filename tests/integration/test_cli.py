@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,30 @@ async def test_sigterm_ends_run_without_failure_and_frees_the_folder(home: Home)
             assert await process.wait() == 0
     assert not (home.folder / "data/hearth.sock").exists()
     assert (await home.run("index")).code == 0
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_signals_during_the_stop_leave_the_answer_to_the_next_start(home: Home, first: signal.Signals) -> None:
+    slow = ECHO.replace("tokens_per_s: 2000", "tokens_per_s: 1") + "log_level: info\n"
+    (home.folder / "config.yaml").write_text(slow, encoding="utf-8")
+    async with home.running() as process:
+        client = await home.start("chat", "--jsonl")
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write(message("Say all of these words one after the other please", event_id="e1").encode())
+        async with asyncio.timeout(120):
+            while b'"text"' not in await client.stdout.readline():
+                pass
+            for number in (first, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                process.send_signal(number)
+                await asyncio.sleep(0.05)
+            assert process.stderr is not None
+            err = await process.stderr.read()
+            assert await process.wait() == 0
+            await client.communicate()
+    assert b"Traceback" not in err
+    with closing(sqlite3.connect(home.folder / "data/history.sqlite3")) as history:
+        assert history.execute("SELECT state, crashes FROM messages").fetchall() == [("received", 0)]
 
 
 async def test_after_a_kill_the_next_command_takes_over(home: Home) -> None:

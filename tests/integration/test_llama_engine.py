@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+from array import array
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -102,6 +103,40 @@ async def test_forgetting_drops_the_state_of_its_own_conversation_only(engine: L
     # 30 layers x 3 heads x 128 values x 2 bytes for each token
     assert await engine.drop_state("room") >= 80 * 23_040
     assert await engine.drop_state("room") == 0
+
+
+_SECRET = "The pin of the backup drive is ZEBRAWORD 8231, remember it well."
+
+
+def _files_with(folder: Path, secret: str, tokens: list[int]) -> list[str]:
+    """The files that hold a secret as text, or as tokens in the form in which snapshots store them."""
+    needle = array("i", tokens).tobytes()
+    contents = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return [name for name, data in contents.items() if secret.encode() in data or needle in data]
+
+
+@pytest.mark.parametrize("when", ["running", "restarted", "closed", "switched off"])
+async def test_nothing_of_a_forgotten_conversation_is_in_any_byte_of_the_folder(
+    chat_model_path: Path, tmp_path: Path, when: str
+) -> None:
+    settings = LlamaSettings(context_tokens=512)
+    said = Prompt(_SYSTEM, (Turn("user", _SECRET), Turn("assistant", "I will.")), "What did I say?")
+    engine = await LlamaEngine.load(chat_model_path, settings, snapshot_folder=tmp_path)
+    # Without its ends, whose tokens depend on what is beside them.
+    tokens = engine._loaded.model.tokenize(_SECRET, parse_control=False)[2:-3]
+    await _answer(engine, said)
+    if when != "running":
+        await engine.close()
+        assert _files_with(tmp_path, _SECRET, tokens) != [], "it was saved"
+    if when == "restarted":
+        engine = await LlamaEngine.load(chat_model_path, settings, snapshot_folder=tmp_path)
+    if when == "switched off":
+        without = settings.model_copy(update={"kv_cache_disk_bytes": 0})
+        engine = await LlamaEngine.load(chat_model_path, without, snapshot_folder=tmp_path)
+    await engine.drop_state("room")
+    assert _files_with(tmp_path, _SECRET, tokens) == []
+    await engine.close()
+    assert _files_with(tmp_path, _SECRET, tokens) == []
 
 
 async def test_a_prompt_that_just_fits_is_answered_and_one_token_more_is_refused(engine: LlamaEngine) -> None:

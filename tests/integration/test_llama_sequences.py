@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from models.engine import STATELESS_PREFIX, EngineFailed, Prompt, Sampling, Turn, Usage
 from models.llama.engine import LlamaEngine
+from models.llama.kv_cache.cache_keys import cache_key_of
 from models.llama.settings import LlamaSettings
 from tests.fakes.tiny_gguf import Kind, write_tiny_model
 
@@ -318,6 +319,66 @@ async def test_a_conversation_forgotten_while_it_is_answered_leaves_nothing(tiny
         await engine.drop_state("kitchen")
         await answering
         assert await engine.drop_state("kitchen") == 0
+
+
+def _snapshots(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.kv"))
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+async def test_a_conversation_forgotten_while_it_is_answered_or_waits_leaves_nothing_on_disk(
+    tiny: Callable[[Kind], Path], tmp_path: Path, kind: Kind
+) -> None:
+    long = Sampling(temperature=0.0, max_tokens=200, stop=("never",))
+    async with _engine(tiny(kind), tmp_path, parallel=1) as engine:
+        talk = _Talk("kitchen")
+        await talk.turn(engine)
+        first = engine.stream(talk.next(), "kitchen", long)
+        await anext(first)
+        waiting = [asyncio.create_task(_ask(engine, talk.next(), name)) for name in ("kitchen", "hall")]
+        await asyncio.sleep(0)
+        await engine.drop_state("kitchen")
+        async for _ in first:
+            pass
+        await asyncio.gather(*waiting)
+        assert await engine.drop_state("kitchen") == 0
+    kept = _snapshots(tmp_path)
+    assert cache_key_of("kitchen").digest.hex() not in kept
+    assert cache_key_of("hall").digest.hex() in kept
+
+
+async def test_a_closed_engine_still_forgets(tiny: Callable[[Kind], Path], tmp_path: Path) -> None:
+    async with _engine(tiny("attention"), tmp_path) as engine:
+        await _Talk("kitchen").turn(engine)
+        await _Talk("hall").turn(engine)
+    assert cache_key_of("kitchen").digest.hex() in _snapshots(tmp_path)
+    assert await engine.drop_state("kitchen") > 0
+    assert cache_key_of("kitchen").digest.hex() not in _snapshots(tmp_path)
+    assert cache_key_of("hall").digest.hex() in _snapshots(tmp_path)
+
+
+async def test_without_a_disk_budget_the_states_of_earlier_runs_are_deleted(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    async with _engine(tiny("attention"), tmp_path) as engine:
+        await _Talk("kitchen").turn(engine)
+    assert _snapshots(tmp_path)
+    async with _engine(tiny("attention"), tmp_path, kv_cache_disk_bytes=0):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_an_api_caller_asks_is_never_on_disk_and_all_of_it_can_be_dropped(
+    tiny: Callable[[Kind], Path], tmp_path: Path
+) -> None:
+    key = STATELESS_PREFIX + "api:editor"
+    async with _engine(tiny("attention"), tmp_path, parallel=2, kv_cache_memory_bytes=0) as engine:
+        await _ask(engine, _Talk("mine").next(), key)
+        await _ask(engine, _Talk("other").next(), key)
+        assert await engine.drop_state(STATELESS_PREFIX) > 0
+        _, usage = await _ask(engine, _Talk("mine").next(), key)
+        assert usage.reused_tokens == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_hundred_questions_at_once_are_all_answered_by_two_sequences(tiny: Callable[[Kind], Path]) -> None:

@@ -103,7 +103,7 @@ class InteractionHandler:
     async def _stop(self, interaction: Interaction, press: ButtonId) -> None:
         is_stopping = press.event_id in self._stopping
         if not is_stopping:
-            is_stopping = await self._inbox.withdraw(press.conversation, press.event_id)
+            is_stopping = await self._inbox.stop_answer(press.conversation, press.event_id)
             if is_stopping:
                 self._stopping.append(press.event_id)
         key = "button_stopping" if is_stopping else "nothing_to_stop"

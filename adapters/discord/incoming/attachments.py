@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import discord
 
 from adapters.discord.failures import CONNECTION_ERRORS
-from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
+from bot.core.messages import Attachment
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ async def fetch_attachments(
 async def _fetch_one(file: discord.Attachment, limit_bytes: int, timeout_s: float) -> Attachment:
     media_type = (file.content_type or mimetypes.guess_type(file.filename)[0] or UNKNOWN_MEDIA_TYPE).partition(";")[0]
     if file.size > limit_bytes:
-        return Attachment(file.filename, f"{TOO_LARGE}{limit_bytes}", b"")
+        return Attachment.too_large(file.filename, limit_bytes)
     if media_type.startswith("image/"):
         return Attachment(file.filename, media_type, b"")
     try:
@@ -33,4 +33,4 @@ async def _fetch_one(file: discord.Attachment, limit_bytes: int, timeout_s: floa
             return Attachment(file.filename, media_type, await file.read())
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
         log.warning("Could not fetch the attached file %d: %s", file.id, type(error).__name__)
-        return Attachment(file.filename, NOT_FETCHED, b"")
+        return Attachment.not_fetched(file.filename)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import discord
 
 from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.ids import person_id
 from bot.core.messages import ContextMessage
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,10 @@ async def read_recent(
 
 
 def _context_messages(messages: Iterable[discord.Message], to_text: MessageToText) -> tuple[ContextMessage, ...]:
-    read = (ContextMessage(each.author.display_name, to_text(each)) for each in messages)
+    read = (
+        ContextMessage(each.author.display_name, to_text(each), "" if each.author.bot else person_id(each.author.id))
+        for each in messages
+    )
     return tuple(each for each in read if each.text)
 
 

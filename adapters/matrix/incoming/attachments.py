@@ -13,7 +13,7 @@ from adapters.delivery.errors import TransientFailure
 from adapters.matrix.homeserver import FileTooLarge, Homeserver, RequestRefused
 from adapters.matrix.incoming.file_info import FileInfo, FileKey
 from adapters.matrix.incoming.parsed_message import ParsedMessage
-from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
+from bot.core.messages import Attachment
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +48,19 @@ async def _fetch_one(
     if file.media_type.startswith("image/"):
         return Attachment(file.name, file.media_type, b"")
     if file.size_bytes > limit_bytes:
-        return Attachment(file.name, f"{TOO_LARGE}{limit_bytes}", b"")
+        return Attachment.too_large(file.name, limit_bytes)
     try:
         async with asyncio.timeout_at(deadline):
             data = await homeserver.download_file(file.uri, limit_bytes) if file.uri else None
     except FileTooLarge:
-        return Attachment(file.name, f"{TOO_LARGE}{limit_bytes}", b"")
+        return Attachment.too_large(file.name, limit_bytes)
     except (RequestRefused, TransientFailure, TimeoutError) as error:
         log.warning("Could not fetch a file: %s", error or "it took too long")
         data = None
     if data is not None and file.key is not None:
         # 10 MB take some 50 ms, too long for the event loop.
         data = await asyncio.get_running_loop().run_in_executor(thread, _decrypt_file, data, file.key)
-    return Attachment(file.name, NOT_FETCHED, b"") if data is None else Attachment(file.name, file.media_type, data)
+    return Attachment.not_fetched(file.name) if data is None else Attachment(file.name, file.media_type, data)
 
 
 def _decrypt_file(data: bytes, key: FileKey) -> bytes | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from adapters.matrix.event_content import NOTICE
 from adapters.matrix.homeserver import Homeserver
+from adapters.matrix.ids import person_id
 from adapters.matrix.incoming.attachments import fetch_attachments, files_before
 from adapters.matrix.incoming.display_names import DisplayNames
 from adapters.matrix.incoming.file_info import FileInfo
@@ -104,6 +105,7 @@ def context_messages(
         ContextMessage(
             bot.display_name if message.sender == bot.user_id else names.display_name(message.sender),
             message_text(message, bot, names),
+            "" if message.sender == bot.user_id else person_id(message.sender),
         )
         for message in (*others, *chain)
     ]

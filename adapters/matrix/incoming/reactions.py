@@ -65,7 +65,7 @@ class ReactionHandler:
 
     async def _stop(self, running: list[Message], reaction: ParsedMessage, context: RoomContext) -> None:
         admin = is_admin(context.settings, context.room, reaction.sender)
-        await self._questions.withdraw(
+        await self._questions.stop(
             each for each in running if admin or each.platform_data.get("author") == reaction.sender
         )
 

@@ -1,7 +1,7 @@
 """Reply transport for a room or thread on Matrix."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from adapters.delivery.errors import TransientFailure
 from adapters.matrix.api.failures import translate_errors
 from adapters.matrix.background_tasks import BackgroundTasks
 from adapters.matrix.event_content import MESSAGE, get_text, relation_of
-from adapters.matrix.events import Event
+from adapters.matrix.events import Event, Room
 from adapters.matrix.executor import run_in_thread
 from adapters.matrix.homeserver import Homeserver, LoggedOut, RequestRefused
 from adapters.matrix.outgoing import contents, transactions
@@ -20,7 +20,7 @@ from adapters.matrix.outgoing.interrupted_answers import InterruptedAnswers
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.outgoing.typing_indicator import TypingIndicators
 from bot.core.errors import ReplyFailed
-from bot.core.messages import Attachment
+from bot.core.messages import Attachment, Audience
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ IMAGE = "m.image"
 
 
 class RoomTransport:
-    """Fills `ReplyTransport`. Texts are rendered in a thread: hostile ones take seconds."""
+    """Fills `ReplyTransport` and `AudienceSource`. Texts are rendered in a thread: hostile ones take seconds."""
 
     def __init__(
         self,
@@ -40,15 +40,25 @@ class RoomTransport:
         target: RoomTarget,
         indicator: TypingIndicators,
         background: BackgroundTasks,
+        *,
         interrupted: InterruptedAnswers,
+        audience_of: Callable[[Room, str], Audience] | None = None,
     ) -> None:
         self._homeserver = homeserver
         self._target = target
         self._typing = indicator
         self._background = background
         self._interrupted = interrupted
+        self._audience_of = audience_of
         self._is_read = False
         self._uploaded: dict[str, dict[str, Any]] = {}
+
+    def current_audience(self) -> Audience | None:
+        """The readers of the room now: somebody may have joined a chat of two since the question."""
+        room = self._homeserver.get_room(self._target.room_id)
+        if room is None or self._audience_of is None:
+            return None
+        return self._audience_of(room, self._target.asker)
 
     async def prepare(self) -> None:
         """Show typing and that the question was read, before the search for an earlier process's answer."""

@@ -29,8 +29,9 @@ def print_errors(*sentences: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value on a line of its own, characters as they are."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    """Print one JSON value on a line of its own, characters as they are, or escaped where the terminal has no UTF-8."""
+    is_utf8 = (sys.stdout.encoding or "").casefold().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, ensure_ascii=not is_utf8) + "\n")
     sys.stdout.flush()
 
 

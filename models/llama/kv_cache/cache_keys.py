@@ -20,6 +20,15 @@ class CacheKey:
     digest: bytes
     is_conversation: bool
 
+    @property
+    def is_stateless(self) -> bool:
+        """Whether it is the key of an API caller."""
+        return not self.is_conversation and self != SHARED
+
+    def covers(self, other: "CacheKey") -> bool:
+        """Whether dropping the states of this key drops those of the other one."""
+        return self == other or (self == ALL_STATELESS and other.is_stateless)
+
 
 def cache_key_of(key: str) -> CacheKey:
     """The cache key for the key that the engine was called with."""
@@ -40,3 +49,6 @@ EMPTY = CacheKey(_digest("nobody"), is_conversation=True)
 
 SHARED = CacheKey(_digest("everybody"), is_conversation=False)
 """Key of the states of system prompts, which contain nothing of any conversation."""
+
+ALL_STATELESS = cache_key_of(STATELESS_PREFIX)
+"""Key that covers the keys of all API callers."""

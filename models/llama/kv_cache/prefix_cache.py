@@ -120,13 +120,13 @@ class PrefixCache:
             self._store_snapshot(slot, slot.cache_key)
         slot.unsaved = False
 
-    def snapshot_at_boundary(self, slot: Slot, prompt: TokenizedPrompt) -> None:
+    def snapshot_at_boundary(self, slot: Slot, prompt: TokenizedPrompt, *, is_discarded: bool = False) -> None:
         """Store a snapshot where other prompts branch off, in the course of a prefill: the system prompt for all
-        conversations, and the history where the model cannot truncate to it later.
+        conversations, and the history where the model cannot truncate to it later, unless its state is discarded.
         """
         if len(slot) == prompt.system_tokens and slot.cache_key.is_conversation:
             self._snapshot_shared(slot)
-        if len(slot) == prompt.history_tokens and not self._context.can_truncate:
+        if len(slot) == prompt.history_tokens and not self._context.can_truncate and not is_discarded:
             self.snapshot_slot(slot)
 
     def _snapshot_shared(self, slot: Slot) -> None:
@@ -157,7 +157,7 @@ class PrefixCache:
 
     def clear_slots(self, cache_key: CacheKey) -> int:
         """Empty the idle slots of a key; returns the number of tokens they held."""
-        key_slots = [slot for slot in self._slots if slot.cache_key == cache_key and not slot.in_use]
+        key_slots = [slot for slot in self._slots if cache_key.covers(slot.cache_key) and not slot.in_use]
         return sum(slot.clear() for slot in key_slots)
 
 

@@ -14,10 +14,12 @@ import xxhash
 from models.llama.kv_cache.cache_keys import CacheKey
 
 _MAGIC = b"HEARTHKV"
-_VERSION = 1
+# Raised also to drop all files of versions that lost track of whose they were.
+_VERSION = 2
 # Magic, version, is_conversation, number of tokens, bytes of state; fingerprint, name, cache key, checksum.
 _HEADER = struct.Struct("<8sIIIQ16s16s16s16s")
 _CHECKSUM_BYTES = 16
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _MAX_TOKENS = 1 << 24
 
 
@@ -47,7 +49,7 @@ def write_snapshot(path: Path, fingerprint: bytes, header: SnapshotHeader, state
     """
     temporary_path = path.with_name(path.name + ".writing")
     try:
-        with temporary_path.open("wb") as file:
+        with os.fdopen(os.open(temporary_path, _CREATE, 0o600), "wb") as file:
             tokens = array("i", header.tokens).tobytes()
             blank_header = _pack_header(fingerprint, header, b"\0" * _CHECKSUM_BYTES)
             file.write(_pack_header(fingerprint, header, _checksum(blank_header, tokens, state)))
@@ -59,7 +61,7 @@ def write_snapshot(path: Path, fingerprint: bytes, header: SnapshotHeader, state
     except OSError:
         temporary_path.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
 
 
 def read_snapshot_header(path: Path, fingerprint: bytes) -> SnapshotHeader:
@@ -112,8 +114,8 @@ def _checksum(*parts: Sequence[int] | memoryview) -> bytes:
     return digest.digest()
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make a rename durable; not every file system supports it."""
+def flush_folder(folder: Path) -> None:
+    """Make a rename or a deletion durable; not every file system supports it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

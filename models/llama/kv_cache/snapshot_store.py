@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from models.llama.kv_cache.cache_keys import CacheKey
 from models.llama.kv_cache.snapshot_file import SnapshotHeader, SnapshotUnusable
@@ -15,6 +16,7 @@ _log = logging.getLogger(__name__)
 _WRITE_DELAY_S = 20.0
 
 StateCallback = Callable[[memoryview | None], None]
+DiskTask = Callable[[], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -34,15 +36,26 @@ class CachedSnapshot:
 class SnapshotStore:
     """Callable from any thread; files are read and written on a dedicated thread, `snapshots`."""
 
-    def __init__(self, memory_bytes: int, folder: SnapshotFolder | None, write_delay_s: float = _WRITE_DELAY_S) -> None:
+    def __init__(
+        self,
+        memory_bytes: int,
+        folder: SnapshotFolder | None,
+        write_delay_s: float = _WRITE_DELAY_S,
+        *,
+        has_unreachable_files: bool = False,
+    ) -> None:
+        """`has_unreachable_files`: there may be files of earlier runs that the store cannot delete."""
         self._memory_bytes = memory_bytes
         self._folder = folder
         self._write_delay_s = write_delay_s
+        self._has_unreachable_files = has_unreachable_files
         self._changed = threading.Condition()
         self._entries: dict[bytes, CachedSnapshot] = {}
-        self._deletions: list[tuple[SnapshotHeader, Callable[[], None]]] = []
+        self._deletions: list[DiskTask] = []
+        self._undeleted: dict[bytes, SnapshotHeader] = {}
         self._uses = 0
         self._closing_at: float | None = None
+        self._has_ended = folder is None
         self._warned_full = False
         for header in folder.scan_headers() if folder else ():
             self._entries[header.name] = CachedSnapshot(header, on_disk=True, last_use=self._next_use())
@@ -60,7 +73,7 @@ class SnapshotStore:
         """Store a snapshot; it replaces one of the same name."""
         with self._changed:
             entry = CachedSnapshot(header, state, last_use=self._next_use())
-            if self._folder:
+            if self._folder and self._folder.accepts(header.cache_key):
                 entry.write_at = time.monotonic() + self._write_delay_s
             if old := self._entries.pop(header.name, None):
                 self._detach(old)
@@ -94,18 +107,33 @@ class SnapshotStore:
                 self._discard(entry)
             self._changed.notify()
 
-    def drop_all_of(self, cache_key: CacheKey, on_deleted: Callable[[int], None]) -> None:
-        """Remove all snapshots of a key; `on_deleted` gets their size in bytes once the files are deleted."""
+    def drop_all_of(self, cache_key: CacheKey, on_deleted: Callable[[int | None], None]) -> None:
+        """Remove all snapshots of a key, also after `close`; `on_deleted` gets their size in bytes once the files are
+        deleted, or None when one of them may remain.
+        """
         with self._changed:
-            removed_entries = [entry for entry in self._entries.values() if entry.header.cache_key == cache_key]
-            for entry in removed_entries:
-                self._discard(entry)
-            size_bytes = sum(entry.header.state_bytes for entry in removed_entries)
-            if removed_entries and self._folder:
-                self._deletions.append((removed_entries[0].header, lambda: on_deleted(size_bytes)))
+            dropped = [entry for entry in self._entries.values() if cache_key.covers(entry.header.cache_key)]
+            for entry in dropped:
+                del self._entries[entry.header.name]
+                self._detach(entry)
+            size_bytes = sum(entry.header.state_bytes for entry in dropped)
+            undeleted = [header for header in self._undeleted.values() if cache_key.covers(header.cache_key)]
+            # Also of those that are not on disk: a write may be in progress.
+            tasks: list[DiskTask] = [partial(self._delete, header) for header in undeleted]
+            tasks += [partial(self._delete, entry.header) for entry in dropped]
+            # Last in line: files that were evicted before are deleted by then, too.
+            tasks.append(lambda: on_deleted(self._size_if_deleted(cache_key, size_bytes)))
+            if not self._has_ended:
+                self._deletions += tasks
                 self._changed.notify()
                 return
-        on_deleted(size_bytes)
+        for task in tasks if self._folder else tasks[-1:]:
+            task()
+
+    def _size_if_deleted(self, cache_key: CacheKey, size_bytes: int) -> int | None:
+        with self._changed:
+            remaining = any(cache_key.covers(header.cache_key) for header in self._undeleted.values())
+        return None if remaining or self._has_unreachable_files else size_bytes
 
     @property
     def memory_used_bytes(self) -> int:
@@ -141,7 +169,7 @@ class SnapshotStore:
         self._detach(entry)
         if self._folder:
             # Also when it is not on disk: a write may be in progress.
-            self._deletions.append((entry.header, lambda: None))
+            self._deletions.append(partial(self._delete, entry.header))
 
     def _evict_from_memory(self) -> None:
         resident = sorted(
@@ -175,12 +203,26 @@ class SnapshotStore:
                 self._discard(entry)
             else:
                 entry.on_disk = False
-                self._deletions.append((entry.header, lambda: None))
+                self._deletions.append(partial(self._delete, entry.header))
 
     # The following methods run on the store's own thread.
 
     def _run(self) -> None:
-        while (task := self._next_task()) is not None:
+        try:
+            while (task := self._next_task()) is not None:
+                task()
+        finally:
+            self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        """Answer everything that waits for this thread, which ends: it will read nothing any more."""
+        with self._changed:
+            self._has_ended, self._closing_at = True, time.monotonic()
+            waiters = [notify for entry in self._entries.values() for notify in entry.waiters]
+            deletions, self._deletions = self._deletions, []
+        for notify in waiters:
+            notify(None)
+        for task in deletions:
             task()
 
     def _next_task(self) -> Callable[[], None] | None:
@@ -188,12 +230,12 @@ class SnapshotStore:
             while True:
                 now = time.monotonic()
                 if self._deletions:
-                    header, on_done = self._deletions.pop(0)
-                    return lambda: self._delete(header, on_done)
+                    return self._deletions.pop(0)
                 if requested := next((each for each in self._entries.values() if each.waiters), None):
                     return lambda: self._read(requested)
                 unwritten_entries = [each for each in self._entries.values() if each.write_at is not None]
                 if self._closing_at is not None and (not unwritten_entries or now >= self._closing_at):
+                    self._has_ended = True
                     return None
                 next_write = min(unwritten_entries, key=lambda each: each.write_at or 0.0, default=None)
                 if next_write is None:
@@ -203,14 +245,16 @@ class SnapshotStore:
                 else:
                     self._changed.wait((next_write.write_at or 0.0) - now)
 
-    def _delete(self, header: SnapshotHeader, on_done: Callable[[], None]) -> None:
+    def _delete(self, header: SnapshotHeader) -> None:
         assert self._folder is not None
         with self._changed:
             # A newer snapshot of the same name has overwritten the file, or will.
             current = self._entries.get(header.name)
-        if current is None or not current.on_disk:
-            self._folder.remove_state(header)
-        on_done()
+        is_deleted = (current is not None and current.on_disk) or self._folder.remove_state(header)
+        with self._changed:
+            self._undeleted.pop(header.name, None)
+            if not is_deleted:
+                self._undeleted[header.name] = header
 
     def _read(self, entry: CachedSnapshot) -> None:
         assert self._folder is not None
@@ -250,7 +294,8 @@ class SnapshotStore:
         with self._changed:
             current = self._entries.get(entry.header.name)
             if entry.removed and current is None and written:
-                self._deletions.append((entry.header, lambda: None))
+                # First in line: whoever waits for the deletion of this key is told after it.
+                self._deletions.insert(0, partial(self._delete, entry.header))
                 return
             if entry.removed:
                 return

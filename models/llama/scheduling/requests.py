@@ -12,6 +12,7 @@ from models.llama.native.cancel_flag import CancelFlag
 T = TypeVar("T")
 
 _settling = threading.Lock()
+_NOT_DELETED = "A snapshot could not be deleted; the reason is in the log."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,29 +53,32 @@ class WarmUp:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DropState:
-    """A request to drop the state of a conversation."""
+    """A request to drop the state of a conversation; `done` gets the number of bytes, or EngineFailed."""
 
     key: str
     cancel_flag: CancelFlag = field(default_factory=CancelFlag)
     done: "Future[int]" = field(default_factory=Future)
 
     def set_error(self, error: EngineFailed) -> None:
-        """Complete with 0 bytes: when the thread ends, all state in memory is freed."""
-        del error
-        _settle(self.done, 0)
+        """Complete with the error: files may remain."""
+        _settle(self.done, error)
 
-    def set_result(self, dropped_bytes: int) -> None:
-        """Complete with the number of bytes dropped."""
-        _settle(self.done, dropped_bytes)
+    def set_result(self, dropped_bytes: int | None) -> None:
+        """Complete with the number of bytes dropped; None: some may remain."""
+        _settle(self.done, EngineFailed(_NOT_DELETED) if dropped_bytes is None else dropped_bytes)
 
 
 Request = Generate | WarmUp | DropState
 
 
-def _settle(future: "Future[T]", result: T) -> None:
-    """Set the result of a future, unless it has one or was cancelled."""
+def _settle(future: "Future[T]", result: T | EngineFailed) -> None:
+    """Set the result of a future, or its error, unless it has one or was cancelled."""
     with _settling:
-        if not future.done() and future.set_running_or_notify_cancel():
+        if future.done() or not future.set_running_or_notify_cancel():
+            return
+        if isinstance(result, EngineFailed):
+            future.set_exception(result)
+        else:
             future.set_result(result)
 
 

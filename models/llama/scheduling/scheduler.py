@@ -28,7 +28,7 @@ _TOKENIZE_AHEAD = 4
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A request without a slot; `state` is the state of `snapshot`, read from disk."""
+    """A request without a slot; `state` is the state of `snapshot`, read from disk. `discard_state` as below."""
 
     generate: Generate
     cache_key: CacheKey
@@ -37,6 +37,7 @@ class _Waiting:
     snapshot: CachedSnapshot | None = None
     state: memoryview | None = None
     fetching: bool = False
+    discard_state: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -220,7 +221,7 @@ class Scheduler:
             )
             match = match if state is not None else PrefixMatch()
         slot = self._prefix_cache.acquire_slot(match, waiting.cache_key, state)
-        self._prefix_cache.snapshot_at_boundary(slot, prompt)
+        self._prefix_cache.snapshot_at_boundary(slot, prompt, is_discarded=waiting.discard_state)
         try:
             generation = Generation(
                 request,
@@ -232,14 +233,16 @@ class Scheduler:
                 ),
             )
         except EngineFailed as error:
-            self._prefix_cache.release_slot(slot, len(slot))
+            self._prefix_cache.release_slot(slot, 0 if waiting.discard_state else len(slot))
             self._reject(waiting, error)
             return
         if self._draft_length.is_enabled:
             generation.prompt_lookup = PromptLookup(prompt.tokens[prompt.history_tokens :])
         self._waiting.remove(waiting)
         self._last_id += 1
-        self._running.append(_Running(waiting.generate, waiting.cache_key, generation, self._last_id))
+        self._running.append(
+            _Running(waiting.generate, waiting.cache_key, generation, self._last_id, waiting.discard_state)
+        )
         self._throughput.record_admitted(self._last_id)
 
     def _next_chunk(self, generation: Generation, is_decoding: bool) -> tuple[int, int]:
@@ -305,7 +308,9 @@ class Scheduler:
             self._fail(running, error)
         else:
             self._throughput.record_prefill(cost, time.monotonic() - started_at)
-            self._prefix_cache.snapshot_at_boundary(generation.slot, generation.prompt)
+            self._prefix_cache.snapshot_at_boundary(
+                generation.slot, generation.prompt, is_discarded=running.discard_state
+            )
             if generation.usage is not None:
                 self._end(running, generation.usage)
         finally:
@@ -375,14 +380,15 @@ class Scheduler:
 
     def _drop_state(self, request: DropState) -> None:
         cache_key = cache_key_of(request.key)
-        for running in self._running:
-            running.discard_state = running.discard_state or running.cache_key == cache_key
+        requests: list[_Waiting | _Running] = [*self._waiting, *self._running]
+        for each in requests:
+            each.discard_state = each.discard_state or cache_key.covers(each.cache_key)
         tokens = self._prefix_cache.clear_slots(cache_key)
         slot_bytes = self._loaded.header.kv_bytes(tokens, self._settings.kv_cache_type)
 
-        def done(snapshot_bytes: int) -> None:
+        def done(snapshot_bytes: int | None) -> None:
             # The same tokens may be in a slot and in a snapshot; the number that the user sees counts them once.
-            request.set_result(max(slot_bytes, snapshot_bytes))
+            request.set_result(None if snapshot_bytes is None else max(slot_bytes, snapshot_bytes))
             self._requests.mark_done(request)
 
         self._snapshots.drop_all_of(cache_key, done)

@@ -42,6 +42,8 @@ class TinReply:
         self._writer.write(" ".join(sentence.split()).encode() + b"\n")
         await self._writer.drain()
 
+    async def discard(self) -> None: ...
+
 
 class TinAdapter:
     """Fills `PlatformAdapter`."""

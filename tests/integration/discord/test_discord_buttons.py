@@ -69,7 +69,7 @@ async def test_stop_ends_the_answer_once_however_many_press_it(tmp_path: Path) -
         second = await house.root.click(message, label="Stop")
         script.let_go.set()
         await house.inbox.wait_until_idle()
-        assert len(house.inbox.withdrawn) == 1
+        assert len(house.inbox.stopped_answers) == 1
         assert [result.response and result.response.content for result in (first, second)] == [
             "I am stopping this answer."
         ] * 2
@@ -85,7 +85,7 @@ async def test_only_who_asked_and_admins_may_stop(tmp_path: Path) -> None:
         assert result.response is not None
         assert result.response.content == "Only the person who asked, and admins, may do that."
         assert result.ephemeral
-        assert house.inbox.withdrawn == []
+        assert house.inbox.stopped_answers == []
         await house.ana.click(message, label="Stop")
         script.let_go.set()
         await house.inbox.wait_until_idle()

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.discord.settings import DiscordSettings
 from adapters.intake.settings import ChannelSettings
-from bot.core.messages import NOT_FETCHED, ContextMessage
+from bot.core.messages import Attachment, ContextMessage
 from tests.fakes.simulated_discord import simulated_discord
 
 
@@ -22,6 +22,8 @@ async def test_a_reply_chain_is_read_oldest_first(tmp_path: Path) -> None:
         (message,) = home.inbox.handled
         assert message.text == "whom do we call?"
         assert message.context == (ContextMessage("ana", "the boiler drips"), ContextMessage("ben", "again? @ana"))
+        people = [each.person for each in message.context]
+        assert people[0] == message.author.id != people[1] != "", "so that each can be forgotten"
 
 
 async def test_a_chain_is_read_no_further_than_allowed(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ async def test_of_pictures_and_large_files_only_the_name_comes(tmp_path: Path) -
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         cat, long, short = home.inbox.handled[0].attachments
         assert (cat.media_type, cat.data) == ("image/png", b"")
-        assert (long.media_type, long.data) == ("application/vnd.hearth.too-large; limit=10", b"")
+        assert long == Attachment.too_large("long.txt", 10)
         assert short.data == b"x" * 10
 
 
@@ -99,8 +101,8 @@ async def test_of_a_file_that_cannot_be_fetched_the_name_comes_with_the_word_tha
         files = [("gone.txt", b"1"), ("slow.txt", b"2"), ("here.txt", b"3")]
         await home.ana.send(home.channel, f"{home.mention} what is this?", attachments=files)
         gone, slow, here = home.inbox.handled[0].attachments
-        assert (gone.name, gone.media_type) == ("gone.txt", NOT_FETCHED)
-        assert (slow.name, slow.media_type) == ("slow.txt", NOT_FETCHED)
+        assert gone == Attachment.not_fetched("gone.txt")
+        assert slow == Attachment.not_fetched("slow.txt")
         assert here.data == b"here"
     assert caplog.text.count("Could not fetch the attached file") == 2
 

@@ -27,6 +27,8 @@ INTERNAL = {
     "adapters/matrix/homeserver.py:LoggedOut": FRAGMENT,
     "adapters/matrix/homeserver.py:RequestRefused": FRAGMENT,
     "adapters/matrix/verification/sas.py:_ProtocolError": "its text is a code of the protocol",
+    "bot/core/answer.py:MaterialOutdated": "never leaves its module: the prompt is built again",
+    "bot/core/attachments.py:_OutOfTime": TRANSLATED,
     "bot/core/queue.py:TooManyWaiting": "refused in the person's language, or with status 429",
     "knowledge/reading/process.py:ProcessLost": FRAGMENT,
     "knowledge/vectors.py:IndexDamaged": "logged where the index is rebuilt; never leaves knowledge",

@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,64 @@ async def test_a_file_that_another_program_holds_is_named_when_a_transaction_beg
     finally:
         other.close()
         await database.close()
+
+
+def test_an_opening_that_is_cancelled_leaves_no_thread_behind(
+    tmp_path: Path, migrations: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", errors.append)
+
+    async def cancel_opening(steps: int) -> None:
+        opening = asyncio.create_task(Database.open(tmp_path / f"{steps}.sqlite3", migrations))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait({opening})
+        if not opening.cancelled():
+            await opening.result().close()
+
+    for steps in range(20):
+        before = set(threading.enumerate())
+        asyncio.run(cancel_opening(steps))
+        for thread in set(threading.enumerate()) - before:
+            thread.join(60)
+    assert errors == [], "a thread wrote into a closed loop"
+
+
+async def test_statements_of_one_step_are_one_transaction_in_one_visit(tmp_path: Path, migrations: Path) -> None:
+    database = await Database.open(tmp_path / "a.sqlite3", migrations)
+    await database.execute("CREATE TABLE notes (text)")
+
+    def write(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO notes VALUES ('one')")
+        connection.execute("INSERT INTO notes VALUES ('two')")
+        return 2
+
+    def fail(connection: sqlite3.Connection) -> None:
+        write(connection)
+        raise ZeroDivisionError
+
+    assert await database.write(write) == 2
+    with pytest.raises(ZeroDivisionError):
+        await database.write(fail)
+    assert await database.read(lambda connection: connection.execute("SELECT text FROM notes").fetchall()) == [
+        ("one",),
+        ("two",),
+    ]
+    await database.close()
+
+
+async def test_a_full_disk_in_a_step_is_told_as_such_and_nothing_of_it_stays(tmp_path: Path, migrations: Path) -> None:
+    database = await Database.open(tmp_path / "a.sqlite3", migrations)
+    await database.execute("CREATE TABLE notes (text)")
+    await database.execute("PRAGMA max_page_count = 1")
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO notes VALUES ('one')")
+        connection.execute("INSERT INTO notes VALUES (?)", ("x" * 100_000,))
+
+    with pytest.raises(DatabaseUnusable):
+        await database.write(write)
+    assert await database.fetch_rows("SELECT * FROM notes") == []
+    await database.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.console.adapter import ConsoleAdapter
+from adapters.console.adapter import ANSWER_LOST, ConsoleAdapter
 from adapters.console.settings import ConsoleSettings
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Audience, ConversationId, FinalAnswer, Message, Person
@@ -200,3 +200,15 @@ async def test_an_attachment_that_cannot_be_had_refuses_its_line_only(
         await ends(adapter.serve_client(client, tmp_path))
     assert [error["line"] for error in client.of("error")] == [1]
     assert [message.text for message in inbox.handled] == ["y"]
+
+
+async def test_an_answer_that_is_lost_inside_ends_for_its_client_all_the_same() -> None:
+    async def broken(message: Message, reply: Reply) -> None:
+        await reply.append("The drive is")
+
+    home = MemoryChannel()
+    home.send({"text": "one", "event_id": "e1"})
+    home.end()
+    async with running(FakeInbox(broken), home) as adapter:
+        await ends(adapter.home_ended.wait())
+    assert [event["sentence"] for event in home.of("failed")] == [ANSWER_LOST]

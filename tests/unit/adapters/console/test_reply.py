@@ -26,7 +26,7 @@ class Journal:
 
 
 def reply_on(channel: MemoryChannel, interval_s: float = 0.0) -> ConsoleReply:
-    return ConsoleReply(QUESTION, channel.write_event, interval_s)
+    return ConsoleReply(QUESTION, channel, interval_s)
 
 
 async def test_the_first_text_is_posted_under_an_id_derived_from_the_question_and_recorded_right_after() -> None:

@@ -123,3 +123,48 @@ async def test_starting_over_keeps_the_message(stage: Stage) -> None:
     await reply.finish(FinalAnswer("The second."))
     assert stage.transport.texts() == ["The second."]
     assert stage.transport.requests.count("send") == 1
+
+
+@pytest.mark.parametrize("in_the_middle", [True, False])
+async def test_of_a_refused_answer_what_was_taken_stays_with_a_sentence_below(
+    stage: Stage, in_the_middle: bool
+) -> None:
+    reply = await stage.opened()
+    await reply.append("The drive is here. ")
+    await settled()
+    stage.transport.refuses_with = "The server's filter refuses the text."
+    if in_the_middle:
+        await reply.replace("The drive is on a shelf.")
+        await settled()
+    with pytest.raises(ReplyFailed):
+        if in_the_middle:
+            await reply.append("More.")
+        else:
+            await reply.finish(FinalAnswer("The drive is on a shelf.", note="Cut."))
+    stage.transport.refuses_with = ""
+    await reply.fail("This answer was refused here.")
+    (text,) = stage.transport.texts()
+    assert text.startswith("The drive is here.")
+    assert text.endswith("This answer was refused here.")
+    assert "shelf" not in text
+
+
+async def test_a_refused_first_text_is_replaced_by_the_sentence(stage: Stage) -> None:
+    reply = await stage.opened()
+    await reply.waiting(2, None, "You are number 2 in the queue.")
+    await settled()
+    stage.transport.refuses_with = "The server's filter refuses the text."
+    with pytest.raises(ReplyFailed):
+        await reply.finish(FinalAnswer("The drive is on a shelf.", note="Cut."))
+    stage.transport.refuses_with = ""
+    await reply.fail("This answer was refused here.")
+    assert stage.transport.texts() == ["This answer was refused here."]
+
+
+async def test_a_discarded_reply_waits_for_a_post_on_its_way_and_takes_it_back(stage: Stage) -> None:
+    reply = await stage.opened()
+    await reply.waiting(1, None, "You are next in the queue.")
+    await reply.discard()
+    await settled()
+    assert stage.transport.texts() == []
+    assert stage.open_replies == set()

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from adapters.json_lines.channel import LineSplitter, encode_event
+from adapters.json_lines.channel import LineSplitter, StreamChannel, encode_event
 from adapters.json_lines.stdio import StdioChannel
-from bot.core.errors import ReplyFailed
+from bot.core.errors import ReaderGone, ReplyFailed
+from tests.fakes.until import rounds
 
 
 def test_lines_are_cut_wherever_the_data_is_split() -> None:
@@ -97,3 +101,62 @@ async def test_descriptors_in_non_blocking_mode_work_too() -> None:
     assert [len(line or b"") for line in await lines] == [
         len(encode_event({"event": "text", "text": "x" * 300_000})) - 1
     ]
+
+
+@asynccontextmanager
+async def stream_channels(read_within_s: float) -> AsyncIterator[tuple[StreamChannel, StreamChannel]]:
+    """A channel with a limit on its reader, and the channel of the other end."""
+    ours, theirs = socket.socketpair()
+    async with AsyncExitStack() as stack:
+        channels = []
+        for end, limit_s in ((ours, read_within_s), (theirs, 60.0)):
+            reader, writer = await asyncio.open_unix_connection(sock=end)
+            channels.append(StreamChannel(reader, writer, 10_000_000, limit_s))
+            stack.callback(writer.transport.abort)
+        yield channels[0], channels[1]
+
+
+async def test_a_reader_who_reads_nothing_more_is_given_up() -> None:
+    async with stream_channels(0.05) as (channel, _):
+        with pytest.raises(ReaderGone, match=r"has not read for 0\.05 s"):
+            for _ in range(100):
+                await channel.write_event({"event": "text", "text": "x" * 100_000})
+        with pytest.raises(ReaderGone, match="closed"):
+            await channel.write_event({"event": "text"})
+        with pytest.raises(ReaderGone, match="closed"):
+            channel.post_event({"event": "typing"})
+
+
+async def test_events_that_may_be_missed_are_dropped_while_the_reader_is_behind() -> None:
+    async with stream_channels(60.0) as (channel, other):
+        for number in range(200_000):
+            channel.post_event({"event": "queued", "place": number})
+        channel._writer.write_eof()
+        async with asyncio.timeout(60):
+            lines = [json.loads(line or b"") async for line in other.read_lines()]
+        assert [line["place"] for line in lines[:100]] == list(range(100))
+        assert len(lines) < 200_000
+        assert channel._writer.transport.get_write_buffer_size() == 0
+
+
+async def test_the_same_on_standard_output() -> None:
+    reading, writing = os.pipe()
+    channel = StdioChannel(0, writing, 1000)
+    full = asyncio.create_task(channel.write_event({"event": "text", "text": "x" * 1_000_000}))
+    await rounds()
+    for _ in range(1000):
+        channel.post_event({"event": "queued"})
+    assert channel._outgoing.qsize() <= 101
+    received = b""
+    while not received.endswith(b'"}\n{"event":"queued"}\n'):
+        received += os.read(reading, 65536)
+        await asyncio.sleep(0)
+    await full
+    os.set_blocking(reading, False)
+    closing = asyncio.create_task(channel.close())
+    while not closing.done():
+        with suppress(BlockingIOError):
+            os.read(reading, 65536)
+        await asyncio.sleep(0.001)
+    os.close(reading)
+    os.close(writing)

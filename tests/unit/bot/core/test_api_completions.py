@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.core.api_completions import CompletionRequest, CompletionResult, CompletionService
+from bot.core.queue import TooManyWaiting
 from bot.core.retrieval_prompt import RetrievalPromptBuilder
 from bot.core.settings import CoreSettings
-from models.engine import Sampling, Turn
+from models.engine import EngineFailed, Sampling, Turn
 from tests.fakes.core import Core, running_core
+from tests.fakes.until import until
 
 SILENCE_S = 0.2
 ASKED = CompletionRequest("editor", (Turn("user", "Hello"),), False, Sampling())
@@ -64,3 +67,41 @@ async def test_an_answer_may_take_longer_than_the_model_may_be_silent(core: Core
     answers = completer(core)
     async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
         assert len([item async for item in answer]) == 9
+
+
+async def test_a_program_that_does_not_read_frees_the_model_and_keeps_its_open_request(core: Core) -> None:
+    answers = completer(core)
+    ticket = answers.take_ticket(replace(ASKED, open_limit=1))
+    async with aclosing(answers.stream_answer(ASKED, ticket)) as answer:
+        assert await anext(answer) == "The drive "
+        await until(lambda: core.queue.running_count == 0)
+        with pytest.raises(TooManyWaiting):
+            answers.take_ticket(replace(ASKED, open_limit=1))
+        rest = [item async for item in answer]
+    assert rest[0] == "is there [1]."
+    assert isinstance(rest[1], CompletionResult)
+    assert core.observer.outcomes == ["answered"]
+    answers.release_ticket(answers.take_ticket(replace(ASKED, open_limit=1)))
+
+
+async def test_more_unread_text_than_memory_is_meant_for_ends_the_answer(core: Core) -> None:
+    core.engine.script = lambda _: ["x" * 300_000] * 9
+    answers = completer(core)
+    read = []
+    with pytest.raises(EngineFailed, match="1000000 characters"):
+        async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
+            read.append(await anext(answer))
+            await until(lambda: core.queue.running_count == 0)
+            async for item in answer:
+                read.append(item)  # noqa: PERF401 (kept when the stream fails)
+    assert len(read) >= 3
+    assert core.engine.running == 0
+
+
+async def test_a_program_that_leaves_stops_the_model(core: Core) -> None:
+    core.engine.gate.clear()
+    answers = completer(core)
+    async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
+        await anext(answer)
+        assert core.engine.running == 1
+    assert (core.engine.running, core.queue.running_count, core.observer.outcomes) == (0, 0, ["cancelled"])

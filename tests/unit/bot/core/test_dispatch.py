@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage, Person
+from bot.core.messages import Attachment, ContextMessage, Person
 from bot.core.texts import localize
 from models.engine import EngineFailed, Prompt
 from tests.fakes.core import Core, RecoveryAdapter, running_core
@@ -71,7 +71,8 @@ async def test_nothing_found_is_said_with_where_was_looked_and_without_the_model
 
 
 async def test_a_collection_is_not_read_to_an_audience_that_its_readers_do_not_name(house: Path) -> None:
-    async with running_core(house) as core:
+    readers = {"handbook": ["console"], "garden": ["everyone"]}
+    async with running_core(house, readers=readers, when_nothing_found="answer") as core:
         stranger = message("On which shelf is the backup drive?", names=frozenset({"discord:9"}))
         reply = await core.ask(stranger)
     assert reply.closing is not None
@@ -80,7 +81,8 @@ async def test_a_collection_is_not_read_to_an_audience_that_its_readers_do_not_n
 
 
 async def test_a_turn_whose_collection_its_audience_has_lost_leaves_the_prompt(house: Path) -> None:
-    async with running_core(house) as core:
+    readers = {"handbook": ["console"], "garden": ["everyone"]}
+    async with running_core(house, readers=readers, when_nothing_found="answer") as core:
         await core.ask(message("On which shelf is the backup drive?", "1"))
         await core.ask(message("And what is next to it?", "2", names=frozenset({"discord:9"})))
     assert core.engine.prompts[1].history == ()
@@ -91,8 +93,9 @@ async def test_answers_in_a_conversation_come_in_order_and_the_second_is_told_it
     engine = ScriptedEngine(capacity=2)
     engine.gate.clear()
     async with running_core(house, engine=engine) as core:
-        first = await core.send(message("On which shelf is the backup drive?", "1"))
-        second = await core.send(message("Where is the backup drive?", "2", author="ben"))
+        first = await core.send(message("On which shelf is the backup drive?", "1", private=False))
+        await until(lambda: engine.running == 1)
+        second = await core.send(message("Where is the backup drive?", "2", author="ben", private=False))
         await until(lambda: bool(second.places))
         assert not first.ended.is_set()
         assert second.pieces == []
@@ -156,7 +159,7 @@ async def test_a_question_stopped_while_it_waits_is_told_so(house: Path) -> None
         await core.send(message("On which shelf is the backup drive?", "1"))
         waiting = await core.send(message("Where is the backup drive?", "2", author="ben", conversation="console:b"))
         await until(lambda: bool(waiting.places))
-        assert await core.inbox.withdraw(message("", conversation="console:b").conversation, "2")
+        assert await core.inbox.stop_answer(message("", conversation="console:b").conversation, "2")
         await waiting.ended.wait()
         engine.gate.set()
         await core.inbox.wait_until_idle()
@@ -296,7 +299,7 @@ async def test_an_answer_written_before_a_crash_is_delivered_and_not_made_again(
 
 async def _crash_in_delivery(core: Core):  # type: ignore[no-untyped-def]
     """Leave the journal as a kill between writing an answer and delivering it does."""
-    from bot.core.journal import message_key
+    from bot.core.journal import Origin, message_key
     from bot.core.messages import FinalAnswer, Source
     from knowledge.passages import PassageLocation
     from tests.fakes.reply import RecordingReply
@@ -305,7 +308,8 @@ async def _crash_in_delivery(core: Core):  # type: ignore[no-untyped-def]
     await core.history.journal.receive_message(asked)
     await core.history.journal.mark_answering(message_key(asked))
     source = Source(1, "handbook", "handbook.txt", "", PassageLocation(), SHELF, 1.0)
-    await core.history.journal.write_answer(asked, FinalAnswer("There [1].", (source,)), "answered", ["handbook"], True)
+    origin = Origin(frozenset({"handbook"}))
+    await core.history.journal.write_answer(asked, FinalAnswer("There [1].", (source,)), "answered", origin, True)
     return RecordingReply()
 
 
@@ -345,7 +349,7 @@ async def test_of_a_long_attached_file_a_part_is_read_and_the_limit_is_named(hou
 
 
 async def test_a_file_that_did_not_come_is_named_also_where_nothing_is_found(house: Path) -> None:
-    file = Attachment("plan.pdf", NOT_FETCHED, b"")
+    file = Attachment.not_fetched("plan.pdf")
     async with running_core(house) as core:
         reply = await core.ask(message("Who composed the opera Turandot?", attachments=(file,)))
     assert reply.closing is not None

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from bot.core.epochs import Epochs
 from bot.core.history import MIGRATIONS, History
-from bot.core.journal import Journal, message_key
+from bot.core.journal import Journal, Origin, message_key
 from bot.core.messages import Attachment, ContextMessage, ConversationId, FinalAnswer, PostedPart, Source, Timings
 from knowledge.passages import PassageLocation
 from knowledge.sqlite import Database
 from tests.fakes.messages import message
 
 SOURCE = Source(1, "handbook", "a.md", "A", PassageLocation(heading=("B", "C"), page=2, start=3, end=9), "text", 0.5)
+ORIGIN = Origin(frozenset({"handbook"}))
 CLOSING = FinalAnswer("On the shelf.", (SOURCE,), "A note.", Timings(total_s=1.5, generated_tokens=4))
 
 
@@ -69,7 +71,7 @@ async def test_a_written_answer_is_kept_whole_until_it_has_ended(history: Histor
     sent = message("Where?")
     await history.journal.receive_message(sent)
     await history.journal.mark_answering(message_key(sent))
-    await history.journal.write_answer(sent, CLOSING, "answered", ["handbook"], keep_turns=True)
+    await history.journal.write_answer(sent, CLOSING, "answered", ORIGIN, keep_turns=True)
     assert (await history.journal.reopen_message(message_key(sent))).written == CLOSING
     await history.journal.mark_ended(message_key(sent))
     assert await history.journal.open_messages("console") == []
@@ -81,7 +83,7 @@ async def test_turns_of_an_answer_that_never_ended_are_not_read(history: History
     for sent in (first, second):
         await history.journal.receive_message(sent)
         await history.journal.mark_answering(message_key(sent))
-        await history.journal.write_answer(sent, CLOSING, "answered", [], keep_turns=True)
+        await history.journal.write_answer(sent, CLOSING, "answered", ORIGIN, keep_turns=True)
     await history.journal.mark_ended(message_key(first))
     await history.journal.mark_ended(message_key(second), "failed")
     assert [turn.text for turn in await history.past_turns(first.conversation)] == ["Where?", "On the shelf."]
@@ -103,7 +105,8 @@ async def test_what_a_command_of_the_platform_asked_stays_until_it_is_forgotten(
     assert await history.question_text(ConversationId("console:other"), "1") is None
     assert await history.question_text(by_command.conversation, "2") is None
     assert await history.question_text(by_command.conversation, "3") is None
-    await history.forget_person("ana")
+    await history.erasure.erase_person("ana")
+    await history.erasure.shrink()
     assert await history.question_text(by_command.conversation, "1") is None
     for file in tmp_path.iterdir():
         assert b"zanzibar" not in file.read_bytes()
@@ -116,7 +119,7 @@ async def test_a_history_of_the_first_schema_is_taken_over(tmp_path: Path) -> No
     (first / "0001_first.sql").write_bytes((MIGRATIONS / "0001_journal_and_turns.sql").read_bytes())
     old = await Database.open(tmp_path / "history.sqlite3", first)
     sent = replace(message("Where?"), command="ask")
-    await Journal(old).receive_message(sent)
+    await Journal(old, Epochs()).receive_message(sent)
     await old.close()
     opened = await History.open(tmp_path / "history.sqlite3")
     assert await opened.journal.open_messages("console") == [sent]
@@ -131,10 +134,12 @@ async def test_forgetting_leaves_ids_only_and_says_how_much_went(history: Histor
     for sent in (mine, theirs):
         await history.journal.receive_message(sent)
         await history.journal.mark_answering(message_key(sent))
-        await history.journal.write_answer(sent, CLOSING, "answered", [], keep_turns=True)
+        await history.journal.write_answer(sent, CLOSING, "answered", ORIGIN, keep_turns=True)
         await history.journal.mark_ended(message_key(sent))
-    gone = await history.forget_person("ana")
-    assert (gone.questions, gone.turns, gone.conversations) == (1, 2, {mine.conversation})
+    gone = await history.erasure.erase_person("ana")
+    await history.erasure.shrink()
+    assert (gone.questions, gone.turns) == (1, 2)
+    assert [key for _, key in await history.erasure.forgotten_states()] == [mine.conversation]
     assert [turn.speaker for turn in await history.past_turns(mine.conversation)] == ["Ben", ""]
     assert not await history.journal.receive_message(mine)
     for file in tmp_path.iterdir():
@@ -145,12 +150,14 @@ async def test_an_answer_forgotten_while_it_is_made_leaves_nothing(history: Hist
     sent = message("Where?", attachments=(Attachment("a.txt", "text/plain", b"x"),))
     await history.journal.receive_message(sent)
     await history.journal.mark_answering(message_key(sent))
-    gone = await history.forget_conversation(sent.conversation)
+    gone = await history.erasure.erase_conversation(sent.conversation)
     assert gone.attachments == 1
-    await history.journal.write_answer(sent, CLOSING, "answered", [], keep_turns=True)
+    assert not await history.journal.write_answer(sent, CLOSING, "answered", ORIGIN, keep_turns=True)
+    newest = replace(ORIGIN, epoch=history.epochs.current(sent.conversation))
+    assert await history.journal.write_answer(sent, CLOSING, "answered", newest, keep_turns=True)
     await history.journal.mark_ended(message_key(sent))
     assert await history.past_turns(sent.conversation) == []
-    assert await history.last_sources(sent.conversation) is None
+    assert await history.last_sources(sent.conversation, sent.audience, "ana") is None
 
 
 async def test_dropped_turns_leave_the_prompt_and_stay_until_forgotten(history: History) -> None:
@@ -158,11 +165,11 @@ async def test_dropped_turns_leave_the_prompt_and_stay_until_forgotten(history: 
         sent = message("Where?", str(number))
         await history.journal.receive_message(sent)
         await history.journal.mark_answering(message_key(sent))
-        await history.journal.write_answer(sent, CLOSING, "answered", [], keep_turns=True)
+        await history.journal.write_answer(sent, CLOSING, "answered", ORIGIN, keep_turns=True)
     turns = await history.past_turns(sent.conversation)
     await history.drop_turns_before(sent.conversation, turns[2].id)
     assert await history.past_turns(sent.conversation) == turns[2:]
-    assert (await history.forget_conversation(sent.conversation)).turns == 6
+    assert (await history.erasure.erase_conversation(sent.conversation)).turns == 6
 
 
 async def test_an_ignored_message_leaves_its_id_and_nothing_else(history: History, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -138,3 +139,32 @@ async def test_a_client_that_goes_away_harms_nobody(tmp_path: Path) -> None:
         await client.close()
         await asyncio.sleep(0.05)
         assert len(await ask(tmp_path, b'{"command": "greet"}')) == 1
+
+
+async def failing(channel: StreamChannel, request: SocketRequest) -> None:
+    raise re.error("bad character range z-a")
+
+
+async def on_a_broken_disk(channel: StreamChannel, request: SocketRequest) -> None:
+    raise OSError(5, "Input/output error")
+
+
+async def cancelled(channel: StreamChannel, request: SocketRequest) -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence", "is_logged"),
+    [
+        (failing, "Something went wrong inside Hearth. Its log says what.", True),
+        (on_a_broken_disk, "[Errno 5] Input/output error", False),
+        (cancelled, "Hearth stopped this: it is ending. Ask again when it runs.", False),
+    ],
+)
+async def test_whatever_goes_wrong_the_client_reads_of_it_and_its_connection_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, command: CommandHandler, sentence: str, is_logged: bool
+) -> None:
+    async with serving(tmp_path, fail=command, greet=greet):
+        assert await ask(tmp_path, b'{"command": "fail"}') == [{"event": "error", "sentence": sentence}]
+        assert len(await ask(tmp_path, b'{"command": "greet"}')) == 1
+    assert ("bad character range" in caplog.text) is is_logged

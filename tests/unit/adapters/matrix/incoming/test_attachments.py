@@ -12,7 +12,7 @@ from adapters.matrix.homeserver import RequestRefused
 from adapters.matrix.incoming.attachments import fetch_attachments, files_before
 from adapters.matrix.incoming.file_info import FileInfo, safe_file_name
 from adapters.matrix.incoming.parsed_message import ParsedMessage, parse_message
-from bot.core.messages import NOT_FETCHED, TOO_LARGE, Attachment
+from bot.core.messages import Attachment
 from tests.fakes.wire import FakeHomeserver
 
 URI = "mxc://home.example/abc"
@@ -54,7 +54,7 @@ async def test_a_file_over_the_limit_is_not_fetched_to_its_end() -> None:
     wire = FakeHomeserver()
     wire.media[URI] = b"x" * (LIMIT + 1)
     told, grown = await fetched(wire, file(info={"size": LIMIT + 1}), file(info={"size": 3}))
-    assert told == grown == Attachment("notes.txt", f"{TOO_LARGE}{LIMIT}", b"")
+    assert told == grown == Attachment.too_large("notes.txt", LIMIT)
     assert wire.faults.requests == ["download"]
 
 
@@ -62,19 +62,19 @@ async def test_a_file_over_the_limit_is_not_fetched_to_its_end() -> None:
 async def test_a_file_that_does_not_come_is_told_apart(error: Exception) -> None:
     wire = FakeHomeserver()
     wire.faults.always("download", error)
-    assert await fetched(wire, file()) == [Attachment("notes.txt", NOT_FETCHED, b"")]
+    assert await fetched(wire, file()) == [Attachment.not_fetched("notes.txt")]
 
 
 async def test_a_file_that_does_not_come_in_time_holds_up_nothing() -> None:
     wire = FakeHomeserver()
     with wire.faults.holding("download"):
-        assert await fetched(wire, file(), within_s=0.01) == [Attachment("notes.txt", NOT_FETCHED, b"")]
+        assert await fetched(wire, file(), within_s=0.01) == [Attachment.not_fetched("notes.txt")]
 
 
 @pytest.mark.parametrize("uri", ["", "https://evil.example/x", "mxc://a", "mxc://a/b/../c", "mxc://a/b?c", 5])
 async def test_an_address_that_is_none_is_never_asked_for(uri: object) -> None:
     wire = FakeHomeserver()
-    assert await fetched(wire, file(url=uri)) == [Attachment("notes.txt", NOT_FETCHED, b"")]
+    assert await fetched(wire, file(url=uri)) == [Attachment.not_fetched("notes.txt")]
     assert wire.faults.requests == []
 
 
@@ -107,7 +107,7 @@ async def test_an_encrypted_file_is_decrypted() -> None:
 async def test_an_encrypted_file_that_is_not_what_was_sent_counts_as_not_fetched(changed: dict[str, Any]) -> None:
     wire = FakeHomeserver()
     wire.media[URI], sent = locked(b"secret", **changed)
-    assert await fetched(wire, sent) == [Attachment("notes.txt", NOT_FETCHED, b"")]
+    assert await fetched(wire, sent) == [Attachment.not_fetched("notes.txt")]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_names_are_only_names(told: str, name: str) -> None:
         ({}, "text/plain"),
         ({"info": {"mimetype": "application/pdf; charset=x"}}, "application/pdf"),
         ({"info": {"mimetype": "application/octet-stream"}}, "text/plain"),
-        ({"info": {"mimetype": NOT_FETCHED}}, "text/plain"),
+        ({"info": {"mimetype": "application/vnd.hearth.not-fetched"}}, "text/plain"),
         ({"info": {"mimetype": "a b"}, "body": "x"}, "application/octet-stream"),
         ({"info": []}, "text/plain"),
         ({"filename": "a.pdf", "body": "what is this?"}, "application/pdf"),

@@ -15,7 +15,7 @@ from adapters.matrix.incoming.room_history import PAGES, RoomHistory
 from adapters.matrix.outgoing.contents import RoomTarget, message_content
 from adapters.matrix.outgoing.layout import MatrixPart
 from adapters.matrix.settings import MatrixSettings
-from bot.core.messages import NOT_FETCHED, Attachment, ContextMessage
+from bot.core.messages import Attachment, ContextMessage
 from tests.fakes.wire import ALICE, ME, ROOM, FakeHomeserver
 
 BEN = "@ben:home.example"
@@ -255,7 +255,19 @@ async def test_a_file_that_takes_too_long_is_told_as_not_fetched() -> None:
     context = ContextReader(server, MatrixSettings(read_timeout_s=0.05))
     with server.faults.holding("download"):
         found = await context.read_context(parse_message(asked), BotIdentity(ME, "Hearth"), DisplayNames(room), True)
-    assert found.attachments == (Attachment("notes.txt", NOT_FETCHED, b""),)
+    assert found.attachments == (Attachment.not_fetched("notes.txt"),)
+
+
+async def test_who_said_what_is_known_and_of_our_own_answers_it_is_not() -> None:
+    server = wire()
+    room = server.get_room(ROOM)
+    assert room is not None
+    server.say("my PIN is 8231", BEN)
+    server.say("Ben said his PIN is 8231.", ME)
+    context = ContextReader(server, MatrixSettings(recent_messages=3))
+    asked = parse_message(server.say("Hearth: and?"))
+    found = await context.read_context(asked, BotIdentity(ME, "Hearth"), DisplayNames(room), False)
+    assert [each.person for each in found.context] == [f"matrix:{BEN}", ""]
 
 
 async def test_a_file_without_a_word_is_said_by_its_name() -> None:

@@ -40,7 +40,7 @@ async def test_who_asked_may_stop_the_answer(room_id: str) -> None:
         asked = await it.hear("Hearth: where?", ALICE, room_id)
         answer = await answered(it, asked)
         await it.react(answer, STOP)
-        assert it.inbox.withdrawn == [(f"matrix:{room_id}", asked.event_id)]
+        assert it.inbox.stopped_answers == [(f"matrix:{room_id}", asked.event_id)]
 
 
 async def test_before_there_is_an_answer_the_question_may_carry_the_sign() -> None:
@@ -49,9 +49,9 @@ async def test_before_there_is_an_answer_the_question_may_carry_the_sign() -> No
         it.wire.faults.requests.clear()
         await it.react(asked, STOP, BEN)
         await it.react(asked, AGAIN)
-        assert it.inbox.withdrawn == []
+        assert it.inbox.stopped_answers == []
         await it.react(asked, STOP)
-        assert it.inbox.withdrawn == [(f"matrix:{ROOM}", asked.event_id)]
+        assert it.inbox.stopped_answers == [(f"matrix:{ROOM}", asked.event_id)]
         assert it.wire.faults.requests == []
 
 
@@ -60,7 +60,7 @@ async def test_a_notice_of_ours_about_a_question_can_be_stopped_at() -> None:
         asked = await it.hear("Hearth: where?")
         waiting = await answered(it, asked, "You are number 2 in the queue.", msgtype="m.notice")
         await it.react(waiting, STOP)
-        assert len(it.inbox.withdrawn) == 1
+        assert len(it.inbox.stopped_answers) == 1
 
 
 async def test_others_may_not_and_admins_may() -> None:
@@ -70,9 +70,9 @@ async def test_others_may_not_and_admins_may() -> None:
         await it.react(answer, STOP, EVE)
         await it.react(answer, STOP, ME)
         await it.react(answer, "👍")
-        assert it.inbox.withdrawn == []
+        assert it.inbox.stopped_answers == []
         await it.react(answer, STOP, BEN)
-        assert len(it.inbox.withdrawn) == 1
+        assert len(it.inbox.stopped_answers) == 1
         await ended(it)
         await it.react(answer, AGAIN, EVE)
         assert it.taken == ["where?"]
@@ -135,7 +135,7 @@ async def test_the_second_answer_can_be_stopped_too_and_taking_the_reaction_back
         assert it.taken == ["where?", "where?"]
         await it.react(answer, STOP)
         await it.redact(reaction)
-        assert it.inbox.withdrawn == [(f"matrix:{ROOM}", reaction.event_id)] * 2
+        assert it.inbox.stopped_answers == it.inbox.withdrawn == [(f"matrix:{ROOM}", reaction.event_id)]
 
 
 async def test_a_question_taken_back_withdraws_its_second_answer_too() -> None:
@@ -187,7 +187,7 @@ async def test_a_reaction_on_anything_else_is_nothing() -> None:
             await it.react(event, STOP)
             await it.react(event, AGAIN)
         await it.react(welcome, ["🛑"])
-        assert (it.taken, it.inbox.withdrawn) == ([], [])
+        assert (it.taken, it.inbox.stopped_answers) == ([], [])
 
 
 async def test_a_thumb_costs_no_request() -> None:

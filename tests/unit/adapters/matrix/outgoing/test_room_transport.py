@@ -124,6 +124,18 @@ async def test_the_question_is_read_typing_shown_and_ended(build: Callable[..., 
     assert house.shown() == ["The key is here."]
 
 
+async def test_a_reply_knows_who_reads_its_room_now(build: Callable[..., House]) -> None:
+    house = build()
+    assert (await house.reply()).current_audience() is None
+    house.answers = MatrixReplyFactory(
+        house.wire, SendRateLimiter(), lambda room, asker: Audience(frozenset({asker}), private=room.member_count == 2)
+    )
+    reply = await house.reply()
+    assert reply.current_audience() == Audience(frozenset({ALICE}), private=True)
+    house.wire.rooms[ROOM].members["@bob:home.example"] = "join"
+    assert reply.current_audience() == Audience(frozenset({ALICE}))
+
+
 async def test_edits_relate_to_the_original_event(build: Callable[..., House]) -> None:
     house = build()
     reply = await house.reply()
@@ -153,7 +165,7 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
     house = build(encrypted=encrypted)
     target = RoomTarget(ROOM, house.question, house.question)
     interrupted = InterruptedAnswers(house.wire, SendRateLimiter(), "en")
-    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks(), interrupted)
+    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks(), interrupted=interrupted)
     house.wire.faults.lose("send", TransientFailure())
     with pytest.raises(TransientFailure):
         await place.send(MatrixPart("", picture=CHART), "picture")

@@ -2,13 +2,15 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from models.llama.kv_cache.cache_keys import SHARED, CacheKey, cache_key_of, new_snapshot_name
+from models.engine import STATELESS_PREFIX
+from models.llama.kv_cache.cache_keys import ALL_STATELESS, SHARED, CacheKey, cache_key_of, new_snapshot_name
 from models.llama.kv_cache.snapshot_file import SnapshotHeader
-from models.llama.kv_cache.snapshot_folder import SnapshotFolder
+from models.llama.kv_cache.snapshot_folder import SnapshotFolder, delete_snapshots
 from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 
 _MODEL = b"m" * 16
@@ -148,13 +150,13 @@ def test_forgetting_removes_an_owners_states_everywhere_and_no_others(tmp_path: 
     _put_snapshot(store, _A)
     _put_snapshot(store, _B)
     _until(lambda: len(list(tmp_path.glob("*.kv"))) == 2)
-    deleted_bytes: list[int] = []
+    deleted_bytes: list[int | None] = []
     store.drop_all_of(_A, deleted_bytes.append)
     _until(lambda: deleted_bytes == [_SIZE])
     assert _find_entry(store, _A) is None
     assert [path.stem for path in tmp_path.glob("*.kv")] == [_B.digest.hex()]
     store.drop_all_of(_A, deleted_bytes.append)
-    assert deleted_bytes == [_SIZE, 0]
+    _until(lambda: deleted_bytes == [_SIZE, 0])
     store.close(1)
 
 
@@ -247,3 +249,133 @@ def test_who_owns_what_follows_from_the_key() -> None:
     assert cache_key_of("a").is_conversation
     assert not cache_key_of("stateless:a").is_conversation
     assert cache_key_of("stateless:a") != cache_key_of("stateless:b")
+
+
+_CALLER, _OTHER_CALLER = cache_key_of(f"{STATELESS_PREFIX}api:a"), cache_key_of(f"{STATELESS_PREFIX}api:b")
+
+
+def test_states_of_api_callers_stay_in_memory(tmp_path: Path) -> None:
+    store = SnapshotStore(_SIZE, _snapshot_folder(tmp_path), write_delay_s=0.0)
+    _put_snapshot(store, _CALLER)
+    assert len(store.find_snapshots((_CALLER,))) == 1
+    _put_snapshot(store, _A)
+    _put_snapshot(store, _OTHER_CALLER)
+    store.close(1)
+    assert [path.stem for path in tmp_path.iterdir()] == [_A.digest.hex()]
+
+
+def test_states_of_api_callers_are_kept_on_disk_only_where_the_settings_say_so(tmp_path: Path) -> None:
+    store = SnapshotStore(10 * _SIZE, replace(_snapshot_folder(tmp_path), keeps_stateless=True))
+    _put_snapshot(store, _CALLER)
+    store.close(1)
+    assert len(list(tmp_path.iterdir())) == 1
+    reopened = SnapshotStore(10 * _SIZE, _snapshot_folder(tmp_path))
+    assert _find_entry(reopened, _CALLER) is None
+    reopened.close(1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_api_callers_are_dropped_together_and_nobody_else(tmp_path: Path) -> None:
+    store = SnapshotStore(10 * _SIZE, replace(_snapshot_folder(tmp_path), keeps_stateless=True), write_delay_s=0.0)
+    for cache_key in (_CALLER, _CALLER, _OTHER_CALLER, SHARED, _A):
+        _put_snapshot(store, cache_key)
+    _until(lambda: len(list(tmp_path.glob("*.kv"))) == 5)
+    dropped: list[int | None] = []
+    store.drop_all_of(ALL_STATELESS, dropped.append)
+    _until(lambda: dropped == [3 * _SIZE])
+    store.close(1)
+    assert len(list(tmp_path.glob("*.kv"))) == 2
+    assert _find_entry(store, SHARED) is not None
+    assert _find_entry(store, _A) is not None
+
+
+def test_files_of_states_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    store = SnapshotStore(10 * _SIZE, _snapshot_folder(tmp_path))
+    _put_snapshot(store, _A)
+    store.close(1)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o644)
+    SnapshotStore(10 * _SIZE, _snapshot_folder(tmp_path)).close(1)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_closed_store_still_drops(tmp_path: Path) -> None:
+    store = SnapshotStore(10 * _SIZE, _snapshot_folder(tmp_path))
+    _put_snapshot(store, _A)
+    _put_snapshot(store, _B)
+    store.close(5)
+    dropped: list[int | None] = []
+    store.drop_all_of(_A, dropped.append)
+    _until(lambda: dropped == [_SIZE])
+    assert [path.stem for path in tmp_path.iterdir()] == [_B.digest.hex()]
+
+
+@pytest.mark.parametrize("how", ["evicted", "being written"])
+def test_a_key_is_dropped_when_files_that_had_left_the_store_before_are_gone_too(tmp_path: Path, how: str) -> None:
+    held, released = threading.Event(), threading.Event()
+
+    class SlowFolder(SnapshotFolder):
+        def remove_state(self, header: SnapshotHeader) -> bool:
+            if how == "evicted":
+                held.set()
+                released.wait(60)
+            return super().remove_state(header)
+
+        def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
+            if how == "being written" and header.cache_key == _A:
+                held.set()
+                released.wait(60)
+            return super().write_state(header, state)
+
+    store = SnapshotStore(0, SlowFolder(tmp_path, _MODEL, _SIZE), write_delay_s=0.0)
+    file, dropped = tmp_path / f"{_A.digest.hex()}.kv", []
+    _put_snapshot(store, _A)
+    if how == "evicted":
+        _until(file.exists)
+        _put_snapshot(store, _B)
+    assert held.wait(60)
+    store.drop_all_of(_A, lambda size: dropped.append((size is not None, file.exists())))
+    assert dropped == []
+    released.set()
+    _until(lambda: dropped == [(True, False)])
+    store.close(5)
+    assert not file.exists()
+
+
+def test_a_state_whose_file_cannot_be_deleted_is_told_and_tried_again(tmp_path: Path) -> None:
+    store = SnapshotStore(10 * _SIZE, _snapshot_folder(tmp_path), write_delay_s=0.0)
+    _put_snapshot(store, _A)
+    file = tmp_path / f"{_A.digest.hex()}.kv"
+    _until(lambda: bool(store._entries[_A.digest].on_disk))
+    file.unlink()
+    file.mkdir()  # which nothing unlinks, not even root
+    dropped: list[int | None] = []
+    store.drop_all_of(_A, dropped.append)
+    _until(lambda: dropped == [None])
+    store.drop_all_of(_A, dropped.append)
+    _until(lambda: dropped == [None, None])
+    file.rmdir()
+    store.drop_all_of(_A, dropped.append)
+    _until(lambda: dropped == [None, None, 0])
+    store.close(1)
+
+
+def test_a_store_beside_files_that_it_cannot_reach_promises_nothing() -> None:
+    store = SnapshotStore(10 * _SIZE, None, has_unreachable_files=True)
+    _put_snapshot(store, _A)
+    dropped: list[int | None] = []
+    store.drop_all_of(_A, dropped.append)
+    assert dropped == [None]
+    assert _find_entry(store, _A) is None
+
+
+def test_without_states_on_disk_those_of_earlier_runs_are_deleted(tmp_path: Path) -> None:
+    store = SnapshotStore(10 * _SIZE, _snapshot_folder(tmp_path))
+    _put_snapshot(store, _A)
+    store.close(1)
+    (tmp_path / "half.kv.writing").write_bytes(b"half")
+    (tmp_path / "readme.txt").write_text("mine")
+    delete_snapshots(tmp_path)
+    delete_snapshots(tmp_path / "nothing here")
+    assert [path.name for path in tmp_path.iterdir()] == ["readme.txt"]

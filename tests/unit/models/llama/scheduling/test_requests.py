@@ -71,7 +71,8 @@ def test_closing_stops_what_runs_tells_who_waits_and_refuses_the_rest() -> None:
     requests.close("It is over.")
     assert requests.closing.is_set
     assert running.cancel_flag.is_set
-    assert waiting.done.result(0) == 0
+    with pytest.raises(EngineFailed, match="It is over"):
+        waiting.done.result(0)
     assert not over.cancel_flag.is_set
     assert _take(requests) == []
     with pytest.raises(EngineFailed, match="It is over"):
