@@ -51,6 +51,11 @@ class MatrixReplyFactory(ReplyFactory[MatrixPart]):
     def _connect(self, message: Message) -> tuple[RoomTransport, MatrixReplyPolicy]:
         target = RoomTarget.from_message(message)
         transport = RoomTransport(
-            self._homeserver, target, self._typing, self._background, self._interrupted, audience_of=self._audience_of
+            self._homeserver,
+            target,
+            self._typing,
+            self._background,
+            interrupted=self._interrupted,
+            audience_of=self._audience_of,
         )
         return transport, MatrixReplyPolicy(ReplyQuota(self._rate_limiter))

@@ -40,8 +40,8 @@ class RoomTransport:
         target: RoomTarget,
         indicator: TypingIndicators,
         background: BackgroundTasks,
-        interrupted: InterruptedAnswers,
         *,
+        interrupted: InterruptedAnswers,
         audience_of: Callable[[Room, str], Audience] | None = None,
     ) -> None:
         self._homeserver = homeserver

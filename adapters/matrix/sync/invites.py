@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 JOIN_RETRY_S = (5.0, 15.0, 60.0, 300.0, 900.0)
 """Pauses between tries to join, the last one repeated: a remote server may be down for a night."""
 
+REFUSAL_RETRY_S = (1.0, 4.0, 15.0)
+"""Pauses after refusals to let us in: over federation an invitation is here before its own server has stored it."""
+
 TRIES = 60
 INVITATIONS_KEPT = 100
 REPLACED_KEPT = 1000
@@ -199,6 +202,7 @@ class InviteHandler:
             await self._leave(room_id)
 
     async def _try_join(self, room_id: str, via: Sequence[str]) -> bool:
+        refusals = 0
         for attempt in range(TRIES):
             try:
                 async with self._join_lock:  # with many rooms, only one waits among the first texts of answers
@@ -210,7 +214,10 @@ class InviteHandler:
                 await asyncio.sleep(max(JOIN_RETRY_S[min(attempt, len(JOIN_RETRY_S) - 1)], backoff_s(1, error)))
             except RequestRefused as error:
                 log.info("Could not join %s: %s", room_id, error)
-                return False
+                if error.status != 403 or refusals == len(REFUSAL_RETRY_S):
+                    return False
+                await asyncio.sleep(REFUSAL_RETRY_S[refusals])
+                refusals += 1
             else:
                 return True
         return False

@@ -164,6 +164,16 @@ async def test_an_answer_that_was_sent_beside_the_place_in_the_queue_is_not_sent
     assert room.texts() == ["Shelf Heron."]
 
 
+async def test_a_discarded_reply_leaves_no_place_in_the_queue() -> None:
+    room = MemoryRoom()
+    reply = await begun(room)
+    await reply.waiting(2, 20.0, PLACE)
+    await until(lambda: room.texts() == [PLACE])
+    await reply.discard()
+    assert room.texts() == []
+    assert room.requests == ["send", "redact"]
+
+
 async def test_a_place_in_the_queue_whose_outcome_is_unknown_goes_too() -> None:
     room = MemoryRoom()
     reply = await begun(room)

@@ -165,7 +165,7 @@ async def test_a_chart_is_posted_once_and_encrypted_where_the_room_is(
     house = build(encrypted=encrypted)
     target = RoomTarget(ROOM, house.question, house.question)
     interrupted = InterruptedAnswers(house.wire, SendRateLimiter(), "en")
-    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks(), interrupted)
+    place = RoomTransport(house.wire, target, TypingIndicators(house.wire), BackgroundTasks(), interrupted=interrupted)
     house.wire.faults.lose("send", TransientFailure())
     with pytest.raises(TransientFailure):
         await place.send(MatrixPart("", picture=CHART), "picture")

@@ -32,6 +32,7 @@ HOME = MatrixSettings(servers=Patterns(allow=("home.example",)))
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(module, "JOIN_RETRY_S", (0.001, 0.002))
+    monkeypatch.setattr(module, "REFUSAL_RETRY_S", (0.001, 0.002))
 
 
 class House:
@@ -218,12 +219,22 @@ async def test_an_invitation_that_was_taken_back_is_not_followed_for_ever(house:
     assert not house.marks.saved.invitations
 
 
-async def test_a_room_that_refuses_us_is_left_alone(house: House) -> None:
-    house.wire.faults.fail("join", RequestRefused(403, "M_FORBIDDEN", {}))
+@pytest.mark.parametrize(("status", "tries"), [(403, 3), (404, 1)])
+async def test_a_room_that_refuses_us_is_left_alone(house: House, status: int, tries: int) -> None:
+    house.wire.faults.always("join", RequestRefused(status, "M_FORBIDDEN", {}))
     house.wire.invite(NEW, ALICE)
     await house.sync()
     await until(lambda: not house.marks.saved.invitations)
     assert not house.marks.saved.welcomes
+    assert house.wire.faults.requests.count("join") == tries
+
+
+async def test_an_invitation_that_its_own_server_has_not_stored_yet_is_followed(house: House) -> None:
+    house.wire.faults.fail("join", RequestRefused(403, "M_FORBIDDEN", {}), times=2)
+    house.wire.invite(NEW, ALICE)
+    await house.sync()
+    await house.joined()
+    await until(house.said)
 
 
 async def test_who_was_removed_can_be_invited_again(house: House) -> None:
@@ -355,9 +366,10 @@ async def test_a_room_that_is_not_let_in_is_not_followed(house: House) -> None:
 
 async def test_into_a_closed_room_that_replaces_ours_we_wait_to_be_let(house: House) -> None:
     upgrade = Upgrade(house)
-    house.wire.faults.fail("join", RequestRefused(403, "M_FORBIDDEN", {}))
+    house.wire.faults.always("join", RequestRefused(403, "M_FORBIDDEN", {}))
     await upgrade.happens()
     assert not house.wire.joins
+    house.wire.faults.always("join", None)
     house.invites.take_invite(Invitation(NEW, STRANGER))
     await until(lambda: house.wire.joins == [NEW])
 
