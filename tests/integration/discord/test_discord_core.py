@@ -251,3 +251,17 @@ async def test_a_slash_command_of_an_earlier_process_is_asked_again_until_it_is_
         gone = await wire.channel.press(wire.ana, asked.seen[0], "Try again")
         await wire.until(lambda: gone.texts == ["I no longer have this question. Please ask it again."])
         await hearth.ended()
+
+
+async def test_a_deleted_question_takes_back_a_reply_without_any_text_of_an_answer(wire: DiscordHarness) -> None:
+    async with house(wire, held=True, queue_notice_after_s=0.0) as hearth:
+        others = [await wire.channel.say(wire.root, f"<@bot> Where is the backup drive? {n}") for n in range(2)]
+        await wire.until(lambda: len(hearth.core.engine.prompts) == 1)
+        waiting = await wire.ask("Where is the backup drive?")
+        await wire.until(lambda: any(said.answers is waiting for said in wire.channel.said_by_bot))
+        await wire.channel.remove(waiting)
+        await wire.until(lambda: not any(said.answers is waiting for said in wire.channel.said_by_bot))
+        await hearth.rest()
+        assert (await hearth.states())[-1] == "cancelled"
+    assert not any("Stopped" in text for text in wire.shown)
+    assert len(wire.shown) == len(others)

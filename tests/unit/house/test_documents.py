@@ -42,8 +42,9 @@ def is_dead(page: Path, link: str) -> bool:
 def named_sources(page: Path) -> Iterator[str]:
     """The source files and folders that a page names in backquotes."""
     for name in re.findall(r"`([^`\s]+)`", CODE_BLOCK.sub("", page.read_text(encoding="utf-8"))):
-        if (name.startswith(TOP) or SOURCE.fullmatch(name)) and not re.search(r"[*<>{}…:]|NNNN", name):
-            yield name
+        path = name.partition("::")[0]  # behind it, the name of a test
+        if (path.startswith(TOP) or SOURCE.fullmatch(path)) and not re.search(r"[*<>{}…:]|NNNN", path):
+            yield path
 
 
 def is_in_the_tree(name: str) -> bool:
