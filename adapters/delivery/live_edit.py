@@ -87,9 +87,9 @@ class LiveEdit:
         """Stop updates; returns when no request is running. Raises no error of a request."""
         self._stopped = True
         self._skip_waiting()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-            _log_failure(self._task)
+        if (task := self._task) is not None:
+            await asyncio.wait([task])
+            _log_failure(task)
 
     def _skip_waiting(self) -> None:
         self._has_started = True

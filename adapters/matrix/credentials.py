@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from adapters.matrix.homeserver import MatrixUnusable
-from adapters.storage.private_file import write_private_file
+from adapters.storage.private_file import make_private_folder, write_private_file
 
 FILE_NAME = "credentials.json"
 KEY_BYTES = 32
@@ -58,8 +58,7 @@ def load_credentials(folder: Path) -> Credentials:
 def save_credentials(folder: Path, credentials: Credentials) -> None:
     """Write the credentials, readable only by their user. Raises MatrixUnusable when that is not possible."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        make_private_folder(folder)
         write_private_file(folder / FILE_NAME, json.dumps(asdict(credentials), indent=1).encode())
     except OSError as error:
         raise MatrixUnusable(f"The credentials cannot be written into {folder}: {error.strerror}.") from error

@@ -1,13 +1,25 @@
-"""Atomic, durable writes of files that only their owner may read."""
+"""Files and folders that only their owner may read, and atomic, durable writes of such files."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder closed to other users, and its missing parents too; one that exists is closed. Raises OSError.
+
+    The data folder may be made here first, by a login before the first run: `mkdir` alone would leave it open.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+
+
 def write_private_file(path: Path, data: bytes) -> None:
     """Replace a file; when this returns, the new one is on the disk. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.parent.exists():
+        make_private_folder(path.parent)
     temporary = path.with_name(f"{path.name}.new")
     try:
         temporary.unlink(missing_ok=True)

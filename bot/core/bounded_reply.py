@@ -20,12 +20,13 @@ class BoundedReply:
 
     def __init__(self, reply: Reply, open_within_s: float, return_within_s: float = RETURN_WITHIN_S) -> None:
         self._reply = reply
+        self._audience_source = reply if isinstance(reply, AudienceSource) else None
         self._open_within_s = open_within_s
         self._return_within_s = return_within_s
 
     def current_audience(self) -> Audience | None:
         """The readers of the place now; None when they are not known."""
-        return self._reply.current_audience() if isinstance(self._reply, AudienceSource) else None
+        return self._audience_source.current_audience() if self._audience_source is not None else None
 
     async def open(self, attempt: int, posted: Sequence[PostedPart], record: RecordPart) -> None:
         """Open the reply."""

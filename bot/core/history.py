@@ -79,8 +79,8 @@ class History:
                 role,
                 speaker,
                 text,
-                frozenset(json.loads(collections)),
-                frozenset(json.loads(people)),
+                _names(collections),
+                _names(people),
                 private_to=person if private else "",
             )
             for number, role, speaker, text, collections, people, private, person in rows
@@ -128,3 +128,8 @@ class History:
             (time.time() - seconds,),
         )
         return [AnswerStats(ended_at, outcome, timings_from_json(timings)) for ended_at, outcome, timings in rows]
+
+
+def _names(encoded: str) -> frozenset[str]:
+    # Most turns have none, and all turns of a conversation are read for each message.
+    return frozenset() if encoded == "[]" else frozenset(json.loads(encoded))

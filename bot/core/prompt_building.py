@@ -88,7 +88,8 @@ def readable_turns(
 ) -> list[PastTurn]:
     """The turns that an audience may be answered from. `reader` is the person who asks."""
     alone = {"", reader} if audience.private else {""}
-    return [turn for turn in turns if turn.collections <= set(collections) and turn.private_to in alone]
+    readable = frozenset(collections)
+    return [turn for turn in turns if turn.collections <= readable and turn.private_to in alone]
 
 
 def to_prompt_turn(turn: PastTurn, private: bool) -> Turn:
@@ -179,6 +180,8 @@ def new_messages(context: Sequence[ContextMessage], turns: Iterable[str]) -> tup
     A message repeats a turn when it has the same words, or when one of them contains the other, which is long enough
     not to do so by chance: long answers are posted in parts, and sources stand below them.
     """
+    if not context:
+        return ()
     known = [words for turn in turns if (words := _words(turn))]
     return tuple(
         message

@@ -1,8 +1,8 @@
 """The core's own time for a message: from handing it in to the end of its reply, with an engine that takes no time.
 
-It is compared with the same rows in bare committed transactions on the same database's thread, one for each step of
-the journal, so that the ratio is of the core and not of the machine or of what else runs on it. The search is not part
-of it: there are no documents; with documents it is timed once more, and only told.
+It is compared with the same rows in one bare committed transaction on the same database's thread, so that the ratio is
+of the core and not of the machine or of what else runs on it; and, for information, with one bare transaction for each
+step of the journal. The search is not part of it: there are no documents; with documents it is timed once more.
 """
 
 import asyncio
@@ -32,30 +32,43 @@ Row = tuple[Any, ...]
 
 def measure(folder: Path) -> Samples:
     """Milliseconds of each message, asked one after another, and their ratio to the bare transactions."""
-    pairs = asyncio.run(_measure(folder / "without"))
+    timed = asyncio.run(_measure(folder / "without"))
     shutil.copytree(houses.HANDBOOK, folder / "with" / "documents" / "handbook")
     searched = asyncio.run(_measure(folder / "with"))
-    took_ms, bare_ms = [took for took, _ in pairs], [bare for _, bare in pairs]
+    took_ms = [each.core_ms for each in timed]
     return {
-        "core_per_message_over_bare_journal": [took / bare for took, bare in pairs],
+        "core_per_message_over_bare_transaction": [each.core_ms / each.transaction_ms for each in timed],
+        "core_per_message_over_bare_journal": [each.core_ms / each.journal_ms for each in timed],
         "core_per_message_ms": took_ms,
         "core_per_message_p95_ms": [sorted(took_ms)[int(0.95 * len(took_ms))]],
-        "bare_journal_ms": bare_ms,
-        "message_with_search_ms": [took for took, _ in searched],
+        "bare_transaction_ms": [each.transaction_ms for each in timed],
+        "bare_journal_ms": [each.journal_ms for each in timed],
+        "message_with_search_ms": [each.core_ms for each in searched],
     }
 
 
-async def _measure(folder: Path) -> list[tuple[float, float]]:
+@dataclass(frozen=True)
+class Timed:
+    """Milliseconds of one message in the core, and of its rows in one bare transaction and in one for each step."""
+
+    core_ms: float
+    transaction_ms: float
+    journal_ms: float
+
+
+async def _measure(folder: Path) -> list[Timed]:
     folder.mkdir(exist_ok=True)
     async with running_core(folder, flood_answers_per_minute=100_000, queue_notice_after_s=2.0) as core:
-        pairs = []
+        timed = []
         for number in range(WARM_UP + MESSAGES):
             question = message(
                 QUESTIONS[number % len(QUESTIONS)], str(number), conversation=f"console:{number % CONVERSATIONS}"
             )
-            took_ms = await _ask(core, question)
-            pairs.append((took_ms, await _bare_ms(core, question)))
-        return pairs[WARM_UP:]
+            core_ms = await _ask(core, question)
+            whole, stepwise = [await _bare(core, question, prefix) for prefix in ("whole", "stepwise")]
+            transaction_ms = await _writes_ms(core, [whole.write_all])
+            timed.append(Timed(core_ms, transaction_ms, await _writes_ms(core, stepwise.steps())))
+        return timed[WARM_UP:]
 
 
 async def _ask(core: Core, question: Message) -> float:
@@ -100,21 +113,27 @@ class BareMessage:
 
         return [received, answering, posted, written, answered]
 
+    def write_all(self, connection: sqlite3.Connection) -> None:
+        """All steps at once."""
+        for step in self.steps():
+            step(connection)
 
-async def _bare_ms(core: Core, question: Message) -> float:
-    """Milliseconds of the same rows, bare."""
-    database = core.history._database
-    bare = await database.read(lambda connection: _copy(connection, question))
-    steps = bare.steps()
+
+async def _writes_ms(core: Core, writes: Sequence[Callable[[sqlite3.Connection], None]]) -> float:
+    """Milliseconds of bare transactions, one after another."""
     began = time.perf_counter()
-    for step in steps:
-        await database.write(step)
+    for write in writes:
+        await core.history._database.write(write)
     return 1000 * (time.perf_counter() - began)
 
 
-def _copy(connection: sqlite3.Connection, question: Message) -> BareMessage:
-    event_id = f"bare-{question.event_id}"
-    renamed = {question.event_id: event_id, question.conversation: "bare"}
+async def _bare(core: Core, question: Message, prefix: str) -> BareMessage:
+    return await core.history._database.read(lambda connection: _copy(connection, question, prefix))
+
+
+def _copy(connection: sqlite3.Connection, question: Message, prefix: str) -> BareMessage:
+    event_id = f"{prefix}-{question.event_id}"
+    renamed = {question.event_id: event_id, question.conversation: prefix}
 
     def rows(table: str) -> list[Row]:
         cursor = connection.execute(f"SELECT * FROM {table} WHERE event_id = ?", (question.event_id,))

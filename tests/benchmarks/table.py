@@ -34,9 +34,11 @@ ARMS = (
         "message",
         "tests.benchmarks.message",
         (
-            Figure("core_per_message_over_bare_journal", "ratio", "<=", bar=6),
+            Figure("core_per_message_over_bare_transaction", "ratio", "<=", bar=6),
+            Figure("core_per_message_over_bare_journal", "ratio", "<="),
             Figure("core_per_message_ms", "ms", "<="),
             Figure("core_per_message_p95_ms", "ms", "<="),
+            Figure("bare_transaction_ms", "ms", "<="),
             Figure("bare_journal_ms", "ms", "<="),
             Figure("message_with_search_ms", "ms", "<="),
         ),

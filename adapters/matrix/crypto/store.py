@@ -12,6 +12,7 @@ from adapters.matrix.credentials import Credentials
 from adapters.matrix.crypto.database import KeyDatabase
 from adapters.matrix.crypto.machine import OlmMachine
 from adapters.matrix.homeserver import MatrixUnusable
+from adapters.storage.private_file import make_private_folder
 
 FILE_NAME = "keys.sqlite3"
 LOCK_NAME = "keys.lock"
@@ -70,8 +71,7 @@ def open_store(folder: Path, credentials: Credentials) -> DeviceKeyStore:
 def _acquire_lock(folder: Path) -> FileLock:
     lock = FileLock(folder / LOCK_NAME, mode=0o600)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        make_private_folder(folder)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise MatrixUnusable(

@@ -59,7 +59,8 @@ async def test_documents_are_read_anew_and_how_far_that_is_stands_in_one_message
     assert all("ocuments" in body or "vectors" in body or "index" in body for body in told.bodies)
     for number in range(200):
         (folder / f"note-{number}.txt").unlink()
-    assert "200 removed" in (await chat.command("!reindex", "Read the documents in")).body
+    assert "stay in the index" in (await chat.command("!reindex", "Read the documents in")).body
+    assert "200 removed" in (await chat.command("!reindex confirm", "200 removed")).body
 
 
 async def test_in_a_room_a_mention_followed_by_the_word_is_a_command_and_a_guest_is_refused_those_of_admins(

@@ -17,5 +17,5 @@ async def test_no_text_of_a_conversation_is_in_the_log(
         await ana.say(room, "Where is the QUESTIONWORD?")
         await ana.until(lambda: any("drive" in each.body for each in ana.timeline.shown(room, resident.user_id)))
     raw, written = log.raw.getvalue(), log.written.getvalue()
-    assert "QUESTIONWORD" in raw
+    assert len(raw) > len(written), "the libraries were told to write everything"
     assert [word for word in ("QUESTIONWORD", "The drive is there") if word in written] == []

@@ -14,6 +14,8 @@ from tests.fakes.until import until
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:  # whatever started the tests may ignore some, as nohup does
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -37,9 +39,10 @@ async def test_a_signal_cancels_once_and_the_cleaning_up_ends(
 
     stop_signals = StopSignals()
     task = asyncio.create_task(stop_signals.cancel(main()))
-    await started.wait()
-    os.kill(os.getpid(), number)
-    await cleaning.wait()
+    async with asyncio.timeout(60):
+        await started.wait()
+        os.kill(os.getpid(), number)
+        await cleaning.wait()
     for repeated in SIGNALS:
         os.kill(os.getpid(), repeated)
     await asyncio.sleep(0.01)
