@@ -48,6 +48,5 @@ class KnownAudiences:
         if (known := self._newest.get(message.conversation)) is not None:
             newest, author = known
             audience = narrow_audience(audience, newest, same_reader=author == message.author.id)
-        if isinstance(reply, AudienceSource) and (now := reply.current_audience()) is not None:
-            audience = narrow_audience(audience, now)
-        return audience
+        now = reply.current_audience() if isinstance(reply, AudienceSource) else None
+        return audience if now is None else narrow_audience(audience, now)

@@ -23,6 +23,8 @@ _NAME_MARKS = str.maketrans({":": " ", "[": "(", "]": ")"})
 
 def clean_text(text: str) -> str:
     """The text without invisible characters; all its line breaks are `\\n`."""
+    if text.isprintable():  # all turns of a conversation are read for each message, and most are plain lines
+        return text
     return INVISIBLE.sub("", _LINE_BREAK.sub("\n", text))
 
 
@@ -50,7 +52,7 @@ def spoken_text(speaker: str, text: str) -> str:
     """A message in one speaker's mouth: his name before it, its further lines indented, so that none of them names
     another speaker. The text alone when the name is empty.
     """
-    name = clean_name(speaker)
+    name = clean_name(speaker) if speaker else ""
     if not name:
         return clean_text(text)
     return f"{name}: " + "\n".join(f"  {line}" if line.strip() else "" for line in clean_text(text).split("\n")).strip()

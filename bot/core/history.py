@@ -73,14 +73,17 @@ class History:
             " COALESCE((SELECT first_turn FROM conversations WHERE id = ?1), 0) ORDER BY turns.id",
             (conversation,),
         )
+        # Few lists of names differ, and all turns of a conversation are read for each message.
+        encoded_lists = {encoded for row in rows for encoded in row[4:6]}
+        names = {encoded: frozenset(json.loads(encoded)) for encoded in encoded_lists}
         return [
             PastTurn(
                 number,
                 role,
                 speaker,
                 text,
-                _names(collections),
-                _names(people),
+                names[collections],
+                names[people],
                 private_to=person if private else "",
             )
             for number, role, speaker, text, collections, people, private, person in rows
@@ -128,8 +131,3 @@ class History:
             (time.time() - seconds,),
         )
         return [AnswerStats(ended_at, outcome, timings_from_json(timings)) for ended_at, outcome, timings in rows]
-
-
-def _names(encoded: str) -> frozenset[str]:
-    # Most turns have none, and all turns of a conversation are read for each message.
-    return frozenset() if encoded == "[]" else frozenset(json.loads(encoded))

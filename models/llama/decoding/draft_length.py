@@ -46,10 +46,15 @@ class DraftLengthController:
         return 0
 
     def _step_cost(self, drafted: int) -> float:
-        """Cost of a step with so many draft tokens, in steps without a draft."""
-        if self._step_s[0] and self._step_s[drafted]:
-            return self._step_s[drafted] / self._step_s[0]
-        return 1 + drafted * _DEFAULT_TOKEN_COST
+        """Cost of a step with so many draft tokens, in steps without a draft.
+
+        An unmeasured length is estimated from the longest measured one below it: where a short draft costs less than
+        assumed, longer ones do so too, and would otherwise never be tried.
+        """
+        if not self._step_s[0]:
+            return _assumed_cost(drafted)
+        measured = next(length for length in range(drafted, -1, -1) if self._step_s[length])
+        return self._step_s[measured] / self._step_s[0] * _assumed_cost(drafted) / _assumed_cost(measured)
 
     def observe_step(self, lookup: PromptLookup | None, drafted: int, sampled: int, seconds: float) -> None:
         """Record a step of a single reply: its draft tokens, the tokens sampled in it, and its seconds."""
@@ -57,3 +62,7 @@ class DraftLengthController:
         if lookup is None or drafted == 0:
             return
         lookup.record_draft(sampled - 1, rejected=sampled <= drafted)
+
+
+def _assumed_cost(drafted: int) -> float:
+    return 1 + drafted * _DEFAULT_TOKEN_COST

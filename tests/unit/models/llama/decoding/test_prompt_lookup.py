@@ -42,6 +42,14 @@ def test_of_equal_places_the_last_counts() -> None:
     assert _after(1, 2, 3, passages=[1, 2, 3, 4, 1, 2, 3, 5]).draft_tokens(1) == [5]
 
 
+def test_where_a_short_draft_costs_little_a_longer_one_is_tried() -> None:
+    controller, lookup = DraftLengthController(6), _after(2, 3, 4)
+    controller.observe_step(lookup, 0, 1, 0.040)
+    for _ in range(20):
+        controller.observe_step(lookup, 1, 2, 0.022)  # threads that sleep at barriers make steps of one token slow
+    assert controller.draft_length(lookup) > 1
+
+
 @given(st.lists(st.integers(0, 3), max_size=30), st.lists(st.integers(0, 3), max_size=30))
 def test_what_is_guessed_always_followed_the_same_words_before(passages: list[int], reply: list[int]) -> None:
     lookup = _after(*reply, passages=passages)
