@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from typing import cast
 
 from bot.core.messages import EVERYONE, Audience, ConversationId, Message
 from bot.core.ports import AudienceSource, Reply
@@ -48,5 +49,6 @@ class KnownAudiences:
         if (known := self._newest.get(message.conversation)) is not None:
             newest, author = known
             audience = narrow_audience(audience, newest, same_reader=author == message.author.id)
-        now = reply.current_audience() if isinstance(reply, AudienceSource) else None
+        # Asked for several times for each message; `isinstance` with a protocol takes 20 times as long.
+        now = cast(AudienceSource, reply).current_audience() if hasattr(reply, "current_audience") else None
         return audience if now is None else narrow_audience(audience, now)

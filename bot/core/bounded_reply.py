@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 from bot.core.errors import ReplyFailed
 from bot.core.messages import Audience, FinalAnswer, PostedPart
@@ -20,7 +21,7 @@ class BoundedReply:
 
     def __init__(self, reply: Reply, open_within_s: float, return_within_s: float = RETURN_WITHIN_S) -> None:
         self._reply = reply
-        self._audience_source = reply if isinstance(reply, AudienceSource) else None
+        self._audience_source = cast(AudienceSource, reply) if hasattr(reply, "current_audience") else None
         self._open_within_s = open_within_s
         self._return_within_s = return_within_s
 
