@@ -3,8 +3,9 @@
 from collections import Counter
 from functools import cached_property
 
-from adapters.intake.display_names import NAME_CHARACTERS, clean_name
+from adapters.intake.display_names import clean_name
 from adapters.matrix.events import Room
+from bot.core.foreign_text import MAX_NAME_CHARACTERS
 
 
 class DisplayNames:
@@ -20,7 +21,7 @@ class DisplayNames:
             return clean_name(user_id.removeprefix("@").partition(":")[0]) or "somebody"
         if self._name_counts[name.casefold()] < 2:
             return name
-        return f"{name[: NAME_CHARACTERS // 2]} ({user_id})"
+        return f"{name[: MAX_NAME_CHARACTERS // 2]} ({user_id})"
 
     def known_name(self, user_id: str) -> str:
         """A user's name; empty for users unknown to the room."""

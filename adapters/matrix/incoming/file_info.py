@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from adapters.intake.display_names import INVISIBLE
 from adapters.matrix.event_content import get_number, get_object, get_text
 from adapters.matrix.events import Json
+from bot.core.foreign_text import INVISIBLE
 
 FILE_MSGTYPES = frozenset({"m.file", "m.image", "m.audio", "m.video"})
 NAME_CHARACTERS = 100

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from adapters.intake.display_names import INVISIBLE
 from adapters.matrix.events import Event, Room
 from adapters.matrix.ids import conversation_id, person_id, private_audience, room_audience
 from adapters.matrix.incoming.addressing import MatrixMessageFacts
@@ -12,6 +11,7 @@ from adapters.matrix.incoming.mentions import BotIdentity, mentions_bot
 from adapters.matrix.incoming.parsed_message import ParsedMessage
 from adapters.matrix.incoming.plain_text import to_plain_text
 from adapters.matrix.settings import MatrixSettings
+from bot.core.foreign_text import INVISIBLE
 from bot.core.messages import Audience, Message, Person
 
 MAX_SENT_MS = 2**53

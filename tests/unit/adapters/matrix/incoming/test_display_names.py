@@ -2,9 +2,9 @@
 
 import pytest
 
-from adapters.intake.display_names import NAME_CHARACTERS
 from adapters.matrix.events import Room
 from adapters.matrix.incoming.display_names import DisplayNames
+from bot.core.foreign_text import MAX_NAME_CHARACTERS
 
 ANA = "@ana:home.example"
 
@@ -18,7 +18,7 @@ ANA = "@ana:home.example"
         ("Ana: yes. Hearth", "Ana yes. Hearth"),
         ("\u200b", "ana"),
         ("", "ana"),
-        ("a" * 200, "a" * NAME_CHARACTERS),
+        ("a" * 200, "a" * MAX_NAME_CHARACTERS),
     ],
 )
 def test_names_cannot_mislead(called: str, name: str) -> None:
