@@ -29,6 +29,7 @@ class CachedSnapshot:
     last_use: int = 0
     removed: bool = False
     write_at: float | None = None
+    is_being_written: bool = False
     evict_after_write: bool = False
     waiters: list[StateCallback] = field(default_factory=list)
 
@@ -183,6 +184,8 @@ class SnapshotStore:
             excess_bytes -= entry.header.state_bytes
             if entry.on_disk:
                 entry.state = None
+            elif entry.is_being_written:
+                entry.evict_after_write = True
             elif entry.write_at is not None and unwritten_bytes < max(self._memory_bytes, entry.header.state_bytes):
                 unwritten_bytes += entry.header.state_bytes
                 entry.write_at, entry.evict_after_write = 0.0, True
@@ -282,6 +285,7 @@ class SnapshotStore:
         assert self._folder is not None
         with self._changed:
             state, entry.write_at = entry.state, None
+            entry.is_being_written = state is not None
         if state is None:
             return
         written = False
@@ -296,6 +300,7 @@ class SnapshotStore:
             _log.warning("Could not write a snapshot to disk: %s.", reason)
         self._warned_full = not written
         with self._changed:
+            entry.is_being_written = False
             current = self._entries.get(entry.header.name)
             if entry.removed and current is None and written:
                 # First in line: whoever waits for the deletion of this key is told after it.

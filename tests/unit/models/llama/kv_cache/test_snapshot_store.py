@@ -422,3 +422,22 @@ def test_without_states_on_disk_those_of_earlier_runs_are_deleted(tmp_path: Path
     delete_snapshots(tmp_path)
     delete_snapshots(tmp_path / "nothing here")
     assert [path.name for path in tmp_path.iterdir()] == ["readme.txt"]
+
+
+def test_a_state_that_leaves_the_memory_while_it_is_written_stays_on_disk(tmp_path: Path) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    class WaitingFolder(SnapshotFolder):
+        def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
+            began.set()
+            assert may_end.wait(60)
+            return SnapshotFolder.write_state(self, header, state)
+
+    store = SnapshotStore(_SIZE, WaitingFolder(tmp_path, _MODEL, 100 * _SIZE), write_delay_s=0.0)
+    _put_snapshot(store, _A, 1)
+    assert began.wait(60)
+    _put_snapshot(store, _CALLER, 2)  # there is memory for one
+    may_end.set()
+    _until(lambda: store.memory_used_bytes == _SIZE)
+    assert _fetch(store, _A) == bytes([1]) * _SIZE
+    store.close(1)
