@@ -1,12 +1,12 @@
 """The composition root: the only place that builds things, and opens and closes everything."""
 
 import asyncio
-import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.config.schema import Config
 from bot.core.answer import Answerer
@@ -21,11 +21,8 @@ from bot.core.queue import FairQueue
 from bot.core.retrieval_prompt import RetrievalPromptBuilder
 from bot.core.stats import Stats
 from bot.engines import open_engine
-from bot.openai.endpoint import OpenAiEndpoint
-from bot.openai.keys import ApiKeys
 from bot.server.folder_lock import FolderLock
-from bot.server.http import HttpServer
-from bot.server.metrics import Metrics, sample_loop_lag
+from bot.server.metrics import Metrics
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
@@ -34,7 +31,8 @@ from knowledge.reading.reader import ProcessReader
 from models.engine import Engine, EngineFailed
 from models.weights import FetchProgress, fetch_weights_folder
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from bot.server.web_service import WebService
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,7 @@ async def open_app(
         metrics = Metrics()
         missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
         served = serve_http and config.http.enabled
-        endpoint = _endpoint(config) if served else None
-        port = await _http(stack, config, metrics, missing, endpoint) if served else None
+        web = await _serve_web(stack, config, metrics, missing) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
         engine = await open_engine(config, on_progress)
@@ -107,11 +104,11 @@ async def open_app(
         )
         stack.push_async_callback(library.close)
         missing.clear()
-        if endpoint is not None:
-            endpoint.open(
+        if web is not None and web.endpoint is not None:
+            web.endpoint.open(
                 _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
             )
-            stack.callback(endpoint.close)
+            stack.callback(web.endpoint.close)
         stats = Stats(library, engine, history, queue)
         inbox = _dispatcher(
             config,
@@ -124,7 +121,7 @@ async def open_app(
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, stats, port, missing)
+        yield App(config, inbox, library, engine, history, stats, web.port if web else None, missing)
 
 
 def _dispatcher(
@@ -174,11 +171,6 @@ async def _forget_the_rest(stack: AsyncExitStack, forgetter: Forgetter, keep_day
         stack.callback(expiring.cancel)
 
 
-def _endpoint(config: Config) -> OpenAiEndpoint | None:
-    settings = config.http.openai
-    return OpenAiEndpoint(settings, ApiKeys.from_environment(settings.keys, os.environ)) if settings.enabled else None
-
-
 def _completion_service(
     config: Config, engine: Engine, library: Library, queue: FairQueue, metrics: Metrics
 ) -> CompletionService:
@@ -186,22 +178,10 @@ def _completion_service(
     return CompletionService(engine, queue, prompt_builder, metrics, config.core.generation_stall_timeout_s)
 
 
-async def _http(
-    stack: AsyncExitStack,
-    config: Config,
-    metrics: Metrics,
-    missing: Sequence[str],
-    endpoint: OpenAiEndpoint | None,
-) -> int:
-    async def readiness() -> Sequence[str]:
-        return missing
+async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, missing: Sequence[str]) -> "WebService":
+    from bot.server.web_service import serve_web
 
-    server = HttpServer(config.http, metrics, readiness, endpoint)
-    await server.start()
-    stack.push_async_callback(server.close)
-    sampling = asyncio.create_task(sample_loop_lag(metrics))
-    stack.callback(sampling.cancel)
-    return server.port
+    return await stack.enter_async_context(serve_web(config.http, metrics, missing, os.environ))
 
 
 async def _embedder(config: Config, on_progress: ReportStartup) -> Embedder:
