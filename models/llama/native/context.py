@@ -1,6 +1,7 @@
 """The llama.cpp context: computes tokens of several sequences, truncates, saves and restores sequences."""
 
 import ctypes
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from models.engine import ModelUnusable
 from models.llama.native.cancel_flag import CancelFlag, abort_callback
-from models.llama.native.libllama import capture_errors, ggml_library, llama_library
+from models.llama.native.compute_threads import ComputeThreads
+from models.llama.native.libllama import capture_errors, llama_library
 from models.llama.native.model import LlamaModel
-from models.llama.native.openmp_spin import OpenMpSpinControl
 from models.llama.plan.hardware import usable_cores
 from models.llama.plan.memory_plan import MemoryPlan
 from models.llama.settings import LlamaSettings
@@ -75,7 +76,8 @@ class LlamaContext:
             )
         self._memory = self._library.llama_get_memory(self._handle)
         self._batch = self._library.llama_batch_init(self.batch_tokens + self._max_outputs, 0, 1)
-        self._spin_control = OpenMpSpinControl(ggml_library(), 1 if memory_plan.gpu_layers else thread_count(settings))
+        self._threads = _compute_threads(settings, memory_plan)
+        self._thread_count = self._threads.count
         self._never_abort = CancelFlag()
         self.set_abort_flag(self._never_abort)
         # Recurrent layers keep a single state, which cannot be truncated to an earlier token.
@@ -155,12 +157,18 @@ class LlamaContext:
         batch.n_tokens = first + count
 
     def _decode(self) -> None:
-        with self._spin_control.measured():
-            code = self._library.llama_decode(self._handle, self._batch)
+        self.set_threads(self._threads.adapt(time.monotonic()))
+        code = self._library.llama_decode(self._handle, self._batch)
         if code == _ABORTED:
             raise DecodeAborted
         if code != 0:
             raise DecodeFailed(code)
+
+    def set_threads(self, count: int) -> None:
+        """Compute with so many threads from now on; the results are the same bit for bit."""
+        if count != self._thread_count:
+            self._thread_count = count
+            self._library.llama_set_n_threads(self._handle, count, count)
 
     def truncate_sequence(self, sequence: int, count: int) -> bool:
         """Remove all tokens from position `count` on; False when the model cannot, which empties the sequence."""
@@ -196,7 +204,6 @@ class LlamaContext:
 
     def free(self) -> None:
         """Free the memory; the context must not be used afterwards."""
-        self._spin_control.close()
         if self._handle is not None:
             self._library.llama_batch_free(self._batch)
             self._library.llama_free(self._handle)
@@ -205,6 +212,12 @@ class LlamaContext:
 
 def _pointer(buffer: NDArray[numpy.uint8]) -> Any:
     return buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+
+
+def _compute_threads(settings: LlamaSettings, memory_plan: MemoryPlan) -> ComputeThreads:
+    """Threads that make way for other processes, unless their number is set or the work is the GPU's."""
+    is_fixed = settings.threads != "auto" or memory_plan.gpu_layers > 0
+    return ComputeThreads(thread_count(settings), is_fixed)
 
 
 def thread_count(settings: LlamaSettings) -> int:

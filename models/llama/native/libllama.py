@@ -41,7 +41,7 @@ def _set_spin_count() -> None:
     when it is loaded.
 
     That is longer than the time between two steps, and a sleeping thread takes long to wake up: 5 to 15 % of a stream.
-    Next to a busy process a spinning thread keeps its core from the thread it waits for: see `openmp_spin.py`.
+    Beside a busy process there is no thread too many that could spin: see `compute_threads.py`.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "100000")

@@ -1,0 +1,72 @@
+"""How many threads compute: one for each core that other processes leave.
+
+Threads meet dozens of times in a step. One that shares its core with a busy process keeps all others waiting, so that
+two threads beside one busy process on two cores are slower than one alone.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from models.llama.plan.hardware import processor_count
+
+_WINDOW_S = 0.1
+# Cores in use by others, beyond the idle ones, above which a thread is withdrawn, and below which it returns. Beside
+# two threads on two cores a process that never sleeps gets half a core or more.
+_WITHDRAW_ABOVE, _RETURN_BELOW = 0.4, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class CpuUse:
+    """Seconds of processor time since some moment in the past: of all processes, and of this one; when it was read."""
+
+    at_s: float
+    all_s: float
+    own_s: float
+
+
+def read_cpu_use() -> CpuUse:
+    """The processor time used so far. Processes of lower priority than ours do not count: they make way."""
+    times = psutil.cpu_times()
+    names = ["user", "system", "irq", "softirq"]
+    if hasattr(os, "nice") and os.nice(0) > 0:
+        names.append("nice")
+    return CpuUse(time.monotonic(), sum(getattr(times, name, 0.0) for name in names), time.process_time())
+
+
+def threads_beside(others: float, current: int, most: int, processors: int) -> int:
+    """How many of at most `most` threads compute while other processes use so many of the cores; at least 1.
+
+    `current` threads stay between the two thresholds, so that the number does not swing.
+    """
+    spare = processors - others
+    lowest, highest = int(spare + _RETURN_BELOW), int(spare + _WITHDRAW_ABOVE)
+    return max(1, min(most, max(lowest, min(current, highest))))
+
+
+class ComputeThreads:
+    """Follows the use of the processor. Used on one thread, the one that computes."""
+
+    def __init__(
+        self, most: int, is_fixed: bool, processors: int = 0, read_use: Callable[[], CpuUse] = read_cpu_use
+    ) -> None:
+        """At most `most` threads, or always so many with `is_fixed`; `processors`: of this process unless given."""
+        self._most = most
+        self._is_fixed = is_fixed or most == 1
+        self._processors = processors or processor_count()
+        self._read_use = read_use
+        self._last = read_use()
+        self.count = most
+        """The number of threads that the last call of `adapt` chose."""
+
+    def adapt(self, now_s: float) -> int:
+        """The number of threads for the next computation; `now_s` is the monotonic clock."""
+        if not self._is_fixed and now_s - self._last.at_s >= _WINDOW_S:
+            last, self._last = self._last, self._read_use()
+            elapsed_s = max(self._last.at_s - last.at_s, _WINDOW_S)
+            others_s = self._last.all_s - last.all_s - (self._last.own_s - last.own_s)
+            self.count = threads_beside(max(0.0, others_s / elapsed_s), self.count, self._most, self._processors)
+        return self.count
