@@ -18,7 +18,7 @@ SCAN_TIMEOUT_S = 30.0
 
 
 def check_collections(config: Config) -> Iterator[Check]:
-    """Whether the collections' folders hold documents that can be read, and whether somebody may read them."""
+    """Checks of the collections: readable documents in the folder of each, and people among its readers."""
     for name, collection in config.knowledge.collections.items():
         yield _check_folder(f"collection.{name}", collection)
         if sentence := unread_sentence(collection.readers, config):

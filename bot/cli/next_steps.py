@@ -13,7 +13,7 @@ from models.recommended import Recommendation, recommend_model
 
 
 def next_step() -> str:
-    """What to do to get real answers on this machine; takes a moment when llama.cpp is not loaded yet."""
+    """The advice for real answers on this machine; takes a moment until llama.cpp is loaded."""
     graphics = gpu_memory(ggml_library()).total_bytes
     return advice(recommend_model(psutil.virtual_memory().total, graphics), program_command())
 

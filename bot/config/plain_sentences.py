@@ -50,7 +50,7 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def plain_sentence(detail: ErrorDetails) -> str:
-    """What is wrong with a value, without the value and without a full stop."""
+    """The fault of a value as the end of a sentence, without the value and the full stop."""
     if detail["type"] in ("string_too_short", "too_short") and detail["ctx"]["min_length"] == 1:
         return "must not be empty"
     if detail["type"] in _SENTENCES:

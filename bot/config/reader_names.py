@@ -27,7 +27,7 @@ class NameRules:
     literals: tuple[str, ...] = ()
 
     def fault(self, name: str) -> str | None:
-        """What is wrong with a name, as a sentence; None when it can match somebody."""
+        """The fault of a name, as a sentence; None for a name that can match a person."""
         if self._is_right(name):
             return None
         if near := self._near_literals(name) or self._near_platforms(name) or self._near_values(name):
@@ -65,7 +65,7 @@ class NameRules:
 
 
 def name_faults(source: YamlSource, registry: PlatformRegistry) -> list[ConfigFault]:
-    """Every reader of a collection and every blocked person that can match nobody, also where other keys are faulty."""
+    """Readers of collections and blocked people that can match no person, also in a config with other faults."""
     programs = _at(source.data, "http", "openai", "keys")
     readers, people = reader_rules(programs if isinstance(programs, dict) else {}, registry), person_rules(registry)
     places: list[tuple[NameRules, KeyPath]] = [(people, ("core", "people", "block"))]
@@ -100,7 +100,7 @@ def _faults(rules: NameRules, path: KeyPath, source: YamlSource) -> Iterator[Con
 
 
 def _at(data: Any, *path: str | int) -> Any:
-    """What a file says under a path; None when it says nothing there."""
+    """The value at a path of a file; None without one."""
     for part in path:
         data = data.get(part) if isinstance(data, dict) else None
     return data

@@ -43,7 +43,7 @@ class YamlSource:
 
 
 def read_yaml(file: Path) -> YamlSource:
-    """Read a file; what cannot be read, is no YAML or has a key twice is in the result's `faults`."""
+    """Read a file; unreadable text, invalid YAML and repeated keys are in the result's `faults`."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:

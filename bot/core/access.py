@@ -44,7 +44,7 @@ class KnownAudiences:
             self._newest.popitem(last=False)
 
     def current(self, message: Message, reply: Reply | None) -> Audience:
-        """The audience that may be answered now: that of the message, narrowed to what is known since."""
+        """The audience of an answer now: that of the message, narrowed by newer knowledge of it."""
         audience = message.audience
         if (known := self._newest.get(message.conversation)) is not None:
             newest, author = known

@@ -45,8 +45,8 @@ class AnswerResult:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What an answer will be made from. `message` has the audience and the context of now; `epoch` is older than the
-    turns, which were read after it.
+    """The input of an answer. `message` has the current audience and context; `epoch` was read before the turns, so
+    that it is never newer than they are.
     """
 
     message: Message
@@ -292,7 +292,7 @@ def _to_prompt(turns: Sequence[PastTurn], message: Message) -> tuple[Turn, ...]:
 
 
 def _origin(material: Material, turns: Sequence[PastTurn], sources: Sequence[Source]) -> Origin:
-    """Where everything in a prompt came from: its passages and files, and whatever its earlier turns came from."""
+    """The origin of a prompt's text: its passages and files, and the origins of its earlier turns."""
     return Origin(
         frozenset(source.collection for source in sources if source.collection).union(
             *(turn.collections for turn in turns)

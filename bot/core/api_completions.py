@@ -230,7 +230,7 @@ class CompletionService:
 
 
 class _UnreadAnswer:
-    """What the model has written and the client has not read yet."""
+    """Generated items that the client has not read yet."""
 
     def __init__(self) -> None:
         self._items: deque[str | CompletionResult] = deque()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import discord
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason
 from bot.core.messages import Attachment
 
 log = logging.getLogger(__name__)
@@ -32,5 +32,5 @@ async def _fetch_one(file: discord.Attachment, limit_bytes: int, timeout_s: floa
         async with asyncio.timeout(timeout_s):
             return Attachment(file.filename, media_type, await file.read())
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("Could not fetch the attached file %d: %s", file.id, type(error).__name__)
+        log.warning("Could not fetch the attached file %d: %s", file.id, failure_reason(error))
         return Attachment.not_fetched(file.filename)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import discord
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason
 from bot.core.messages import ContextMessage
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def fetch_replied_to(message: discord.Message) -> discord.Message | None:
     try:
         return await message.channel.fetch_message(reference.message_id)
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.debug("Could not read the message replied to: %s", type(error).__name__)
+        log.debug("Could not read the message replied to: %s", failure_reason(error))
         return None
 
 
@@ -69,5 +69,5 @@ async def _fetch_before(
     try:
         return [each async for each in channel.history(limit=limit, before=before)][::-1]
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("Could not read the last messages of a channel: %s", type(error).__name__)
+        log.warning("Could not read the last messages of a channel: %s", failure_reason(error))
         return []

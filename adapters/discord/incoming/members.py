@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import discord
 
-from adapters.discord.failures import CONNECTION_ERRORS
+from adapters.discord.failures import CONNECTION_ERRORS, failure_reason
 from adapters.discord.settings import DiscordSettings
 
 log = logging.getLogger(__name__)
@@ -104,5 +104,5 @@ async def _fetch_guild_rights(guild: discord.Guild, user_id: int) -> MemberRight
     except discord.NotFound:
         return MemberRights()  # not a member
     except (discord.HTTPException, *CONNECTION_ERRORS) as error:
-        log.warning("Could not fetch the roles of a person on server %d: %s", guild.id, type(error).__name__)
+        log.warning("Could not fetch the roles of a person on server %d: %s", guild.id, failure_reason(error))
         return UNKNOWN_RIGHTS

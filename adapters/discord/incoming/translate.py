@@ -14,7 +14,7 @@ from adapters.discord.limits import THREAD_NAME_CHARACTERS
 from adapters.discord.outgoing.channel_transport import DiscordReplyTarget
 from adapters.discord.outgoing.layout import SUBTEXT
 from adapters.discord.settings import DiscordSettings
-from adapters.intake.display_names import clean_name, clean_text
+from bot.core.foreign_text import clean_name, clean_text
 from bot.core.messages import Attachment, Audience, ContextMessage, Message, Person
 
 USER_MESSAGE_TYPES = frozenset({discord.MessageType.default, discord.MessageType.reply})

@@ -72,7 +72,7 @@ def _decrypt_file(data: bytes, key: FileKey) -> bytes | None:
     """A file decrypted; None when its data or key were damaged."""
     try:
         decrypted = decrypt_attachment(data, key.key, key.sha256, key.iv)
-    except (EncryptionError, InvalidBase64, ValueError, OverflowError) as error:
-        log.warning("Could not decrypt a file: %s", type(error).__name__)
+    except (EncryptionError, InvalidBase64, ValueError, OverflowError):
+        log.warning("Could not decrypt a file: it or its key is damaged.")
         return None
     return bytes(decrypted)

@@ -3,9 +3,8 @@
 from collections import Counter
 from functools import cached_property
 
-from adapters.intake.display_names import clean_name
 from adapters.matrix.events import Room
-from bot.core.foreign_text import MAX_NAME_CHARACTERS
+from bot.core.foreign_text import MAX_NAME_CHARACTERS, clean_name
 
 
 class DisplayNames:

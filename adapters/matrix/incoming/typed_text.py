@@ -3,8 +3,8 @@
 import html
 import re
 
-from adapters.intake.display_names import clean_text
 from adapters.matrix.incoming.pills import TAG
+from bot.core.foreign_text import clean_text
 
 REPLY_QUOTE = re.compile(r"> (?:\* )?<@[^>\n]{1,400}>")
 """Start of the quote that older clients put before a reply."""

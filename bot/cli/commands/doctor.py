@@ -106,7 +106,7 @@ def _index_check(config: Config, state: DaemonEvent) -> Check:
 
 
 def _vector_notes(state: DaemonEvent) -> Iterator[str]:
-    """What the admin should know of collections that are not searched as they could be."""
+    """Sentences about collections with a limited search, and the remedy of each."""
     changed = [each["name"] for each in state["collections"] if each["embedder_changed"]]
     if changed:
         names = ", ".join(changed)

@@ -1,7 +1,7 @@
 """How many threads compute: one for each core that other processes leave.
 
-Threads meet dozens of times in a step. One that shares its core with a busy process keeps all others waiting, so that
-two threads beside one busy process on two cores are slower than one alone.
+Threads meet dozens of times in a step. One that shares its core with a busy process keeps all others waiting: on two
+cores with one busy process two threads are slower than a single one.
 """
 
 import os
@@ -14,8 +14,8 @@ import psutil
 from models.llama.plan.hardware import processor_count
 
 _WINDOW_S = 0.1
-# Cores in use by others, beyond the idle ones, above which a thread is withdrawn, and below which it returns. Beside
-# two threads on two cores a process that never sleeps gets half a core or more.
+# Cores in use by others, beyond the idle ones, above which a thread is withdrawn, and below which it returns. A process
+# that never sleeps gets half a core or more where two threads compute on two cores.
 _WITHDRAW_ABOVE, _RETURN_BELOW = 0.4, 0.2
 
 

@@ -41,7 +41,7 @@ def _set_spin_count() -> None:
     when it is loaded.
 
     That is longer than the time between two steps, and a sleeping thread takes long to wake up: 5 to 15 % of a stream.
-    Beside a busy process there is no thread too many that could spin: see `compute_threads.py`.
+    With a busy process on the machine there are fewer threads, each with a core of its own: see `compute_threads.py`.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "100000")

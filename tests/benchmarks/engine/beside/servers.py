@@ -139,7 +139,13 @@ def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
         "log_level": "warning",
         "http": {
             "port": port,
-            "openai": {"enabled": True, "keys": {"bench": KEY_VARIABLE}, "open_requests_per_key": 64},
+            # States of programs survive a restart where the admin wants them to: this is measured, too.
+            "openai": {
+                "enabled": True,
+                "keys": {"bench": KEY_VARIABLE},
+                "open_requests_per_key": 64,
+                "kv_cache_on_disk": True,
+            },
         },
         # llama.cpp's server applies no penalty unless asked.
         "model": {"sampling": {"repeat_penalty": 1.0}},
