@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from models.gguf_header import KvType
 
 # llama.cpp supports 256 sequences; a home needs fewer.
-_MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
+_MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50, "threads": 512}
 
 
 class LlamaSettings(BaseModel):
@@ -44,6 +44,9 @@ class LlamaSettings(BaseModel):
         le=4096,
         description="Prompt tokens computed in one batch; smaller batches need less memory.",
     )
+    check_memory: bool = Field(
+        default=True, description="Refuse to load a model that needs more memory than is free, instead of trying."
+    )
     parallel: Literal["auto"] | int = Field(
         default="auto", description="Answers generated in parallel; auto: as many as memory and hardware allow."
     )
@@ -74,13 +77,19 @@ class LlamaSettings(BaseModel):
         default=False, description="Let reasoning models think before they answer; the thinking is never shown."
     )
 
-    @field_validator("parallel", "kv_cache_memory_bytes")
+    @field_validator("parallel", "kv_cache_memory_bytes", "threads")
     @classmethod
     def _within_range(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
-        minimum = 1 if info.field_name == "parallel" else 0
+        minimum = 0 if info.field_name == "kv_cache_memory_bytes" else 1
         if value != "auto" and not minimum <= value <= _MAX_VALUES[str(info.field_name)]:
             raise ValueError(f"must be auto, or from {minimum} to {_MAX_VALUES[str(info.field_name)]}")
         return value
+
+    @model_validator(mode="after")
+    def _a_batch_holds_a_token_of_each_reply(self) -> "LlamaSettings":
+        if self.parallel != "auto" and self.parallel > self.batch_tokens:
+            raise ValueError(f"parallel {self.parallel} needs batch_tokens of at least {self.parallel}")
+        return self
 
     @model_validator(mode="after")
     def _quantised_cache_needs_flash_attention(self) -> "LlamaSettings":
