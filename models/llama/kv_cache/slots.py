@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy
+
 from models.llama.kv_cache.cache_keys import EMPTY, CacheKey
+from models.llama.kv_cache.state_layout import normalise_state
 from models.llama.native.context import LlamaContext, TokenRun
 
 _COMPARE_BLOCK_TOKENS = 512
@@ -83,8 +86,10 @@ class Slot:
             self._truncation_floor = 0
 
     def save_state(self) -> memoryview:
-        """The state of all tokens held, as bytes; empty when llama.cpp returns none."""
-        return self._context.save_sequence(self.sequence)
+        """The state of all tokens held, as bytes that tell no sequence; empty when llama.cpp returns none."""
+        state = self._context.save_sequence(self.sequence)
+        normalise_state(numpy.frombuffer(state, numpy.uint8))
+        return state
 
     def restore_state(self, tokens: Sequence[int], state: memoryview) -> bool:
         """Replace the content with a saved state; False when llama.cpp rejects it, which leaves the slot empty."""

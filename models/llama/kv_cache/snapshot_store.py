@@ -35,7 +35,10 @@ class CachedSnapshot:
 
 
 class SnapshotStore:
-    """Callable from any thread; files are read and written on a dedicated thread, `snapshots`."""
+    """Callable from any thread; files are read and written on a dedicated thread, `snapshots`.
+
+    `written_bytes` counts the bytes written to the disk.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class SnapshotStore:
         self._closing_at: float | None = None
         self._has_ended = folder is None
         self._warned_full = False
+        self.written_bytes = 0
         for header in folder.scan_headers() if folder else ():
             self._entries[header.name] = CachedSnapshot(header, on_disk=True, last_use=self._next_use())
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
@@ -288,14 +292,16 @@ class SnapshotStore:
             entry.is_being_written = state is not None
         if state is None:
             return
-        written = False
+        written_bytes = 0
         try:
-            written = self._folder.write_state(entry.header, state)
+            written_bytes = self._folder.write_state(entry.header, state)
             reason = "it is too large, or the disk is nearly full"
         except OSError as error:
             reason = error.strerror or str(error)
         except MemoryError:
             reason = "there is too little memory"
+        written = written_bytes > 0
+        self.written_bytes += written_bytes
         if not written and not self._warned_full:
             _log.warning("Could not write a snapshot to disk: %s.", reason)
         self._warned_full = not written
