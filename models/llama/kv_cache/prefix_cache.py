@@ -53,17 +53,31 @@ class PrefixCache:
         best_match = PrefixMatch()
         for slot in self._slots:
             if not slot.in_use and slot.cache_key == cache_key:
-                best_match = max(
-                    best_match,
-                    PrefixMatch(slot.usable_tokens(prompt, self._min_prefill_tokens), slot=slot),
-                    key=_matched_tokens,
-                )
+                match = PrefixMatch(slot.usable_tokens(prompt, self._min_prefill_tokens), slot=slot)
+                if self._is_worthwhile(match, len(prompt)):
+                    best_match = max(best_match, match, key=_matched_tokens)
         readable_keys = (cache_key, SHARED) if cache_key.is_conversation else (cache_key,)
         for entry in self._snapshots.find_snapshots(readable_keys):
             usable_tokens = self._usable_tokens(entry.header.tokens, prompt)
             if usable_tokens >= best_match.tokens + MIN_CHUNK_TOKENS:
                 best_match = PrefixMatch(usable_tokens, snapshot=entry)
         return best_match
+
+    def _is_worthwhile(self, match: PrefixMatch, prompt_tokens: int) -> bool:
+        """Whether a slot is better than an empty one. Prompts of a caller that has no more than the beginning in common
+        would displace each other; where that beginning cannot be copied, it must be most of the prompt.
+        """
+        if not self._is_branch(match) or all(slot.in_use or len(slot) for slot in self._slots):
+            return match.tokens > 0
+        if self._context.can_truncate_restored:
+            return match.tokens >= _MIN_SNAPSHOT_TOKENS
+        return 2 * match.tokens >= prompt_tokens
+
+    @staticmethod
+    def _is_branch(match: PrefixMatch) -> bool:
+        """Whether a match would cut off something of a slot that other prompts of its caller may continue."""
+        slot = match.slot
+        return slot is not None and not slot.cache_key.is_conversation and match.tokens < slot.turn_tokens
 
     def _usable_tokens(self, cached_tokens: Sequence[int], prompt: Sequence[int]) -> int:
         shared_tokens = min(common_prefix(cached_tokens, prompt), max(0, len(prompt) - self._min_prefill_tokens))
@@ -75,7 +89,7 @@ class PrefixCache:
         `state` is that of the matched snapshot. When llama.cpp rejects it, the snapshot is dropped and the slot empty.
         """
         slot = self._choose_slot(match)
-        if match.slot is not slot or not cache_key.is_conversation:
+        if match.slot is not slot or self._is_branch(match):
             self.snapshot_slot(slot)  # the tokens truncated now may be the prefix of a later call
         if match.slot is None:
             slot.clear()
@@ -102,9 +116,9 @@ class PrefixCache:
         free = [slot for slot in self._slots if not slot.in_use]
         used_sequences = {slot.sequence for slot in self._slots if slot.in_use}
         adjacent = [slot for slot in free if used_sequences & {slot.sequence - 1, slot.sequence + 1}]
-        if match.slot is not None and (
-            not adjacent or match.slot in adjacent or not self._context.can_truncate_restored
-        ):
+        is_branch = self._is_branch(match) and any(len(slot) == 0 for slot in free)
+        is_placed = not adjacent or match.slot in adjacent
+        if match.slot is not None and (not self._context.can_truncate_restored or (is_placed and not is_branch)):
             return match.slot
         return min(adjacent or free, key=lambda slot: (len(slot) > 0, slot.used_at))
 
@@ -119,23 +133,44 @@ class PrefixCache:
 
     def snapshot_slot(self, slot: Slot) -> None:
         """Store a snapshot of a slot, unless its state is too short or stored already."""
-        if slot.unsaved and len(slot) >= _MIN_SNAPSHOT_TOKENS and not self._is_stored(slot, slot.cache_key):
+        is_needed = slot.unsaved and len(slot) >= _MIN_SNAPSHOT_TOKENS
+        if is_needed and not self._is_stored(slot, slot.cache_key) and not self._has_stored_turn(slot):
             self._store_snapshot(slot, slot.cache_key)
         slot.unsaved = False
 
+    def _has_stored_turn(self, slot: Slot) -> bool:
+        """Whether there is a snapshot of an API caller's prompt without its answer, where the state of the answer could
+        not be truncated: templates write an answer differently once another turn follows.
+        """
+        if slot.cache_key.is_conversation or self._context.can_truncate_restored or len(slot) <= slot.turn_tokens:
+            return False
+        turn = slot.tokens[: slot.turn_tokens]
+        return any(entry.header.tokens == turn for entry in self._snapshots.find_snapshots((slot.cache_key,)))
+
     def snapshot_at_boundary(self, slot: Slot, prompt: TokenizedPrompt, *, is_discarded: bool = False) -> None:
         """Store a snapshot where other prompts branch off, in the course of a prefill: the system prompt for all
-        conversations, and the history where the model cannot truncate to it later, unless its state is discarded.
+        conversations, and, unless its state is discarded, where the next prompt does if the model cannot truncate to
+        it later.
         """
+        slot.turn_tokens = min(prompt.turn_tokens, len(slot))
         if len(slot) == prompt.system_tokens and slot.cache_key.is_conversation:
             self._snapshot_shared(slot)
-        if len(slot) == prompt.history_tokens and not self._context.can_truncate and not is_discarded:
+        if len(slot) == self._next_branch(slot, prompt) and not is_discarded:
             self.snapshot_slot(slot)
 
     def snapshot_boundaries(self, slot: Slot, prompt: TokenizedPrompt) -> tuple[int, ...]:
         """The positions in a prompt at which `snapshot_at_boundary` may have something to store."""
         system = (prompt.system_tokens,) if slot.cache_key.is_conversation else ()
-        return system if self._context.can_truncate else (*system, prompt.history_tokens)
+        branch = self._next_branch(slot, prompt)
+        return system if branch is None else (*system, branch)
+
+    def _next_branch(self, slot: Slot, prompt: TokenizedPrompt) -> int | None:
+        """Where the next prompt of the slot's key branches off, if a snapshot is needed there: a conversation's after
+        the history, as its passages change, an API caller's after the last message.
+        """
+        if slot.cache_key.is_conversation:
+            return None if self._context.keeps_all_cells else prompt.history_tokens
+        return None if self._context.can_truncate_restored else prompt.turn_tokens
 
     def _snapshot_shared(self, slot: Slot) -> None:
         if len(slot) >= _MIN_SNAPSHOT_TOKENS and not self._is_stored(slot, SHARED):

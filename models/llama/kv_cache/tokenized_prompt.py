@@ -11,13 +11,15 @@ from models.llama.kv_cache.slots import common_prefix
 @dataclass(frozen=True, slots=True)
 class TokenizedPrompt:
     """A prompt as tokens. Its first `system_tokens` are a prefix of every prompt with this system text, its first
-    `history_tokens` of every prompt that continues this history. `text_end` is the end of the rendered text.
+    `history_tokens` of every prompt that continues this history, its first `turn_tokens` of every prompt in which an
+    answer and another turn follow. `text_end` is the end of the rendered text.
     """
 
     tokens: list[int]
     system_tokens: int
     history_tokens: int
     text_end: str
+    turn_tokens: int = 0
 
 
 class PromptTokenizer:
@@ -26,6 +28,7 @@ class PromptTokenizer:
     def __init__(self, template: ChatTemplate) -> None:
         self._template = template
         self._system: tuple[str, list[int]] = ("", [])
+        self._reply_start_tokens: int | None = None
 
     def tokenize_prompt(self, prompt: Prompt) -> TokenizedPrompt:
         """The whole prompt. Raises EngineFailed when the template rejects it."""
@@ -33,7 +36,11 @@ class PromptTokenizer:
         head = prompt.turns()[:-1]
         history_tokens = common_prefix(rendered.tokens, self._with_tail(head, _tail_starting_differently(prompt.tail)))
         return TokenizedPrompt(
-            rendered.tokens, self._count_system_tokens(prompt, rendered.tokens), history_tokens, rendered.text[-64:]
+            rendered.tokens,
+            self._count_system_tokens(prompt, rendered.tokens),
+            history_tokens,
+            rendered.text[-64:],
+            len(rendered.tokens) - self._count_reply_start_tokens(),
         )
 
     def tokenize_head(self, prompt: Prompt) -> TokenizedPrompt:
@@ -44,6 +51,14 @@ class PromptTokenizer:
         return TokenizedPrompt(
             first[:history_tokens], self._count_system_tokens(prompt, first[:history_tokens]), history_tokens, ""
         )
+
+    def _count_reply_start_tokens(self) -> int:
+        """Number of tokens after the last message of a prompt that are not there once an answer follows."""
+        if self._reply_start_tokens is None:
+            prompt = self._with_tail((), "A")
+            continued = self._with_tail((Turn("user", "A"), Turn("assistant", "A")), "A")
+            self._reply_start_tokens = len(prompt) - common_prefix(prompt, continued)
+        return self._reply_start_tokens
 
     def _with_tail(self, head: Sequence[Turn], tail: str) -> list[int]:
         return self._template.render_turns([*head, Turn("user", tail)]).tokens

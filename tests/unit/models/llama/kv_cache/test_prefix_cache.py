@@ -19,6 +19,7 @@ class _FakeContext:
 
     def __init__(self, can_truncate_restored: bool = True) -> None:
         self.can_truncate_restored = can_truncate_restored
+        self.keeps_all_cells = can_truncate_restored
         self.held: dict[int, list[int]] = {number: [] for number in range(self.sequence_count)}
 
     def prefill(self, run: TokenRun) -> None:
@@ -27,6 +28,9 @@ class _FakeContext:
     def truncate_sequence(self, sequence: int, count: int) -> bool:
         del self.held[sequence][count:]
         return True
+
+    def min_truncation(self, sequence: int) -> int:
+        return 0 if self.can_truncate_restored else len(self.held[sequence]) - 1
 
     def save_sequence(self, sequence: int) -> memoryview:
         return memoryview(bytearray(self.held[sequence]))

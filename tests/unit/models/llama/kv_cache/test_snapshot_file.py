@@ -150,7 +150,7 @@ def test_a_crash_at_any_moment_leaves_the_snapshot_before_or_the_new_one(tmp_pat
     new = path.read_bytes()
     # The header is written once everything else is on the disk: before that, any part of the rest may be there.
     for end in random.Random(3).sample(range(112, len(new)), 50):
-        path.write_bytes(old[:112] + new[124:end] + old[end:])
+        path.write_bytes(old[:112] + new[112:end] + old[end:])
         assert read_snapshot(path, _MODEL) == before
         write_snapshot(path, _MODEL, *after)
         assert read_snapshot(path, _MODEL) == after

@@ -1,0 +1,144 @@
+"""States of real contexts: taken apart, written to files that grow, read back, and continued by later prompts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import numpy
+import pytest
+
+from models.engine import STATELESS_PREFIX, Prompt, Sampling, Turn, Usage
+from models.llama.engine import LlamaEngine
+from models.llama.kv_cache.cache_keys import cache_key_of
+from models.llama.kv_cache.slots import Slot
+from models.llama.kv_cache.snapshot_file import SnapshotHeader, read_snapshot, write_snapshot
+from models.llama.kv_cache.state_layout import recognise_layout
+from models.llama.kv_cache.state_pieces import NO_CACHE, StatePiece, take_apart
+from models.llama.loading.loader import LoadedModel, load_model
+from models.llama.settings import LlamaSettings
+from tests.fakes.tiny_gguf import Kind, write_tiny_model
+
+_KEY = cache_key_of("room")
+_API = STATELESS_PREFIX + "api:editor"
+_GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12)
+_MODEL = b"m" * 16
+
+
+@contextmanager
+def _loaded(path: Path, **changes: object) -> Iterator[LoadedModel]:
+    settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, "parallel": 2, **changes})
+    loaded = load_model(path, settings, lambda fraction: True)
+    try:
+        yield loaded
+    finally:
+        loaded.context.free()
+        loaded.model.free()
+
+
+def _tokens(count: int) -> list[int]:
+    return [5 + number * number % 89 for number in range(count)]
+
+
+def _cells(state: memoryview) -> list[StatePiece]:
+    content = numpy.frombuffer(state, numpy.uint8)
+    return [piece for piece in take_apart(content, recognise_layout(content), ()) if piece.cache != NO_CACHE]
+
+
+_LAYOUTS: list[tuple[Kind, dict[str, object]]] = [
+    ("attention", {"flash_attention": "off"}),
+    ("attention", {"flash_attention": "on"}),
+    ("attention", {"kv_cache_type": "q8_0"}),
+    ("window", {"flash_attention": "off", "batch_tokens": 64}),
+    ("window", {"flash_attention": "on", "batch_tokens": 64}),
+    ("recurrent", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "changes"), _LAYOUTS)
+def test_a_state_that_was_taken_apart_goes_on_as_the_one_that_was_saved(
+    tmp_path: Path, kind: Kind, changes: dict[str, object]
+) -> None:
+    path, tokens = tmp_path / "state.kv", _tokens(600)
+    with _loaded(write_tiny_model(tmp_path / "model.gguf", kind), **changes) as loaded:
+        slot, other = (Slot(loaded.context, sequence) for sequence in (0, 1))
+        for start in range(0, 600, 50):
+            slot.prefill(tokens[start : start + 50])
+            state = slot.save_state()
+            header = SnapshotHeader(_KEY.digest, _KEY, list(slot.tokens), len(state))
+            write_snapshot(path, _MODEL, header, state)
+            assert read_snapshot(path, _MODEL) == (header, state)
+        caches = {"attention": 1, "window": 2, "recurrent": 0}[kind]
+        assert len(recognise_layout(numpy.frombuffer(state, numpy.uint8)).caches) == caches
+        slot.prefill([7])
+        expected = loaded.context.get_logits(-1).copy()
+        assert other.restore_state(tokens, read_snapshot(path, _MODEL)[1])
+        assert _cells(other.save_state()) == _cells(state)
+        other.prefill([7])
+        assert numpy.allclose(loaded.context.get_logits(-1), expected, atol=1e-4)
+
+
+def test_twenty_turns_with_pauses_write_little_more_than_their_new_cells(tmp_path: Path, chat_model_path: Path) -> None:
+    path, tokens = tmp_path / "state.kv", _tokens(1000)
+    written_bytes = 0
+    with _loaded(chat_model_path, threads=2) as loaded:
+        slot = Slot(loaded.context, 0)
+        for start in range(0, 1000, 50):
+            slot.prefill(tokens[start : start + 50])
+            state = slot.save_state()
+            header = SnapshotHeader(_KEY.digest, _KEY, list(slot.tokens), len(state))
+            written_bytes += write_snapshot(path, _MODEL, header, state)
+    print(f"{written_bytes / len(state):.3f} bytes written for each byte of the state")
+    assert written_bytes < 1.1 * len(state)
+
+
+@asynccontextmanager
+async def _engine(path: Path, **changes: object) -> AsyncIterator[LlamaEngine]:
+    settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, "batch_tokens": 64, **changes})
+    engine = await LlamaEngine.load(path, settings)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def _ask(engine: LlamaEngine, prompt: Prompt, key: str = _API) -> tuple[str, Usage]:
+    *pieces, usage = [item async for item in engine.stream(prompt, key, _GREEDY)]
+    assert isinstance(usage, Usage)
+    return "".join(map(str, pieces)), usage
+
+
+_TITLE = Prompt("", (), "Write a title of three words for this conversation about the ladder and the paint.")
+
+
+@pytest.mark.parametrize("kind", ["attention", "window", "recurrent"])
+@pytest.mark.parametrize("parallel", [1, 2])
+async def test_a_chat_over_the_api_reads_only_what_is_new_with_title_requests_between(
+    tmp_path: Path, kind: Kind, parallel: int
+) -> None:
+    path = write_tiny_model(tmp_path / "model.gguf", kind)
+    history: tuple[Turn, ...] = ()
+    prefilled, before, answers, prompts = 0, 0, [], []
+    async with _engine(path, parallel=parallel) as engine:
+        for turn in range(6):
+            prompt = Prompt("Be brief.", history, f"Question {turn}: where is thing {turn * 7} of the house now?")
+            answer, usage = await _ask(engine, prompt)
+            await _ask(engine, _TITLE)
+            await asyncio.sleep(0)
+            answers.append(answer)
+            prompts.append(prompt)
+            history = (*history, Turn("user", prompt.tail), Turn("assistant", answer or "…"))
+            if turn:
+                prefilled += usage.prefilled_tokens
+                new = usage.prompt_tokens - before
+            before = usage.prompt_tokens
+            total = before
+        first = 0
+    async with _engine(path, parallel=1) as engine:
+        for prompt, answer in zip(prompts, answers, strict=True):
+            await engine.drop_state(_API)
+            again, usage = await _ask(engine, prompt)
+            assert again == answer
+            first = first or usage.prompt_tokens
+    print(f"{kind}, {parallel}: {prefilled / (total - first):.2f} tokens read for each new one")
+    assert prefilled <= 1.2 * (total - first), new
