@@ -1,8 +1,8 @@
 """States of real contexts: taken apart, written to files that grow, read back, and continued by later prompts."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import date
 from pathlib import Path
 
 import numpy
@@ -93,9 +93,9 @@ def test_twenty_turns_with_pauses_write_little_more_than_their_new_cells(tmp_pat
 
 
 @asynccontextmanager
-async def _engine(path: Path, **changes: object) -> AsyncIterator[LlamaEngine]:
-    settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, "batch_tokens": 64, **changes})
-    engine = await LlamaEngine.load(path, settings)
+async def _engine(path: Path, *, parallel: int = 1, snapshot_folder: Path | None = None) -> AsyncIterator[LlamaEngine]:
+    settings = LlamaSettings(context_tokens=1024, threads=1, batch_tokens=64, parallel=parallel)
+    engine = await LlamaEngine.load(path, settings, snapshot_folder=snapshot_folder)
     try:
         yield engine
     finally:
@@ -118,27 +118,55 @@ async def test_a_chat_over_the_api_reads_only_what_is_new_with_title_requests_be
 ) -> None:
     path = write_tiny_model(tmp_path / "model.gguf", kind)
     history: tuple[Turn, ...] = ()
-    prefilled, before, answers, prompts = 0, 0, [], []
+    prefilled, lengths, answers, prompts = 0, [], [], []
     async with _engine(path, parallel=parallel) as engine:
         for turn in range(6):
             prompt = Prompt("Be brief.", history, f"Question {turn}: where is thing {turn * 7} of the house now?")
             answer, usage = await _ask(engine, prompt)
             await _ask(engine, _TITLE)
-            await asyncio.sleep(0)
             answers.append(answer)
             prompts.append(prompt)
             history = (*history, Turn("user", prompt.tail), Turn("assistant", answer or "…"))
-            if turn:
-                prefilled += usage.prefilled_tokens
-                new = usage.prompt_tokens - before
-            before = usage.prompt_tokens
-            total = before
-        first = 0
+            prefilled += usage.prefilled_tokens
+            lengths.append(usage.prompt_tokens)
     async with _engine(path, parallel=1) as engine:
         for prompt, answer in zip(prompts, answers, strict=True):
             await engine.drop_state(_API)
-            again, usage = await _ask(engine, prompt)
+            again, _ = await _ask(engine, prompt)
             assert again == answer
-            first = first or usage.prompt_tokens
-    print(f"{kind}, {parallel}: {prefilled / (total - first):.2f} tokens read for each new one")
-    assert prefilled <= 1.2 * (total - first), new
+    read_again = (prefilled - lengths[0]) / (lengths[-1] - lengths[0])
+    print(f"{kind}, {parallel} at a time: {read_again:.2f} tokens read for each new one")
+    assert read_again <= 1.2
+
+
+_DATED = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if loop.first %}Today is {{ strftime_now('%d %b %Y') }}.\n"
+    "{% endif %}{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+)
+
+
+@pytest.mark.parametrize("key", ["kitchen", _API])
+async def test_a_conversation_goes_on_from_its_state_after_midnight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    path = write_tiny_model(tmp_path / "model.gguf", "attention", chat_template=_DATED)
+
+    class Tomorrow(date):
+        @classmethod
+        def today(cls) -> "Tomorrow":
+            return cls.fromordinal(date.today().toordinal() + 1)
+
+    history = (Turn("user", "Where is the ladder? " * 5), Turn("assistant", "Behind the shed."))
+    async with _engine(path, snapshot_folder=tmp_path / "states") as engine:
+        await _ask(engine, Prompt("Be brief.", (), history[0].text), key)
+        await _ask(engine, Prompt("Be brief.", history, "And the paint?"), key)
+        longer = (*history, Turn("user", "And the paint?"), Turn("assistant", "In the cellar."))
+        monkeypatch.setattr("models.llama.kv_cache.dated_prompts.date", Tomorrow)
+        _, usage = await _ask(engine, Prompt("Be brief.", longer, "And the brush?"), key)
+        _, other = await _ask(engine, Prompt("Be brief.", longer, "And the brush?"), "another")
+    assert usage.reused_tokens > 150
+    assert other.reused_tokens < 60
+    if key != _API:
+        async with _engine(path, snapshot_folder=tmp_path / "states") as engine:
+            _, usage = await _ask(engine, Prompt("Be brief.", longer, "And the brush?"), key)
+        assert usage.reused_tokens > 150

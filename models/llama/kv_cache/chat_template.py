@@ -7,6 +7,7 @@ from typing import Any, cast
 from jinja2 import TemplateError
 
 from models.engine import EngineFailed, Turn
+from models.llama.kv_cache.template_clock import TemplateClock
 from models.llama.native.control_texts import ControlTextFinder
 from models.llama.native.model import LlamaModel
 
@@ -35,7 +36,9 @@ class ChatTemplate:
         self._model = model
         # The fallback's delimiters are no tokens of every vocabulary, and delimit turns all the same.
         self._control = ControlTextFinder([*model.control_texts(), "<|im_start|>", "<|im_end|>"])
-        self._render = _make_renderer(model, thinking)
+        self.clock = TemplateClock()
+        """What the template's dates come from."""
+        self._render = _make_renderer(model, thinking, self.clock)
         self._merges_system = not _supports_system_role(self._render)
 
     def render_turns(self, turns: Sequence[Turn]) -> RenderedPrompt:
@@ -57,7 +60,7 @@ class ChatTemplate:
         return self._control.break_up(text).strip()
 
 
-def _make_renderer(model: LlamaModel, thinking: bool) -> _Render:
+def _make_renderer(model: LlamaModel, thinking: bool, clock: TemplateClock) -> _Render:
     """The template in the model file; ChatML, the most common one, when there is none or it is not valid Jinja."""
     from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
@@ -66,6 +69,7 @@ def _make_renderer(model: LlamaModel, thinking: bool) -> _Render:
         formatter = Jinja2ChatFormatter(template=model.chat_template or _CHATML, eos_token=eos, bos_token=bos)
     except TemplateError:
         formatter = Jinja2ChatFormatter(template=_CHATML, eos_token=eos, bos_token=bos)
+    formatter.strftime_now = clock.strftime_now  # type: ignore[method-assign,assignment]
 
     def render(messages: _Messages) -> str:
         return str(formatter(messages=cast(Any, messages), enable_thinking=thinking).prompt)

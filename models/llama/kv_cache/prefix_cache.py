@@ -63,6 +63,12 @@ class PrefixCache:
                 best_match = PrefixMatch(usable_tokens, snapshot=entry)
         return best_match
 
+    def cached_prompts(self, cache_key: CacheKey) -> list[tuple[int, list[int]]]:
+        """The date, as a proleptic ordinal, and the tokens of each state of a key."""
+        slots = [(slot.day, list(slot.tokens)) for slot in self._slots if slot.cache_key == cache_key]
+        entries = self._snapshots.find_snapshots((cache_key,))
+        return slots + [(entry.header.day, entry.header.tokens) for entry in entries]
+
     def _is_worthwhile(self, match: PrefixMatch, prompt_tokens: int) -> bool:
         """Whether a slot is better than an empty one. Prompts of a caller that has no more than the beginning in common
         would displace each other; where that beginning cannot be copied, it must be most of the prompt.
@@ -152,7 +158,7 @@ class PrefixCache:
         conversations, and, unless its state is discarded, where the next prompt does if the model cannot truncate to
         it later.
         """
-        slot.turn_tokens = min(prompt.turn_tokens, len(slot))
+        slot.turn_tokens, slot.day = min(prompt.turn_tokens, len(slot)), prompt.day
         if len(slot) == prompt.system_tokens and slot.cache_key.is_conversation:
             self._snapshot_shared(slot)
         if len(slot) == self._next_branch(slot, prompt) and not is_discarded:
@@ -193,7 +199,7 @@ class PrefixCache:
             self._drop_prefixes(slot.tokens, cache_key)
         if len(state):
             self._snapshots.put_snapshot(
-                SnapshotHeader(new_snapshot_name(cache_key), cache_key, list(slot.tokens), len(state)), state
+                SnapshotHeader(new_snapshot_name(cache_key), cache_key, list(slot.tokens), len(state), slot.day), state
             )
 
     def _drop_prefixes(self, tokens: Sequence[int], cache_key: CacheKey) -> None:

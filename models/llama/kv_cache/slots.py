@@ -25,6 +25,8 @@ class Slot:
         self.unsaved = False
         # Number of its tokens that a prompt with a further turn would begin with.
         self.turn_tokens = 0
+        # Proleptic ordinal of the date in its tokens, 0 for none.
+        self.day = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -60,7 +62,7 @@ class Slot:
         self.truncate(0)
         self.cache_key = EMPTY
         self.unsaved = False
-        self.turn_tokens = 0
+        self.turn_tokens = self.day = 0
         return count
 
     def prefill(self, tokens: Sequence[int]) -> None:

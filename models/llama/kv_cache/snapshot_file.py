@@ -28,8 +28,8 @@ from models.llama.kv_cache.state_pieces import StatePiece, checksum_of, iter_par
 _MAGIC = b"HEARTHKV"
 # Raised also to drop all files of versions that lost track of whose they were.
 _VERSION = 3
-# Magic, version, is_conversation, offset and size of the index; fingerprint, name, cache key, checksum of the index.
-_HEADER = struct.Struct("<8sIIQQ16s16s16s16s")
+# Magic, version, is_conversation, day, offset and size of the index; fingerprint, name, cache key, its checksum.
+_HEADER = struct.Struct("<8sIIIQQ16s16s16s16s")
 _CHECKSUM_BYTES = 16
 _HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -49,12 +49,15 @@ class SnapshotUnusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
-    """Metadata of a snapshot: its name, its cache key, its tokens, and the size of the state."""
+    """Metadata of a snapshot: its name, its cache key, its tokens, the size of the state, and the proleptic ordinal of
+    the date in its prompt, 0 for none.
+    """
 
     name: bytes
     cache_key: CacheKey
     tokens: list[int]
     state_bytes: int
+    day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +222,8 @@ def _read_all(file: BinaryIO, content: memoryview) -> None:
 
 def _pack_header(snapshot: _Snapshot, index_offset: int, index: bytes) -> bytes:
     name, key = snapshot.header.name, snapshot.header.cache_key
-    position = (key.is_conversation, index_offset, len(index))
-    packed = _HEADER.pack(_MAGIC, _VERSION, *position, snapshot.fingerprint, name, key.digest, checksum_of(index))
+    numbers = (key.is_conversation, snapshot.header.day, index_offset, len(index))
+    packed = _HEADER.pack(_MAGIC, _VERSION, *numbers, snapshot.fingerprint, name, key.digest, checksum_of(index))
     return packed + checksum_of(packed)
 
 
@@ -229,7 +232,7 @@ def _read_committed(file: BinaryIO, fingerprint: bytes) -> _Committed:
     packed = file.read(_HEADER_BYTES)
     if len(packed) < _HEADER_BYTES or packed[: len(_MAGIC)] != _MAGIC:
         raise SnapshotUnusable("is not a snapshot")
-    _, version, is_conversation, index_offset, index_bytes, model_fingerprint, name, key_digest, checksum = (
+    _, version, is_conversation, day, index_offset, index_bytes, model_fingerprint, name, key_digest, checksum = (
         _HEADER.unpack_from(packed)
     )
     if version != _VERSION or model_fingerprint != fingerprint:
@@ -247,7 +250,7 @@ def _read_committed(file: BinaryIO, fingerprint: bytes) -> _Committed:
         raise SnapshotUnusable("is cut off or damaged")
     cache_key = CacheKey(key_digest, is_conversation=is_conversation == 1)
     return _Committed(
-        SnapshotHeader(name, cache_key, index.tokens, index.layout.size_bytes), index, (index_offset, index_bytes)
+        SnapshotHeader(name, cache_key, index.tokens, index.layout.size_bytes, day), index, (index_offset, index_bytes)
     )
 
 

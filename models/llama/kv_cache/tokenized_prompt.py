@@ -12,7 +12,8 @@ from models.llama.kv_cache.slots import common_prefix
 class TokenizedPrompt:
     """A prompt as tokens. Its first `system_tokens` are a prefix of every prompt with this system text, its first
     `history_tokens` of every prompt that continues this history, its first `turn_tokens` of every prompt in which an
-    answer and another turn follow. `text_end` is the end of the rendered text.
+    answer and another turn follow. `text_end` is the end of the rendered text. `day` is the proleptic ordinal of the
+    date in it, 0 for none.
     """
 
     tokens: list[int]
@@ -20,6 +21,7 @@ class TokenizedPrompt:
     history_tokens: int
     text_end: str
     turn_tokens: int = 0
+    day: int = 0
 
 
 class PromptTokenizer:
@@ -66,11 +68,14 @@ class PromptTokenizer:
     def _count_system_tokens(self, prompt: Prompt, tokens: list[int]) -> int:
         if not prompt.system:
             return 0
-        if self._system[0] != prompt.system:
+        shared_tokens = common_prefix(self._system[1], tokens)
+        # Also when its template prints another date than before.
+        if self._system[0] != prompt.system or shared_tokens < len(self._system[1]):
             head = [Turn("system", prompt.system)]
             first, second = (self._with_tail(head, tail) for tail in ("A", "1"))
             self._system = (prompt.system, first[: common_prefix(first, second)])
-        return common_prefix(self._system[1], tokens)
+            shared_tokens = common_prefix(self._system[1], tokens)
+        return shared_tokens
 
 
 def _tail_starting_differently(tail: str) -> str:
