@@ -63,7 +63,12 @@ class LlamaSettings(BaseModel):
     )
     speculation: bool = Field(
         default=True,
-        description="Speculative decoding by prompt lookup; output is unchanged.",
+        description="Speculative decoding by prompt lookup, where it is measured to be faster.",
+    )
+    deterministic: bool = Field(
+        default=False,
+        description="Give the same greedy answer bit for bit whatever else is computed. Slower, and only on the"
+        " processor, for weights for which it is proven when the model is loaded.",
     )
     thinking: bool = Field(
         default=False, description="Let reasoning models think before they answer; the thinking is never shown."

@@ -29,7 +29,7 @@ async def _engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
         made = EchoEngine(tokens_per_s=200.0, capacity=1, context_tokens=_CONTEXT)
     else:
         path: Path = request.getfixturevalue("chat_model_path")
-        made = await LlamaEngine.load(path, LlamaSettings(context_tokens=_CONTEXT))
+        made = await LlamaEngine.load(path, LlamaSettings(context_tokens=_CONTEXT, deterministic=True))
     yield made
     await made.close()
 

@@ -27,7 +27,7 @@ _GREEDY = Sampling(temperature=0.0, max_tokens=24)
 
 @pytest.fixture
 async def engine(chat_model_path: Path) -> AsyncIterator[LlamaEngine]:
-    engine = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=512))
+    engine = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=512, deterministic=True))
     yield engine
     await engine.close()
 
@@ -282,7 +282,7 @@ async def test_what_llama_cpp_logs_stays_at_debug_level(
 
 
 @pytest.mark.parametrize(
-    "settings", [{"kv_cache_type": "q8_0"}, {"flash_attention": "on"}, {"mmap": True, "threads": 1}]
+    "settings", [{}, {"kv_cache_type": "q8_0"}, {"flash_attention": "on"}, {"mmap": True, "threads": 1}]
 )
 async def test_other_settings_answer_too(chat_model_path: Path, settings: dict[str, object]) -> None:
     engine = await LlamaEngine.load(chat_model_path, LlamaSettings.model_validate({"context_tokens": 512, **settings}))

@@ -1,4 +1,4 @@
-"""Speculative decoding makes quoting answers faster and never changes them."""
+"""Speculative decoding drafts quotations, and changes no answer where answers are to be the same bit for bit."""
 
 from itertools import product
 from pathlib import Path
@@ -44,9 +44,10 @@ async def _answers(
     """The answers of one engine, closed before the next is loaded: the threads of two have more to do than processors,
     and the step times that drafts are measured by then say nothing.
     """
-    engine = await LlamaEngine.load(path, LlamaSettings(context_tokens=1024, parallel=1, speculation=speculation))
+    settings = LlamaSettings(context_tokens=1024, parallel=1, speculation=speculation, deterministic=True)
+    engine = await LlamaEngine.load(path, settings)
     try:
-        assert not speculation or engine._loaded.max_draft_tokens >= 2
+        assert not speculation or engine._loaded.limits.max_draft_tokens >= 2
         return [await _answer(engine, question, sampling) for question, sampling in pairs]
     finally:
         await engine.close()
@@ -78,10 +79,27 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
     assert max(drafted_shares) > 0.5
 
 
+@pytest.mark.alone
+@pytest.mark.parametrize("settings", [{}, {"flash_attention": "on"}, {"kv_cache_type": "q8_0"}])
+async def test_quotations_are_drafted_at_any_temperature_and_with_flash_attention(
+    chat_model_path: Path, settings: dict[str, object]
+) -> None:
+    engine = await LlamaEngine.load(
+        chat_model_path, LlamaSettings.model_validate({"context_tokens": 1024, "parallel": 2, **settings})
+    )
+    try:
+        assert engine._loaded.limits.max_draft_tokens == 8
+        answers = [await _answer(engine, question, _SAMPLINGS[2]) for question in _QUESTIONS[:2]]
+    finally:
+        await engine.close()
+    # How many follows from the step times of this machine; the first ones are tried everywhere.
+    assert sum(usage.accepted_draft_tokens for _, usage in answers) > 0
+
+
 @pytest.mark.parametrize("ggml_type", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0
 def test_this_build_computes_a_few_tokens_as_it_computes_one(ggml_type: int) -> None:
     llama_library()
-    assert kernel_equivalence.max_equal_batch({ggml_type}, 4) >= 3
+    assert kernel_equivalence.max_equal_batch({ggml_type, kernel_equivalence.CACHE_TYPE}, 4) >= 3
 
 
 def test_types_that_were_never_tried_are_taken_for_different() -> None:

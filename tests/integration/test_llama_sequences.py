@@ -1,4 +1,7 @@
-"""Many conversations on one engine: batched, restored from snapshots and cancelled, each is answered as if alone."""
+"""Many conversations on one engine: batched, restored from snapshots and cancelled, each is answered as if alone.
+
+Bit for bit where the engine is deterministic, and but for rounding otherwise.
+"""
 
 import asyncio
 import json
@@ -35,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
 
 @asynccontextmanager
 async def _engine(path: Path, folder: Path | None = None, **changes: object) -> AsyncIterator[LlamaEngine]:
-    settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, **changes})
+    settings = LlamaSettings.model_validate({"context_tokens": 1024, "threads": 1, "deterministic": True, **changes})
     engine = await LlamaEngine.load(path, settings, snapshot_folder=folder)
     try:
         yield engine
@@ -102,7 +105,7 @@ async def test_the_default_model_answers_together_what_it_answers_one_after_the_
     things = ("brush", "cup", "bike", "map", "blue shirt", "lamp", "coin")[: parallel - 1]
     prompts = [Prompt(_SYSTEM, (), f"Where would you look for a {thing}?") for thing in things]
     prompts.append(Prompt(_SYSTEM, (Turn("user", "Hello!"), Turn("assistant", "Hello.")), "Who are you, and where?"))
-    settings = LlamaSettings(context_tokens=512, parallel=parallel)
+    settings = LlamaSettings(context_tokens=512, parallel=parallel, deterministic=True)
     engine = await LlamaEngine.load(chat_model_path, settings)
     sampling = Sampling(temperature=0.0, max_tokens=16)
     serial = [await _ask(engine, prompt, str(number), sampling) for number, prompt in enumerate(prompts)]
@@ -205,14 +208,17 @@ async def test_damaged_files_are_computed_again_with_a_line_in_the_log(
     assert any("computed again" in record.message for record in caplog.records)
 
 
-@pytest.mark.parametrize("changes", [{"kv_cache_type": "q8_0"}, {"parallel": 3}, {"flash_attention": "on"}])
+@pytest.mark.parametrize(
+    "changes", [{"kv_cache_type": "q8_0"}, {"parallel": 3}, {"flash_attention": "on"}, {"deterministic": True}]
+)
 async def test_states_of_other_settings_are_dropped(
     tiny: Callable[[Kind], Path], tmp_path: Path, changes: dict[str, object]
 ) -> None:
     talk = _Talk("kitchen")
-    async with _engine(tiny("attention"), tmp_path, parallel=2) as engine:
+    before: dict[str, object] = {"parallel": 2, "deterministic": False}
+    async with _engine(tiny("attention"), tmp_path, **before) as engine:
         await talk.turn(engine)
-    async with _engine(tiny("attention"), tmp_path, **{"parallel": 2, **changes}) as engine:
+    async with _engine(tiny("attention"), tmp_path, **{**before, **changes}) as engine:
         _, usage = await talk.turn(engine)
     assert usage.reused_tokens == 0
 
@@ -260,11 +266,12 @@ async def test_a_mapped_model_file_overwritten_under_the_program_is_noticed(
             await _ask(engine, _Talk("a").next())
 
 
+@pytest.mark.parametrize("deterministic", [False, True])
 async def test_nothing_of_a_conversation_serves_another_but_the_system_prompt(
-    tiny: Callable[[Kind], Path], tmp_path: Path
+    tiny: Callable[[Kind], Path], tmp_path: Path, deterministic: bool
 ) -> None:
     prompt = Prompt(_SYSTEM, (Turn("user", "My secret is 4711."), Turn("assistant", "Fine.")), "What is my secret?")
-    async with _engine(tiny("attention"), tmp_path, parallel=2) as engine:
+    async with _engine(tiny("attention"), tmp_path, parallel=2, deterministic=deterministic) as engine:
         _, first = await _ask(engine, prompt, "discord:1")
         _, other = await _ask(engine, prompt, "discord:2")
         _, again = await _ask(engine, prompt, "discord:1")
@@ -420,9 +427,12 @@ async def test_a_schema_that_is_no_grammar_fails_its_own_reply_alone(tiny: Calla
     assert kept[0] == expected
 
 
-async def test_a_running_reply_goes_on_while_a_long_prompt_is_read(tiny: Callable[[Kind], Path]) -> None:
+@pytest.mark.parametrize("deterministic", [False, True])
+async def test_a_running_reply_goes_on_while_a_long_prompt_is_read(
+    tiny: Callable[[Kind], Path], deterministic: bool
+) -> None:
     long = Prompt("", (), "shelf " * 140)
-    async with _engine(tiny("attention"), parallel=2, max_decode_pause_s=0.0001, context_tokens=1024) as engine:
+    async with _engine(tiny("attention"), parallel=2, max_decode_pause_s=0.0001, deterministic=deterministic) as engine:
         written = 0
         between: list[int] = []
 
@@ -492,27 +502,37 @@ def isolated_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str,
     return answers
 
 
+# Share of the conversations whose answers rounding may change: a last bit decides between two tokens only when they are
+# as likely as each other. What came from another conversation would change every answer that it reached.
+_ROUNDED_SHARE = 0.2
+
+
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("deterministic", [True, False], ids=["deterministic", "fast"])
 @pytest.mark.parametrize("kind", _KINDS)
 def test_fifty_interleaved_conversations_are_answered_as_each_alone(
     tiny: Callable[[Kind], Path],
     tmp_path_factory: pytest.TempPathFactory,
     isolated_answers: Callable[[Kind], dict[str, list[str]]],
     kind: Kind,
+    deterministic: bool,
 ) -> None:
     expected = isolated_answers(kind)
 
     @settings(max_examples=_EXAMPLES)
     @given(_PLANS)
     def interleave(plan: list[tuple[int, float, bool, bool]]) -> None:
-        answers = asyncio.run(_interleaved(tiny(kind), tmp_path_factory.mktemp("parked"), plan))
-        for name, texts in answers.items():
-            assert texts == expected[name][: len(texts)]
+        folder = tmp_path_factory.mktemp("parked")
+        answers = asyncio.run(_interleaved(tiny(kind), folder, plan, deterministic))
+        different = [name for name, texts in answers.items() if texts != expected[name][: len(texts)]]
+        assert len(different) <= (0 if deterministic else _ROUNDED_SHARE * len(answers)), different
 
     interleave()
 
 
-async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bool, bool]]) -> dict[str, list[str]]:
+async def _interleaved(
+    path: Path, folder: Path, plan: list[tuple[int, float, bool, bool]], deterministic: bool
+) -> dict[str, list[str]]:
     """Run the plan: number of the conversation, seconds until the next, cancels first, warms up afterwards."""
     talks = [_Talk(f"room {number}") for number in range(_CONVERSATIONS)]
     turns = [asyncio.Lock() for _ in talks]
@@ -536,7 +556,7 @@ async def _interleaved(path: Path, folder: Path, plan: list[tuple[int, float, bo
                 await engine.warm_up(talk.name, Prompt(_SYSTEM, talk.history, ""))
 
     # Memory for only a few snapshots, so that most of them go through the disk.
-    async with _engine(path, folder, parallel=3, kv_cache_memory_bytes=600_000) as engine:
+    async with _engine(path, folder, parallel=3, kv_cache_memory_bytes=600_000, deterministic=deterministic) as engine:
         asked = []
         for number, pause_s, cancels, warms_up in plan:
             asked.append(asyncio.create_task(ask(engine, number, pause_s, cancels, warms_up)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from models.detokenize import Utf8Decoder
 from models.engine import FinishReason, PromptTooLong, Sampling, Usage
+from models.llama.decoding.draft_length import Drafter
 from models.llama.decoding.prompt_lookup import PromptLookup
 from models.llama.decoding.sampling import Sampler
 from models.llama.decoding.token_stream import TokenStream
@@ -63,6 +64,7 @@ class Generation:
         self._generated = 0
         self._accepted_drafts = 0
         self._max_tokens = max_tokens
+        self._draft: list[int] = []
         self.prompt_lookup: PromptLookup | None = None
         self.usage: Usage | None = None
 
@@ -81,11 +83,17 @@ class Generation:
             self._prefilled_at = time.monotonic()
             self._accept_token(self._sampler.sample_token(context, -1))
 
-    def next_tokens(self, max_draft_tokens: int) -> list[int]:
-        """The tokens to decode next: the newest one, and a draft of up to `max_draft_tokens` that may follow it."""
-        draft_limit = min(max_draft_tokens, self._max_tokens - self._generated - 1)
-        draft = self.prompt_lookup.draft_tokens(draft_limit) if self.prompt_lookup and draft_limit > 0 else []
-        return [self._last_token, *draft]
+    def drafter(self, max_tokens: int) -> Drafter:
+        """What can be drafted for the next step, up to `max_tokens`."""
+        limit = min(max_tokens, self._max_tokens - self._generated - 1)
+        self._draft = self.prompt_lookup.draft_tokens(limit) if self.prompt_lookup and limit > 0 else []
+        if self.prompt_lookup is None or not self._draft:
+            return Drafter()
+        return Drafter(len(self._draft), self.prompt_lookup.acceptance_rate)
+
+    def next_tokens(self, drafted: int) -> list[int]:
+        """The tokens to decode next: the newest one, and the first `drafted` of those that `drafter` found."""
+        return [self._last_token, *self._draft[:drafted]]
 
     def sample_decoded(self, context: LlamaContext, decoded: list[int], first: int) -> int:
         """Sample after each decoded token, whose logits begin at index `first`, up to the first rejected draft token.

@@ -132,6 +132,11 @@ class PrefixCache:
         if len(slot) == prompt.history_tokens and not self._context.can_truncate and not is_discarded:
             self.snapshot_slot(slot)
 
+    def snapshot_boundaries(self, slot: Slot, prompt: TokenizedPrompt) -> tuple[int, ...]:
+        """The positions in a prompt at which `snapshot_at_boundary` may have something to store."""
+        system = (prompt.system_tokens,) if slot.cache_key.is_conversation else ()
+        return system if self._context.can_truncate else (*system, prompt.history_tokens)
+
     def _snapshot_shared(self, slot: Slot) -> None:
         if len(slot) >= _MIN_SNAPSHOT_TOKENS and not self._is_stored(slot, SHARED):
             self._store_snapshot(slot, SHARED)

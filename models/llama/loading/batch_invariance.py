@@ -1,8 +1,11 @@
-"""Batch-invariance tests at load: how many tokens can be computed together with the results of one at a time."""
+"""Batch-invariance tests at load: how many tokens can be computed together with the results of one at a time.
+
+For weights in the layout of their file, on a CPU, without flash attention.
+"""
 
 from models.gguf_header import GgufHeader
 from models.llama.kv_cache.slots import Slot
-from models.llama.loading.kernel_equivalence import all_batches_equal, max_equal_batch
+from models.llama.loading.kernel_equivalence import CACHE_TYPE, all_batches_equal, max_equal_batch
 from models.llama.native.context import MAX_DRAFT_TOKENS, LlamaContext, TokenRun
 from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS
 
@@ -11,19 +14,17 @@ _PREFIX_TOKENS = 16
 _LONG_CHUNK_TOKENS = 2 * MIN_CHUNK_TOKENS
 # Chunk lengths that are tested: all short ones, and some of those that kernels split into tiles of 2 to 64.
 _TESTED_CHUNK_TOKENS = (*range(2, _LONG_CHUNK_TOKENS + 1), 31, 33, 48, 65, 96)
-_MIN_DECODE_BATCH = 4
 
 
 def max_batch_invariant_drafts(context: LlamaContext, header: GgufHeader, vocabulary_size: int) -> int:
     """Number of draft tokens that can be computed together with the newest token without changing any of their logits.
 
-    Kernels may round differently for a larger batch, and then a draft could change the reply. Flash attention does,
-    because it splits a long cache for a single token; matrix products are tested, each type by itself and then all of
-    them in the model. 0 for models that cannot truncate. For CPUs only: GPU kernels cannot be tested separately.
+    Kernels may round differently for a larger batch, and then a draft could change the reply. Matrix products are
+    tested, each type by itself and then all of them in the model. 0 for models that cannot truncate.
     """
-    if not context.can_truncate or context.flash_attention:
+    if not context.can_truncate:
         return 0
-    max_drafts = max_equal_batch(header.weight_types, 1 + MAX_DRAFT_TOKENS) - 1
+    max_drafts = max_equal_batch({*header.weight_types, CACHE_TYPE}, 1 + MAX_DRAFT_TOKENS) - 1
     if max_drafts == 0:
         return 0
     slot = Slot(context, 0)
@@ -45,11 +46,7 @@ def prefill_is_chunk_invariant(context: LlamaContext, header: GgufHeader, vocabu
     """Whether a prompt may be split into chunks anywhere: its tokens have the same logits for every length of the chunk
     that they are computed in, down to a single token. Tested as in `max_batch_invariant_drafts`.
     """
-    if (
-        not context.can_truncate
-        or context.flash_attention
-        or not all_batches_equal(header.weight_types, _TESTED_CHUNK_TOKENS)
-    ):
+    if not context.can_truncate or not all_batches_equal({*header.weight_types, CACHE_TYPE}, _TESTED_CHUNK_TOKENS):
         return False
     slot = Slot(context, 0)
     tokens = _test_tokens(_PREFIX_TOKENS + _LONG_CHUNK_TOKENS, vocabulary_size)
@@ -62,14 +59,31 @@ def prefill_is_chunk_invariant(context: LlamaContext, header: GgufHeader, vocabu
     return len(set(logits_of_splits)) == 1
 
 
-def max_decode_batch(context: LlamaContext, header: GgufHeader) -> int:
-    """Number of replies that may be given one token each in a batch: as many as keep each bit-identical to a reply
-    computed alone, but at least four (or all sequences), because they gain so much; with repacked weights that may
-    change a last bit.
+def max_decode_batch(context: LlamaContext, header: GgufHeader, vocabulary_size: int) -> int:
+    """Number of replies that can be given one token each in a batch, with the logits of a reply computed alone.
+
+    Each sequence has its own part of the cache, so only the products of the weights have several columns; they are
+    tested as in `max_batch_invariant_drafts`.
     """
-    return max(
-        min(_MIN_DECODE_BATCH, context.sequence_count), max_equal_batch(header.weight_types, context.sequence_count)
-    )
+    count = max_equal_batch(header.weight_types, min(context.sequence_count, context.max_decode_tokens))
+    if count == 1:
+        return 1
+    tokens = _test_tokens(_PREFIX_TOKENS + count, vocabulary_size)
+    slots = [Slot(context, sequence) for sequence in range(count)]
+    for slot in slots:
+        slot.prefill(tokens[:_PREFIX_TOKENS])
+    runs = [TokenRun(slot.sequence, _PREFIX_TOKENS, [tokens[_PREFIX_TOKENS + slot.sequence]]) for slot in slots]
+    context.decode(runs)
+    together = [context.get_logits(index).tobytes() for index in range(count)]
+    alone = []
+    for slot, run in zip(slots, runs, strict=True):
+        slot.drop_uncommitted()
+        if not len(slot):  # its model cannot truncate
+            slot.prefill(tokens[:_PREFIX_TOKENS])
+        context.decode([run])
+        alone.append(context.get_logits(0).tobytes())
+        slot.clear()
+    return count if together == alone else 1
 
 
 def _test_tokens(count: int, vocabulary_size: int) -> list[int]:

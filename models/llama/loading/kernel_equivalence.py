@@ -1,7 +1,6 @@
 """Bit-by-bit comparison of ggml's CPU kernels: products of several tokens at once against one at a time."""
 
 import ctypes
-import platform
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from models.llama.native.libllama import ggml_library, llama_library
+from models.llama.native.libllama import ggml_library
 
-_F16, _F32 = 1, 0  # ggml_type
+_F32 = 0  # ggml_type
+CACHE_TYPE = 1
+"""The type of the KV cache: half floats."""
 # F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL, IQ4_XS, BF16, MXFP4. The others are rare, and some of
 # them cannot be quantised from random numbers.
 _TESTED_TYPES = frozenset({0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30, 39})
@@ -21,39 +22,31 @@ _TESTED_TYPES = frozenset({0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30, 
 # supports.
 _ROWS, _LENGTH = 128, 256
 _MEMORY_BYTES = 16 << 20
-# Weights in these formats keep the layout of the file. Others may be repacked when the model is loaded
-# (ggml_repack_get_optimal_repack_type), and then one kernel takes up to three tokens and another one four.
-_NEVER_REPACKED = frozenset({0, 1, 3, 6, 7, 11, 30})  # F32, F16, Q4_1, Q5_0, Q5_1, Q3_K, BF16
-_NEVER_REPACKED_ON_X86 = frozenset({8, 13, 14})  # Q8_0, Q5_K, Q6_K
-_MAX_EQUAL_REPACKED = 3
+
+
+def untested_types(types: Collection[int]) -> list[int]:
+    """Those of the types (ggml's numbers) whose kernels cannot be tested, in order."""
+    return sorted(set(types) - _TESTED_TYPES)
 
 
 def max_equal_batch(types: Collection[int], max_tokens: int) -> int:
-    """Number of tokens, from 1 to `max_tokens`, that can be multiplied at once with matrices of these types (ggml's
-    numbers) and of the cache's half floats, with each result bit-identical to that of the token alone.
+    """Number of tokens, from 1 to `max_tokens`, that can be multiplied at once with matrices of these types, with each
+    result bit-identical to that of the token alone.
 
     Tested on random matrices, comparing each type's raw kernel output: in the reply of a model, rounding on the way
-    hides most differences, and a few tokens would prove nothing. 1 for types that are not tested.
+    hides most differences, and a few tokens would prove nothing. 1 for types that are not tested. Matrices are tested
+    in the layout of their file: repacked ones have other kernels.
     """
-    if not _TESTED_TYPES.issuperset(types):
+    if untested_types(types):
         return 1
-    if _may_be_repacked(types):
-        max_tokens = min(max_tokens, _MAX_EQUAL_REPACKED)
-    return min(_max_equal(ggml_type, max_tokens) for ggml_type in {*types, _F16})
-
-
-def _may_be_repacked(types: Collection[int]) -> bool:
-    fixed_layout = (
-        _NEVER_REPACKED | _NEVER_REPACKED_ON_X86 if platform.machine() in ("x86_64", "AMD64") else _NEVER_REPACKED
-    )
-    return b"REPACK = 1" in llama_library().llama_print_system_info() and not fixed_layout.issuperset(types)
+    return min((_max_equal(ggml_type, max_tokens) for ggml_type in set(types)), default=1)
 
 
 def all_batches_equal(types: Collection[int], counts: Collection[int]) -> bool:
     """Whether batches of each of these numbers of tokens give the results of single tokens, as in `max_equal_batch`."""
-    if not _TESTED_TYPES.issuperset(types) or _may_be_repacked(types):
+    if untested_types(types):
         return False
-    trials = (_make_trial(ggml_type, max(counts)) for ggml_type in {*types, _F16})
+    trials = (_make_trial(ggml_type, max(counts)) for ggml_type in set(types))
     return all(trial.is_equal_batch(count) for trial in trials for count in counts)
 
 

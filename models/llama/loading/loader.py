@@ -11,11 +11,7 @@ import xxhash
 
 from models.engine import ModelUnusable
 from models.gguf_header import GgufHeader
-from models.llama.loading.batch_invariance import (
-    max_batch_invariant_drafts,
-    max_decode_batch,
-    prefill_is_chunk_invariant,
-)
+from models.llama.loading.compute_limits import ComputeLimits, fast_limits, proven_limits, require_provable
 from models.llama.native.context import LlamaContext, thread_count
 from models.llama.native.libllama import capture_errors, ggml_library, llama_library
 from models.llama.native.model import LlamaModel
@@ -35,10 +31,9 @@ class LoadCancelled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model ready for use, and how it may be run without changing its output.
+    """A model ready for use.
 
-    `prefill_plan` splits its prompts into chunks; if `is_chunk_invariant`, they may be split anywhere instead.
-    `max_draft_tokens` is the longest draft, `max_decode_batch` the number of replies decoded in one batch.
+    `prefill_plan` has the grid of its prompts' chunks and their costs, `limits` what may be computed together.
     `fingerprint` identifies the model and everything else that affects a saved state.
     """
 
@@ -47,9 +42,7 @@ class LoadedModel:
     model: LlamaModel
     context: LlamaContext
     prefill_plan: PrefillPlan
-    max_draft_tokens: int
-    is_chunk_invariant: bool
-    max_decode_batch: int
+    limits: ComputeLimits
     fingerprint: bytes
 
 
@@ -65,6 +58,7 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
     if memory_plan.needed_bytes > free_bytes and settings.parallel == "auto":
         memory_plan = plan_memory(header, settings.model_copy(update={"parallel": 1}), gpu)
     require_memory(path, memory_plan, free_bytes)
+    require_provable(path, header, settings, memory_plan)
     if memory_plan.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, memory_plan.context_tokens)
     model = _load_weights(path, settings, memory_plan, should_continue)
@@ -73,16 +67,15 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
     except ModelUnusable:
         model.free()
         raise
-    on_cpu = memory_plan.gpu_layers == 0
     return LoadedModel(
         header,
         memory_plan,
         model,
         context,
         _prefill_plan(header, settings, memory_plan, model),
-        max_batch_invariant_drafts(context, header, model.vocabulary_size) if settings.speculation and on_cpu else 0,
-        on_cpu and prefill_is_chunk_invariant(context, header, model.vocabulary_size),
-        max_decode_batch(context, header) if on_cpu else context.sequence_count,
+        proven_limits(context, header, settings, model.vocabulary_size)
+        if settings.deterministic
+        else fast_limits(context, settings),
         _state_fingerprint(context, path),
     )
 
@@ -126,7 +119,8 @@ def _load_weights(
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = memory_plan.gpu_layers
     params.load_mode = _LOAD_MODE_MMAP if settings.mmap else _LOAD_MODE_NONE
-    params.use_extra_bufts = not _has_amx(llama_cpp)
+    # Repacked weights have kernels whose results depend on the number of tokens.
+    params.use_extra_bufts = not (settings.deterministic or _has_amx(llama_cpp))
     params.progress_callback = llama_cpp.llama_progress_callback(progress)
     with capture_errors() as errors:
         handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)

@@ -21,11 +21,11 @@ from models.llama.settings import LlamaSettings
 _KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # ggml_type
 _FLASH_AUTO, _FLASH_OFF, _FLASH_ON = -1, 0, 1
 _ABORTED = 2
+# So many replies can have the longest draft in one call: room for more logits costs memory.
+_DRAFTING_REPLIES = 2
 
-MAX_DRAFT_TOKENS = 6
-"""Longest draft; the logits of its tokens and of the one before are read. From 8 tokens on llama.cpp uses other
-kernels.
-"""
+MAX_DRAFT_TOKENS = 8
+"""Longest draft; the logits of its tokens and of the one before are read."""
 
 
 @dataclass(eq=False)
@@ -63,7 +63,10 @@ class LlamaContext:
         self.batch_tokens = min(settings.batch_tokens, memory_plan.context_tokens)
         self.flash_attention = _flash_attention(settings, memory_plan)
         self._kv_type = settings.kv_cache_type
-        self._max_outputs = max(self.sequence_count, 1 + MAX_DRAFT_TOKENS)
+        self._max_outputs = max(self.sequence_count, _DRAFTING_REPLIES * (1 + MAX_DRAFT_TOKENS))
+        self.max_decode_tokens = min(self.batch_tokens, self._max_outputs)
+        """Most tokens in one call of `decode`."""
+        self._deterministic = settings.deterministic
         self._logits = ctypes.c_float * model.vocabulary_size
         with capture_errors() as errors:
             self._handle = self._library.llama_init_from_model(model.handle, self._params(settings, memory_plan))
@@ -89,8 +92,10 @@ class LlamaContext:
 
     @property
     def state_layout(self) -> tuple[object, ...]:
-        """Everything but the model that the layout of a saved state depends on."""
-        return (self.sequence_count, self._kv_type, self.flash_attention)
+        """Everything but the model that a saved state depends on. One that was computed in other chunks differs in last
+        bits, so deterministic engines use none of another's.
+        """
+        return (self.sequence_count, self._kv_type, self.flash_attention, self._deterministic)
 
     def _params(self, settings: LlamaSettings, memory_plan: MemoryPlan) -> Any:
         params = self._library.llama_context_default_params()
@@ -142,7 +147,7 @@ class LlamaContext:
     def _add_run(self, run: TokenRun, all_outputs: bool) -> None:
         batch, count = self._batch, len(run.tokens)
         first = int(batch.n_tokens)
-        limit = min(self.batch_tokens, self._max_outputs) if all_outputs else self.batch_tokens
+        limit = self.max_decode_tokens if all_outputs else self.batch_tokens
         is_valid = 0 < count <= limit - first and 0 <= run.start <= self.size_tokens - count
         if not (is_valid and 0 <= run.sequence < self.sequence_count):
             raise DecodeFailed(-1)

@@ -1,5 +1,6 @@
-"""Prefill chunks: boundaries that follow from the conversation alone, never from the load, or arbitrary ones where that
-was proven not to change the output.
+"""Prefill chunks: as many tokens as there is time for, or on a grid that follows from the conversation alone.
+
+The grid never follows from the load, for answers that must be the same bit for bit.
 """
 
 from bisect import bisect_right
@@ -8,6 +9,9 @@ from dataclasses import dataclass
 
 # Fewer tokens at once are computed by other kernels, whose rounding can change a greedy reply.
 MIN_CHUNK_TOKENS = 8
+
+# A chunk of fewer tokens takes longer for each: weights are read from memory for every chunk.
+_FEW_TOKENS = 32
 
 # Multiplications and additions per second of one thread during prefill: 81 billion with two threads were measured with
 # SmolLM2-135M Q4_1 on a 2.5 GHz Xeon; half as many for weights and processors without such kernels.
@@ -78,13 +82,18 @@ def iter_chunks(
         start = end
 
 
-def unaligned_chunk_end(start: int, length: int, stops: Collection[int], max_tokens: int) -> int:
-    """End of a chunk that may end anywhere: after `max_tokens` tokens, or at the next of the `stops`. A remainder that
-    would be shorter than MIN_CHUNK_TOKENS is included.
+def even_chunk_end(start: int, length: int, stops: Collection[int], max_tokens: int) -> int:
+    """End of a chunk that may end anywhere: after `max_tokens` tokens, or at the next of the `stops`. What would leave
+    only a few tokens for the next chunk is cut in two halves instead.
     """
-    stop = min((stop for stop in stops if start < stop), default=length)
-    end = start + max(max_tokens, MIN_CHUNK_TOKENS)
-    return stop if stop - end < MIN_CHUNK_TOKENS else end
+    stop = min((stop for stop in stops if start < stop < length), default=length)
+    rest = stop - start
+    if rest <= max_tokens:
+        return stop
+    if rest < max_tokens + _FEW_TOKENS:
+        half = (rest + 1) // 2
+        return start + min(max_tokens, -(-half // MIN_CHUNK_TOKENS) * MIN_CHUNK_TOKENS)
+    return start + max_tokens
 
 
 def _planned_end(start: int, ends: list[int]) -> int:

@@ -1,6 +1,7 @@
 """Warm-up: prefill of system and history of each conversation's next prompt while the engine is idle."""
 
 import logging
+import time
 
 from models.llama.kv_cache.cache_keys import cache_key_of
 from models.llama.kv_cache.prefix_cache import PrefixCache
@@ -9,7 +10,7 @@ from models.llama.kv_cache.tokenized_prompt import PromptTokenizer, TokenizedPro
 from models.llama.loading.loader import LoadedModel
 from models.llama.native.cancel_flag import CancelFlag
 from models.llama.native.context import DecodeAborted, DecodeFailed
-from models.llama.plan.prefill_chunks import iter_chunks
+from models.llama.scheduling.prompt_chunks import PromptChunks
 from models.llama.scheduling.request_errors import REQUEST_ERRORS, describe_failure
 from models.llama.scheduling.requests import RequestQueue, WarmUp
 
@@ -17,18 +18,29 @@ _log = logging.getLogger(__name__)
 
 # More than a home has conversations at a time; a further one replaces the oldest.
 _MAX_PENDING = 64
+# A request loses what was computed of a chunk, so a warm-up's are shorter than a batch can be on a slow machine.
+_PAUSES_PER_CHUNK = 2
 
 
 class WarmUpQueue:
     """Pending warm-ups. Used on the inference thread only."""
 
     def __init__(
-        self, loaded: LoadedModel, tokenizer: PromptTokenizer, prefix_cache: PrefixCache, requests: RequestQueue
+        self,
+        loaded: LoadedModel,
+        tokenizer: PromptTokenizer,
+        prefix_cache: PrefixCache,
+        requests: RequestQueue,
+        *,
+        chunks: PromptChunks,
+        max_pause_s: float,
     ) -> None:
         self._loaded = loaded
         self._tokenizer = tokenizer
         self._prefix_cache = prefix_cache
         self._requests = requests
+        self._chunks = chunks
+        self._chunk_s = _PAUSES_PER_CHUNK * max_pause_s
         self._pending: dict[str, WarmUp] = {}
 
     @property
@@ -85,10 +97,9 @@ class WarmUpQueue:
             self._prefix_cache.release_slot(slot, len(slot))
 
     def _prefill(self, slot: Slot, prompt: TokenizedPrompt) -> None:
-        length = len(prompt.tokens)
-        exact = not self._loaded.context.can_truncate
-        for start, end in iter_chunks(
-            len(slot), length, (prompt.system_tokens,), self._loaded.prefill_plan.chunk_ends(length), exact
-        ):
+        boundaries = self._prefix_cache.snapshot_boundaries(slot, prompt)
+        while (start := len(slot)) < len(prompt.tokens):
+            end, started_at = self._chunks.next_end(start, prompt, boundaries, self._chunk_s), time.monotonic()
             slot.prefill(prompt.tokens[start:end])
+            self._chunks.record(start, end, time.monotonic() - started_at)
             self._prefix_cache.snapshot_at_boundary(slot, prompt)

@@ -31,7 +31,7 @@ async def _measure() -> Samples:
     ratios: dict[str, list[float]] = {kind: [] for kind in KINDS}
     passages = [_passage(name) for name in PASSAGES]
     async with demo_engine() as guessing, demo_engine(LlamaSettings(speculation=False)) as plain:
-        tell(f"quoting: {guessing._loaded.max_draft_tokens} guesses at once were proven to change nothing")
+        tell(f"quoting: up to {guessing._loaded.limits.max_draft_tokens} tokens are drafted")
         for number in range(ROUNDS):
             for kind, question in KINDS.items():
                 for passage in passages:

@@ -1,7 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.decoding.draft_length import DraftLengthController
 from models.llama.decoding.prompt_lookup import PromptLookup
 
 _PASSAGES = [1, 2, 3, 4, 5, 6, 7, 1, 2, 9]
@@ -42,14 +41,6 @@ def test_of_equal_places_the_last_counts() -> None:
     assert _after(1, 2, 3, passages=[1, 2, 3, 4, 1, 2, 3, 5]).draft_tokens(1) == [5]
 
 
-def test_where_a_short_draft_costs_little_a_longer_one_is_tried() -> None:
-    controller, lookup = DraftLengthController(6), _after(2, 3, 4)
-    controller.observe_step(lookup, 0, 1, 0.040)
-    for _ in range(20):
-        controller.observe_step(lookup, 1, 2, 0.022)  # threads that sleep at barriers make steps of one token slow
-    assert controller.draft_length(lookup) > 1
-
-
 @given(st.lists(st.integers(0, 3), max_size=30), st.lists(st.integers(0, 3), max_size=30))
 def test_what_is_guessed_always_followed_the_same_words_before(passages: list[int], reply: list[int]) -> None:
     lookup = _after(*reply, passages=passages)
@@ -61,39 +52,21 @@ def test_what_is_guessed_always_followed_the_same_words_before(passages: list[in
         )
 
 
-def test_guessing_is_tried_only_where_it_was_proven_and_something_is_quoted() -> None:
-    assert DraftLengthController(0).draft_length(_after(2, 3, 4)) == 0
-    assert DraftLengthController(2).draft_length(None) == 0
-    assert DraftLengthController(2).draft_length(_after(3, 4)) == 0
-    assert DraftLengthController(2).draft_length(_after(2, 3, 4)) > 0
+def test_each_token_tells_whether_the_match_was_right_without_a_draft() -> None:
+    new = _after(2, 3, 4).acceptance_rate
+    assert _after(2, 3, 4, 5).acceptance_rate > new
+    assert _after(2, 3, 4, 8, 2, 3, 4).acceptance_rate < new
 
 
-def _controller_after(steps_s: list[float], max_accepted: int) -> tuple[DraftLengthController, PromptLookup]:
-    """A controller after 30 drafts of each length, with at most so many accepted tokens each."""
-    controller, lookup = DraftLengthController(len(steps_s) - 1), _after(2, 3, 4)
-    for _ in range(30):
-        for drafted, step_s in enumerate(steps_s):
-            controller.observe_step(lookup, drafted, sampled=1 + min(drafted, max_accepted), seconds=step_s)
-    return controller, lookup
+def test_a_quotation_that_goes_on_is_trusted_more_than_three_tokens_that_match() -> None:
+    passage = list(range(20))
+    quoting = _after(*range(12), passages=passage)
+    assert quoting.acceptance_rate > 0.8 > _after(*range(3), passages=passage).acceptance_rate
 
 
-def test_guesses_that_are_wrong_are_given_up_but_for_a_rare_try() -> None:
-    controller, lookup = _controller_after([0.01, 0.015, 0.02], max_accepted=0)
-    lengths = [controller.draft_length(lookup) for _ in range(100)]
-    assert sum(length > 0 for length in lengths) == 4
-
-
-def test_guesses_that_cost_more_than_they_bring_are_given_up() -> None:
-    controller, lookup = _controller_after([0.01, 0.02, 0.03], max_accepted=2)
-    assert controller.draft_length(lookup) == 0
-
-
-def test_guesses_that_are_right_and_cheap_go_on() -> None:
-    controller, lookup = _controller_after([0.01, 0.015, 0.02], max_accepted=2)
-    assert controller.draft_length(lookup) == 2
-
-
-def test_as_many_are_guessed_as_bring_the_most_tokens_a_second() -> None:
-    # A third draft token costs as much as all the others together.
-    controller, lookup = _controller_after([0.01, 0.012, 0.014, 0.028], max_accepted=3)
-    assert controller.draft_length(lookup) == 2
+def test_coincidences_are_known_as_such_after_a_few() -> None:
+    # The same three tokens again and again, each time continued differently.
+    reply = [token for number in range(20) for token in (1, 2, 3, 100 + number)]
+    lookup = _after(*reply, 1, 2, 3, passages=[1, 2, 3, 99])
+    assert lookup.has_match
+    assert lookup.acceptance_rate < 0.1

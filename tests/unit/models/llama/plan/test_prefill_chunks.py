@@ -8,8 +8,8 @@ from models.llama.plan.prefill_chunks import (
     MIN_CHUNK_TOKENS,
     PrefillPlan,
     cpu_prefill_plan,
+    even_chunk_end,
     iter_chunks,
-    unaligned_chunk_end,
 )
 
 _LENGTHS = st.integers(1, 3000)
@@ -69,17 +69,36 @@ def test_a_larger_model_is_read_in_smaller_chunks() -> None:
     assert large.first_chunk_tokens == MIN_CHUNK_TOKENS
 
 
-@given(_LENGTHS, st.data(), st.integers(0, 300))
-def test_a_chunk_that_may_end_anywhere_ends_at_the_stops_and_leaves_no_tiny_rest(
+@given(_LENGTHS, st.data(), st.integers(MIN_CHUNK_TOKENS, 300))
+def test_a_chunk_that_may_end_anywhere_ends_at_the_stops_and_is_no_longer_than_allowed(
     length: int, data: st.DataObject, max_tokens: int
 ) -> None:
     start = data.draw(st.integers(0, length - 1))
     stops = data.draw(st.lists(st.integers(0, length), max_size=3))
-    end = unaligned_chunk_end(start, length, stops, max_tokens)
+    end = even_chunk_end(start, length, stops, max_tokens)
     next_stop = min((stop for stop in [*stops, length] if stop > start), default=length)
     assert start < end <= next_stop
-    assert end - start < max(max_tokens, MIN_CHUNK_TOKENS) + MIN_CHUNK_TOKENS
-    assert end == next_stop or next_stop - end >= MIN_CHUNK_TOKENS
+    assert end - start <= max_tokens
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "stops", "expected"),
+    [
+        (0, 1000, (), 256),
+        (768, 1000, (), 1000),
+        (0, 256, (), 256),
+        # Not 256 and 4: a chunk of 4 takes as long as one of 60.
+        (0, 260, (), 136),
+        (0, 280, (), 144),
+        (0, 300, (), 256),
+        (0, 1000, (40,), 40),
+        (40, 1000, (40,), 296),
+    ],
+)
+def test_chunks_are_whole_batches_and_none_is_tiny(
+    start: int, length: int, stops: tuple[int, ...], expected: int
+) -> None:
+    assert even_chunk_end(start, length, stops, 256) == expected
 
 
 def test_as_many_tokens_are_read_as_a_time_allows() -> None:
