@@ -10,6 +10,7 @@ _HARMONY_CLOSINGS = (MESSAGE_END, MESSAGE_START, CHANNEL)
 _HARMONY_ANSWER = f"{MESSAGE_END}{MESSAGE_START}{CHANNEL}final{MESSAGE}"
 # `<|channel|>commentary to=functions.name <|constrain|>json<|message|>`: longer ones are no headers.
 _MAX_HEADER_CHARACTERS = 200
+_MARK_STARTS = ("<", "◁")
 
 
 class ThinkingFilter:
@@ -47,6 +48,11 @@ class ThinkingFilter:
     def is_thinking(self) -> bool:
         """Whether the reply is inside its thinking, or inside the header of a channel."""
         return self._phase in ("thinking", "header")
+
+    @property
+    def is_in_mark(self) -> bool:
+        """Whether the reply has begun with what may become a mark. No JSON does, but with `[`."""
+        return self._phase == "start" and self._held.lstrip()[:1] in _MARK_STARTS
 
     @property
     def is_answering(self) -> bool:

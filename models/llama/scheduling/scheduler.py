@@ -3,7 +3,6 @@
 from models.engine import EngineFailed
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.cache_keys import cache_key_of
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.kv_cache.prefix_cache import PrefixCache
 from models.llama.kv_cache.snapshot_store import SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
@@ -40,7 +39,7 @@ class Scheduler:
         # A state that cannot be truncated is continued exactly where its snapshot was taken, however little remains.
         can_resume_anywhere = loaded.limits.chunks_end_anywhere or not loaded.context.can_truncate
         self._prefix_cache = PrefixCache(loaded.context, snapshots, 1 if can_resume_anywhere else MIN_CHUNK_TOKENS)
-        tokenizer, chunks = PromptTokenizer(ChatTemplate(loaded.model, settings.thinking)), PromptChunks(loaded)
+        tokenizer, chunks = PromptTokenizer(loaded.template), PromptChunks(loaded)
         self._admission = Admission(
             loaded, tokenizer, self._prefix_cache, snapshots=snapshots, throughput=throughput, requests=requests
         )
