@@ -9,8 +9,11 @@ from typing import Any
 
 import xxhash
 
-from models.engine import ModelUnusable
+from models.engine import ModelUnusable, Turn
 from models.gguf_header import GgufHeader
+from models.llama.decoding.generation import MIN_ANSWER_TOKENS
+from models.llama.decoding.reply_text import ThinkingHabits
+from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.loading.compute_limits import ComputeLimits, fast_limits, proven_limits, require_provable
 from models.llama.native.context import LlamaContext, thread_count
 from models.llama.native.libllama import capture_errors, ggml_library, llama_library
@@ -21,6 +24,8 @@ from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS, PrefillPlan, cpu_
 from models.llama.settings import LlamaSettings
 
 _log = logging.getLogger(__name__)
+# Fewer hold no prompt with an answer in any template.
+_MIN_CONTEXT_TOKENS = MIN_ANSWER_TOKENS + 4
 _CHUNK_BYTES = 1 << 22
 _LOAD_MODE_NONE, _LOAD_MODE_MMAP = 0, 1
 
@@ -34,7 +39,8 @@ class LoadedModel:
     """A model ready for use.
 
     `prefill_plan` has the grid of its prompts' chunks and their costs, `limits` what may be computed together.
-    `fingerprint` identifies the model and everything else that affects a saved state.
+    `fingerprint` identifies the model and everything else that affects a saved state. `template` renders
+    its prompts, and its replies think by their `habits`.
     """
 
     header: GgufHeader
@@ -44,6 +50,8 @@ class LoadedModel:
     prefill_plan: PrefillPlan
     limits: ComputeLimits
     fingerprint: bytes
+    template: ChatTemplate
+    habits: ThinkingHabits
 
 
 def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[float], bool]) -> LoadedModel:
@@ -61,8 +69,12 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
     require_provable(path, header, settings, memory_plan)
     if memory_plan.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, memory_plan.context_tokens)
+    _require_context(path, memory_plan.context_tokens, _MIN_CONTEXT_TOKENS)
     model = _load_weights(path, settings, memory_plan, should_continue)
     try:
+        template = ChatTemplate(model, settings)
+        prompt_tokens = len(template.render_turns([Turn("user", "?")]).tokens)
+        _require_context(path, memory_plan.context_tokens, prompt_tokens + MIN_ANSWER_TOKENS)
         context = LlamaContext(model, settings, memory_plan)
     except ModelUnusable:
         model.free()
@@ -77,7 +89,19 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
         if settings.deterministic
         else fast_limits(context, settings),
         _state_fingerprint(context, path),
+        template,
+        ThinkingHabits(model.thinking_marks, settings.thinking_tokens, settings.thinking, template.may_think_silently),
     )
+
+
+def _require_context(path: Path, context_tokens: int, needed_tokens: int) -> None:
+    """Raise ModelUnusable when no prompt would fit, with room for an answer."""
+    if context_tokens < needed_tokens:
+        raise ModelUnusable(
+            f"The model file {path} was trained for a context of {context_tokens} tokens, which is too short for a"
+            f" question and an answer: they need {needed_tokens}. Use another model.",
+            str(path),
+        )
 
 
 def _prefill_plan(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from models.engine import PromptTooLong
 from models.llama.decoding.generation import Generation, answer_token_limit
 from models.llama.decoding.prompt_lookup import PromptLookup
+from models.llama.decoding.reply_text import ReplyText, token_limits
 from models.llama.kv_cache.cache_keys import CacheKey, cache_key_of
 from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache, PrefixMatch
@@ -181,8 +182,11 @@ class Admission:
         return state, match if state is not None else PrefixMatch()
 
     def _new_generation(self, generate: Generate, prompt: TokenizedPrompt, slot: Slot) -> Generation:
-        limit = answer_token_limit(len(prompt.tokens), self._context.size_tokens, generate.request.sampling.max_tokens)
-        generation = Generation(generate.request, prompt, slot, model=self._loaded.model, max_tokens=limit)
+        request, habits = generate.request, self._loaded.habits
+        room = self._context.size_tokens - len(prompt.tokens)
+        limits = token_limits(habits, generate.prompt.reasoning_effort, request.sampling.max_tokens, room)
+        text = ReplyText(habits, prompt.text_end, request.sampling, limits)
+        generation = Generation(request, prompt, slot, model=self._loaded.model, text=text)
         if self._loaded.limits.max_draft_tokens:
             generation.prompt_lookup = PromptLookup(prompt.tokens[-_LOOKUP_TOKENS:])
         return generation

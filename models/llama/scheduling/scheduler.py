@@ -3,7 +3,6 @@
 from models.engine import EngineFailed
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.cache_keys import cache_key_of
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache
 from models.llama.kv_cache.snapshot_store import SnapshotStore
@@ -41,7 +40,7 @@ class Scheduler:
         # A state that cannot be truncated is continued exactly where its snapshot was taken, however little remains.
         can_resume_anywhere = loaded.limits.chunks_end_anywhere or not loaded.context.can_truncate
         self._prefix_cache = PrefixCache(loaded.context, snapshots, 1 if can_resume_anywhere else MIN_CHUNK_TOKENS)
-        template, chunks = ChatTemplate(loaded.model, settings.thinking), PromptChunks(loaded)
+        template, chunks = loaded.template, PromptChunks(loaded)
         prompts = DatedPrompts(PromptTokenizer(template), template.clock, self._prefix_cache)
         self._admission = Admission(
             loaded, prompts, self._prefix_cache, snapshots=snapshots, throughput=throughput, requests=requests

@@ -6,7 +6,7 @@ import pytest
 
 from models.engine import STATELESS_PREFIX, Prompt, Turn
 from models.llama.kv_cache.cache_keys import CacheKey, cache_key_of
-from models.llama.kv_cache.chat_template import RenderedPrompt
+from models.llama.kv_cache.chat_template import RenderedPrompt, RenderOptions
 from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.template_clock import TemplateClock
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
@@ -24,7 +24,8 @@ class _DatedLetters:
         self._clock = clock
         self._prints_date = prints_date
 
-    def render_turns(self, turns: tuple[Turn, ...]) -> RenderedPrompt:
+    def render_turns(self, turns: tuple[Turn, ...], options: RenderOptions) -> RenderedPrompt:
+        del options
         text = self._clock.strftime_now("%Y-%m-%d ") if self._prints_date else ""
         text += "".join(f"[{turn.role[0]}:{turn.text}]" for turn in turns) + "[a:"
         return RenderedPrompt(text, [ord(letter) for letter in text])
