@@ -170,3 +170,26 @@ async def test_a_conversation_goes_on_from_its_state_after_midnight(
         async with _engine(path, snapshot_folder=tmp_path / "states") as engine:
             _, usage = await _ask(engine, Prompt("Be brief.", longer, "And the brush?"), key)
         assert usage.reused_tokens > 150
+
+
+async def test_conversations_share_the_state_of_their_system_prompt_on_disk_and_nothing_else(tmp_path: Path) -> None:
+    path, folder = write_tiny_model(tmp_path / "model.gguf", "attention"), tmp_path / "states"
+    system = "You know where everything in the house is. " * 8
+    histories = {
+        name: (Turn("user", f"Where is the {name}? " * 4), Turn("assistant", "Here.")) for name in ("ladder", "brush")
+    }
+    async with _engine(path, parallel=2, snapshot_folder=folder) as engine:
+        for name, history in histories.items():
+            await _ask(engine, Prompt(system, history, "And now?"), name)
+    sizes = {file.stem: file.stat().st_size for file in folder.glob("*.kv")}
+    keys = [cache_key_of(name).digest.hex() for name in histories]
+    (shared,) = set(sizes) - set(keys)
+    assert all(sizes[key] < sizes[shared] for key in keys)
+    async with _engine(path, parallel=2, snapshot_folder=folder) as engine:
+        for name, history in histories.items():
+            _, usage = await _ask(engine, Prompt(system, history, "And then?"), name)
+            assert usage.reused_tokens > 400
+        await engine.drop_state("ladder")
+        _, usage = await _ask(engine, Prompt(system, histories["brush"], "And then?"), "brush")
+        assert usage.reused_tokens > 400
+    assert keys[0] not in {file.stem for file in folder.glob("*.kv")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.llama.kv_cache.cache_keys import SHARED, CacheKey, new_snapshot_name
 from models.llama.kv_cache.slots import Slot, common_prefix
-from models.llama.kv_cache.snapshot_file import SnapshotHeader
+from models.llama.kv_cache.snapshot_file import NO_NAME, SnapshotHeader
 from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.native.context import LlamaContext
@@ -198,9 +198,16 @@ class PrefixCache:
         if not cache_key.is_conversation:
             self._drop_prefixes(slot.tokens, cache_key)
         if len(state):
+            name, shared_name = new_snapshot_name(cache_key), self._shared_name(slot, cache_key)
             self._snapshots.put_snapshot(
-                SnapshotHeader(new_snapshot_name(cache_key), cache_key, list(slot.tokens), len(state), slot.day), state
+                SnapshotHeader(name, cache_key, list(slot.tokens), len(state), slot.day, shared_name), state
             )
+
+    def _shared_name(self, slot: Slot, cache_key: CacheKey) -> bytes:
+        """The name of the snapshot of a conversation's system prompt, if there is one."""
+        shared = self._snapshots.find_snapshots((SHARED,)) if cache_key.is_conversation else []
+        prefixes = [entry.header for entry in shared if slot.tokens[: len(entry.header.tokens)] == entry.header.tokens]
+        return max(prefixes, key=lambda header: len(header.tokens)).name if prefixes else NO_NAME
 
     def _drop_prefixes(self, tokens: Sequence[int], cache_key: CacheKey) -> None:
         """Drop snapshots that are prefixes of `tokens`, except shared ones: redundant if a state can be truncated."""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy
 
-from models.llama.kv_cache.cache_keys import CacheKey
+from models.llama.kv_cache.cache_keys import SHARED, CacheKey
 from models.llama.kv_cache.snapshot_index import (
     Range,
     SnapshotIndex,
@@ -28,8 +28,9 @@ from models.llama.kv_cache.state_pieces import StatePiece, checksum_of, iter_par
 _MAGIC = b"HEARTHKV"
 # Raised also to drop all files of versions that lost track of whose they were.
 _VERSION = 3
-# Magic, version, is_conversation, day, offset and size of the index; fingerprint, name, cache key, its checksum.
-_HEADER = struct.Struct("<8sIIIQQ16s16s16s16s")
+# Magic, version, is_conversation, day, offset and size of the index; fingerprint, name, cache key, shared name, and
+# the checksum of the index.
+_HEADER = struct.Struct("<8sIIIQQ16s16s16s16s16s")
 _CHECKSUM_BYTES = 16
 _HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -47,10 +48,15 @@ class SnapshotUnusable(Exception):
         return self.reason
 
 
+NO_NAME = bytes(16)
+"""The name of no snapshot."""
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotHeader:
-    """Metadata of a snapshot: its name, its cache key, its tokens, the size of the state, and the proleptic ordinal of
-    the date in its prompt, 0 for none.
+    """Metadata of a snapshot: its name, its cache key, its tokens, the size of the state, the proleptic ordinal of the
+    date in its prompt, 0 for none, and the name of the snapshot of its system prompt, whose file may hold its
+    beginning.
     """
 
     name: bytes
@@ -58,6 +64,7 @@ class SnapshotHeader:
     tokens: list[int]
     state_bytes: int
     day: int = 0
+    shared_name: bytes = NO_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ def _continue_file(path: Path, snapshot: _Snapshot) -> int:
             committed = _read_committed(file, snapshot.fingerprint)
             if not _continues(snapshot.header, committed.header):
                 return 0
-            stored = {each.piece: each for each in committed.index.pieces}
+            stored = _shared_pieces(path, snapshot) | {each.piece: each for each in committed.index.pieces}
             pieces = list(take_apart(snapshot.state, snapshot.layout, list(stored)))
             new = _place([piece for piece in pieces if piece not in stored], committed.used_ranges())
             reused = [stored[piece] for piece in pieces if piece in stored]
@@ -119,8 +126,11 @@ def _continue_file(path: Path, snapshot: _Snapshot) -> int:
 
 
 def _continues(header: SnapshotHeader, before: SnapshotHeader) -> bool:
-    is_same = (header.name, header.cache_key) == (before.name, before.cache_key)
-    return is_same and header.tokens[: len(before.tokens)] == before.tokens
+    names = (header.name, header.cache_key, header.shared_name)
+    return (
+        names == (before.name, before.cache_key, before.shared_name)
+        and header.tokens[: len(before.tokens)] == before.tokens
+    )
 
 
 @contextmanager
@@ -139,8 +149,11 @@ def _write_whole(path: Path, snapshot: _Snapshot) -> int:
     temporary_path = path.with_name(path.name + ".writing")
     try:
         with os.fdopen(os.open(temporary_path, _CREATE, 0o600), "w+b", buffering=0) as file:
-            new = _place(list(take_apart(snapshot.state, snapshot.layout, ())), [])
-            index = SnapshotIndex(snapshot.header.tokens, snapshot.layout, tuple(new))
+            stored = _shared_pieces(path, snapshot)
+            pieces = list(take_apart(snapshot.state, snapshot.layout, list(stored)))
+            new = _place([piece for piece in pieces if piece not in stored], [])
+            shared = [stored[piece] for piece in pieces if piece in stored]
+            index = SnapshotIndex(snapshot.header.tokens, snapshot.layout, (*shared, *new))
             written_bytes = _write_pieces(file, snapshot, index, new, [])
         temporary_path.replace(path)
     except OSError:
@@ -148,6 +161,25 @@ def _write_whole(path: Path, snapshot: _Snapshot) -> int:
         raise
     flush_folder(path.parent)
     return written_bytes
+
+
+def _shared_path(path: Path, header: SnapshotHeader) -> Path | None:
+    return None if header.shared_name == NO_NAME else path.with_name(header.shared_name.hex() + path.suffix)
+
+
+def _shared_pieces(path: Path, snapshot: _Snapshot) -> dict[StatePiece, StoredPiece]:
+    """The cells in the file of the system prompt, whose beginning a conversation need not store again."""
+    if (shared_path := _shared_path(path, snapshot.header)) is None:
+        return {}
+    try:
+        with shared_path.open("rb", buffering=0) as file:
+            committed = _read_committed(file, snapshot.fingerprint)
+    except (SnapshotUnusable, OSError):
+        return {}
+    if committed.header.cache_key != SHARED:
+        return {}
+    pieces = [each for each in committed.index.pieces if each.piece.cells]
+    return {each.piece: StoredPiece(each.piece, each.offset, is_shared=True) for each in pieces}
 
 
 def _place(pieces: list[StatePiece], used: list[Range]) -> list[StoredPiece]:
@@ -198,17 +230,32 @@ def read_snapshot(path: Path, fingerprint: bytes) -> tuple[SnapshotHeader, memor
         committed = _read_committed(file, fingerprint)
         layout = committed.index.layout
         state = numpy.empty(layout.size_bytes, numpy.uint8)
-        for each in committed.index.pieces:
-            content = numpy.empty(each.piece.size_bytes, numpy.uint8)
-            file.seek(each.offset)
-            _read_all(file, content.data)
-            if checksum_of(content) != each.piece.checksum:
-                raise SnapshotUnusable("is damaged")
-            try:
-                put_in_place(state, layout, each.piece, content)
-            except (ValueError, IndexError) as error:
-                raise SnapshotUnusable("is damaged") from error
+        _read_pieces(file, state, layout, [each for each in committed.index.pieces if not each.is_shared])
+    if shared := [each for each in committed.index.pieces if each.is_shared]:
+        _read_shared(_shared_path(path, committed.header), state, layout, shared)
     return committed.header, state.data
+
+
+def _read_shared(path: Path | None, state: Bytes, layout: StateLayout, pieces: list[StoredPiece]) -> None:
+    try:
+        with (path or Path()).open("rb", buffering=0) as file:
+            _read_pieces(file, state, layout, pieces)
+    except (SnapshotUnusable, OSError) as error:
+        raise SnapshotUnusable("continues a system prompt whose snapshot is gone") from error
+
+
+def _read_pieces(file: BinaryIO, state: Bytes, layout: StateLayout, pieces: list[StoredPiece]) -> None:
+    """Read pieces to their places in a state. Raises SnapshotUnusable, OSError."""
+    for each in pieces:
+        content = numpy.empty(each.piece.size_bytes, numpy.uint8)
+        file.seek(each.offset)
+        _read_all(file, content.data)
+        if checksum_of(content) != each.piece.checksum:
+            raise SnapshotUnusable("is damaged")
+        try:
+            put_in_place(state, layout, each.piece, content)
+        except (ValueError, IndexError) as error:
+            raise SnapshotUnusable("is damaged") from error
 
 
 def _read_all(file: BinaryIO, content: memoryview) -> None:
@@ -221,9 +268,10 @@ def _read_all(file: BinaryIO, content: memoryview) -> None:
 
 
 def _pack_header(snapshot: _Snapshot, index_offset: int, index: bytes) -> bytes:
-    name, key = snapshot.header.name, snapshot.header.cache_key
-    numbers = (key.is_conversation, snapshot.header.day, index_offset, len(index))
-    packed = _HEADER.pack(_MAGIC, _VERSION, *numbers, snapshot.fingerprint, name, key.digest, checksum_of(index))
+    header, key = snapshot.header, snapshot.header.cache_key
+    numbers = (key.is_conversation, header.day, index_offset, len(index))
+    names = (snapshot.fingerprint, header.name, key.digest, header.shared_name)
+    packed = _HEADER.pack(_MAGIC, _VERSION, *numbers, *names, checksum_of(index))
     return packed + checksum_of(packed)
 
 
@@ -232,9 +280,19 @@ def _read_committed(file: BinaryIO, fingerprint: bytes) -> _Committed:
     packed = file.read(_HEADER_BYTES)
     if len(packed) < _HEADER_BYTES or packed[: len(_MAGIC)] != _MAGIC:
         raise SnapshotUnusable("is not a snapshot")
-    _, version, is_conversation, day, index_offset, index_bytes, model_fingerprint, name, key_digest, checksum = (
-        _HEADER.unpack_from(packed)
-    )
+    (
+        _,
+        version,
+        is_conversation,
+        day,
+        index_offset,
+        index_bytes,
+        model_fingerprint,
+        name,
+        key_digest,
+        shared_name,
+        checksum,
+    ) = _HEADER.unpack_from(packed)
     if version != _VERSION or model_fingerprint != fingerprint:
         raise SnapshotUnusable("is of another model, another setting or another version")
     size = file.seek(0, os.SEEK_END)
@@ -250,7 +308,9 @@ def _read_committed(file: BinaryIO, fingerprint: bytes) -> _Committed:
         raise SnapshotUnusable("is cut off or damaged")
     cache_key = CacheKey(key_digest, is_conversation=is_conversation == 1)
     return _Committed(
-        SnapshotHeader(name, cache_key, index.tokens, index.layout.size_bytes, day), index, (index_offset, index_bytes)
+        SnapshotHeader(name, cache_key, index.tokens, index.layout.size_bytes, day, shared_name),
+        index,
+        (index_offset, index_bytes),
     )
 
 

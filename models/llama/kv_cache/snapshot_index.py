@@ -14,15 +14,16 @@ Range = tuple[int, int]
 _SIZES = struct.Struct("<QIII")  # bytes of state, tokens, caches, pieces
 _CACHE = struct.Struct("<qQI")
 _FIELD = struct.Struct("<QQQ")
-_PIECE = struct.Struct("<iqIQ16sQ")
+_PIECE = struct.Struct("<iqIQ16sQ?")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPiece:
-    """A piece and its offset in the file."""
+    """A piece and its offset in the file; `is_shared`: in the file of the system prompt's snapshot."""
 
     piece: StatePiece
     offset: int
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class SnapshotIndex:
     pieces: tuple[StoredPiece, ...]
 
     def ranges(self) -> list[Range]:
-        """The parts of the file that hold the pieces."""
-        return [(stored.offset, stored.piece.size_bytes) for stored in self.pieces]
+        """The parts of the file that hold its own pieces."""
+        return [(stored.offset, stored.piece.size_bytes) for stored in self.pieces if not stored.is_shared]
 
     def pack(self) -> bytes:
         """The index as bytes."""
@@ -47,7 +48,15 @@ class SnapshotIndex:
         for stored in self.pieces:
             piece = stored.piece
             packed.append(
-                _PIECE.pack(piece.cache, piece.first, piece.cells, piece.size_bytes, piece.checksum, stored.offset)
+                _PIECE.pack(
+                    piece.cache,
+                    piece.first,
+                    piece.cells,
+                    piece.size_bytes,
+                    piece.checksum,
+                    stored.offset,
+                    stored.is_shared,
+                )
             )
         return b"".join(packed)
 
@@ -70,8 +79,8 @@ def unpack_index(packed: bytes) -> SnapshotIndex:
 
 
 def _unpack_piece(packed: bytes, start: int) -> StoredPiece:
-    *values, offset = _PIECE.unpack_from(packed, start)
-    return StoredPiece(StatePiece(*values), offset)
+    *values, offset, is_shared = _PIECE.unpack_from(packed, start)
+    return StoredPiece(StatePiece(*values), offset, is_shared)
 
 
 def place_pieces(sizes: Sequence[int], used: Sequence[Range], start: int) -> list[int]:

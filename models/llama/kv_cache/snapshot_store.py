@@ -269,6 +269,7 @@ class SnapshotStore:
         try:
             state = self._folder.read_state(entry.header)
             self._folder.mark_used(entry.header)
+            self._mark_shared_used(entry.header)
         except SnapshotUnusable as error:
             _log.warning("Dropped a snapshot that %s; it will be computed again.", error)
         except OSError as error:
@@ -285,6 +286,16 @@ class SnapshotStore:
         for notify in waiters:
             notify(state)
 
+    def _mark_shared_used(self, header: SnapshotHeader) -> None:
+        """Keep the snapshot of a system prompt longer than those that continue it."""
+        assert self._folder is not None
+        with self._changed:
+            shared = self._entries.get(header.shared_name)
+            if shared is None:
+                return
+            shared.last_use = self._next_use()
+        self._folder.mark_used(shared.header)
+
     def _write(self, entry: CachedSnapshot) -> None:
         assert self._folder is not None
         with self._changed:
@@ -295,6 +306,7 @@ class SnapshotStore:
         written_bytes = 0
         try:
             written_bytes = self._folder.write_state(entry.header, state)
+            self._mark_shared_used(entry.header)
             reason = "it is too large, or the disk is nearly full"
         except OSError as error:
             reason = error.strerror or str(error)

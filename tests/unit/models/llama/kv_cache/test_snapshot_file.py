@@ -2,12 +2,13 @@ import random
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from models.llama.kv_cache.cache_keys import cache_key_of
+from models.llama.kv_cache.cache_keys import SHARED, CacheKey, cache_key_of
 from models.llama.kv_cache.snapshot_file import (
     SnapshotHeader,
     SnapshotUnusable,
@@ -61,7 +62,7 @@ def test_a_flip_of_any_byte_is_noticed(file: Path) -> None:
             read_snapshot(file, _MODEL)
 
 
-@pytest.mark.parametrize("length", [0, 1, 60, 99, 100, 115, 116, 2000, 5115, 5116, 5150])
+@pytest.mark.parametrize("length", [0, 1, 60, 99, 100, 131, 132, 2000, 5131, 5132, 5150])
 def test_a_file_that_was_cut_off_is_noticed(file: Path, length: int) -> None:
     file.write_bytes(file.read_bytes()[:length])
     for read in (read_snapshot_header, read_snapshot):
@@ -149,8 +150,8 @@ def test_a_crash_at_any_moment_leaves_the_snapshot_before_or_the_new_one(tmp_pat
     write_snapshot(path, _MODEL, *after)
     new = path.read_bytes()
     # The header is written once everything else is on the disk: before that, any part of the rest may be there.
-    for end in random.Random(3).sample(range(116, len(new)), 50):
-        path.write_bytes(old[:116] + new[116:end] + old[end:])
+    for end in random.Random(3).sample(range(132, len(new)), 50):
+        path.write_bytes(old[:132] + new[132:end] + old[end:])
         assert read_snapshot(path, _MODEL) == before
         write_snapshot(path, _MODEL, *after)
         assert read_snapshot(path, _MODEL) == after
@@ -166,3 +167,37 @@ def test_a_disk_that_fills_up_while_a_file_is_continued_leaves_the_snapshot_befo
 
 def test_the_conversations_name_is_not_in_the_file(file: Path) -> None:
     assert b"discord" not in file.read_bytes()
+
+
+_SHARED_NAME = b"s" * 16
+
+
+def _shared_snapshot(folder: Path, cache_key: CacheKey = SHARED) -> Path:
+    """The snapshot of a system prompt of 100 tokens, in its file."""
+    path, (header, state) = folder / f"{_SHARED_NAME.hex()}.kv", _snapshot(100)
+    write_snapshot(path, _MODEL, SnapshotHeader(_SHARED_NAME, cache_key, header.tokens, header.state_bytes), state)
+    return path
+
+
+def _after_system_prompt(tokens: int) -> tuple[SnapshotHeader, memoryview]:
+    header, state = _snapshot(tokens)
+    return replace(header, shared_name=_SHARED_NAME), state
+
+
+def test_the_system_prompts_cells_are_stored_once_for_all_conversations(tmp_path: Path) -> None:
+    path, shared_path = tmp_path / "state.kv", _shared_snapshot(tmp_path)
+    first, second = _after_system_prompt(150), _after_system_prompt(190)
+    for snapshot, new_tokens in ((first, 50), (second, 40)):
+        assert write_snapshot(path, _MODEL, *snapshot) < len(make_state(new_tokens)) + 4000
+        assert read_snapshot(path, _MODEL) == snapshot
+    shared_path.unlink()
+    with pytest.raises(SnapshotUnusable, match="whose snapshot is gone"):
+        read_snapshot(path, _MODEL)
+    write_snapshot(path, _MODEL, *_snapshot(190))
+    assert read_snapshot(path, _MODEL) == _snapshot(190)
+
+
+def test_another_conversations_file_is_never_part_of_a_snapshot(tmp_path: Path) -> None:
+    _shared_snapshot(tmp_path, cache_key_of("discord:2"))
+    header, state = _after_system_prompt(150)
+    assert write_snapshot(tmp_path / "state.kv", _MODEL, header, state) > len(state)
