@@ -100,9 +100,10 @@ class PrefixCache:
         if match.slot is None:
             slot.clear()
             if match.snapshot and state is not None and not slot.restore_state(match.snapshot.header.tokens, state):
+                _log.warning("Could not restore a conversation's state: llama.cpp rejects it. It is computed again.")
                 self._snapshots.drop_snapshot(match.snapshot)
         elif match.slot is not slot:
-            slot.restore_state(match.slot.tokens, match.slot.save_state())
+            slot.restore_state(match.slot.tokens, self._save_state(match.slot))
         slot.truncate(match.tokens)
         slot.cache_key, slot.in_use = cache_key, True
         return slot
@@ -190,18 +191,26 @@ class PrefixCache:
         return any(common_prefix(tokens, slot.tokens) == len(slot) for tokens in stored)
 
     def _store_snapshot(self, slot: Slot, cache_key: CacheKey) -> None:
-        try:
-            state = slot.save_state()
-        except MemoryError:
-            _log.warning("Could not keep a conversation's state: there is too little memory.")
+        if not (state := self._save_state(slot)):
             return
         if not cache_key.is_conversation:
             self._drop_prefixes(slot.tokens, cache_key)
-        if len(state):
-            name, shared_name = new_snapshot_name(cache_key), self._shared_name(slot, cache_key)
-            self._snapshots.put_snapshot(
-                SnapshotHeader(name, cache_key, list(slot.tokens), len(state), slot.day, shared_name), state
-            )
+        name, shared_name = new_snapshot_name(cache_key), self._shared_name(slot, cache_key)
+        self._snapshots.put_snapshot(
+            SnapshotHeader(name, cache_key, list(slot.tokens), len(state), slot.day, shared_name), state
+        )
+
+    @staticmethod
+    def _save_state(slot: Slot) -> memoryview:
+        """The state of a slot; empty, with a line in the log, when it cannot be read: it is computed again then."""
+        reason = "llama.cpp returned none"
+        try:
+            if state := slot.save_state():
+                return state
+        except MemoryError:
+            reason = "there is too little memory"
+        _log.warning("Could not read a conversation's state: %s. It will be computed again.", reason)
+        return memoryview(b"")
 
     def _shared_name(self, slot: Slot, cache_key: CacheKey) -> bytes:
         """The name of the snapshot of a conversation's system prompt, if there is one."""

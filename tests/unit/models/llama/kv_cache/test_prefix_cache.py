@@ -143,3 +143,53 @@ def test_a_state_that_cannot_be_cut_is_stored_where_the_next_prompt_branches_off
     prefix_cache.snapshot_slot(slot)
     # One before the beginning of the reply, and none with the answer, which the template would write differently.
     assert [entry.header.tokens for entry in store.find_snapshots((_API,))] == [_TOKENS[:-2]]
+
+
+class _FailingContext(_FakeContext):
+    """Fake context whose states cannot be read or restored, as without memory or on a card that is gone."""
+
+    failure = ""
+
+    def save_sequence(self, sequence: int) -> memoryview:
+        if self.failure == "memory":
+            raise MemoryError
+        return memoryview(b"") if self.failure == "none" else super().save_sequence(sequence)
+
+    def restore_sequence(self, sequence: int, state: memoryview) -> bool:
+        if self.failure == "rejected" or not state:
+            self.held[sequence] = []
+            return False
+        return super().restore_sequence(sequence, state)
+
+
+@pytest.mark.parametrize("failure", ["memory", "none"])
+def test_a_state_that_cannot_be_read_is_computed_again_with_one_line(
+    failure: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = _FailingContext()
+    prefix_cache = PrefixCache(context, store := SnapshotStore(1 << 20, None), 1)  # type: ignore[arg-type]
+    chat = _answer(prefix_cache, _TOKENS)
+    context.failure = failure
+    prompt = [*_TOKENS[:20], *range(50, 70)]
+    branch = prefix_cache.acquire_slot(prefix_cache.find_match(prompt, _API), _API, None)
+    assert (len(branch), context.held[branch.sequence]) == (0, [])
+    assert len(caplog.records) == 1
+    prefix_cache.snapshot_slot(chat)
+    assert store.find_snapshots((_API,)) == []
+    assert len(caplog.records) == 2
+
+
+def test_a_state_that_is_rejected_is_dropped_and_computed_again_with_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    context = _FailingContext()
+    prefix_cache = PrefixCache(context, store := SnapshotStore(1 << 20, None), 1)  # type: ignore[arg-type]
+    prefix_cache.snapshot_slot(_answer(prefix_cache, _TOKENS))
+    assert prefix_cache.clear_slots(_API) > 0
+    context.failure = "rejected"
+    match = prefix_cache.find_match([*_TOKENS, 50], _API)
+    assert match.snapshot is not None
+    slot = prefix_cache.acquire_slot(match, _API, store.get_resident_state(match.snapshot))
+    assert len(slot) == 0
+    assert store.find_snapshots((_API,)) == []
+    assert len(caplog.records) == 1
