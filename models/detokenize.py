@@ -4,7 +4,10 @@ import codecs
 
 
 class Utf8Decoder:
-    """Decodes bytes to text without splitting a character; bytes that are not UTF-8 become U+FFFD."""
+    """Decodes bytes to text without splitting a character; bytes that are not UTF-8 become U+FFFD.
+
+    A character that is never completed, where an answer is cut, is left out.
+    """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
@@ -12,7 +15,3 @@ class Utf8Decoder:
     def push_bytes(self, data: bytes) -> str:
         """The characters that these bytes complete."""
         return self._decoder.decode(data)
-
-    def flush(self) -> str:
-        """U+FFFD for a character that was never completed, else an empty string."""
-        return self._decoder.decode(b"", final=True)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, Usage
+from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, StreamItem, Usage
 from models.stop import StopStrings
 
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+")
@@ -62,7 +62,7 @@ class EchoEngine:
         """Tokens of prompt and answer together."""
         return self._context_tokens
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         """Repeat the last paragraph of the tail. Raises PromptTooLong, or EngineFailed once the engine is closed."""
         del key
         prompt_tokens = sum(self.count_tokens(turn.text) for turn in prompt.turns())

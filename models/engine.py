@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
+ReasoningEffort = Literal["none", "low", "medium", "high"]
 
 STATELESS_PREFIX = "stateless:"
 """Prefix of keys that identify an API caller, not a conversation. Each call brings its whole history, so an engine may
@@ -27,11 +28,13 @@ class Prompt:
 
     `system` and `history` stay the same until the next turn is added, so an engine may cache their state.
     `tail` holds the passages and the question, changes each turn and is never part of a later history.
+    `reasoning_effort` is for models that think before they answer; None: as the engine's settings say.
     """
 
     system: str
     history: tuple[Turn, ...]
     tail: str
+    reasoning_effort: ReasoningEffort | None = None
 
     def turns(self) -> tuple[Turn, ...]:
         """The whole prompt as turns: system, history, and the tail as the last user turn."""
@@ -55,10 +58,21 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class ThinkingText:
+    """A piece of a model's thinking, streamed apart from the answer and never part of it.
+
+    It is no `str`, so that text of an answer cannot be mistaken for it, nor it for an answer.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts and times of one answer, in seconds; `prompt_tokens == prefilled_tokens + reused_tokens`.
 
-    `accepted_draft_tokens` is the number of generated tokens that were accepted from a draft (speculative decoding).
+    `accepted_draft_tokens` is the number of generated tokens that were accepted from a draft (speculative decoding),
+    `thinking_tokens` the number of generated tokens that are thinking; `max_tokens` does not count those.
     """
 
     prompt_tokens: int
@@ -69,11 +83,15 @@ class Usage:
     decode_s: float
     finish: FinishReason
     accepted_draft_tokens: int = 0
+    thinking_tokens: int = 0
 
     @property
     def tokens_per_s(self) -> float:
         """Generated tokens per second of decoding, 0.0 when nothing was decoded."""
         return self.generated_tokens / self.decode_s if self.decode_s > 0 else 0.0
+
+
+StreamItem = str | ThinkingText | Usage
 
 
 class Engine(Protocol):
@@ -94,11 +112,12 @@ class Engine(Protocol):
         """Context size of one answer in tokens: prompt and generated text together."""
         ...
 
-    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
-        """Answer the prompt: pieces of text as they are generated, then exactly one `Usage` as the last item.
+    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+        """Answer the prompt: pieces of thinking, if the model thinks, and of text as they are generated, then exactly
+        one `Usage` as the last item. An answer that stays empty is given the thinking as its text.
 
         `key` names the conversation whose state may be cached; it is opaque. Closing the iterator or cancelling the
-        task that reads it stops the model within one step. Thinking text and stop strings are never part of the pieces.
+        task that reads it stops the model within one step. Stop strings are never part of the pieces.
 
         Raises PromptTooLong and SchemaRefused before anything is generated, EngineFailed when the model cannot answer.
         """

@@ -245,6 +245,7 @@ class Answerer:
                     return usage
                 if isinstance(item, Usage):
                     usage = item
+                if not isinstance(item, str):  # thinking is not shown in chats
                     continue
                 if not draft.text:
                     draft.timings = replace(draft.timings, first_token_s=draft.since_arrival_s())

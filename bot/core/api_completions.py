@@ -224,9 +224,10 @@ class CompletionService:
         ):
             async for item in pieces:
                 stall_timeout.reschedule(clock() + self._stall_timeout_s)
-                yield (
-                    _to_result(prepared, progress, item) if isinstance(item, Usage) else _append_piece(progress, item)
-                )
+                if isinstance(item, Usage):
+                    yield _to_result(prepared, progress, item)
+                elif isinstance(item, str):
+                    yield _append_piece(progress, item)
 
 
 class _UnreadAnswer:

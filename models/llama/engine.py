@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from functools import lru_cache
 from pathlib import Path
 
-from models.engine import EngineFailed, Prompt, Sampling, Usage
+from models.engine import EngineFailed, Prompt, Sampling, StreamItem
 from models.llama.decoding.generation import GenerationRequest
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.inference_thread import InferenceThread
@@ -82,7 +82,7 @@ class LlamaEngine:
         """The context, parallelism and GPU layers chosen for this machine, and the memory they need."""
         return self._loaded.memory_plan
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         """Answer a prompt, as the port specifies; queued while all slots are in use."""
         cancel_flag = CancelFlag()
         token_stream = TokenStream()

@@ -1,6 +1,7 @@
 """Settings of the in-process engine."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -8,6 +9,9 @@ from models.gguf_header import KvType
 
 # llama.cpp supports 256 sequences; a home needs fewer.
 _MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50, "threads": 512}
+_SET_BY_ENGINE = frozenset(
+    {"messages", "tools", "bos_token", "eos_token", "add_generation_prompt", "raise_exception", "strftime_now"}
+)
 
 
 class LlamaSettings(BaseModel):
@@ -74,7 +78,25 @@ class LlamaSettings(BaseModel):
         " processor, for weights for which it is proven when the model is loaded.",
     )
     thinking: bool = Field(
-        default=False, description="Let reasoning models think before they answer; the thinking is never shown."
+        default=False,
+        description="Let reasoning models think before they answer; chats never show the thinking.",
+    )
+    thinking_tokens: int = Field(
+        default=1024,
+        ge=1,
+        le=1 << 20,
+        description="Longest thinking, in tokens that do not count as the answer's; then it is closed, and the answer"
+        " follows. A quarter of it for models whose thinking cannot be turned off.",
+    )
+    chat_template: str = Field(
+        default="auto",
+        min_length=1,
+        description="The chat template: a file with one in Jinja, or a family that llama.cpp knows, such as chatml,"
+        " llama3, gemma; auto: the one in the model file.",
+    )
+    template_arguments: Mapping[str, Any] = Field(
+        default_factory=dict,
+        description="Further variables of the chat template, by name, as the model's page describes them.",
     )
 
     @field_validator("parallel", "kv_cache_memory_bytes", "threads")
@@ -84,6 +106,16 @@ class LlamaSettings(BaseModel):
         if value != "auto" and not minimum <= value <= _MAX_VALUES[str(info.field_name)]:
             raise ValueError(f"must be auto, or from {minimum} to {_MAX_VALUES[str(info.field_name)]}")
         return value
+
+    @field_validator("template_arguments")
+    @classmethod
+    def _are_arguments(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in arguments:
+            if not name.isidentifier():
+                raise ValueError(f"{name[:40]!r} is no name of a variable")
+            if name in _SET_BY_ENGINE:
+                raise ValueError(f"{name} is set by the engine itself")
+        return arguments
 
     @model_validator(mode="after")
     def _a_batch_holds_a_token_of_each_reply(self) -> "LlamaSettings":

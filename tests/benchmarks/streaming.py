@@ -9,7 +9,6 @@ from typing import Any
 
 from models.engine import Prompt, Sampling, Usage
 from models.llama.engine import LlamaEngine
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.loading.loader import LoadedModel, load_model
 from models.llama.native.libllama import llama_library
 from models.llama.settings import LlamaSettings
@@ -93,7 +92,7 @@ class Bare:
         self._context = loaded.context._handle
         no_callback = self._llama.llama_cpp.ggml_abort_callback()
         self._llama.llama_set_abort_callback(self._context, no_callback, None)
-        self._prompt = ChatTemplate(loaded.model, SETTINGS.thinking).render_turns(PROMPT.turns()).tokens
+        self._prompt = loaded.template.render_turns(PROMPT.turns()).tokens
         self._sampler = self._llama.llama_sampler_init_greedy()
 
     def seconds(self) -> float:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, Usage
+from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, StreamItem, ThinkingText, Usage
 
-Script = Callable[[Prompt], Sequence[str]]
+Script = Callable[[Prompt], Sequence[str | ThinkingText]]
 
 
 class ScriptedEngine:
@@ -39,7 +39,7 @@ class ScriptedEngine:
         """The same engine in another process, so to speak."""
         return ScriptedEngine(self.script, self.capacity, self.piece_s)
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         if self._closed:
             raise EngineFailed("The engine is closed.")
         tokens = sum(self.count_tokens(turn.text) for turn in prompt.turns())

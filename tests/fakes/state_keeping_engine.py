@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.engine import EngineFailed, Prompt, Sampling, Usage
+from models.engine import EngineFailed, Prompt, Sampling, StreamItem
 from models.llama.kv_cache.cache_keys import cache_key_of, new_snapshot_name
 from models.llama.kv_cache.snapshot_file import SnapshotHeader
 from models.llama.kv_cache.snapshot_folder import SnapshotFolder
@@ -33,7 +33,7 @@ class StateKeepingEngine(ScriptedEngine):
         self._runs: list[_Run] = []
         self.store = SnapshotStore(1 << 24, SnapshotFolder(folder, b"m" * 16, 1 << 30), write_delay_s=0.0)
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         self._on_prompt(prompt, key)
         run = _Run(key)
         self._runs.append(run)

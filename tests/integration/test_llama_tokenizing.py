@@ -8,7 +8,6 @@ import pytest
 
 from models.engine import Turn
 from models.llama.engine import LlamaEngine
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.native.model import LlamaModel
 from models.llama.settings import LlamaSettings
 from tests.fakes.tiny_gguf import write_tiny_model
@@ -194,7 +193,7 @@ async def test_delimiters_of_the_type_user_defined_cannot_be_forged(
     given = {"chat_template": chat_template} if chat_template else {}
     path = write_tiny_model(tmp_path / "tiny.gguf", "attention", user_defined=(*user_defined, "<table>"), **given)
     engine, model = await _model(path)
-    template = ChatTemplate(model, thinking=False)
+    template = engine._loaded.template
     special = {token for token in range(256, model.vocabulary_size) if model.token_text(token) != "<table>"}
     honest, attacked = (template.render_turns((*TURNS[:1], Turn("user", text))).tokens for text in ("Hello", forged))
     assert sum(token in special for token in attacked) == sum(token in special for token in honest) > 0

@@ -3,19 +3,17 @@
 import time
 from dataclasses import dataclass, field
 
-from models.detokenize import Utf8Decoder
-from models.engine import FinishReason, PromptTooLong, Sampling, Usage
+from models.engine import FinishReason, PromptTooLong, Sampling, ThinkingText, Usage
 from models.llama.decoding.draft_length import Drafter
 from models.llama.decoding.prompt_lookup import PromptLookup
-from models.llama.decoding.sampling import Sampler
+from models.llama.decoding.reply_text import ReplyText
+from models.llama.decoding.sampling import DamagedWeights, Sampler
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.slots import Slot
 from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.native.cancel_flag import CancelFlag
 from models.llama.native.context import LlamaContext
 from models.llama.native.model import LlamaModel
-from models.stop import StopStrings
-from models.thinking import ThinkingFilter
 
 # Tokens that a prompt must leave for the reply, unless the reply is limited to fewer.
 MIN_ANSWER_TOKENS = 64
@@ -45,9 +43,9 @@ class Generation:
         slot: Slot,
         *,
         model: LlamaModel,
-        max_tokens: int,
+        text: ReplyText,
     ) -> None:
-        """`slot` holds the cached prefix of the prompt; the reply may have up to `max_tokens` tokens.
+        """`slot` holds the cached prefix of the prompt; `text` takes the reply, and limits its tokens.
 
         Raises EngineFailed for a schema that no grammar can express, before anything is computed.
         """
@@ -55,7 +53,7 @@ class Generation:
         self.prompt = prompt
         self.slot = slot
         self._model = model
-        self._text = _TextFilter(prompt.text_end, request.sampling)
+        self._text = text
         self._sampler = Sampler(model, request.sampling)
         self._reused_tokens = len(slot)
         self._started_at = time.monotonic()
@@ -63,7 +61,6 @@ class Generation:
         self._last_token = -1
         self._generated = 0
         self._accepted_drafts = 0
-        self._max_tokens = max_tokens
         self._draft: list[int] = []
         self.prompt_lookup: PromptLookup | None = None
         self.usage: Usage | None = None
@@ -81,11 +78,11 @@ class Generation:
         self.slot.prefill(self.prompt.tokens[len(self.slot) : end])
         if not self.prefilling:
             self._prefilled_at = time.monotonic()
-            self._accept_token(self._sampler.sample_token(context, -1))
+            self._accept_token(self._next_token(context, -1))
 
     def drafter(self, max_tokens: int) -> Drafter:
         """What can be drafted for the next step, up to `max_tokens`."""
-        limit = min(max_tokens, self._max_tokens - self._generated - 1)
+        limit = min(max_tokens, self._text.left_tokens - 1)
         self._draft = self.prompt_lookup.draft_tokens(limit) if self.prompt_lookup and limit > 0 else []
         if self.prompt_lookup is None or not self._draft:
             return Drafter()
@@ -106,13 +103,28 @@ class Generation:
                 break
             sampled += 1
             self._accepted_drafts += offset > 0
-            self._accept_token(self._sampler.sample_token(context, first + offset))
+            self._accept_token(self._next_token(context, first + offset))
             if self.usage is not None:
                 break
         self.slot.extend(decoded[:sampled])
         if sampled < len(decoded):
             self.slot.drop_uncommitted()
         return sampled
+
+    def _next_token(self, context: LlamaContext, index: int) -> int:
+        """The next token after the logits at `index`: sampled, or one of the text that closes the thinking."""
+        if (forced := self._text.next_forced()) is not None:
+            return forced
+        try:
+            return self._sampler.sample_token(
+                context,
+                index,
+                is_free=self._text.is_thinking,
+                exempt=self._model.thinking_tokens if self._text.may_open_thinking else frozenset(),
+            )
+        except DamagedWeights:
+            self.slot.clear()  # its state is no more numbers than the logits
+            raise
 
     def _accept_token(self, token: int) -> None:
         """Append a sampled token to the reply."""
@@ -123,24 +135,28 @@ class Generation:
         self._generated += 1
         if self.prompt_lookup:
             self.prompt_lookup.observe_token(token)
-        self._emit_text(self._text.push_bytes(self._model.token_bytes(token)))
+        self._emit(self._text.push_token(self._model.token_bytes(token), self._tokenize_closing))
         if self._text.stopped:
             self._finish("stop")
-        elif self._generated >= self._max_tokens:
+        elif self._text.is_full:
             self._finish("length")
 
-    def _emit_text(self, piece: str) -> None:
-        if piece:
+    def _tokenize_closing(self, text: str) -> list[int]:
+        return self._model.tokenize(text, parse_control=True)
+
+    def _emit(self, pieces: list[str | ThinkingText]) -> None:
+        for piece in pieces:
             self.request.stream.put_text(piece)
 
     def _finish(self, reason: FinishReason) -> None:
-        self._emit_text(self._text.flush())
+        self._emit(self._text.flush(is_whole=reason == "stop"))
         self.usage = Usage(
             prompt_tokens=len(self.prompt.tokens),
             prefilled_tokens=len(self.prompt.tokens) - self._reused_tokens,
             reused_tokens=self._reused_tokens,
             generated_tokens=self._generated,
             accepted_draft_tokens=self._accepted_drafts,
+            thinking_tokens=self._text.thinking_tokens,
             prefill_s=self._prefilled_at - self._started_at,
             decode_s=time.monotonic() - self._prefilled_at,
             finish=reason,
@@ -149,26 +165,6 @@ class Generation:
     def free(self) -> None:
         """Free the llama.cpp samplers of the reply."""
         self._sampler.free()
-
-
-class _TextFilter:
-    """Decodes token bytes to visible text: whole characters, no thinking, nothing from a stop string on."""
-
-    def __init__(self, prompt_end: str, sampling: Sampling) -> None:
-        self._utf8 = Utf8Decoder()
-        self._thinking = ThinkingFilter(prompt_end)
-        self._stops = StopStrings(sampling.stop)
-
-    @property
-    def stopped(self) -> bool:
-        return self._stops.stopped
-
-    def push_bytes(self, data: bytes) -> str:
-        return self._stops.push_text(self._thinking.push_text(self._utf8.push_bytes(data)))
-
-    def flush(self) -> str:
-        text = self._stops.push_text(self._thinking.push_text(self._utf8.flush()) + self._thinking.flush())
-        return text + self._stops.flush()
 
 
 def answer_token_limit(prompt_tokens: int, context_tokens: int, max_tokens: int) -> int:

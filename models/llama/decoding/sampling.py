@@ -5,12 +5,12 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy
 
-from models.engine import Sampling, SchemaRefused
+from models.engine import EngineFailed, Sampling, SchemaRefused
 from models.llama.decoding.logits import Logits, Tokens, penalise_repeats, top_k_tokens
 from models.llama.grammar.json_schema import schema_grammar
 from models.llama.native.context import LlamaContext
@@ -20,6 +20,16 @@ from models.llama.native.model import LlamaModel
 _PENALTY_WINDOW_TOKENS = 64
 # CPU time of one token under a grammar; the other replies wait meanwhile. Usual are 10 ms.
 _MAX_GRAMMAR_S = 2.0
+
+
+class DamagedWeights(EngineFailed):
+    """The model computed logits that are no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The model computed values that are no numbers: its file is damaged, or does not fit this build of"
+            " llama.cpp. Fetch the file again."
+        )
 
 
 class Sampler:
@@ -37,15 +47,19 @@ class Sampler:
         for link in _chain_samplers(sampling):
             self._library.llama_sampler_chain_add(self._chain, link)
 
-    def sample_token(self, context: LlamaContext, index: int) -> int:
-        """Sample from the logits at `index` of the last batch, which are changed in place.
+    def sample_token(
+        self, context: LlamaContext, index: int, *, is_free: bool = False, exempt: Set[int] = frozenset()
+    ) -> int:
+        """Sample from the logits at `index` of the last batch, which are changed in place. The grammar does not bind a
+        token of thinking (`is_free`), nor those that are `exempt`.
 
-        Raises SchemaRefused when the grammar allows no token, or takes too long.
+        Raises SchemaRefused when the grammar allows no token, or takes too long, DamagedWeights for logits that are no
+        numbers.
         """
         logits = context.get_logits(index)
         penalise_repeats(logits, self._recent, self._penalty)
         token = self._sample_from(logits)
-        if self._grammar is not None:
+        if self._grammar is not None and not is_free and token not in exempt:
             started_s = time.thread_time()
             token = self._apply_grammar(token, logits)
             self._library.llama_sampler_accept(self._grammar, token)
@@ -56,6 +70,8 @@ class Sampler:
 
     def _sample_from(self, logits: Logits) -> int:
         tokens = top_k_tokens(logits, self._top_k)
+        if not (logits[tokens] < math.inf).all():  # NaN sorts as the largest, so that it is among the first
+            raise DamagedWeights
         if len(tokens) == 1:
             return int(tokens[0])
         return _selected(self._apply_sampler(self._chain, tokens, logits[tokens]))

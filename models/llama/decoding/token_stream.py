@@ -2,23 +2,24 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from itertools import groupby
 
-from models.engine import Usage
+from models.engine import StreamItem, ThinkingText, Usage
 
 
 class TokenStream:
-    """Filled by the inference thread, read by one task. A late reader gets all pending text as one piece."""
+    """Filled by the inference thread, read by one task. A late reader gets pending text of one kind as one piece."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
-        self._pieces: deque[str] = deque()
+        self._pieces: deque[str | ThinkingText] = deque()
         self._end: Usage | Exception | None = None
         self._notified = False
 
-    def put_text(self, piece: str) -> None:
-        """Add text; `notify_readers` wakes the reader."""
+    def put_text(self, piece: str | ThinkingText) -> None:
+        """Add text or thinking; `notify_readers` wakes the reader."""
         self._pieces.append(piece)
 
     def set_end(self, end: Usage | Exception) -> None:
@@ -30,15 +31,15 @@ class TokenStream:
     def _wake(self) -> None:
         _call_soon(self._loop, self._ready.set)
 
-    async def items(self) -> AsyncGenerator[str | Usage, None]:
-        """Pieces of text as they are generated, then the usage. Raises the error that ended the reply."""
+    async def items(self) -> AsyncGenerator[StreamItem, None]:
+        """Pieces of thinking and of text as they are generated, then the usage. Raises the error of the reply."""
         while True:
             await self._ready.wait()
             self._ready.clear()
             # The order matters: text added after `_notified` is cleared wakes again, earlier text is drained now.
             self._notified = False
             end = self._end
-            if piece := self._drain():
+            for piece in self._drain():
                 yield piece
             if isinstance(end, Usage):
                 yield end
@@ -57,11 +58,13 @@ class TokenStream:
         for loop in {each._loop for each in pending}:
             _call_soon(loop, _set_all, [each._ready for each in pending if each._loop is loop])
 
-    def _drain(self) -> str:
-        drained: list[str] = []
+    def _drain(self) -> Iterator[str | ThinkingText]:
+        drained: list[str | ThinkingText] = []
         while self._pieces:
             drained.append(self._pieces.popleft())
-        return "".join(drained)
+        for kind, pieces in groupby(drained, key=type):
+            text = "".join(piece.text if isinstance(piece, ThinkingText) else piece for piece in pieces)
+            yield ThinkingText(text) if kind is ThinkingText else text
 
 
 def _set_all(events: Iterable[asyncio.Event]) -> None:

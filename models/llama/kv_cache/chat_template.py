@@ -2,22 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
-from jinja2 import TemplateError
-
-from models.engine import EngineFailed, Turn
+from models.engine import EngineFailed, Prompt, ReasoningEffort, Turn
+from models.llama.kv_cache.jinja_template import TEMPLATE_ERRORS, Message
+from models.llama.kv_cache.template_choice import choose_template
+from models.llama.kv_cache.template_marks import find_template_marks
 from models.llama.native.control_texts import ControlTextFinder
 from models.llama.native.model import LlamaModel
-
-_CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-# A template is untrusted code: these are the errors that its expressions can raise inside the sandbox.
-_TEMPLATE_ERRORS = (TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-_Messages = list[dict[str, str]]
-_Render = Callable[[_Messages], str]
+from models.llama.settings import LlamaSettings
+from models.thinking_marks import CHANNEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,63 +21,79 @@ class RenderedPrompt:
     tokens: list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class RenderOptions:
+    """What a template renders besides the turns."""
+
+    reasoning_effort: ReasoningEffort | None = None
+
+    @classmethod
+    def of_prompt(cls, prompt: Prompt) -> "RenderOptions":
+        """The options of a prompt."""
+        return cls(prompt.reasoning_effort)
+
+
+_PLAIN = RenderOptions()
+
+
 class ChatTemplate:
     """Renders and tokenizes turns. Used on the inference thread only."""
 
-    def __init__(self, model: LlamaModel, thinking: bool) -> None:
+    def __init__(self, model: LlamaModel, settings: LlamaSettings) -> None:
+        """Raises ModelUnusable when the template renders no question."""
+        chosen = choose_template(model, settings)
+        model.use_template(chosen.text)
+        marks, labels = find_template_marks(chosen.render, chosen.takes_system)
         self._model = model
-        # The fallback's delimiters are no tokens of every vocabulary, and delimit turns all the same.
-        self._control = ControlTextFinder([*model.control_texts(), "<|im_start|>", "<|im_end|>"])
-        self._render = _make_renderer(model, thinking)
-        self._merges_system = not _supports_system_role(self._render)
+        self._render = chosen.render
+        self.clock = chosen.clock
+        """What the template's dates come from."""
+        self._takes_system = chosen.takes_system
+        self._is_thinking = settings.thinking
+        self._control = ControlTextFinder([*model.control_texts(), *marks])
+        self._labels = labels
+        self.description = chosen.description
+        """Where the template is from, for people."""
+        closes_thinking = any(closing in model.special_tokens for closing in model.thinking_marks.closings)
+        self.may_think_silently = closes_thinking and not model.thinking_marks.are_named_in(chosen.text)
+        """Whether the model thinks under a template that does not say so: its reply may begin inside the thinking."""
 
-    def render_turns(self, turns: Sequence[Turn]) -> RenderedPrompt:
+    def render_turns(self, turns: Sequence[Turn], options: RenderOptions = _PLAIN) -> RenderedPrompt:
         """The prompt up to the start of the reply. Raises EngineFailed when the template rejects the turns."""
-        messages = _messages(turns, self._merges_system, self._escape_control_tokens)
+        messages = _messages(turns, not self._takes_system, self._escape_control_tokens)
+        effort = options.reasoning_effort
+        is_thinking = self._is_thinking if effort is None else effort != "none"
+        if effort is None and not is_thinking:
+            effort = "none"
         try:
-            text = self._render(messages)
-        except _TEMPLATE_ERRORS as error:
-            raise EngineFailed(f"The chat template of {self._model.path.name} fails: {error}") from error
+            text = self._render(messages, is_thinking, effort)
+        except TEMPLATE_ERRORS as error:
+            raise EngineFailed(f"The chat template of {self._model.name} fails: {error}") from error
+        if not is_thinking:
+            text = self._close_thinking(text)
         tokens = self._model.tokenize(text, parse_control=True)
         if self._model.adds_bos and tokens[:1] != [self._model.bos_token]:
             tokens.insert(0, self._model.bos_token)
         return RenderedPrompt(text, tokens)
 
+    def _close_thinking(self, text: str) -> str:
+        """The prompt with empty thinking where a template opens it although it is turned off."""
+        marks = self._model.thinking_marks
+        mark = marks.opened_by(text[-64:])
+        if mark is None or mark == CHANNEL:
+            return text
+        return f"{text.rstrip()}\n\n{marks.pairs[mark]}\n\n"
+
     def _escape_control_tokens(self, text: str) -> str:
         """The text with a space inside everything that reads like a control token: documents and users must not be able
         to end their turn or to speak as the system.
         """
-        return self._control.break_up(text).strip()
+        return self._control.break_up(self._labels.break_up(text)).strip()
 
 
-def _make_renderer(model: LlamaModel, thinking: bool) -> _Render:
-    """The template in the model file; ChatML, the most common one, when there is none or it is not valid Jinja."""
-    from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
-    bos, eos = model.token_text(model.bos_token), model.eos_text
-    try:
-        formatter = Jinja2ChatFormatter(template=model.chat_template or _CHATML, eos_token=eos, bos_token=bos)
-    except TemplateError:
-        formatter = Jinja2ChatFormatter(template=_CHATML, eos_token=eos, bos_token=bos)
-
-    def render(messages: _Messages) -> str:
-        return str(formatter(messages=cast(Any, messages), enable_thinking=thinking).prompt)
-
-    return render
-
-
-def _supports_system_role(render: _Render) -> bool:
-    """Whether the template renders a system turn; some reject it, some omit it."""
-    try:
-        text = render([{"role": "system", "content": "INSTRUCTIONS"}, {"role": "user", "content": "QUESTION"}])
-    except _TEMPLATE_ERRORS:
-        return False
-    return "INSTRUCTIONS" in text
-
-
-def _messages(turns: Sequence[Turn], merge_system: bool, escape: Callable[[str], str]) -> _Messages:
+def _messages(turns: Sequence[Turn], merge_system: bool, escape: Callable[[str], str]) -> list[Message]:
     """Turns as templates expect them: roles alternate, and the first one after the system turn is a user's."""
-    messages: _Messages = []
+    messages: list[Message] = []
     for turn in turns:
         role = "user" if merge_system and turn.role == "system" else turn.role
         if messages and messages[-1]["role"] == role:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models.llama.kv_cache.cache_keys import SHARED, CacheKey, new_snapshot_name
 from models.llama.kv_cache.slots import Slot, common_prefix
-from models.llama.kv_cache.snapshot_file import SnapshotHeader
+from models.llama.kv_cache.snapshot_file import NO_NAME, SnapshotHeader
 from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.native.context import LlamaContext
@@ -53,17 +53,37 @@ class PrefixCache:
         best_match = PrefixMatch()
         for slot in self._slots:
             if not slot.in_use and slot.cache_key == cache_key:
-                best_match = max(
-                    best_match,
-                    PrefixMatch(slot.usable_tokens(prompt, self._min_prefill_tokens), slot=slot),
-                    key=_matched_tokens,
-                )
+                match = PrefixMatch(slot.usable_tokens(prompt, self._min_prefill_tokens), slot=slot)
+                if self._is_worthwhile(match, len(prompt)):
+                    best_match = max(best_match, match, key=_matched_tokens)
         readable_keys = (cache_key, SHARED) if cache_key.is_conversation else (cache_key,)
         for entry in self._snapshots.find_snapshots(readable_keys):
             usable_tokens = self._usable_tokens(entry.header.tokens, prompt)
             if usable_tokens >= best_match.tokens + MIN_CHUNK_TOKENS:
                 best_match = PrefixMatch(usable_tokens, snapshot=entry)
         return best_match
+
+    def cached_prompts(self, cache_key: CacheKey) -> list[tuple[int, list[int]]]:
+        """The date, as a proleptic ordinal, and the tokens of each state of a key."""
+        slots = [(slot.day, list(slot.tokens)) for slot in self._slots if slot.cache_key == cache_key]
+        entries = self._snapshots.find_snapshots((cache_key,))
+        return slots + [(entry.header.day, entry.header.tokens) for entry in entries]
+
+    def _is_worthwhile(self, match: PrefixMatch, prompt_tokens: int) -> bool:
+        """Whether a slot is better than an empty one. Prompts of a caller that has no more than the beginning in common
+        would displace each other; where that beginning cannot be copied, it must be most of the prompt.
+        """
+        if not self._is_branch(match) or all(slot.in_use or len(slot) for slot in self._slots):
+            return match.tokens > 0
+        if self._context.can_truncate_restored:
+            return match.tokens >= _MIN_SNAPSHOT_TOKENS
+        return 2 * match.tokens >= prompt_tokens
+
+    @staticmethod
+    def _is_branch(match: PrefixMatch) -> bool:
+        """Whether a match would cut off something of a slot that other prompts of its caller may continue."""
+        slot = match.slot
+        return slot is not None and not slot.cache_key.is_conversation and match.tokens < slot.turn_tokens
 
     def _usable_tokens(self, cached_tokens: Sequence[int], prompt: Sequence[int]) -> int:
         shared_tokens = min(common_prefix(cached_tokens, prompt), max(0, len(prompt) - self._min_prefill_tokens))
@@ -75,14 +95,15 @@ class PrefixCache:
         `state` is that of the matched snapshot. When llama.cpp rejects it, the snapshot is dropped and the slot empty.
         """
         slot = self._choose_slot(match)
-        if match.slot is not slot or not cache_key.is_conversation:
+        if match.slot is not slot or self._is_branch(match):
             self.snapshot_slot(slot)  # the tokens truncated now may be the prefix of a later call
         if match.slot is None:
             slot.clear()
             if match.snapshot and state is not None and not slot.restore_state(match.snapshot.header.tokens, state):
+                _log.warning("Could not restore a conversation's state: llama.cpp rejects it. It is computed again.")
                 self._snapshots.drop_snapshot(match.snapshot)
         elif match.slot is not slot:
-            slot.restore_state(match.slot.tokens, match.slot.save_state())
+            slot.restore_state(match.slot.tokens, self._save_state(match.slot))
         slot.truncate(match.tokens)
         slot.cache_key, slot.in_use = cache_key, True
         return slot
@@ -102,9 +123,9 @@ class PrefixCache:
         free = [slot for slot in self._slots if not slot.in_use]
         used_sequences = {slot.sequence for slot in self._slots if slot.in_use}
         adjacent = [slot for slot in free if used_sequences & {slot.sequence - 1, slot.sequence + 1}]
-        if match.slot is not None and (
-            not adjacent or match.slot in adjacent or not self._context.can_truncate_restored
-        ):
+        is_branch = self._is_branch(match) and any(len(slot) == 0 for slot in free)
+        is_placed = not adjacent or match.slot in adjacent
+        if match.slot is not None and (not self._context.can_truncate_restored or (is_placed and not is_branch)):
             return match.slot
         return min(adjacent or free, key=lambda slot: (len(slot) > 0, slot.used_at))
 
@@ -119,23 +140,44 @@ class PrefixCache:
 
     def snapshot_slot(self, slot: Slot) -> None:
         """Store a snapshot of a slot, unless its state is too short or stored already."""
-        if slot.unsaved and len(slot) >= _MIN_SNAPSHOT_TOKENS and not self._is_stored(slot, slot.cache_key):
+        is_needed = slot.unsaved and len(slot) >= _MIN_SNAPSHOT_TOKENS
+        if is_needed and not self._is_stored(slot, slot.cache_key) and not self._has_stored_turn(slot):
             self._store_snapshot(slot, slot.cache_key)
         slot.unsaved = False
 
+    def _has_stored_turn(self, slot: Slot) -> bool:
+        """Whether there is a snapshot of an API caller's prompt without its answer, where the state of the answer could
+        not be truncated: templates write an answer differently once another turn follows.
+        """
+        if slot.cache_key.is_conversation or self._context.can_truncate_restored or len(slot) <= slot.turn_tokens:
+            return False
+        turn = slot.tokens[: slot.turn_tokens]
+        return any(entry.header.tokens == turn for entry in self._snapshots.find_snapshots((slot.cache_key,)))
+
     def snapshot_at_boundary(self, slot: Slot, prompt: TokenizedPrompt, *, is_discarded: bool = False) -> None:
         """Store a snapshot where other prompts branch off, in the course of a prefill: the system prompt for all
-        conversations, and the history where the model cannot truncate to it later, unless its state is discarded.
+        conversations, and, unless its state is discarded, where the next prompt does if the model cannot truncate to
+        it later.
         """
+        slot.turn_tokens, slot.day = min(prompt.turn_tokens, len(slot)), prompt.day
         if len(slot) == prompt.system_tokens and slot.cache_key.is_conversation:
             self._snapshot_shared(slot)
-        if len(slot) == prompt.history_tokens and not self._context.can_truncate and not is_discarded:
+        if len(slot) == self._next_branch(slot, prompt) and not is_discarded:
             self.snapshot_slot(slot)
 
     def snapshot_boundaries(self, slot: Slot, prompt: TokenizedPrompt) -> tuple[int, ...]:
         """The positions in a prompt at which `snapshot_at_boundary` may have something to store."""
         system = (prompt.system_tokens,) if slot.cache_key.is_conversation else ()
-        return system if self._context.can_truncate else (*system, prompt.history_tokens)
+        branch = self._next_branch(slot, prompt)
+        return system if branch is None else (*system, branch)
+
+    def _next_branch(self, slot: Slot, prompt: TokenizedPrompt) -> int | None:
+        """Where the next prompt of the slot's key branches off, if a snapshot is needed there: a conversation's after
+        the history, as its passages change, an API caller's after the last message.
+        """
+        if slot.cache_key.is_conversation:
+            return None if self._context.keeps_all_cells else prompt.history_tokens
+        return None if self._context.can_truncate_restored else prompt.turn_tokens
 
     def _snapshot_shared(self, slot: Slot) -> None:
         if len(slot) >= _MIN_SNAPSHOT_TOKENS and not self._is_stored(slot, SHARED):
@@ -149,17 +191,32 @@ class PrefixCache:
         return any(common_prefix(tokens, slot.tokens) == len(slot) for tokens in stored)
 
     def _store_snapshot(self, slot: Slot, cache_key: CacheKey) -> None:
-        try:
-            state = slot.save_state()
-        except MemoryError:
-            _log.warning("Could not keep a conversation's state: there is too little memory.")
+        if not (state := self._save_state(slot)):
             return
         if not cache_key.is_conversation:
             self._drop_prefixes(slot.tokens, cache_key)
-        if len(state):
-            self._snapshots.put_snapshot(
-                SnapshotHeader(new_snapshot_name(cache_key), cache_key, list(slot.tokens), len(state)), state
-            )
+        name, shared_name = new_snapshot_name(cache_key), self._shared_name(slot, cache_key)
+        self._snapshots.put_snapshot(
+            SnapshotHeader(name, cache_key, list(slot.tokens), len(state), slot.day, shared_name), state
+        )
+
+    @staticmethod
+    def _save_state(slot: Slot) -> memoryview:
+        """The state of a slot; empty, with a line in the log, when it cannot be read: it is computed again then."""
+        reason = "llama.cpp returned none"
+        try:
+            if state := slot.save_state():
+                return state
+        except MemoryError:
+            reason = "there is too little memory"
+        _log.warning("Could not read a conversation's state: %s. It will be computed again.", reason)
+        return memoryview(b"")
+
+    def _shared_name(self, slot: Slot, cache_key: CacheKey) -> bytes:
+        """The name of the snapshot of a conversation's system prompt, if there is one."""
+        shared = self._snapshots.find_snapshots((SHARED,)) if cache_key.is_conversation else []
+        prefixes = [entry.header for entry in shared if slot.tokens[: len(entry.header.tokens)] == entry.header.tokens]
+        return max(prefixes, key=lambda header: len(header.tokens)).name if prefixes else NO_NAME
 
     def _drop_prefixes(self, tokens: Sequence[int], cache_key: CacheKey) -> None:
         """Drop snapshots that are prefixes of `tokens`, except shared ones: redundant if a state can be truncated."""

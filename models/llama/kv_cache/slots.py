@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy
+
 from models.llama.kv_cache.cache_keys import EMPTY, CacheKey
+from models.llama.kv_cache.state_layout import normalise_state
 from models.llama.native.context import LlamaContext, TokenRun
 
 _COMPARE_BLOCK_TOKENS = 512
@@ -14,14 +17,16 @@ class Slot:
     def __init__(self, context: LlamaContext, sequence: int) -> None:
         self._context = context
         self._tokens: list[int] = []
-        # Length of the restored state that cannot be truncated: below it the slot can only be emptied.
-        self._truncation_floor = 0
         self.sequence = sequence
         self.cache_key: CacheKey = EMPTY
         self.in_use = False
         self.used_at = 0.0
         # Whether its state needs a snapshot.
         self.unsaved = False
+        # Number of its tokens that a prompt with a further turn would begin with.
+        self.turn_tokens = 0
+        # Proleptic ordinal of the date in its tokens, 0 for none.
+        self.day = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -38,7 +43,7 @@ class Slot:
 
     @property
     def _min_length(self) -> int:
-        return self._truncation_floor if self._context.can_truncate else len(self._tokens)
+        return self._context.min_truncation(self.sequence) if self._context.can_truncate else len(self._tokens)
 
     def truncate(self, count: int) -> None:
         """Drop the tokens from `count` on; all of them when the model cannot truncate that far."""
@@ -49,7 +54,6 @@ class Slot:
         )
         if kept_tokens == 0:
             self._context.truncate_sequence(self.sequence, 0)
-            self._truncation_floor = 0
         del self._tokens[kept_tokens:]
 
     def clear(self) -> int:
@@ -58,6 +62,7 @@ class Slot:
         self.truncate(0)
         self.cache_key = EMPTY
         self.unsaved = False
+        self.turn_tokens = self.day = 0
         return count
 
     def prefill(self, tokens: Sequence[int]) -> None:
@@ -80,11 +85,12 @@ class Slot:
         """Drop from the context the cells that a failed computation may have left after the tokens held."""
         if not self._context.truncate_sequence(self.sequence, len(self._tokens)):
             self._tokens.clear()
-            self._truncation_floor = 0
 
     def save_state(self) -> memoryview:
-        """The state of all tokens held, as bytes; empty when llama.cpp returns none."""
-        return self._context.save_sequence(self.sequence)
+        """The state of all tokens held, as bytes that tell no sequence; empty when llama.cpp returns none."""
+        state = self._context.save_sequence(self.sequence)
+        normalise_state(numpy.frombuffer(state, numpy.uint8))
+        return state
 
     def restore_state(self, tokens: Sequence[int], state: memoryview) -> bool:
         """Replace the content with a saved state; False when llama.cpp rejects it, which leaves the slot empty."""
@@ -92,7 +98,6 @@ class Slot:
         if len(tokens) > self._context.size_tokens or not self._context.restore_sequence(self.sequence, state):
             return False
         self._tokens = list(tokens)
-        self._truncation_floor = 0 if self._context.can_truncate_restored else len(tokens)
         return True
 
 

@@ -69,14 +69,15 @@ class SnapshotFolder:
         for reason, count in dropped.items():
             _log.info("Dropped snapshots (%d), each of which %s; they will be computed again.", count, reason)
 
-    def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
-        """Write a snapshot; False when it exceeds the budget or the disk has no space for it. Raises OSError."""
+    def write_state(self, header: SnapshotHeader, state: memoryview) -> int:
+        """Write a snapshot; returns the number of bytes written, 0 when it exceeds the budget or the disk has no space
+        for it. Raises OSError.
+        """
         if header.state_bytes > self.budget_bytes:
-            return False
+            return 0
         if shutil.disk_usage(self.folder).free < header.state_bytes + _MIN_FREE_BYTES:
-            return False
-        write_snapshot(self._path(header.name), self.fingerprint, header, state)
-        return True
+            return 0
+        return write_snapshot(self._path(header.name), self.fingerprint, header, state)
 
     def read_state(self, header: SnapshotHeader) -> memoryview:
         """The state of a snapshot, verified. Raises SnapshotUnusable, OSError."""

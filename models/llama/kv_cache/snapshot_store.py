@@ -35,7 +35,10 @@ class CachedSnapshot:
 
 
 class SnapshotStore:
-    """Callable from any thread; files are read and written on a dedicated thread, `snapshots`."""
+    """Callable from any thread; files are read and written on a dedicated thread, `snapshots`.
+
+    `written_bytes` counts the bytes written to the disk.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class SnapshotStore:
         self._closing_at: float | None = None
         self._has_ended = folder is None
         self._warned_full = False
+        self.written_bytes = 0
         for header in folder.scan_headers() if folder else ():
             self._entries[header.name] = CachedSnapshot(header, on_disk=True, last_use=self._next_use())
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
@@ -265,6 +269,7 @@ class SnapshotStore:
         try:
             state = self._folder.read_state(entry.header)
             self._folder.mark_used(entry.header)
+            self._mark_shared_used(entry.header)
         except SnapshotUnusable as error:
             _log.warning("Dropped a snapshot that %s; it will be computed again.", error)
         except OSError as error:
@@ -281,6 +286,16 @@ class SnapshotStore:
         for notify in waiters:
             notify(state)
 
+    def _mark_shared_used(self, header: SnapshotHeader) -> None:
+        """Keep the snapshot of a system prompt longer than those that continue it."""
+        assert self._folder is not None
+        with self._changed:
+            shared = self._entries.get(header.shared_name)
+            if shared is None:
+                return
+            shared.last_use = self._next_use()
+        self._folder.mark_used(shared.header)
+
     def _write(self, entry: CachedSnapshot) -> None:
         assert self._folder is not None
         with self._changed:
@@ -288,14 +303,17 @@ class SnapshotStore:
             entry.is_being_written = state is not None
         if state is None:
             return
-        written = False
+        written_bytes = 0
         try:
-            written = self._folder.write_state(entry.header, state)
+            written_bytes = self._folder.write_state(entry.header, state)
+            self._mark_shared_used(entry.header)
             reason = "it is too large, or the disk is nearly full"
         except OSError as error:
             reason = error.strerror or str(error)
         except MemoryError:
             reason = "there is too little memory"
+        written = written_bytes > 0
+        self.written_bytes += written_bytes
         if not written and not self._warned_full:
             _log.warning("Could not write a snapshot to disk: %s.", reason)
         self._warned_full = not written

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
-from models.engine import ModelUnusable
+from models.engine import ModelUnusable, Turn
 from models.gguf_header import GgufHeader
 from models.gguf_split import part_paths
+from models.llama.decoding.generation import MIN_ANSWER_TOKENS
+from models.llama.decoding.reply_text import ThinkingHabits
+from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.loading.compute_limits import ComputeLimits, fast_limits, proven_limits, require_provable
 from models.llama.native.context import LlamaContext, thread_count
 from models.llama.native.expert_placement import expert_overrides
@@ -37,6 +40,8 @@ from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS, PrefillPlan, cpu_
 from models.llama.settings import LlamaSettings
 
 _log = logging.getLogger(__name__)
+# Fewer hold no prompt with an answer in any template.
+_MIN_CONTEXT_TOKENS = MIN_ANSWER_TOKENS + 4
 _CHUNK_BYTES = 1 << 22
 _LOAD_MODE_NONE, _LOAD_MODE_MMAP = 0, 1
 
@@ -50,7 +55,8 @@ class LoadedModel:
     """A model ready for use.
 
     `prefill_plan` has the grid of its prompts' chunks and their costs, `limits` what may be computed together.
-    `fingerprint` identifies the model and everything else that affects a saved state.
+    `fingerprint` identifies the model and everything else that affects a saved state. `template` renders
+    its prompts, and its replies think by their `habits`.
     """
 
     header: GgufHeader
@@ -60,6 +66,8 @@ class LoadedModel:
     prefill_plan: PrefillPlan
     limits: ComputeLimits
     fingerprint: bytes
+    template: ChatTemplate
+    habits: ThinkingHabits
 
 
 def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[float], bool]) -> LoadedModel:
@@ -76,8 +84,10 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
     require_provable(path, header, settings, memory_plan)
     if memory_plan.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, memory_plan.context_tokens)
+    _require_context(path, memory_plan.context_tokens, _MIN_CONTEXT_TOKENS)
     plans = [memory_plan, *smaller_plans(memory_plan, header, settings, gpu)]
-    memory_plan, model, context = _open_first(path, settings, plans, should_continue)
+    memory_plan, opened = _open_first(path, settings, plans, should_continue)
+    model, template, context = opened
     return LoadedModel(
         header,
         memory_plan,
@@ -88,7 +98,19 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
         if settings.deterministic
         else fast_limits(context, settings),
         _state_fingerprint(context, path),
+        template,
+        ThinkingHabits(model.thinking_marks, settings.thinking_tokens, settings.thinking, template.may_think_silently),
     )
+
+
+def _require_context(path: Path, context_tokens: int, needed_tokens: int) -> None:
+    """Raise ModelUnusable when no prompt would fit, with room for an answer."""
+    if context_tokens < needed_tokens:
+        raise ModelUnusable(
+            f"The model file {path} was trained for a context of {context_tokens} tokens, which is too short for a"
+            f" question and an answer: they need {needed_tokens}. Use another model.",
+            str(path),
+        )
 
 
 def _prefill_plan(
@@ -119,11 +141,11 @@ def _state_fingerprint(context: LlamaContext, path: Path) -> bytes:
 
 def _open_first(
     path: Path, settings: LlamaSettings, plans: list[MemoryPlan], should_continue: Callable[[float], bool]
-) -> tuple[MemoryPlan, LlamaModel, LlamaContext]:
+) -> tuple[MemoryPlan, "_Opened"]:
     """The first of the plans for which there is memory, opened. Raises as `load_model`."""
     for plan, smaller in pairwise(plans):
         try:
-            return plan, *_open(path, settings, plan, should_continue)
+            return plan, _open(path, settings, plan, should_continue)
         except AllocationFailed as error:
             _log.warning(
                 "%s Trying %d answers at a time with %d of %d layers on the graphics card.",
@@ -132,15 +154,24 @@ def _open_first(
                 smaller.gpu_layers,
                 smaller.all_layers,
             )
-    return plans[-1], *_open(path, settings, plans[-1], should_continue)
+    return plans[-1], _open(path, settings, plans[-1], should_continue)
 
 
-def _open(
-    path: Path, settings: LlamaSettings, plan: MemoryPlan, should_continue: Callable[[float], bool]
-) -> tuple[LlamaModel, LlamaContext]:
+class _Opened(NamedTuple):
+    """A model in memory."""
+
+    model: LlamaModel
+    template: ChatTemplate
+    context: LlamaContext
+
+
+def _open(path: Path, settings: LlamaSettings, plan: MemoryPlan, should_continue: Callable[[float], bool]) -> _Opened:
     model = _load_weights(path, settings, plan, should_continue)
     try:
-        return model, LlamaContext(model, settings, plan)
+        template = ChatTemplate(model, settings)
+        prompt_tokens = len(template.render_turns([Turn("user", "?")]).tokens)
+        _require_context(path, plan.context_tokens, prompt_tokens + MIN_ANSWER_TOKENS)
+        return _Opened(model, template, LlamaContext(model, settings, plan))
     except ModelUnusable:
         model.free()
         raise

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 _PREFIX_CHARACTERS = 3
-# Breaking one text up may make another of it, as a vocabulary with texts that hold spaces could have it.
-_MAX_ROUNDS = 4
+# Breaking one text up may make another of it, as a vocabulary with texts that hold spaces could have it. What is left
+# after some rounds is shortened instead, which ends.
+_MAX_SPACED_ROUNDS = 4
 
 
 class ControlTextFinder:
@@ -39,13 +40,13 @@ class ControlTextFinder:
 
     def break_up(self, text: str) -> str:
         """The text with a space after the first character of each control text; those of one character are left out."""
-        for _ in range(_MAX_ROUNDS):
-            spans = list(self.find_all(text))
-            if not spans:
-                return text
+        rounds = 0
+        while spans := list(self.find_all(text)):
             pieces, done = [], 0
             for start, end in spans:
-                pieces += [text[done:start], "" if end == start + 1 else f"{text[start]} "]
+                is_spaced = end > start + 1 and rounds < _MAX_SPACED_ROUNDS
+                pieces += [text[done:start], f"{text[start]} " if is_spaced else ""]
                 done = start + 1
             text = "".join(pieces) + text[done:]
+            rounds += 1
         return text

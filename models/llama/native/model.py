@@ -10,7 +10,7 @@ from typing import Any
 
 from models.engine import EngineFailed
 from models.llama.native.control_texts import ControlTextFinder
-from models.thinking import THINKING_TOKENS
+from models.thinking_marks import HARMONY_TOKENS, ThinkingMarks, find_thinking_marks
 
 _TOKEN_BUFFER_BYTES = 256
 # Of llama_token_attr and llama_vocab_type.
@@ -46,7 +46,13 @@ class LlamaModel:
         self.parameter_count = int(library.llama_model_n_params(handle))
         self._mapped_file = _file_identity(path) if mapped else None
         self.adds_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
+        self._template_text = self.chat_template or ""
         self._may_overflow = int(library.llama_vocab_type(self._vocab)) == _BPE_VOCABULARY
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.path.name
 
     @property
     def vocab(self) -> Any:
@@ -69,21 +75,45 @@ class LlamaModel:
         """The text of the end-of-sequence token in the vocabulary."""
         return self.token_text(int(self._library.llama_vocab_eos(self._vocab)))
 
+    @cached_property
+    def special_tokens(self) -> dict[str, int]:
+        """Texts and tokens of the kinds that llama.cpp parses in a text: control, user-defined and unknown ones."""
+        attributes_of = self._library.llama_vocab_get_attr
+        special = (token for token in range(self.vocabulary_size) if attributes_of(self._vocab, token) & _PARSED)
+        return {text: token for token in special if (text := self.token_text(token))}
+
+    @cached_property
+    def thinking_marks(self) -> ThinkingMarks:
+        """The marks of thinking: those that are known, and the model's own."""
+        return find_thinking_marks(self.special_tokens, self._template_text)
+
+    @cached_property
+    def thinking_tokens(self) -> frozenset[int]:
+        """Tokens that delimit thinking or answers, and are decoded to text for the filter that looks for them."""
+        texts = self.thinking_marks.texts
+        if "<|channel|>" in self.special_tokens:
+            texts |= HARMONY_TOKENS
+        return frozenset(token for text, token in self.special_tokens.items() if text in texts)
+
+    def use_template(self, text: str) -> None:
+        """Take note of a chat template that is used besides the file's, before anything is tokenized or decoded."""
+        self._template_text += text
+
     def control_texts(self) -> list[str]:
         """The texts that are parsed as the delimiters of turns and the like, although a person may have written them.
 
         llama.cpp parses user-defined tokens as it does control tokens. Among them are words of markup, and delimiters:
-        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one.
+        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one, or are named
+        in the template.
         """
-        template, attributes_of = self.chat_template or "", self._library.llama_vocab_get_attr
-        texts = []
-        for token in range(self.vocabulary_size):
-            attributes = attributes_of(self._vocab, token)
-            text = self.token_text(token) if attributes & _PARSED else ""
-            is_named = _DELIMITER.fullmatch(text) or (_TAG.fullmatch(text) and text in template)
-            if text and (attributes & _CONTROL or is_named):
-                texts.append(text)
-        return texts
+        attributes_of = self._library.llama_vocab_get_attr
+        return [
+            text
+            for text, token in self.special_tokens.items()
+            if attributes_of(self._vocab, token) & (_CONTROL | _UNKNOWN)
+            or _DELIMITER.fullmatch(text)
+            or (_TAG.fullmatch(text) and text in self._template_text)
+        ]
 
     def require_unchanged(self) -> None:
         """Raise EngineFailed when the file is mapped and was overwritten in place, which changes the weights in memory.
@@ -141,7 +171,7 @@ class LlamaModel:
         """The bytes of a token; empty for control tokens, except those that delimit thinking."""
         if (identity := self._token_bytes.get(token)) is not None:
             return identity
-        shown = self.token_text(token) in THINKING_TOKENS
+        shown = token in self.thinking_tokens
         buffer = ctypes.create_string_buffer(_TOKEN_BUFFER_BYTES)
         length = self._library.llama_token_to_piece(self._vocab, token, buffer, _TOKEN_BUFFER_BYTES, 0, shown)
         if length < 0:

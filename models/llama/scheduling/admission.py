@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from models.engine import PromptTooLong
 from models.llama.decoding.generation import Generation, answer_token_limit
 from models.llama.decoding.prompt_lookup import PromptLookup
+from models.llama.decoding.reply_text import ReplyText, token_limits
 from models.llama.kv_cache.cache_keys import CacheKey, cache_key_of
+from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache, PrefixMatch
 from models.llama.kv_cache.slots import Slot
 from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
-from models.llama.kv_cache.tokenized_prompt import PromptTokenizer, TokenizedPrompt
+from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.loading.loader import LoadedModel
 from models.llama.scheduling.prefill_policy import PendingPrefill, choose_prefill
 from models.llama.scheduling.request_errors import REQUEST_ERRORS, request_failure
@@ -47,7 +49,7 @@ class Admission:
     def __init__(
         self,
         loaded: LoadedModel,
-        tokenizer: PromptTokenizer,
+        prompts: DatedPrompts,
         prefix_cache: PrefixCache,
         *,
         snapshots: SnapshotStore,
@@ -56,7 +58,7 @@ class Admission:
     ) -> None:
         self._loaded = loaded
         self._context = loaded.context
-        self._tokenizer = tokenizer
+        self._prompts = prompts
         self._prefix_cache = prefix_cache
         self._snapshots = snapshots
         self._throughput = throughput
@@ -103,7 +105,7 @@ class Admission:
             return
         try:
             self._loaded.model.require_unchanged()
-            prompt = self._tokenizer.tokenize_prompt(waiting.generate.prompt)
+            prompt = self._prompts.tokenize_prompt(waiting.generate.prompt, waiting.cache_key)
             answer_token_limit(
                 len(prompt.tokens), self._context.size_tokens, waiting.generate.request.sampling.max_tokens
             )
@@ -180,8 +182,11 @@ class Admission:
         return state, match if state is not None else PrefixMatch()
 
     def _new_generation(self, generate: Generate, prompt: TokenizedPrompt, slot: Slot) -> Generation:
-        limit = answer_token_limit(len(prompt.tokens), self._context.size_tokens, generate.request.sampling.max_tokens)
-        generation = Generation(generate.request, prompt, slot, model=self._loaded.model, max_tokens=limit)
+        request, habits = generate.request, self._loaded.habits
+        room = self._context.size_tokens - len(prompt.tokens)
+        limits = token_limits(habits, generate.prompt.reasoning_effort, request.sampling.max_tokens, room)
+        text = ReplyText(habits, prompt.text_end, request.sampling, limits)
+        generation = Generation(request, prompt, slot, model=self._loaded.model, text=text)
         if self._loaded.limits.max_draft_tokens:
             generation.prompt_lookup = PromptLookup(prompt.tokens[-_LOOKUP_TOKENS:])
         return generation

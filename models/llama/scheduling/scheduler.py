@@ -3,7 +3,7 @@
 from models.engine import EngineFailed
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.cache_keys import cache_key_of
-from models.llama.kv_cache.chat_template import ChatTemplate
+from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache
 from models.llama.kv_cache.snapshot_store import SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
@@ -41,7 +41,8 @@ class Scheduler:
         can_resume_anywhere = loaded.limits.chunks_end_anywhere or not loaded.context.can_truncate
         self._prefix_cache = PrefixCache(loaded.context, snapshots, 1 if can_resume_anywhere else MIN_CHUNK_TOKENS)
         pause_s = settings.max_decode_pause_s
-        tokenizer = PromptTokenizer(ChatTemplate(loaded.model, settings.thinking))
+        template = loaded.template
+        prompts = DatedPrompts(PromptTokenizer(template), template.clock, self._prefix_cache)
         rules = ChunkRules(
             batch_tokens=loaded.context.batch_tokens,
             anywhere=loaded.limits.chunks_end_anywhere,
@@ -51,14 +52,12 @@ class Scheduler:
         )
         chunks = PromptChunks(loaded.prefill_plan, rules)
         self._admission = Admission(
-            loaded, tokenizer, self._prefix_cache, snapshots=snapshots, throughput=throughput, requests=requests
+            loaded, prompts, self._prefix_cache, snapshots=snapshots, throughput=throughput, requests=requests
         )
         self._batcher = Batcher(
             loaded, throughput, self._prefix_cache, chunks, closing=requests.closing, max_pause_s=pause_s
         )
-        self._warm_ups = WarmUpQueue(
-            loaded, tokenizer, self._prefix_cache, requests, chunks=chunks, max_pause_s=pause_s
-        )
+        self._warm_ups = WarmUpQueue(loaded, prompts, self._prefix_cache, requests, chunks=chunks, max_pause_s=pause_s)
         self._running: list[RunningReply] = []
 
     @property

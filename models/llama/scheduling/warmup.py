@@ -4,9 +4,10 @@ import logging
 import time
 
 from models.llama.kv_cache.cache_keys import cache_key_of
+from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache
 from models.llama.kv_cache.slots import Slot
-from models.llama.kv_cache.tokenized_prompt import PromptTokenizer, TokenizedPrompt
+from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.loading.loader import LoadedModel
 from models.llama.native.cancel_flag import CancelFlag
 from models.llama.native.context import DecodeAborted, DecodeFailed
@@ -28,7 +29,7 @@ class WarmUpQueue:
     def __init__(
         self,
         loaded: LoadedModel,
-        tokenizer: PromptTokenizer,
+        prompts: DatedPrompts,
         prefix_cache: PrefixCache,
         requests: RequestQueue,
         *,
@@ -36,7 +37,7 @@ class WarmUpQueue:
         max_pause_s: float,
     ) -> None:
         self._loaded = loaded
-        self._tokenizer = tokenizer
+        self._prompts = prompts
         self._prefix_cache = prefix_cache
         self._requests = requests
         self._chunks = chunks
@@ -84,7 +85,8 @@ class WarmUpQueue:
             self._finish(warm_up)
 
     def _warm_up(self, warm_up: WarmUp) -> None:
-        prompt, cache_key = self._tokenizer.tokenize_head(warm_up.prompt), cache_key_of(warm_up.key)
+        cache_key = cache_key_of(warm_up.key)
+        prompt = self._prompts.tokenize_head(warm_up.prompt, cache_key)
         if not 0 < len(prompt.tokens) <= self._loaded.context.size_tokens:
             return
         slot = self._prefix_cache.acquire_resident(prompt.tokens, cache_key)

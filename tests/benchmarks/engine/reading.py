@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from models.engine import Prompt
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.loading.loader import LoadedModel, load_model
 from models.llama.native.libllama import llama_library
 from models.llama.settings import LlamaSettings
@@ -55,7 +54,7 @@ async def _engine_s(model: Path, settings: LlamaSettings) -> float:
 def _bare_s(model: Path, settings: LlamaSettings) -> float:
     loaded = load_model(model, settings, lambda _: True)
     try:
-        template = ChatTemplate(loaded.model, settings.thinking)
+        template = loaded.template
         _read(loaded, template.render_turns(_prompt(0).turns()).tokens)
         return sum(
             _read(loaded, template.render_turns(_prompt(number).turns()).tokens) for number in range(1, 1 + PROMPTS)

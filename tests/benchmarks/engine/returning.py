@@ -7,7 +7,6 @@ from pathlib import Path
 
 from models.engine import Prompt, Turn
 from models.llama.engine import LlamaEngine
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.loading.loader import load_model
 from models.llama.native.context import TokenRun
 from tests.benchmarks import houses
@@ -74,7 +73,7 @@ async def _first_tokens(engine: LlamaEngine, prompts: list[Prompt], word: str) -
 def _cold(path: Path, prompt: Prompt) -> float:
     """The whole prompt in full batches on an empty context, and nothing else."""
     loaded = load_model(path, SETTINGS, lambda _: True)
-    tokens = ChatTemplate(loaded.model, thinking=False).render_turns(prompt.turns()).tokens
+    tokens = loaded.template.render_turns(prompt.turns()).tokens
     began = time.perf_counter()
     for start in range(0, len(tokens), loaded.context.batch_tokens):
         loaded.context.prefill(TokenRun(0, start, tokens[start : start + loaded.context.batch_tokens]))

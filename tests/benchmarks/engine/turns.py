@@ -9,7 +9,6 @@ from pathlib import Path
 
 from models.engine import Prompt, Turn
 from models.llama.engine import LlamaEngine
-from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
 from models.llama.native.context import TokenRun
 from tests.benchmarks.engine.asking import SYSTEM, ask, bench_settings, text_of
@@ -43,7 +42,7 @@ class _Counter:
 async def _measure(folder: Path) -> Samples:
     path = write_tiny_model(folder / "tiny.gguf", "attention", context_tokens=SETTINGS.context_tokens)
     engine = await LlamaEngine.load(path, SETTINGS, snapshot_folder=folder / "parked")
-    reader = PromptTokenizer(ChatTemplate(engine._loaded.model, thinking=False))
+    reader = PromptTokenizer(engine._loaded.template)
     counter = _Counter(engine)
     histories: list[tuple[Turn, ...]] = [()] * CONVERSATIONS
     known = [0] * CONVERSATIONS

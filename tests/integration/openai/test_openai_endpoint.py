@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from bot.core.texts import localize
-from models.engine import EngineFailed, Prompt, Sampling, SchemaRefused, Usage
+from models.engine import EngineFailed, Prompt, Sampling, SchemaRefused, StreamItem, Usage
 from tests.fakes.core import running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
@@ -124,7 +124,7 @@ async def test_a_program_that_reads_only_json_gets_the_models_answer_whatever_wa
 class CutShort(ScriptedEngine):
     """Reaches the length limit in every answer."""
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[str | Usage, None]:
+    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         async for item in super().stream(prompt, key, sampling):
             yield replace(item, finish="length") if isinstance(item, Usage) else item
 

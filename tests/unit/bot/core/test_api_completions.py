@@ -12,7 +12,7 @@ from bot.core.api_completions import CompletionRequest, CompletionResult, Comple
 from bot.core.queue import TooManyWaiting
 from bot.core.retrieval_prompt import RetrievalPromptBuilder
 from bot.core.settings import CoreSettings
-from models.engine import EngineFailed, Sampling, Turn
+from models.engine import EngineFailed, Sampling, ThinkingText, Turn
 from tests.fakes.core import Core, running_core
 from tests.fakes.until import until
 
@@ -105,3 +105,12 @@ async def test_a_program_that_leaves_stops_the_model(core: Core) -> None:
         await anext(answer)
         assert core.engine.running == 1
     assert (core.engine.running, core.queue.running_count, core.observer.outcomes) == (0, 0, ["cancelled"])
+
+
+async def test_a_model_that_thinks_is_not_silent_and_its_thinking_is_no_answer(core: Core) -> None:
+    core.engine.script = lambda _: [*[ThinkingText("hm ")] * 6, "Yes."]
+    core.engine.piece_s = SILENCE_S / 3
+    answers = completer(core)
+    async with aclosing(answers.stream_answer(ASKED, answers.take_ticket(ASKED))) as answer:
+        assert [item async for item in answer if isinstance(item, str)] == ["Yes."]
+    assert core.observer.outcomes == ["answered"]

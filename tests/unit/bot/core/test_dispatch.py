@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.messages import Attachment, ContextMessage, Message, Person
 from bot.core.texts import localize
-from models.engine import EngineFailed, Prompt
+from models.engine import EngineFailed, Prompt, ThinkingText
 from tests.fakes.core import Core, RecoveryAdapter, running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.messages import message
@@ -519,3 +519,11 @@ async def test_an_empty_answer_still_says_which_file_could_not_be_read(house: Pa
     assert reply.closing is not None
     assert reply.closing.text == localize("empty_answer", "en")
     assert reply.closing.note == "I could not read plan.txt: It says itself that it is unreadable."
+
+
+async def test_thinking_is_never_part_of_an_answer(house: Path) -> None:
+    engine = ScriptedEngine(lambda _: [ThinkingText("The handbook "), ThinkingText("says it."), "On shelf Heron [1]."])
+    async with running_core(house, engine=engine) as core:
+        reply = await core.ask(message("On which shelf is the backup drive?"))
+    assert reply.closing is not None
+    assert reply.closing.text == "On shelf Heron [1]."

@@ -19,6 +19,7 @@ class _FakeContext:
         self.can_truncate = can_truncate
         self.can_truncate_restored = can_truncate_restored
         self.held: list[int] = []
+        self.restored_tokens = 0
         self.refuses = False
 
     def prefill(self, run: TokenRun) -> None:
@@ -36,6 +37,10 @@ class _FakeContext:
         self.held.clear()
         return count == 0
 
+    def min_truncation(self, sequence: int) -> int:
+        del sequence
+        return 0 if self.can_truncate_restored else self.restored_tokens
+
     def save_sequence(self, sequence: int) -> memoryview:
         del sequence
         return memoryview(bytearray(self.held))
@@ -43,6 +48,7 @@ class _FakeContext:
     def restore_sequence(self, sequence: int, state: memoryview) -> bool:
         del sequence
         self.held = [] if self.refuses else list(state)
+        self.restored_tokens = len(self.held)
         return not self.refuses
 
 

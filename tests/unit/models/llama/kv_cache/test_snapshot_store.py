@@ -365,7 +365,7 @@ def test_a_key_is_dropped_when_files_that_had_left_the_store_before_are_gone_too
                 released.wait(60)
             return super().remove_state(header)
 
-        def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
+        def write_state(self, header: SnapshotHeader, state: memoryview) -> int:
             if how == "being written" and header.cache_key == _A:
                 held.set()
                 released.wait(60)
@@ -428,7 +428,7 @@ def test_a_state_that_leaves_the_memory_while_it_is_written_stays_on_disk(tmp_pa
     began, may_end = threading.Event(), threading.Event()
 
     class WaitingFolder(SnapshotFolder):
-        def write_state(self, header: SnapshotHeader, state: memoryview) -> bool:
+        def write_state(self, header: SnapshotHeader, state: memoryview) -> int:
             began.set()
             assert may_end.wait(60)
             return SnapshotFolder.write_state(self, header, state)

@@ -1,12 +1,12 @@
 from models.engine import Prompt, Turn
-from models.llama.kv_cache.chat_template import RenderedPrompt
+from models.llama.kv_cache.chat_template import RenderedPrompt, RenderOptions
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
 
 
 class _Letters:
     """Fake chat template: a token for each letter, turns in brackets."""
 
-    def render_turns(self, turns: tuple[Turn, ...]) -> RenderedPrompt:
+    def render_turns(self, turns: tuple[Turn, ...], options: RenderOptions) -> RenderedPrompt:
         text = "".join(f"[{turn.role[0]}:{turn.text}]" for turn in turns) + "[a:"
         return RenderedPrompt(text, [ord(letter) for letter in text])
 
