@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from bot.core.stats import Stats
 from bot.engines import open_engine
 from bot.server.folder_lock import FolderLock
 from bot.server.metrics import Metrics
+from bot.server.readiness import Readiness
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
@@ -83,12 +84,14 @@ async def open_app(
         stack.callback(lock.release)
         metrics = Metrics()
         missing = ["The language model is not loaded yet.", "The documents' index is not open yet."]
+        readiness = Readiness(missing)
         served = serve_http and config.http.enabled
-        web = await _serve_web(stack, config, metrics, missing) if served else None
+        web = await _serve_web(stack, config, metrics, readiness) if served else None
         history = await History.open(config.data_folder / "history.sqlite3")
         stack.push_async_callback(history.close)
         engine = await open_engine(config, on_progress)
         stack.push_async_callback(engine.close)
+        readiness.engine = engine
         missing.pop(0)
         await _forget_the_rest(stack, Forgetter(history, engine), config.history.keep_days)
         queue = FairQueue(engine.capacity, config.core.open_questions_per_person)
@@ -178,10 +181,10 @@ def _completion_service(
     return CompletionService(engine, queue, prompt_builder, metrics, config.core.generation_stall_timeout_s)
 
 
-async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, missing: Sequence[str]) -> "WebService":
+async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, readiness: Readiness) -> "WebService":
     from bot.server.web_service import serve_web
 
-    return await stack.enter_async_context(serve_web(config.http, metrics, missing, os.environ))
+    return await stack.enter_async_context(serve_web(config.http, metrics, readiness, os.environ))
 
 
 async def _embedder(config: Config, on_progress: ReportStartup) -> Embedder:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, StreamItem, Usage
+from models.engine import EngineFailed, EngineReport, Prompt, PromptTooLong, Sampling, StreamItem, Usage
 from models.stop import StopStrings
 
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+")
@@ -130,6 +130,15 @@ class EchoEngine:
         """Seconds until a slot is free, at the configured rate and 50 tokens an answer, plus the first token's."""
         rounds_ahead = self._open_requests // self._capacity
         return self._first_token_s + rounds_ahead * (self._first_token_s + 50 / self._tokens_per_s)
+
+    @property
+    def interruption(self) -> str | None:
+        """None: nothing interrupts it."""
+        return None
+
+    def report(self) -> EngineReport:
+        """Nothing: there is no model."""
+        return EngineReport()
 
     async def wait_failed(self) -> str:
         """Wait for ever: there is no model that could fail."""

@@ -94,6 +94,30 @@ class Usage:
 StreamItem = str | ThinkingText | Usage
 
 
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """How a model runs, for the admin. Zero or empty stands for what the engine does not have or not know.
+
+    `kv_bytes` is the size of the KV cache, `kv_used_bytes` what is in use of it. `chunk_tokens` and `replies_together`
+    are those of the last steps. `draft_gain` is the measured speed of speculative decoding over plain decoding, and
+    `draft_tokens` the longest draft; `template` tells where the chat template is from, `build` the library's version.
+    """
+
+    gpu_layers: int = 0
+    all_layers: int = 0
+    kv_bytes: int = 0
+    kv_used_bytes: int = 0
+    chunk_tokens: int = 0
+    replies_together: int = 0
+    threads: int = 0
+    flash_attention: bool = False
+    draft_tokens: int = 0
+    draft_gain: float = 0.0
+    is_deterministic: bool = False
+    template: str = ""
+    build: str = ""
+
+
 class Engine(Protocol):
     """A language model that answers `capacity` prompts at the same time."""
 
@@ -141,6 +165,15 @@ class Engine(Protocol):
 
     def estimate(self) -> float:
         """Seconds a new prompt would wait for its first token if it were admitted now."""
+        ...
+
+    @property
+    def interruption(self) -> str | None:
+        """Why no prompt is answered at the moment, as a sentence; None while they are."""
+        ...
+
+    def report(self) -> "EngineReport":
+        """How the model runs, for the admin; callable from any thread."""
         ...
 
     async def wait_failed(self) -> str:

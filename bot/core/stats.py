@@ -8,6 +8,7 @@ from statistics import median
 import psutil
 
 from bot.core import chart
+from bot.core.engine_figures import engine_lines
 from bot.core.history import History
 from bot.core.messages import Attachment
 from bot.core.ports import Adapter
@@ -36,7 +37,7 @@ class Stats:
         """All statistics as a short text, with the health of the platform on which it is shown."""
         adapter = self._adapters.get(platform)
         health = await adapter.health(language) if adapter else ()
-        return "\n".join([await self._core_text(language), *health])
+        return "\n".join([await self._core_text(language), *engine_lines(self._engine.report(), language), *health])
 
     async def _core_text(self, language: Language) -> str:
         answers = await self._history.answer_stats()

@@ -13,6 +13,7 @@ from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.keys import ApiKeys
 from bot.server.http import HttpServer
 from bot.server.metrics import Metrics, sample_loop_lag
+from bot.server.readiness import Readiness
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,15 @@ class WebService:
 
 @asynccontextmanager
 async def serve_web(
-    settings: HttpSettings, metrics: Metrics, missing: Sequence[str], environment: Mapping[str, str]
+    settings: HttpSettings, metrics: Metrics, readiness: Readiness, environment: Mapping[str, str]
 ) -> AsyncIterator[WebService]:
-    """Serve for as long as the context lasts. `missing`: what has yet to be opened, as sentences; empty when ready.
+    """Serve for as long as the context lasts. `readiness` tells /readyz what is missing.
 
     Raises HttpUnavailable and ApiKeyMissing.
     """
 
-    async def readiness() -> Sequence[str]:
-        return missing
+    async def reasons() -> Sequence[str]:
+        return readiness.reasons()
 
     keys = settings.openai.keys
     endpoint = (
@@ -41,7 +42,7 @@ async def serve_web(
         if settings.openai.enabled
         else None
     )
-    server = HttpServer(settings, metrics, readiness, endpoint)
+    server = HttpServer(settings, metrics, reasons, endpoint)
     await server.start()
     sampling = asyncio.create_task(sample_loop_lag(metrics))
     try:

@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator, Callable
 from functools import lru_cache
 from pathlib import Path
 
-from models.engine import EngineFailed, Prompt, Sampling, StreamItem
+from models.engine import EngineFailed, EngineReport, Prompt, Sampling, StreamItem
 from models.llama.decoding.generation import GenerationRequest
 from models.llama.decoding.token_stream import TokenStream
+from models.llama.engine_report import build_report
 from models.llama.inference_thread import InferenceThread
 from models.llama.loading.loader import LoadedModel
 from models.llama.native.cancel_flag import CancelFlag
@@ -134,6 +135,15 @@ class LlamaEngine:
     def estimate(self) -> float:
         """Seconds that a new request would wait for its first token, estimated from recent replies."""
         return self._thread.throughput.estimate_wait_s()
+
+    @property
+    def interruption(self) -> str | None:
+        """Why nothing is answered at the moment, as a sentence: the model failed and is being started again."""
+        return self._thread.interruption
+
+    def report(self) -> EngineReport:
+        """How the model runs, from layers on the GPU to the gain of drafts."""
+        return build_report(self._loaded, self._thread.settings, self._thread.scheduler)
 
     async def wait_failed(self) -> str:
         """Wait until the inference thread ends with an error; returns a sentence for the admin."""

@@ -195,3 +195,12 @@ async def test_a_model_that_works_has_not_failed(engine: Engine) -> None:
     failed.cancel()
     await asyncio.wait([failed])
     assert failed.cancelled()
+
+
+async def test_a_model_that_works_is_not_interrupted_and_reports_how_it_runs(engine: Engine) -> None:
+    await _answer(engine)
+    assert engine.interruption is None
+    report = engine.report()
+    assert report.gpu_layers <= report.all_layers
+    assert 0 <= report.kv_used_bytes <= report.kv_bytes
+    assert bool(report.build) == bool(report.all_layers)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from models.engine import EngineFailed, Prompt, PromptTooLong, Sampling, StreamItem, ThinkingText, Usage
+from models.engine import EngineFailed, EngineReport, Prompt, PromptTooLong, Sampling, StreamItem, ThinkingText, Usage
 
 Script = Callable[[Prompt], Sequence[str | ThinkingText]]
 
@@ -32,6 +32,8 @@ class ScriptedEngine:
         self.fails_with: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
+        self.interrupted_by: str | None = None
+        self.reported = EngineReport()
         self._closed = False
         self._failed = asyncio.Event()
 
@@ -76,6 +78,13 @@ class ScriptedEngine:
 
     def estimate(self) -> float:
         return 0.0
+
+    @property
+    def interruption(self) -> str | None:
+        return self.interrupted_by
+
+    def report(self) -> EngineReport:
+        return self.reported
 
     async def wait_failed(self) -> str:
         await self._failed.wait()

@@ -44,6 +44,11 @@ class PrefixCache:
         return any(not slot.in_use for slot in self._slots)
 
     @property
+    def slot_tokens(self) -> int:
+        """Number of tokens in all slots."""
+        return sum(len(slot) for slot in self._slots)
+
+    @property
     def unsaved_slots(self) -> list[Slot]:
         """Idle slots whose state needs a snapshot."""
         return [slot for slot in self._slots if slot.unsaved and not slot.in_use]

@@ -93,6 +93,16 @@ class LlamaContext:
         """Whether a sequence that was computed here can be truncated to each of its tokens."""
 
     @property
+    def threads_in_use(self) -> int:
+        """Number of threads that compute now."""
+        return self._thread_count
+
+    @property
+    def has_flash_attention(self) -> bool:
+        """Whether flash attention is on; with `auto` llama.cpp turns it on where its backend has it."""
+        return self.flash_attention != _FLASH_OFF
+
+    @property
     def state_layout(self) -> tuple[object, ...]:
         """Everything but the model that a saved state depends on. One that was computed in other chunks differs in last
         bits, so deterministic engines use none of another's.

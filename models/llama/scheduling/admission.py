@@ -80,6 +80,11 @@ class Admission:
         """Add a request."""
         self._waiting.append(_Waiting(generate, cache_key_of(generate.request.key)))
 
+    @property
+    def discarded(self) -> list[Generate]:
+        """The requests of which no state may be cached."""
+        return [waiting.generate for waiting in self._waiting if waiting.discard_state]
+
     def discard_states(self, cache_key: CacheKey) -> None:
         """Cache no state of the requests of a key."""
         for waiting in self._waiting:

@@ -88,7 +88,7 @@ class RequestQueue:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._new: list[Request] = []
-        self._open: set[Request] = set()
+        self._open: dict[Request, None] = {}
         self._running_warm_up: WarmUp | None = None
         self._woken = False
         self._closed_error: EngineFailed | None = None
@@ -108,7 +108,7 @@ class RequestQueue:
             if self._closed_error is not None:
                 raise EngineFailed(self._closed_error.reason)
             self._new.append(request)
-            self._open.add(request)
+            self._open[request] = None
             if self._running_warm_up is not None and not self._may_continue(self._running_warm_up, request):
                 self._running_warm_up.cancel_flag.set()
             self._changed.notify()
@@ -128,7 +128,7 @@ class RequestQueue:
     def mark_done(self, request: Request) -> None:
         """Stop tracking a request that has ended."""
         with self._changed:
-            self._open.discard(request)
+            self._open.pop(request, None)
 
     def wake_thread(self) -> None:
         """Make `take_requests` return, because data that a request waited for has arrived."""
@@ -144,6 +144,19 @@ class RequestQueue:
             requests, self._new = self._new, []
             return requests
 
+    def take_again(self) -> None:
+        """Let `take_requests` return all unfinished requests once more, in the order in which they came; warm-ups end
+        instead.
+        """
+        with self._changed:
+            self._running_warm_up = None
+            warm_ups = [request for request in self._open if isinstance(request, WarmUp)]
+            for warm_up in warm_ups:
+                del self._open[warm_up]
+            self._new = list(self._open)
+        for warm_up in warm_ups:
+            warm_up.set_done()
+
     def close(self, reason: str) -> None:
         """Refuse new requests, cancel the unfinished ones and set their errors; `reason` is a sentence."""
         with self._changed:
@@ -153,7 +166,7 @@ class RequestQueue:
             if self._running_warm_up is not None:
                 # A resumed warm-up has no caller, so it is not among the open requests.
                 self._running_warm_up.cancel_flag.set()
-            requests, self._open, self._new = self._open, set(), []
+            requests, self._open, self._new = list(self._open), {}, []
             self._changed.notify()
         for request in requests:
             request.cancel_flag.set()

@@ -66,6 +66,11 @@ class Scheduler:
         return self._batcher.summary
 
     @property
+    def cached_tokens(self) -> int:
+        """Number of tokens in all slots; may be read from any thread."""
+        return self._prefix_cache.slot_tokens
+
+    @property
     def has_work(self) -> bool:
         """Whether there is something to compute now."""
         return bool(self._running) or self._admission.has_work or self._may_warm_up
@@ -114,6 +119,20 @@ class Scheduler:
             self._end(EndedReply(running))
         for slot in self._prefix_cache.unsaved_slots:
             self._prefix_cache.snapshot_slot(slot)
+
+    def abandon(self, error: EngineFailed) -> None:
+        """End with an error what must not be tried again after this scheduler has failed: the running replies, and
+        requests whose conversation was forgotten while they waited.
+        """
+        abandoned = [running.generate for running in self._running]
+        for running in self._running:
+            self._throughput.record_ended(running.request_id, None)
+        for generate in self._admission.discarded:
+            self._throughput.record_abandoned()
+            abandoned.append(generate)
+        for generate in abandoned:
+            generate.set_error(error)
+            self._requests.mark_done(generate)
 
     def _drop_cancelled(self) -> None:
         self._admission.drop_cancelled()
