@@ -1,11 +1,10 @@
-"""Draft length: what a draft is expected to bring, and how long the drafts of replies decoded together should be.
+"""Draft length: what a draft of so many tokens is expected to bring.
 
 Accepting a drafted token when the reply's own sampler chose it is rejection sampling for a draft that is one fixed
 token: the token is accepted with the probability that the model gives it, and what is sampled instead has the model's
 distribution without it. So drafts change no distribution, at any temperature.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Speed-up that a draft must promise, so that noise in the measurement does not switch drafting on.
@@ -23,8 +22,3 @@ class Drafter:
 def expected_tokens(acceptance_rate: float, drafted: int) -> float:
     """Mean number of tokens that a reply gains in a step: one, and each drafted one up to the first rejected."""
     return sum(acceptance_rate**number for number in range(1 + drafted))
-
-
-def draftable_tokens(drafters: Sequence[Drafter], max_tokens: int) -> int:
-    """Number of tokens that can be drafted for each of the replies, at most `max_tokens`."""
-    return min(max_tokens, *(drafter.tokens for drafter in drafters))

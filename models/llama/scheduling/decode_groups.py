@@ -1,9 +1,10 @@
 """Decision which running replies are decoded in one call, and with drafts of which length, as a pure function."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from models.llama.decoding.draft_length import MIN_SPEEDUP, Drafter, draftable_tokens, expected_tokens
+from models.llama.decoding.draft_length import MIN_SPEEDUP, Drafter, expected_tokens
 
 # Rounds in which the best tokens per second are approached; it changes little after the second.
 _ROUNDS = 3
@@ -46,15 +47,12 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """Groups, and the tokens that they are expected to bring in so many seconds."""
+class _Option:
+    """A group that is allowed, with the tokens that it is expected to bring in so many seconds."""
 
-    groups: tuple[DecodeGroup, ...] = ()
-    tokens: float = 0.0
-    seconds: float = 0.0
-
-    def plus(self, group: DecodeGroup, tokens: float, seconds: float) -> "_Plan":
-        return _Plan((*self.groups, group), self.tokens + tokens, self.seconds + seconds)
+    group: DecodeGroup
+    tokens: float
+    seconds: float
 
 
 def plan_groups(candidates: Sequence[Candidate], step_s: StepSeconds, limits: GroupLimits) -> tuple[DecodeGroup, ...]:
@@ -63,30 +61,62 @@ def plan_groups(candidates: Sequence[Candidate], step_s: StepSeconds, limits: Gr
     `candidates` are in the order of their sequences; only adjacent ones can be computed together. Without drafts, that
     is the least time for one token each, so never more than one after the other takes.
     """
-    plan = _best_plan(candidates, step_s, limits, 0.0)
-    for _ in range(_ROUNDS if any(each.drafter.tokens for each in candidates) else 0):
-        plan = _best_plan(candidates, step_s, limits, plan.tokens / plan.seconds)
-    return plan.groups
+    options = list(_options(candidates, step_s, limits))
+    plain = [[each for each in ending if not each.group.drafted] for ending in options]
+    plan = _best_plan(plain, lambda option: -option.seconds)
+    if plain != options:
+        for _ in range(_ROUNDS):
+            tokens_per_s = sum(each.tokens for each in plan) / sum(each.seconds for each in plan)
+            plan = _best_plan(options, _surplus_over(tokens_per_s))
+    return tuple(option.group for option in plan)
 
 
-def _best_plan(candidates: Sequence[Candidate], step_s: StepSeconds, limits: GroupLimits, tokens_per_s: float) -> _Plan:
-    """The plan with the most tokens, less those that `tokens_per_s` would bring in its time; with 0 the fastest one
-    without drafts.
-    """
-    best = [_Plan()]
+def _surplus_over(tokens_per_s: float) -> Callable[[_Option], float]:
+    return lambda option: option.tokens - tokens_per_s * option.seconds
+
+
+def _options(candidates: Sequence[Candidate], step_s: StepSeconds, limits: GroupLimits) -> Iterator[list[_Option]]:
+    """For each reply the groups that end with it."""
+    gains = [
+        [expected_tokens(each.drafter.acceptance_rate, drafted) for drafted in range(1 + each.drafter.tokens)]
+        for each in candidates
+    ]
+    seconds = cache(step_s)
     for end in range(1, 1 + len(candidates)):
-        plans = []
+        ending: list[_Option] = []
+        tokens: list[float] = []
+        most = candidates[end - 1].drafter.tokens
         for first in range(end - 1, -1, -1):
-            drafters = [each.drafter for each in candidates[first:end]]
+            replies = end - first
             if first < end - 1 and candidates[first].sequence + 1 != candidates[first + 1].sequence:
                 break
-            most = limits.max_drafted(len(drafters))
-            most = draftable_tokens(drafters, most) if tokens_per_s else min(most, 0)
-            for drafted in range(1 + most):
-                tokens = sum(expected_tokens(each.acceptance_rate, drafted) for each in drafters)
-                seconds = step_s(len(drafters), 1 + drafted) * (MIN_SPEEDUP if drafted else 1.0)
-                plans.append(best[first].plus(DecodeGroup(first, end, drafted), tokens, seconds))
-        best.append(
-            max(plans, key=lambda plan: plan.tokens - tokens_per_s * plan.seconds if tokens_per_s else -plan.seconds)
+            if (most := min(most, candidates[first].drafter.tokens, limits.max_drafted(replies))) < 0:
+                break
+            tokens = [
+                gain + (tokens[drafted] if tokens else 0) for drafted, gain in enumerate(gains[first][: 1 + most])
+            ]
+            ending += [
+                _Option(
+                    DecodeGroup(first, end, drafted),
+                    tokens[drafted],
+                    seconds(replies, 1 + drafted) * (MIN_SPEEDUP if drafted else 1.0),
+                )
+                for drafted in range(1 + most)
+            ]
+        yield ending
+
+
+def _best_plan(options: Sequence[Sequence[_Option]], score: Callable[[_Option], float]) -> list[_Option]:
+    """The groups, one for each reply, with the best sum of scores. `options` are those that end with each reply."""
+    best: list[tuple[float, _Option | None]] = [(0.0, None)]
+    for ending in options:
+        value, _, option = max(
+            (best[option.group.first][0] + score(option), -number, option) for number, option in enumerate(ending)
         )
-    return best[-1]
+        best.append((value, option))
+    plan: list[_Option] = []
+    end = len(options)
+    while (chosen := best[end][1]) is not None:
+        plan.append(chosen)
+        end = chosen.group.first
+    return plan[::-1]
