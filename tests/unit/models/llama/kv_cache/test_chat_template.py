@@ -147,6 +147,8 @@ def test_another_template_can_be_named_in_the_config(tmp_path: Path) -> None:
 def test_a_named_template_that_is_missing_or_broken_is_refused_with_the_choices(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"No such file.*chatml, .*llama3"):
         _template(_PLAIN, chat_template=str(tmp_path / "none.jinja"))
+    with pytest.raises(ModelUnusable, match=r"template lama3 is not known.*llama3"):
+        _template(_PLAIN, chat_template="lama3")
     (tmp_path / "broken.jinja").write_text("{% for")
     with pytest.raises(ModelUnusable, match=r"broken\.jinja is not valid"):
         _template(_PLAIN, chat_template=str(tmp_path / "broken.jinja"))
