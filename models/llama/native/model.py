@@ -103,8 +103,8 @@ class LlamaModel:
         """The texts that are parsed as the delimiters of turns and the like, although a person may have written them.
 
         llama.cpp parses user-defined tokens as it does control tokens. Among them are words of markup, and delimiters:
-        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one, or are named
-        in the template.
+        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one, are named in
+        the template, or delimit thinking.
         """
         attributes_of = self._library.llama_vocab_get_attr
         return [
@@ -113,6 +113,7 @@ class LlamaModel:
             if attributes_of(self._vocab, token) & (_CONTROL | _UNKNOWN)
             or _DELIMITER.fullmatch(text)
             or (_TAG.fullmatch(text) and text in self._template_text)
+            or text in self.thinking_marks.texts
         ]
 
     def require_unchanged(self) -> None:

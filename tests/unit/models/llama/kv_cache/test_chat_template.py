@@ -327,3 +327,10 @@ def _marks(text: str, honest: str) -> dict[str, int]:
 )
 def test_the_family_of_a_vocabulary(special: tuple[str, ...], family: str) -> None:
     assert family_of_vocabulary(special) == family
+
+
+def test_a_family_renders_texts_of_any_length_and_character() -> None:
+    long = "x" * 5_000 + "\0" + "日" * 5_000 + "\ud800 end"
+    text = _text(_template(None, chat_template="llama3"), Turn("user", long))
+    assert "x日" in text
+    assert "? end<|eot_id|>" in text
