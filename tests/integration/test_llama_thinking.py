@@ -1,12 +1,21 @@
 """A model that thinks answers all the same: its thinking has a limit, comes apart, and JSON begins after it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy
 import pytest
+from numpy.typing import NDArray
 
 from models.engine import EngineFailed, ModelUnusable, Prompt, Sampling, StreamItem, ThinkingText, Usage
+from models.llama.decoding.generation import Generation, GenerationRequest
+from models.llama.decoding.reply_text import ReplyText, TokenLimits
 from models.llama.engine import LlamaEngine
+from models.llama.kv_cache.slots import Slot
+from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
+from models.llama.native.cancel_flag import CancelFlag
 from models.llama.settings import LlamaSettings
 from tests.fakes.tiny_gguf import write_tiny_model
 from tests.fakes.tiny_vocabulary import MARKS, byte_pairs
@@ -111,6 +120,57 @@ async def test_a_template_that_fails_on_every_question_is_refused_at_load(tmp_pa
         await LlamaEngine.load(path, LlamaSettings(threads=1, context_tokens=256))
     engine = await LlamaEngine.load(path, LlamaSettings(threads=1, context_tokens=256, chat_template="chatml"))
     assert (await _ask(engine))[2].generated_tokens
+    await engine.close()
+
+
+class _ScriptedContext:
+    """Fills a context's logits so that a text is written."""
+
+    def __init__(self, tokens: Sequence[int], vocabulary_size: int) -> None:
+        self._tokens = iter(tokens)
+        self._size = vocabulary_size
+
+    def get_logits(self, index: int) -> NDArray[numpy.float32]:
+        assert index == 0
+        logits = numpy.zeros(self._size, numpy.float32)
+        logits[next(self._tokens)] = 9.0
+        return logits
+
+
+def _written(engine: LlamaEngine, text: str, prompt_end: str) -> tuple[str, Usage]:
+    """What is shown of a reply whose tokens are those of a text, and the usage."""
+    loaded, shown = engine._loaded, []
+
+    class _Stream:
+        def put_text(self, piece: str | ThinkingText) -> None:
+            shown.append(piece)
+
+    sampling = Sampling(temperature=0.0, repeat_penalty=1.0)
+    request = GenerationRequest("room", sampling, _Stream(), CancelFlag())  # type: ignore[arg-type]
+    context: Any = _ScriptedContext(loaded.model.tokenize(text, parse_control=True), loaded.model.vocabulary_size)
+    reply = ReplyText(loaded.habits, prompt_end, sampling, TokenLimits(500, 500, 900))
+    generation = Generation(
+        request, TokenizedPrompt([], 0, 0, prompt_end), Slot(context, 0), model=loaded.model, text=reply
+    )
+    while generation.usage is None:
+        generation.sample_decoded(context, generation.next_tokens(0), 0)
+    generation.free()
+    return "".join(piece for piece in shown if isinstance(piece, str)), generation.usage
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes<|im_end|>", "Yes"),
+        ("<|channel|>final<|message|>Yes<|end|><|start|>assistant<|channel|>final<|message|>No<|im_end|>", "Yes"),
+        ('<|channel|>final <|constrain|>json<|message|>{"a":1}<|im_end|>', '{"a":1}'),
+        ("<think>Hm.</think>Use <think> and </think>.<|im_end|>", "Use <think> and </think>."),
+    ],
+)
+async def test_a_reply_with_tokens_for_marks_is_shown_without_them(tmp_path: Path, text: str, shown: str) -> None:
+    engine = await _load(tmp_path / "tiny.gguf", "", (*_HARMONY, "<think>", "</think>"), thinking=True)
+    answer, usage = _written(engine, text, "<|start|>assistant")
+    assert (answer, usage.finish) == (shown, "stop")
     await engine.close()
 
 
