@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy
+from xxhash import xxh3_128
 
 from models.llama.kv_cache.cache_keys import SHARED, CacheKey
 from models.llama.kv_cache.snapshot_index import (
@@ -23,7 +24,7 @@ from models.llama.kv_cache.snapshot_index import (
     unpack_index,
 )
 from models.llama.kv_cache.state_layout import Bytes, StateLayout, recognise_layout
-from models.llama.kv_cache.state_pieces import StatePiece, checksum_of, iter_parts, put_in_place, take_apart
+from models.llama.kv_cache.state_pieces import StatePiece, checksum_of, iter_parts, take_apart
 
 _MAGIC = b"HEARTHKV"
 # Raised also to drop all files of versions that lost track of whose they were.
@@ -247,15 +248,17 @@ def _read_shared(path: Path | None, state: Bytes, layout: StateLayout, pieces: l
 def _read_pieces(file: BinaryIO, state: Bytes, layout: StateLayout, pieces: list[StoredPiece]) -> None:
     """Read pieces to their places in a state. Raises SnapshotUnusable, OSError."""
     for each in pieces:
-        content = numpy.empty(each.piece.size_bytes, numpy.uint8)
         file.seek(each.offset)
-        _read_all(file, content.data)
-        if checksum_of(content) != each.piece.checksum:
+        digest = xxh3_128()
+        for part in iter_parts(state, layout, each.piece):
+            # Straight to its place, where that is one run of bytes.
+            content = part if part.flags.c_contiguous else numpy.empty(part.shape, numpy.uint8)
+            _read_all(file, content.data.cast("B") if content.size else memoryview(b""))
+            digest.update(content.data)
+            if content is not part:
+                part[...] = content
+        if digest.digest() != each.piece.checksum:
             raise SnapshotUnusable("is damaged")
-        try:
-            put_in_place(state, layout, each.piece, content)
-        except (ValueError, IndexError) as error:
-            raise SnapshotUnusable("is damaged") from error
 
 
 def _read_all(file: BinaryIO, content: memoryview) -> None:
