@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from models.gguf_split import part_paths
+
 KvType = Literal["f16", "q8_0", "q4_0"]
 
 # Bytes and elements of a block, by ggml type number (ggml.h and ggml-common.h of llama.cpp).
@@ -30,6 +32,9 @@ _MAX_ELEMENTS = 1 << 24
 _MAX_KEPT_ELEMENTS = 4096
 _MAX_DIMENSIONS = 4
 
+_EXPERTS = "_exps."
+"""In the names of the tensors of a mixture's experts."""
+
 
 @dataclass(eq=False)
 class NotGguf(Exception):
@@ -43,8 +48,9 @@ class NotGguf(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """Metadata of a GGUF file. `kv_width` is the number of K and V values of one token over all layers; `weight_types`
-    are ggml's numbers for the types of its tensors.
+    """Metadata of a GGUF model. `kv_width` is the number of K and V values of one token over all layers; `weight_types`
+    are ggml's numbers for the types of its tensors; `expert_bytes` is the part of its weights that is a mixture's
+    experts.
     """
 
     architecture: str
@@ -58,6 +64,7 @@ class GgufHeader:
     trained_context: int
     kv_width: int
     weight_types: frozenset[int]
+    expert_bytes: int = 0
 
     def kv_bytes(self, context_tokens: int, kv_type: KvType) -> int:
         """Bytes of the KV cache for a context; an upper bound for models with sliding windows or recurrent layers."""
@@ -78,10 +85,59 @@ class GgufHeader:
 
 
 def read_header(path: Path) -> GgufHeader:
-    """Read the header of a GGUF file and check the size it states against the size of the file.
+    """Read the header of a GGUF model, of all parts of a split one, and check the sizes stated against the files'.
 
-    Raises NotGguf for a file of another kind, damaged or cut off; OSError when it cannot be read.
+    `path` is the first part of a split model. Raises NotGguf for a file of another kind, damaged or cut off, or for a
+    part that is missing; OSError when it cannot be read.
     """
+    paths = part_paths(path)
+    if path != paths[0]:
+        raise NotGguf(f"is a part of a split model, which is named by its first part, {paths[0].name}")
+    parts = [_read_part(each, paths) for each in paths]
+    entries = parts[0].entries
+    count = entries.get("split.count", 1)
+    if count not in (0, len(parts)):
+        raise NotGguf(f"is the first of {count} parts of a model, and its name does not say so: give it its own name")
+    tensors = [tensor for part in parts for tensor in part.tensors]
+    if not tensors:
+        raise NotGguf("holds no weights")
+    return _build_header(entries, parts, tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """The place of a tensor: the end in bytes from the start of the data (its start if the type is unknown here)."""
+
+    name: str
+    kind: int
+    size_bytes: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A GGUF file: its metadata, its tensors, and the bytes of the file and of the tensors."""
+
+    entries: Mapping[str, object]
+    tensors: list[_Tensor]
+    size_bytes: int
+    weights_bytes: int
+
+
+def _read_part(path: Path, parts: list[Path]) -> _Part:
+    try:
+        return _read_file(path)
+    except FileNotFoundError as error:
+        if path == parts[0]:
+            raise
+        raise NotGguf(f"is split into {len(parts)} parts, and {path.name} is missing") from error
+    except NotGguf as error:
+        if path == parts[0]:
+            raise
+        raise NotGguf(f"is split into {len(parts)} parts, and {path.name} {error.reason}") from error
+
+
+def _read_file(path: Path) -> _Part:
     size = path.stat().st_size
     with path.open("rb") as file:
         reader = _Reader(file, size)
@@ -91,8 +147,8 @@ def read_header(path: Path) -> GgufHeader:
             tensors = [_read_tensor(reader) for _ in range(tensor_count)]
         except (struct.error, UnicodeDecodeError, RecursionError) as error:
             raise NotGguf("has a damaged header") from error
-        weights_bytes = _check_complete(entries, [end for end, _ in tensors], file.tell(), size)
-    return _build_header(entries, size, weights_bytes, frozenset(kind for _, kind in tensors))
+        weights_bytes = _check_complete(entries, [tensor.end for tensor in tensors], file.tell(), size)
+    return _Part(entries, tensors, size, weights_bytes)
 
 
 class _Reader:
@@ -182,9 +238,8 @@ def _read_array(reader: _Reader) -> object:
     return count
 
 
-def _read_tensor(reader: _Reader) -> tuple[int, int]:
-    """The end of a tensor in bytes from the start of the data (its start if the type is unknown here), and its type."""
-    reader.skip_bytes(reader.read_count(1 << 10))
+def _read_tensor(reader: _Reader) -> _Tensor:
+    name = reader.read_bytes(reader.read_count(1 << 10)).decode("utf-8", errors="replace")
     dimensions = reader.read_number("I")
     if not 0 <= dimensions <= _MAX_DIMENSIONS:
         raise NotGguf("has a damaged header")
@@ -192,16 +247,17 @@ def _read_tensor(reader: _Reader) -> tuple[int, int]:
     kind = reader.read_number("I")
     offset = reader.read_number("Q")
     block_bytes, block_elements = _BLOCKS.get(kind, (0, 1))
-    return offset + elements * block_bytes // block_elements, kind
+    size_bytes = elements * block_bytes // block_elements
+    return _Tensor(name, kind, size_bytes, offset + size_bytes)
 
 
 def _check_complete(entries: Mapping[str, object], ends: list[int], header_bytes: int, size: int) -> int:
     """The bytes of all tensors. Raises NotGguf when the file is shorter than its header states."""
-    if not ends:
-        raise NotGguf("holds no weights")
     alignment = _integer(entries, "general.alignment", 32)
     if not 1 <= alignment <= 1 << 20:
         raise NotGguf("has a damaged header")
+    if not ends:
+        return 0  # as in the first part of some split models, which holds nothing but metadata
     weights = max(ends)
     expected_bytes = math.ceil(header_bytes / alignment) * alignment + weights
     if expected_bytes > size:
@@ -209,7 +265,7 @@ def _check_complete(entries: Mapping[str, object], ends: list[int], header_bytes
     return weights
 
 
-def _build_header(entries: Mapping[str, object], size: int, weights_bytes: int, types: frozenset[int]) -> GgufHeader:
+def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: list[_Tensor]) -> GgufHeader:
     architecture = entries.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
         raise NotGguf("does not name its architecture")
@@ -217,15 +273,16 @@ def _build_header(entries: Mapping[str, object], size: int, weights_bytes: int, 
     return GgufHeader(
         architecture=architecture,
         name=name if isinstance(name, str) else "",
-        size_bytes=size,
-        weights_bytes=weights_bytes,
+        size_bytes=sum(part.size_bytes for part in parts),
+        weights_bytes=sum(part.weights_bytes for part in parts),
         layers=_integer(entries, f"{architecture}.block_count", 0),
         embedding_length=_integer(entries, f"{architecture}.embedding_length", 0),
         heads=_largest(entries.get(f"{architecture}.attention.head_count", 0)),
         vocabulary_size=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
         kv_width=_kv_width(entries, architecture),
-        weight_types=types,
+        weight_types=frozenset(tensor.kind for tensor in tensors),
+        expert_bytes=sum(tensor.size_bytes for tensor in tensors if _EXPERTS in tensor.name),
     )
 
 

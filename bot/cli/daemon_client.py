@@ -22,6 +22,7 @@ TRIES = 20
 Value = TypeVar("Value")
 NOTICE_AFTER_S = 1.0
 STARTING = "starting or stopping"
+CONNECTION_LOST = "Hearth has ended before the answer did. Ask again."
 
 
 class OwnerLeft(CliError):

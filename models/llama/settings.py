@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from models.gguf_header import KvType
 
 # llama.cpp supports 256 sequences; a home needs fewer.
+_MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50, "threads": 512}
 _SET_BY_ENGINE = frozenset(
     {"messages", "tools", "bos_token", "eos_token", "add_generation_prompt", "raise_exception", "strftime_now"}
 )
-_MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50}
 
 
 class LlamaSettings(BaseModel):
@@ -47,6 +47,9 @@ class LlamaSettings(BaseModel):
         ge=32,
         le=4096,
         description="Prompt tokens computed in one batch; smaller batches need less memory.",
+    )
+    check_memory: bool = Field(
+        default=True, description="Refuse to load a model that needs more memory than is free, instead of trying."
     )
     parallel: Literal["auto"] | int = Field(
         default="auto", description="Answers generated in parallel; auto: as many as memory and hardware allow."
@@ -96,10 +99,10 @@ class LlamaSettings(BaseModel):
         description="Further variables of the chat template, by name, as the model's page describes them.",
     )
 
-    @field_validator("parallel", "kv_cache_memory_bytes")
+    @field_validator("parallel", "kv_cache_memory_bytes", "threads")
     @classmethod
     def _within_range(cls, value: Literal["auto"] | int, info: ValidationInfo) -> Literal["auto"] | int:
-        minimum = 1 if info.field_name == "parallel" else 0
+        minimum = 0 if info.field_name == "kv_cache_memory_bytes" else 1
         if value != "auto" and not minimum <= value <= _MAX_VALUES[str(info.field_name)]:
             raise ValueError(f"must be auto, or from {minimum} to {_MAX_VALUES[str(info.field_name)]}")
         return value
@@ -113,6 +116,12 @@ class LlamaSettings(BaseModel):
             if name in _SET_BY_ENGINE:
                 raise ValueError(f"{name} is set by the engine itself")
         return arguments
+
+    @model_validator(mode="after")
+    def _a_batch_holds_a_token_of_each_reply(self) -> "LlamaSettings":
+        if self.parallel != "auto" and self.parallel > self.batch_tokens:
+            raise ValueError(f"parallel {self.parallel} needs batch_tokens of at least {self.parallel}")
+        return self
 
     @model_validator(mode="after")
     def _quantised_cache_needs_flash_attention(self) -> "LlamaSettings":

@@ -27,7 +27,8 @@ async def test_eight_replies_are_proven_to_be_computed_together_as_each_alone(tm
 @pytest.mark.parametrize("ggml_type", [2, 12, 13, 14])  # Q4_0, Q4_K, Q5_K, Q6_K
 def test_weights_in_the_layout_of_their_file_are_computed_together_as_one_by_one(ggml_type: int) -> None:
     llama_library()
-    assert kernel_equivalence.max_equal_batch({ggml_type}, 8) == 8
+    # From 8 tokens on llama.cpp has other kernels for K-quants.
+    assert kernel_equivalence.max_equal_batch({ggml_type}, 7) == 7
 
 
 async def test_a_fast_engine_proves_nothing_and_a_refused_one_loads_nothing(tmp_path: Path) -> None:

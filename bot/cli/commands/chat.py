@@ -10,8 +10,7 @@ import click
 
 from adapters.json_lines.channel import bad_line_event
 from adapters.json_lines.stdio import StdioChannel
-from bot.cli.ask_stream import CONNECTION_LOST
-from bot.cli.daemon_client import DaemonRequest, connect_or_host, finish_clients, is_reachable
+from bot.cli.daemon_client import CONNECTION_LOST, DaemonRequest, connect_or_host, finish_clients, is_reachable
 from bot.cli.runner import CliError, config_option, run_and_exit
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config

@@ -3,9 +3,10 @@
 import json
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -15,14 +16,20 @@ def printable(text: str) -> str:
     return UNPRINTABLE.sub("", text)
 
 
-def make_console(*, stderr: bool = False) -> Console:
+def make_console(*, stderr: bool = False) -> "Console":
     """A console that takes text as it is: no markup, no highlighting, no emoji codes; wraps on a terminal only."""
+    from rich.console import Console  # programs that read JSON lines do without it
+
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=not is_terminal)
 
 
 def print_errors(*sentences: str) -> None:
     """Print sentences on standard error."""
+    if not sys.stderr.isatty():
+        for sentence in sentences:
+            print(printable(sentence), file=sys.stderr)
+        return
     out = make_console(stderr=True)
     for sentence in sentences:
         out.print(printable(sentence))

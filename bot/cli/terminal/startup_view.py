@@ -2,11 +2,13 @@
 
 import sys
 from types import TracebackType
-
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING
 
 from bot.cli.terminal.output import format_size, make_console, print_errors, printable
 from bot.startup_progress import StartupProgress, StartupStep
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 WORDS: dict[StartupStep, str] = {"fetching": "Fetching", "loading": "Loading", "opening": "Opening"}
 
@@ -42,6 +44,8 @@ class StartupView:
             self._bars = None
 
     def _draw(self, progress: StartupProgress) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
         if self._bars is None:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[figures]}"))
             self._bars = Progress(*columns, console=make_console(stderr=True), transient=True)

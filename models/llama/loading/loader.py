@@ -1,25 +1,41 @@
 """Loading of a GGUF model and its context, with an error sentence for everything that can be wrong."""
 
+import ctypes
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
 from models.engine import ModelUnusable, Turn
 from models.gguf_header import GgufHeader
+from models.gguf_split import part_paths
 from models.llama.decoding.generation import MIN_ANSWER_TOKENS
 from models.llama.decoding.reply_text import ThinkingHabits
 from models.llama.kv_cache.chat_template import ChatTemplate
 from models.llama.loading.compute_limits import ComputeLimits, fast_limits, proven_limits, require_provable
 from models.llama.native.context import LlamaContext, thread_count
-from models.llama.native.libllama import capture_errors, ggml_library, llama_library
+from models.llama.native.expert_placement import expert_overrides
+from models.llama.native.libllama import (
+    AllocationFailed,
+    capture_errors,
+    ggml_library,
+    llama_library,
+    model_unusable,
+)
 from models.llama.native.model import LlamaModel
 from models.llama.plan.hardware import free_memory_bytes, gpu_memory
-from models.llama.plan.memory_plan import MemoryPlan, plan_memory, read_model_header, require_memory
+from models.llama.plan.memory_plan import (
+    MemoryPlan,
+    plan_within,
+    read_model_header,
+    require_memory,
+    smaller_plans,
+)
 from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS, PrefillPlan, cpu_prefill_plan
 from models.llama.settings import LlamaSettings
 
@@ -61,24 +77,17 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
     """
     header = read_model_header(path)
     gpu = gpu_memory(ggml_library())
-    memory_plan = plan_memory(header, settings, gpu)
     free_bytes = free_memory_bytes()
-    if memory_plan.needed_bytes > free_bytes and settings.parallel == "auto":
-        memory_plan = plan_memory(header, settings.model_copy(update={"parallel": 1}), gpu)
-    require_memory(path, memory_plan, free_bytes)
+    memory_plan = plan_within(header, settings, gpu, free_bytes)
+    if settings.check_memory:
+        require_memory(path, memory_plan, free_bytes)
     require_provable(path, header, settings, memory_plan)
     if memory_plan.context_tokens < settings.context_tokens:
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, memory_plan.context_tokens)
     _require_context(path, memory_plan.context_tokens, _MIN_CONTEXT_TOKENS)
-    model = _load_weights(path, settings, memory_plan, should_continue)
-    try:
-        template = ChatTemplate(model, settings)
-        prompt_tokens = len(template.render_turns([Turn("user", "?")]).tokens)
-        _require_context(path, memory_plan.context_tokens, prompt_tokens + MIN_ANSWER_TOKENS)
-        context = LlamaContext(model, settings, memory_plan)
-    except ModelUnusable:
-        model.free()
-        raise
+    plans = [memory_plan, *smaller_plans(memory_plan, header, settings, gpu)]
+    memory_plan, opened = _open_first(path, settings, plans, should_continue)
+    model, template, context = opened
     return LoadedModel(
         header,
         memory_plan,
@@ -108,7 +117,7 @@ def _prefill_plan(
     header: GgufHeader, settings: LlamaSettings, memory_plan: MemoryPlan, model: LlamaModel
 ) -> PrefillPlan:
     max_tokens = min(settings.batch_tokens, memory_plan.context_tokens) - 2 * MIN_CHUNK_TOKENS
-    if memory_plan.gpu_layers > header.layers:
+    if memory_plan.is_on_gpu:
         # A GPU computes a whole batch well within any pause that people notice.
         return PrefillPlan(max_tokens, float("inf"))
     return cpu_prefill_plan(
@@ -123,10 +132,49 @@ def _prefill_plan(
 def _state_fingerprint(context: LlamaContext, path: Path) -> bytes:
     """16 bytes that differ when the weights, the version of llama-cpp-python or the layout of states differ."""
     digest = xxhash.xxh3_128(repr((version("llama-cpp-python"), context.state_layout)).encode())
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+    for part in part_paths(path):
+        with part.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
     return digest.digest()
+
+
+def _open_first(
+    path: Path, settings: LlamaSettings, plans: list[MemoryPlan], should_continue: Callable[[float], bool]
+) -> tuple[MemoryPlan, "_Opened"]:
+    """The first of the plans for which there is memory, opened. Raises as `load_model`."""
+    for plan, smaller in pairwise(plans):
+        try:
+            return plan, _open(path, settings, plan, should_continue)
+        except AllocationFailed as error:
+            _log.warning(
+                "%s Trying %d answers at a time with %d of %d layers on the graphics card.",
+                error,
+                smaller.parallel,
+                smaller.gpu_layers,
+                smaller.all_layers,
+            )
+    return plans[-1], _open(path, settings, plans[-1], should_continue)
+
+
+class _Opened(NamedTuple):
+    """A model in memory."""
+
+    model: LlamaModel
+    template: ChatTemplate
+    context: LlamaContext
+
+
+def _open(path: Path, settings: LlamaSettings, plan: MemoryPlan, should_continue: Callable[[float], bool]) -> _Opened:
+    model = _load_weights(path, settings, plan, should_continue)
+    try:
+        template = ChatTemplate(model, settings)
+        prompt_tokens = len(template.render_turns([Turn("user", "?")]).tokens)
+        _require_context(path, plan.context_tokens, prompt_tokens + MIN_ANSWER_TOKENS)
+        return _Opened(model, template, LlamaContext(model, settings, plan))
+    except ModelUnusable:
+        model.free()
+        raise
 
 
 def _load_weights(
@@ -142,6 +190,8 @@ def _load_weights(
 
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = memory_plan.gpu_layers
+    overrides = expert_overrides() if memory_plan.experts_in_main_memory else None
+    params.tensor_buft_overrides = ctypes.addressof(overrides) if overrides else None
     params.load_mode = _LOAD_MODE_MMAP if settings.mmap else _LOAD_MODE_NONE
     # Repacked weights have kernels whose results depend on the number of tokens.
     params.use_extra_bufts = not (settings.deterministic or _has_amx(llama_cpp))
@@ -151,8 +201,7 @@ def _load_weights(
     if cancelled:
         raise LoadCancelled
     if not handle:
-        reason = "; ".join(errors) or "it gave no reason"
-        raise ModelUnusable(f"The model file {path} cannot be loaded; llama.cpp says: {reason}", str(path))
+        raise model_unusable(f"The model file {path} cannot be loaded", errors, str(path))
     return LlamaModel(llama_cpp, handle, path, settings.mmap)
 
 

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from models.engine import ModelUnusable
 from models.llama.native.cancel_flag import CancelFlag, abort_callback
 from models.llama.native.compute_threads import ComputeThreads
-from models.llama.native.libllama import capture_errors, llama_library
+from models.llama.native.libllama import capture_errors, llama_library, model_unusable
 from models.llama.native.model import LlamaModel
 from models.llama.plan.hardware import usable_cores
 from models.llama.plan.memory_plan import MemoryPlan
@@ -71,10 +70,10 @@ class LlamaContext:
         with capture_errors() as errors:
             self._handle = self._library.llama_init_from_model(model.handle, self._params(settings, memory_plan))
         if not self._handle:
-            reason = "; ".join(errors) or "it gave no reason"
-            raise ModelUnusable(
-                f"No context of {memory_plan.context_tokens} tokens can be made for {model.path.name}; "
-                f"llama.cpp says: {reason}",
+            raise model_unusable(
+                f"No context of {memory_plan.context_tokens} tokens for each of {memory_plan.parallel} answers can be"
+                f" made for {model.path.name}",
+                errors,
                 str(model.path),
             )
         self._memory = self._library.llama_get_memory(self._handle)

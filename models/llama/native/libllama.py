@@ -2,14 +2,19 @@
 
 import logging
 import os
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from models.engine import ModelUnusable
+
 _log = logging.getLogger(__name__)
 _ERROR_LEVEL, _CONTINUED_LEVEL = 4, 5  # GGML_LOG_LEVEL_ERROR, GGML_LOG_LEVEL_CONT
+# In what ggml and its backends log when an allocation fails.
+_OUT_OF_MEMORY = re.compile(r"alloc|out of memory|OutOfMemory|insufficient memory", re.IGNORECASE)
 
 _recent_errors: deque[str] = deque(maxlen=64)
 _captures: set[int] = set()
@@ -64,6 +69,17 @@ def _log_callback(llama_cpp: Any) -> Any:
                 _recent_errors.append(line)
 
     return llama_cpp.llama_log_callback(write)
+
+
+class AllocationFailed(ModelUnusable):
+    """llama.cpp got too little memory, in main memory or on a GPU."""
+
+
+def model_unusable(what: str, errors: Sequence[str], path: str) -> ModelUnusable:
+    """The error for something that llama.cpp could not do: `what`, a sentence without its end, and its own reason."""
+    reason = "; ".join(errors) or "it gave no reason"
+    kind = AllocationFailed if any(_OUT_OF_MEMORY.search(error) for error in errors) else ModelUnusable
+    return kind(f"{what}; llama.cpp says: {reason}", path)
 
 
 @contextmanager

@@ -1,75 +1,68 @@
-"""Hardware of this machine: cores, free memory and GPU memory."""
+"""Hardware of this machine: cores for computing, free memory, and GPU memory."""
 
 import ctypes
-import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-_CGROUP = Path("/sys/fs/cgroup")
-_GPU_DEVICE_TYPES = (1, 2)  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
+from models.llama.plan.cgroups import cpu_quota, memory_limits
+from models.llama.plan.processors import fast_core_count, processor_count
+
+__all__ = ["GpuMemory", "free_memory_bytes", "gpu_memory", "processor_count", "total_memory_bytes", "usable_cores"]
+
+_ROOT = Path("/")
+_DISCRETE_GPU, _INTEGRATED_GPU = 1, 2  # GGML_BACKEND_DEVICE_TYPE_GPU and _IGPU
 
 
 @dataclass(frozen=True, slots=True)
 class GpuMemory:
-    """Memory of all GPUs together, in bytes; both 0 without a GPU."""
+    """Memory of all GPUs together, in bytes; both 0 without a GPU. `is_shared`: it is part of the main memory."""
 
     free_bytes: int = 0
     total_bytes: int = 0
+    cards: int = 1
+    is_shared: bool = False
 
 
-def processor_count() -> int:
-    """Logical processors that this process may use, at least 1."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(root: Path = _ROOT) -> int:
+    """Fast physical cores that this process may use, at least 1: more threads than that only wait for each other."""
+    cores, quota = fast_core_count(root), cpu_quota(root)
+    return max(1, int(min(cores, quota) if quota is not None else cores))
 
 
-def usable_cores(cgroup: Path = _CGROUP) -> int:
-    """Physical cores that this process may use, at least 1: more threads than that only wait for each other."""
-    affinity = processor_count()
-    logical = psutil.cpu_count() or affinity
-    physical = psutil.cpu_count(logical=False) or logical
-    share = affinity * physical / max(1, logical)
-    quota = _cpu_quota(cgroup)
-    return max(1, int(min(share, quota) if quota is not None else share))
+def free_memory_bytes(root: Path = _ROOT) -> int:
+    """Bytes of memory available without swapping, within the limits of containers and services."""
+    available = psutil.virtual_memory().available + _reclaimable_arc_bytes(root)
+    return min([available, *(limit.free_bytes for limit in memory_limits(root))])
 
 
-def _cpu_quota(cgroup: Path) -> float | None:
-    """CPU quota of the container in cores; None without a quota."""
+def total_memory_bytes(root: Path = _ROOT) -> int:
+    """Bytes of memory of the machine, or of the container or service where that is less."""
+    return min([psutil.virtual_memory().total, *(limit.limit_bytes for limit in memory_limits(root))])
+
+
+def _reclaimable_arc_bytes(root: Path) -> int:
+    """Bytes of ZFS's cache above its minimum: they count as used, and are given back under pressure."""
     try:
-        quota, period = (cgroup / "cpu.max").read_text("ascii").split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
+        lines = (root / "proc/spl/kstat/zfs/arcstats").read_text("ascii").splitlines()
+        values = {
+            fields[0]: int(fields[2]) for fields in map(str.split, lines) if len(fields) == 3 and fields[2].isdigit()
+        }
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return max(0, values.get("size", 0) - values.get("c_min", 0))
 
 
-def free_memory_bytes(cgroup: Path = _CGROUP) -> int:
-    """Bytes of memory available without swapping, within the container's limit."""
-    available = psutil.virtual_memory().available
-    try:
-        limit = int((cgroup / "memory.max").read_text("ascii"))
-        used = int((cgroup / "memory.current").read_text("ascii")) - _reclaimable_bytes(cgroup)
-    except (OSError, ValueError):
-        return available
-    return max(0, min(available, limit - used))
+@dataclass(frozen=True, slots=True)
+class GpuDevice:
+    """A device of ggml: its type (ggml's number), and bytes of memory."""
 
-
-def total_memory_bytes(cgroup: Path = _CGROUP) -> int:
-    """Bytes of memory of the machine, or of the container where that is less."""
-    total = psutil.virtual_memory().total
-    try:
-        return min(total, int((cgroup / "memory.max").read_text("ascii")))
-    except (OSError, ValueError):
-        return total
-
-
-def _reclaimable_bytes(cgroup: Path) -> int:
-    """Bytes of file pages that count as used in a container but are reclaimed under pressure."""
-    for line in (cgroup / "memory.stat").read_text("ascii").splitlines():
-        if line.startswith("inactive_file "):
-            return int(line.split()[1])
-    return 0
+    kind: int
+    free_bytes: int
+    total_bytes: int
 
 
 def gpu_memory(ggml: Any) -> GpuMemory:
@@ -79,12 +72,23 @@ def gpu_memory(ggml: Any) -> GpuMemory:
     ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
     ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
     ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    free_bytes = total_bytes = 0
+    devices = []
     for index in range(ggml.ggml_backend_dev_count()):
         device = ggml.ggml_backend_dev_get(index)
-        if ggml.ggml_backend_dev_type(device) in _GPU_DEVICE_TYPES:
-            free, total = ctypes.c_size_t(), ctypes.c_size_t()
-            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-            free_bytes += free.value
-            total_bytes += total.value
-    return GpuMemory(free_bytes, total_bytes)
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+        devices.append(GpuDevice(ggml.ggml_backend_dev_type(device), free.value, total.value))
+    return sum_gpu_memory(devices, sys.platform)
+
+
+def sum_gpu_memory(devices: list[GpuDevice], platform: str) -> GpuMemory:
+    """The memory that llama.cpp uses of these devices: it leaves out integrated GPUs next to a discrete one."""
+    discrete = [device for device in devices if device.kind == _DISCRETE_GPU]
+    used = discrete or [device for device in devices if device.kind == _INTEGRATED_GPU]
+    return GpuMemory(
+        sum(device.free_bytes for device in used),
+        sum(device.total_bytes for device in used),
+        max(1, len(used)),
+        # Apple's GPUs are reported as discrete ones, and share the main memory all the same.
+        is_shared=bool(used) and (not discrete or platform == "darwin"),
+    )

@@ -1,5 +1,6 @@
 """Memory plan of a model: context, parallel replies, GPU layers, and the memory they need."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,9 @@ from models.gguf_header import GgufHeader, NotGguf, read_header
 from models.llama.plan.hardware import GpuMemory, total_memory_bytes
 from models.llama.settings import LlamaSettings
 
-# Left free on the GPU for the desktop and for what the driver takes as the context grows.
+# Left free on each GPU for the desktop and for what the driver takes as the context grows.
 _GPU_RESERVE_BYTES = 512 << 20
-# More simultaneous users are rare. On two cores four parallel replies generate 1.5 times the text of one, and eight
-# hardly more, but with eight no request waits for another to end.
+# More simultaneous users are rare, and with eight no request waits for another to end.
 _MAX_PARALLEL = 8
 # Share of the memory for the KV cache of all replies, with up to so many replies and with more: the other services of
 # the home server need the rest.
@@ -21,7 +21,7 @@ _FEW_REPLIES, _KV_SHARE_OF_FEW, _KV_SHARE = 4, 0.2, 0.1
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Configuration of a model run: the context of each of its `parallel` replies, the layers on the GPU, and the bytes
-    needed in main memory and on the GPU.
+    needed in main memory and on the GPU. `all_layers` counts the output as one more layer, as llama.cpp does.
     """
 
     context_tokens: int
@@ -29,6 +29,18 @@ class MemoryPlan:
     needed_bytes: int
     gpu_bytes: int
     parallel: int = 1
+    all_layers: int = 0
+    experts_in_main_memory: bool = False
+
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether the whole model is on the GPU."""
+        return self.gpu_layers >= self.all_layers > 0 and not self.experts_in_main_memory
+
+    @property
+    def is_partly_on_gpu(self) -> bool:
+        """Whether some of the model is on the GPU, and some is not."""
+        return self.gpu_layers > 0 and not self.is_on_gpu
 
 
 def read_model_header(path: Path) -> GgufHeader:
@@ -37,7 +49,9 @@ def read_model_header(path: Path) -> GgufHeader:
         return read_header(path)
     except FileNotFoundError as error:
         raise ModelUnusable(
-            f"The model file {path} does not exist. Correct its path, or get it with `hearth models get`.", str(path)
+            f"The model file {error.filename or path} does not exist. Correct its path, or get it with `hearth models"
+            " get`.",
+            str(path),
         ) from error
     except NotGguf as error:
         raise ModelUnusable(f"The model file {path} {error.reason}. Get it again.", str(path)) from error
@@ -49,49 +63,115 @@ def read_model_header(path: Path) -> GgufHeader:
 def plan_memory(
     header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, memory_bytes: int | None = None
 ) -> MemoryPlan:
-    """Choose the context, the parallel replies and the layers on the GPU, and compute the memory they need.
+    """Choose the layers on the GPU, the context and the parallel replies, and compute the memory they need.
+
+    As much of the model as one reply allows goes to the GPU; further replies never take a layer away.
 
     `memory_bytes` is the total memory of the machine (of this one unless given), not the free memory, so that the
     number of replies, and with it the layout of snapshots, stays the same from start to start.
     """
-    context_tokens = min(settings.context_tokens, header.trained_context or settings.context_tokens)
+    planner = _Planner(header, settings, gpu)
     if settings.parallel != "auto":
-        return _plan_for(header, settings, gpu, context_tokens, settings.parallel)
+        return planner.plan(settings.parallel)
     memory = total_memory_bytes() if memory_bytes is None else memory_bytes
-    plans = [_plan_for(header, settings, gpu, context_tokens, count) for count in range(_MAX_PARALLEL, 0, -1)]
-    return next((plan for plan in plans if _is_kv_cache_affordable(plan, header, settings, memory)), plans[-1])
+    one = planner.plan(1)
+    larger = (planner.plan(count) for count in range(_MAX_PARALLEL, 1, -1))
+    return next((plan for plan in larger if planner.is_affordable(plan, one, memory)), one)
 
 
-def _is_kv_cache_affordable(plan: MemoryPlan, header: GgufHeader, settings: LlamaSettings, memory_bytes: int) -> bool:
-    if plan.gpu_layers > header.layers:
-        return True  # entirely on the GPU
-    kv_bytes = plan.parallel * header.kv_bytes(plan.context_tokens, settings.kv_cache_type)
-    return kv_bytes <= memory_bytes * (_KV_SHARE_OF_FEW if plan.parallel <= _FEW_REPLIES else _KV_SHARE)
-
-
-def _plan_for(
-    header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, context_tokens: int, parallel: int
+def plan_within(
+    header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory, free_bytes: int, memory_bytes: int | None = None
 ) -> MemoryPlan:
-    kv_bytes = parallel * header.kv_bytes(context_tokens, settings.kv_cache_type)
-    compute_bytes = header.compute_bytes(settings.batch_tokens, context_tokens)
-    # llama.cpp counts the output as one more layer.
-    all_layers = header.layers + 1
-    layer_bytes = max(1, (header.weights_bytes + kv_bytes) // all_layers)
-    if gpu.total_bytes == 0:
-        layers = 0
-    elif settings.gpu_layers == "auto":
-        layers = max(0, min(all_layers, (gpu.free_bytes - compute_bytes - _GPU_RESERVE_BYTES) // layer_bytes))
-    else:
-        layers = min(all_layers, settings.gpu_layers) if settings.gpu_layers >= 0 else all_layers
-    gpu_bytes = layers * layer_bytes + (compute_bytes if layers else 0)
-    needed_bytes = (all_layers - layers) * layer_bytes + compute_bytes
-    return MemoryPlan(
-        context_tokens=context_tokens,
-        gpu_layers=layers,
-        needed_bytes=needed_bytes,
-        gpu_bytes=gpu_bytes,
-        parallel=parallel,
-    )
+    """As `plan_memory`, but with as many replies as fit into the free memory, if their number is not set.
+
+    The plan may need more than is free all the same: `require_memory` tells.
+    """
+    plan = plan_memory(header, settings, gpu, memory_bytes)
+    while plan.needed_bytes > free_bytes and settings.parallel == "auto" and plan.parallel > 1:
+        plan = _Planner(header, settings, gpu).plan(plan.parallel - 1)
+    return plan
+
+
+def smaller_plans(
+    plan: MemoryPlan, header: GgufHeader, settings: LlamaSettings, gpu: GpuMemory
+) -> Iterator[MemoryPlan]:
+    """Plans to try after an allocation has failed, each smaller than the last: fewer replies, then fewer layers on the
+    GPU; only where these are not set in the config.
+    """
+    planner, parallel, layers = _Planner(header, settings, gpu), plan.parallel, plan.gpu_layers
+    while settings.parallel == "auto" and parallel > 1:
+        parallel //= 2
+        yield planner.plan_layers(parallel, layers, experts_in_main_memory=plan.experts_in_main_memory)
+    while settings.gpu_layers == "auto" and layers > 0:
+        layers = layers * 3 // 4
+        yield planner.plan_layers(parallel, layers, experts_in_main_memory=plan.experts_in_main_memory)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Plans for one model on one machine."""
+
+    header: GgufHeader
+    settings: LlamaSettings
+    gpu: GpuMemory
+
+    def plan(self, parallel: int) -> MemoryPlan:
+        """The plan for so many replies: as much as possible on the GPU, or as many layers as the settings say."""
+        all_layers = self.header.layers + 1
+        if self.gpu.total_bytes == 0:
+            return self.plan_layers(parallel, 0)
+        if self.settings.gpu_layers != "auto":
+            asked = self.settings.gpu_layers if self.settings.gpu_layers >= 0 else all_layers
+            return self.plan_layers(parallel, min(all_layers, asked))
+        free_bytes = self.gpu.free_bytes - self.gpu.cards * _GPU_RESERVE_BYTES
+        whole = self.plan_layers(parallel, all_layers)
+        if whole.gpu_bytes <= free_bytes:
+            return whole
+        # The experts of a mixture are most of its weights, and of each token only few are read.
+        without_experts = self.plan_layers(parallel, all_layers, experts_in_main_memory=True)
+        if self.header.expert_bytes > 0 and without_experts.gpu_bytes <= free_bytes:
+            return without_experts
+        layers = (free_bytes - self._compute_bytes) // self._layer_bytes(parallel)
+        return self.plan_layers(parallel, max(0, min(all_layers, layers)))
+
+    def plan_layers(self, parallel: int, layers: int, *, experts_in_main_memory: bool = False) -> MemoryPlan:
+        """The plan with so many layers on the GPU."""
+        all_layers, expert_bytes = self.header.layers + 1, self.header.expert_bytes if experts_in_main_memory else 0
+        layer_bytes = self._layer_bytes(parallel, expert_bytes)
+        gpu_bytes = layers * layer_bytes + (self._compute_bytes if layers else 0)
+        needed_bytes = (all_layers - layers) * layer_bytes + expert_bytes + self._compute_bytes
+        return MemoryPlan(
+            context_tokens=self._context_tokens,
+            gpu_layers=layers,
+            needed_bytes=needed_bytes + (gpu_bytes if self.gpu.is_shared else 0),
+            gpu_bytes=gpu_bytes,
+            parallel=parallel,
+            all_layers=all_layers,
+            experts_in_main_memory=experts_in_main_memory,
+        )
+
+    def is_affordable(self, plan: MemoryPlan, one: MemoryPlan, memory_bytes: int) -> bool:
+        """Whether the replies of `plan` leave the layers of `one` on the GPU, and enough main memory to the house."""
+        if plan.gpu_layers < one.gpu_layers or plan.experts_in_main_memory != one.experts_in_main_memory:
+            return False
+        in_main_memory = self._kv_bytes(plan.parallel) * (plan.all_layers - plan.gpu_layers) // plan.all_layers
+        return in_main_memory <= memory_bytes * (_KV_SHARE_OF_FEW if plan.parallel <= _FEW_REPLIES else _KV_SHARE)
+
+    @property
+    def _context_tokens(self) -> int:
+        return min(self.settings.context_tokens, self.header.trained_context or self.settings.context_tokens)
+
+    @property
+    def _compute_bytes(self) -> int:
+        return self.header.compute_bytes(self.settings.batch_tokens, self._context_tokens)
+
+    def _kv_bytes(self, parallel: int) -> int:
+        return parallel * self.header.kv_bytes(self._context_tokens, self.settings.kv_cache_type)
+
+    def _layer_bytes(self, parallel: int, expert_bytes: int = 0) -> int:
+        """Bytes of a layer, the output counted as one: its weights, but for experts elsewhere, and its KV cache."""
+        stored_bytes = self.header.weights_bytes - expert_bytes + self._kv_bytes(parallel)
+        return max(1, stored_bytes // (self.header.layers + 1))
 
 
 def require_memory(path: Path, plan: MemoryPlan, free_bytes: int) -> None:
@@ -101,7 +181,7 @@ def require_memory(path: Path, plan: MemoryPlan, free_bytes: int) -> None:
             f"{path.name} needs {_gigabytes(plan.needed_bytes)} of memory with a context of "
             f"{plan.context_tokens} tokens, and {_gigabytes(free_bytes)} is free. "
             "Choose a smaller model, a smaller context_tokens, or kv_cache_type q8_0; `hearth doctor` shows the"
-            " figures.",
+            " figures. If more is free than can be seen here, set model.llama.check_memory to false.",
             str(path),
         )
 

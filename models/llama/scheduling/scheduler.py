@@ -12,7 +12,7 @@ from models.llama.native.context import DecodeFailed
 from models.llama.plan.prefill_chunks import MIN_CHUNK_TOKENS
 from models.llama.scheduling.admission import Admission
 from models.llama.scheduling.batcher import Batcher, StepSummary
-from models.llama.scheduling.prompt_chunks import PromptChunks
+from models.llama.scheduling.prompt_chunks import ChunkRules, PromptChunks
 from models.llama.scheduling.request_errors import request_failure
 from models.llama.scheduling.requests import DropState, Generate, Request, RequestQueue, WarmUp
 from models.llama.scheduling.running_reply import EndedReply, RunningReply
@@ -40,12 +40,20 @@ class Scheduler:
         # A state that cannot be truncated is continued exactly where its snapshot was taken, however little remains.
         can_resume_anywhere = loaded.limits.chunks_end_anywhere or not loaded.context.can_truncate
         self._prefix_cache = PrefixCache(loaded.context, snapshots, 1 if can_resume_anywhere else MIN_CHUNK_TOKENS)
-        template, chunks = loaded.template, PromptChunks(loaded)
+        pause_s = settings.max_decode_pause_s
+        template = loaded.template
         prompts = DatedPrompts(PromptTokenizer(template), template.clock, self._prefix_cache)
+        rules = ChunkRules(
+            batch_tokens=loaded.context.batch_tokens,
+            anywhere=loaded.limits.chunks_end_anywhere,
+            can_truncate=loaded.context.can_truncate,
+            is_offloaded=loaded.memory_plan.gpu_layers > 0,
+            max_pause_s=pause_s,
+        )
+        chunks = PromptChunks(loaded.prefill_plan, rules)
         self._admission = Admission(
             loaded, prompts, self._prefix_cache, snapshots=snapshots, throughput=throughput, requests=requests
         )
-        pause_s = settings.max_decode_pause_s
         self._batcher = Batcher(
             loaded, throughput, self._prefix_cache, chunks, closing=requests.closing, max_pause_s=pause_s
         )

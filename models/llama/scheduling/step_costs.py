@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from models.llama.moving_average import moving_average
-
-_SMOOTHING = 0.2
-# A step that took longer than so many times the mean was disturbed by something else.
-_MAX_OUTLIER = 2.0
+# How much of a step's deviation changes the pace of all sizes, and how much the cost of its own. Other programs and
+# long contexts slow down all of them: sizes measured at different times can be compared only by a common pace.
+_COMMON_SHARE, _OWN_SHARE = 0.25, 0.1
+# A step that took so many times longer or shorter than expected was disturbed by something else.
+_MAX_DEVIATION = 2.0
 # The first measurements count as the fastest of them: memory is touched and graphs are built for the first time.
 _TRIALS = 2
 # Steps after which a size that was not used is tried again, and between two such trials.
@@ -20,9 +20,9 @@ StepSize = tuple[int, int]
 
 @dataclass(slots=True)
 class _Cost:
-    """Mean seconds, number of measurements, and the number of the last step measured."""
+    """Mean cost in seconds at a pace of 1, number of measurements, and the number of the last step measured."""
 
-    seconds: float
+    mean: float
     count: int
     measured_at: int
 
@@ -33,21 +33,20 @@ class StepCosts:
     def __init__(self) -> None:
         self._costs: dict[StepSize, _Cost] = {}
         self._steps = 0
+        # How slow the machine is now, for all sizes alike.
+        self._pace = 1.0
 
     def record(self, replies: int, tokens_each: int, seconds: float) -> None:
         """Record a step of so many replies with so many tokens of each."""
         self._steps += 1
-        size = replies, tokens_each
-        cost = self._costs.get(size)
-        if cost is None or cost.count == 0:
-            self._costs[size] = _Cost(seconds, 1, self._steps)
+        cost = self._costs.setdefault((replies, tokens_each), _Cost(seconds / self._pace, 0, 0))
+        if cost.count < _TRIALS:
+            cost.mean = min(cost.mean, seconds / self._pace)
         else:
-            cost.seconds = (
-                min(cost.seconds, seconds)
-                if cost.count < _TRIALS
-                else moving_average(cost.seconds, min(seconds, _MAX_OUTLIER * cost.seconds), _SMOOTHING)
-            )
-            cost.count, cost.measured_at = cost.count + 1, self._steps
+            deviation = min(max(seconds / (cost.mean * self._pace), 1 / _MAX_DEVIATION), _MAX_DEVIATION)
+            self._pace *= deviation**_COMMON_SHARE
+            cost.mean *= deviation**_OWN_SHARE
+        cost.count, cost.measured_at = cost.count + 1, self._steps
         if self._steps % _STEPS_BETWEEN_RETRIALS == 0:
             self._distrust_stalest()
 
@@ -73,11 +72,11 @@ class StepCosts:
     def measured(self, replies: int, tokens_each: int) -> float | None:
         """Mean seconds of steps of this size; None when there were too few."""
         cost = self._costs.get((replies, tokens_each))
-        return cost.seconds if cost is not None and cost.count >= _TRIALS else None
+        return cost.mean * self._pace if cost is not None and cost.count >= _TRIALS else None
 
     def _least_seconds(self, known: StepSize, size: StepSize) -> float:
         """What the time of a known size says at least of another: more tokens take no less time, and so many steps of
         the other size that they hold the tokens of the known one take no less than it.
         """
         steps = -(-known[0] // size[0]) * -(-known[1] // size[1])
-        return self._costs[known].seconds / steps
+        return self._costs[known].mean * self._pace / steps

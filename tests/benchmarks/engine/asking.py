@@ -1,5 +1,6 @@
 """Asking the engine, and text to ask it with."""
 
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -26,12 +27,27 @@ class Asked:
     came: Sequence[float]
 
 
+def bench_settings(**changes: object) -> LlamaSettings:
+    """The default settings with changes; deterministic ones where the benchmark runs with DETERMINISTIC=1."""
+    deterministic = os.environ.get("DETERMINISTIC") == "1"
+    return LlamaSettings.model_validate({"deterministic": deterministic, **changes})
+
+
 @asynccontextmanager
 async def demo_engine(
     settings: LlamaSettings | None = None, snapshot_folder: Path | None = None
 ) -> AsyncIterator[LlamaEngine]:
     """An engine on the default model."""
-    engine = await LlamaEngine.load(await houses.chat_model(), settings, snapshot_folder=snapshot_folder)
+    async with open_engine(await houses.chat_model(), settings, snapshot_folder) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def open_engine(
+    model: Path, settings: LlamaSettings | None = None, snapshot_folder: Path | None = None
+) -> AsyncIterator[LlamaEngine]:
+    """An engine on any model."""
+    engine = await LlamaEngine.load(model, settings or bench_settings(), snapshot_folder=snapshot_folder)
     try:
         yield engine
     finally:

@@ -4,8 +4,7 @@ import asyncio
 from pathlib import Path
 
 from models.engine import Prompt
-from models.llama.settings import LlamaSettings
-from tests.benchmarks.engine.asking import SYSTEM, ask, demo_engine
+from tests.benchmarks.engine.asking import SYSTEM, ask, bench_settings, demo_engine
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.lag import idle_p99_ms, sampled
 
@@ -21,7 +20,7 @@ def measure(folder: Path) -> Samples:
 async def _measure() -> Samples:
     idle: list[float] = []
     running: list[float] = []
-    async with demo_engine(LlamaSettings(parallel=REPLIES)) as engine:
+    async with demo_engine(bench_settings(parallel=REPLIES)) as engine:
         for _ in range(ROUNDS):
             idle.append(await idle_p99_ms(2))
             async with sampled() as lag:

@@ -9,9 +9,8 @@ from models.engine import Prompt, Turn
 from models.llama.engine import LlamaEngine
 from models.llama.loading.loader import load_model
 from models.llama.native.context import TokenRun
-from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
-from tests.benchmarks.engine.asking import SYSTEM, ask, demo_engine, text_of
+from tests.benchmarks.engine.asking import SYSTEM, ask, bench_settings, demo_engine, text_of
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
 
@@ -19,7 +18,7 @@ CONVERSATIONS = 8
 ROUNDS = 3
 # Most of the 1,900 tokens are the shared system prompt, so that filling the caches takes one minute and not three.
 SYSTEM_TOKENS, HISTORY_TOKENS, NEW_TOKENS = 1_600, 280, 20
-SETTINGS = LlamaSettings()
+SETTINGS = bench_settings()
 
 
 def measure(folder: Path) -> Samples:

@@ -90,6 +90,84 @@ ARMS = (
         timeout_s=300,
     ),
     Arm(
+        "reading",
+        f"{_HERE}.reading",
+        (
+            Figure("prefill_over_full_batches", "ratio", "<=", bar=1.15, aim=1.05),
+            Figure("prefill_first_token_s", "s", "<="),
+            Figure("full_batches_s", "s", "<="),
+        ),
+        timeout_s=600,
+    ),
+    Arm(
+        "grouping",
+        f"{_HERE}.grouping",
+        tuple(
+            Figure(f"{count}_over_one_tokens_per_s_{model}", "ratio", ">=", bar=bar, aim=aim)
+            for model in ("demo", "q4_k_m", "q8_0")
+            for count, bar, aim in (("two", 1.0, 1.3), ("eight", 2.0, 3))
+        ),
+        timeout_s=900,
+    ),
+    Arm(
+        "drafting",
+        f"{_HERE}.drafting",
+        (
+            Figure("speculation_over_plain_quoting_q4_k_m", "ratio", ">=", bar=1.3, aim=1.6),
+            Figure("speculation_over_plain_others_q4_k_m", "ratio", ">=", bar=0.98, aim=1.0),
+        ),
+        timeout_s=900,
+    ),
+    Arm(
+        "resident",
+        f"{_HERE}.resident",
+        (
+            Figure("resident_idle_gb", "GB", "<=", bar=0.6, aim=0.4),
+            Figure("resident_with_conversation_gb", "GB", "<=", bar=0.6, aim=0.4),
+        ),
+        timeout_s=300,
+    ),
+    Arm(
+        "writing",
+        f"{_HERE}.writing",
+        (
+            Figure("written_over_new_state", "ratio", "<=", bar=1.5, aim=1.1),
+            Figure("new_state_mb", "MB"),
+        ),
+        timeout_s=300,
+    ),
+    Arm(
+        "titles",
+        f"{_HERE}.titles",
+        (
+            Figure("prefilled_over_new_with_titles_window", "ratio", "<=", bar=1.2, aim=1.05),
+            Figure("prefilled_over_new_with_titles_attention", "ratio", "<=", bar=1.2, aim=1.05),
+        ),
+        timeout_s=300,
+    ),
+    Arm(
+        "planning",
+        f"{_HERE}.planning",
+        (Figure("layers_over_those_of_one_reply", "ratio", ">=", bar=1.0, aim=1.0),),
+        timeout_s=60,
+    ),
+    Arm(
+        "starting",
+        f"{_HERE}.starting",
+        (
+            Figure("load_over_reading", "ratio", "<=", bar=4, aim=2),
+            Figure("load_s", "s", "<="),
+            Figure("read_s", "s", "<="),
+        ),
+        timeout_s=300,
+    ),
+    Arm(
+        "beside_reading",
+        f"{_HERE}.beside.reading",
+        _beside("prefill_first_token_s", "s", "<=", bar=1.0, aim=0.95),
+        timeout_s=900,
+    ),
+    Arm(
         "beside_returning",
         f"{_HERE}.beside.returning",
         (

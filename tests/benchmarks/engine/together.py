@@ -7,8 +7,7 @@ from statistics import mean
 
 from models.engine import Prompt
 from models.llama.engine import LlamaEngine
-from models.llama.settings import LlamaSettings
-from tests.benchmarks.engine.asking import SYSTEM, Asked, ask, demo_engine, text_of
+from tests.benchmarks.engine.asking import SYSTEM, Asked, ask, bench_settings, demo_engine, text_of
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
 
@@ -27,7 +26,7 @@ async def _measure() -> Samples:
     four: list[float] = []
     first: list[float] = []
     # Without guesses, which one answer alone may make and four together may not.
-    async with demo_engine(LlamaSettings(parallel=REPLIES, speculation=False)) as engine:
+    async with demo_engine(bench_settings(parallel=REPLIES, speculation=False)) as engine:
         for number in range(ROUNDS):
             alone, together = await _written(engine)
             one.append(alone)

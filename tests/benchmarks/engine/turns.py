@@ -11,14 +11,13 @@ from models.engine import Prompt, Turn
 from models.llama.engine import LlamaEngine
 from models.llama.kv_cache.tokenized_prompt import PromptTokenizer
 from models.llama.native.context import TokenRun
-from models.llama.settings import LlamaSettings
-from tests.benchmarks.engine.asking import SYSTEM, ask, text_of
+from tests.benchmarks.engine.asking import SYSTEM, ask, bench_settings, text_of
 from tests.benchmarks.figures import Samples
 from tests.benchmarks.harness import tell
 from tests.fakes.tiny_gguf import write_tiny_model
 
 CONVERSATIONS, TURNS, PASSAGE_TOKENS = 8, 20, 600
-SETTINGS = LlamaSettings(parallel=4, context_tokens=8192, threads=1)
+SETTINGS = bench_settings(parallel=4, context_tokens=8192, threads=1)
 
 
 def measure(folder: Path) -> Samples:

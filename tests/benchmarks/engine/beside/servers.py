@@ -18,15 +18,15 @@ from deploy.build import llama_server
 from models.llama.native.context import thread_count
 from models.llama.plan.hardware import GpuMemory
 from models.llama.plan.memory_plan import plan_memory, read_model_header
-from models.llama.settings import LlamaSettings
 from tests.benchmarks import houses
+from tests.benchmarks.engine.asking import bench_settings
 from tests.benchmarks.engine.beside.client import KEY, Client, Message, StreamedAnswer, client_session
 from tests.benchmarks.machine import ROOT
 
 KEY_VARIABLE = "HEARTH_BENCH_KEY"
 REPLIES = 4
 READY_WITHIN_S, GONE_WITHIN_S = 60, 30
-SETTINGS = LlamaSettings()
+SETTINGS = bench_settings()
 
 
 @dataclass(eq=False)
@@ -119,9 +119,9 @@ class ServerPair:
 
 
 @asynccontextmanager
-async def both(folder: Path) -> AsyncIterator[ServerPair]:
-    """Both servers on the default model with the same threads, replies and context, started."""
-    model = await houses.chat_model()
+async def both(folder: Path, model: Path | None = None) -> AsyncIterator[ServerPair]:
+    """Both servers on a model, the default one unless given, with the same threads, replies and context, started."""
+    model = model or await houses.chat_model()
     context = plan_memory(read_model_header(model), SETTINGS, GpuMemory()).context_tokens
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(client_session())
@@ -148,7 +148,11 @@ def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
             },
         },
         # llama.cpp's server applies no penalty unless asked.
-        "model": {"sampling": {"repeat_penalty": 1.0}},
+        "model": {
+            "sampling": {"repeat_penalty": 1.0},
+            "weights": {"source": "path", "path": str(model)},
+            "llama": {"deterministic": bench_settings().deterministic},
+        },
         "knowledge": {"embedding": {"kind": "hashing"}},
     }
     config = folder / "config.yaml"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,13 @@ import pytest
 from models.engine import ModelUnusable
 from models.gguf_header import GgufHeader
 from models.llama.plan.hardware import GpuMemory
-from models.llama.plan.memory_plan import plan_memory, read_model_header, require_memory
+from models.llama.plan.memory_plan import (
+    plan_memory,
+    plan_within,
+    read_model_header,
+    require_memory,
+    smaller_plans,
+)
 from models.llama.settings import LlamaSettings
 
 _GB = 10**9
@@ -108,3 +115,104 @@ def test_a_number_of_replies_is_taken_as_it_is_and_each_needs_its_own_context() 
 def test_impossible_numbers_of_replies_are_refused(parallel: object) -> None:
     with pytest.raises(ValueError, match="parallel"):
         LlamaSettings.model_validate({"parallel": parallel})
+
+
+def _shape(weights_gb: float, layers: int, kv_heads: int, head: int, *, vocabulary: int = 151_936) -> GgufHeader:
+    return replace(
+        _HEADER,
+        weights_bytes=int(weights_gb * _GB),
+        layers=layers,
+        kv_width=layers * kv_heads * 2 * head,
+        vocabulary_size=vocabulary,
+    )
+
+
+# Sizes of the files; layers, KV heads and head lengths of the models' published configurations.
+_QWEN3_8B, _QWEN3_4B, _QWEN3_14B = (_shape(size, layers, 8, 128) for size, layers in ((5.03, 36), (2.5, 36), (9.0, 40)))
+_LLAMA3_8B = _shape(4.92, 32, 8, 128, vocabulary=128_256)
+_GEMMA3_4B = _shape(2.49, 34, 4, 256, vocabulary=262_144)
+_GPT_OSS_20B = _shape(11.6, 24, 8, 64, vocabulary=201_088)
+
+
+@pytest.mark.parametrize(
+    ("header", "card_gb"),
+    [
+        (_QWEN3_8B, 8),
+        (_QWEN3_4B, 6),
+        (_QWEN3_4B, 8),
+        (_LLAMA3_8B, 8),
+        (_GEMMA3_4B, 6),
+        (_GPT_OSS_20B, 16),
+        (_QWEN3_14B, 12),
+    ],
+)
+def test_further_replies_take_no_layer_off_the_card(header: GgufHeader, card_gb: int) -> None:
+    gpu = GpuMemory(int(0.96 * card_gb * _GB), card_gb * _GB)
+    one = plan_memory(header, LlamaSettings(parallel=1), gpu, 32 * _GB)
+    auto = plan_memory(header, LlamaSettings(), gpu, 32 * _GB)
+    assert one.is_on_gpu
+    assert auto.gpu_layers == one.gpu_layers == header.layers + 1
+    assert auto.gpu_bytes <= gpu.free_bytes
+
+
+def test_a_model_partly_on_the_card_keeps_its_layers_there_too() -> None:
+    gpu = GpuMemory(4 * _GB, 4 * _GB)
+    one, auto = (plan_memory(_QWEN3_8B, settings, gpu, 32 * _GB) for settings in (_settings(), LlamaSettings()))
+    assert one.is_partly_on_gpu
+    assert auto.gpu_layers == one.gpu_layers
+
+
+def test_each_card_keeps_a_reserve() -> None:
+    one, two = (plan_memory(_QWEN3_8B, _settings(), GpuMemory(6 * _GB, 8 * _GB, cards)) for cards in (1, 2))
+    assert one.gpu_layers > two.gpu_layers
+
+
+def test_a_gpu_that_shares_the_main_memory_takes_it_from_there() -> None:
+    apart, shared = (
+        plan_memory(_QWEN3_4B, _settings(), GpuMemory(12 * _GB, 16 * _GB, is_shared=is_shared))
+        for is_shared in (False, True)
+    )
+    assert apart.is_on_gpu
+    assert shared.is_on_gpu
+    assert shared.needed_bytes == apart.needed_bytes + apart.gpu_bytes
+
+
+def test_experts_stay_in_main_memory_where_everything_else_fits_on_the_card() -> None:
+    mixture = replace(_shape(18.6, 48, 4, 128), expert_bytes=17 * _GB)
+    small = plan_memory(mixture, LlamaSettings(), GpuMemory(8 * _GB, 8 * _GB), 32 * _GB)
+    assert small.experts_in_main_memory
+    assert small.is_partly_on_gpu
+    assert small.gpu_layers == 49
+    assert small.gpu_bytes < 8 * _GB
+    assert small.needed_bytes > 17 * _GB
+    large = plan_memory(mixture, LlamaSettings(), GpuMemory(32 * _GB, 32 * _GB), 32 * _GB)
+    assert large.is_on_gpu
+    assert not plan_memory(_QWEN3_8B, LlamaSettings(), GpuMemory(4 * _GB, 4 * _GB)).experts_in_main_memory
+
+
+def test_with_little_free_memory_as_many_replies_run_as_fit() -> None:
+    planned = plan_memory(_HEADER, LlamaSettings(), GpuMemory(), 64 * _GB)
+    assert planned.parallel == 5
+    tight = plan_within(_HEADER, LlamaSettings(), GpuMemory(), planned.needed_bytes - 2 * _GB, 64 * _GB)
+    assert 1 < tight.parallel < 5
+    none = plan_within(_HEADER, LlamaSettings(), GpuMemory(), _GB, 64 * _GB)
+    assert none.parallel == 1
+    assert plan_within(_HEADER, _settings(parallel=3), GpuMemory(), _GB).parallel == 3
+
+
+def test_after_a_failed_allocation_fewer_replies_are_tried_and_then_fewer_layers() -> None:
+    gpu = GpuMemory(24 * _GB, 24 * _GB)
+    plan = plan_memory(_HEADER, LlamaSettings(), gpu, 64 * _GB)
+    tried = list(smaller_plans(plan, _HEADER, LlamaSettings(), gpu))
+    assert [each.parallel for each in tried[:3]] == [4, 2, 1]
+    assert {each.gpu_layers for each in tried[:3]} == {plan.gpu_layers}
+    assert [each.gpu_layers for each in tried[2:]] == sorted((each.gpu_layers for each in tried[2:]), reverse=True)
+    assert tried[-1].gpu_layers == 0
+    assert len(tried) < 20
+    assert list(smaller_plans(plan, _HEADER, _settings(parallel=8, gpu_layers=37), gpu)) == []
+
+
+def test_threads_and_batches_have_bounds() -> None:
+    for impossible in ({"threads": 0}, {"threads": 5000}, {"parallel": 64, "batch_tokens": 32}):
+        with pytest.raises(ValueError, match=r"threads|batch_tokens of at least 64"):
+            LlamaSettings.model_validate(impossible)

@@ -53,10 +53,18 @@ def test_a_size_is_tried_twice_and_the_faster_counts() -> None:
 def test_one_disturbed_step_changes_little_and_a_slower_machine_is_noticed() -> None:
     costs = _measured(r1=10)
     costs.record(1, 1, 1000)
-    assert costs.seconds(1, 1) <= 12
+    assert costs.seconds(1, 1) <= 13
     for _ in range(30):
         costs.record(1, 1, 40)
     assert costs.seconds(1, 1) == pytest.approx(40, rel=0.05)
+
+
+def test_a_machine_that_is_busy_now_makes_no_size_look_worse_than_another() -> None:
+    costs = _measured(r1=10, r2=17, r4=17)
+    for _ in range(50):
+        costs.record(1, 1, 40)
+    assert costs.seconds(2, 1) == pytest.approx(17 * 4, rel=0.4)
+    assert costs.seconds(4, 1) < 4 * costs.seconds(1, 1)
 
 
 def test_what_did_not_pay_is_tried_again_now_and_then() -> None:
