@@ -1,5 +1,6 @@
 """Speculative decoding drafts quotations, and changes no answer where answers are to be the same bit for bit."""
 
+import asyncio
 from itertools import product
 from pathlib import Path
 
@@ -94,6 +95,29 @@ async def test_quotations_are_drafted_at_any_temperature_and_with_flash_attentio
         await engine.close()
     # How many follows from the step times of this machine; the first ones are tried everywhere.
     assert sum(usage.accepted_draft_tokens for _, usage in answers) > 0
+
+
+_OTHER_PASSAGE = (
+    "The cat has its food at seven and at six, one tin each time, and fresh water in the blue bowl next to the door. "
+    "The vet is in Mill Lane, on the left after the bakery. The basket for the cat stands below the stairs in the hall."
+)
+
+
+@pytest.mark.alone
+async def test_replies_that_quote_at_the_same_time_draft_each_from_its_own_prompt(chat_model_path: Path) -> None:
+    engine = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=1024, parallel=2))
+    try:
+        questions = [_QUESTIONS[0].replace(_PASSAGE, passage) for passage in (_PASSAGE, _OTHER_PASSAGE)]
+        for _ in range(2):
+            asked = (_answer(engine, question, _SAMPLINGS[0]) for question in questions)
+            (heating, first), (cat, second) = await asyncio.gather(*asked)
+            assert "radiator" in heating
+            assert "cat" in cat.split()
+            assert "radiator" not in cat
+            assert "cat" not in heating.split()
+            assert first.accepted_draft_tokens + second.accepted_draft_tokens > 0
+    finally:
+        await engine.close()
 
 
 @pytest.mark.parametrize("ggml_type", [0, 1, 3, 8])  # F32, F16, Q4_1, Q8_0

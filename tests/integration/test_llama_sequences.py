@@ -504,7 +504,7 @@ def isolated_answers(tiny: Callable[[Kind], Path]) -> Callable[[Kind], dict[str,
 
 # Share of the conversations whose answers rounding may change: a last bit decides between two tokens only when they are
 # as likely as each other. What came from another conversation would change every answer that it reached.
-_ROUNDED_SHARE = 0.2
+_ROUNDED_SHARE = 0.1
 
 
 @pytest.mark.timeout(1800)
@@ -524,8 +524,9 @@ def test_fifty_interleaved_conversations_are_answered_as_each_alone(
     def interleave(plan: list[tuple[int, float, bool, bool]]) -> None:
         folder = tmp_path_factory.mktemp("parked")
         answers = asyncio.run(_interleaved(tiny(kind), folder, plan, deterministic))
-        different = [name for name, texts in answers.items() if texts != expected[name][: len(texts)]]
-        assert len(different) <= (0 if deterministic else _ROUNDED_SHARE * len(answers)), different
+        answered = {name: texts for name, texts in answers.items() if texts}
+        different = [name for name, texts in answered.items() if texts != expected[name][: len(texts)]]
+        assert len(different) <= (0 if deterministic else _ROUNDED_SHARE * len(answered)), different
 
     interleave()
 
