@@ -114,7 +114,7 @@ class Engine(Protocol):
 
     def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         """Answer the prompt: pieces of thinking, if the model thinks, and of text as they are generated, then exactly
-        one `Usage` as the last item. An answer that stays empty is given the thinking as its text.
+        one `Usage` as the last item. Thinking that never ends is the text of an answer that would be empty otherwise.
 
         `key` names the conversation whose state may be cached; it is opaque. Closing the iterator or cancelling the
         task that reads it stops the model within one step. Stop strings are never part of the pieces.

@@ -173,6 +173,7 @@ class ThinkingFilter:
         self._held = self._held[position:].removeprefix(closing)
         if closing:
             self._after_thinking = self._was_closed = True
+            self._wrapper_end = self._marks.answer_pairs.get(closing, "")
             self._phase = "header" if closing == CHANNEL else "start"
 
     def _read_unclear(self) -> None:

@@ -36,8 +36,8 @@ _ANSWER_PAIRS: Mapping[str, str] = {
     "<solution>": "</solution>",
     "<|begin_of_solution|>": "<|end_of_solution|>",
     "<|START_RESPONSE|>": "<|END_RESPONSE|>",
+    "[BEGIN FINAL RESPONSE]": "[END FINAL RESPONSE]",
 }
-_LONE_ENDS = ("[END FINAL RESPONSE]",)
 # A name of thinking in a mark that no list has: `<my_thoughts>`, `<|reasoning_start|>`.
 _MARK = re.compile(r"<[^<>\s]{2,40}>|\[[^\[\]\s]{2,40}\]|◁[^◁▷\s]{2,40}▷")
 _HARMONY_HEADER = re.compile(r"<\|channel\|>(\w+)[^<]*<\|message\|>$")
@@ -67,8 +67,8 @@ class ThinkingMarks:
     def texts(self) -> frozenset[str]:
         """All marks, as tokens of a vocabulary would have them."""
         pairs = (self.pairs, self.answer_pairs)
-        named = {mark for marks in pairs for pair in marks.items() for mark in pair} | set(_LONE_ENDS)
-        return frozenset(named) | {"<|channel>", CHANNEL}
+        named = {mark for marks in pairs for pair in marks.items() for mark in pair}
+        return frozenset(named | {"<|channel>", CHANNEL})
 
     def opened_by(self, prompt_end: str) -> str | None:
         """The opening mark in which a rendered prompt ends, so that the reply begins inside the thinking; for Harmony

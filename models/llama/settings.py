@@ -1,9 +1,10 @@
 """Settings of the in-process engine."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from models.gguf_header import KvType
 
@@ -12,6 +13,12 @@ _MAX_VALUES = {"parallel": 64, "kv_cache_memory_bytes": 1 << 50, "threads": 512}
 _SET_BY_ENGINE = frozenset(
     {"messages", "tools", "bos_token", "eos_token", "add_generation_prompt", "raise_exception", "strftime_now"}
 )
+
+
+def _as_file(value: Any) -> Any:
+    """The path of a file for what reads like one; names of families have no slash and no such ending."""
+    is_file = isinstance(value, str) and ("/" in value or value.endswith((".jinja", ".jinja2", ".txt")))
+    return Path(value) if is_file else value
 
 
 class LlamaSettings(BaseModel):
@@ -88,11 +95,10 @@ class LlamaSettings(BaseModel):
         description="Longest thinking, in tokens that do not count as the answer's; then it is closed, and the answer"
         " follows. A quarter of it for models whose thinking cannot be turned off.",
     )
-    chat_template: str = Field(
+    chat_template: Annotated[str | Path, BeforeValidator(_as_file)] = Field(
         default="auto",
-        min_length=1,
-        description="The chat template: a file with one in Jinja, or a family that llama.cpp knows, such as chatml,"
-        " llama3, gemma; auto: the one in the model file.",
+        description="The chat template: a file NAME.jinja, or a family that llama.cpp knows, such as chatml, llama3 or"
+        " gemma; auto: the one in the model file.",
     )
     template_arguments: Mapping[str, Any] = Field(
         default_factory=dict,

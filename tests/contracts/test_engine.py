@@ -3,13 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from models.echo import EchoEngine
-from models.engine import Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
+from models.engine import (
+    Engine,
+    EngineFailed,
+    Prompt,
+    PromptTooLong,
+    ReasoningEffort,
+    Sampling,
+    ThinkingText,
+    Turn,
+    Usage,
+)
 from models.llama.engine import LlamaEngine
 from models.llama.settings import LlamaSettings
 
@@ -65,6 +76,20 @@ async def test_a_stream_is_pieces_of_text_and_then_one_usage(engine: Engine) -> 
     assert usage.prompt_tokens == usage.prefilled_tokens + usage.reused_tokens
     assert usage.prompt_tokens > engine.count_tokens(_TEXT)
     assert usage.decode_s > 0
+
+
+@pytest.mark.parametrize("effort", ["none", "high"])
+async def test_an_effort_is_taken_by_every_engine_and_thinking_precedes_the_answer(
+    engine: Engine, effort: ReasoningEffort
+) -> None:
+    prompt = replace(_PROMPT, reasoning_effort=effort)
+    items = [item async for item in engine.stream(prompt, "room", Sampling(temperature=0.0, max_tokens=8))]
+    kinds = [type(item) for item in items]
+    assert kinds == sorted(kinds, key=[ThinkingText, str, Usage].index)
+    assert str in kinds
+    usage = items[-1]
+    assert isinstance(usage, Usage)
+    assert usage.generated_tokens >= usage.thinking_tokens >= 0
 
 
 async def test_max_tokens_ends_an_answer_by_length(engine: Engine) -> None:

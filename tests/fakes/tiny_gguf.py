@@ -12,11 +12,12 @@ from typing import Literal
 import numpy
 from numpy.typing import NDArray
 
+from tests.fakes.tiny_vocabulary import Value, Vocabulary, byte_pairs
+
 Kind = Literal["attention", "window", "recurrent"]
 
 _EMBEDDING, _LAYERS, _HEADS, _INNER, _STATE, _KERNEL, _RANK = 64, 2, 2, 128, 8, 4, 4
 _WINDOW = 32
-_MARKS = ("<|im_start|>", "<|im_end|>")
 _CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -25,11 +26,9 @@ _NORMS = {
     "attention": ("attn_norm", "ffn_norm"),
     "window": ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm"),
 }
-_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # llama_token_type
 _UINT32, _INT32, _FLOAT32, _STRING, _ARRAY = 4, 5, 6, 8, 9  # GGUF value types
 _ALIGNMENT = 32
 
-_Value = int | float | str | Sequence[str] | Sequence[int]
 _Tensors = dict[str, NDArray[numpy.float32]]
 
 
@@ -41,15 +40,18 @@ def write_tiny_model(
     *,
     pre: str = "default",
     user_defined: Sequence[str] = (),
-    chat_template: str = _CHATML,
+    chat_template: str | None = _CHATML,
+    vocabulary: Vocabulary | None = None,
+    damaged: bool = False,
 ) -> Path:
     """Write a model; the same seed gives the same file.
 
-    `pre` names its rule for splitting text into words; `user_defined` are further tokens, or delimiters of turns, whose
-    type is user-defined.
+    `pre` and `user_defined` are those of `byte_pairs`, unless another `vocabulary` is given. The weights of a `damaged`
+    model are no numbers.
     """
     random = numpy.random.default_rng(seed)
-    tokens = [*_byte_letters(), *(token for token in user_defined if token not in _MARKS), *_MARKS]
+    vocabulary = vocabulary or byte_pairs(pre, user_defined)
+    tokens = vocabulary.tokens
     tensors = _recurrent(random) if kind == "recurrent" else _attention(random, _NORMS[kind])
     # Gemma adds its tokens with eight times the weight: here the layers must decide, not the last token.
     tensors["token_embd.weight"] = _weights(random, len(tokens), _EMBEDDING) * numpy.float32(
@@ -58,23 +60,18 @@ def write_tiny_model(
     if kind != "window":  # Gemma has one matrix for both ends
         tensors["output.weight"] = _weights(random, len(tokens), _EMBEDDING)
     tensors["output_norm.weight"] = numpy.ones(_EMBEDDING, numpy.float32)
-    header = _header(kind, tokens, context_tokens)
-    header["tokenizer.ggml.pre"] = pre
-    header["tokenizer.ggml.token_type"] = [_type_of(token, user_defined) for token in tokens]
-    header["tokenizer.chat_template"] = chat_template
+    if damaged:
+        tensors["output_norm.weight"].fill(numpy.nan)
+    header = _header(kind, context_tokens) | vocabulary.header()
+    if chat_template is not None:
+        header["tokenizer.chat_template"] = chat_template
     path.write_bytes(_file(header, tensors))
     return path
 
 
-def _type_of(token: str, user_defined: Sequence[str]) -> int:
-    if token in user_defined:
-        return _USER_DEFINED
-    return _CONTROL if token in _MARKS else _NORMAL
-
-
-def _header(kind: Kind, tokens: Sequence[str], context_tokens: int) -> dict[str, _Value]:
+def _header(kind: Kind, context_tokens: int) -> dict[str, Value]:
     architecture = {"attention": "llama", "window": "gemma2", "recurrent": "mamba"}[kind]
-    shape: dict[str, _Value] = {
+    shape: dict[str, Value] = {
         "context_length": context_tokens,
         "embedding_length": _EMBEDDING,
         "block_count": _LAYERS,
@@ -93,11 +90,6 @@ def _header(kind: Kind, tokens: Sequence[str], context_tokens: int) -> dict[str,
         "general.architecture": architecture,
         "general.name": f"tiny {kind}",
         **{f"{architecture}.{name}": value for name, value in shape.items()},
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.merges": ["a b"],
-        "tokenizer.ggml.bos_token_id": len(tokens) - 2,
-        "tokenizer.ggml.eos_token_id": len(tokens) - 1,
     }
 
 
@@ -131,14 +123,7 @@ def _weights(random: numpy.random.Generator, *shape: int) -> NDArray[numpy.float
     return random.normal(0.0, 2.0 / shape[-1] ** 0.5, shape).astype(numpy.float32)
 
 
-def _byte_letters() -> list[str]:
-    """The letter that stands for each byte in a vocabulary of byte pairs (GPT-2's)."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return [chr(byte if byte in shown else 256 + hidden.index(byte)) for byte in range(256)]
-
-
-def _file(header: Mapping[str, _Value], tensors: Mapping[str, NDArray[numpy.float32]]) -> bytes:
+def _file(header: Mapping[str, Value], tensors: Mapping[str, NDArray[numpy.float32]]) -> bytes:
     start = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(header))
     start += b"".join(_text(key) + _value(value) for key, value in header.items())
     data = b""
@@ -149,7 +134,7 @@ def _file(header: Mapping[str, _Value], tensors: Mapping[str, NDArray[numpy.floa
     return _padded(start) + data
 
 
-def _value(value: _Value) -> bytes:
+def _value(value: Value) -> bytes:
     if isinstance(value, str):
         return struct.pack("<I", _STRING) + _text(value)
     if isinstance(value, float):
@@ -158,7 +143,8 @@ def _value(value: _Value) -> bytes:
         return struct.pack("<II", _UINT32, value)
     if isinstance(value[0], str):
         return struct.pack("<IIQ", _ARRAY, _STRING, len(value)) + b"".join(_text(str(each)) for each in value)
-    return struct.pack(f"<IIQ{len(value)}i", _ARRAY, _INT32, len(value), *value)
+    kind, form = (_FLOAT32, "f") if isinstance(value[0], float) else (_INT32, "i")
+    return struct.pack(f"<IIQ{len(value)}{form}", _ARRAY, kind, len(value), *value)
 
 
 def _text(text: str) -> bytes:

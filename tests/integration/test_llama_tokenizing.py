@@ -118,8 +118,8 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 llama = llama_library()
 params = llama.llama_model_default_params()
 params.vocab_only = True
-runs = ["a", " ", "\\n", "日", "<", "7", "é"]
-for pre in sys.argv[2:]:
+runs = ["a", "aB", " ", "\\n", "日", "😀", "<", "!", "7", "é", "\\u0301", "e\\u0301"]
+for pre in sys.argv[3:]:
     path = write_tiny_model(Path(sys.argv[1]) / "tiny.gguf", "attention", pre=pre)
     handle = llama.llama_model_load_from_file(str(path).encode(), params)
     if not handle:
@@ -128,19 +128,30 @@ for pre in sys.argv[2:]:
     model = LlamaModel(llama, handle, path, False)
     for run in runs:
         print("now", pre, repr(run), flush=True)
-        assert model.tokenize("word " + run * 30_000 + " word", parse_control=True)
+        assert model.tokenize("word " + run * int(sys.argv[2]) + " word", parse_control=True)
     model.free()
 print("done")
 """
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_a_run_of_one_kind_of_character_kills_no_vocabulary(tmp_path: Path, part: int) -> None:
-    command = [sys.executable, "-c", CHILD, str(tmp_path), *WORD_RULES[part::4]]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600, check=False)
+def _require_alive(folder: Path, characters: int, rules: list[str]) -> None:
+    """Tokenize runs of each kind of character in a process of its own, which such a run could kill."""
+    command = [sys.executable, "-c", CHILD, str(folder), str(characters), *rules]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=3600, check=False)
     lines = ended.stdout.splitlines()
     assert (ended.returncode, lines[-1]) == (0, "done"), (lines[-1], ended.stderr[-300:])
     assert [line for line in lines if line.startswith("unknown")] == []
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_run_of_one_kind_of_character_kills_no_vocabulary(tmp_path: Path, part: int) -> None:
+    _require_alive(tmp_path, 30_000, WORD_RULES[part::4])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(4))
+def test_a_hundred_thousand_of_one_kind_of_character_kill_no_vocabulary(tmp_path: Path, part: int) -> None:
+    _require_alive(tmp_path, 100_000, WORD_RULES[part::4])
 
 
 async def _model(path: Path) -> tuple[LlamaEngine, LlamaModel]:

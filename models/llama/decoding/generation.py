@@ -120,7 +120,7 @@ class Generation:
                 context,
                 index,
                 is_free=self._text.is_thinking,
-                exempt=self._model.thinking_tokens if self._text.may_open_thinking else frozenset(),
+                exempt=frozenset() if self._text.is_answering else self._model.thinking_tokens,
             )
         except DamagedWeights:
             self.slot.clear()  # its state is no more numbers than the logits
@@ -128,18 +128,26 @@ class Generation:
 
     def _accept_token(self, token: int) -> None:
         """Append a sampled token to the reply."""
-        if self._model.is_end_token(token):
+        is_answering = self._text.is_answering
+        if self._ends_reply(token, is_answering):
             self._finish("stop")
             return
         self._last_token = token
         self._generated += 1
         if self.prompt_lookup:
             self.prompt_lookup.observe_token(token)
-        self._emit(self._text.push_token(self._model.token_bytes(token), self._tokenize_closing))
+        data = self._model.answer_bytes(token) if is_answering else self._model.token_bytes(token)
+        self._emit(self._text.push_token(data, self._tokenize_closing))
         if self._text.stopped:
             self._finish("stop")
         elif self._text.is_full:
             self._finish("length")
+
+    def _ends_reply(self, token: int, is_answering: bool) -> bool:
+        """Of messages in named channels the answer is the last, and the ends of others do not end the reply."""
+        if token in self._model.channel_tokens:
+            return is_answering
+        return self._model.is_end_token(token)
 
     def _tokenize_closing(self, text: str) -> list[int]:
         return self._model.tokenize(text, parse_control=True)

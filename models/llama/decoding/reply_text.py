@@ -73,9 +73,9 @@ class ReplyText:
         return self._thinking.is_thinking or self._thinking.is_in_mark
 
     @property
-    def may_open_thinking(self) -> bool:
-        """Whether the next token may be one of an opening mark."""
-        return not self._thinking.is_answering
+    def is_answering(self) -> bool:
+        """Whether the answer has begun, so that no mark of thinking can follow."""
+        return self._thinking.is_answering
 
     @property
     def is_full(self) -> bool:

@@ -42,7 +42,9 @@ class BuiltinTemplate:
         """The prompt up to the start of the reply; nothing in it depends on thinking. Raises ValueError."""
         del is_thinking, effort
         llama_cpp = llama_library()
-        turns = [(each["role"].encode(), str(each["content"]).encode(errors="replace")) for each in messages]
+        # llama.cpp takes texts up to the first NUL.
+        contents = [str(each["content"]).replace("\0", "").encode(errors="replace") for each in messages]
+        turns = [(each["role"].encode(), content) for each, content in zip(messages, contents, strict=True)]
         chat = (llama_cpp.llama_chat_message * len(turns))(*(llama_cpp.llama_chat_message(*turn) for turn in turns))
         capacity = 2 * sum(len(text) + _BYTES_PER_MESSAGE for _, text in turns)
         for _ in range(2):

@@ -54,10 +54,12 @@ def choose_template(model: LlamaModel, settings: LlamaSettings) -> ChosenTemplat
 
 def _find_template(model: LlamaModel, settings: LlamaSettings) -> tuple[JinjaTemplate | BuiltinTemplate, str]:
     named = settings.chat_template
-    if named in builtin_families():
-        return BuiltinTemplate(named), f"llama.cpp's template {named}, named in the config"
+    if isinstance(named, Path):
+        return _read_template(model, settings, named), f"the template {named}, named in the config"
     if named != "auto":
-        return _read_template(model, settings, Path(named)), f"the template {named}, named in the config"
+        if named not in builtin_families():
+            raise ModelUnusable(f"The chat template {named} is not known. {_choices()}")
+        return BuiltinTemplate(named), f"llama.cpp's template {named}, named in the config"
     if (text := model.chat_template) is None:
         return _fall_back(model, "it has none")
     try:
@@ -80,9 +82,9 @@ def _fall_back(model: LlamaModel, reason: str) -> tuple[BuiltinTemplate, str]:
 
 def _read_template(model: LlamaModel, settings: LlamaSettings, path: Path) -> JinjaTemplate:
     try:
-        with path.expanduser().open("rb") as file:
+        with path.open("rb") as file:
             return _compile(model, settings, file.read(_MAX_TEMPLATE_BYTES).decode())
-    except (OSError, UnicodeDecodeError, RuntimeError) as error:  # RuntimeError: there is no home folder
+    except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         names = ", ".join(builtin_families())
         raise ModelUnusable(
@@ -91,6 +93,10 @@ def _read_template(model: LlamaModel, settings: LlamaSettings, path: Path) -> Ji
         ) from error
     except TemplateError as error:
         raise ModelUnusable(f"The chat template {path} is not valid: {error}", str(path)) from error
+
+
+def _choices() -> str:
+    return f"Give the path of a file that ends in .jinja, or one of: {', '.join(builtin_families())}."
 
 
 def _compile(model: LlamaModel, settings: LlamaSettings, text: str) -> JinjaTemplate:

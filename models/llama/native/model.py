@@ -10,7 +10,7 @@ from typing import Any
 
 from models.engine import EngineFailed
 from models.llama.native.control_texts import ControlTextFinder
-from models.thinking_marks import HARMONY_TOKENS, ThinkingMarks, find_thinking_marks
+from models.thinking_marks import CHANNEL, HARMONY_TOKENS, ThinkingMarks, find_thinking_marks
 
 _TOKEN_BUFFER_BYTES = 256
 # Of llama_token_attr and llama_vocab_type.
@@ -91,9 +91,15 @@ class LlamaModel:
     def thinking_tokens(self) -> frozenset[int]:
         """Tokens that delimit thinking or answers, and are decoded to text for the filter that looks for them."""
         texts = self.thinking_marks.texts
-        if "<|channel|>" in self.special_tokens:
-            texts |= HARMONY_TOKENS
-        return frozenset(token for text, token in self.special_tokens.items() if text in texts)
+        own = frozenset(token for text, token in self.special_tokens.items() if text in texts)
+        return own | self.channel_tokens
+
+    @cached_property
+    def channel_tokens(self) -> frozenset[int]:
+        """Tokens that delimit messages in named channels, for models that have these (gpt-oss)."""
+        if CHANNEL not in self.special_tokens:
+            return frozenset()
+        return frozenset(token for text, token in self.special_tokens.items() if text in HARMONY_TOKENS)
 
     def use_template(self, text: str) -> None:
         """Take note of a chat template that is used besides the file's, before anything is tokenized or decoded."""
@@ -103,8 +109,8 @@ class LlamaModel:
         """The texts that are parsed as the delimiters of turns and the like, although a person may have written them.
 
         llama.cpp parses user-defined tokens as it does control tokens. Among them are words of markup, and delimiters:
-        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one, or are named
-        in the template.
+        those of gpt-oss, and of files whose converter gave them the wrong type. Delimiters look like one, are named in
+        the template, or delimit thinking.
         """
         attributes_of = self._library.llama_vocab_get_attr
         return [
@@ -113,6 +119,7 @@ class LlamaModel:
             if attributes_of(self._vocab, token) & (_CONTROL | _UNKNOWN)
             or _DELIMITER.fullmatch(text)
             or (_TAG.fullmatch(text) and text in self._template_text)
+            or text in self.thinking_marks.texts
         ]
 
     def require_unchanged(self) -> None:
@@ -179,6 +186,13 @@ class LlamaModel:
             length = self._library.llama_token_to_piece(self._vocab, token, buffer, -length, 0, shown)
         self._token_bytes[token] = piece = buffer.raw[: max(0, length)]
         return piece
+
+    def answer_bytes(self, token: int) -> bytes:
+        """The bytes of a token within an answer: empty for all control tokens. Words of markup, which are user-defined
+        tokens in some vocabularies, are text there.
+        """
+        is_control = token in self.thinking_tokens and self._library.llama_vocab_get_attr(self._vocab, token) & _CONTROL
+        return b"" if is_control else self.token_bytes(token)
 
     def free(self) -> None:
         """Free the weights; the model must not be used afterwards."""

@@ -66,6 +66,7 @@ def _shown(text: str, prompt_end: str = "") -> str:
         ("<answer>\nYes\n</answer>", "Yes"),
         ("<think>Hmm.</think>\n<output>Yes</output>", "Yes"),
         ("</think>\n\nYes", "Yes"),
+        ("Here are my reasoning steps:\nHm\n[BEGIN FINAL RESPONSE]\nYes\n[END FINAL RESPONSE]\n", "Yes"),
     ],
 )
 def test_thinking_and_the_marks_around_an_answer_are_no_part_of_it(text: str, shown: str) -> None:

@@ -147,6 +147,8 @@ def test_another_template_can_be_named_in_the_config(tmp_path: Path) -> None:
 def test_a_named_template_that_is_missing_or_broken_is_refused_with_the_choices(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match=r"No such file.*chatml, .*llama3"):
         _template(_PLAIN, chat_template=str(tmp_path / "none.jinja"))
+    with pytest.raises(ModelUnusable, match=r"template lama3 is not known.*llama3"):
+        _template(_PLAIN, chat_template="lama3")
     (tmp_path / "broken.jinja").write_text("{% for")
     with pytest.raises(ModelUnusable, match=r"broken\.jinja is not valid"):
         _template(_PLAIN, chat_template=str(tmp_path / "broken.jinja"))
@@ -325,3 +327,10 @@ def _marks(text: str, honest: str) -> dict[str, int]:
 )
 def test_the_family_of_a_vocabulary(special: tuple[str, ...], family: str) -> None:
     assert family_of_vocabulary(special) == family
+
+
+def test_a_family_renders_texts_of_any_length_and_character() -> None:
+    long = "x" * 5_000 + "\0" + "日" * 5_000 + "\ud800 end"
+    text = _text(_template(None, chat_template="llama3"), Turn("user", long))
+    assert "x日" in text
+    assert "? end<|eot_id|>" in text
