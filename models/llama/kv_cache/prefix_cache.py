@@ -75,14 +75,15 @@ class PrefixCache:
         return slots + [(entry.header.day, entry.header.tokens) for entry in entries]
 
     def _is_worthwhile(self, match: PrefixMatch, prompt_tokens: int) -> bool:
-        """Whether a slot is better than an empty one. Prompts of a caller that has no more than the beginning in common
-        would displace each other; where that beginning cannot be copied, it must be most of the prompt.
+        """Whether a slot is better than an empty one. A caller's prompts that have no more than their first tokens in
+        common would displace each other; where that beginning cannot be copied, it must be most of the prompt.
         """
-        if not self._is_branch(match) or all(slot.in_use or len(slot) for slot in self._slots):
+        if not self._is_branch(match):
             return match.tokens > 0
-        if self._context.can_truncate_restored:
-            return match.tokens >= _MIN_SNAPSHOT_TOKENS
-        return 2 * match.tokens >= prompt_tokens
+        has_empty = any(not slot.in_use and len(slot) == 0 for slot in self._slots)
+        if has_empty and not self._context.can_truncate_restored:
+            return 2 * match.tokens >= prompt_tokens
+        return match.tokens >= _MIN_SNAPSHOT_TOKENS
 
     @staticmethod
     def _is_branch(match: PrefixMatch) -> bool:
@@ -128,9 +129,8 @@ class PrefixCache:
         free = [slot for slot in self._slots if not slot.in_use]
         used_sequences = {slot.sequence for slot in self._slots if slot.in_use}
         adjacent = [slot for slot in free if used_sequences & {slot.sequence - 1, slot.sequence + 1}]
-        is_branch = self._is_branch(match) and any(len(slot) == 0 for slot in free)
-        is_placed = not adjacent or match.slot in adjacent
-        if match.slot is not None and (not self._context.can_truncate_restored or (is_placed and not is_branch)):
+        stays = (not adjacent or match.slot in adjacent) and not self._is_branch(match)
+        if match.slot is not None and (stays or not self._context.can_truncate_restored):
             return match.slot
         return min(adjacent or free, key=lambda slot: (len(slot) > 0, slot.used_at))
 

@@ -6,6 +6,7 @@ crash leaves outside the pieces of that index is overwritten by the next snapsho
 
 import os
 import struct
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,17 +14,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy
+from xxhash import xxh3_128
 
 from models.llama.kv_cache.cache_keys import SHARED, CacheKey
 from models.llama.kv_cache.snapshot_index import (
+    TOKEN_BYTES,
     Range,
     SnapshotIndex,
     StoredPiece,
+    StoredTokens,
     place_pieces,
     unpack_index,
 )
 from models.llama.kv_cache.state_layout import Bytes, StateLayout, recognise_layout
-from models.llama.kv_cache.state_pieces import StatePiece, checksum_of, iter_parts, put_in_place, take_apart
+from models.llama.kv_cache.state_pieces import StatePiece, checksum_of, iter_parts, take_apart
 
 _MAGIC = b"HEARTHKV"
 # Raised also to drop all files of versions that lost track of whose they were.
@@ -114,13 +118,16 @@ def _continue_file(path: Path, snapshot: _Snapshot) -> int:
                 return 0
             stored = _shared_pieces(path, snapshot) | {each.piece: each for each in committed.index.pieces}
             pieces = list(take_apart(snapshot.state, snapshot.layout, list(stored)))
-            new = _place([piece for piece in pieces if piece not in stored], committed.used_ranges())
+            new = [piece for piece in pieces if piece not in stored]
             reused = [stored[piece] for piece in pieces if piece in stored]
-            index = SnapshotIndex(snapshot.header.tokens, snapshot.layout, (*reused, *new))
+            known = len(committed.header.tokens)
+            added = _place(new, snapshot.header.tokens[known:], committed.used_ranges())
+            tokens = (*committed.index.tokens, *added.tokens)
+            index = SnapshotIndex(tokens, snapshot.layout, (*reused, *added.pieces))
             if not reused or _unused_share(index) > _MAX_UNUSED_SHARE:
                 return 0
             with _restored_on_error(file):
-                return _write_pieces(file, snapshot, index, new, committed.used_ranges())
+                return _write_added(file, snapshot, index, added, committed.used_ranges())
     except (SnapshotUnusable, FileNotFoundError, IsADirectoryError):
         return 0
 
@@ -151,10 +158,10 @@ def _write_whole(path: Path, snapshot: _Snapshot) -> int:
         with os.fdopen(os.open(temporary_path, _CREATE, 0o600), "w+b", buffering=0) as file:
             stored = _shared_pieces(path, snapshot)
             pieces = list(take_apart(snapshot.state, snapshot.layout, list(stored)))
-            new = _place([piece for piece in pieces if piece not in stored], [])
+            added = _place([piece for piece in pieces if piece not in stored], snapshot.header.tokens, [])
             shared = [stored[piece] for piece in pieces if piece in stored]
-            index = SnapshotIndex(snapshot.header.tokens, snapshot.layout, (*shared, *new))
-            written_bytes = _write_pieces(file, snapshot, index, new, [])
+            index = SnapshotIndex(added.tokens, snapshot.layout, (*shared, *added.pieces))
+            written_bytes = _write_added(file, snapshot, index, added, [])
         temporary_path.replace(path)
     except OSError:
         temporary_path.unlink(missing_ok=True)
@@ -182,19 +189,38 @@ def _shared_pieces(path: Path, snapshot: _Snapshot) -> dict[StatePiece, StoredPi
     return {each.piece: StoredPiece(each.piece, each.offset, is_shared=True) for each in pieces}
 
 
-def _place(pieces: list[StatePiece], used: list[Range]) -> list[StoredPiece]:
-    offsets = place_pieces([piece.size_bytes for piece in pieces], used, _HEADER_BYTES)
-    return [StoredPiece(piece, offset) for piece, offset in zip(pieces, offsets, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What is added to a file: pieces and tokens, with their places."""
+
+    pieces: tuple[StoredPiece, ...]
+    tokens: tuple[StoredTokens, ...]
+    packed_tokens: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.packed_tokens) + sum(each.piece.size_bytes for each in self.pieces)
 
 
-def _write_pieces(
-    file: BinaryIO, snapshot: _Snapshot, index: SnapshotIndex, new: list[StoredPiece], used: list[Range]
-) -> int:
-    """Write new pieces and their index, then, once these are on the disk, the header. Returns the bytes written."""
-    for each in new:
+def _place(pieces: list[StatePiece], tokens: list[int], used: list[Range]) -> _Added:
+    packed = array("i", tokens).tobytes()
+    *offsets, token_offset = place_pieces([*(each.size_bytes for each in pieces), len(packed)], used, _HEADER_BYTES)
+    return _Added(
+        tuple(StoredPiece(piece, offset) for piece, offset in zip(pieces, offsets, strict=True)),
+        (StoredTokens(len(tokens), checksum_of(packed), token_offset),) if tokens else (),
+        packed,
+    )
+
+
+def _write_added(file: BinaryIO, snapshot: _Snapshot, index: SnapshotIndex, added: _Added, used: list[Range]) -> int:
+    """Write tokens, pieces and index, then, once these are on the disk, the header. Returns the bytes written."""
+    for each in added.pieces:
         file.seek(each.offset)
         for part in iter_parts(snapshot.state, snapshot.layout, each.piece):
             _write_all(file, numpy.ascontiguousarray(part).data.cast("B"))
+    for run in added.tokens:
+        file.seek(run.offset)
+        _write_all(file, memoryview(added.packed_tokens))
     packed = index.pack()
     (index_offset,) = place_pieces([len(packed)], [*used, *index.ranges()], _HEADER_BYTES)
     file.seek(index_offset)
@@ -204,7 +230,7 @@ def _write_pieces(
     _write_all(file, memoryview(_pack_header(snapshot, index_offset, packed)))
     file.truncate(max(offset + size for offset, size in [*index.ranges(), (index_offset, len(packed))]))
     os.fsync(file.fileno())
-    return _HEADER_BYTES + len(packed) + sum(each.piece.size_bytes for each in new)
+    return _HEADER_BYTES + len(packed) + added.size_bytes
 
 
 def _write_all(file: BinaryIO, content: memoryview) -> None:
@@ -247,15 +273,30 @@ def _read_shared(path: Path | None, state: Bytes, layout: StateLayout, pieces: l
 def _read_pieces(file: BinaryIO, state: Bytes, layout: StateLayout, pieces: list[StoredPiece]) -> None:
     """Read pieces to their places in a state. Raises SnapshotUnusable, OSError."""
     for each in pieces:
-        content = numpy.empty(each.piece.size_bytes, numpy.uint8)
         file.seek(each.offset)
-        _read_all(file, content.data)
-        if checksum_of(content) != each.piece.checksum:
+        digest = xxh3_128()
+        for part in iter_parts(state, layout, each.piece):
+            # Straight to its place, where that is one run of bytes.
+            content = part if part.flags.c_contiguous else numpy.empty(part.shape, numpy.uint8)
+            _read_all(file, content.data.cast("B") if content.size else memoryview(b""))
+            digest.update(content.data)
+            if content is not part:
+                part[...] = content
+        if digest.digest() != each.piece.checksum:
             raise SnapshotUnusable("is damaged")
-        try:
-            put_in_place(state, layout, each.piece, content)
-        except (ValueError, IndexError) as error:
-            raise SnapshotUnusable("is damaged") from error
+
+
+def _read_tokens(file: BinaryIO, index: SnapshotIndex) -> list[int]:
+    """Raises SnapshotUnusable, OSError."""
+    tokens = array("i")
+    for run in index.tokens:
+        file.seek(run.offset)
+        packed = bytearray(run.count * TOKEN_BYTES)
+        _read_all(file, memoryview(packed))
+        if checksum_of(packed) != run.checksum:
+            raise SnapshotUnusable("is damaged")
+        tokens.frombytes(packed)
+    return tokens.tolist()
 
 
 def _read_all(file: BinaryIO, content: memoryview) -> None:
@@ -307,8 +348,9 @@ def _read_committed(file: BinaryIO, fingerprint: bytes) -> _Committed:
     if max((offset + size_bytes for offset, size_bytes in index.ranges()), default=0) > size:
         raise SnapshotUnusable("is cut off or damaged")
     cache_key = CacheKey(key_digest, is_conversation=is_conversation == 1)
+    tokens = _read_tokens(file, index)
     return _Committed(
-        SnapshotHeader(name, cache_key, index.tokens, index.layout.size_bytes, day, shared_name),
+        SnapshotHeader(name, cache_key, tokens, index.layout.size_bytes, day, shared_name),
         index,
         (index_offset, index_bytes),
     )

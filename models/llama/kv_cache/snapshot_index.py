@@ -1,7 +1,6 @@
-"""Index of a snapshot file: the tokens, the layout of their state, and where each of its pieces is."""
+"""Index of a snapshot file: where its tokens are, the layout of their state, and where each of its pieces is."""
 
 import struct
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,10 @@ from models.llama.kv_cache.state_pieces import StatePiece
 Range = tuple[int, int]
 """Offset and size of a part of a file, in bytes."""
 
-_SIZES = struct.Struct("<QIII")  # bytes of state, tokens, caches, pieces
+TOKEN_BYTES = 4
+
+_SIZES = struct.Struct("<QIII")  # bytes of state; numbers of runs of tokens, caches and pieces
+_TOKENS = struct.Struct("<I16sQ")
 _CACHE = struct.Struct("<qQI")
 _FIELD = struct.Struct("<QQQ")
 _PIECE = struct.Struct("<iqIQ16sQ?")
@@ -27,21 +29,31 @@ class StoredPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTokens:
+    """The tokens that one turn added, and their checksum."""
+
+    count: int
+    checksum: bytes
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotIndex:
     """What a snapshot file holds."""
 
-    tokens: list[int]
+    tokens: tuple[StoredTokens, ...]
     layout: StateLayout
     pieces: tuple[StoredPiece, ...]
 
     def ranges(self) -> list[Range]:
-        """The parts of the file that hold its own pieces."""
-        return [(stored.offset, stored.piece.size_bytes) for stored in self.pieces if not stored.is_shared]
+        """The parts of the file that hold its tokens and its own pieces."""
+        tokens = [(stored.offset, stored.count * TOKEN_BYTES) for stored in self.tokens]
+        return tokens + [(stored.offset, stored.piece.size_bytes) for stored in self.pieces if not stored.is_shared]
 
     def pack(self) -> bytes:
         """The index as bytes."""
         packed = [_SIZES.pack(self.layout.size_bytes, len(self.tokens), len(self.layout.caches), len(self.pieces))]
-        packed.append(array("i", self.tokens).tobytes())
+        packed += [_TOKENS.pack(stored.count, stored.checksum, stored.offset) for stored in self.tokens]
         for cache in self.layout.caches:
             packed.append(_CACHE.pack(cache.first, cache.cells, len(cache.fields)))
             packed += [_FIELD.pack(field.offset, field.outer, field.item_bytes) for field in cache.fields]
@@ -64,9 +76,10 @@ class SnapshotIndex:
 def unpack_index(packed: bytes) -> SnapshotIndex:
     """The index from its bytes, whose checksum is right."""
     size_bytes, token_count, cache_count, piece_count = _SIZES.unpack_from(packed)
-    tokens = array("i")
-    end = _SIZES.size + token_count * tokens.itemsize
-    tokens.frombytes(packed[_SIZES.size : end])
+    end = _SIZES.size + _TOKENS.size * token_count
+    tokens = tuple(
+        StoredTokens(*_TOKENS.unpack_from(packed, _SIZES.size + _TOKENS.size * n)) for n in range(token_count)
+    )
     caches = []
     for _ in range(cache_count):
         first, cells, field_count = _CACHE.unpack_from(packed, end)
@@ -75,7 +88,7 @@ def unpack_index(packed: bytes) -> SnapshotIndex:
         end += _FIELD.size * field_count
         caches.append(CellCache(first, cells, fields))
     pieces = tuple(_unpack_piece(packed, end + _PIECE.size * number) for number in range(piece_count))
-    return SnapshotIndex(tokens.tolist(), StateLayout(size_bytes, tuple(caches)), pieces)
+    return SnapshotIndex(tokens, StateLayout(size_bytes, tuple(caches)), pieces)
 
 
 def _unpack_piece(packed: bytes, start: int) -> StoredPiece:

@@ -78,11 +78,3 @@ def _parts(state: Bytes, layout: StateLayout, cache: int, first: int, cells: int
     start = first - layout.caches[cache].first
     for field in layout.caches[cache].fields:
         yield layout.caches[cache].view(state, field)[:, start : start + cells]
-
-
-def put_in_place(state: Bytes, layout: StateLayout, piece: StatePiece, content: Bytes) -> None:
-    """Copy the content of a piece to its place in a state."""
-    start = 0
-    for part in iter_parts(state, layout, piece):
-        part[...] = content[start : start + part.size].reshape(part.shape)
-        start += part.size

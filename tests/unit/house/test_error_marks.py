@@ -35,6 +35,7 @@ INTERNAL = {
     "models/fetch_job.py:FetchCancelled": SIGNAL,
     "models/gguf_header.py:NotGguf": FRAGMENT,
     "models/llama/kv_cache/snapshot_file.py:SnapshotUnusable": FRAGMENT,
+    "models/llama/kv_cache/state_layout.py:_Unrecognised": "never leaves its module: the state is kept whole",
     "models/llama/loading/loader.py:LoadCancelled": SIGNAL,
     "models/llama/native/context.py:DecodeAborted": SIGNAL,
     "models/llama/native/context.py:DecodeFailed": TRANSLATED,

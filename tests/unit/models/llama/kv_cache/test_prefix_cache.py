@@ -127,13 +127,17 @@ def test_a_chat_that_branches_off_copies_its_beginning_into_an_empty_slot() -> N
     assert list(chat.tokens) == [*_TOKENS, 98, 99]
 
 
-def test_where_all_slots_are_taken_the_longest_beginning_is_continued() -> None:
+@pytest.mark.parametrize("shared_tokens", [8, 20])
+def test_where_all_slots_are_taken_the_one_used_longest_ago_is_displaced(shared_tokens: int) -> None:
     context = _FakeContext()
     prefix_cache = PrefixCache(context, SnapshotStore(1 << 20, None), 1)  # type: ignore[arg-type]
     slots = [_answer(prefix_cache, [number * 50, *_TOKENS[1:]]) for number in range(4)]
-    again = _answer(prefix_cache, [50, *_TOKENS[1:8], *range(60, 80)])
-    assert again is slots[1]
-    assert prefix_cache.find_match([50, *_TOKENS[1:], 9], _API).snapshot is not None
+    prompt = [50, *_TOKENS[1:shared_tokens], *range(60, 80)]
+    assert prefix_cache.find_match(prompt, _API).tokens == (20 if shared_tokens == 20 else 0)
+    assert _answer(prefix_cache, prompt) is slots[0]
+    assert context.held[0] == [*prompt, 98, 99]
+    assert prefix_cache.find_match([50, *_TOKENS[1:], 98], _API).slot is slots[1]
+    assert prefix_cache.find_match([0, *_TOKENS[1:], 98], _API).snapshot is not None
 
 
 def test_a_state_that_cannot_be_cut_is_stored_where_the_next_prompt_branches_off() -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.kv_cache.snapshot_index import SnapshotIndex, StoredPiece, place_pieces, unpack_index
+from models.llama.kv_cache.snapshot_index import SnapshotIndex, StoredPiece, StoredTokens, place_pieces, unpack_index
 from models.llama.kv_cache.state_layout import CellCache, CellField, StateLayout
 from models.llama.kv_cache.state_pieces import StatePiece
 
@@ -16,7 +16,8 @@ def test_an_index_is_read_as_it_was_written() -> None:
         StoredPiece(StatePiece(-1, 0, 0, 40, b"a" * 16), 132),
         StoredPiece(StatePiece(0, 0, 7, 140, b"b" * 16), 172, is_shared=True),
     )
-    index = SnapshotIndex([1, 49151, 7], StateLayout(1000, caches), pieces)
+    tokens = (StoredTokens(3, b"c" * 16, 400), StoredTokens(1, b"d" * 16, 412))
+    index = SnapshotIndex(tokens, StateLayout(1000, caches), pieces)
     assert unpack_index(index.pack()) == index
 
 
