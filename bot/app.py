@@ -109,7 +109,9 @@ async def open_app(
         missing.clear()
         if web is not None and web.endpoint is not None:
             web.endpoint.open(
-                _completion_service(config, engine, library, queue, metrics), config.model.sampling.to_sampling()
+                _completion_service(config, engine, library, queue, metrics),
+                config.model.sampling.to_sampling(),
+                embedder,
             )
             stack.callback(web.endpoint.close)
         stats = Stats(library, engine, history, queue)

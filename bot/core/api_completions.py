@@ -16,7 +16,18 @@ from bot.core.prompt_building import cited_sources
 from bot.core.queue import FairQueue, Ticket
 from bot.core.retrieval_prompt import PromptRequest, RetrievalPromptBuilder
 from bot.core.texts import localize
-from models.engine import STATELESS_PREFIX, Engine, EngineFailed, Prompt, PromptTooLong, Sampling, Turn, Usage
+from models.engine import (
+    STATELESS_PREFIX,
+    Engine,
+    EngineFailed,
+    Prompt,
+    PromptTooLong,
+    ReasoningEffort,
+    Sampling,
+    ThinkingText,
+    Turn,
+    Usage,
+)
 
 PLATFORM = "api"
 
@@ -42,6 +53,7 @@ class CompletionRequest:
     sampling: Sampling
     priority: int = 1
     open_limit: int = 4
+    reasoning_effort: ReasoningEffort | None = None
 
     @property
     def reader_name(self) -> str:
@@ -56,6 +68,10 @@ class CompletionResult:
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     usage: Usage | None = None
+
+
+CompletionItem = str | ThinkingText | CompletionResult
+"""A piece of the answer, one of the thinking before it, or the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,11 @@ class CompletionService:
         """The model's name."""
         return self._engine.name
 
+    @property
+    def context_tokens(self) -> int:
+        """Context size in tokens, prompt and answer together."""
+        return self._engine.context_tokens
+
     def expected_wait_s(self) -> float:
         """The engine's estimate of the seconds until the first token of a request made now."""
         return self._engine.estimate() * (self._queue.waiting_count + 1)
@@ -134,8 +155,9 @@ class CompletionService:
 
     async def stream_answer(
         self, completion: CompletionRequest, ticket: Ticket
-    ) -> AsyncGenerator[str | CompletionResult, None]:
-        """Pieces of the answer as they are generated, then exactly one `CompletionResult`. Closing it stops the model.
+    ) -> AsyncGenerator[CompletionItem, None]:
+        """Pieces of thinking and answer as they are generated, then exactly one `CompletionResult`. Closing it stops
+        the model.
 
         The model writes at its own speed, and its place is free once it has written: what a slow client has not read
         waits in memory. The ticket counts as open until the answer was read. Raises PromptTooLong before anything is
@@ -211,43 +233,43 @@ class CompletionService:
 
     async def _answer(
         self, completion: CompletionRequest, prepared: PreparedCompletion, progress: CompletionProgress
-    ) -> AsyncGenerator[str | CompletionResult, None]:
+    ) -> AsyncGenerator[CompletionItem, None]:
         if prepared.prompt is None:
             yield "\n\n".join(prepared.notes)
             yield CompletionResult()
             return
         key = STATELESS_PREFIX + completion.reader_name
+        prompt = replace(prepared.prompt, reasoning_effort=completion.reasoning_effort)
         clock = asyncio.get_running_loop().time
         async with (
-            aclosing(self._engine.stream(prepared.prompt, key, completion.sampling)) as pieces,
+            aclosing(self._engine.stream(prompt, key, completion.sampling)) as pieces,
             asyncio.timeout(self._stall_timeout_s) as stall_timeout,
         ):
             async for item in pieces:
                 stall_timeout.reschedule(clock() + self._stall_timeout_s)
                 if isinstance(item, Usage):
                     yield _to_result(prepared, progress, item)
-                elif isinstance(item, str):
-                    yield _append_piece(progress, item)
+                else:
+                    yield _append_piece(progress, item) if isinstance(item, str) else item
 
 
 class _UnreadAnswer:
     """Generated items that the client has not read yet."""
 
     def __init__(self) -> None:
-        self._items: deque[str | CompletionResult] = deque()
+        self._items: deque[CompletionItem] = deque()
         self._characters = 0
         self._changed = asyncio.Event()
 
-    def add_item(self, item: str | CompletionResult) -> None:
+    def add_item(self, item: CompletionItem) -> None:
         """Keep an item for the client. Raises EngineFailed when it has left too much unread."""
-        if isinstance(item, str):
-            self._characters += len(item)
-            if self._characters > MAX_UNREAD_CHARACTERS:
-                raise EngineFailed(f"The answer was stopped: {MAX_UNREAD_CHARACTERS} characters of it were not read.")
+        self._characters += _length(item)
+        if self._characters > MAX_UNREAD_CHARACTERS:
+            raise EngineFailed(f"The answer was stopped: {MAX_UNREAD_CHARACTERS} characters of it were not read.")
         self._items.append(item)
         self._changed.set()
 
-    async def next_item(self, writing: asyncio.Task[None]) -> str | CompletionResult | None:
+    async def next_item(self, writing: asyncio.Task[None]) -> CompletionItem | None:
         """The next item, as soon as there is one; None when the writing task has ended and all was read."""
         while not self._items and not writing.done():
             self._changed.clear()
@@ -255,12 +277,18 @@ class _UnreadAnswer:
         if not self._items:
             return None
         item = self._items.popleft()
-        self._characters -= len(item) if isinstance(item, str) else 0
+        self._characters -= _length(item)
         return item
 
     def wake_reader(self, _: object) -> None:
         """Let the reader look whether the writing has ended."""
         self._changed.set()
+
+
+def _length(item: CompletionItem) -> int:
+    if isinstance(item, CompletionResult):
+        return 0
+    return len(item if isinstance(item, str) else item.text)
 
 
 def _append_piece(progress: CompletionProgress, piece: str) -> str:

@@ -10,14 +10,16 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from bot.core.api_completions import CompletionRequest, CompletionResult, CompletionService
+from bot.core.api_completions import CompletionItem, CompletionRequest, CompletionResult, CompletionService
 from bot.core.queue import Ticket, TooManyWaiting
 from bot.openai import responses
+from bot.openai.embeddings import EmbeddingService
 from bot.openai.errors import RequestError
 from bot.openai.keys import ApiKeys
 from bot.openai.requests import ChatCompletionRequest, parse_request
 from bot.openai.settings import OpenAiSettings
-from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused, Turn
+from knowledge.embedding import Embedder
+from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused, ThinkingText, Turn
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ READ_WITHIN_S = 30.0
 BODY_TIMEOUT_S = 60.0
 """Timeout for a request's body: 4 MB take that long at 0.5 Mbit/s."""
 
-Items = AsyncGenerator[str | CompletionResult, None]
+Items = AsyncGenerator[CompletionItem, None]
 
 
 class OpenAiEndpoint:
@@ -43,14 +45,16 @@ class OpenAiEndpoint:
         self._settings = settings
         self._keys = keys
         self._service: tuple[CompletionService, Sampling] | None = None
+        self._embeddings: EmbeddingService | None = None
 
-    def open(self, service: CompletionService, sampling: Sampling) -> None:
+    def open(self, service: CompletionService, sampling: Sampling, embedder: Embedder | None = None) -> None:
         """Start answering requests; `sampling` holds the defaults of what a request leaves out."""
         self._service = (service, sampling)
+        self._embeddings = EmbeddingService(embedder) if embedder is not None else None
 
     def close(self) -> None:
         """Stop answering requests, before the engine is closed."""
-        self._service = None
+        self._service = self._embeddings = None
 
     @property
     def max_body_bytes(self) -> int:
@@ -63,15 +67,33 @@ class OpenAiEndpoint:
         router.add_get("/v1/models{_:/?}", self._models)
         router.add_get("/v1/models/{name:.+?}{_:/?}", self._model)
         router.add_post("/v1/chat/completions{_:/?}", self._complete)
+        router.add_post("/v1/embeddings{_:/?}", self._embed)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
         service, _ = self._require_service()
-        return web.json_response(responses.model_list([HEARTH_MODEL, service.model_name]))
+        names = [HEARTH_MODEL, service.model_name]
+        models = [responses.model_object(name, service.context_tokens) for name in names]
+        if self._embeddings is not None:
+            models.append(responses.model_object(self._embeddings.model_name))
+        return web.json_response({"object": "list", "data": models})
 
     async def _model(self, request: web.Request) -> web.StreamResponse:
         self._caller(request)
-        return web.json_response(responses.model_object(self._require_model(request.match_info["name"])))
+        service, _ = self._require_service()
+        name = request.match_info["name"]
+        if self._embeddings is not None and name == self._embeddings.model_name:
+            return web.json_response(responses.model_object(name))
+        return web.json_response(responses.model_object(self._require_model(name), service.context_tokens))
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        self._caller(request)
+        self._require_service()
+        if self._embeddings is None:
+            raise RequestError(404, "No embedding model is loaded here.", code="model_not_found")
+        response = web.json_response(await self._embeddings.answer(await self._body(request)))
+        await _send_whole(request, response)
+        return response
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         caller = self._caller(request)
@@ -91,17 +113,19 @@ class OpenAiEndpoint:
         async with aclosing(self._require_service()[0].stream_answer(completion, ticket)) as items:
             if parsed.stream:
                 return await _EventStream(request, parsed, answer).send(items)
-            text, result = "", CompletionResult()
+            text, thinking, result = "", "", CompletionResult()
             try:
                 async for item in items:
                     if isinstance(item, CompletionResult):
                         result = item
+                    elif isinstance(item, ThinkingText):
+                        thinking += item.text
                     else:
                         text += item
             except (PromptTooLong, EngineFailed, TimeoutError) as error:
                 raise to_request_error(error) from error
         text += responses.footer(result) if _wants_footer(parsed) else ""
-        response = web.json_response(answer.full_completion(text, result))
+        response = web.json_response(answer.full_completion(text, result, thinking))
         await _send_whole(request, response)
         return response
 
@@ -144,6 +168,7 @@ class OpenAiEndpoint:
             parsed.to_sampling(self._require_service()[1], self._settings.max_tokens),
             priority=1 if self._settings.priority == "below_people" else 0,
             open_limit=self._settings.open_requests_per_key,
+            reasoning_effort=parsed.effort,
         )
 
     def _take_ticket(self, completion: CompletionRequest) -> Ticket:
@@ -245,9 +270,11 @@ class _EventStream:
             await self._response.write(data)
             self._written_s = time.monotonic()
 
-    def _events(self, item: str | CompletionResult) -> bytes:
+    def _events(self, item: CompletionItem) -> bytes:
         if isinstance(item, str):
             return self._pieces.encode_chunk(item)
+        if isinstance(item, ThinkingText):
+            return responses.sse_event(self._answer.chunk_object({"reasoning_content": item.text}))
         text = responses.footer(item) if _wants_footer(self._parsed) else ""
         events = [self._pieces.encode_chunk(text)] if text else []
         events.append(responses.sse_event(self._answer.final_chunk(item)))

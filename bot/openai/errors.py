@@ -48,7 +48,10 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
 def _from_http_error(error: web.HTTPError, request: web.Request) -> RequestError:
     path = request.path[:80]
     if isinstance(error, web.HTTPNotFound):
-        sentence = "The model answers at /v1/models and /v1/chat/completions: a client's base address ends in /v1."
+        sentence = (
+            "The model answers at /v1/models, /v1/chat/completions and /v1/embeddings: a client's base address ends in"
+            " /v1."
+        )
         return RequestError(404, f"There is nothing at {path!r}. {sentence}", code="unknown_url")
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = " and ".join(sorted(error.allowed_methods))

@@ -1,17 +1,19 @@
 """Chat completion requests: validation, and translation to turns and sampling."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.openai.errors import RequestError
-from models.engine import Role, Sampling, Turn
+from models.engine import ReasoningEffort, Role, Sampling, Turn
 
+Parsed = TypeVar("Parsed", bound=BaseModel)
 ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 UNFORCED_TOOL_CHOICES = (None, "none", "auto")
 MAX_STOPS = 16
+_ENABLE_THINKING = "enable_thinking"
 MAX_MESSAGES = 4096
 """More than any home's context holds; validating 60,000 blocks the event loop for a second."""
 
@@ -80,14 +82,26 @@ class ChatCompletionRequest(NullsAsMissing):
     tool_choice: Any = None
     function_call: Any = None
     logprobs: bool | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    top_k: int | None = Field(None, ge=0)
+    min_p: float | None = Field(None, ge=0, le=1)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     logit_bias: dict[str, Any] | None = None
 
     @property
     def include_usage(self) -> bool:
         """Whether a stream ends with the token usage."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def effort(self) -> ReasoningEffort | None:
+        """How much the model may think before it answers; None: as the settings say."""
+        if self.reasoning_effort is not None:
+            return "low" if self.reasoning_effort == "minimal" else self.reasoning_effort
+        wanted = (self.chat_template_kwargs or {}).get(_ENABLE_THINKING)
+        return None if wanted is None else "medium" if wanted else "none"
 
     def to_turns(self) -> tuple[Turn, ...]:
         """The conversation as turns; the last one is a user's. Raises RequestError for other conversations."""
@@ -103,8 +117,10 @@ class ChatCompletionRequest(NullsAsMissing):
         return Sampling(
             temperature=defaults.temperature if self.temperature is None else self.temperature,
             top_p=defaults.top_p if self.top_p is None else self.top_p,
-            top_k=defaults.top_k,
-            min_p=defaults.min_p,
+            top_k=defaults.top_k if self.top_k is None else self.top_k,
+            min_p=defaults.min_p if self.min_p is None else self.min_p,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            presence_penalty=self.presence_penalty or 0.0,
             repeat_penalty=defaults.repeat_penalty,
             seed=self.seed,
             max_tokens=min(wanted, max_tokens),
@@ -128,8 +144,11 @@ class ChatCompletionRequest(NullsAsMissing):
                 "Functions are not called here: leave it out.",
             ),
             ("logprobs", bool(self.logprobs), "Probabilities are not told: leave logprobs out."),
-            ("frequency_penalty", bool(self.frequency_penalty), "frequency_penalty is not applied: leave it out."),
-            ("presence_penalty", bool(self.presence_penalty), "presence_penalty is not applied: leave it out."),
+            (
+                "chat_template_kwargs",
+                bool(set(self.chat_template_kwargs or ()) - {_ENABLE_THINKING}),
+                f"Of chat_template_kwargs only {_ENABLE_THINKING} is applied: leave the others out.",
+            ),
             ("logit_bias", bool(self.logit_bias), "logit_bias is not applied: leave it out."),
         )
         for param, is_set, sentence in unsupported:
@@ -154,9 +173,14 @@ class ChatCompletionRequest(NullsAsMissing):
 
 
 def parse_request(body: bytes) -> ChatCompletionRequest:
-    """Parse a request from JSON. Raises RequestError, naming the faulty field."""
+    """Parse a chat completion request from JSON. Raises RequestError, naming the faulty field."""
+    return parse_body(ChatCompletionRequest, body)
+
+
+def parse_body(kind: type[Parsed], body: bytes) -> Parsed:
+    """Parse a request of any kind from JSON. Raises RequestError, naming the faulty field."""
     try:
-        return ChatCompletionRequest.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
         # A field of several possible types has one fault for each; the deepest is the most specific.

@@ -26,11 +26,12 @@ class CompletionObjects:
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def full_completion(self, text: str, result: CompletionResult) -> Json:
-        """The whole answer as one object."""
+    def full_completion(self, text: str, result: CompletionResult, thinking: str = "") -> Json:
+        """The whole answer as one object, the thinking before it apart."""
+        message = {"role": "assistant", "content": text}
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text},
+            "message": message | ({"reasoning_content": thinking} if thinking else {}),
             "logprobs": None,
             "finish_reason": finish_reason(result),
         }
@@ -69,14 +70,12 @@ def sse_event(data: Json) -> bytes:
     return b"data: " + _in_json(data).encode() + b"\n\n"
 
 
-def model_list(names: Sequence[str]) -> Json:
-    """The list of models."""
-    return {"object": "list", "data": [model_object(name) for name in names]}
-
-
-def model_object(name: str) -> Json:
-    """One model."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "hearth"}
+def model_object(name: str, context_tokens: int = 0) -> Json:
+    """One model; its context, in tokens, under the names that clients of llama.cpp's server and of vLLM read."""
+    model = {"id": name, "object": "model", "created": 0, "owned_by": "hearth"}
+    if not context_tokens:
+        return model
+    return model | {"context_length": context_tokens, "max_model_len": context_tokens}
 
 
 def finish_reason(result: CompletionResult) -> str:

@@ -19,6 +19,9 @@ def _check_environment_name(value: Any) -> str:
     return value
 
 
+Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
+"""Scheme, host and port of a web page; a wildcard would let every page of the web in."""
+
 EnvironmentName = Annotated[str, BeforeValidator(_check_environment_name)]
 
 
@@ -42,6 +45,11 @@ class OpenAiSettings(BaseModel):
         " questions.",
     )
     max_tokens: int = Field(2048, ge=1, description="Longest answer, in tokens, even if a request asks for more.")
+    allowed_origins: tuple[Origin, ...] = Field(
+        (),
+        description="Web pages that may call the endpoint from a browser, by origin, such as https://chat.example.org;"
+        " none by default.",
+    )
     body_bytes: int = Field(4_000_000, ge=1000, description="Largest request, in bytes.")
 
     kv_cache_on_disk: bool = Field(

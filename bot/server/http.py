@@ -10,6 +10,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
 from bot.config.http_settings import HttpSettings
+from bot.openai.browsers import browser_access, mark_readable
 from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.errors import error_middleware
 from bot.server.metrics import Metrics
@@ -80,8 +81,9 @@ class HttpServer:
 
     def _application(self) -> web.Application:
         size = self._endpoint.max_body_bytes if self._endpoint else 1024
-        outer = [error_middleware] if self._endpoint else []
+        outer = [browser_access(self._settings.openai.allowed_origins), error_middleware] if self._endpoint else []
         application = web.Application(middlewares=[*outer, _host_check(self._settings)], client_max_size=size)
+        application.on_response_prepare.append(mark_readable)
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._serve_metrics)

@@ -14,6 +14,7 @@ from bot.openai.endpoint import OpenAiEndpoint
 from bot.openai.keys import ApiKeys
 from bot.server.http import HttpServer
 from bot.server.metrics import Metrics
+from knowledge.embedding import HashingEmbedder
 from models.engine import Sampling
 from tests.fakes.core import Core
 
@@ -49,7 +50,8 @@ async def serving(core: Core, opened: bool = True, **settings: object) -> AsyncI
     endpoint = OpenAiEndpoint(http.openai, ApiKeys.from_environment(http.openai.keys, environment))
     prompt_builder = RetrievalPromptBuilder(core.engine, core.library, CoreSettings(), core.observer)
     if opened:
-        endpoint.open(CompletionService(core.engine, core.queue, prompt_builder, core.observer, 5.0), HOUSE)
+        service = CompletionService(core.engine, core.queue, prompt_builder, core.observer, 5.0)
+        endpoint.open(service, HOUSE, HashingEmbedder(64))
     server = HttpServer(http, Metrics(), _nothing_missing, endpoint)
     await server.start()
     at_work = Serving(core, f"http://127.0.0.1:{server.port}")

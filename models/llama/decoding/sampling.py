@@ -4,14 +4,14 @@ import ctypes
 import math
 import secrets
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy
 
 from models.engine import EngineFailed, Sampling, SchemaRefused
-from models.llama.decoding.logits import Logits, Tokens, penalise_repeats, top_k_tokens
+from models.llama.decoding.logits import Logits, Tokens, penalise_frequent, penalise_repeats, top_k_tokens
 from models.llama.grammar.json_schema import schema_grammar
 from models.llama.native.context import LlamaContext
 from models.llama.native.libllama import llama_library
@@ -42,6 +42,8 @@ class Sampler:
         self._grammar = _build_grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
         self._top_k = 1 if sampling.temperature <= 0 else sampling.top_k
         self._penalty = sampling.repeat_penalty
+        self._frequency, self._presence = sampling.frequency_penalty, sampling.presence_penalty
+        self._counts: Counter[int] = Counter()
         self._recent: deque[int] = deque(maxlen=_PENALTY_WINDOW_TOKENS)
         self._chain = self._library.llama_sampler_chain_init(self._library.llama_sampler_chain_default_params())
         for link in _chain_samplers(sampling):
@@ -58,6 +60,7 @@ class Sampler:
         """
         logits = context.get_logits(index)
         penalise_repeats(logits, self._recent, self._penalty)
+        penalise_frequent(logits, self._counts, self._frequency, self._presence)
         token = self._sample_from(logits)
         if self._grammar is not None and not is_free and token not in exempt:
             started_s = time.thread_time()
@@ -66,6 +69,7 @@ class Sampler:
             if time.thread_time() - started_s > _MAX_GRAMMAR_S:
                 raise SchemaRefused("The JSON schema takes too long to follow: it allows too many things at once.")
         self._recent.append(token)
+        self._counts[token] += 1
         return token
 
     def _sample_from(self, logits: Logits) -> int:

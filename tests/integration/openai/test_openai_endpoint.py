@@ -40,9 +40,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_both_models_are_listed(served: Serving) -> None:
+async def test_the_models_are_listed(served: Serving) -> None:
     listed = await served.client().models.list()
-    assert [model.id for model in listed.data] == ["hearth", "scripted"]
+    assert [model.id for model in listed.data] == ["hearth", "scripted", "hashing"]
     assert (await served.client().models.retrieve("hearth")).owned_by == "hearth"
 
 

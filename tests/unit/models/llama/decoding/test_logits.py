@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.decoding.logits import penalise_repeats, top_k_tokens
+from models.llama.decoding.logits import penalise_frequent, penalise_repeats, top_k_tokens
 
 _LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(numpy.float32)
 
@@ -31,3 +31,12 @@ def test_what_was_said_lately_is_less_likely_once_however_often_it_was_said() ->
     assert logits.tolist() == pytest.approx([1.6, -2.5, 4.0])
     penalise_repeats(logits, [], 1.25)
     assert logits.tolist() == pytest.approx([1.6, -2.5, 4.0])
+
+
+def test_frequent_tokens_lose_as_often_as_they_came_and_others_nothing() -> None:
+    logits = numpy.array([1.0, 2.0, -3.0, 4.0], numpy.float32)
+    penalise_frequent(logits, {1: 3, 2: 1}, frequency=0.5, presence=0.25)
+    assert logits.tolist() == [1.0, 0.25, -3.75, 4.0]
+    penalise_frequent(logits, {}, frequency=0.5, presence=0.25)
+    penalise_frequent(logits, {3: 2}, frequency=0.0, presence=0.0)
+    assert logits.tolist() == [1.0, 0.25, -3.75, 4.0]
