@@ -19,6 +19,10 @@ _BLOCKS: Mapping[int, tuple[int, int]] = {
     **{16: (66, 256), 17: (74, 256), 18: (98, 256), 19: (50, 256), 21: (110, 256), 22: (82, 256), 23: (136, 256)},
     **{29: (56, 256), 34: (54, 256), 35: (66, 256), 39: (17, 32)},
 }
+# llama.cpp allocates windows in steps of so many tokens, and knows of these architectures that each so-manieth layer
+# attends to everything and the others to a window (`load_swa_pattern` in its src/models).
+_WINDOW_STEP = 256
+_WINDOW_PERIODS = {"gemma2": 2, "gemma3": 6, "gemma3n": 5, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "exaone4": 4}
 _KV_BYTES: Mapping[KvType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -50,7 +54,7 @@ class NotGguf(Exception):
 class GgufHeader:
     """Metadata of a GGUF model. `kv_width` is the number of K and V values of one token over all layers; `weight_types`
     are ggml's numbers for the types of its tensors; `expert_bytes` is the part of its weights that is a mixture's
-    experts.
+    experts. `window_kv_width` is the part of `kv_width` in layers that attend to the last `window_tokens` alone.
     """
 
     architecture: str
@@ -65,10 +69,19 @@ class GgufHeader:
     kv_width: int
     weight_types: frozenset[int]
     expert_bytes: int = 0
+    window_tokens: int = 0
+    window_kv_width: int = 0
 
     def kv_bytes(self, context_tokens: int, kv_type: KvType) -> int:
-        """Bytes of the KV cache for a context; an upper bound for models with sliding windows or recurrent layers."""
+        """Bytes of the KV cache for a context with all cells of windows; an upper bound with recurrent layers."""
         return math.ceil(self.kv_width * _KV_BYTES[kv_type] * context_tokens)
+
+    def reply_kv_bytes(self, context_tokens: int, kv_type: KvType, batch_tokens: int) -> int:
+        """As `kv_bytes`, where of each sliding window only its tokens and a batch are kept, rounded as in llama.cpp."""
+        window_tokens = -(-(self.window_tokens + batch_tokens) // _WINDOW_STEP) * _WINDOW_STEP
+        saved_tokens = max(0, context_tokens - window_tokens)
+        saved_bytes = self.window_kv_width * _KV_BYTES[kv_type] * saved_tokens
+        return self.kv_bytes(context_tokens, kv_type) - math.floor(saved_bytes)
 
     def compute_bytes(self, batch_tokens: int, context_tokens: int) -> int:
         """Bytes of the compute buffers of a batch: for each token its attention to the context and 5 rows of the
@@ -280,24 +293,38 @@ def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: li
         heads=_largest(entries.get(f"{architecture}.attention.head_count", 0)),
         vocabulary_size=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
-        kv_width=_kv_width(entries, architecture),
+        kv_width=sum(_kv_widths(entries, architecture)),
         weight_types=frozenset(tensor.kind for tensor in tensors),
         expert_bytes=sum(tensor.size_bytes for tensor in tensors if _EXPERTS in tensor.name),
+        window_tokens=_integer(entries, f"{architecture}.attention.sliding_window", 0),
+        window_kv_width=_window_kv_width(entries, architecture),
     )
 
 
-def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
-    """KV heads of all layers, times the length of a K head plus that of a V head."""
+def _kv_widths(entries: Mapping[str, object], architecture: str) -> list[int]:
+    """KV heads of each layer, times the length of a K head plus that of a V head."""
     layers = _integer(entries, f"{architecture}.block_count", 0)
     heads = entries.get(f"{architecture}.attention.head_count", 0)
     kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
     head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
     key = _integer(entries, f"{architecture}.attention.key_length", head_length)
     value = _integer(entries, f"{architecture}.attention.value_length", head_length)
-    all_kv_heads = (
-        sum(_as_count(each) for each in kv_heads) if isinstance(kv_heads, tuple) else _as_count(kv_heads) * layers
-    )
-    return all_kv_heads * (key + value)
+    layer_heads = kv_heads if isinstance(kv_heads, tuple) else (kv_heads,) * layers
+    return [_as_count(each) * (key + value) for each in layer_heads]
+
+
+def _window_kv_width(entries: Mapping[str, object], architecture: str) -> int:
+    """The part of the KV width in layers with a sliding window: a file says which they are, layer by layer or as the
+    period of those without, or it is llama.cpp that knows. 0 when it cannot be told.
+    """
+    if _integer(entries, f"{architecture}.attention.sliding_window", 0) == 0:
+        return 0
+    widths = _kv_widths(entries, architecture)
+    pattern = entries.get(f"{architecture}.attention.sliding_window_pattern", _WINDOW_PERIODS.get(architecture, 0))
+    if isinstance(pattern, tuple):
+        return sum(width for width, is_window in zip(widths, pattern, strict=False) if is_window)
+    period = _as_count(pattern)
+    return sum(width for number, width in enumerate(widths) if period and number % period < period - 1)
 
 
 def _largest(value: object) -> int:

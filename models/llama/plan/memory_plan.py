@@ -166,7 +166,10 @@ class _Planner:
         return self.header.compute_bytes(self.settings.batch_tokens, self._context_tokens)
 
     def _kv_bytes(self, parallel: int) -> int:
-        return parallel * self.header.kv_bytes(self._context_tokens, self.settings.kv_cache_type)
+        header, settings, tokens = self.header, self.settings, self._context_tokens
+        if settings.deterministic:  # which keeps windows in full
+            return parallel * header.kv_bytes(tokens, settings.kv_cache_type)
+        return parallel * header.reply_kv_bytes(tokens, settings.kv_cache_type, settings.batch_tokens)
 
     def _layer_bytes(self, parallel: int, expert_bytes: int = 0) -> int:
         """Bytes of a layer, the output counted as one: its weights, but for experts elsewhere, and its KV cache."""

@@ -65,6 +65,16 @@ def test_layers_may_differ_in_their_heads(tmp_path: Path) -> None:
     assert _read(tmp_path, _file(entries)).kv_bytes(1, "f16") == 2 * 32 * 2
 
 
+@pytest.mark.parametrize(("pattern", "layers"), [([1, 0], 1), ([0, 0], 0), (None, 0)])
+def test_a_file_tells_which_layers_have_a_window(tmp_path: Path, pattern: list[int] | None, layers: int) -> None:
+    entries = [*_ENTRIES, _number("llama.attention.sliding_window", 32)]
+    if pattern is not None:
+        entries.append(_numbers("llama.attention.sliding_window_pattern", pattern))
+    header = _read(tmp_path, _file(entries))
+    assert header.window_tokens == 32
+    assert header.window_kv_width == layers * header.kv_width // 2
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -216,3 +216,24 @@ def test_threads_and_batches_have_bounds() -> None:
     for impossible in ({"threads": 0}, {"threads": 5000}, {"parallel": 64, "batch_tokens": 32}):
         with pytest.raises(ValueError, match=r"threads|batch_tokens of at least 64"):
             LlamaSettings.model_validate(impossible)
+
+
+# The shape of Gemma 3 12B: each sixth of its layers attends to everything, the others to 1,024 tokens.
+_WINDOWS = replace(
+    _HEADER,
+    architecture="gemma3",
+    weights_bytes=7 * _GB,
+    layers=48,
+    kv_width=48 * 8 * 512,
+    window_tokens=1024,
+    window_kv_width=40 * 8 * 512,
+)
+
+
+def test_of_a_sliding_window_only_its_tokens_and_a_batch_need_memory() -> None:
+    assert _WINDOWS.kv_bytes(8192, "f16") == pytest.approx(3.22 * _GB, rel=0.01)
+    assert _WINDOWS.reply_kv_bytes(8192, "f16", 256) == pytest.approx(0.96 * _GB, rel=0.01)
+    assert _WINDOWS.reply_kv_bytes(1000, "f16", 256) == _WINDOWS.kv_bytes(1000, "f16")
+    assert _HEADER.reply_kv_bytes(8192, "f16", 256) == _HEADER.kv_bytes(8192, "f16")
+    fast, full = (plan_memory(_WINDOWS, _settings(deterministic=each), GpuMemory()) for each in (False, True))
+    assert full.needed_bytes - fast.needed_bytes == pytest.approx(2.26 * _GB, rel=0.01)
