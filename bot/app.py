@@ -108,11 +108,8 @@ async def open_app(
         stack.push_async_callback(library.close)
         missing.clear()
         if web is not None and web.endpoint is not None:
-            web.endpoint.open(
-                _completion_service(config, engine, library, queue, metrics),
-                config.model.sampling.to_sampling(),
-                embedder,
-            )
+            service = _completion_service(config, engine, library, queue, metrics)
+            web.endpoint.open(service, config.model.sampling.to_sampling(), embedder)
             stack.callback(web.endpoint.close)
         stats = Stats(library, engine, history, queue)
         inbox = _dispatcher(
