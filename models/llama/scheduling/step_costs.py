@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 # How much of a step's deviation changes the pace of all sizes, and how much the cost of its own. Other programs and
 # long contexts slow down all of them: sizes measured at different times can be compared only by a common pace.
-_COMMON_SHARE, _OWN_SHARE = 0.25, 0.1
+_COMMON_SHARE, _OWN_SHARE = 0.25, 0.05
 # A step that took so many times longer or shorter than expected was disturbed by something else.
 _MAX_DEVIATION = 2.0
 # The first measurements count as the fastest of them: memory is touched and graphs are built for the first time.
