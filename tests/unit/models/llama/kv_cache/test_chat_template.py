@@ -164,6 +164,7 @@ def test_a_named_template_that_is_missing_or_broken_is_refused_with_the_choices(
         "{% if tools is defined %}{{ raise_exception('tools') }}{% endif %}",
         "{% for tool in tools %}{{ tool.name }}{% endfor %}",
         "{{ tools | length }}",
+        "{{ functions | tojson }}",
         "{% if not (tools is defined and tools is iterable) %}{{ raise_exception('no list') }}{% endif %}",
     ],
 )
