@@ -335,3 +335,8 @@ def test_a_family_renders_texts_of_any_length_and_character() -> None:
     text = _text(_template(None, chat_template="llama3"), Turn("user", long))
     assert "x日" in text
     assert "? end<|eot_id|>" in text
+
+
+def test_words_of_a_template_that_are_no_roles_are_not_broken_up_in_texts() -> None:
+    template = _template("Date: 2026-12-01\nNote: be brief\n" + _PLAIN)
+    assert "Date: today\nNote: none, User: me" in _text(template, Turn("user", "Date: today\nNote: none, User: me"))
