@@ -17,6 +17,7 @@ _KNOWN: Mapping[str, str] = {
     "<seed:think>": "</seed:think>",
     "<mm:think>": "</mm:think>",
     "<longcat_think>": "</longcat_think>",
+    "<think:opensource>": "</think:opensource>",  # Hunyuan 3
     "[THINK]": "[/THINK]",
     "◁think▷": "◁/think▷",
     "<|START_THINKING|>": "<|END_THINKING|>",
@@ -93,7 +94,7 @@ def find_thinking_marks(vocabulary: Collection[str], template: str) -> ThinkingM
     own = {
         mark: closing
         for mark in sorted(present)
-        if _NAMES_THINKING.search(mark) and (closing := _find_closing(mark, present)) is not None
+        if "{" not in mark and _NAMES_THINKING.search(mark) and (closing := _find_closing(mark, present)) is not None
     }
     return ThinkingMarks({**_KNOWN, **own})
 

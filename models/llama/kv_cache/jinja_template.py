@@ -24,7 +24,13 @@ _EFFORT_NAMES: Mapping[ReasoningEffort, Sequence[str]] = {
 }
 
 # As Transformers passes it, and for templates that go through the list without a look.
-_WITHOUT_TOOLS: Sequence[Mapping[str, Any]] = ({"tools": None}, {}, {"tools": []})
+_WITHOUT_TOOLS: Sequence[Mapping[str, Any]] = (
+    {"tools": None},
+    {},
+    {"tools": []},
+    {"tools": [], "functions": []},
+    {"tools": [], "functions": "", "datetime": ""},  # Firefunction
+)
 
 
 class JinjaTemplate:

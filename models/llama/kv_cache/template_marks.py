@@ -7,8 +7,8 @@ from models.llama.kv_cache.jinja_template import TEMPLATE_ERRORS, Render
 
 _TRIAL = (("system", "Instruct-0"), ("user", "Ask-1"), ("assistant", "Reply-2"), ("user", "Ask-3"))
 _BRACKETED = re.compile(r"<+[^<>\s]{1,60}>+|\[[^\[\]\s]{2,40}\]|<\|[^|<>]{1,60}\|>")
-# `USER:`, `### Instruction:`, `GPT4 Correct User:`: a role in words, as older models have it.
-_LABEL = re.compile(r"(?:^|[\n>\]])[ \t]*((?:#+ ?)?[^\W\d_][\w ]{1,30}[:：])", re.MULTILINE)
+# `USER:`, `### Instruction:`, `GPT4 Correct User:`: a role in words, as older models have it, in front of what is said.
+_LABEL = re.compile(r"(?:\A|[\n>\]])[ \t]*((?:#+ ?)?[^\W\d_][\w ]{1,30}[:：])(?:\s|<[^<>]*>|\[[^\[\]]*\])*\Z")
 
 
 class RoleLabels:

@@ -164,6 +164,7 @@ def test_a_named_template_that_is_missing_or_broken_is_refused_with_the_choices(
         "{% if tools is defined %}{{ raise_exception('tools') }}{% endif %}",
         "{% for tool in tools %}{{ tool.name }}{% endfor %}",
         "{{ tools | length }}",
+        "{{ functions | tojson }}",
         "{% if not (tools is defined and tools is iterable) %}{{ raise_exception('no list') }}{% endif %}",
     ],
 )
@@ -334,3 +335,8 @@ def test_a_family_renders_texts_of_any_length_and_character() -> None:
     text = _text(_template(None, chat_template="llama3"), Turn("user", long))
     assert "x日" in text
     assert "? end<|eot_id|>" in text
+
+
+def test_words_of_a_template_that_are_no_roles_are_not_broken_up_in_texts() -> None:
+    template = _template("Date: 2026-12-01\nNote: be brief\n" + _PLAIN)
+    assert "Date: today\nNote: none, User: me" in _text(template, Turn("user", "Date: today\nNote: none, User: me"))
