@@ -1,6 +1,6 @@
 """Share of greedy answers of several replies together that equal the same answers alone, bit by bit of their text.
 
-It runs with `deterministic` whatever the other figures run with: without it nothing of the kind is promised.
+Part of a run with DETERMINISTIC=1 only: without `deterministic` nothing of the kind is promised.
 """
 
 import asyncio
