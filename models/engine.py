@@ -100,9 +100,10 @@ StreamItem = str | ThinkingText | Usage
 class EngineReport:
     """How a model runs, for the admin. Zero or empty stands for what the engine does not have or not know.
 
-    `kv_bytes` is the size of the KV cache, `kv_used_bytes` what is in use of it. `chunk_tokens` and `replies_together`
-    are those of the last steps. `draft_gain` is the measured speed of speculative decoding over plain decoding, and
-    `draft_tokens` the longest draft; `template` tells where the chat template is from, `build` the library's version.
+    `kv_bytes` is the size of the KV cache, `kv_used_bytes` what is in use of it. Of `all_threads`, `threads` compute
+    now: other programs may have the cores of the rest. `chunk_tokens` and `replies_together` are those of the last
+    steps. `draft_gain` is the measured speed of speculative decoding over plain decoding, and `draft_tokens` the
+    longest draft; `template` tells where the chat template is from, `build` the library's version.
     """
 
     gpu_layers: int = 0
@@ -112,6 +113,7 @@ class EngineReport:
     chunk_tokens: int = 0
     replies_together: int = 0
     threads: int = 0
+    all_threads: int = 0
     flash_attention: bool = False
     draft_tokens: int = 0
     draft_gain: float = 0.0

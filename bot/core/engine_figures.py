@@ -18,6 +18,7 @@ def engine_lines(report: EngineReport, language: Language) -> Iterator[str]:
             used=report.kv_used_bytes // _MEGABYTE,
             whole=report.kv_bytes // _MEGABYTE,
             threads=report.threads,
+            all_threads=report.all_threads,
             flash=localize("engine_on" if report.flash_attention else "engine_off", language),
         )
         yield localize(

@@ -9,7 +9,9 @@ import pytest
 
 from models.engine import ModelUnusable
 from models.llama.engine import LlamaEngine
+from models.llama.native import context
 from models.llama.settings import LlamaSettings
+from tests.fakes.tiny_gguf import write_tiny_model
 
 _Damage = Callable[[bytes], bytes]
 
@@ -82,3 +84,13 @@ async def test_after_a_failure_another_model_can_be_loaded(tmp_path: Path, chat_
         await LlamaEngine.load(tmp_path / "missing.gguf")
     engine = await LlamaEngine.load(chat_model_path, LlamaSettings(context_tokens=256))
     await asyncio.wait_for(engine.close(), 60)
+
+
+async def test_the_reason_why_no_context_can_be_made_is_that_of_llama_cpp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # llama.cpp refuses a quantised cache without flash attention, which the settings always combine.
+    monkeypatch.setattr(context, "_flash_attention", lambda *_: 0)
+    path = write_tiny_model(tmp_path / "tiny.gguf", "attention")
+    with pytest.raises(ModelUnusable, match=r"No context of 256 tokens .*llama\.cpp says: .*[Ff]lash"):
+        await LlamaEngine.load(path, LlamaSettings(context_tokens=256, kv_cache_type="q8_0", parallel=1))

@@ -153,3 +153,15 @@ async def test_a_model_that_is_closed_has_not_failed(engine: LlamaEngine) -> Non
     await asyncio.sleep(0)
     assert not failed.done()
     failed.cancel()
+
+
+async def test_the_report_after_a_restart_is_that_of_the_new_context(engine: LlamaEngine) -> None:
+    assert engine._thread.scheduler is not None
+    before = engine._thread.scheduler
+    poison(engine)
+    await answer(engine)
+    after = engine._thread.scheduler
+    assert after is not None
+    assert after is not before
+    after._loaded.context._thread_count = 77
+    assert engine.report().threads == 77

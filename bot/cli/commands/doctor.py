@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from adapters.platform import Check
-from bot.cli import checks, collection_checks
+from bot.cli import checks, collection_checks, engine_checks
 from bot.cli.checks import OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
 from bot.cli.runner import EXIT_FAILED, CliError, choose_config, error_sentences, named_config, run_and_exit
@@ -72,6 +72,7 @@ def _local_checks(config: Config, on_progress: OnProgress) -> Iterator[Check]:
     yield checks.check_data_folder(config)
     yield from checks.check_weights(config, on_progress)
     yield checks.check_memory(config)
+    yield from engine_checks.check_engine(config)
     yield from collection_checks.check_collections(config)
     yield checks.check_http_port(config)
     yield from checks.check_api_keys(config)

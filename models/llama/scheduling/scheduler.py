@@ -71,6 +71,11 @@ class Scheduler:
         return self._prefix_cache.slot_tokens
 
     @property
+    def threads_in_use(self) -> int:
+        """Number of threads that compute now; may be read from any thread."""
+        return self._loaded.context.threads_in_use
+
+    @property
     def has_work(self) -> bool:
         """Whether there is something to compute now."""
         return bool(self._running) or self._admission.has_work or self._may_warm_up

@@ -1,5 +1,7 @@
 """All figures of `make bench-engine`, with their bars."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from tests.benchmarks.figures import Arm, Figure
@@ -205,3 +207,27 @@ ARMS = (
         timeout_s=900,
     ),
 )
+
+_EQUALITY = Arm(
+    "equality",
+    f"{_HERE}.equality",
+    tuple(
+        Figure(f"equal_together_and_alone_{model}", "share", ">=", bar=1.0, aim=1.0)
+        for model in ("demo", "q4_k_m", "q8_0")
+    ),
+    timeout_s=900,
+)
+_FAST_ARMS = frozenset({"reading", "grouping", "drafting", "beside_reading"})
+"""What equal answers cost: chunks on a grid, and no more replies and drafts together than is proven."""
+
+
+def deterministic_arms() -> Sequence[Arm]:
+    """The arms for a run with DETERMINISTIC=1: what need not hold there is told and not judged, and equal
+    answers are compared.
+    """
+    arms = [replace(arm, figures=_unjudged(arm.figures)) if arm.name in _FAST_ARMS else arm for arm in ARMS]
+    return [*arms, _EQUALITY]
+
+
+def _unjudged(figures: Sequence[Figure]) -> tuple[Figure, ...]:
+    return tuple(replace(figure, bar=None, aim=None) for figure in figures)

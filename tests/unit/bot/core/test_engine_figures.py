@@ -11,6 +11,7 @@ _REPORT = EngineReport(
     chunk_tokens=256,
     replies_together=4,
     threads=2,
+    all_threads=4,
     flash_attention=True,
     draft_tokens=8,
     draft_gain=1.372,
@@ -21,7 +22,15 @@ _REPORT = EngineReport(
 
 def test_everything_that_depends_on_the_machine_is_told() -> None:
     text = "\n".join(engine_lines(_REPORT, "en"))
-    for figure in ("24 of 37", "23 of 1510 MB", "2 threads", "flash attention on", "4 answers", "256 tokens", "1.37"):
+    for figure in (
+        "24 of 37",
+        "23 of 1510 MB",
+        "2 of 4 threads",
+        "flash attention on",
+        "4 answers",
+        "256 tokens",
+        "1.37",
+    ):
         assert figure in text
     assert "not deterministic" in text
     assert "0.3.36" in text
