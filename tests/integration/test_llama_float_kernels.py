@@ -1,4 +1,4 @@
-"""Products of floats, of which attention consists: right for every shape; patched, the same for one token as for many."""
+"""Products of floats, as in attention: right for every shape; patched, the same for one token as for many."""
 
 import ctypes
 import platform
