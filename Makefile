@@ -1,8 +1,10 @@
 # The commands of a Hearth checkout. Each sets up .venv first; when nothing changed that takes a second.
 #
 #   BACKEND=cpu|cuda|vulkan|rocm|metal   what the language model runs on (cpu)
+#   LLAMA=stock                          llama.cpp as it is, without Hearth's patches (patched)
 #   LLAMA_WHEEL=file                     a ready llama-cpp-python wheel instead of a compile
 #   NATIVE=0                             code for any machine of this architecture, not just for this one (images)
+#   ISA=avx2                             bench-engine on AVX2 code only; .venv keeps its build (native)
 #   WORKERS=3                            processes that share the tests; 0 runs them in one, in order (3)
 #   PYTHON=python3.12                    the Python to use (the newest of 3.13, 3.12, 3.11)
 #   HEARTH_CACHE=folder                  where compiled wheels and model files are kept (~/.cache/hearth)
@@ -52,7 +54,7 @@ bench: ## Measure against the bar: one JSON object, non-zero below it
 bench-engine: ## Measure the engine against its bar, and beside llama.cpp's own server (compiled once): one JSON object
 	@$(SETUP) --dev
 	@.venv/bin/python -m deploy.build.llama_server
-	@.venv/bin/python -m tests.benchmarks.engine
+	@engine=$$(.venv/bin/python -m deploy.build.engine_folder) && PYTHONPATH=$$engine .venv/bin/python -m tests.benchmarks.engine
 
 lock: ## Resolve the locks anew after pyproject.toml changed (UPGRADE=1 takes the newest versions)
 	@deploy/build/python -m deploy.build.lock

@@ -1,4 +1,4 @@
-"""Compiles llama-cpp-python from its pinned source package, once per version, backend, flags and processor.
+"""Compiles llama-cpp-python from its pinned source package, once per version, patches, backend, flags and processor.
 
 The wheel is tagged py3-none, so that it serves every Python of the machine. It is kept in the cache folder, so that a
 new checkout or a new `.venv` does not compile again.
@@ -15,13 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.build import machine
+from deploy.build import llama_source, machine
 from deploy.build.packages import LOCKS, install_build_tools
 from deploy.build.progress import CommandFailed, SetupFailed, parse_compile_step, run_with_progress
 
 CMAKE_INCLUDE = Path(__file__).with_name("llama-build.cmake")
-TILE_SOURCE = Path(__file__).with_name("llama-tile.c")
-"""Read by `CMAKE_INCLUDE`."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class EngineBuild:
 
     backend: str
     flags: tuple[str, ...]
+    patches: tuple[Path, ...]
     key: str
 
     @property
@@ -70,7 +69,7 @@ class EngineBuild:
 
 
 def plan_build(environment: Mapping[str, str]) -> EngineBuild:
-    """Choose the build from BACKEND, NATIVE and the compiler's own variables; raises SetupFailed."""
+    """Choose the build from BACKEND, NATIVE, LLAMA and the compiler's own variables; raises SetupFailed."""
     backend = environment.get("BACKEND") or "cpu"
     if backend not in BACKENDS:
         raise SetupFailed(f"BACKEND={backend} is not one of {', '.join(BACKENDS)}.", status=2)
@@ -79,17 +78,22 @@ def plan_build(environment: Mapping[str, str]) -> EngineBuild:
     native = environment.get("NATIVE") or "1"
     if native not in ("0", "1"):
         raise SetupFailed(f"NATIVE={native} is neither 0 (any machine) nor 1 (this machine).", status=2)
+    sources = environment.get("LLAMA") or "patched"
+    if sources not in ("patched", "stock"):
+        raise SetupFailed(f"LLAMA={sources} is neither patched (Hearth's changes) nor stock (none).", status=2)
+    patches = llama_source.patch_series() if sources == "patched" else ()
     flags = [*BACKENDS[backend].flags, *DISABLED_FLAGS]
     if native == "0":
         flags += ["-DGGML_NATIVE=OFF", *PORTABLE_FLAGS.get(platform.machine(), ())]
-    return EngineBuild(backend, tuple(flags), _key(flags, native == "1", environment))
+    return EngineBuild(backend, tuple(flags), patches, _key(flags, patches, native == "1", environment))
 
 
-def _key(flags: list[str], native: bool, environment: Mapping[str, str]) -> str:
+def _key(flags: list[str], patches: tuple[Path, ...], native: bool, environment: Mapping[str, str]) -> str:
     parts = [
         (LOCKS / "engine.lock").read_text(encoding="utf-8"),
         CMAKE_INCLUDE.read_text(encoding="utf-8"),
-        TILE_SOURCE.read_text(encoding="utf-8"),
+        llama_source.version_label(patches),
+        llama_source.NOTICE.read_text(encoding="utf-8") if patches else "",
         machine.c_library(),
         machine.processor_features() if native else "",
         *flags,
@@ -106,6 +110,7 @@ def find_wheel(build: EngineBuild, cache: Path) -> Path | None:
 def require_tools(build: EngineBuild, environment: Mapping[str, str]) -> None:
     """Raise SetupFailed when a build tool is missing, before anything is downloaded."""
     machine.require_compiler(environment)
+    llama_source.require_git(build.patches, environment)
     backend = BACKENDS[build.backend]
     if backend.tool and not shutil.which(backend.tool, path=_tool_path(environment)):
         raise SetupFailed(
@@ -145,20 +150,13 @@ def _compile_in(work_folder: Path, build: EngineBuild, cache: Path, environment:
     log = cache / "logs" / f"llama-{build.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     tools = install_build_tools(work_folder, work_folder, environment)
-    command: list[str | Path] = [
-        tools / "bin" / "python",
-        "-m",
-        "pip",
-        "wheel",
-        "--verbose",
-        "--progress-bar",
-        "raw",
-        "--no-deps",
-    ]
+    source = llama_source.unpack_source(tools, work_folder, log.with_suffix(".sources.log"), environment)
+    llama_source.apply_patches(source, build.patches, environment)
+    command: list[str | Path] = [tools / "bin" / "python", "-m", "pip", "wheel", "--verbose", "--no-deps"]
     # pip's own wheel cache ignores the flags; without isolation it builds with the locked tools.
-    command += ["--no-cache-dir", "--no-build-isolation", "--no-binary", ":all:", "--require-hashes"]
-    command += ["--wheel-dir", work_folder / "out", "--requirement", LOCKS / "engine.lock"]
-    print(f"Compiling the language model's engine for {build.backend}: minutes, once. Log: {log}", file=sys.stderr)
+    command += ["--no-cache-dir", "--no-build-isolation", "--no-index", "--wheel-dir", work_folder / "out", source]
+    changes = f"with {len(build.patches)} changes of Hearth's" if build.patches else "as it is"
+    print(f"Compiling llama.cpp {changes} for {build.backend}: minutes, once. Log: {log}", file=sys.stderr)
     try:
         run_with_progress(
             command, "Engine", parse_compile_step, log, compile_environment(build, tools, work_folder, environment)
@@ -192,7 +190,7 @@ def check_wheel(path: Path) -> Path:
     """Check that a wheel built elsewhere (LLAMA_WHEEL) exists and has the locked version; raises SetupFailed."""
     if not path.is_file():
         raise SetupFailed(f"LLAMA_WHEEL={path} is not a file.", status=2)
-    required = (LOCKS / "engine.lock").read_text(encoding="utf-8").split("==")[1].split()[0]
+    required = llama_source.locked_version()
     name, _, version = path.name.partition("-")
     if name != "llama_cpp_python" or version.split("-")[0].split("+")[0] != required:
         raise SetupFailed(f"LLAMA_WHEEL={path} is not a wheel of llama-cpp-python {required}.", status=2)

@@ -1,11 +1,11 @@
 """Compiles llama.cpp's own server from llama-cpp-python's pinned source package, for `make bench-engine` only.
 
-It runs on the libraries of Hearth's environment, so that both sides of the benchmark compute with the same code. Like
-the engine's wheel it is built once and kept in the cache folder; the product and its tests never need it.
+It runs on the libraries of the stock build (LLAMA=stock) for the same backend and instruction set: the benchmark
+compares Hearth, with its changes, to llama.cpp as its authors publish it. Like the engine's wheel it is built once and
+kept in the cache folder; the product and its tests never need it.
 """
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import sys
@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.build import machine
+from deploy.build.engine_folder import engine_folder, isa_environment
+from deploy.build.llama_source import VENDORED, unpack_source
 from deploy.build.packages import LOCKS, install_build_tools
 from deploy.build.progress import CommandFailed, SetupFailed, parse_compile_step, run_with_progress
 from deploy.build.test_services import build_once
@@ -55,29 +57,29 @@ def build_key() -> str:
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for the server process, in which it finds the libraries of Hearth's engine."""
-    paths = [str(library_folder()), environment.get("LD_LIBRARY_PATH", "")]
+    """Return the environment for the server process, in which it finds the libraries of the stock build.
+
+    Raises SetupFailed when they cannot be compiled.
+    """
+    paths = [str(library_folder(environment)), environment.get("LD_LIBRARY_PATH", "")]
     return {**environment, "LD_LIBRARY_PATH": os.pathsep.join(filter(None, paths))}
 
 
-def library_folder() -> Path:
-    """Return the folder of libllama and libggml in this environment. Raises SetupFailed when the engine is missing."""
-    found = importlib.util.find_spec("llama_cpp")
-    if found is None or found.origin is None:
-        raise SetupFailed("The language model's engine is not installed here; `make environment` does it.")
-    return Path(found.origin).with_name("lib")
+def library_folder(environment: Mapping[str, str]) -> Path:
+    """Return the folder of libllama and libggml of the stock build for BACKEND and ISA, compiled first if necessary.
+
+    Raises SetupFailed with the end of the log.
+    """
+    return engine_folder({**isa_environment(environment), "LLAMA": "stock"}) / "llama_cpp" / "lib"
 
 
 def _compile_in(work_folder: Path, logs: Path, environment: Mapping[str, str]) -> None:
     tools = install_build_tools(work_folder, logs, environment)
     build_environment = {**environment, "PATH": f"{tools / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}"}
-    _run(_download(tools, work_folder), "Sources", logs, build_environment)
-    (archive,) = work_folder.glob("llama_cpp_python-*.tar.gz")
-    _run(["tar", "-xzf", archive, "-C", work_folder], "Unpacking", logs, build_environment)
-    (source,) = work_folder.glob("llama_cpp_python-*/vendor/llama.cpp")
+    source = unpack_source(tools, work_folder, logs / "llama-server-sources.log", environment) / VENDORED
     build = work_folder / "build"
     _run(
-        ["cmake", "-G", "Ninja", "-S", PROJECT, "-B", build, *_definitions(source)],
+        ["cmake", "-G", "Ninja", "-S", PROJECT, "-B", build, *_definitions(source, environment)],
         "Configuring",
         logs,
         build_environment,
@@ -86,15 +88,9 @@ def _compile_in(work_folder: Path, logs: Path, environment: Mapping[str, str]) -
     _run(["ninja", "-C", build, "-j", jobs, PROGRAM], "Server", logs, build_environment)
 
 
-def _download(tools: Path, folder: Path) -> list[str | Path]:
-    command: list[str | Path] = [tools / "bin" / "python", "-m", "pip", "download", "--progress-bar", "raw"]
-    # Even a download runs the package's build backend for its metadata: with the locked tools.
-    command += ["--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--require-hashes"]
-    return [*command, "--dest", folder, "--requirement", LOCKS / "engine.lock"]
-
-
-def _definitions(source: Path) -> list[str]:
-    return ["-DCMAKE_BUILD_TYPE=Release", f"-DLLAMA_SOURCE={source}", f"-DLLAMA_LIBRARIES={library_folder()}"]
+def _definitions(source: Path, environment: Mapping[str, str]) -> list[str]:
+    libraries = library_folder(environment)
+    return ["-DCMAKE_BUILD_TYPE=Release", f"-DLLAMA_SOURCE={source}", f"-DLLAMA_LIBRARIES={libraries}"]
 
 
 def _run(command: list[str | Path], label: str, logs: Path, environment: Mapping[str, str]) -> None:

@@ -43,8 +43,17 @@ def test_a_portable_build_names_its_instruction_sets(monkeypatch: pytest.MonkeyP
 
 def test_whatever_changes_the_result_changes_the_key() -> None:
     keys = [_key(), _key(BACKEND="vulkan"), _key(NATIVE="0"), _key(CXX="clang++"), _key(CMAKE_ARGS="-DGGML_AVX512=OFF")]
+    keys.append(_key(LLAMA="stock"))
     assert len(set(keys)) == len(keys)
-    assert _key() == _key(BACKEND="cpu", NATIVE="1", PATH="/elsewhere", HOME="/elsewhere")
+    assert _key() == _key(BACKEND="cpu", NATIVE="1", LLAMA="patched", PATH="/elsewhere", HOME="/elsewhere")
+
+
+def test_llama_takes_nothing_but_patched_and_stock() -> None:
+    assert llama.plan_build({}).patches
+    assert not llama.plan_build({"LLAMA": "stock"}).patches
+    with pytest.raises(SetupFailed, match="LLAMA=bare") as failure:
+        llama.plan_build({"LLAMA": "bare"})
+    assert failure.value.status == 2
 
 
 def test_only_a_native_wheel_belongs_to_one_processor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +80,18 @@ def test_a_chosen_compiler_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_backend_without_its_toolkit_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
-    for name in ("cc", "c++"):
+    for name in ("cc", "c++", "git"):
         (tmp_path / name).touch(mode=0o755)
     with pytest.raises(SetupFailed, match="BACKEND=vulkan needs glslc"):
         llama.require_tools(llama.plan_build({"BACKEND": "vulkan"}), {"PATH": str(tmp_path)})
+
+
+def test_without_git_only_the_stock_build_is_compiled(tmp_path: Path) -> None:
+    for name in ("cc", "c++"):
+        (tmp_path / name).touch(mode=0o755)
+    with pytest.raises(SetupFailed, match=r"git was not found.*LLAMA=stock"):
+        llama.require_tools(llama.plan_build({}), {"PATH": str(tmp_path)})
+    llama.require_tools(llama.plan_build({"LLAMA": "stock"}), {"PATH": str(tmp_path)})
 
 
 def test_an_interrupted_compile_leaves_nothing_that_is_found(tmp_path: Path) -> None:
@@ -96,7 +113,12 @@ def test_the_admins_cmake_arguments_come_last_and_win() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["llama_cpp_python-0.3.36-py3-none-any.whl", "llama_cpp_python-0.3.36+cu124-cp311.whl"]
+    "name",
+    [
+        "llama_cpp_python-0.3.36-py3-none-any.whl",
+        "llama_cpp_python-0.3.36+cu124-cp311.whl",
+        "llama_cpp_python-0.3.36+hearth.1.h0123456-py3-none-linux_x86_64.whl",
+    ],
 )
 def test_a_ready_wheel_of_the_locked_version_is_taken(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.build import llama_server, machine
+from deploy.build import llama, llama_server, machine
 from deploy.build.progress import SetupFailed
 
 
@@ -34,12 +34,16 @@ def test_another_machine_has_another_server(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(keys) == 3
 
 
-def test_it_runs_on_the_libraries_of_this_environment_before_any_other() -> None:
-    found = llama_server.library_folder()
-    assert found.is_relative_to(sys.prefix)
-    assert list(found.glob("libllama.*"))
-    assert llama_server.server_environment({"A": "b"}) == {"A": "b", "LD_LIBRARY_PATH": str(found)}
-    assert llama_server.server_environment({"LD_LIBRARY_PATH": "/x"})["LD_LIBRARY_PATH"] == f"{found}{os.pathsep}/x"
+def test_it_runs_on_the_libraries_of_the_stock_build_before_any_other(tmp_path: Path) -> None:
+    environment = _environment(tmp_path)
+    stock = tmp_path / "engines" / llama.plan_build({**environment, "LLAMA": "stock"}).name
+    stock.mkdir(parents=True)
+    (stock / "made").touch()
+    found = stock / "llama_cpp" / "lib"
+    assert llama_server.library_folder(environment) == found
+    assert llama_server.server_environment(environment) == {**environment, "LD_LIBRARY_PATH": str(found)}
+    environment["LD_LIBRARY_PATH"] = "/x"
+    assert llama_server.server_environment(environment)["LD_LIBRARY_PATH"] == f"{found}{os.pathsep}/x"
 
 
 def test_a_step_that_fails_is_told_with_its_last_lines_and_where_all_of_them_are(tmp_path: Path) -> None:
