@@ -1,9 +1,9 @@
 """Resident memory of the real program after an answer, over what the model's weights and KV cache take by themselves.
 
-    over = Rss of all mappings - size of the weights - size of the KV cache
+    over = Rss of all mappings - size of the weights - resident part of the KV cache
 
-from /proc/PID/smaps. The weights are read and the KV cache is cleared when they are made, so all of both is resident. A
-second copy of either counts as ours.
+from /proc/PID/smaps. The weights are read, so all of them are resident; of the KV cache, the mapping that is at least as
+large, what was used is. A second copy of either counts as ours.
 """
 
 import asyncio
@@ -33,18 +33,28 @@ def measure(folder: Path) -> Samples:
     houses.index(config)
     model = asyncio.run(houses.chat_model())
     weights, kv = read_model_header(model).weights_bytes, _kv_bytes(config, model)
-    rounds = [_resident(config) for _ in range(ROUNDS)]
+    rounds = [_smaps(config) for _ in range(ROUNDS)]
+    totals = [resident_bytes(smaps) for smaps in rounds]
+    caches = [resident_bytes(smaps, at_least=kv) for smaps in rounds]
     return {
-        "memory_over_weights_and_kv_mb": [(total - weights - kv) / MEGABYTE for total in rounds],
-        "memory_resident_mb": [total / MEGABYTE for total in rounds],
+        "memory_over_weights_and_kv_mb": [
+            (total - weights - cache) / MEGABYTE for total, cache in zip(totals, caches, strict=True)
+        ],
+        "memory_resident_mb": [total / MEGABYTE for total in totals],
         "memory_weights_mb": [weights / MEGABYTE],
-        "memory_kv_mb": [kv / MEGABYTE],
+        "memory_kv_mb": [cache / MEGABYTE for cache in caches],
     }
 
 
-def resident_bytes(smaps: str) -> int:
-    """Resident bytes of all mappings in the text of /proc/PID/smaps."""
-    return sum(1024 * int(line.split()[1]) for line in smaps.splitlines() if line.startswith("Rss:"))
+def resident_bytes(smaps: str, at_least: int = 0) -> int:
+    """Resident bytes of all mappings of a size in the text of /proc/PID/smaps."""
+    resident = size = 0
+    for line in smaps.splitlines():
+        if line.startswith("Size:"):
+            size = 1024 * int(line.split()[1])
+        elif line.startswith("Rss:") and size >= at_least:
+            resident += 1024 * int(line.split()[1])
+    return resident
 
 
 def _kv_bytes(config: Path, model: Path) -> int:
@@ -53,13 +63,12 @@ def _kv_bytes(config: Path, model: Path) -> int:
     return fit.parallel * header.kv_bytes(fit.context_tokens, settings.kv_cache_type)
 
 
-def _resident(config: Path) -> int:
+def _smaps(config: Path) -> str:
     with _program(config) as program:
         _ask(program)
         smaps = Path(f"/proc/{program.pid}/smaps").read_text("utf-8")
-    total = resident_bytes(smaps)
-    tell(f"memory: {total / MEGABYTE:.0f} MB resident")
-    return total
+    tell(f"memory: {resident_bytes(smaps) / MEGABYTE:.0f} MB resident")
+    return smaps
 
 
 @contextmanager

@@ -18,3 +18,8 @@ Rss:                  30 kB
 
 def test_all_mappings_are_added_up() -> None:
     assert resident_bytes(SMAPS) == 1024 * 2130
+
+
+def test_mappings_of_a_size_are_added_up_by_themselves() -> None:
+    assert resident_bytes(SMAPS, at_least=98304 * 1024) == 1024 * 2030
+    assert resident_bytes(SMAPS, at_least=1 << 40) == 0
