@@ -2,8 +2,8 @@
 
     over = Rss of all mappings - size of the weights - resident part of the KV cache
 
-from /proc/PID/smaps. The weights are read, so all of them are resident; of the KV cache, the mapping that is at least as
-large, what was used is. A second copy of either counts as ours.
+from /proc/PID/smaps. The weights are read, so all of them are resident; of the KV cache, the mapping that is at least
+as large, what was used is. A second copy of either counts as ours.
 """
 
 import asyncio
