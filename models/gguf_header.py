@@ -293,7 +293,7 @@ def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: li
         heads=_largest(entries.get(f"{architecture}.attention.head_count", 0)),
         vocabulary_size=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
-        kv_width=sum(_kv_widths(entries, architecture)),
+        kv_width=_kv_width(entries, architecture),
         weight_types=frozenset(tensor.kind for tensor in tensors),
         expert_bytes=sum(tensor.size_bytes for tensor in tensors if _EXPERTS in tensor.name),
         window_tokens=_integer(entries, f"{architecture}.attention.sliding_window", 0),
@@ -301,16 +301,12 @@ def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: li
     )
 
 
-def _kv_widths(entries: Mapping[str, object], architecture: str) -> list[int]:
-    """KV heads of each layer, times the length of a K head plus that of a V head."""
+def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
+    """The number of K and V values of one token over all layers."""
+    heads = _kv_heads(entries, architecture)
     layers = _integer(entries, f"{architecture}.block_count", 0)
-    heads = entries.get(f"{architecture}.attention.head_count", 0)
-    kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
-    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
-    key = _integer(entries, f"{architecture}.attention.key_length", head_length)
-    value = _integer(entries, f"{architecture}.attention.value_length", head_length)
-    layer_heads = kv_heads if isinstance(kv_heads, tuple) else (kv_heads,) * layers
-    return [_as_count(each) * (key + value) for each in layer_heads]
+    all_heads = sum(map(_as_count, heads)) if isinstance(heads, tuple) else _as_count(heads) * layers
+    return all_heads * _head_width(entries, architecture)
 
 
 def _window_kv_width(entries: Mapping[str, object], architecture: str) -> int:
@@ -319,12 +315,33 @@ def _window_kv_width(entries: Mapping[str, object], architecture: str) -> int:
     """
     if _integer(entries, f"{architecture}.attention.sliding_window", 0) == 0:
         return 0
-    widths = _kv_widths(entries, architecture)
+    heads = _kv_heads(entries, architecture)
+    layers = _integer(entries, f"{architecture}.block_count", 0)
     pattern = entries.get(f"{architecture}.attention.sliding_window_pattern", _WINDOW_PERIODS.get(architecture, 0))
-    if isinstance(pattern, tuple):
-        return sum(width for width, is_window in zip(widths, pattern, strict=False) if is_window)
     period = _as_count(pattern)
-    return sum(width for number, width in enumerate(widths) if period and number % period < period - 1)
+    if isinstance(heads, tuple):
+        if not isinstance(pattern, tuple):
+            pattern = tuple(period and number % period < period - 1 for number in range(len(heads)))
+        window_heads = sum(_as_count(each) for each, is_window in zip(heads, pattern, strict=False) if is_window)
+    else:
+        # Without a list: the number of layers is the file's word, and a damaged one says billions.
+        windows = sum(map(bool, pattern[:layers])) if isinstance(pattern, tuple) else layers - layers // (period or 1)
+        window_heads = _as_count(heads) * windows
+    return window_heads * _head_width(entries, architecture)
+
+
+def _kv_heads(entries: Mapping[str, object], architecture: str) -> object:
+    """KV heads of each layer, or the number for all layers."""
+    heads = entries.get(f"{architecture}.attention.head_count", 0)
+    return entries.get(f"{architecture}.attention.head_count_kv", heads)
+
+
+def _head_width(entries: Mapping[str, object], architecture: str) -> int:
+    """The length of a K head plus that of a V head."""
+    heads = entries.get(f"{architecture}.attention.head_count", 0)
+    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
+    key = _integer(entries, f"{architecture}.attention.key_length", head_length)
+    return key + _integer(entries, f"{architecture}.attention.value_length", head_length)
 
 
 def _largest(value: object) -> int:

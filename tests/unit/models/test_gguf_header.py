@@ -75,6 +75,28 @@ def test_a_file_tells_which_layers_have_a_window(tmp_path: Path, pattern: list[i
     assert header.window_kv_width == layers * header.kv_width // 2
 
 
+@pytest.mark.parametrize(("heads", "window_heads"), [(None, 1), ([2, 0], 2), ([0, 2], 0)])
+def test_each_so_manieth_layer_may_be_without_a_window(
+    tmp_path: Path, heads: list[int] | None, window_heads: int
+) -> None:
+    entries = [*_ENTRIES[:6], _number("llama.attention.head_count_kv", 1), _ENTRIES[7]]
+    if heads is not None:
+        entries[6] = _numbers("llama.attention.head_count_kv", heads)
+    windows = [
+        _number(f"llama.attention.sliding_window{suffix}", value) for suffix, value in (("", 32), ("_pattern", 2))
+    ]
+    assert _read(tmp_path, _file([*entries, *windows])).window_kv_width == window_heads * 32
+
+
+@pytest.mark.parametrize("suffix", ["", "_pattern"])
+def test_a_header_that_says_billions_of_layers_is_read_at_once(tmp_path: Path, suffix: str) -> None:
+    entries = [
+        _number("llama.block_count", (1 << 32) - 1) if index == 2 else each for index, each in enumerate(_ENTRIES)
+    ]
+    header = _read(tmp_path, _file([*entries, _number(f"llama.attention.sliding_window{suffix}", 6)]))
+    assert header.kv_width == ((1 << 32) - 1) * 2 * 32
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
