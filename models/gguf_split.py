@@ -24,3 +24,8 @@ def part_names(name: str) -> list[str]:
 def part_paths(path: Path) -> list[Path]:
     """The paths of all parts of the model that a file belongs to, in order; the path alone when it is not split."""
     return [path.with_name(name) for name in part_names(path.name)]
+
+
+def size_of_parts(path: Path) -> int:
+    """The bytes of all parts of the model that a file belongs to. Raises OSError when one is missing."""
+    return sum(part.stat().st_size for part in part_paths(path))

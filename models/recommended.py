@@ -6,8 +6,8 @@ from models.weights_sources import HubSource
 
 _CONTEXT_TOKENS = 8192
 _F16_BYTES = 2
-# Compute buffers and the program itself, on top of weights and KV cache.
-_OVERHEAD_BYTES = 700_000_000
+# Compute buffers and what the memory plan leaves free on a card, on top of weights and KV cache.
+_OVERHEAD_BYTES = 930_000_000
 # The other services of the home server need memory too: on the CPU a model gets half of it.
 _CPU_MEMORY_SHARE = 0.5
 

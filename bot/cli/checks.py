@@ -17,6 +17,7 @@ from bot.server.folder_lock import is_own_folder, is_private, owner_pid
 from models.checksum import sha256_of
 from models.engine import ModelUnusable
 from models.fetch_job import FetchJob, FetchProgress
+from models.gguf_split import size_of_parts
 from models.llama.native.libllama import ggml_library
 from models.llama.plan.hardware import free_memory_bytes, gpu_memory
 from models.llama.plan.memory_plan import plan_within, read_model_header
@@ -62,7 +63,7 @@ def _check_file(name: str, source: WeightsSource, config: Config, on_progress: O
         if source.source == "path":
             return Check(name, "problem", f"{source.path} is not on this machine: correct the path in {name}.")
         return Check(name, "problem", f"{source.name} is not on this machine: `hearth models get` fetches it.")
-    figures = {"size_bytes": path.stat().st_size}
+    figures = {"size_bytes": size_of_parts(path)}
     if source.sha256 is None:
         return Check(name, "ok", f"{path} is there; the config names no checksum.", figures)
     try:

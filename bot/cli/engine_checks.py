@@ -35,11 +35,10 @@ def check_engine(config: Config) -> Iterator[Check]:
 
 def _check_model(path: Path, header: GgufHeader, settings: LlamaSettings) -> Check:
     plan = plan_within(header, settings, gpu_memory(ggml_library()), free_memory_bytes())
-    kv_bytes = plan.parallel * header.kv_bytes(plan.context_tokens, settings.kv_cache_type)
     figures = {
         "gpu_layers": plan.gpu_layers,
         "all_layers": plan.all_layers,
-        "kv_bytes": kv_bytes,
+        "kv_bytes": plan.kv_bytes,
         "parallel": plan.parallel,
         "threads": thread_count(settings),
     }
@@ -47,12 +46,12 @@ def _check_model(path: Path, header: GgufHeader, settings: LlamaSettings) -> Che
         require_provable(path, header, settings, plan)
     except ModelUnusable as error:
         return Check("engine", "problem", str(error), figures)
-    return Check("engine", "ok", " ".join(_sentences(settings, plan, kv_bytes)), figures)
+    return Check("engine", "ok", " ".join(_sentences(settings, plan)), figures)
 
 
-def _sentences(settings: LlamaSettings, plan: MemoryPlan, kv_bytes: int) -> Iterator[str]:
+def _sentences(settings: LlamaSettings, plan: MemoryPlan) -> Iterator[str]:
     yield f"{plan.gpu_layers} of {plan.all_layers} layers on the graphics card, {plan.parallel} answers at a time."
-    yield f"KV cache: {format_size(kv_bytes)} at most, as {settings.kv_cache_type}."
+    yield f"KV cache: {format_size(plan.kv_bytes)} at most, as {settings.kv_cache_type}."
     yield f"Threads: {thread_count(settings)}. Flash attention: {settings.flash_attention}."
     yield f"Speculative decoding: {'where it pays' if settings.speculation else 'off'}."
     yield "Answers are " + ("deterministic." if settings.deterministic else "fast, not deterministic.")

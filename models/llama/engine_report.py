@@ -16,8 +16,9 @@ def build_report(loaded: LoadedModel, settings: LlamaSettings, scheduler: Schedu
     return EngineReport(
         gpu_layers=plan.gpu_layers,
         all_layers=plan.all_layers,
-        kv_bytes=plan.parallel * loaded.header.kv_bytes(plan.context_tokens, settings.kv_cache_type),
-        kv_used_bytes=loaded.header.kv_bytes(used_tokens, settings.kv_cache_type),
+        kv_bytes=plan.kv_bytes,
+        # Of sliding windows less is kept than was computed.
+        kv_used_bytes=min(plan.kv_bytes, loaded.header.kv_bytes(used_tokens, settings.kv_cache_type)),
         chunk_tokens=summary.chunk_tokens if summary else 0,
         replies_together=summary.replies_together if summary else 0,
         threads=scheduler.threads_in_use if scheduler else context.threads_in_use,

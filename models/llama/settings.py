@@ -36,7 +36,7 @@ class LlamaSettings(BaseModel):
         default="auto", description="Layers to offload to the GPU; auto: as many as fit into its free memory."
     )
     threads: Literal["auto"] | int = Field(
-        default="auto", description="Compute threads; auto: one for each physical core available to this process."
+        default="auto", description="Compute threads; auto: one for each fast physical core available to this process."
     )
     flash_attention: Literal["auto", "on", "off"] = Field(
         default="auto", description="Flash attention; auto: on with a GPU or a quantised KV cache, off otherwise."

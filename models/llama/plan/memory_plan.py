@@ -21,7 +21,8 @@ _FEW_REPLIES, _KV_SHARE_OF_FEW, _KV_SHARE = 4, 0.2, 0.1
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Configuration of a model run: the context of each of its `parallel` replies, the layers on the GPU, and the bytes
-    needed in main memory and on the GPU. `all_layers` counts the output as one more layer, as llama.cpp does.
+    needed in main memory and on the GPU; `kv_bytes` of them are the KV cache of all replies. `all_layers` counts the
+    output as one more layer, as llama.cpp does.
     """
 
     context_tokens: int
@@ -30,6 +31,7 @@ class MemoryPlan:
     gpu_bytes: int
     parallel: int = 1
     all_layers: int = 0
+    kv_bytes: int = 0
     experts_in_main_memory: bool = False
 
     @property
@@ -147,6 +149,7 @@ class _Planner:
             gpu_bytes=gpu_bytes,
             parallel=parallel,
             all_layers=all_layers,
+            kv_bytes=self._kv_bytes(parallel),
             experts_in_main_memory=experts_in_main_memory,
         )
 
@@ -154,7 +157,7 @@ class _Planner:
         """Whether the replies of `plan` leave the layers of `one` on the GPU, and enough main memory to the house."""
         if plan.gpu_layers < one.gpu_layers or plan.experts_in_main_memory != one.experts_in_main_memory:
             return False
-        in_main_memory = self._kv_bytes(plan.parallel) * (plan.all_layers - plan.gpu_layers) // plan.all_layers
+        in_main_memory = plan.kv_bytes * (plan.all_layers - plan.gpu_layers) // plan.all_layers
         return in_main_memory <= memory_bytes * (_KV_SHARE_OF_FEW if plan.parallel <= _FEW_REPLIES else _KV_SHARE)
 
     @property

@@ -1,7 +1,9 @@
 """Processors of this machine: those that this process may use, and the fast physical cores among them."""
 
+import ctypes
 import os
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
@@ -22,7 +24,19 @@ def _allowed() -> frozenset[int]:
     return frozenset(range(os.cpu_count() or 1))
 
 
-def fast_core_count(root: Path = Path("/"), allowed: Collection[int] | None = None) -> int:
+def read_sysctl(name: str) -> int:
+    """A number that macOS's kernel states about the machine; 0 on other systems, or when it states none."""
+    if sys.platform != "darwin":
+        return 0
+    value = ctypes.c_int(0)
+    size = ctypes.c_size_t(ctypes.sizeof(value))
+    failed = ctypes.CDLL(None).sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)
+    return 0 if failed else max(0, value.value)
+
+
+def fast_core_count(
+    root: Path = Path("/"), allowed: Collection[int] | None = None, sysctl: Callable[[str], int] = read_sysctl
+) -> int:
     """Fast physical cores among the allowed processors (those of this process unless given), at least 1.
 
     Threads wait for the slowest of them, so the efficiency cores of a hybrid processor do not count.
@@ -32,6 +46,8 @@ def fast_core_count(root: Path = Path("/"), allowed: Collection[int] | None = No
     cores = {core for core in (_core(root, processor) for processor in fast) if core}
     if cores:
         return len(cores)
+    if performance_cores := sysctl("hw.perflevel0.physicalcpu"):
+        return performance_cores
     logical = psutil.cpu_count() or len(fast)
     physical = psutil.cpu_count(logical=False) or logical
     return max(1, len(fast) * physical // max(1, logical))

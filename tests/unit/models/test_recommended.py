@@ -1,6 +1,10 @@
 import pytest
 
-from models.recommended import KNOWN_MODELS, recommend_model
+from models.gguf_header import GgufHeader
+from models.llama.plan.hardware import GpuMemory
+from models.llama.plan.memory_plan import plan_memory
+from models.llama.settings import LlamaSettings
+from models.recommended import KNOWN_MODELS, KnownModel, recommend_model
 
 _GB = 10**9
 
@@ -35,3 +39,29 @@ def test_known_models_stand_from_small_to_large_with_their_own_files() -> None:
     assert [model.size_bytes for model in KNOWN_MODELS] == sorted(model.size_bytes for model in KNOWN_MODELS)
     assert len({model.weights for model in KNOWN_MODELS}) == len(KNOWN_MODELS)
     assert all(model.memory_bytes > model.size_bytes for model in KNOWN_MODELS)
+
+
+# Layers, heads and embedding of the models' published configurations.
+_SHAPES = [(28, 16, 2048), (36, 32, 2560), (36, 32, 4096), (40, 40, 5120), (48, 32, 2048)]
+
+
+@pytest.mark.parametrize(("model", "shape"), list(zip(KNOWN_MODELS, _SHAPES, strict=True)))
+def test_a_model_that_is_recommended_for_a_card_is_wholly_put_on_it(
+    model: KnownModel, shape: tuple[int, int, int]
+) -> None:
+    layers, heads, embedding = shape
+    header = GgufHeader(
+        architecture="qwen3",
+        name=model.title,
+        size_bytes=model.size_bytes,
+        weights_bytes=model.size_bytes,
+        layers=layers,
+        embedding_length=embedding,
+        heads=heads,
+        vocabulary_size=151_936,
+        trained_context=32_768,
+        kv_width=model.kv_width,
+        weight_types=frozenset(),
+    )
+    smallest = GpuMemory(model.memory_bytes, model.memory_bytes)
+    assert plan_memory(header, LlamaSettings(), smallest, 32 * _GB).is_on_gpu

@@ -130,8 +130,8 @@ def _shape(weights_gb: float, layers: int, kv_heads: int, head: int, *, vocabula
 # Sizes of the files; layers, KV heads and head lengths of the models' published configurations.
 _QWEN3_8B, _QWEN3_4B, _QWEN3_14B = (_shape(size, layers, 8, 128) for size, layers in ((5.03, 36), (2.5, 36), (9.0, 40)))
 _LLAMA3_8B = _shape(4.92, 32, 8, 128, vocabulary=128_256)
-_GEMMA3_4B = _shape(2.49, 34, 4, 256, vocabulary=262_144)
-_GPT_OSS_20B = _shape(11.6, 24, 8, 64, vocabulary=201_088)
+_GEMMA3_4B = replace(_shape(2.49, 34, 4, 256, vocabulary=262_144), window_tokens=1024, window_kv_width=29 * 4 * 2 * 256)
+_GPT_OSS_20B = replace(_shape(11.6, 24, 8, 64, vocabulary=201_088), window_tokens=128, window_kv_width=12 * 8 * 2 * 64)
 
 
 @pytest.mark.parametrize(
@@ -237,3 +237,4 @@ def test_of_a_sliding_window_only_its_tokens_and_a_batch_need_memory() -> None:
     assert _HEADER.reply_kv_bytes(8192, "f16", 256) == _HEADER.kv_bytes(8192, "f16")
     fast, full = (plan_memory(_WINDOWS, _settings(deterministic=each), GpuMemory()) for each in (False, True))
     assert full.needed_bytes - fast.needed_bytes == pytest.approx(2.26 * _GB, rel=0.01)
+    assert (fast.kv_bytes, full.kv_bytes) == (_WINDOWS.reply_kv_bytes(8192, "f16", 256), _WINDOWS.kv_bytes(8192, "f16"))

@@ -47,5 +47,10 @@ def test_slow_cores_of_arm_processors_do_not_count(tmp_path: Path, capacities: l
     assert fast_core_count(_machine(tmp_path, ["0", "1", "2", "3"], capacities), range(4)) == cores
 
 
+def test_efficiency_cores_of_apples_processors_do_not_count(tmp_path: Path) -> None:
+    stated = {"hw.perflevel0.physicalcpu": 6, "hw.perflevel1.physicalcpu": 2}
+    assert fast_core_count(tmp_path, range(8), stated.__getitem__) == 6
+
+
 def test_a_machine_that_tells_nothing_has_a_core(tmp_path: Path) -> None:
     assert 1 <= fast_core_count(tmp_path) <= processor_count()
