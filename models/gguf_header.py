@@ -293,7 +293,7 @@ def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: li
         heads=_largest(entries.get(f"{architecture}.attention.head_count", 0)),
         vocabulary_size=_integer(entries, _VOCABULARY, 0),
         trained_context=_integer(entries, f"{architecture}.context_length", 0),
-        kv_width=sum(_kv_widths(entries, architecture)),
+        kv_width=_kv_width(entries, architecture),
         weight_types=frozenset(tensor.kind for tensor in tensors),
         expert_bytes=sum(tensor.size_bytes for tensor in tensors if _EXPERTS in tensor.name),
         window_tokens=_integer(entries, f"{architecture}.attention.sliding_window", 0),
@@ -301,25 +301,34 @@ def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: li
     )
 
 
-def _kv_widths(entries: Mapping[str, object], architecture: str) -> list[int]:
-    """KV heads of each layer, times the length of a K head plus that of a V head."""
-    layers = _integer(entries, f"{architecture}.block_count", 0)
+def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
+    """KV heads of all layers, times the length of a K head plus that of a V head."""
+    kv_heads, length = _kv_heads(entries, architecture)
+    if isinstance(kv_heads, tuple):
+        return sum(map(_as_count, kv_heads)) * length
+    # A damaged header may state any number of layers: they are not listed one by one.
+    return _as_count(kv_heads) * _integer(entries, f"{architecture}.block_count", 0) * length
+
+
+def _kv_heads(entries: Mapping[str, object], architecture: str) -> tuple[object, int]:
+    """The KV heads of every layer or of each of them, and the length of a K head plus that of a V head."""
     heads = entries.get(f"{architecture}.attention.head_count", 0)
     kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
     head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
     key = _integer(entries, f"{architecture}.attention.key_length", head_length)
     value = _integer(entries, f"{architecture}.attention.value_length", head_length)
-    layer_heads = kv_heads if isinstance(kv_heads, tuple) else (kv_heads,) * layers
-    return [_as_count(each) * (key + value) for each in layer_heads]
+    return kv_heads, key + value
 
 
 def _window_kv_width(entries: Mapping[str, object], architecture: str) -> int:
     """The part of the KV width in layers with a sliding window: a file says which they are, layer by layer or as the
     period of those without, or it is llama.cpp that knows. 0 when it cannot be told.
     """
-    if _integer(entries, f"{architecture}.attention.sliding_window", 0) == 0:
+    layers = _integer(entries, f"{architecture}.block_count", 0)
+    if _integer(entries, f"{architecture}.attention.sliding_window", 0) == 0 or layers > _MAX_KEPT_ELEMENTS:
         return 0
-    widths = _kv_widths(entries, architecture)
+    kv_heads, length = _kv_heads(entries, architecture)
+    widths = [_as_count(each) * length for each in (kv_heads if isinstance(kv_heads, tuple) else (kv_heads,) * layers)]
     pattern = entries.get(f"{architecture}.attention.sliding_window_pattern", _WINDOW_PERIODS.get(architecture, 0))
     if isinstance(pattern, tuple):
         return sum(width for width, is_window in zip(widths, pattern, strict=False) if is_window)
