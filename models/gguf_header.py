@@ -302,46 +302,38 @@ def _build_header(entries: Mapping[str, object], parts: list[_Part], tensors: li
 
 
 def _kv_width(entries: Mapping[str, object], architecture: str) -> int:
-    """The number of K and V values of one token over all layers."""
-    heads = _kv_heads(entries, architecture)
-    layers = _integer(entries, f"{architecture}.block_count", 0)
-    all_heads = sum(map(_as_count, heads)) if isinstance(heads, tuple) else _as_count(heads) * layers
-    return all_heads * _head_width(entries, architecture)
+    """KV heads of all layers, times the length of a K head plus that of a V head."""
+    kv_heads, length = _kv_heads(entries, architecture)
+    if isinstance(kv_heads, tuple):
+        return sum(map(_as_count, kv_heads)) * length
+    # A damaged header may state any number of layers: they are not listed one by one.
+    return _as_count(kv_heads) * _integer(entries, f"{architecture}.block_count", 0) * length
+
+
+def _kv_heads(entries: Mapping[str, object], architecture: str) -> tuple[object, int]:
+    """The KV heads of every layer or of each of them, and the length of a K head plus that of a V head."""
+    heads = entries.get(f"{architecture}.attention.head_count", 0)
+    kv_heads = entries.get(f"{architecture}.attention.head_count_kv", heads)
+    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
+    key = _integer(entries, f"{architecture}.attention.key_length", head_length)
+    value = _integer(entries, f"{architecture}.attention.value_length", head_length)
+    return kv_heads, key + value
 
 
 def _window_kv_width(entries: Mapping[str, object], architecture: str) -> int:
     """The part of the KV width in layers with a sliding window: a file says which they are, layer by layer or as the
     period of those without, or it is llama.cpp that knows. 0 when it cannot be told.
     """
-    if _integer(entries, f"{architecture}.attention.sliding_window", 0) == 0:
-        return 0
-    heads = _kv_heads(entries, architecture)
     layers = _integer(entries, f"{architecture}.block_count", 0)
+    if _integer(entries, f"{architecture}.attention.sliding_window", 0) == 0 or layers > _MAX_KEPT_ELEMENTS:
+        return 0
+    kv_heads, length = _kv_heads(entries, architecture)
+    widths = [_as_count(each) * length for each in (kv_heads if isinstance(kv_heads, tuple) else (kv_heads,) * layers)]
     pattern = entries.get(f"{architecture}.attention.sliding_window_pattern", _WINDOW_PERIODS.get(architecture, 0))
+    if isinstance(pattern, tuple):
+        return sum(width for width, is_window in zip(widths, pattern, strict=False) if is_window)
     period = _as_count(pattern)
-    if isinstance(heads, tuple):
-        if not isinstance(pattern, tuple):
-            pattern = tuple(period and number % period < period - 1 for number in range(len(heads)))
-        window_heads = sum(_as_count(each) for each, is_window in zip(heads, pattern, strict=False) if is_window)
-    else:
-        # Without a list: the number of layers is the file's word, and a damaged one says billions.
-        windows = sum(map(bool, pattern[:layers])) if isinstance(pattern, tuple) else layers - layers // (period or 1)
-        window_heads = _as_count(heads) * windows
-    return window_heads * _head_width(entries, architecture)
-
-
-def _kv_heads(entries: Mapping[str, object], architecture: str) -> object:
-    """KV heads of each layer, or the number for all layers."""
-    heads = entries.get(f"{architecture}.attention.head_count", 0)
-    return entries.get(f"{architecture}.attention.head_count_kv", heads)
-
-
-def _head_width(entries: Mapping[str, object], architecture: str) -> int:
-    """The length of a K head plus that of a V head."""
-    heads = entries.get(f"{architecture}.attention.head_count", 0)
-    head_length = _integer(entries, f"{architecture}.embedding_length", 0) // max(1, _largest(heads))
-    key = _integer(entries, f"{architecture}.attention.key_length", head_length)
-    return key + _integer(entries, f"{architecture}.attention.value_length", head_length)
+    return sum(width for number, width in enumerate(widths) if period and number % period < period - 1)
 
 
 def _largest(value: object) -> int:
