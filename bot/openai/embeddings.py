@@ -54,6 +54,9 @@ class EmbeddingService:
     async def answer(self, body: bytes) -> dict[str, Any]:
         """The response object. Raises RequestError."""
         request = parse_body(EmbeddingsRequest, body)
+        if request.model not in ("", self.model_name):
+            sentence = f"No texts are embedded with {request.model[:80]!r} here, only with {self.model_name!r}."
+            raise RequestError(404, sentence, "model", "model_not_found")
         texts = request.texts()
         if request.dimensions not in (None, self._embedder.dimension):
             sentence = f"The vectors have {self._embedder.dimension} dimensions: leave dimensions out."

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.openai.errors import RequestError
 from models.engine import ReasoningEffort, Role, Sampling, Turn
@@ -12,6 +12,34 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 UNFORCED_TOOL_CHOICES = (None, "none", "auto")
+NOT_APPLIED: Mapping[str, Any] = {
+    "audio": None,
+    "best_of": 1,
+    "dry_multiplier": 0,
+    "grammar": None,
+    "guided_choice": None,
+    "guided_grammar": None,
+    "guided_json": None,
+    "guided_regex": None,
+    "ignore_eos": False,
+    "json_schema": None,
+    "logit_bias": None,
+    "min_tokens": 0,
+    "mirostat": 0,
+    "modalities": ["text"],
+    "structured_outputs": None,
+    "suffix": None,
+    "tfs_z": 1,
+    "top_a": 0,
+    "top_logprobs": 0,
+    "typical_p": 1,
+    "verbosity": "medium",
+    "web_search_options": None,
+    "xtc_probability": 0,
+}
+"""Parameters of OpenAI, llama.cpp's server and vLLM that would change the answer and are not applied, with the value
+that changes nothing. Many clients send that value, or an empty one, by habit."""
+
 MAX_STOPS = 16
 _ENABLE_THINKING = "enable_thinking"
 MAX_MESSAGES = 4096
@@ -65,7 +93,9 @@ class StreamOptions(NullsAsMissing):
 
 
 class ChatCompletionRequest(NullsAsMissing):
-    """A request. Unknown fields are ignored, except those that would change the answer."""
+    """A request. Unknown fields are ignored, except those of `NOT_APPLIED`."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
@@ -86,9 +116,11 @@ class ChatCompletionRequest(NullsAsMissing):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     top_k: int | None = Field(None, ge=0)
     min_p: float | None = Field(None, ge=0, le=1)
+    repeat_penalty: float | None = Field(
+        None, ge=0.5, le=2, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
+    )
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    logit_bias: dict[str, Any] | None = None
 
     @property
     def include_usage(self) -> bool:
@@ -121,7 +153,7 @@ class ChatCompletionRequest(NullsAsMissing):
             min_p=defaults.min_p if self.min_p is None else self.min_p,
             frequency_penalty=self.frequency_penalty or 0.0,
             presence_penalty=self.presence_penalty or 0.0,
-            repeat_penalty=defaults.repeat_penalty,
+            repeat_penalty=defaults.repeat_penalty if self.repeat_penalty is None else self.repeat_penalty,
             seed=self.seed,
             max_tokens=min(wanted, max_tokens),
             stop=self._stops(),
@@ -149,7 +181,11 @@ class ChatCompletionRequest(NullsAsMissing):
                 bool(set(self.chat_template_kwargs or ()) - {_ENABLE_THINKING}),
                 f"Of chat_template_kwargs only {_ENABLE_THINKING} is applied: leave the others out.",
             ),
-            ("logit_bias", bool(self.logit_bias), "logit_bias is not applied: leave it out."),
+            *(
+                (name, _is_set(value, NOT_APPLIED[name]), f"{name} is not applied here: leave it out.")
+                for name, value in (self.model_extra or {}).items()
+                if name in NOT_APPLIED
+            ),
         )
         for param, is_set, sentence in unsupported:
             if is_set:
@@ -170,6 +206,11 @@ class ChatCompletionRequest(NullsAsMissing):
         if wanted.json_schema is None or not wanted.json_schema.json_schema:
             raise RequestError(400, "A schema is missing: json_schema.schema.", "response_format.json_schema.schema")
         return wanted.json_schema.json_schema
+
+
+def _is_set(value: Any, neutral: Any) -> bool:
+    """Whether a value asks for something; false, zero and empty ones do not."""
+    return bool(value) and value != neutral
 
 
 def parse_request(body: bytes) -> ChatCompletionRequest:

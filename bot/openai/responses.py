@@ -84,15 +84,20 @@ def finish_reason(result: CompletionResult) -> str:
 
 
 def usage_object(usage: Usage | None) -> Json:
-    """The token counts of an answer; `cached_tokens` were reused from the KV cache."""
-    prompt, generated, reused = (
-        (usage.prompt_tokens, usage.generated_tokens, usage.reused_tokens) if usage else (0, 0, 0)
+    """The token counts of an answer; `cached_tokens` were reused from the KV cache, and `reasoning_tokens`, a part of
+    `completion_tokens`, are thinking.
+    """
+    prompt, generated, reused, thinking = (
+        (usage.prompt_tokens, usage.generated_tokens, usage.reused_tokens, usage.thinking_tokens)
+        if usage
+        else (0, 0, 0, 0)
     )
     return {
         "prompt_tokens": prompt,
         "completion_tokens": generated,
         "total_tokens": prompt + generated,
         "prompt_tokens_details": {"cached_tokens": reused},
+        "completion_tokens_details": {"reasoning_tokens": thinking},
     }
 
 

@@ -60,7 +60,8 @@ class ScriptedEngine:
                 await self.gate.wait()
                 if self.fails_with is not None:
                     raise self.fails_with
-            yield Usage(tokens, tokens, 0, len(pieces), 0.01, 0.01, "stop")
+            thinking = sum(isinstance(piece, ThinkingText) for piece in pieces)
+            yield Usage(tokens, tokens, 0, len(pieces), 0.01, 0.01, "stop", thinking_tokens=thinking)
         finally:
             self.running -= 1
 

@@ -163,3 +163,21 @@ async def test_a_stream_is_readable_for_a_listed_page(served: Serving) -> None:
     ):
         assert response.headers["Access-Control-Allow-Origin"] == PAGE
         assert b"[DONE]" in await response.read()
+
+
+async def test_vectors_of_another_model_are_refused(served: Serving) -> None:
+    with pytest.raises(openai.NotFoundError, match=r"'text-embedding-3-small'.*'hashing'"):
+        await served.client().embeddings.create(model="text-embedding-3-small", input="a")
+
+
+@pytest.mark.parametrize("name", ["repeat_penalty", "repetition_penalty"])
+async def test_the_penalty_of_repeats_is_applied_under_both_names(served: Serving, name: str) -> None:
+    await served.client().chat.completions.create(model="scripted", messages=QUESTION, extra_body={name: 1.2})
+    assert served.core.engine.samplings[0].repeat_penalty == 1.2
+
+
+async def test_tokens_of_thinking_are_counted_apart(served: Serving) -> None:
+    served.core.engine.script = lambda _: [ThinkingText("On the "), ThinkingText("shelf?"), "There."]
+    usage = (await served.client().chat.completions.create(model="scripted", messages=QUESTION)).usage
+    assert usage is not None and usage.completion_tokens_details is not None
+    assert (usage.completion_tokens, usage.completion_tokens_details.reasoning_tokens) == (3, 2)

@@ -1,11 +1,14 @@
 """A faulty request is told which field is wrong, and null says nothing."""
 
+import json
+
 import pytest
 
 from bot.openai.errors import RequestError
-from bot.openai.requests import parse_request
+from bot.openai.requests import NOT_APPLIED, parse_request
 
 HEAD = '{"model": "hearth", "messages": '
+SAID = '[{"role": "user", "content": "x"}]'
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,21 @@ def test_null_means_the_same_as_nothing() -> None:
     assert parse_request(f"{HEAD}{said}{nulls}}}".encode()) == parse_request(
         f'{HEAD}{said}, "stream_options": {{}}}}'.encode()
     )
+
+
+@pytest.mark.parametrize("name", NOT_APPLIED)
+def test_what_would_change_the_answer_and_is_not_applied_is_refused_by_name(name: str) -> None:
+    def parse(value: object) -> None:
+        parse_request(f'{HEAD}{SAID}, "{name}": {json.dumps(value)}}}'.encode()).reject_unsupported()
+
+    for harmless in (NOT_APPLIED[name], None, 0, False, "", [], {}):
+        parse(harmless)
+    with pytest.raises(RequestError, match=name) as refused:
+        parse({"asked": "for"})
+    assert (refused.value.param, refused.value.code) == (name, "unsupported_parameter")
+
+
+@pytest.mark.parametrize("name", ["repeat_penalty", "repetition_penalty"])
+def test_a_penalty_out_of_range_is_refused(name: str) -> None:
+    with pytest.raises(RequestError, match=r"repe.*_penalty"):
+        parse_request(f'{HEAD}{SAID}, "{name}": -2}}'.encode())
