@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import random
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import pytest
 
 from adapters.console.adapter import ConsoleAdapter
 from adapters.console.settings import ConsoleSettings
+from bot.core.messages import ConversationId
+from bot.core.queue import TooManyWaiting
 from bot.server.local_socket import LocalServer, connect_to_daemon
 from bot.server.socket_commands import SocketCommands
 from tests.fakes.core import Core, running_core
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.openai_endpoint import KEYS, Serving, serving
+from tests.fakes.until import until
 
 ROUNDS = 200 if os.environ.get("HEARTH_SOAK") else 20
 LINE_BYTES = 10_000_000
@@ -151,3 +155,71 @@ async def _one_round(at: House, chosen: random.Random, number: int) -> None:
     assert [event["event"] for event in events] == ["finished"] * len(asking)
     for client in open_clients:
         await client.__aexit__(None, None, None)
+
+
+READERS = 100
+ANSWER_BYTES = 900_000
+"""Of the answers that are never read: more than a connection with a small window holds, less than is kept unread."""
+
+
+async def test_of_a_hundred_readers_that_never_read_each_loses_its_own_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.openai.endpoint.READ_WITHIN_S", 0.5)
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_server", _create_server_that_buffers_little)
+    engine = ScriptedEngine(lambda prompt: ["x" * ANSWER_BYTES] if prompt.tail == "long" else ["short answer"])
+    async with AsyncExitStack() as opened:
+        core = await opened.enter_async_context(running_core(tmp_path, engine=engine))
+        served = await opened.enter_async_context(serving(core, open_requests_per_key=READERS))
+        readers = [opened.enter_context(await _silent_reader(served)) for _ in range(READERS)]
+        answer = await served.client().chat.completions.create(
+            model="scripted", messages=[{"role": "user", "content": "short"}]
+        )
+        assert answer.choices[0].message.content == "short answer"
+        await until(lambda: len(engine.prompts) == READERS + 1 and _has_nothing_open(core, "api:phone"))
+        assert not any([await _was_answered(reader) for reader in readers])
+
+
+def _has_nothing_open(core: Core, person: str) -> bool:
+    """Whether all requests of a key have ended."""
+    try:
+        ticket = core.queue.take_ticket(person, ConversationId("probe"), limit=1, is_ready=False)
+    except TooManyWaiting:
+        return False
+    core.queue.release_ticket(ticket)
+    return True
+
+
+_create_server = asyncio.BaseEventLoop.create_server
+
+
+async def _create_server_that_buffers_little(*args: Any, **options: Any) -> asyncio.Server:
+    """Listen with connections of which the system takes little at a time; it would take megabytes of an answer."""
+    server = await _create_server(*args, **options)
+    for listening in server.sockets:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return server
+
+
+async def _silent_reader(served: Serving) -> socket.socket:
+    """A connection with the smallest window that asks for a long answer and does not read it."""
+    address = urlsplit(served.url)
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(reader, (address.hostname, address.port))
+    asked = {"model": "scripted", "messages": [{"role": "user", "content": "long"}], "stream": True}
+    body = json.dumps(asked).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEYS['phone']}\r\n"
+    await loop.sock_sendall(reader, f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return reader
+
+
+async def _was_answered(reader: socket.socket) -> bool:
+    """Whether the whole answer came before the connection was closed."""
+    received = bytearray()
+    with suppress(ConnectionResetError):
+        while data := await asyncio.get_running_loop().sock_recv(reader, 1 << 20):
+            received += data
+    return b"[DONE]" in received
