@@ -1,0 +1,151 @@
+"""The calls that clients really make, recorded from them (tests/data/openai_clients), and what each gets."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from openai.types import CreateEmbeddingResponse, Model
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from tests.fakes.core import running_core
+from tests.fakes.openai_endpoint import KEYS, serving
+
+RECORDINGS = sorted((Path(__file__).parents[2] / "data/openai_clients").glob("*.json"))
+Json = dict[str, Any]
+
+NOT_SERVED = ("/v1/responses", "/v1/completions", "/v1/fim/completions")
+"""Addresses that are refused by name."""
+
+SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repeat_penalty": "repeat_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "seed": "seed",
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+}
+
+
+class Replay:
+    """A running endpoint to which recorded requests are sent."""
+
+    def __init__(self, core: Any, session: aiohttp.ClientSession) -> None:
+        self.engine = core.engine
+        self._session = session
+
+    async def send(self, request: Mapping[str, Any]) -> tuple[int, str]:
+        """Send a request as it was recorded, but for the model, which is the admin's choice."""
+        body = dict(request["body"] or {})
+        if "model" in body:
+            body["model"] = "hashing" if request["path"] == "/v1/embeddings" else "scripted"
+        data = json.dumps(body) if body else None
+        async with self._session.request(
+            request["method"], request["path"], headers=request["headers"], data=data
+        ) as response:
+            return response.status, await response.text()
+
+
+@pytest.fixture
+async def replay(tmp_path: Path) -> AsyncIterator[Replay]:
+    key = {"Authorization": f"Bearer {KEYS['editor']}"}
+    async with (
+        running_core(tmp_path) as core,
+        serving(core) as at_work,
+        aiohttp.ClientSession(at_work.url, headers=key) as session,
+    ):
+        yield Replay(core, session)
+
+
+def roles_and_parts(body: Json) -> tuple[set[str], set[str]]:
+    """The roles of the messages, and the types of their content's parts."""
+    contents = [message["content"] for message in body["messages"] if isinstance(message["content"], list)]
+    return {message["role"] for message in body["messages"]}, {part["type"] for parts in contents for part in parts}
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
+async def test_each_recorded_call_is_answered_or_refused_by_name(replay: Replay, recording: Path) -> None:
+    requests = json.loads(recording.read_text(encoding="utf-8"))["requests"]
+    assert requests
+    for request in requests:
+        status, text = await replay.send(request)
+        check_answer(replay, request, status, text)
+
+
+def check_answer(replay: Replay, request: Json, status: int, text: str) -> None:
+    """Check an answer by the path and the content of its request."""
+    body = request["body"] or {}
+    if request["path"] in NOT_SERVED:
+        check_refusal(status, text, 404, request["path"])
+    elif request["path"] == "/v1/models":
+        models = [Model.model_validate(model, strict=True).id for model in json.loads(text)["data"]]
+        assert models == ["hearth", "scripted", "hashing"]
+    elif request["path"] == "/v1/embeddings":
+        assert status == 200, text
+        check_vectors(body, json.loads(text))
+    else:
+        check_chat(replay, body, status, text)
+
+
+def check_chat(replay: Replay, body: Json, status: int, text: str) -> None:
+    """Check an answer to a chat: what the client set must have reached the engine."""
+    roles, parts = roles_and_parts(body)
+    if "tool" in roles:
+        check_refusal(status, text, 400, "tool")
+    elif parts - {"text"}:
+        check_refusal(status, text, 400, "image_url")
+    else:
+        assert status == 200, text
+        (check_stream if body.get("stream") else check_completion)(body, text)
+        sampling = replay.engine.samplings[-1]
+        asked = {name: value for name, value in body.items() if name in SAMPLING}
+        assert {name: getattr(sampling, SAMPLING[name]) for name in asked} == asked
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+        assert sampling.json_schema == schema
+
+
+def check_refusal(status: int, text: str, expected: int, named: str) -> None:
+    """Check that an error has the right status, and that its sentence names what is refused."""
+    assert status == expected, text
+    message = json.loads(text)["error"]["message"]
+    assert named in message and message.endswith(".")
+
+
+def check_completion(body: Json, text: str) -> None:
+    """Check a whole answer."""
+    answer = ChatCompletion.model_validate_json(text, strict=True)
+    assert answer.choices[0].message.content == "The drive is there [1]."
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None and answer.usage.total_tokens > 0
+
+
+def check_stream(body: Json, text: str) -> None:
+    """Check a streamed answer."""
+    *events, done = [event.removeprefix("data: ") for event in text.strip().split("\n\n")]
+    chunks = [ChatCompletionChunk.model_validate_json(event, strict=True) for event in events]
+    choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    assert done == "[DONE]"
+    assert choices[0].delta.role == "assistant"
+    assert "".join(choice.delta.content or "" for choice in choices) == "The drive is there [1]."
+    assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["stop"]
+    wants_usage = body.get("stream_options", {}).get("include_usage", False)
+    assert [chunk.usage is not None for chunk in chunks][-1] == wants_usage
+
+
+def check_vectors(body: Json, answer: Json) -> None:
+    """Check the vectors: numbers or, where the client asked for it, base64."""
+    texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+    vectors = [each["embedding"] for each in answer["data"]]
+    assert len(vectors) == len(texts)
+    if body.get("encoding_format") == "base64":
+        assert {len(base64.b64decode(vector, validate=True)) for vector in vectors} == {4 * 64}
+    else:
+        CreateEmbeddingResponse.model_validate(answer)
+        assert {len(vector) for vector in vectors} == {64}
