@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.gguf_split import part_names
+from tests.fakes.gguf_encoding import ALIGNMENT, encode_text, pad
 
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _UINT16, _INT32, _STRING, _ARRAY = 2, 5, 8, 9
-_ALIGNMENT = 32
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def split_model(path: Path, count: int) -> list[Path]:
 def _split_entries(number: int, count: int, tensors: int) -> bytes:
     return b"".join(
         (
-            _text("split.no") + struct.pack("<IH", _UINT16, number),
-            _text("split.count") + struct.pack("<IH", _UINT16, count),
-            _text("split.tensors.count") + struct.pack("<Ii", _INT32, tensors),
+            encode_text("split.no") + struct.pack("<IH", _UINT16, number),
+            encode_text("split.count") + struct.pack("<IH", _UINT16, count),
+            encode_text("split.tensors.count") + struct.pack("<Ii", _INT32, tensors),
         )
     )
 
@@ -53,8 +53,8 @@ def _part(entry_count: int, entries: bytes, tensors: list[tuple[bytes, bytes]]) 
     data = b""
     for information, content in tensors:
         head += information + struct.pack("<Q", len(data))
-        data += _padded(content)
-    return _padded(head) + data
+        data += pad(content)
+    return pad(head) + data
 
 
 def _take_apart(content: bytes) -> _Whole:
@@ -74,7 +74,7 @@ def _take_apart(content: bytes) -> _Whole:
         offset = struct.unpack_from("<Q", content, position)[0]
         found.append((content[first:position], offset, 4 * math.prod(shape)))
         position += 8
-    data = math.ceil(position / _ALIGNMENT) * _ALIGNMENT
+    data = math.ceil(position / ALIGNMENT) * ALIGNMENT
     tensors = [(information, content[data + at : data + at + size]) for information, at, size in found]
     return _Whole(entry_count, entries, tensors)
 
@@ -93,11 +93,3 @@ def _after_value(content: bytes, position: int, kind: int) -> int:
     for _ in range(count):
         position = _after_value(content, position, element)
     return position
-
-
-def _text(value: str) -> bytes:
-    return struct.pack("<Q", len(value.encode())) + value.encode()
-
-
-def _padded(content: bytes) -> bytes:
-    return content + bytes(-len(content) % _ALIGNMENT)

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy
 from numpy.typing import NDArray
 
+from tests.fakes.gguf_encoding import encode_text, encode_value, pad
 from tests.fakes.tiny_vocabulary import Value, Vocabulary, byte_pairs
 
 Kind = Literal["attention", "window", "recurrent"]
@@ -26,8 +27,6 @@ _NORMS = {
     "attention": ("attn_norm", "ffn_norm"),
     "window": ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm"),
 }
-_UINT32, _INT32, _FLOAT32, _STRING, _ARRAY = 4, 5, 6, 8, 9  # GGUF value types
-_ALIGNMENT = 32
 
 _Tensors = dict[str, NDArray[numpy.float32]]
 
@@ -125,31 +124,10 @@ def _weights(random: numpy.random.Generator, *shape: int) -> NDArray[numpy.float
 
 def _file(header: Mapping[str, Value], tensors: Mapping[str, NDArray[numpy.float32]]) -> bytes:
     start = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(header))
-    start += b"".join(_text(key) + _value(value) for key, value in header.items())
+    start += b"".join(encode_text(key) + encode_value(value) for key, value in header.items())
     data = b""
     for name, tensor in tensors.items():
         sizes = struct.pack(f"<I{tensor.ndim}Q", tensor.ndim, *reversed(tensor.shape))
-        start += _text(name) + sizes + struct.pack("<IQ", 0, len(data))
-        data += _padded(tensor.tobytes())
-    return _padded(start) + data
-
-
-def _value(value: Value) -> bytes:
-    if isinstance(value, str):
-        return struct.pack("<I", _STRING) + _text(value)
-    if isinstance(value, float):
-        return struct.pack("<If", _FLOAT32, value)
-    if isinstance(value, int):
-        return struct.pack("<II", _UINT32, value)
-    if isinstance(value[0], str):
-        return struct.pack("<IIQ", _ARRAY, _STRING, len(value)) + b"".join(_text(str(each)) for each in value)
-    kind, form = (_FLOAT32, "f") if isinstance(value[0], float) else (_INT32, "i")
-    return struct.pack(f"<IIQ{len(value)}{form}", _ARRAY, kind, len(value), *value)
-
-
-def _text(text: str) -> bytes:
-    return struct.pack("<Q", len(text.encode())) + text.encode()
-
-
-def _padded(data: bytes) -> bytes:
-    return data + b"\0" * (-len(data) % _ALIGNMENT)
+        start += encode_text(name) + sizes + struct.pack("<IQ", 0, len(data))
+        data += pad(tensor.tobytes())
+    return pad(start) + data

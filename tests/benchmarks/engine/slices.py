@@ -7,7 +7,7 @@ weights, as in the whole model. Answers are nonsense, which no figure minds.
 
 import ctypes
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from bot.config.schema import Config
 from models.llama.native.libllama import llama_library
 from tests.benchmarks.harness import tell
+from tests.fakes.gguf_encoding import ALIGNMENT, encode_text, encode_value
+from tests.fakes.tiny_vocabulary import Value, byte_letters
 
 Quantisation = Literal["Q4_K_M", "Q8_0"]
 
@@ -26,16 +28,12 @@ _FILE_TYPES: Mapping[Quantisation, int] = {"Q4_K_M": 15, "Q8_0": 7}  # llama_fty
 _VERSION = 1
 """Part of the file names: raise it when what is written changes."""
 _F32, _F16 = 0, 1  # ggml_type
-_UINT32, _INT32, _FLOAT32, _STRING, _ARRAY = 4, 5, 6, 8, 9  # GGUF value types
 _NORMAL, _CONTROL = 1, 3  # llama_token_type
 _MARKS = ("<|im_start|>", "<|im_end|>")
 _TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-_ALIGNMENT = 32
-
-_Value = int | float | str | Sequence[str] | Sequence[int]
 
 
 def slice_model(quantisation: Quantisation) -> Path:
@@ -62,16 +60,16 @@ def _write(path: Path) -> None:
     shapes = dict(_shapes())
     header = _header()
     start = struct.pack("<4sIQQ", b"GGUF", 3, len(shapes), len(header))
-    start += b"".join(_text(key) + _value(value) for key, value in header.items())
+    start += b"".join(encode_text(key) + encode_value(value) for key, value in header.items())
     offset = 0
     for name, shape in shapes.items():
         kind = _F32 if len(shape) == 1 else _F16
         sizes = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
-        start += _text(name) + sizes + struct.pack("<IQ", kind, offset)
+        start += encode_text(name) + sizes + struct.pack("<IQ", kind, offset)
         offset += _padded_size(numpy.prod(shape) * (4 if kind == _F32 else 2))
     partial = path.with_suffix(".writing")
     with partial.open("wb") as file:
-        file.write(start + bytes(-len(start) % _ALIGNMENT))
+        file.write(start + bytes(-len(start) % ALIGNMENT))
         random = numpy.random.default_rng(1)
         for shape in shapes.values():
             _write_tensor(file, _weights(random, shape))
@@ -105,9 +103,9 @@ def _weights(random: numpy.random.Generator, shape: tuple[int, ...]) -> NDArray[
     return (random.standard_normal(shape, numpy.float32) / numpy.float32(shape[-1] ** 0.5)).astype(numpy.float16)
 
 
-def _header() -> Mapping[str, _Value]:
-    tokens = [*_byte_letters(), *(f"word{number}" for number in range(VOCABULARY - 256 - len(_MARKS))), *_MARKS]
-    shape: Mapping[str, _Value] = {
+def _header() -> Mapping[str, Value]:
+    tokens = [*byte_letters(), *(f"word{number}" for number in range(VOCABULARY - 256 - len(_MARKS))), *_MARKS]
+    shape: Mapping[str, Value] = {
         "context_length": CONTEXT_TOKENS,
         "embedding_length": EMBEDDING,
         "block_count": LAYERS,
@@ -134,33 +132,10 @@ def _header() -> Mapping[str, _Value]:
     }
 
 
-def _byte_letters() -> list[str]:
-    """The letter that stands for each byte in a vocabulary of byte pairs (GPT-2's)."""
-    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in shown]
-    return [chr(byte if byte in shown else 256 + hidden.index(byte)) for byte in range(256)]
-
-
-def _text(value: str) -> bytes:
-    return struct.pack("<Q", len(value.encode())) + value.encode()
-
-
-def _value(value: _Value) -> bytes:
-    if isinstance(value, str):
-        return struct.pack("<I", _STRING) + _text(value)
-    if isinstance(value, float):
-        return struct.pack("<If", _FLOAT32, value)
-    if isinstance(value, int):
-        return struct.pack("<II", _UINT32, value)
-    if isinstance(value[0], str):
-        return struct.pack("<IIQ", _ARRAY, _STRING, len(value)) + b"".join(_text(str(each)) for each in value)
-    return struct.pack(f"<IIQ{len(value)}i", _ARRAY, _INT32, len(value), *value)
-
-
 def _write_tensor(file: BinaryIO, tensor: NDArray[numpy.generic]) -> None:
     file.write(tensor.tobytes())
-    file.write(bytes(-tensor.nbytes % _ALIGNMENT))
+    file.write(bytes(-tensor.nbytes % ALIGNMENT))
 
 
 def _padded_size(size: int) -> int:
-    return int(size) + -int(size) % _ALIGNMENT
+    return int(size) + -int(size) % ALIGNMENT
