@@ -1,4 +1,4 @@
-"""Names of readers and people in a config: a name that can match nobody is a fault with the nearest right one."""
+"""Names of readers and people in a config: an impossible name is a fault with the nearest right one."""
 
 import difflib
 import re

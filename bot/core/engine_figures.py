@@ -9,7 +9,7 @@ _MEGABYTE = 1_000_000
 
 
 def engine_lines(report: EngineReport, language: Language) -> Iterator[str]:
-    """What is on, a line each; nothing for an engine that reports nothing."""
+    """The settings and figures of a running model, a line each; empty for an engine without a report."""
     if report.all_layers:
         yield localize("engine_layers", language, on_card=report.gpu_layers, layers=report.all_layers)
         yield localize(
