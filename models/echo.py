@@ -8,7 +8,17 @@ from contextlib import AsyncExitStack, suppress
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.engine import EngineFailed, EngineReport, Prompt, PromptTooLong, Sampling, StreamItem, Usage
+from models.engine import (
+    EngineFailed,
+    EngineReport,
+    NotSupported,
+    Prompt,
+    PromptTooLong,
+    RawPrompt,
+    Sampling,
+    StreamItem,
+    Usage,
+)
 from models.stop import StopStrings
 
 _TOKEN = re.compile(r"\s*\S{1,4}|\s+")
@@ -62,10 +72,20 @@ class EchoEngine:
         """Tokens of prompt and answer together."""
         return self._context_tokens
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         """Repeat the last paragraph of the tail. Raises PromptTooLong, or EngineFailed once the engine is closed."""
         del key
         prompt_tokens = sum(self.count_tokens(turn.text) for turn in prompt.turns())
+        return self._repeat(_last_paragraph(prompt.tail), prompt_tokens, sampling)
+
+    def complete(self, prompt: RawPrompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+        """Repeat the last paragraph of the text. Raises as `stream`, and NotSupported for a suffix."""
+        del key
+        if prompt.suffix is not None:
+            raise NotSupported("Nothing is filled in here: the echo engine has no model.", "suffix")
+        return self._repeat(_last_paragraph(prompt.text), self.count_tokens(prompt.text), sampling)
+
+    async def _repeat(self, text: str, prompt_tokens: int, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         limit = self._context_tokens - min(_MIN_ANSWER_TOKENS, sampling.max_tokens)
         if prompt_tokens > limit:
             raise PromptTooLong(prompt_tokens, limit)
@@ -74,7 +94,7 @@ class EchoEngine:
             self._open_requests += 1
             stack.callback(self._close_request)
             await stack.enter_async_context(self._slots)
-            answer = _EchoAnswer(_last_paragraph(prompt.tail), max_tokens, StopStrings(sampling.stop))
+            answer = _EchoAnswer(text, max_tokens, StopStrings(sampling.stop))
             started = time.monotonic()
             async for piece in self._stream_text(answer):
                 yield piece

@@ -54,6 +54,18 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class RawPrompt:
+    """Text that the model continues as it is, without a chat template; control texts in it are plain text, except the
+    model's own marks of prefix, suffix and middle.
+
+    With a `suffix`, even an empty one, the model writes the text between both (fill in the middle).
+    """
+
+    text: str
+    suffix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """Sampling parameters and stop conditions. `seed=None` draws a new seed for each answer."""
 
@@ -69,7 +81,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
     logit_bias: Mapping[int, float] = field(default_factory=dict)
-    """Added to the logits of tokens, by their ids in the model's vocabulary."""
+    """Added to the logits of tokens, by their ids in the model's vocabulary. A JSON schema is followed all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +173,15 @@ class Engine(Protocol):
         `key` names the conversation whose state may be cached; it is opaque. Closing the iterator or cancelling the
         task that reads it stops the model within one step. Stop strings are never part of the pieces.
 
-        Raises PromptTooLong and SchemaRefused before anything is generated, EngineFailed when the model cannot answer.
+        Raises PromptTooLong, SchemaRefused and NotSupported before anything is generated, EngineFailed when the model
+        cannot answer.
+        """
+        ...
+
+    def complete(self, prompt: RawPrompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+        """Continue a text: pieces of it as they are generated, then exactly one `Usage`; no thinking, and no calls.
+
+        Everything else, errors too, is as in `stream`. NotSupported for a suffix, if the model has no marks for it.
         """
         ...
 
@@ -216,6 +236,15 @@ class EngineFailed(Exception):
 
 class SchemaRefused(EngineFailed):
     """The JSON schema of a `Sampling` cannot be followed; `reason` says why."""
+
+
+@dataclass(eq=False)
+class NotSupported(EngineFailed):
+    """The model lacks something that a prompt or a `Sampling` asks for; `reason` says what, and `field` names the field
+    that asks for it.
+    """
+
+    field: Literal["suffix", "logit_bias"]
 
 
 @dataclass(eq=False)

@@ -33,6 +33,8 @@ class ThinkingFilter:
         self._is_harmony = prompt_end.rstrip().endswith(MESSAGE_START) or self._opening == CHANNEL
         self._closings = self._closings_of(self._opening)
         self._phase: _Phase = "thinking" if self._opening else "unclear" if may_begin_inside else "start"
+        if not marks.at_start:
+            self._phase = "answer"
         self._wrapper_end = next(
             (end for mark, end in marks.answer_pairs.items() if prompt_end.rstrip().endswith(mark)), ""
         )

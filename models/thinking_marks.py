@@ -60,7 +60,9 @@ class ThinkingMarks:
 
     @cached_property
     def at_start(self) -> tuple[str, ...]:
-        """Everything that may stand in front of an answer, the longest first."""
+        """Everything that may stand in front of an answer, the longest first; nothing without marks of thinking."""
+        if not self.pairs:
+            return ()
         marks = {*self.pairs, *self.closings, *self.answer_pairs, CHANNEL}
         return tuple(sorted(marks, key=len, reverse=True))
 
@@ -86,6 +88,8 @@ class ThinkingMarks:
 
 
 KNOWN_MARKS = ThinkingMarks()
+NO_MARKS = ThinkingMarks({}, {})
+"""For text that is no reply to anybody: all of it is the answer."""
 
 
 def find_thinking_marks(vocabulary: Collection[str], template: str) -> ThinkingMarks:

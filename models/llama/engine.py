@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from functools import lru_cache
 from pathlib import Path
 
-from models.engine import EngineFailed, EngineReport, Prompt, Sampling, StreamItem
+from models.engine import EngineFailed, EngineReport, Prompt, RawPrompt, Sampling, StreamItem
 from models.llama.decoding.generation import GenerationRequest
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.engine_report import build_report
@@ -83,8 +83,17 @@ class LlamaEngine:
         """The context, parallelism and GPU layers chosen for this machine, and the memory they need."""
         return self._loaded.memory_plan
 
-    async def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+    def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
         """Answer a prompt, as the port specifies; queued while all slots are in use."""
+        return self._generate(prompt, key, sampling)
+
+    def complete(self, prompt: RawPrompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+        """Continue a text, as the port specifies; queued while all slots are in use."""
+        return self._generate(prompt, key, sampling)
+
+    async def _generate(
+        self, prompt: Prompt | RawPrompt, key: str, sampling: Sampling
+    ) -> AsyncGenerator[StreamItem, None]:
         cancel_flag = CancelFlag()
         token_stream = TokenStream()
         self._thread.throughput.record_queued()

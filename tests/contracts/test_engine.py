@@ -13,8 +13,10 @@ from models.echo import EchoEngine
 from models.engine import (
     Engine,
     EngineFailed,
+    NotSupported,
     Prompt,
     PromptTooLong,
+    RawPrompt,
     ReasoningEffort,
     Sampling,
     ThinkingText,
@@ -165,6 +167,33 @@ async def test_an_empty_question_is_answered_or_not_but_ends(engine: Engine) -> 
     assert usage.generated_tokens <= 4
 
 
+async def test_a_raw_prompt_is_continued_without_a_template(engine: Engine) -> None:
+    sampling = Sampling(temperature=0.0, max_tokens=16)
+    answers = []
+    for _ in range(2):
+        *pieces, usage = [item async for item in engine.complete(RawPrompt(_TEXT), "program", sampling)]
+        assert isinstance(usage, Usage)
+        assert pieces
+        assert all(isinstance(piece, str) and piece for piece in pieces)
+        assert engine.count_tokens(_TEXT) <= usage.prompt_tokens <= engine.count_tokens(_TEXT) + 1
+        assert usage.generated_tokens <= 16
+        answers.append("".join(map(str, pieces)))
+    assert answers[0] == answers[1]
+
+
+async def test_a_suffix_is_filled_in_or_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(NotSupported) as refused:  # neither engine of these tests has marks for it
+        _ = [item async for item in engine.complete(RawPrompt("def add", "return"), "program", _GREEDY)]
+    assert refused.value.field == "suffix"
+    assert refused.value.reason.endswith(".")
+
+
+async def test_a_raw_prompt_that_leaves_no_room_is_refused(engine: Engine) -> None:
+    with pytest.raises(PromptTooLong) as failure:
+        _ = [item async for item in engine.complete(RawPrompt(_TEXT * 20), "program", _GREEDY)]
+    assert failure.value.prompt_tokens > engine.context_tokens > failure.value.limit_tokens
+
+
 async def test_history_and_preparing_change_no_answer(engine: Engine) -> None:
     history = (Turn("user", "Where is the ladder?"), Turn("assistant", "Behind the shed."))
     prompt = Prompt(_SYSTEM, history, _PROMPT.tail)
@@ -199,6 +228,8 @@ async def test_closing_ends_running_and_waiting_streams_and_refuses_new_ones(eng
             await asyncio.wait_for(task, 30)
     with pytest.raises(EngineFailed):
         await _answer(engine_to_close)
+    with pytest.raises(EngineFailed):
+        _ = [item async for item in engine_to_close.complete(RawPrompt("The box"), "program", _GREEDY)]
 
 
 async def test_closing_twice_does_no_harm(engine_to_close: Engine) -> None:

@@ -2,8 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
-from models.engine import EngineFailed, EngineReport, Prompt, PromptTooLong, Sampling, StreamItem, ThinkingText, Usage
+from models.engine import (
+    EngineFailed,
+    EngineReport,
+    Prompt,
+    PromptTooLong,
+    RawPrompt,
+    Sampling,
+    StreamItem,
+    ThinkingText,
+    Usage,
+)
 
 Script = Callable[[Prompt], Sequence[str | ThinkingText]]
 
@@ -22,6 +33,7 @@ class ScriptedEngine:
         self.name = "scripted"
         self.context_tokens = 2048
         self.prompts: list[Prompt] = []
+        self.raw_prompts: list[RawPrompt] = []
         self.samplings: list[Sampling] = []
         self.keys: list[str] = []
         self.prepared: list[Prompt] = []
@@ -64,6 +76,13 @@ class ScriptedEngine:
             yield Usage(tokens, tokens, 0, len(pieces), 0.01, 0.01, "stop", thinking_tokens=thinking)
         finally:
             self.running -= 1
+
+    async def complete(self, prompt: RawPrompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
+        """Answer as to the text as a question."""
+        self.raw_prompts.append(prompt)
+        async with aclosing(self.stream(Prompt("", (), prompt.text), key, sampling)) as items:
+            async for item in items:
+                yield item
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())

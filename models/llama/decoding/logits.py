@@ -13,6 +13,12 @@ Logits = NDArray[numpy.float32]
 Tokens = NDArray[numpy.int64]
 
 
+def add_bias(logits: Logits, bias: Mapping[int, float]) -> None:
+    """Add to the logits of tokens, by their ids. `logits`, shape (vocabulary,), is changed in place."""
+    if bias:
+        logits[numpy.fromiter(bias.keys(), numpy.int64)] += numpy.fromiter(bias.values(), numpy.float32)
+
+
 def penalise_repeats(logits: Logits, recent_tokens: Collection[int], penalty: float) -> None:
     """Make recent tokens less likely, as llama.cpp's `llama_sampler_init_penalties` does: a positive logit is divided
     by the penalty, any other multiplied. `logits`, shape (vocabulary,), is changed in place: a copy took longer than

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy
 
-from models.engine import EngineFailed, Sampling, SchemaRefused
-from models.llama.decoding.logits import Logits, Tokens, penalise_frequent, penalise_repeats, top_k_tokens
+from models.engine import EngineFailed, NotSupported, Sampling, SchemaRefused
+from models.llama.decoding.logits import Logits, Tokens, add_bias, penalise_frequent, penalise_repeats, top_k_tokens
 from models.llama.grammar.json_schema import schema_grammar
 from models.llama.native.context import LlamaContext
 from models.llama.native.libllama import llama_library
@@ -36,8 +36,9 @@ class Sampler:
     """The sampler of one reply. Used on the inference thread only."""
 
     def __init__(self, model: LlamaModel, sampling: Sampling) -> None:
-        """Raises SchemaRefused when the schema cannot become a grammar."""
+        """Raises SchemaRefused when the schema cannot become a grammar, NotSupported for a bias of no token."""
         self._library = llama_library()
+        self._bias = _known_tokens(model, sampling.logit_bias)
         # Created before the chain: if it fails, there is nothing to free.
         self._grammar = _build_grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
         self._top_k = 1 if sampling.temperature <= 0 else sampling.top_k
@@ -59,6 +60,7 @@ class Sampler:
         numbers.
         """
         logits = context.get_logits(index)
+        add_bias(logits, self._bias)
         penalise_repeats(logits, self._recent, self._penalty)
         penalise_frequent(logits, self._counts, self._frequency, self._presence)
         token = self._sample_from(logits)
@@ -139,6 +141,15 @@ def _chain_samplers(sampling: Sampling) -> list[Any]:
         llama_cpp.llama_sampler_init_temp(sampling.temperature),
         llama_cpp.llama_sampler_init_dist(seed),
     ]
+
+
+def _known_tokens(model: LlamaModel, bias: Mapping[int, float]) -> Mapping[int, float]:
+    """The bias, if all its tokens are in the vocabulary."""
+    unknown = next((token for token in bias if not 0 <= token < model.vocabulary_size), None)
+    if unknown is not None:
+        sentence = f"This model has the tokens 0 to {model.vocabulary_size - 1}, so none can be favoured as {unknown}."
+        raise NotSupported(sentence, "logit_bias")
+    return bias
 
 
 def _build_grammar(model: LlamaModel, schema: Mapping[str, Any]) -> Any:

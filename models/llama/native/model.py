@@ -71,9 +71,14 @@ class LlamaModel:
         return text.decode("utf-8", errors="replace") if text else ""
 
     @property
+    def eos_token(self) -> int:
+        """The end-of-sequence token, -1 for none."""
+        return int(self._library.llama_vocab_eos(self._vocab))
+
+    @property
     def eos_text(self) -> str:
         """The text of the end-of-sequence token in the vocabulary."""
-        return self.token_text(int(self._library.llama_vocab_eos(self._vocab)))
+        return self.token_text(self.eos_token)
 
     @cached_property
     def special_tokens(self) -> dict[str, int]:

@@ -4,13 +4,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from models.engine import PromptTooLong
+from models.engine import PromptTooLong, RawPrompt
 from models.llama.decoding.generation import Generation, answer_token_limit
 from models.llama.decoding.prompt_lookup import PromptLookup
-from models.llama.decoding.reply_text import ReplyText, token_limits
+from models.llama.decoding.reply_text import ReplyText, ThinkingHabits, token_limits
 from models.llama.kv_cache.cache_keys import CacheKey, cache_key_of
 from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache, PrefixMatch
+from models.llama.kv_cache.raw_prompt import RawPromptTokenizer
 from models.llama.kv_cache.slots import Slot
 from models.llama.kv_cache.snapshot_store import CachedSnapshot, SnapshotStore
 from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
@@ -20,6 +21,7 @@ from models.llama.scheduling.request_errors import REQUEST_ERRORS, request_failu
 from models.llama.scheduling.requests import Generate, RequestQueue
 from models.llama.scheduling.running_reply import RunningReply
 from models.llama.scheduling.throughput import Throughput
+from models.thinking_marks import NO_MARKS
 
 # Requests tokenized before a slot is free, so that the one with the shortest prefill can be chosen.
 _TOKENIZE_AHEAD = 4
@@ -59,6 +61,7 @@ class Admission:
         self._loaded = loaded
         self._context = loaded.context
         self._prompts = prompts
+        self._raw_prompts = RawPromptTokenizer(loaded.model)
         self._prefix_cache = prefix_cache
         self._snapshots = snapshots
         self._throughput = throughput
@@ -110,7 +113,7 @@ class Admission:
             return
         try:
             self._loaded.model.require_unchanged()
-            prompt = self._prompts.tokenize_prompt(waiting.generate.prompt, waiting.cache_key)
+            prompt = self._tokenize(waiting)
             answer_token_limit(
                 len(prompt.tokens), self._context.size_tokens, waiting.generate.request.sampling.max_tokens
             )
@@ -124,6 +127,12 @@ class Admission:
         match = self._prefix_cache.find_match(prompt.tokens, waiting.cache_key)
         waiting.prefill_cost = self._loaded.prefill_plan.cost(match.tokens, len(prompt.tokens))
         self._fetch_snapshot(waiting, match)
+
+    def _tokenize(self, waiting: _Waiting) -> TokenizedPrompt:
+        prompt = waiting.generate.prompt
+        if isinstance(prompt, RawPrompt):
+            return self._raw_prompts.tokenize_prompt(prompt)
+        return self._prompts.tokenize_prompt(prompt, waiting.cache_key)
 
     def _fetch_snapshot(self, waiting: _Waiting, match: PrefixMatch) -> bool:
         """Start to read a snapshot that is only on disk; False when there is nothing to wait for."""
@@ -187,9 +196,14 @@ class Admission:
         return state, match if state is not None else PrefixMatch()
 
     def _new_generation(self, generate: Generate, prompt: TokenizedPrompt, slot: Slot) -> Generation:
-        request, habits = generate.request, self._loaded.habits
+        request, asked = generate.request, generate.prompt
         room = self._context.size_tokens - len(prompt.tokens)
-        limits = token_limits(habits, generate.prompt.reasoning_effort, request.sampling.max_tokens, room)
+        habits, effort = self._loaded.habits, None
+        if isinstance(asked, RawPrompt):
+            habits = ThinkingHabits(NO_MARKS)
+        else:
+            effort = asked.reasoning_effort
+        limits = token_limits(habits, effort, request.sampling.max_tokens, room)
         text = ReplyText(habits, prompt.text_end, request.sampling, limits)
         generation = Generation(request, prompt, slot, model=self._loaded.model, text=text)
         if self._loaded.limits.max_draft_tokens:

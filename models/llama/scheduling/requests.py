@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from models.engine import EngineFailed, Prompt
+from models.engine import EngineFailed, Prompt, RawPrompt
 from models.llama.decoding.generation import GenerationRequest
 from models.llama.native.cancel_flag import CancelFlag
 
@@ -19,7 +19,7 @@ _NOT_DELETED = "A snapshot could not be deleted; the reason is in the log."
 class Generate:
     """A request for a reply."""
 
-    prompt: Prompt
+    prompt: Prompt | RawPrompt
     request: GenerationRequest
 
     @property

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.llama.decoding.logits import penalise_frequent, penalise_repeats, top_k_tokens
+from models.llama.decoding.logits import add_bias, penalise_frequent, penalise_repeats, top_k_tokens
 
 _LOGITS = st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=60).map(numpy.float32)
 
@@ -23,6 +23,14 @@ def test_forbidden_tokens_come_last() -> None:
     logits[[7, 9]] = -3.0, -2.0
     assert top_k_tokens(logits, 5)[:2].tolist() == [9, 7]
     assert top_k_tokens(logits, 1).tolist() == [9]
+
+
+def test_a_bias_is_added_to_its_tokens_and_to_no_others() -> None:
+    logits = numpy.array([1.0, 2.0, -3.0, 4.0], numpy.float32)
+    add_bias(logits, {3: -100.0, 1: 0.5})
+    assert logits.tolist() == [1.0, 2.5, -3.0, -96.0]
+    add_bias(logits, {})
+    assert logits.tolist() == [1.0, 2.5, -3.0, -96.0]
 
 
 def test_what_was_said_lately_is_less_likely_once_however_often_it_was_said() -> None:
