@@ -22,6 +22,7 @@ from models.engine import (
     EngineFailed,
     Prompt,
     PromptTooLong,
+    RawPrompt,
     ReasoningEffort,
     Sampling,
     ThinkingText,
@@ -41,8 +42,8 @@ MAX_CONTEXT_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A request of an API client. `turns` ends with a user's; `use_documents`: answer from the collections that the
-    caller may read.
+    """A request of an API client. `turns` ends with a user's, and `reply_start` is the beginning of the answer;
+    `use_documents`: answer from the collections that the caller may read. A `raw` prompt is continued instead.
 
     `priority` 1 queues it after the questions of people; `open_limit`: how many requests the caller may have open
     at once.
@@ -55,6 +56,8 @@ class CompletionRequest:
     priority: int = 1
     open_limit: int = 4
     reasoning_effort: ReasoningEffort | None = None
+    reply_start: str = ""
+    raw: RawPrompt | None = None
 
     @property
     def reader_name(self) -> str:
@@ -82,7 +85,7 @@ class PreparedCompletion:
     `truncation_note` is added when the answer reaches its length limit.
     """
 
-    prompt: Prompt | None
+    prompt: Prompt | RawPrompt | None
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = ()
     truncation_note: str = ""
@@ -199,12 +202,16 @@ class CompletionService:
             self._observer.answer_ended(progress.outcome, progress.timings)
 
     async def _prepare_prompt(self, completion: CompletionRequest) -> PreparedCompletion:
+        if completion.raw is not None:
+            self._check_prompt_fits(Turn("user", completion.raw.text), Turn("user", completion.raw.suffix or ""))
+            return PreparedCompletion(completion.raw)
+        reply_start = Turn("assistant", completion.reply_start)
         instructions = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
         *history, question = (turn for turn in completion.turns if turn.role != "system")
         if not completion.use_documents:
-            self._check_prompt_fits(Turn("system", instructions), *history, question)
+            self._check_prompt_fits(Turn("system", instructions), *history, question, reply_start)
             return PreparedCompletion(Prompt(instructions, tuple(history), question.text))
-        self._check_prompt_fits(Turn("system", instructions), question)  # the history may be cut
+        self._check_prompt_fits(Turn("system", instructions), question, reply_start)  # the history may be cut
         request = PromptRequest(
             question.text,
             self._prompt_builder.language_of(question.text),
@@ -214,16 +221,17 @@ class CompletionService:
             # A refusal is no JSON: with a schema the model answers in any case.
             requires_model=completion.sampling.json_schema is not None,
         )
-        return await self._retrieve(request, history)
+        return await self._retrieve(request, history, completion.reply_start)
 
-    async def _retrieve(self, request: PromptRequest, history: Sequence[Turn]) -> PreparedCompletion:
+    async def _retrieve(self, request: PromptRequest, history: Sequence[Turn], reply_start: str) -> PreparedCompletion:
         builder = self._prompt_builder
         turns = clean_history(history, builder.collections_of(request.audience))
         previous = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
         retrieval = await builder.retrieve(request, previous[:MAX_CONTEXT_CHARACTERS], has_history=bool(turns))
         if retrieval.refusal:
             return PreparedCompletion(None, notes=(retrieval.refusal,))
-        kept = fit_history(turns, self._engine.count_tokens, builder.budget(request).history_tokens)
+        room = builder.budget(request).history_tokens - self._engine.count_tokens(reply_start)
+        kept = fit_history(turns, self._engine.count_tokens, max(0, room))
         prepared = builder.build_prompt(request, retrieval, kept)
         notes = (*prepared.notes, prepared.unsupported_note)
         return PreparedCompletion(prepared.prompt, prepared.sources, notes, localize("cut_short", request.language))
@@ -240,16 +248,22 @@ class CompletionService:
             yield CompletionResult()
             return
         key = STATELESS_PREFIX + completion.reader_name
-        prompt = replace(prepared.prompt, reasoning_effort=completion.reasoning_effort)
+        if isinstance(prepared.prompt, RawPrompt):
+            stream = self._engine.complete(prepared.prompt, key, completion.sampling)
+        else:
+            prompt = replace(
+                prepared.prompt, reasoning_effort=completion.reasoning_effort, reply_start=completion.reply_start
+            )
+            stream = self._engine.stream(prompt, key, completion.sampling)
         clock = asyncio.get_running_loop().time
         async with (
-            aclosing(self._engine.stream(prompt, key, completion.sampling)) as pieces,
+            aclosing(stream) as pieces,
             asyncio.timeout(self._stall_timeout_s) as stall_timeout,
         ):
             async for item in pieces:
                 stall_timeout.reschedule(clock() + self._stall_timeout_s)
                 if isinstance(item, Usage):
-                    yield _to_result(prepared, progress, item)
+                    yield _to_result(prepared, progress, item, completion.reply_start)
                 else:
                     yield _append_piece(progress, item) if isinstance(item, str) else item
 
@@ -301,7 +315,11 @@ def _append_piece(progress: CompletionProgress, piece: str) -> str:
     return piece
 
 
-def _to_result(prepared: PreparedCompletion, progress: CompletionProgress, usage: Usage) -> CompletionResult:
+def _to_result(
+    prepared: PreparedCompletion, progress: CompletionProgress, usage: Usage, reply_start: str
+) -> CompletionResult:
     progress.timings = progress.timings.with_usage(usage)
     notes = (*prepared.notes, prepared.truncation_note if usage.finish == "length" else "")
-    return CompletionResult(cited_sources(progress.text, prepared.sources), tuple(filter(None, notes)), usage)
+    return CompletionResult(
+        cited_sources(reply_start + progress.text, prepared.sources), tuple(filter(None, notes)), usage
+    )

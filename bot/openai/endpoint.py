@@ -1,10 +1,10 @@
-"""HTTP handlers of /v1/models and /v1/chat/completions."""
+"""HTTP handlers of /v1/models, of the chat and text completions, and of /v1/embeddings."""
 
 import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -13,13 +13,14 @@ from aiohttp import web
 from bot.core.api_completions import CompletionItem, CompletionRequest, CompletionResult, CompletionService
 from bot.core.queue import Ticket, TooManyWaiting
 from bot.openai import responses
+from bot.openai.completions import TextCompletionRequest, parse_fill_in_request, parse_text_request
 from bot.openai.embeddings import EmbeddingService
 from bot.openai.errors import RequestError
 from bot.openai.keys import ApiKeys
-from bot.openai.requests import ChatCompletionRequest, parse_request
+from bot.openai.requests import AnswerRequest, ChatCompletionRequest, parse_request
 from bot.openai.settings import OpenAiSettings
 from knowledge.embedding import Embedder
-from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused, ThinkingText, Turn
+from models.engine import EngineFailed, NotSupported, PromptTooLong, Sampling, SchemaRefused, ThinkingText, Turn
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ BODY_TIMEOUT_S = 60.0
 """Timeout for a request's body: 4 MB take that long at 0.5 Mbit/s."""
 
 Items = AsyncGenerator[CompletionItem, None]
+ParsedRequest = ChatCompletionRequest | TextCompletionRequest
 
 
 class OpenAiEndpoint:
@@ -67,6 +69,8 @@ class OpenAiEndpoint:
         router.add_get("/v1/models{_:/?}", self._models)
         router.add_get("/v1/models/{name:.+?}{_:/?}", self._model)
         router.add_post("/v1/chat/completions{_:/?}", self._complete)
+        router.add_post("/v1/completions{_:/?}", self._complete_text)
+        router.add_post("/v1/fim/completions{_:/?}", self._fill_in)
         router.add_post("/v1/embeddings{_:/?}", self._embed)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
@@ -96,9 +100,18 @@ class OpenAiEndpoint:
         return response
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, parse_request)
+
+    async def _complete_text(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, parse_text_request)
+
+    async def _fill_in(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, parse_fill_in_request)
+
+    async def _serve(self, request: web.Request, parse: Callable[[bytes], ParsedRequest]) -> web.StreamResponse:
         caller = self._caller(request)
         service, _ = self._require_service()
-        parsed = parse_request(await self._body(request))
+        parsed = parse(await self._body(request))
         completion = self._completion(caller, parsed)
         ticket = self._take_ticket(completion)
         try:
@@ -107,9 +120,9 @@ class OpenAiEndpoint:
             service.release_ticket(ticket)  # a cancelled request may not have started to stream
 
     async def _answer(
-        self, request: web.Request, parsed: ChatCompletionRequest, completion: CompletionRequest, ticket: Ticket
+        self, request: web.Request, parsed: ParsedRequest, completion: CompletionRequest, ticket: Ticket
     ) -> web.StreamResponse:
-        answer = responses.CompletionObjects(self._require_model(parsed.model))
+        answer = _response_objects(parsed, self._require_model(parsed.model))
         async with aclosing(self._require_service()[0].stream_answer(completion, ticket)) as items:
             if parsed.stream:
                 return await _EventStream(request, parsed, answer).send(items)
@@ -123,7 +136,7 @@ class OpenAiEndpoint:
                     else:
                         text += item
             except (PromptTooLong, EngineFailed, TimeoutError) as error:
-                raise to_request_error(error) from error
+                raise to_request_error(error, parsed.input_field) from error
         text += responses.footer(result) if _wants_footer(parsed) else ""
         response = web.json_response(answer.full_completion(text, result, thinking))
         await _send_whole(request, response)
@@ -157,19 +170,27 @@ class OpenAiEndpoint:
             raise RequestError(503, "The model is not loaded yet.", code="starting", headers={"Retry-After": "5"})
         return self._service
 
-    def _completion(self, caller: str, parsed: ChatCompletionRequest) -> CompletionRequest:
+    def _completion(self, caller: str, parsed: ParsedRequest) -> CompletionRequest:
         parsed.reject_unsupported()
+        service, defaults = self._require_service()
         documents = self._require_model(parsed.model) == HEARTH_MODEL
-        turns = parsed.to_turns()
-        return CompletionRequest(
+        completion = CompletionRequest(
             caller,
-            tuple(map(_without_footer, turns)) if documents else turns,
+            (),
             documents,
-            parsed.to_sampling(self._require_service()[1], self._settings.max_tokens),
+            parsed.to_sampling(defaults, self._settings.max_tokens),
             priority=1 if self._settings.priority == "below_people" else 0,
             open_limit=self._settings.open_requests_per_key,
-            reasoning_effort=parsed.effort,
         )
+        if isinstance(parsed, ChatCompletionRequest):
+            turns, reply_start = parsed.to_turns()
+            if documents:
+                turns, reply_start = tuple(map(_without_footer, turns)), responses.strip_footer(reply_start)
+            return replace(completion, turns=turns, reply_start=reply_start, reasoning_effort=parsed.effort)
+        if documents:
+            sentence = f"{HEARTH_MODEL!r} answers questions, and continues no text: {service.model_name!r} does."
+            raise RequestError(404, sentence, "model", "model_not_found")
+        return replace(completion, raw=parsed.to_prompt())
 
     def _take_ticket(self, completion: CompletionRequest) -> Ticket:
         service, _ = self._require_service()
@@ -208,9 +229,7 @@ async def _reading(request: web.Request) -> AsyncIterator[None]:
 class _EventStream:
     """One answer as server-sent events."""
 
-    def __init__(
-        self, request: web.Request, parsed: ChatCompletionRequest, answer: responses.CompletionObjects
-    ) -> None:
+    def __init__(self, request: web.Request, parsed: ParsedRequest, answer: responses.CompletionObjects) -> None:
         self._request = request
         self._parsed = parsed
         self._answer = answer
@@ -228,7 +247,7 @@ class _EventStream:
         except ConnectionResetError as error:
             log.debug("Stopped an answer: the client has disconnected. %s", error)
         except (PromptTooLong, EngineFailed, TimeoutError) as error:
-            request_error = to_request_error(error)
+            request_error = to_request_error(error, self._parsed.input_field)
             if not self._response.prepared:
                 raise request_error from error
             with suppress(ConnectionResetError):
@@ -288,16 +307,23 @@ def _without_footer(turn: Turn) -> Turn:
     return replace(turn, text=responses.strip_footer(turn.text)) if turn.role == "assistant" else turn
 
 
-def _wants_footer(parsed: ChatCompletionRequest) -> bool:
+def _response_objects(parsed: ParsedRequest, model: str) -> responses.CompletionObjects:
+    """The builder of the response objects."""
+    return responses.CompletionObjects(model) if isinstance(parsed, ChatCompletionRequest) else parsed.to_objects(model)
+
+
+def _wants_footer(parsed: AnswerRequest) -> bool:
     """Whether sources are added below the text; they would break JSON."""
     return parsed.response_format is None or parsed.response_format.type == "text"
 
 
-def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestError:
-    """An error of the engine as an HTTP error."""
+def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError, input_field: str) -> RequestError:
+    """An error of the engine as an HTTP error; `input_field` is the field with the prompt."""
     if isinstance(error, PromptTooLong):
-        sentence = f"The messages have at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
-        return RequestError(400, sentence, "messages", "context_length_exceeded")
+        sentence = f"The {input_field} field has at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
+        return RequestError(400, sentence, input_field, "context_length_exceeded")
+    if isinstance(error, NotSupported):
+        return RequestError(400, str(error), error.field, "unsupported_parameter")
     if isinstance(error, SchemaRefused):
         return RequestError(400, str(error), "response_format", "invalid_schema")
     log.warning("Could not answer an API request: %s", str(error) or "the model fell silent")

@@ -49,8 +49,8 @@ def _from_http_error(error: web.HTTPError, request: web.Request) -> RequestError
     path = request.path[:80]
     if isinstance(error, web.HTTPNotFound):
         sentence = (
-            "The model answers at /v1/models, /v1/chat/completions and /v1/embeddings: a client's base address ends in"
-            " /v1."
+            "The model answers at /v1/models, /v1/chat/completions, /v1/completions and /v1/embeddings: a client's base"
+            " address ends in /v1."
         )
         return RequestError(404, f"There is nothing at {path!r}. {sentence}", code="unknown_url")
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -1,9 +1,9 @@
 """Chat completion requests: validation, and translation to turns and sampling."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bot.openai.errors import RequestError
 from models.engine import ReasoningEffort, Role, Sampling, Turn
@@ -16,6 +16,7 @@ NOT_APPLIED: Mapping[str, Any] = {
     "audio": None,
     "best_of": 1,
     "dry_multiplier": 0,
+    "echo": False,
     "grammar": None,
     "guided_choice": None,
     "guided_grammar": None,
@@ -23,7 +24,6 @@ NOT_APPLIED: Mapping[str, Any] = {
     "guided_regex": None,
     "ignore_eos": False,
     "json_schema": None,
-    "logit_bias": None,
     "min_tokens": 0,
     "mirostat": 0,
     "modalities": ["text"],
@@ -44,6 +44,13 @@ MAX_STOPS = 16
 _ENABLE_THINKING = "enable_thinking"
 MAX_MESSAGES = 4096
 """More than any home's context holds; validating 60,000 blocks the event loop for a second."""
+
+MAX_BIASED_TOKENS = 1024
+MAX_BIAS = 100.0
+"""OpenAI's limit: such a bias forbids a token, or demands it."""
+
+TokenId = Annotated[int, Field(ge=0)]
+Bias = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class NullsAsMissing(BaseModel):
@@ -92,13 +99,15 @@ class StreamOptions(NullsAsMissing):
     include_usage: bool = False
 
 
-class ChatCompletionRequest(NullsAsMissing):
-    """A request. Unknown fields are ignored, except those of `NOT_APPLIED`."""
+class AnswerRequest(NullsAsMissing):
+    """The fields that all requests for an answer have. Unknown ones are ignored, except those of `NOT_APPLIED`."""
 
     model_config = ConfigDict(extra="allow")
 
+    input_field: ClassVar[str]
+    """The field with the prompt."""
+
     model: str
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
@@ -109,9 +118,8 @@ class ChatCompletionRequest(NullsAsMissing):
     max_completion_tokens: int | None = Field(None, ge=1)
     response_format: ResponseFormat | None = None
     n: int | None = None
-    tool_choice: Any = None
-    function_call: Any = None
-    logprobs: bool | None = None
+    logprobs: bool | int | None = None
+    logit_bias: dict[TokenId, Bias] | None = Field(None, max_length=MAX_BIASED_TOKENS)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     top_k: int | None = Field(None, ge=0)
@@ -119,29 +127,16 @@ class ChatCompletionRequest(NullsAsMissing):
     repeat_penalty: float | None = Field(
         None, ge=0.5, le=2, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
     )
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+
+    @field_validator("logit_bias", mode="before")
+    @classmethod
+    def _without_empty_bias(cls, bias: Any) -> Any:
+        return bias or None  # an empty object of PHP is []
 
     @property
     def include_usage(self) -> bool:
         """Whether a stream ends with the token usage."""
         return self.stream_options is not None and self.stream_options.include_usage
-
-    @property
-    def effort(self) -> ReasoningEffort | None:
-        """How much the model may think before it answers; None: as the settings say."""
-        if self.reasoning_effort is not None:
-            return "low" if self.reasoning_effort == "minimal" else self.reasoning_effort
-        wanted = (self.chat_template_kwargs or {}).get(_ENABLE_THINKING)
-        return None if wanted is None else "medium" if wanted else "none"
-
-    def to_turns(self) -> tuple[Turn, ...]:
-        """The conversation as turns; the last one is a user's. Raises RequestError for other conversations."""
-        turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
-        spoken = [turn for turn in turns if turn.role != "system"]
-        if not spoken or spoken[-1].role != "user":
-            raise RequestError(400, "The last message must be a user's: it is what is answered.", "messages")
-        return turns
 
     def to_sampling(self, defaults: Sampling, max_tokens: int) -> Sampling:
         """The sampling of the answer; `defaults` fill in missing fields. Raises RequestError."""
@@ -158,38 +153,26 @@ class ChatCompletionRequest(NullsAsMissing):
             max_tokens=min(wanted, max_tokens),
             stop=self._stops(),
             json_schema=self._schema(),
+            logit_bias={token: max(-MAX_BIAS, min(MAX_BIAS, bias)) for token, bias in (self.logit_bias or {}).items()},
         )
 
     def reject_unsupported(self) -> None:
         """Raise RequestError for unsupported fields that would change the answer."""
-        unsupported: Sequence[tuple[str, bool, str]] = (
+        for param, is_set, sentence in self._unsupported():
+            if is_set:
+                raise RequestError(400, sentence, param, "unsupported_parameter")
+
+    def _unsupported(self) -> Sequence[tuple[str, bool, str]]:
+        """Fields that are not applied, whether they ask for something, and what the client is told."""
+        return (
             ("n", self.n not in (None, 1), "One answer is made for each request: leave n out."),
-            # Front ends offer tools with every question; only a forced call cannot be answered.
-            (
-                "tool_choice",
-                self.tool_choice not in UNFORCED_TOOL_CHOICES,
-                "Tools are not called here: leave tool_choice out.",
-            ),
-            (
-                "function_call",
-                self.function_call not in UNFORCED_TOOL_CHOICES,
-                "Functions are not called here: leave it out.",
-            ),
             ("logprobs", bool(self.logprobs), "Probabilities are not told: leave logprobs out."),
-            (
-                "chat_template_kwargs",
-                bool(set(self.chat_template_kwargs or ()) - {_ENABLE_THINKING}),
-                f"Of chat_template_kwargs only {_ENABLE_THINKING} is applied: leave the others out.",
-            ),
             *(
                 (name, _is_set(value, NOT_APPLIED[name]), f"{name} is not applied here: leave it out.")
                 for name, value in (self.model_extra or {}).items()
                 if name in NOT_APPLIED
             ),
         )
-        for param, is_set, sentence in unsupported:
-            if is_set:
-                raise RequestError(400, sentence, param, "unsupported_parameter")
 
     def _stops(self) -> tuple[str, ...]:
         stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
@@ -206,6 +189,78 @@ class ChatCompletionRequest(NullsAsMissing):
         if wanted.json_schema is None or not wanted.json_schema.json_schema:
             raise RequestError(400, "A schema is missing: json_schema.schema.", "response_format.json_schema.schema")
         return wanted.json_schema.json_schema
+
+
+class ChatCompletionRequest(AnswerRequest):
+    """A request for the answer to a conversation."""
+
+    input_field = "messages"
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    tool_choice: Any = None
+    function_call: Any = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+
+    @property
+    def effort(self) -> ReasoningEffort | None:
+        """How much the model may think before it answers; None: as the settings say."""
+        if self.reasoning_effort is not None:
+            return "low" if self.reasoning_effort == "minimal" else self.reasoning_effort
+        wanted = (self.chat_template_kwargs or {}).get(_ENABLE_THINKING)
+        return None if wanted is None else "medium" if wanted else "none"
+
+    def to_turns(self) -> tuple[tuple[Turn, ...], str]:
+        """The conversation as turns, of which the last one is a user's, and the beginning of the answer, which is a
+        last message of the assistant's. Raises RequestError for other conversations.
+        """
+        turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
+        reply_start = ""
+        if self._is_reply_begun(turns[-1].role):
+            turns, reply_start = turns[:-1], turns[-1].text
+        spoken = [turn for turn in turns if turn.role != "system"]
+        if not spoken or spoken[-1].role != "user":
+            sentence = "The last message must be a user's, which is answered, or the beginning of the answer to one."
+            raise RequestError(400, sentence, "messages")
+        if reply_start and self._schema() is not None:
+            sentence = "An answer that has begun with a last message of the assistant follows no schema: leave one out."
+            raise RequestError(400, sentence, "response_format", "unsupported_parameter")
+        return turns, reply_start
+
+    def _is_reply_begun(self, last_role: Role) -> bool:
+        """Whether the last message is the beginning of the answer. vLLM and llama.cpp's server have fields for that."""
+        continues, adds = self.continue_final_message, self.add_generation_prompt
+        if continues is not None and continues == adds:
+            sentence = "continue_final_message and add_generation_prompt contradict each other: leave one out."
+            raise RequestError(400, sentence, "continue_final_message")
+        is_continued = continues if continues is not None else None if adds is None else not adds
+        if is_continued and last_role != "assistant":
+            param = "add_generation_prompt" if continues is None else "continue_final_message"
+            raise RequestError(400, f"With {param} the last message must be the assistant's.", param)
+        return last_role == "assistant" if is_continued is None else is_continued
+
+    def _unsupported(self) -> Sequence[tuple[str, bool, str]]:
+        return (
+            *super()._unsupported(),
+            # Front ends offer tools with every question; only a forced call cannot be answered.
+            (
+                "tool_choice",
+                self.tool_choice not in UNFORCED_TOOL_CHOICES,
+                "Tools are not called here: leave tool_choice out.",
+            ),
+            (
+                "function_call",
+                self.function_call not in UNFORCED_TOOL_CHOICES,
+                "Functions are not called here: leave it out.",
+            ),
+            (
+                "chat_template_kwargs",
+                bool(set(self.chat_template_kwargs or ()) - {_ENABLE_THINKING}),
+                f"Of chat_template_kwargs only {_ENABLE_THINKING} is applied: leave the others out.",
+            ),
+        )
 
 
 def _is_set(value: Any, neutral: Any) -> bool:

@@ -8,16 +8,17 @@ from typing import Any
 
 import aiohttp
 import pytest
-from openai.types import CreateEmbeddingResponse, Model
+from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from models.engine import RawPrompt
 from tests.fakes.core import running_core
 from tests.fakes.openai_endpoint import KEYS, serving
 
 RECORDINGS = sorted((Path(__file__).parents[2] / "data/openai_clients").glob("*.json"))
 Json = dict[str, Any]
 
-NOT_SERVED = ("/v1/responses", "/v1/completions", "/v1/fim/completions")
+NOT_SERVED = ("/v1/responses",)
 """Addresses that are refused by name."""
 
 SAMPLING = {
@@ -87,6 +88,13 @@ def check_answer(replay: Replay, request: Json, status: int, text: str) -> None:
     elif request["path"] == "/v1/models":
         models = [Model.model_validate(model, strict=True).id for model in json.loads(text)["data"]]
         assert models == ["hearth", "scripted", "hashing"]
+    elif request["path"] == "/v1/completions":
+        assert status == 200, text
+        check_continued_text(replay, body, text)
+    elif request["path"] == "/v1/fim/completions":
+        assert status == 200, text
+        (check_stream if body.get("stream") else check_completion)(body, text)
+        assert replay.engine.raw_prompts[-1] == RawPrompt(body["prompt"], body["suffix"])
     elif request["path"] == "/v1/embeddings":
         assert status == 200, text
         check_vectors(body, json.loads(text))
@@ -109,6 +117,24 @@ def check_chat(replay: Replay, body: Json, status: int, text: str) -> None:
         assert {name: getattr(sampling, SAMPLING[name]) for name in asked} == asked
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         assert sampling.json_schema == schema
+
+
+def check_continued_text(replay: Replay, body: Json, text: str) -> None:
+    """Check a text that was continued, whole or streamed."""
+    pieces = [event.removeprefix("data: ") for event in text.strip().split("\n\n")] if body.get("stream") else [text]
+    assert not body.get("stream") or pieces.pop() == "[DONE]"
+    # OpenAI sends null until the last piece, and its own types do not allow that.
+    finished = [piece.replace('"finish_reason":null', '"finish_reason":"stop"') for piece in pieces]
+    parsed = [Completion.model_validate_json(piece, strict=True) for piece in finished]
+    echoed = body["prompt"] if body.get("echo") else ""
+    texts = [choice.text for piece in parsed for choice in piece.choices]
+    assert "".join(texts) == echoed + "The drive is there [1]."
+    prompt = body["prompt"] if isinstance(body["prompt"], str) else body["prompt"][0]
+    assert replay.engine.raw_prompts[-1] == RawPrompt(prompt, body.get("suffix") or None)
+    asked = {name: body[name] for name in SAMPLING if name in body}
+    sampling = replay.engine.samplings[-1]
+    assert {name: getattr(sampling, SAMPLING[name]) for name in asked} == asked
+    assert sampling.stop == tuple(body.get("stop") or ())
 
 
 def check_refusal(status: int, text: str, expected: int, named: str) -> None:

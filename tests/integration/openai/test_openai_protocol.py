@@ -99,7 +99,7 @@ async def test_an_address_may_end_in_a_slash(program: aiohttp.ClientSession) -> 
         assert response.status == 200
 
 
-@pytest.mark.parametrize("path", ["/models", "/v1", "/v1/completions"])
+@pytest.mark.parametrize("path", ["/models", "/v1", "/v1/edits"])
 async def test_a_wrong_address_is_told_the_right_ones(program: aiohttp.ClientSession, path: str) -> None:
     async with program.post(path, data=ASKED) as response:
         error = await told(response)
