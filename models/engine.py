@@ -4,8 +4,10 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length"]
+from models.tool_calls import Toolbox, ToolCall, ToolCallPiece
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 ReasoningEffort = Literal["none", "low", "medium", "high"]
 
 STATELESS_PREFIX = "stateless:"
@@ -16,10 +18,12 @@ prefix alone stands for all API callers when states are dropped."""
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of a prompt."""
+    """One message of a prompt. An assistant's may have `calls`; a tool's is the result of the call `call_id`."""
 
     role: Role
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +32,25 @@ class Prompt:
 
     `system` and `history` stay the same until the next turn is added, so an engine may cache their state.
     `tail` holds the passages and the question, changes each turn and is never part of a later history.
+    With a `tail_call_id` the tail is the result of that call of a tool, and the question is in the history.
     `reasoning_effort` is for models that think before they answer; None: as the engine's settings say.
+    `toolbox` holds the tools that may be called. `reply_start` is the beginning of the answer, which the model
+    continues; it is not repeated in the stream.
     """
 
     system: str
     history: tuple[Turn, ...]
     tail: str
     reasoning_effort: ReasoningEffort | None = None
+    toolbox: Toolbox | None = None
+    tail_call_id: str = ""
+    reply_start: str = ""
 
     def turns(self) -> tuple[Turn, ...]:
-        """The whole prompt as turns: system, history, and the tail as the last user turn."""
+        """The whole prompt as turns: system, history, and the tail as the last turn."""
         head = (Turn("system", self.system),) if self.system else ()
-        return (*head, *self.history, Turn("user", self.tail))
+        tail = Turn("tool", self.tail, call_id=self.tail_call_id) if self.tail_call_id else Turn("user", self.tail)
+        return (*head, *self.history, tail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,8 @@ class Sampling:
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Any] | None = None
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """Added to the logits of tokens, by their ids in the model's vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,7 @@ class Usage:
         return self.generated_tokens / self.decode_s if self.decode_s > 0 else 0.0
 
 
-StreamItem = str | ThinkingText | Usage
+StreamItem = str | ThinkingText | ToolCallPiece | Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +154,9 @@ class Engine(Protocol):
         ...
 
     def stream(self, prompt: Prompt, key: str, sampling: Sampling) -> AsyncGenerator[StreamItem, None]:
-        """Answer the prompt: pieces of thinking, if the model thinks, and of text as they are generated, then exactly
-        one `Usage` as the last item. Thinking that never ends is the text of an answer that would be empty otherwise.
+        """Answer the prompt: pieces of thinking, if the model thinks, of text, and of calls of the prompt's tools, as
+        they are generated, then exactly one `Usage` as the last item. Thinking that never ends is the text of an answer
+        that would be empty otherwise. After calls the usage's `finish` is "tool_calls".
 
         `key` names the conversation whose state may be cached; it is opaque. Closing the iterator or cancelling the
         task that reads it stops the model within one step. Stop strings are never part of the pieces.

@@ -28,6 +28,7 @@ from models.engine import (
     Turn,
     Usage,
 )
+from models.tool_calls import ToolCallPiece
 
 PLATFORM = "api"
 
@@ -70,8 +71,8 @@ class CompletionResult:
     usage: Usage | None = None
 
 
-CompletionItem = str | ThinkingText | CompletionResult
-"""A piece of the answer, one of the thinking before it, or the end."""
+CompletionItem = str | ThinkingText | ToolCallPiece | CompletionResult
+"""A piece of the answer, one of the thinking before it, one of a call of a tool, or the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +289,8 @@ class _UnreadAnswer:
 def _length(item: CompletionItem) -> int:
     if isinstance(item, CompletionResult):
         return 0
+    if isinstance(item, ToolCallPiece):
+        return len(item.arguments)
     return len(item if isinstance(item, str) else item.text)
 
 
