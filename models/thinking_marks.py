@@ -8,6 +8,12 @@ from functools import cached_property
 CHANNEL, MESSAGE, MESSAGE_END, MESSAGE_START = "<|channel|>", "<|message|>", "<|end|>", "<|start|>assistant"
 """Marks of Harmony, the format of gpt-oss: `<|channel|>NAME<|message|>text<|end|><|start|>assistant<|channel|>…`."""
 
+HARMONY_ANSWER = f"{CHANNEL}final{MESSAGE}"
+"""What begins an answer of gpt-oss."""
+
+CALL_HEADER = re.compile(r"to=functions\.[\w-]+")
+"""In the header of a call of gpt-oss: the function."""
+
 HARMONY_TOKENS = frozenset({CHANNEL, MESSAGE, MESSAGE_END, "<|start|>", "<|constrain|>"})
 
 _KNOWN: Mapping[str, str] = {

@@ -20,6 +20,7 @@ from models.llama.scheduling.request_errors import REQUEST_ERRORS, request_failu
 from models.llama.scheduling.requests import Generate, RequestQueue
 from models.llama.scheduling.running_reply import RunningReply
 from models.llama.scheduling.throughput import Throughput
+from models.llama.tool_calls.rules import CallRules
 
 # Requests tokenized before a slot is free, so that the one with the shortest prefill can be chosen.
 _TOKENIZE_AHEAD = 4
@@ -190,8 +191,22 @@ class Admission:
         request, habits = generate.request, self._loaded.habits
         room = self._context.size_tokens - len(prompt.tokens)
         limits = token_limits(habits, generate.prompt.reasoning_effort, request.sampling.max_tokens, room)
-        text = ReplyText(habits, prompt.text_end, request.sampling, limits)
-        generation = Generation(request, prompt, slot, model=self._loaded.model, text=text)
+        rules = self._call_rules(generate)
+        text = ReplyText(
+            habits,
+            prompt.text_end,
+            request.sampling,
+            limits,
+            has_begun=bool(generate.prompt.reply_start),
+            calls=rules.new_parser() if rules is not None else None,
+        )
+        generation = Generation(request, prompt, slot, model=self._loaded.model, text=text, calls=rules)
         if self._loaded.limits.max_draft_tokens:
             generation.prompt_lookup = PromptLookup(prompt.tokens[-_LOOKUP_TOKENS:])
         return generation
+
+    def _call_rules(self, generate: Generate) -> CallRules | None:
+        if (toolbox := generate.prompt.toolbox) is None or not toolbox.tools:
+            return None
+        form, special_tokens = self._loaded.template.tool_form, self._loaded.model.special_tokens
+        return CallRules.of_reply(toolbox, form.syntax, generate.request.sampling, special_tokens)
