@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 
 from models.engine import Prompt, Sampling, StreamItem, Turn, Usage
+from models.llama.decoding.generation import Generation, GenerationRequest
+from models.llama.decoding.reply_text import ReplyText, TokenLimits
 from models.llama.engine import LlamaEngine
 from models.llama.kv_cache.chat_template import RenderOptions
+from models.llama.kv_cache.slots import Slot
+from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.kv_cache.tool_messages import IN_WORDS
+from models.llama.loading.loader import load_model
+from models.llama.native.cancel_flag import CancelFlag
+from models.llama.native.context import TokenRun
 from models.llama.settings import LlamaSettings
+from models.llama.tool_calls.rules import CallRules
 from models.llama.tool_calls.syntax import HERMES
 from models.tool_calls import Tool, Toolbox, ToolCall, ToolCallPiece
 from tests.fakes.tiny_gguf import write_tiny_model
@@ -197,3 +205,60 @@ async def test_an_answer_goes_on_where_it_was_begun(tmp_path: Path) -> None:
 
 def test_the_syntax_of_models_without_tools_is_that_of_hermes() -> None:
     assert IN_WORDS.syntax is HERMES
+
+
+class _Stream:
+    """Keeps what a reply puts out."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+
+    def put_text(self, piece: Any) -> None:
+        self.pieces.append(piece)
+
+
+@pytest.mark.parametrize(
+    ("name", "begun"),
+    [
+        ("hermes", "Let me look.\n<tool_call>"),
+        ("mistral", "Let me look.[TOOL_CALLS]"),
+        ("mistral-list", "Let me look.[TOOL_CALLS]"),
+        ("llama", '{"name": "'),
+        (
+            "harmony",
+            "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.look_at"
+            " <|constrain|>json<|message|>",
+        ),
+    ],
+)
+def test_a_call_that_the_model_begins_is_bound_from_there_on(tmp_path: Path, name: str, begun: str) -> None:
+    vocabulary = byte_pairs(user_defined=(*_MARKS, *_HARMONY))
+    path = write_tiny_model(
+        tmp_path / "tiny.gguf", "attention", context_tokens=2048, vocabulary=vocabulary, chat_template=_TEMPLATES[name]
+    )
+    loaded = load_model(path, LlamaSettings(context_tokens=2048, threads=1, parallel=1), lambda _: True)
+    toolbox = Toolbox((_LOOK, _OPEN), is_parallel=False)
+    sampling = Sampling(temperature=1.0, seed=5, max_tokens=600)
+    rules = CallRules.of_reply(toolbox, loaded.template.tool_form.syntax, sampling, loaded.model.special_tokens)
+    assert rules.grammar is None
+    end = "<|start|>assistant" if name == "harmony" else ""
+    text = ReplyText(loaded.habits, end, sampling, TokenLimits(600, 600, 900), calls=rules.new_parser())
+    text.force_tokens(loaded.model.tokenize(begun, parse_control=True))
+    stream = _Stream()
+    request = GenerationRequest("room", sampling, stream, CancelFlag())  # type: ignore[arg-type]
+    slot = Slot(loaded.context, 0)
+    prompt = TokenizedPrompt(loaded.model.tokenize("Look!", parse_control=False), 0, 0, end)
+    generation = Generation(request, prompt, slot, model=loaded.model, text=text, calls=rules)
+    generation.prefill_to(loaded.context, len(prompt.tokens))
+    while generation.usage is None:
+        tokens = generation.next_tokens(0)
+        loaded.context.decode([TokenRun(0, len(slot), tokens)])
+        generation.sample_decoded(loaded.context, tokens, 0)
+    generation.free()
+    loaded.context.free()
+    loaded.model.free()
+    calls = [piece for piece in stream.pieces if isinstance(piece, ToolCallPiece)]
+    assert generation.usage.finish == "tool_calls"
+    _require_valid([(calls[0].name, json.loads("".join(call.arguments for call in calls)))])
+    shown = "".join(piece for piece in stream.pieces if isinstance(piece, str))
+    assert shown == ("Let me look." if begun.startswith("Let") else "")
