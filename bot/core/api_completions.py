@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from bot.core.client_history import clean_history, fit_history, min_tokens
+from bot.core.client_history import clean_history, fit_history, min_tokens, split_at_question
 from bot.core.failures import explain_error
 from bot.core.messages import Audience, ConversationId, Source, Timings
 from bot.core.observe import Observer, Outcome
@@ -28,7 +28,7 @@ from models.engine import (
     Turn,
     Usage,
 )
-from models.tool_calls import ToolCallPiece
+from models.tool_calls import Toolbox, ToolCallPiece
 
 PLATFORM = "api"
 
@@ -41,8 +41,8 @@ MAX_CONTEXT_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A request of an API client. `turns` ends with a user's; `use_documents`: answer from the collections that the
-    caller may read.
+    """A request of an API client. `turns` ends with a user's or a tool's; `use_documents`: answer from the collections
+    that the caller may read; `toolbox` has the tools that the model may call.
 
     `priority` 1 queues it after the questions of people; `open_limit`: how many requests the caller may have open
     at once.
@@ -55,6 +55,7 @@ class CompletionRequest:
     priority: int = 1
     open_limit: int = 4
     reasoning_effort: ReasoningEffort | None = None
+    toolbox: Toolbox | None = None
 
     @property
     def reader_name(self) -> str:
@@ -200,21 +201,28 @@ class CompletionService:
 
     async def _prepare_prompt(self, completion: CompletionRequest) -> PreparedCompletion:
         instructions = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
-        *history, question = (turn for turn in completion.turns if turn.role != "system")
+        turns = [turn for turn in completion.turns if turn.role != "system"]
         if not completion.use_documents:
-            self._check_prompt_fits(Turn("system", instructions), *history, question)
-            return PreparedCompletion(Prompt(instructions, tuple(history), question.text))
-        self._check_prompt_fits(Turn("system", instructions), question)  # the history may be cut
+            self._check_prompt_fits(Turn("system", instructions), *turns, *_tool_turns(completion.toolbox))
+            return PreparedCompletion(_prompt(instructions, turns, completion.toolbox))
+        history, question, since = split_at_question(turns)
+        # The history may be cut.
+        self._check_prompt_fits(Turn("system", instructions), question, *since, *_tool_turns(completion.toolbox))
         request = PromptRequest(
             question.text,
             self._prompt_builder.language_of(question.text),
             Audience(frozenset({completion.reader_name}), private=True),
             completion.sampling.max_tokens,
             instructions=instructions,
-            # A refusal is no JSON: with a schema the model answers in any case.
-            requires_model=completion.sampling.json_schema is not None,
+            # A refusal is no JSON: with a schema the model answers in any case; and a tool may know what documents do
+            # not.
+            requires_model=completion.sampling.json_schema is not None or completion.toolbox is not None,
         )
-        return await self._retrieve(request, history)
+        prepared = await self._retrieve(request, history)
+        if prepared.prompt is None:
+            return prepared
+        asked = [*prepared.prompt.history, Turn("user", prepared.prompt.tail), *since]
+        return replace(prepared, prompt=_prompt(prepared.prompt.system, asked, completion.toolbox))
 
     async def _retrieve(self, request: PromptRequest, history: Sequence[Turn]) -> PreparedCompletion:
         builder = self._prompt_builder
@@ -251,7 +259,7 @@ class CompletionService:
                 if isinstance(item, Usage):
                     yield _to_result(prepared, progress, item)
                 else:
-                    yield _append_piece(progress, item) if isinstance(item, str) else item
+                    yield _note_piece(progress, item)
 
 
 class _UnreadAnswer:
@@ -294,11 +302,25 @@ def _length(item: CompletionItem) -> int:
     return len(item if isinstance(item, str) else item.text)
 
 
-def _append_piece(progress: CompletionProgress, piece: str) -> str:
-    if not progress.text:
+def _note_piece(
+    progress: CompletionProgress, piece: str | ThinkingText | ToolCallPiece
+) -> str | ThinkingText | ToolCallPiece:
+    if not isinstance(piece, ThinkingText) and not progress.timings.first_token_s:
         progress.record_times(first_token_s=progress.elapsed_s())
-    progress.text += piece
+    if isinstance(piece, str):
+        progress.text += piece
     return piece
+
+
+def _prompt(system: str, turns: Sequence[Turn], toolbox: Toolbox | None) -> Prompt:
+    """The prompt whose tail is the last of the turns."""
+    *history, last = turns
+    return Prompt(system, tuple(history), last.text, toolbox=toolbox, tail_call_id=last.call_id)
+
+
+def _tool_turns(toolbox: Toolbox | None) -> list[Turn]:
+    """The texts of the tools, as turns whose tokens can be estimated."""
+    return [Turn("system", tool.description + tool.parameters) for tool in (toolbox.tools if toolbox else ())]
 
 
 def _to_result(prepared: PreparedCompletion, progress: CompletionProgress, usage: Usage) -> CompletionResult:

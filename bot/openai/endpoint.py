@@ -1,41 +1,31 @@
-"""HTTP handlers of /v1/models and /v1/chat/completions."""
+"""HTTP handlers of /v1/models, /v1/chat/completions, /v1/responses and /v1/embeddings."""
 
 import asyncio
-import logging
 import math
-import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing
 from dataclasses import replace
 
 from aiohttp import web
 
-from bot.core.api_completions import CompletionItem, CompletionRequest, CompletionResult, CompletionService
+from bot.core.api_completions import CompletionRequest, CompletionService
 from bot.core.queue import Ticket, TooManyWaiting
 from bot.openai import responses
 from bot.openai.embeddings import EmbeddingService
-from bot.openai.errors import RequestError
+from bot.openai.errors import RequestError, to_request_error
+from bot.openai.event_stream import EventStream, Items, send_whole
 from bot.openai.keys import ApiKeys
-from bot.openai.requests import ChatCompletionRequest, parse_request
+from bot.openai.requests import ChatCompletionRequest, parse_body, parse_request, wants_footer
+from bot.openai.responses_request import ResponsesRequest
+from bot.openai.responses_writer import ResponseWriter
 from bot.openai.settings import OpenAiSettings
 from knowledge.embedding import Embedder
-from models.engine import EngineFailed, PromptTooLong, Sampling, SchemaRefused, ThinkingText, Turn
-
-log = logging.getLogger(__name__)
+from models.engine import EngineFailed, PromptTooLong, Sampling, Turn
 
 HEARTH_MODEL = "hearth"
 """Name of the model that answers from the documents; the engine's own name answers without them."""
 
-KEEP_ALIVE_S = 10.0
-"""Interval of keep-alive comments in a waiting stream: clients and proxies time out without data."""
-
-READ_WITHIN_S = 30.0
-"""Time for a client to read enough that the next piece of its answer fits; then its connection is cut."""
-
 BODY_TIMEOUT_S = 60.0
 """Timeout for a request's body: 4 MB take that long at 0.5 Mbit/s."""
-
-Items = AsyncGenerator[CompletionItem, None]
 
 
 class OpenAiEndpoint:
@@ -67,6 +57,7 @@ class OpenAiEndpoint:
         router.add_get("/v1/models{_:/?}", self._models)
         router.add_get("/v1/models/{name:.+?}{_:/?}", self._model)
         router.add_post("/v1/chat/completions{_:/?}", self._complete)
+        router.add_post("/v1/responses{_:/?}", self._respond)
         router.add_post("/v1/embeddings{_:/?}", self._embed)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
@@ -92,7 +83,7 @@ class OpenAiEndpoint:
         if self._embeddings is None:
             raise RequestError(404, "No embedding model is loaded here.", code="model_not_found")
         response = web.json_response(await self._embeddings.answer(await self._body(request)))
-        await _send_whole(request, response)
+        await send_whole(request, response)
         return response
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
@@ -109,25 +100,37 @@ class OpenAiEndpoint:
     async def _answer(
         self, request: web.Request, parsed: ChatCompletionRequest, completion: CompletionRequest, ticket: Ticket
     ) -> web.StreamResponse:
-        answer = responses.CompletionObjects(self._require_model(parsed.model))
+        objects = responses.CompletionObjects(self._require_model(parsed.model))
+        has_footer = wants_footer(parsed)
         async with aclosing(self._require_service()[0].stream_answer(completion, ticket)) as items:
             if parsed.stream:
-                return await _EventStream(request, parsed, answer).send(items)
-            text, thinking, result = "", "", CompletionResult()
-            try:
-                async for item in items:
-                    if isinstance(item, CompletionResult):
-                        result = item
-                    elif isinstance(item, ThinkingText):
-                        thinking += item.text
-                    else:
-                        text += item
-            except (PromptTooLong, EngineFailed, TimeoutError) as error:
-                raise to_request_error(error) from error
-        text += responses.footer(result) if _wants_footer(parsed) else ""
-        response = web.json_response(answer.full_completion(text, result, thinking))
-        await _send_whole(request, response)
+                events = responses.ChatEvents(objects, has_footer=has_footer, has_usage=parsed.include_usage)
+                return await EventStream(request, events).send(items)
+            answer = await _collect(items)
+        answer.text += responses.footer(answer.result) if has_footer else ""
+        response = web.json_response(objects.full_completion(answer))
+        await send_whole(request, response)
         return response
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
+        service, _ = self._require_service()
+        wanted = parse_body(ResponsesRequest, await self._body(request))
+        wanted.reject_unsupported()
+        parsed = wanted.to_chat()
+        completion = self._completion(caller, parsed)
+        ticket = self._take_ticket(completion)
+        try:
+            writer = ResponseWriter(wanted.described(completion.sampling), has_footer=wants_footer(parsed))
+            async with aclosing(service.stream_answer(completion, ticket)) as items:
+                if parsed.stream:
+                    return await EventStream(request, writer).send(items)
+                answer = await _collect(items)
+            response = web.json_response(writer.full_response(answer))
+            await send_whole(request, response)
+            return response
+        finally:
+            service.release_ticket(ticket)
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -169,6 +172,7 @@ class OpenAiEndpoint:
             priority=1 if self._settings.priority == "below_people" else 0,
             open_limit=self._settings.open_requests_per_key,
             reasoning_effort=parsed.effort,
+            toolbox=parsed.to_toolbox(),
         )
 
     def _take_ticket(self, completion: CompletionRequest) -> Ticket:
@@ -185,122 +189,17 @@ class OpenAiEndpoint:
             ) from error
 
 
-async def _send_whole(request: web.Request, response: web.Response) -> None:
-    """Send a response here and not in aiohttp, which would wait for a slow reader for ever."""
-    with suppress(ConnectionResetError):
-        async with _reading(request):
-            await response.prepare(request)
-            await response.write_eof()
-
-
-@asynccontextmanager
-async def _reading(request: web.Request) -> AsyncIterator[None]:
-    """Give the client `READ_WITHIN_S` to read. Raises ConnectionResetError after cutting the connection."""
-    try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            yield
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError(f"The client has not read for {READ_WITHIN_S:g} s.") from error
-
-
-class _EventStream:
-    """One answer as server-sent events."""
-
-    def __init__(
-        self, request: web.Request, parsed: ChatCompletionRequest, answer: responses.CompletionObjects
-    ) -> None:
-        self._request = request
-        self._parsed = parsed
-        self._answer = answer
-        self._pieces = responses.ChunkEncoder(answer)
-        self._writing = asyncio.Lock()
-        self._written_s = time.monotonic()
-        self._response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        )
-
-    async def send(self, items: Items) -> web.StreamResponse:
-        """Send the whole answer. Raises RequestError for a failure before the first byte."""
-        try:
-            await self._send_with_keep_alive(items)
-        except ConnectionResetError as error:
-            log.debug("Stopped an answer: the client has disconnected. %s", error)
-        except (PromptTooLong, EngineFailed, TimeoutError) as error:
-            request_error = to_request_error(error)
-            if not self._response.prepared:
-                raise request_error from error
-            with suppress(ConnectionResetError):
-                async with _reading(self._request):
-                    await self._response.write(responses.sse_event(request_error.error_body()))
-        return self._response
-
-    async def _send_with_keep_alive(self, items: Items) -> None:
-        """Send the items, and a keep-alive comment after each interval without one."""
-        # One task for all items: a task per item was most of a token's cost on the cores that also run the model.
-        sending = asyncio.create_task(self._send_all(items))
-        try:
-            while not sending.done():
-                if (left_s := KEEP_ALIVE_S - self._quiet_s()) > 0:
-                    await asyncio.wait({sending}, timeout=left_s)
-                else:
-                    await self._write(responses.KEEP_ALIVE)
-            sending.result()
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-
-    async def _send_all(self, items: Items) -> None:
-        async for item in items:
-            await self._write(self._events(item))
-        await self._write(responses.DONE)
-
-    def _quiet_s(self) -> float:
-        # A write blocked by a slow reader needs no keep-alive: it would only queue up after it.
-        return 0.0 if self._writing.locked() else time.monotonic() - self._written_s
-
-    async def _write(self, data: bytes) -> None:
-        async with self._writing, _reading(self._request):
-            if not self._response.prepared:
-                await self._response.prepare(self._request)
-                await self._response.write(
-                    responses.sse_event(self._answer.chunk_object({"role": "assistant", "content": ""}))
-                )
-            await self._response.write(data)
-            self._written_s = time.monotonic()
-
-    def _events(self, item: CompletionItem) -> bytes:
-        if isinstance(item, str):
-            return self._pieces.encode_chunk(item)
-        if isinstance(item, ThinkingText):
-            return responses.sse_event(self._answer.chunk_object({"reasoning_content": item.text}))
-        text = responses.footer(item) if _wants_footer(self._parsed) else ""
-        events = [self._pieces.encode_chunk(text)] if text else []
-        events.append(responses.sse_event(self._answer.final_chunk(item)))
-        if self._parsed.include_usage:
-            events.append(responses.sse_event(self._answer.usage_chunk(item)))
-        return b"".join(events)
-
-
 def _without_footer(turn: Turn) -> Turn:
     """A turn as it was generated; only answers have Hearth's footer, and a person's own list may look like one."""
     return replace(turn, text=responses.strip_footer(turn.text)) if turn.role == "assistant" else turn
 
 
-def _wants_footer(parsed: ChatCompletionRequest) -> bool:
-    """Whether sources are added below the text; they would break JSON."""
-    return parsed.response_format is None or parsed.response_format.type == "text"
-
-
-def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestError:
-    """An error of the engine as an HTTP error."""
-    if isinstance(error, PromptTooLong):
-        sentence = f"The messages have at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
-        return RequestError(400, sentence, "messages", "context_length_exceeded")
-    if isinstance(error, SchemaRefused):
-        return RequestError(400, str(error), "response_format", "invalid_schema")
-    log.warning("Could not answer an API request: %s", str(error) or "the model fell silent")
-    if isinstance(error, EngineFailed):
-        return RequestError(500, str(error), code="engine_failed")
-    return RequestError(504, "The model fell silent, and this answer was given up.", code="engine_silent")
+async def _collect(items: Items) -> responses.WholeAnswer:
+    """The whole answer. Raises RequestError for the failures of the engine."""
+    answer = responses.WholeAnswer()
+    try:
+        async for item in items:
+            answer.add(item)
+    except (PromptTooLong, EngineFailed, TimeoutError) as error:
+        raise to_request_error(error) from error
+    return answer

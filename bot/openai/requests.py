@@ -6,16 +6,19 @@ from typing import Any, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bot.openai.errors import RequestError
-from models.engine import ReasoningEffort, Role, Sampling, Turn
+from bot.openai.messages import ChatMessage, to_turns
+from bot.openai.tools import ToolDefinition, require_functions, to_toolbox
+from models.engine import ReasoningEffort, Sampling, Turn
+from models.tool_calls import Toolbox
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
-ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
-UNFORCED_TOOL_CHOICES = (None, "none", "auto")
 NOT_APPLIED: Mapping[str, Any] = {
     "audio": None,
     "best_of": 1,
     "dry_multiplier": 0,
+    "function_call": "none",
+    "functions": None,
     "grammar": None,
     "guided_choice": None,
     "guided_grammar": None,
@@ -57,20 +60,6 @@ class NullsAsMissing(BaseModel):
         )
 
 
-class TextPart(BaseModel):
-    """A content part of a message."""
-
-    type: str
-    text: str | None = None
-
-
-class ChatMessage(BaseModel):
-    """A message of the conversation."""
-
-    role: str
-    content: str | list[TextPart] | None = None
-
-
 class JsonSchema(BaseModel):
     """The JSON schema of the answer."""
 
@@ -109,8 +98,9 @@ class ChatCompletionRequest(NullsAsMissing):
     max_completion_tokens: int | None = Field(None, ge=1)
     response_format: ResponseFormat | None = None
     n: int | None = None
+    tools: list[ToolDefinition] | None = None
     tool_choice: Any = None
-    function_call: Any = None
+    parallel_tool_calls: bool | None = None
     logprobs: bool | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
@@ -136,12 +126,14 @@ class ChatCompletionRequest(NullsAsMissing):
         return None if wanted is None else "medium" if wanted else "none"
 
     def to_turns(self) -> tuple[Turn, ...]:
-        """The conversation as turns; the last one is a user's. Raises RequestError for other conversations."""
-        turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
-        spoken = [turn for turn in turns if turn.role != "system"]
-        if not spoken or spoken[-1].role != "user":
-            raise RequestError(400, "The last message must be a user's: it is what is answered.", "messages")
-        return turns
+        """The conversation as turns, as `messages.to_turns`."""
+        return to_turns(self.messages)
+
+    def to_toolbox(self) -> Toolbox | None:
+        """The tools that may be called; None for none. Raises RequestError."""
+        return to_toolbox(
+            require_functions(self.tools or ()), self.tool_choice, is_parallel=self.parallel_tool_calls is not False
+        )
 
     def to_sampling(self, defaults: Sampling, max_tokens: int) -> Sampling:
         """The sampling of the answer; `defaults` fill in missing fields. Raises RequestError."""
@@ -164,17 +156,6 @@ class ChatCompletionRequest(NullsAsMissing):
         """Raise RequestError for unsupported fields that would change the answer."""
         unsupported: Sequence[tuple[str, bool, str]] = (
             ("n", self.n not in (None, 1), "One answer is made for each request: leave n out."),
-            # Front ends offer tools with every question; only a forced call cannot be answered.
-            (
-                "tool_choice",
-                self.tool_choice not in UNFORCED_TOOL_CHOICES,
-                "Tools are not called here: leave tool_choice out.",
-            ),
-            (
-                "function_call",
-                self.function_call not in UNFORCED_TOOL_CHOICES,
-                "Functions are not called here: leave it out.",
-            ),
             ("logprobs", bool(self.logprobs), "Probabilities are not told: leave logprobs out."),
             (
                 "chat_template_kwargs",
@@ -223,11 +204,16 @@ def parse_body(kind: type[Parsed], body: bytes) -> Parsed:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        # A field of several possible types has one fault for each; the deepest is the most specific.
-        fault = max(faults, key=lambda fault: len(fault["loc"]))
-        param = "".join(map(_step, fault["loc"])).lstrip(".")
-        raise RequestError(400, f"{param or 'The request'}: {fault['msg']}.", param or None) from None
+        raise invalid_field(error) from None
+
+
+def invalid_field(error: ValidationError, where: str = "") -> RequestError:
+    """The error for a field that is not valid, which may be a part of the field `where`."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    # A field of several possible types has one fault for each; the deepest is the most specific.
+    fault = max(faults, key=lambda fault: len(fault["loc"]))
+    param = (where + "".join(map(_step, fault["loc"]))).lstrip(".")
+    return RequestError(400, f"{param or 'The request'}: {fault['msg']}.", param or None)
 
 
 def _step(part: int | str) -> str:
@@ -237,13 +223,6 @@ def _step(part: int | str) -> str:
     return "" if part == "str" or part.startswith("list[") else f".{part}"
 
 
-def _turn(message: ChatMessage, param: str) -> Turn:
-    role = ROLES.get(message.role)
-    if role is None:
-        raise RequestError(400, f"The role {message.role[:40]!r} is not known here.", f"{param}.role")
-    if isinstance(message.content, str) or message.content is None:
-        return Turn(role, message.content or "")
-    other = next((part.type for part in message.content if part.type != "text"), None)
-    if other is not None:
-        raise RequestError(400, f"This model reads text only, no {other[:40]!r}.", f"{param}.content")
-    return Turn(role, "\n".join(part.text or "" for part in message.content))
+def wants_footer(parsed: ChatCompletionRequest) -> bool:
+    """Whether sources are added below the text; they would break JSON."""
+    return parsed.response_format is None or parsed.response_format.type == "text"
