@@ -10,7 +10,8 @@ from typing import Any, Literal
 from models.llama.grammar.schema_keywords import types_of
 from models.llama.tool_calls.arguments import JsonObjectEnd
 from models.llama.tool_calls.grammar import called_tools, parameters_of
-from models.llama.tool_calls.syntax import CallSyntax
+from models.llama.tool_calls.syntax import HARMONY, CallSyntax
+from models.thinking_marks import MESSAGE
 from models.tool_calls import Tool, Toolbox, ToolCallPiece
 
 _Phase = Literal["text", "head", "arguments", "tail"]
@@ -162,6 +163,8 @@ class CallParser:
 
     def _give_up(self) -> list[Piece]:
         text, self._call_text, self._phase = self._call_text + self._held, "", "text"
+        if self._syntax is HARMONY:  # a header is nothing to read
+            text = text.rpartition(MESSAGE)[2]
         self._held, self._tool, self._is_first = "", None, False
         return [self._show(text)]
 
