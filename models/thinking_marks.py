@@ -8,6 +8,12 @@ from functools import cached_property
 CHANNEL, MESSAGE, MESSAGE_END, MESSAGE_START = "<|channel|>", "<|message|>", "<|end|>", "<|start|>assistant"
 """Marks of Harmony, the format of gpt-oss: `<|channel|>NAME<|message|>text<|end|><|start|>assistant<|channel|>…`."""
 
+HARMONY_ANSWER = f"{CHANNEL}final{MESSAGE}"
+"""What begins an answer of gpt-oss."""
+
+CALL_HEADER = re.compile(r"to=functions\.[\w-]+")
+"""In the header of a call of gpt-oss: the function."""
+
 HARMONY_TOKENS = frozenset({CHANNEL, MESSAGE, MESSAGE_END, "<|start|>", "<|constrain|>"})
 
 _KNOWN: Mapping[str, str] = {
@@ -60,9 +66,7 @@ class ThinkingMarks:
 
     @cached_property
     def at_start(self) -> tuple[str, ...]:
-        """Everything that may stand in front of an answer, the longest first; nothing without marks of thinking."""
-        if not self.pairs:
-            return ()
+        """Everything that may stand in front of an answer, the longest first."""
         marks = {*self.pairs, *self.closings, *self.answer_pairs, CHANNEL}
         return tuple(sorted(marks, key=len, reverse=True))
 
@@ -88,8 +92,6 @@ class ThinkingMarks:
 
 
 KNOWN_MARKS = ThinkingMarks()
-NO_MARKS = ThinkingMarks({}, {})
-"""For text that is no reply to anybody: all of it is the answer."""
 
 
 def find_thinking_marks(vocabulary: Collection[str], template: str) -> ThinkingMarks:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from bot.core.client_history import clean_history, fit_history, min_tokens
+from bot.core.client_history import clean_history, fit_history, min_tokens, split_at_question
 from bot.core.failures import explain_error
 from bot.core.messages import Audience, ConversationId, Source, Timings
 from bot.core.observe import Observer, Outcome
@@ -29,7 +29,7 @@ from models.engine import (
     Turn,
     Usage,
 )
-from models.tool_calls import ToolCallPiece
+from models.tool_calls import Toolbox, ToolCallPiece
 
 PLATFORM = "api"
 
@@ -42,8 +42,9 @@ MAX_CONTEXT_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A request of an API client. `turns` ends with a user's, and `reply_start` is the beginning of the answer;
-    `use_documents`: answer from the collections that the caller may read. A `raw` prompt is continued instead.
+    """A request of an API client. `turns` ends with a user's or a tool's; `use_documents`: answer from the collections
+    that the caller may read; `toolbox` has the tools that the model may call; `reply_start` is the beginning of the
+    answer. A `raw` prompt is continued in place of turns.
 
     `priority` 1 queues it after the questions of people; `open_limit`: how many requests the caller may have open
     at once.
@@ -56,6 +57,7 @@ class CompletionRequest:
     priority: int = 1
     open_limit: int = 4
     reasoning_effort: ReasoningEffort | None = None
+    toolbox: Toolbox | None = None
     reply_start: str = ""
     raw: RawPrompt | None = None
 
@@ -205,23 +207,30 @@ class CompletionService:
         if completion.raw is not None:
             self._check_prompt_fits(Turn("user", completion.raw.text), Turn("user", completion.raw.suffix or ""))
             return PreparedCompletion(completion.raw)
-        reply_start = Turn("assistant", completion.reply_start)
+        around = (Turn("assistant", completion.reply_start), *_tool_turns(completion.toolbox))
         instructions = "\n\n".join(turn.text for turn in completion.turns if turn.role == "system")
-        *history, question = (turn for turn in completion.turns if turn.role != "system")
+        turns = [turn for turn in completion.turns if turn.role != "system"]
         if not completion.use_documents:
-            self._check_prompt_fits(Turn("system", instructions), *history, question, reply_start)
-            return PreparedCompletion(Prompt(instructions, tuple(history), question.text))
-        self._check_prompt_fits(Turn("system", instructions), question, reply_start)  # the history may be cut
+            self._check_prompt_fits(Turn("system", instructions), *turns, *around)
+            return PreparedCompletion(_prompt(instructions, turns, completion.toolbox))
+        history, question, since = split_at_question(turns)
+        # The history may be cut.
+        self._check_prompt_fits(Turn("system", instructions), question, *since, *around)
         request = PromptRequest(
             question.text,
             self._prompt_builder.language_of(question.text),
             Audience(frozenset({completion.reader_name}), private=True),
             completion.sampling.max_tokens,
             instructions=instructions,
-            # A refusal is no JSON: with a schema the model answers in any case.
-            requires_model=completion.sampling.json_schema is not None,
+            # A refusal is no JSON: with a schema the model answers in any case; and a tool may know what documents do
+            # not.
+            requires_model=completion.sampling.json_schema is not None or completion.toolbox is not None,
         )
-        return await self._retrieve(request, history, completion.reply_start)
+        prepared = await self._retrieve(request, history, completion.reply_start)
+        if not isinstance(prepared.prompt, Prompt):
+            return prepared
+        asked = [*prepared.prompt.history, Turn("user", prepared.prompt.tail), *since]
+        return replace(prepared, prompt=_prompt(prepared.prompt.system, asked, completion.toolbox))
 
     async def _retrieve(self, request: PromptRequest, history: Sequence[Turn], reply_start: str) -> PreparedCompletion:
         builder = self._prompt_builder
@@ -265,7 +274,7 @@ class CompletionService:
                 if isinstance(item, Usage):
                     yield _to_result(prepared, progress, item, completion.reply_start)
                 else:
-                    yield _append_piece(progress, item) if isinstance(item, str) else item
+                    yield _note_piece(progress, item)
 
 
 class _UnreadAnswer:
@@ -308,11 +317,25 @@ def _length(item: CompletionItem) -> int:
     return len(item if isinstance(item, str) else item.text)
 
 
-def _append_piece(progress: CompletionProgress, piece: str) -> str:
-    if not progress.text:
+def _note_piece(
+    progress: CompletionProgress, piece: str | ThinkingText | ToolCallPiece
+) -> str | ThinkingText | ToolCallPiece:
+    if not isinstance(piece, ThinkingText) and not progress.timings.first_token_s:
         progress.record_times(first_token_s=progress.elapsed_s())
-    progress.text += piece
+    if isinstance(piece, str):
+        progress.text += piece
     return piece
+
+
+def _prompt(system: str, turns: Sequence[Turn], toolbox: Toolbox | None) -> Prompt:
+    """The prompt whose tail is the last of the turns."""
+    *history, last = turns
+    return Prompt(system, tuple(history), last.text, toolbox=toolbox, tail_call_id=last.call_id)
+
+
+def _tool_turns(toolbox: Toolbox | None) -> list[Turn]:
+    """The texts of the tools, as turns whose tokens can be estimated."""
+    return [Turn("system", tool.description + tool.parameters) for tool in (toolbox.tools if toolbox else ())]
 
 
 def _to_result(
@@ -320,6 +343,5 @@ def _to_result(
 ) -> CompletionResult:
     progress.timings = progress.timings.with_usage(usage)
     notes = (*prepared.notes, prepared.truncation_note if usage.finish == "length" else "")
-    return CompletionResult(
-        cited_sources(reply_start + progress.text, prepared.sources), tuple(filter(None, notes)), usage
-    )
+    sources = cited_sources(reply_start + progress.text, prepared.sources)
+    return CompletionResult(sources, tuple(filter(None, notes)), usage)

@@ -12,7 +12,21 @@ MAX_CHARACTERS_PER_TOKEN = 16
 
 def min_tokens(turn: Turn) -> int:
     """A lower bound of the tokens that a turn takes in a prompt, without counting them."""
-    return 1 + len(turn.text) // MAX_CHARACTERS_PER_TOKEN
+    characters = len(turn.text) + sum(len(call.arguments) for call in turn.calls)
+    return 1 + characters // MAX_CHARACTERS_PER_TOKEN
+
+
+def split_at_question(turns: Sequence[Turn]) -> tuple[list[Turn], Turn, list[Turn]]:
+    """The history before the newest question, the question, and the calls and results since.
+
+    Of the history only what was said is kept: a call without its result, when the history is cut, is refused by
+    templates.
+    """
+    place = max((number for number, turn in enumerate(turns) if turn.role == "user"), default=0)
+    said = [
+        Turn(turn.role, turn.text) for turn in turns[:place] if turn.role != "tool" and (turn.text or not turn.calls)
+    ]
+    return said, turns[place], list(turns[place + 1 :])
 
 
 def fit_history(history: Sequence[Turn], count_tokens: TokenCounter, limit_tokens: int) -> tuple[Turn, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from bot.core.api_completions import CompletionResult
 from bot.openai.errors import RequestError
 from bot.openai.requests import AnswerRequest, parse_body
-from bot.openai.responses import CompletionObjects, Json, finish_reason, usage_object
+from bot.openai.responses import CompletionObjects, Json, WholeAnswer, finish_reason, usage_object
 from models.engine import RawPrompt, Sampling
 
 
@@ -82,10 +82,10 @@ class TextObjects(CompletionObjects):
     id: str = field(default_factory=lambda: f"cmpl-{secrets.token_hex(12)}")
     echoed: str = ""
 
-    def full_completion(self, text: str, result: CompletionResult, thinking: str = "") -> Json:
+    def full_completion(self, answer: WholeAnswer) -> Json:
         """The whole text as one object."""
-        choice = _choice(self.echoed + text, finish_reason(result))
-        return self._object("text_completion", [choice]) | {"usage": usage_object(result.usage)}
+        choice = _choice(self.echoed + answer.text, finish_reason(answer.result))
+        return self._object("text_completion", [choice]) | {"usage": usage_object(answer.result.usage)}
 
     def chunk_object(self, delta: Json, finish: str | None = None) -> Json:
         """A streamed piece of the text; the first one, which tells the role of messages, has what is echoed."""

@@ -1,42 +1,35 @@
-"""HTTP handlers of /v1/models, of the chat and text completions, and of /v1/embeddings."""
+"""HTTP handlers of /v1/models, of chats, responses and continued texts, and of /v1/embeddings."""
 
 import asyncio
-import logging
 import math
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 from aiohttp import web
 
-from bot.core.api_completions import CompletionItem, CompletionRequest, CompletionResult, CompletionService
+from bot.core.api_completions import CompletionRequest, CompletionService
 from bot.core.queue import Ticket, TooManyWaiting
 from bot.openai import responses
 from bot.openai.completions import TextCompletionRequest, parse_fill_in_request, parse_text_request
 from bot.openai.embeddings import EmbeddingService
-from bot.openai.errors import RequestError
+from bot.openai.errors import RequestError, to_request_error
+from bot.openai.event_stream import EventStream, Items, send_whole
 from bot.openai.keys import ApiKeys
-from bot.openai.requests import AnswerRequest, ChatCompletionRequest, parse_request
+from bot.openai.requests import ChatCompletionRequest, parse_body, parse_request, wants_footer
+from bot.openai.responses_request import ResponsesRequest
+from bot.openai.responses_writer import ResponseWriter
 from bot.openai.settings import OpenAiSettings
 from knowledge.embedding import Embedder
-from models.engine import EngineFailed, NotSupported, PromptTooLong, Sampling, SchemaRefused, ThinkingText, Turn
-
-log = logging.getLogger(__name__)
+from models.engine import EngineFailed, PromptTooLong, Sampling, Turn
 
 HEARTH_MODEL = "hearth"
 """Name of the model that answers from the documents; the engine's own name answers without them."""
 
-KEEP_ALIVE_S = 10.0
-"""Interval of keep-alive comments in a waiting stream: clients and proxies time out without data."""
-
-READ_WITHIN_S = 30.0
-"""Time for a client to read enough that the next piece of its answer fits; then its connection is cut."""
-
 BODY_TIMEOUT_S = 60.0
 """Timeout for a request's body: 4 MB take that long at 0.5 Mbit/s."""
 
-Items = AsyncGenerator[CompletionItem, None]
+
 ParsedRequest = ChatCompletionRequest | TextCompletionRequest
 
 
@@ -69,8 +62,9 @@ class OpenAiEndpoint:
         router.add_get("/v1/models{_:/?}", self._models)
         router.add_get("/v1/models/{name:.+?}{_:/?}", self._model)
         router.add_post("/v1/chat/completions{_:/?}", self._complete)
-        router.add_post("/v1/completions{_:/?}", self._complete_text)
+        router.add_post("/v1/completions{_:/?}", self._continue_text)
         router.add_post("/v1/fim/completions{_:/?}", self._fill_in)
+        router.add_post("/v1/responses{_:/?}", self._respond)
         router.add_post("/v1/embeddings{_:/?}", self._embed)
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
@@ -96,13 +90,13 @@ class OpenAiEndpoint:
         if self._embeddings is None:
             raise RequestError(404, "No embedding model is loaded here.", code="model_not_found")
         response = web.json_response(await self._embeddings.answer(await self._body(request)))
-        await _send_whole(request, response)
+        await send_whole(request, response)
         return response
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, parse_request)
 
-    async def _complete_text(self, request: web.Request) -> web.StreamResponse:
+    async def _continue_text(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, parse_text_request)
 
     async def _fill_in(self, request: web.Request) -> web.StreamResponse:
@@ -116,31 +110,47 @@ class OpenAiEndpoint:
         ticket = self._take_ticket(completion)
         try:
             return await self._answer(request, parsed, completion, ticket)
+        except RequestError as error:
+            if error.code == "context_length_exceeded":
+                error.param = parsed.input_field
+            raise
         finally:
             service.release_ticket(ticket)  # a cancelled request may not have started to stream
 
     async def _answer(
         self, request: web.Request, parsed: ParsedRequest, completion: CompletionRequest, ticket: Ticket
     ) -> web.StreamResponse:
-        answer = _response_objects(parsed, self._require_model(parsed.model))
+        objects = _response_objects(parsed, self._require_model(parsed.model))
+        has_footer = wants_footer(parsed)
         async with aclosing(self._require_service()[0].stream_answer(completion, ticket)) as items:
             if parsed.stream:
-                return await _EventStream(request, parsed, answer).send(items)
-            text, thinking, result = "", "", CompletionResult()
-            try:
-                async for item in items:
-                    if isinstance(item, CompletionResult):
-                        result = item
-                    elif isinstance(item, ThinkingText):
-                        thinking += item.text
-                    else:
-                        text += item
-            except (PromptTooLong, EngineFailed, TimeoutError) as error:
-                raise to_request_error(error, parsed.input_field) from error
-        text += responses.footer(result) if _wants_footer(parsed) else ""
-        response = web.json_response(answer.full_completion(text, result, thinking))
-        await _send_whole(request, response)
+                events = responses.ChatEvents(objects, has_footer=has_footer, has_usage=parsed.include_usage)
+                return await EventStream(request, events).send(items)
+            answer = await _collect(items)
+        answer.text += responses.footer(answer.result) if has_footer else ""
+        response = web.json_response(objects.full_completion(answer))
+        await send_whole(request, response)
         return response
+
+    async def _respond(self, request: web.Request) -> web.StreamResponse:
+        caller = self._caller(request)
+        service, _ = self._require_service()
+        wanted = parse_body(ResponsesRequest, await self._body(request))
+        wanted.reject_unsupported()
+        parsed = wanted.to_chat()
+        completion = self._completion(caller, parsed)
+        ticket = self._take_ticket(completion)
+        try:
+            writer = ResponseWriter(wanted.described(completion.sampling), has_footer=wants_footer(parsed))
+            async with aclosing(service.stream_answer(completion, ticket)) as items:
+                if parsed.stream:
+                    return await EventStream(request, writer).send(items)
+                answer = await _collect(items)
+            response = web.json_response(writer.full_response(answer))
+            await send_whole(request, response)
+            return response
+        finally:
+            service.release_ticket(ticket)
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -183,10 +193,7 @@ class OpenAiEndpoint:
             open_limit=self._settings.open_requests_per_key,
         )
         if isinstance(parsed, ChatCompletionRequest):
-            turns, reply_start = parsed.to_turns()
-            if documents:
-                turns, reply_start = tuple(map(_without_footer, turns)), responses.strip_footer(reply_start)
-            return replace(completion, turns=turns, reply_start=reply_start, reasoning_effort=parsed.effort)
+            return _with_conversation(completion, parsed)
         if documents:
             sentence = f"{HEARTH_MODEL!r} answers questions, and continues no text: {service.model_name!r} does."
             raise RequestError(404, sentence, "model", "model_not_found")
@@ -206,100 +213,19 @@ class OpenAiEndpoint:
             ) from error
 
 
-async def _send_whole(request: web.Request, response: web.Response) -> None:
-    """Send a response here and not in aiohttp, which would wait for a slow reader for ever."""
-    with suppress(ConnectionResetError):
-        async with _reading(request):
-            await response.prepare(request)
-            await response.write_eof()
+def _with_conversation(completion: CompletionRequest, parsed: ChatCompletionRequest) -> CompletionRequest:
+    turns, reply_start = parsed.to_turns()
+    if completion.use_documents:
+        turns, reply_start = tuple(map(_without_footer, turns)), responses.strip_footer(reply_start)
+    toolbox = parsed.to_toolbox()
+    if reply_start and toolbox is not None and toolbox.choice == "required":
+        sentence = "An answer that has begun with a last message of the assistant is no call: leave tool_choice out."
+        raise RequestError(400, sentence, "tool_choice", "unsupported_parameter")
+    return replace(completion, turns=turns, reply_start=reply_start, reasoning_effort=parsed.effort, toolbox=toolbox)
 
 
-@asynccontextmanager
-async def _reading(request: web.Request) -> AsyncIterator[None]:
-    """Give the client `READ_WITHIN_S` to read. Raises ConnectionResetError after cutting the connection."""
-    try:
-        async with asyncio.timeout(READ_WITHIN_S):
-            yield
-    except TimeoutError as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError(f"The client has not read for {READ_WITHIN_S:g} s.") from error
-
-
-class _EventStream:
-    """One answer as server-sent events."""
-
-    def __init__(self, request: web.Request, parsed: ParsedRequest, answer: responses.CompletionObjects) -> None:
-        self._request = request
-        self._parsed = parsed
-        self._answer = answer
-        self._pieces = responses.ChunkEncoder(answer)
-        self._writing = asyncio.Lock()
-        self._written_s = time.monotonic()
-        self._response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        )
-
-    async def send(self, items: Items) -> web.StreamResponse:
-        """Send the whole answer. Raises RequestError for a failure before the first byte."""
-        try:
-            await self._send_with_keep_alive(items)
-        except ConnectionResetError as error:
-            log.debug("Stopped an answer: the client has disconnected. %s", error)
-        except (PromptTooLong, EngineFailed, TimeoutError) as error:
-            request_error = to_request_error(error, self._parsed.input_field)
-            if not self._response.prepared:
-                raise request_error from error
-            with suppress(ConnectionResetError):
-                async with _reading(self._request):
-                    await self._response.write(responses.sse_event(request_error.error_body()))
-        return self._response
-
-    async def _send_with_keep_alive(self, items: Items) -> None:
-        """Send the items, and a keep-alive comment after each interval without one."""
-        # One task for all items: a task per item was most of a token's cost on the cores that also run the model.
-        sending = asyncio.create_task(self._send_all(items))
-        try:
-            while not sending.done():
-                if (left_s := KEEP_ALIVE_S - self._quiet_s()) > 0:
-                    await asyncio.wait({sending}, timeout=left_s)
-                else:
-                    await self._write(responses.KEEP_ALIVE)
-            sending.result()
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-
-    async def _send_all(self, items: Items) -> None:
-        async for item in items:
-            await self._write(self._events(item))
-        await self._write(responses.DONE)
-
-    def _quiet_s(self) -> float:
-        # A write blocked by a slow reader needs no keep-alive: it would only queue up after it.
-        return 0.0 if self._writing.locked() else time.monotonic() - self._written_s
-
-    async def _write(self, data: bytes) -> None:
-        async with self._writing, _reading(self._request):
-            if not self._response.prepared:
-                await self._response.prepare(self._request)
-                await self._response.write(
-                    responses.sse_event(self._answer.chunk_object({"role": "assistant", "content": ""}))
-                )
-            await self._response.write(data)
-            self._written_s = time.monotonic()
-
-    def _events(self, item: CompletionItem) -> bytes:
-        if isinstance(item, str):
-            return self._pieces.encode_chunk(item)
-        if isinstance(item, ThinkingText):
-            return responses.sse_event(self._answer.chunk_object({"reasoning_content": item.text}))
-        text = responses.footer(item) if _wants_footer(self._parsed) else ""
-        events = [self._pieces.encode_chunk(text)] if text else []
-        events.append(responses.sse_event(self._answer.final_chunk(item)))
-        if self._parsed.include_usage:
-            events.append(responses.sse_event(self._answer.usage_chunk(item)))
-        return b"".join(events)
+def _response_objects(parsed: ParsedRequest, model: str) -> responses.CompletionObjects:
+    return responses.CompletionObjects(model) if isinstance(parsed, ChatCompletionRequest) else parsed.to_objects(model)
 
 
 def _without_footer(turn: Turn) -> Turn:
@@ -307,26 +233,12 @@ def _without_footer(turn: Turn) -> Turn:
     return replace(turn, text=responses.strip_footer(turn.text)) if turn.role == "assistant" else turn
 
 
-def _response_objects(parsed: ParsedRequest, model: str) -> responses.CompletionObjects:
-    """The builder of the response objects."""
-    return responses.CompletionObjects(model) if isinstance(parsed, ChatCompletionRequest) else parsed.to_objects(model)
-
-
-def _wants_footer(parsed: AnswerRequest) -> bool:
-    """Whether sources are added below the text; they would break JSON."""
-    return parsed.response_format is None or parsed.response_format.type == "text"
-
-
-def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError, input_field: str) -> RequestError:
-    """An error of the engine as an HTTP error; `input_field` is the field with the prompt."""
-    if isinstance(error, PromptTooLong):
-        sentence = f"The {input_field} field has at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
-        return RequestError(400, sentence, input_field, "context_length_exceeded")
-    if isinstance(error, NotSupported):
-        return RequestError(400, str(error), error.field, "unsupported_parameter")
-    if isinstance(error, SchemaRefused):
-        return RequestError(400, str(error), "response_format", "invalid_schema")
-    log.warning("Could not answer an API request: %s", str(error) or "the model fell silent")
-    if isinstance(error, EngineFailed):
-        return RequestError(500, str(error), code="engine_failed")
-    return RequestError(504, "The model fell silent, and this answer was given up.", code="engine_silent")
+async def _collect(items: Items) -> responses.WholeAnswer:
+    """The whole answer. Raises RequestError for the failures of the engine."""
+    answer = responses.WholeAnswer()
+    try:
+        async for item in items:
+            answer.add(item)
+    except (PromptTooLong, EngineFailed, TimeoutError) as error:
+        raise to_request_error(error) from error
+    return answer

@@ -1,10 +1,15 @@
 """Request errors, in the format of OpenAI's clients."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+
+from models.engine import EngineFailed, NotSupported, PromptTooLong, SchemaRefused
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -49,8 +54,8 @@ def _from_http_error(error: web.HTTPError, request: web.Request) -> RequestError
     path = request.path[:80]
     if isinstance(error, web.HTTPNotFound):
         sentence = (
-            "The model answers at /v1/models, /v1/chat/completions, /v1/completions and /v1/embeddings: a client's base"
-            " address ends in /v1."
+            "The model answers at /v1/models, /v1/chat/completions, /v1/responses, /v1/completions and /v1/embeddings:"
+            " a client's base address ends in /v1."
         )
         return RequestError(404, f"There is nothing at {path!r}. {sentence}", code="unknown_url")
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -58,3 +63,18 @@ def _from_http_error(error: web.HTTPError, request: web.Request) -> RequestError
         sentence = f"{request.method[:20]} is not answered at {path!r}, only {allowed}."
         return RequestError(405, sentence, code="method_not_allowed", headers={"Allow": error.headers["Allow"]})
     return RequestError(error.status, (error.text or error.reason).strip())
+
+
+def to_request_error(error: PromptTooLong | EngineFailed | TimeoutError) -> RequestError:
+    """An error of the engine as an HTTP error."""
+    if isinstance(error, PromptTooLong):
+        sentence = f"The prompt has at least {error.prompt_tokens} tokens, and {error.limit_tokens} fit."
+        return RequestError(400, sentence, "messages", "context_length_exceeded")
+    if isinstance(error, NotSupported):
+        return RequestError(400, str(error), error.field, "unsupported_parameter")
+    if isinstance(error, SchemaRefused):
+        return RequestError(400, str(error), "response_format", "invalid_schema")
+    log.warning("Could not answer an API request: %s", str(error) or "the model fell silent")
+    if isinstance(error, EngineFailed):
+        return RequestError(500, str(error), code="engine_failed")
+    return RequestError(504, "The model fell silent, and this answer was given up.", code="engine_silent")

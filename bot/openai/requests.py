@@ -6,17 +6,20 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from bot.openai.errors import RequestError
-from models.engine import ReasoningEffort, Role, Sampling, Turn
+from bot.openai.messages import ChatMessage, split_reply_start, to_turns
+from bot.openai.tools import ToolDefinition, require_functions, to_toolbox
+from models.engine import ReasoningEffort, Sampling, Turn
+from models.tool_calls import Toolbox
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
-ROLES: Mapping[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
-UNFORCED_TOOL_CHOICES = (None, "none", "auto")
 NOT_APPLIED: Mapping[str, Any] = {
     "audio": None,
     "best_of": 1,
     "dry_multiplier": 0,
     "echo": False,
+    "function_call": "none",
+    "functions": None,
     "grammar": None,
     "guided_choice": None,
     "guided_grammar": None,
@@ -62,20 +65,6 @@ class NullsAsMissing(BaseModel):
         return (
             {name: value for name, value in fields.items() if value is not None} if isinstance(fields, dict) else fields
         )
-
-
-class TextPart(BaseModel):
-    """A content part of a message."""
-
-    type: str
-    text: str | None = None
-
-
-class ChatMessage(BaseModel):
-    """A message of the conversation."""
-
-    role: str
-    content: str | list[TextPart] | None = None
 
 
 class JsonSchema(BaseModel):
@@ -197,8 +186,9 @@ class ChatCompletionRequest(AnswerRequest):
     input_field = "messages"
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    tools: list[ToolDefinition] | None = None
     tool_choice: Any = None
-    function_call: Any = None
+    parallel_tool_calls: bool | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     continue_final_message: bool | None = None
@@ -213,54 +203,25 @@ class ChatCompletionRequest(AnswerRequest):
         return None if wanted is None else "medium" if wanted else "none"
 
     def to_turns(self) -> tuple[tuple[Turn, ...], str]:
-        """The conversation as turns, of which the last one is a user's, and the beginning of the answer, which is a
-        last message of the assistant's. Raises RequestError for other conversations.
-        """
-        turns = tuple(_turn(message, f"messages[{number}]") for number, message in enumerate(self.messages))
-        reply_start = ""
-        if self._is_reply_begun(turns[-1].role):
-            turns, reply_start = turns[:-1], turns[-1].text
-        spoken = [turn for turn in turns if turn.role != "system"]
-        if not spoken or spoken[-1].role != "user":
-            sentence = "The last message must be a user's, which is answered, or the beginning of the answer to one."
-            raise RequestError(400, sentence, "messages")
+        """The conversation as turns, as `messages.to_turns`, and the beginning of the answer. Raises RequestError."""
+        messages, reply_start = split_reply_start(
+            self.messages, self.continue_final_message, self.add_generation_prompt
+        )
         if reply_start and self._schema() is not None:
             sentence = "An answer that has begun with a last message of the assistant follows no schema: leave one out."
             raise RequestError(400, sentence, "response_format", "unsupported_parameter")
-        return turns, reply_start
+        return to_turns(messages), reply_start
 
-    def _is_reply_begun(self, last_role: Role) -> bool:
-        """Whether the last message is the beginning of the answer. vLLM and llama.cpp's server have fields for that."""
-        continues, adds = self.continue_final_message, self.add_generation_prompt
-        if continues is not None and continues == adds:
-            sentence = "continue_final_message and add_generation_prompt contradict each other: leave one out."
-            raise RequestError(400, sentence, "continue_final_message")
-        is_continued = continues if continues is not None else None if adds is None else not adds
-        if is_continued and last_role != "assistant":
-            param = "add_generation_prompt" if continues is None else "continue_final_message"
-            raise RequestError(400, f"With {param} the last message must be the assistant's.", param)
-        return last_role == "assistant" if is_continued is None else is_continued
+    def to_toolbox(self) -> Toolbox | None:
+        """The tools that may be called; None for none. Raises RequestError."""
+        return to_toolbox(
+            require_functions(self.tools or ()), self.tool_choice, is_parallel=self.parallel_tool_calls is not False
+        )
 
     def _unsupported(self) -> Sequence[tuple[str, bool, str]]:
-        return (
-            *super()._unsupported(),
-            # Front ends offer tools with every question; only a forced call cannot be answered.
-            (
-                "tool_choice",
-                self.tool_choice not in UNFORCED_TOOL_CHOICES,
-                "Tools are not called here: leave tool_choice out.",
-            ),
-            (
-                "function_call",
-                self.function_call not in UNFORCED_TOOL_CHOICES,
-                "Functions are not called here: leave it out.",
-            ),
-            (
-                "chat_template_kwargs",
-                bool(set(self.chat_template_kwargs or ()) - {_ENABLE_THINKING}),
-                f"Of chat_template_kwargs only {_ENABLE_THINKING} is applied: leave the others out.",
-            ),
-        )
+        has_others = bool(set(self.chat_template_kwargs or ()) - {_ENABLE_THINKING})
+        sentence = f"Of chat_template_kwargs only {_ENABLE_THINKING} is applied: leave the others out."
+        return (*super()._unsupported(), ("chat_template_kwargs", has_others, sentence))
 
 
 def _is_set(value: Any, neutral: Any) -> bool:
@@ -278,11 +239,16 @@ def parse_body(kind: type[Parsed], body: bytes) -> Parsed:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        # A field of several possible types has one fault for each; the deepest is the most specific.
-        fault = max(faults, key=lambda fault: len(fault["loc"]))
-        param = "".join(map(_step, fault["loc"])).lstrip(".")
-        raise RequestError(400, f"{param or 'The request'}: {fault['msg']}.", param or None) from None
+        raise invalid_field(error) from None
+
+
+def invalid_field(error: ValidationError, where: str = "") -> RequestError:
+    """The error for a field that is not valid, which may be a part of the field `where`."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    # A field of several possible types has one fault for each; the deepest is the most specific.
+    fault = max(faults, key=lambda fault: len(fault["loc"]))
+    param = (where + "".join(map(_step, fault["loc"]))).lstrip(".")
+    return RequestError(400, f"{param or 'The request'}: {fault['msg']}.", param or None)
 
 
 def _step(part: int | str) -> str:
@@ -292,13 +258,6 @@ def _step(part: int | str) -> str:
     return "" if part == "str" or part.startswith("list[") else f".{part}"
 
 
-def _turn(message: ChatMessage, param: str) -> Turn:
-    role = ROLES.get(message.role)
-    if role is None:
-        raise RequestError(400, f"The role {message.role[:40]!r} is not known here.", f"{param}.role")
-    if isinstance(message.content, str) or message.content is None:
-        return Turn(role, message.content or "")
-    other = next((part.type for part in message.content if part.type != "text"), None)
-    if other is not None:
-        raise RequestError(400, f"This model reads text only, no {other[:40]!r}.", f"{param}.content")
-    return Turn(role, "\n".join(part.text or "" for part in message.content))
+def wants_footer(parsed: AnswerRequest) -> bool:
+    """Whether sources are added below the text; they would break JSON."""
+    return parsed.response_format is None or parsed.response_format.type == "text"

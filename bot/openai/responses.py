@@ -5,17 +5,42 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.core.api_completions import CompletionResult
+from bot.core.api_completions import CompletionItem, CompletionResult
 from bot.core.messages import Source
-from models.engine import Usage
+from bot.openai.errors import RequestError
+from models.engine import ThinkingText, Usage
+from models.tool_calls import ToolCall, ToolCallPiece
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": waiting\n\n"
-_in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass
+class WholeAnswer:
+    """An answer, collected from its pieces."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    result: CompletionResult = field(default_factory=CompletionResult)
+
+    def add(self, item: CompletionItem) -> None:
+        """Add a piece, or the end."""
+        if isinstance(item, CompletionResult):
+            self.result = item
+        elif isinstance(item, ThinkingText):
+            self.thinking += item.text
+        elif isinstance(item, str):
+            self.text += item
+        elif item.id:
+            self.calls.append(ToolCall(item.id, item.name, item.arguments))
+        else:
+            call = self.calls[item.index]
+            self.calls[item.index] = replace(call, arguments=call.arguments + item.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +51,15 @@ class CompletionObjects:
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def full_completion(self, text: str, result: CompletionResult, thinking: str = "") -> Json:
+    def full_completion(self, answer: WholeAnswer) -> Json:
         """The whole answer as one object, the thinking before it apart."""
-        message = {"role": "assistant", "content": text}
+        result, calls = answer.result, [call_object(call) for call in answer.calls]
+        message: Json = {"role": "assistant", "content": answer.text if answer.text or not calls else None}
         choice = {
             "index": 0,
-            "message": message | ({"reasoning_content": thinking} if thinking else {}),
+            "message": message
+            | ({"reasoning_content": answer.thinking} if answer.thinking else {})
+            | ({"tool_calls": calls} if calls else {}),
             "logprobs": None,
             "finish_reason": finish_reason(result),
         }
@@ -41,6 +69,13 @@ class CompletionObjects:
         """A streamed piece of the answer."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         return self._object("chat.completion.chunk", [choice])
+
+    def call_chunk(self, piece: ToolCallPiece) -> Json:
+        """A streamed piece of a call."""
+        begun = {"id": piece.id, "type": "function"} if piece.id else {}
+        function = {"name": piece.name} if piece.id else {}
+        call = {"index": piece.index, **begun, "function": {**function, "arguments": piece.arguments}}
+        return self.chunk_object({"tool_calls": [call]})
 
     def final_chunk(self, result: CompletionResult) -> Json:
         """The last piece: finish reason and sources."""
@@ -62,12 +97,45 @@ class ChunkEncoder:
 
     def encode_chunk(self, text: str) -> bytes:
         """A piece of text as an event."""
-        return self._prefix + _in_json(text).encode() + self._suffix
+        return self._prefix + in_json(text).encode() + self._suffix
+
+
+class ChatEvents:
+    """One answer as the events of a chat completion."""
+
+    def __init__(self, objects: CompletionObjects, *, has_footer: bool, has_usage: bool) -> None:
+        """`has_footer`: sources stand below the text; `has_usage`: the token usage is the last event."""
+        self._objects = objects
+        self._pieces = ChunkEncoder(objects)
+        self._has_footer, self._has_usage = has_footer, has_usage
+
+    def begin(self) -> bytes:
+        """The event that names the role."""
+        return sse_event(self._objects.chunk_object({"role": "assistant", "content": ""}))
+
+    def encode(self, item: CompletionItem) -> bytes:
+        """The events of a piece, or of the end."""
+        if isinstance(item, str):
+            return self._pieces.encode_chunk(item)
+        if isinstance(item, ThinkingText):
+            return sse_event(self._objects.chunk_object({"reasoning_content": item.text}))
+        if isinstance(item, ToolCallPiece):
+            return sse_event(self._objects.call_chunk(item))
+        text = footer(item) if self._has_footer else ""
+        events = [self._pieces.encode_chunk(text)] if text else []
+        events.append(sse_event(self._objects.final_chunk(item)))
+        if self._has_usage:
+            events.append(sse_event(self._objects.usage_chunk(item)))
+        return b"".join([*events, DONE])
+
+    def fail(self, error: RequestError) -> bytes:
+        """The error as an event."""
+        return sse_event(error.error_body())
 
 
 def sse_event(data: Json) -> bytes:
     """One server-sent event."""
-    return b"data: " + _in_json(data).encode() + b"\n\n"
+    return b"data: " + in_json(data).encode() + b"\n\n"
 
 
 def model_object(name: str, context_tokens: int = 0) -> Json:
@@ -76,6 +144,11 @@ def model_object(name: str, context_tokens: int = 0) -> Json:
     if not context_tokens:
         return model
     return model | {"context_length": context_tokens, "max_model_len": context_tokens}
+
+
+def call_object(call: ToolCall) -> Json:
+    """A whole call."""
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def finish_reason(result: CompletionResult) -> str:
@@ -124,7 +197,9 @@ _SOURCES = re.compile(r"\n\n(?:\[\d+\] [^\n]+(?:\n|\Z))+\Z")
 
 
 def footer(result: CompletionResult) -> str:
-    """The lines below the text for people: notes, then numbered sources."""
+    """The lines below the text for people: notes, then numbered sources; none below calls."""
+    if finish_reason(result) == "tool_calls":
+        return ""
     lines = [f"[{source.number}] {' › '.join((source.document, *source.place.heading))}" for source in result.sources]
     return "".join(f"\n\n{part}" for part in (*result.notes, "\n".join(lines)) if part)
 

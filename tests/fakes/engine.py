@@ -7,6 +7,7 @@ from contextlib import aclosing
 from models.engine import (
     EngineFailed,
     EngineReport,
+    FinishReason,
     Prompt,
     PromptTooLong,
     RawPrompt,
@@ -15,8 +16,9 @@ from models.engine import (
     ThinkingText,
     Usage,
 )
+from models.tool_calls import ToolCallPiece
 
-Script = Callable[[Prompt], Sequence[str | ThinkingText]]
+Script = Callable[[Prompt], Sequence[str | ThinkingText | ToolCallPiece]]
 
 
 class ScriptedEngine:
@@ -73,7 +75,8 @@ class ScriptedEngine:
                 if self.fails_with is not None:
                     raise self.fails_with
             thinking = sum(isinstance(piece, ThinkingText) for piece in pieces)
-            yield Usage(tokens, tokens, 0, len(pieces), 0.01, 0.01, "stop", thinking_tokens=thinking)
+            finish: FinishReason = "tool_calls" if any(isinstance(each, ToolCallPiece) for each in pieces) else "stop"
+            yield Usage(tokens, tokens, 0, len(pieces), 0.01, 0.01, finish, thinking_tokens=thinking)
         finally:
             self.running -= 1
 

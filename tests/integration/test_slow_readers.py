@@ -165,7 +165,7 @@ ANSWER_BYTES = 900_000
 async def test_of_a_hundred_readers_that_never_read_each_loses_its_own_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.openai.endpoint.READ_WITHIN_S", 0.5)
+    monkeypatch.setattr("bot.openai.event_stream.READ_WITHIN_S", 0.5)
     monkeypatch.setattr(asyncio.BaseEventLoop, "create_server", _create_server_that_buffers_little)
     engine = ScriptedEngine(lambda prompt: ["x" * ANSWER_BYTES] if prompt.tail == "long" else ["short answer"])
     async with AsyncExitStack() as opened:

@@ -3,10 +3,10 @@
 import time
 from dataclasses import dataclass, field
 
-from models.engine import FinishReason, PromptTooLong, Sampling, ThinkingText, Usage
+from models.engine import FinishReason, PromptTooLong, Sampling, Usage
 from models.llama.decoding.draft_length import Drafter
 from models.llama.decoding.prompt_lookup import PromptLookup
-from models.llama.decoding.reply_text import ReplyText
+from models.llama.decoding.reply_text import Piece, ReplyText
 from models.llama.decoding.sampling import DamagedWeights, Sampler
 from models.llama.decoding.token_stream import TokenStream
 from models.llama.kv_cache.slots import Slot
@@ -14,6 +14,7 @@ from models.llama.kv_cache.tokenized_prompt import TokenizedPrompt
 from models.llama.native.cancel_flag import CancelFlag
 from models.llama.native.context import LlamaContext
 from models.llama.native.model import LlamaModel
+from models.llama.tool_calls.rules import CallRules
 
 # Tokens that a prompt must leave for the reply, unless the reply is limited to fewer.
 MIN_ANSWER_TOKENS = 64
@@ -44,8 +45,10 @@ class Generation:
         *,
         model: LlamaModel,
         text: ReplyText,
+        calls: CallRules | None = None,
     ) -> None:
-        """`slot` holds the cached prefix of the prompt; `text` takes the reply, and limits its tokens.
+        """`slot` holds the cached prefix of the prompt; `text` takes the reply, and limits its tokens; `calls` are the
+        rules of its calls of tools.
 
         Raises EngineFailed for a schema that no grammar can express, before anything is computed.
         """
@@ -54,7 +57,10 @@ class Generation:
         self.slot = slot
         self._model = model
         self._text = text
-        self._sampler = Sampler(model, request.sampling)
+        self._calls = calls
+        self._sampler = Sampler(model, request.sampling, calls.grammar if calls is not None else None)
+        if calls is not None and calls.forced_text:
+            text.force_tokens(self._tokenize_control(calls.forced_text))
         self._reused_tokens = len(slot)
         self._started_at = time.monotonic()
         self._prefilled_at = self._started_at
@@ -136,12 +142,25 @@ class Generation:
         self._generated += 1
         if self.prompt_lookup:
             self.prompt_lookup.observe_token(token)
-        data = self._model.answer_bytes(token) if is_answering else self._model.token_bytes(token)
-        self._emit(self._text.push_token(data, self._tokenize_closing))
+        self._emit(self._text.push_token(self._bytes_of(token, is_answering), self._tokenize_control))
+        self._bind_call()
         if self._text.stopped:
             self._finish("stop")
         elif self._text.is_full:
             self._finish("length")
+
+    def _bytes_of(self, token: int, is_answering: bool) -> bytes:
+        if self._calls is not None and (mark := self._calls.tokens.get(token)) is not None:
+            return mark
+        return self._model.answer_bytes(token) if is_answering else self._model.token_bytes(token)
+
+    def _bind_call(self) -> None:
+        """Bind a call that has just begun to the grammar of calls."""
+        parser = self._text.calls
+        if self._calls is None or parser is None or (begun := parser.take_trigger()) is None:
+            return
+        tokens = self._model.tokenize(begun.text, parse_control=False) if begun.text else []
+        parser.is_bound = self._sampler.begin_grammar(self._calls.grammar_of(begun), tokens)
 
     def _ends_reply(self, token: int, is_answering: bool) -> bool:
         """Of messages in named channels the answer is the last, and the ends of others do not end the reply."""
@@ -149,15 +168,17 @@ class Generation:
             return is_answering
         return self._model.is_end_token(token)
 
-    def _tokenize_closing(self, text: str) -> list[int]:
+    def _tokenize_control(self, text: str) -> list[int]:
         return self._model.tokenize(text, parse_control=True)
 
-    def _emit(self, pieces: list[str | ThinkingText]) -> None:
+    def _emit(self, pieces: list[Piece]) -> None:
         for piece in pieces:
             self.request.stream.put_text(piece)
 
     def _finish(self, reason: FinishReason) -> None:
         self._emit(self._text.flush(is_whole=reason == "stop"))
+        if reason == "stop" and self._text.calls is not None and self._text.calls.call_count:
+            reason = "tool_calls"
         self.usage = Usage(
             prompt_tokens=len(self.prompt.tokens),
             prefilled_tokens=len(self.prompt.tokens) - self._reused_tokens,

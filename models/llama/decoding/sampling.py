@@ -35,12 +35,18 @@ class DamagedWeights(EngineFailed):
 class Sampler:
     """The sampler of one reply. Used on the inference thread only."""
 
-    def __init__(self, model: LlamaModel, sampling: Sampling) -> None:
-        """Raises SchemaRefused when the schema cannot become a grammar, NotSupported for a bias of no token."""
+    def __init__(self, model: LlamaModel, sampling: Sampling, grammar: str | None = None) -> None:
+        """`grammar`, in GBNF, takes the place of the sampling's schema.
+
+        Raises SchemaRefused when the schema cannot become a grammar, NotSupported for a bias of no token.
+        """
         self._library = llama_library()
         self._bias = _known_tokens(model, sampling.logit_bias)
+        self._model = model
+        if grammar is None and sampling.json_schema is not None:
+            grammar = schema_grammar(sampling.json_schema)
         # Created before the chain: if it fails, there is nothing to free.
-        self._grammar = _build_grammar(model, sampling.json_schema) if sampling.json_schema is not None else None
+        self._grammar = _build_grammar(model, grammar) if grammar is not None else None
         self._top_k = 1 if sampling.temperature <= 0 else sampling.top_k
         self._penalty = sampling.repeat_penalty
         self._frequency, self._presence = sampling.frequency_penalty, sampling.presence_penalty
@@ -73,6 +79,23 @@ class Sampler:
         self._recent.append(token)
         self._counts[token] += 1
         return token
+
+    def begin_grammar(self, grammar: str, tokens: Sequence[int]) -> bool:
+        """Bind the reply to a grammar from now on; its text so far has these tokens. False, without any effect, when
+        the grammar does not allow them.
+
+        Raises SchemaRefused when the grammar cannot be read.
+        """
+        begun = _build_grammar(self._model, grammar)
+        for token in tokens:
+            if not math.isfinite(self._apply_sampler(begun, [token], [0.0]).logits[0]):
+                self._library.llama_sampler_free(begun)
+                return False
+            self._library.llama_sampler_accept(begun, token)
+        if self._grammar is not None:
+            self._library.llama_sampler_free(self._grammar)
+        self._grammar = begun
+        return True
 
     def _sample_from(self, logits: Logits) -> int:
         tokens = top_k_tokens(logits, self._top_k)
@@ -147,13 +170,13 @@ def _known_tokens(model: LlamaModel, bias: Mapping[int, float]) -> Mapping[int, 
     """The bias, if all its tokens are in the vocabulary."""
     unknown = next((token for token in bias if not 0 <= token < model.vocabulary_size), None)
     if unknown is not None:
-        sentence = f"This model has the tokens 0 to {model.vocabulary_size - 1}, so none can be favoured as {unknown}."
+        sentence = f"This model has the tokens 0 to {model.vocabulary_size - 1}, and {unknown} is none of them."
         raise NotSupported(sentence, "logit_bias")
     return bias
 
 
-def _build_grammar(model: LlamaModel, schema: Mapping[str, Any]) -> Any:
-    grammar = llama_library().llama_sampler_init_grammar(model.vocab, schema_grammar(schema).encode(), b"root")
+def _build_grammar(model: LlamaModel, text: str) -> Any:
+    grammar = llama_library().llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
     if not grammar:
         raise SchemaRefused("The JSON schema cannot be followed: in it a value begins with itself.")
     return grammar

@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from itertools import groupby
 
 from models.engine import StreamItem, ThinkingText, Usage
+from models.tool_calls import ToolCallPiece
+
+Piece = str | ThinkingText | ToolCallPiece
 
 
 class TokenStream:
@@ -14,11 +17,11 @@ class TokenStream:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
-        self._pieces: deque[str | ThinkingText] = deque()
+        self._pieces: deque[Piece] = deque()
         self._end: Usage | Exception | None = None
         self._notified = False
 
-    def put_text(self, piece: str | ThinkingText) -> None:
+    def put_text(self, piece: Piece) -> None:
         """Add text or thinking; `notify_readers` wakes the reader."""
         self._pieces.append(piece)
 
@@ -58,13 +61,16 @@ class TokenStream:
         for loop in {each._loop for each in pending}:
             _call_soon(loop, _set_all, [each._ready for each in pending if each._loop is loop])
 
-    def _drain(self) -> Iterator[str | ThinkingText]:
-        drained: list[str | ThinkingText] = []
+    def _drain(self) -> Iterator[Piece]:
+        drained: list[Piece] = []
         while self._pieces:
             drained.append(self._pieces.popleft())
         for kind, pieces in groupby(drained, key=type):
-            text = "".join(piece.text if isinstance(piece, ThinkingText) else piece for piece in pieces)
-            yield ThinkingText(text) if kind is ThinkingText else text
+            if kind is ToolCallPiece:
+                yield from pieces
+            else:
+                text = "".join(piece.text if isinstance(piece, ThinkingText) else str(piece) for piece in pieces)
+                yield ThinkingText(text) if kind is ThinkingText else text
 
 
 def _set_all(events: Iterable[asyncio.Event]) -> None:

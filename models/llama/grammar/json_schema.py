@@ -33,8 +33,14 @@ def schema_grammar(schema: Schema) -> str:
 
     Takes some 10 ms at most. Raises SchemaRefused for schemas that are too large, faulty, or cannot be followed.
     """
+    grammar = Grammar()
+    return grammar.text(add_schema(grammar, schema))
+
+
+def add_schema(grammar: Grammar, schema: Schema) -> str:
+    """The name of the rule for the JSON texts that follow a schema, added to a grammar. Raises as `schema_grammar`."""
     _check_size(schema)
-    return _Converter(schema).convert()
+    return _Converter(schema, grammar).convert()
 
 
 def _check_size(schema: object) -> None:
@@ -58,15 +64,15 @@ def _check_size(schema: object) -> None:
 class _Converter:
     """Converts one schema. `heads` are the references that have been followed since the last character of a text."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, grammar: Grammar) -> None:
         self._schema = schema
-        self._grammar = Grammar()
+        self._grammar = grammar
         self._references: dict[str, str] = {}
         self._visited = 0
 
     def convert(self) -> str:
-        """The grammar of the whole schema."""
-        return self._grammar.text(self._visit(self._schema, 0, frozenset()))
+        """The name of the rule for the whole schema."""
+        return self._visit(self._schema, 0, frozenset())
 
     def _visit(self, schema: object, depth: int, heads: frozenset[str]) -> str:
         """The name of the rule for a schema."""

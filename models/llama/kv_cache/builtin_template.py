@@ -37,10 +37,14 @@ class BuiltinTemplate:
         self.render([{"role": "user", "content": "A"}])
 
     def render(
-        self, messages: Sequence[Message], is_thinking: bool = False, effort: ReasoningEffort | None = None
+        self,
+        messages: Sequence[Message],
+        is_thinking: bool = False,
+        effort: ReasoningEffort | None = None,
+        tools: Sequence[Message] = (),
     ) -> str:
-        """The prompt up to the start of the reply; nothing in it depends on thinking. Raises ValueError."""
-        del is_thinking, effort
+        """The prompt up to the start of the reply; nothing in it depends on thinking or tools. Raises ValueError."""
+        del is_thinking, effort, tools
         llama_cpp = llama_library()
         # llama.cpp takes texts up to the first NUL.
         contents = [str(each["content"]).replace("\0", "").encode(errors="replace") for each in messages]

@@ -1,7 +1,7 @@
 """Chat templates in Jinja, rendered in a sandbox as Transformers does."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from jinja2 import BaseLoader, Environment, TemplateError, meta
 from jinja2.ext import loopcontrols
@@ -55,16 +55,19 @@ class JinjaTemplate:
         self._without_tools = _WITHOUT_TOOLS[0]
         self._effort_names: dict[ReasoningEffort, str] = {}
 
-    def render(self, messages: Sequence[Message], is_thinking: bool, effort: ReasoningEffort | None) -> str:
+    def render(
+        self,
+        messages: Sequence[Message],
+        is_thinking: bool,
+        effort: ReasoningEffort | None,
+        tools: Sequence[Message] = (),
+    ) -> str:
         """The prompt up to the start of the reply. Raises one of TEMPLATE_ERRORS when the template rejects it."""
-        thinking: dict[str, Any] = {"enable_thinking": is_thinking, "thinking": is_thinking}
+        variables: dict[str, Any] = {"enable_thinking": is_thinking, "thinking": is_thinking}
         if effort is not None and effort in self._effort_names:
-            thinking["reasoning_effort"] = self._effort_names[effort]
-        return str(
-            self._template.render(
-                messages=list(messages), **self._variables, **self._without_tools, **(thinking | self._arguments)
-            )
-        )
+            variables["reasoning_effort"] = self._effort_names[effort]
+        variables |= {"tools": list(tools)} if tools else self._without_tools
+        return str(self._template.render(messages=list(messages), **self._variables, **(variables | self._arguments)))
 
     def adapt(self, messages: Sequence[Message]) -> None:
         """Find out how the template takes the absence of tools, and by which names it knows efforts; it may raise for
@@ -114,4 +117,15 @@ def _raise_exception(message: str) -> None:
     raise ValueError(message)
 
 
-Render = Callable[[Sequence[Message], bool, ReasoningEffort | None], str]
+class Render(Protocol):
+    """A template's `render`."""
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        is_thinking: bool,
+        effort: ReasoningEffort | None,
+        tools: Sequence[Message] = (),
+    ) -> str:
+        """The prompt up to the start of the reply. Raises one of TEMPLATE_ERRORS when the template rejects it."""
+        ...

@@ -32,7 +32,7 @@ class RawPromptTokenizer:
             tokens,
             system_tokens=0,
             history_tokens=len(tokens),
-            text_end=prompt.text[-64:],
+            text_end="",  # a mark of thinking at the end of the text opens none
             turn_tokens=len(tokens),
         )
 

@@ -1,7 +1,7 @@
 """Tokenized prompts, with the boundaries at which a snapshot is worth storing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.engine import EngineFailed, Prompt, Turn
 from models.llama.kv_cache.chat_template import ChatTemplate, RenderOptions
@@ -36,16 +36,18 @@ class PromptTokenizer:
     def tokenize_prompt(self, prompt: Prompt) -> TokenizedPrompt:
         """The whole prompt. Raises EngineFailed when the template rejects it."""
         options = RenderOptions.of_prompt(prompt)
-        rendered = self._template.render_turns(prompt.turns(), options)
-        head = prompt.turns()[:-1]
-        other = self._with_tail(head, _tail_starting_differently(prompt.tail), options)
-        history_tokens = common_prefix(rendered.tokens, other)
+        turns = prompt.turns()
+        rendered = whole = self._template.render_turns(turns, options)
+        if prompt.reply_start:
+            whole = self._template.render_turns(turns, options, prompt.reply_start)
+        other_tail = replace(turns[-1], text=_tail_starting_differently(prompt.tail))
+        other = self._template.render_turns([*turns[:-1], other_tail], options).tokens
         return TokenizedPrompt(
-            rendered.tokens,
+            whole.tokens,
             self._count_system_tokens(prompt, rendered.tokens),
-            history_tokens,
-            rendered.text[-64:],
-            len(rendered.tokens) - self._count_reply_start_tokens(options),
+            common_prefix(rendered.tokens, other),
+            whole.text[-64:],
+            min(len(rendered.tokens) - self._count_reply_start_tokens(options), len(whole.tokens)),
         )
 
     def tokenize_head(self, prompt: Prompt) -> TokenizedPrompt:
@@ -72,13 +74,13 @@ class PromptTokenizer:
         return self._template.render_turns([*head, Turn("user", tail)], options).tokens
 
     def _count_system_tokens(self, prompt: Prompt, tokens: list[int]) -> int:
-        if not prompt.system:
-            return 0
         options = RenderOptions.of_prompt(prompt)
+        if not (prompt.system or options.toolbox):
+            return 0
         shared_tokens = common_prefix(self._system[2], tokens)
         # Also when the template prints another date than before.
         if self._system[:2] != (prompt.system, options) or shared_tokens < len(self._system[2]):
-            head = [Turn("system", prompt.system)]
+            head = [Turn("system", prompt.system)] if prompt.system else []
             first, second = (self._with_tail(head, tail, options) for tail in ("A", "1"))
             self._system = (prompt.system, options, first[: common_prefix(first, second)])
             shared_tokens = common_prefix(self._system[2], tokens)

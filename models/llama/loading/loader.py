@@ -3,6 +3,7 @@
 import ctypes
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
@@ -86,7 +87,10 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
         _log.warning("%s was trained for %d tokens of context: using that.", path.name, memory_plan.context_tokens)
     _require_context(path, memory_plan.context_tokens, _MIN_CONTEXT_TOKENS)
     plans = [memory_plan, *smaller_plans(memory_plan, header, settings, gpu)]
-    memory_plan, opened = _open_first(path, settings, plans, should_continue)
+    # Beside the load, which reads the same files: hashing them takes half as long as reading.
+    with ThreadPoolExecutor(1, "fingerprint") as executor:
+        weights_digest = executor.submit(_hash_files, path)
+        memory_plan, opened = _open_first(path, settings, plans, should_continue)
     model, template, context = opened
     return LoadedModel(
         header,
@@ -97,7 +101,7 @@ def load_model(path: Path, settings: LlamaSettings, should_continue: Callable[[f
         proven_limits(context, header, settings, model.vocabulary_size)
         if settings.deterministic
         else fast_limits(context, settings),
-        _state_fingerprint(context, path),
+        _state_fingerprint(context, weights_digest.result()),
         template,
         ThinkingHabits(model.thinking_marks, settings.thinking_tokens, settings.thinking, template.may_think_silently),
     )
@@ -129,9 +133,15 @@ def _prefill_plan(
     )
 
 
-def _state_fingerprint(context: LlamaContext, path: Path) -> bytes:
+def _state_fingerprint(context: LlamaContext, weights_digest: bytes) -> bytes:
     """16 bytes that differ when the weights, the version of llama-cpp-python or the layout of states differ."""
-    digest = xxhash.xxh3_128(repr((version("llama-cpp-python"), context.state_layout)).encode())
+    parts = (version("llama-cpp-python"), context.state_layout, weights_digest)
+    return xxhash.xxh3_128(repr(parts).encode()).digest()
+
+
+def _hash_files(path: Path) -> bytes:
+    """16 bytes that differ when a model's files differ."""
+    digest = xxhash.xxh3_128()
     for part in part_paths(path):
         with part.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):

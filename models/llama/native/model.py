@@ -83,8 +83,8 @@ class LlamaModel:
     @cached_property
     def special_tokens(self) -> dict[str, int]:
         """Texts and tokens of the kinds that llama.cpp parses in a text: control, user-defined and unknown ones."""
-        attributes_of = self._library.llama_vocab_get_attr
-        special = (token for token in range(self.vocabulary_size) if attributes_of(self._vocab, token) & _PARSED)
+        attributes_of, vocab = self._library.llama_vocab_get_attr, self._vocab
+        special = [token for token in range(self.vocabulary_size) if attributes_of(vocab, token) & _PARSED]
         return {text: token for token in special if (text := self.token_text(token))}
 
     @cached_property

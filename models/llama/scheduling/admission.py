@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.engine import PromptTooLong, RawPrompt
 from models.llama.decoding.generation import Generation, answer_token_limit
 from models.llama.decoding.prompt_lookup import PromptLookup
-from models.llama.decoding.reply_text import ReplyText, ThinkingHabits, token_limits
+from models.llama.decoding.reply_text import ReplyText, token_limits
 from models.llama.kv_cache.cache_keys import CacheKey, cache_key_of
 from models.llama.kv_cache.dated_prompts import DatedPrompts
 from models.llama.kv_cache.prefix_cache import PrefixCache, PrefixMatch
@@ -21,7 +21,7 @@ from models.llama.scheduling.request_errors import REQUEST_ERRORS, request_failu
 from models.llama.scheduling.requests import Generate, RequestQueue
 from models.llama.scheduling.running_reply import RunningReply
 from models.llama.scheduling.throughput import Throughput
-from models.thinking_marks import NO_MARKS
+from models.llama.tool_calls.rules import CallRules
 
 # Requests tokenized before a slot is free, so that the one with the shortest prefill can be chosen.
 _TOKENIZE_AHEAD = 4
@@ -196,16 +196,28 @@ class Admission:
         return state, match if state is not None else PrefixMatch()
 
     def _new_generation(self, generate: Generate, prompt: TokenizedPrompt, slot: Slot) -> Generation:
-        request, asked = generate.request, generate.prompt
+        request, asked, habits = generate.request, generate.prompt, self._loaded.habits
         room = self._context.size_tokens - len(prompt.tokens)
-        habits, effort = self._loaded.habits, None
-        if isinstance(asked, RawPrompt):
-            habits = ThinkingHabits(NO_MARKS)
-        else:
-            effort = asked.reasoning_effort
+        effort = None if isinstance(asked, RawPrompt) else asked.reasoning_effort
         limits = token_limits(habits, effort, request.sampling.max_tokens, room)
-        text = ReplyText(habits, prompt.text_end, request.sampling, limits)
-        generation = Generation(request, prompt, slot, model=self._loaded.model, text=text)
+        rules = self._call_rules(generate)
+        text = ReplyText(
+            habits,
+            prompt.text_end,
+            request.sampling,
+            limits,
+            has_begun=isinstance(asked, RawPrompt) or bool(asked.reply_start),
+            calls=rules.new_parser() if rules is not None else None,
+        )
+        generation = Generation(request, prompt, slot, model=self._loaded.model, text=text, calls=rules)
         if self._loaded.limits.max_draft_tokens:
             generation.prompt_lookup = PromptLookup(prompt.tokens[-_LOOKUP_TOKENS:])
         return generation
+
+    def _call_rules(self, generate: Generate) -> CallRules | None:
+        if isinstance(generate.prompt, RawPrompt):
+            return None
+        if (toolbox := generate.prompt.toolbox) is None or not toolbox.tools:
+            return None
+        form, special_tokens = self._loaded.template.tool_form, self._loaded.model.special_tokens
+        return CallRules.of_reply(toolbox, form.syntax, generate.request.sampling, special_tokens)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from models.engine import Prompt
 from models.llama.decoding.sampling import Sampler
@@ -71,9 +72,9 @@ def _given(tokens: Sequence[int]) -> Iterator[None]:
     """Replies have these tokens, whatever is sampled."""
     sample, position = Sampler.sample_token, 0
 
-    def sample_given(sampler: Sampler, context: LlamaContext, index: int) -> int:
+    def sample_given(sampler: Sampler, context: LlamaContext, index: int, **options: Any) -> int:
         nonlocal position
-        sample(sampler, context, index)
+        sample(sampler, context, index, **options)
         position += 1
         return tokens[position - 1]
 

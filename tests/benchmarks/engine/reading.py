@@ -12,7 +12,7 @@ from models.llama.settings import LlamaSettings
 from tests.benchmarks.engine.asking import ask, bench_settings, open_engine
 from tests.benchmarks.engine.slices import slice_model
 from tests.benchmarks.figures import Samples
-from tests.benchmarks.harness import tell
+from tests.benchmarks.harness import on_its_own_thread, tell
 
 ROUNDS, PROMPTS, PROMPT_TOKENS = 3, 2, 1_000
 
@@ -34,7 +34,7 @@ async def _measure() -> Samples:
             if engine_now:
                 ours.append(await _engine_s(model, settings))
             else:
-                bare.append(_bare_s(model, settings))
+                bare.append(on_its_own_thread(_bare_s, model, settings))
         tell(f"reading: {ours[-1]:.2f} s to the first token, {bare[-1]:.2f} s in full batches")
     ratios = [one / other for one, other in zip(ours, bare, strict=True)]
     return {"prefill_over_full_batches": ratios, "prefill_first_token_s": ours, "full_batches_s": bare}

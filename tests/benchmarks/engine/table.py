@@ -160,6 +160,8 @@ ARMS = (
             Figure("load_over_reading", "ratio", "<=", bar=4, aim=2),
             Figure("load_s", "s", "<="),
             Figure("read_s", "s", "<="),
+            Figure("cached_load_s", "s", "<="),
+            Figure("cached_read_s", "s", "<="),
         ),
         timeout_s=300,
     ),

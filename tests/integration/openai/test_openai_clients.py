@@ -10,6 +10,8 @@ import aiohttp
 import pytest
 from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
 
 from models.engine import RawPrompt
 from tests.fakes.core import running_core
@@ -17,9 +19,6 @@ from tests.fakes.openai_endpoint import KEYS, serving
 
 RECORDINGS = sorted((Path(__file__).parents[2] / "data/openai_clients").glob("*.json"))
 Json = dict[str, Any]
-
-NOT_SERVED = ("/v1/responses",)
-"""Addresses that are refused by name."""
 
 SAMPLING = {
     "temperature": "temperature",
@@ -65,10 +64,10 @@ async def replay(tmp_path: Path) -> AsyncIterator[Replay]:
         yield Replay(core, session)
 
 
-def roles_and_parts(body: Json) -> tuple[set[str], set[str]]:
-    """The roles of the messages, and the types of their content's parts."""
+def parts_of(body: Json) -> set[str]:
+    """The types of the parts of the messages' contents."""
     contents = [message["content"] for message in body["messages"] if isinstance(message["content"], list)]
-    return {message["role"] for message in body["messages"]}, {part["type"] for parts in contents for part in parts}
+    return {part["type"] for parts in contents for part in parts}
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.stem)
@@ -83,11 +82,12 @@ async def test_each_recorded_call_is_answered_or_refused_by_name(replay: Replay,
 def check_answer(replay: Replay, request: Json, status: int, text: str) -> None:
     """Check an answer by the path and the content of its request."""
     body = request["body"] or {}
-    if request["path"] in NOT_SERVED:
-        check_refusal(status, text, 404, request["path"])
-    elif request["path"] == "/v1/models":
+    if request["path"] == "/v1/models":
         models = [Model.model_validate(model, strict=True).id for model in json.loads(text)["data"]]
         assert models == ["hearth", "scripted", "hashing"]
+    elif request["path"] == "/v1/embeddings":
+        assert status == 200, text
+        check_vectors(body, json.loads(text))
     elif request["path"] == "/v1/completions":
         assert status == 200, text
         check_continued_text(replay, body, text)
@@ -95,19 +95,16 @@ def check_answer(replay: Replay, request: Json, status: int, text: str) -> None:
         assert status == 200, text
         (check_stream if body.get("stream") else check_completion)(body, text)
         assert replay.engine.raw_prompts[-1] == RawPrompt(body["prompt"], body["suffix"])
-    elif request["path"] == "/v1/embeddings":
-        assert status == 200, text
-        check_vectors(body, json.loads(text))
+    elif request["path"] == "/v1/responses":
+        check_responses(replay, body, status, text)
     else:
         check_chat(replay, body, status, text)
 
 
 def check_chat(replay: Replay, body: Json, status: int, text: str) -> None:
     """Check an answer to a chat: what the client set must have reached the engine."""
-    roles, parts = roles_and_parts(body)
-    if "tool" in roles:
-        check_refusal(status, text, 400, "tool")
-    elif parts - {"text"}:
+    parts = parts_of(body)
+    if parts - {"text"}:
         check_refusal(status, text, 400, "image_url")
     else:
         assert status == 200, text
@@ -115,8 +112,43 @@ def check_chat(replay: Replay, body: Json, status: int, text: str) -> None:
         sampling = replay.engine.samplings[-1]
         asked = {name: value for name, value in body.items() if name in SAMPLING}
         assert {name: getattr(sampling, SAMPLING[name]) for name in asked} == asked
+        check_tools(replay, body)
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
         assert sampling.json_schema == schema
+
+
+def check_tools(replay: Replay, body: Json) -> None:
+    """Check that tools, calls and results have reached the engine."""
+    prompt = replay.engine.prompts[-1]
+    offered = [tool.get("function", tool) for tool in body.get("tools") or []]
+    assert (
+        [(tool.name, json.loads(tool.parameters)) for tool in prompt.toolbox.tools]
+        if prompt.toolbox
+        else [(tool["name"], tool.get("parameters")) for tool in offered] == []
+    )
+    made = [call["id"] for message in body.get("messages", []) for call in message.get("tool_calls") or []]
+    assert [call.id for turn in prompt.turns() for call in turn.calls] == made
+
+
+def check_responses(replay: Replay, body: Json, status: int, text: str) -> None:
+    """Check an answer of /v1/responses."""
+    assert status == 200, text
+    if body.get("stream"):
+        events = [json.loads(event.partition("data: ")[2]) for event in text.strip().split("\n\n")]
+        parsed = [TypeAdapter(ResponseStreamEvent).validate_python(event, strict=True) for event in events]
+        assert [each.sequence_number for each in parsed] == list(range(len(parsed)))
+        answer = Response.model_validate(events[-1]["response"])
+    else:
+        answer = Response.model_validate_json(text, strict=True)
+    assert (answer.status, answer.output_text) == ("completed", "The drive is there [1].")
+    sampling, prompt = replay.engine.samplings[-1], replay.engine.prompts[-1]
+    assert sampling.max_tokens == min(body.get("max_output_tokens", 64), 2048)
+    assert sampling.json_schema == body.get("text", {}).get("format", {}).get("schema")
+    assert (
+        [tool.name for tool in prompt.toolbox.tools]
+        if prompt.toolbox
+        else [tool["name"] for tool in body.get("tools", [])] == []
+    )
 
 
 def check_continued_text(replay: Replay, body: Json, text: str) -> None:
@@ -126,11 +158,8 @@ def check_continued_text(replay: Replay, body: Json, text: str) -> None:
     # OpenAI sends null until the last piece, and its own types do not allow that.
     finished = [piece.replace('"finish_reason":null', '"finish_reason":"stop"') for piece in pieces]
     parsed = [Completion.model_validate_json(piece, strict=True) for piece in finished]
-    echoed = body["prompt"] if body.get("echo") else ""
-    texts = [choice.text for piece in parsed for choice in piece.choices]
-    assert "".join(texts) == echoed + "The drive is there [1]."
-    prompt = body["prompt"] if isinstance(body["prompt"], str) else body["prompt"][0]
-    assert replay.engine.raw_prompts[-1] == RawPrompt(prompt, body.get("suffix") or None)
+    assert "".join(choice.text for piece in parsed for choice in piece.choices) == "The drive is there [1]."
+    assert replay.engine.raw_prompts[-1] == RawPrompt(body["prompt"])
     asked = {name: body[name] for name in SAMPLING if name in body}
     sampling = replay.engine.samplings[-1]
     assert {name: getattr(sampling, SAMPLING[name]) for name in asked} == asked

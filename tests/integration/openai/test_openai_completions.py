@@ -158,6 +158,27 @@ async def test_a_last_message_of_the_assistant_is_continued(served: Serving, mod
     assert (answer.choices[0].message.content or "").startswith(ANSWER)
 
 
+async def test_a_call_without_its_result_and_a_demanded_call_begin_no_answer(served: Serving) -> None:
+    function = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    called = [QUESTION, {"role": "assistant", "content": "Let me see.", "tool_calls": [call]}]
+    begun = [QUESTION, {"role": "assistant", "content": "It is "}]
+    tools: Any = [{"type": "function", "function": function}]
+    for said, choice, param in ((called, "auto", "messages"), (begun, "required", "tool_choice")):
+        with pytest.raises(openai.BadRequestError) as refused:
+            await served.client().chat.completions.create(
+                model="scripted",
+                messages=said,  # type: ignore[arg-type]
+                tools=tools,
+                tool_choice=choice,  # type: ignore[arg-type]
+            )
+        assert refused.value.param == param
+    await served.client().chat.completions.create(model="scripted", messages=begun, tools=tools)  # type: ignore[arg-type]
+    (prompt,) = served.core.engine.prompts
+    assert prompt.reply_start == "It is "
+    assert prompt.toolbox is not None
+
+
 async def test_the_sources_of_an_answer_that_goes_on_are_those_of_both_parts(served: Serving) -> None:
     served.core.engine.script = lambda _: [" by the printer."]
     begun = [QUESTION, {"role": "assistant", "content": "On shelf Heron [1],\n\n[1] handbook.txt"}]

@@ -383,7 +383,7 @@ async def test_a_request_over_the_limit_is_refused(house: Path) -> None:
 
 
 async def test_a_stream_that_waits_says_so(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.openai.endpoint.KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr("bot.openai.event_stream.KEEP_ALIVE_S", 0.05)
     served.core.engine.gate.clear()
     first = asyncio.create_task(served.client().chat.completions.create(model="scripted", messages=QUESTION))
     await until(lambda: served.core.queue.running_count == 1)

@@ -193,7 +193,7 @@ async def test_a_stream_for_an_old_client_ends_with_the_connection(served: Servi
 async def test_a_stream_whose_reader_is_gone_leaves_the_queue(
     served: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.openai.endpoint.KEEP_ALIVE_S", 0.001)
+    monkeypatch.setattr("bot.openai.event_stream.KEEP_ALIVE_S", 0.001)
     served.core.engine.gate.clear()
     running = asyncio.create_task(served.client().chat.completions.create(model="scripted", messages=QUESTION))
     await until(lambda: served.core.queue.running_count == 1)

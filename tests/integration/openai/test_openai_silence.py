@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.openai import responses
+from bot.openai import event_stream
 from models.engine import EngineFailed
 from tests.fakes.core import running_core
 from tests.fakes.openai_endpoint import KEYS, Serving, serving
@@ -19,7 +19,7 @@ ASKED = {"model": "scripted", "messages": [{"role": "user", "content": "Where is
 
 @pytest.fixture
 async def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serving]:
-    monkeypatch.setattr("bot.openai.endpoint.KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr("bot.openai.event_stream.KEEP_ALIVE_S", 0.05)
     async with running_core(tmp_path) as core, serving(core) as at_work:
         yield at_work
 
@@ -37,7 +37,7 @@ async def asked(served: Serving) -> AsyncIterator[aiohttp.ClientResponse]:
 async def test_a_model_that_pauses_in_the_middle_is_heard_of_again_and_again(served: Serving) -> None:
     served.core.engine.gate.clear()
     async with asked(served) as response:
-        begun = b"".join([await response.content.readuntil(responses.KEEP_ALIVE) for _ in range(3)])
+        begun = b"".join([await response.content.readuntil(event_stream.KEEP_ALIVE) for _ in range(3)])
         served.core.engine.gate.set()
         events = (begun + await response.content.read()).decode().split("\n\n")
     assert all(event.startswith("data: ") for event in events if event not in ("", ": waiting"))
@@ -49,11 +49,11 @@ async def test_a_model_that_pauses_in_the_middle_is_heard_of_again_and_again(ser
 async def test_a_stream_in_which_pieces_come_says_nothing_else(
     served: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.openai.endpoint.KEEP_ALIVE_S", 1.0)
+    monkeypatch.setattr("bot.openai.event_stream.KEEP_ALIVE_S", 1.0)
     served.core.engine.script = lambda _: ["word "] * 30
     served.core.engine.piece_s = 0.05
     async with asked(served) as response:
-        assert responses.KEEP_ALIVE not in await response.content.read()
+        assert event_stream.KEEP_ALIVE not in await response.content.read()
 
 
 async def test_a_keep_alive_opens_the_stream_so_that_a_later_fault_comes_as_an_event(served: Serving) -> None:
@@ -73,7 +73,7 @@ async def test_a_keep_alive_that_reaches_nobody_stops_the_model(
     write = web.StreamResponse.write
 
     async def lost(response: web.StreamResponse, data: bytes) -> None:
-        if data == responses.KEEP_ALIVE:
+        if data == event_stream.KEEP_ALIVE:
             raise ConnectionResetError
         await write(response, data)
 

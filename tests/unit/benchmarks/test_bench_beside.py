@@ -5,9 +5,10 @@ from typing import cast
 
 import pytest
 
+from bot.config.loading import load_config
 from tests.benchmarks.engine.beside.client import StreamedAnswer
 from tests.benchmarks.engine.beside.comparing import Rounds
-from tests.benchmarks.engine.beside.servers import Server, ServerPair
+from tests.benchmarks.engine.beside.servers import Server, ServerPair, write_hearth_config
 from tests.benchmarks.engine.table import ARMS
 from tests.benchmarks.machine import ROOT
 
@@ -20,6 +21,12 @@ def test_an_answer_is_timed_from_the_question_and_between_its_pieces() -> None:
     heard = StreamedAnswer(10.0, "four", [11.0, 11.5, 13.0, 13.25], written_tokens=10)
     assert (heard.first_s, heard.total_s, heard.longest_gap_s) == (1.0, 3.25, 1.5)
     assert heard.tokens_per_s == 4.0
+
+
+def test_hearth_is_started_with_a_config_that_it_takes(tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    config = load_config(write_hearth_config(tmp_path, model, port=8080))
+    assert config.weights.chat.path == model  # type: ignore[union-attr]
 
 
 def test_both_go_first_in_turn() -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.thinking import ThinkingFilter
-from models.thinking_marks import KNOWN_MARKS, NO_MARKS, ThinkingMarks, find_thinking_marks
+from models.thinking_marks import KNOWN_MARKS, ThinkingMarks, find_thinking_marks
 
 _WORDS = (
     "<think>",
@@ -224,12 +224,3 @@ def test_an_answer_that_does_not_begin_with_a_mark_is_kept_whole(words: list[str
 def test_a_reply_with_letters_is_never_without_an_answer_unless_its_thinking_closed(words: list[str]) -> None:
     shown, thought = _split(["".join(words)], "<think>\n")
     assert shown.strip() or "</think>" in words or not thought.strip()
-
-
-@pytest.mark.parametrize("text", ["<think>a</think>b", "  a", "</think>", "<|channel|>final<|message|>a", "<answer>a</answer>"])
-def test_without_marks_everything_is_the_answer_at_once(text: str) -> None:
-    separated = ThinkingFilter("<think>", NO_MARKS)
-    assert separated.is_answering
-    assert "".join(separated.push_text(letter) for letter in text) == text
-    assert separated.flush() == ""
-    assert separated.take_thinking() == ""

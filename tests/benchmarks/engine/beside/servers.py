@@ -132,8 +132,8 @@ async def both(folder: Path, model: Path | None = None) -> AsyncIterator[ServerP
         yield pair
 
 
-def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
-    port = _free_port()
+def write_hearth_config(folder: Path, model: Path, port: int) -> Path:
+    """Write the config of our server; its path."""
     settings = {
         "data_folder": str(folder / "data"),
         "log_level": "warning",
@@ -147,16 +147,22 @@ def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
                 "kv_cache_on_disk": True,
             },
         },
+        "weights": {"chat": {"source": "path", "path": str(model)}},
         # llama.cpp's server applies no penalty unless asked.
         "model": {
             "sampling": {"repeat_penalty": 1.0},
-            "weights": {"source": "path", "path": str(model)},
             "llama": {"deterministic": bench_settings().deterministic},
         },
         "knowledge": {"embedding": {"kind": "hashing"}},
     }
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return config
+
+
+def _ours(folder: Path, model: Path, session: aiohttp.ClientSession) -> Server:
+    port = _free_port()
+    config = write_hearth_config(folder, model, port)
     url = f"http://127.0.0.1:{port}"
     return Server(
         "hearth",
