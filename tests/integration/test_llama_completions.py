@@ -155,6 +155,8 @@ async def test_marks_of_thinking_are_text_in_a_continued_text(engine: LlamaEngin
     text, usage = await _complete(engine, RawPrompt("abc"), logit_bias={think: 100.0})
     assert text == "<think>" * 8
     assert usage.thinking_tokens == 0
+    _, usage = await _complete(engine, RawPrompt("abc<think>"))
+    assert usage.thinking_tokens == 0
     # In an answer of the same engine they are marks.
     sampling = Sampling(temperature=0.0, max_tokens=4, logit_bias={think: 100.0})
     *_, usage_of_answer = [item async for item in engine.stream(Prompt("", (), "abc"), "room", sampling)]

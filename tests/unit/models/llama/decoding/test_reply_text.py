@@ -74,3 +74,13 @@ def test_the_first_reply_shows_whether_replies_begin_inside_the_thinking() -> No
     cut = ThinkingHabits(may_begin_inside=True)
     _reply(["a"] * 9, cut)
     assert cut.may_begin_inside, "a reply that was cut shows nothing"
+
+
+def test_a_reply_that_had_begun_tells_nothing_about_where_replies_begin() -> None:
+    for has_begun in (True, False):
+        habits = ThinkingHabits(may_begin_inside=True)
+        reply = ReplyText(habits, "", Sampling(), _LIMITS, has_begun=has_begun)
+        pieces = reply.push_token(b"a", _tokenize)
+        assert pieces == (["a"] if has_begun else []), "a reply that may begin inside its thinking is held"
+        reply.flush(is_whole=True)
+        assert habits.may_begin_inside == has_begun
