@@ -1,5 +1,7 @@
 """Deterministic engines: what is proven at load, and what is refused."""
 
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from models.llama.native.libllama import llama_library
 from models.llama.settings import LlamaSettings
 from tests.fakes.tiny_gguf import Kind, write_tiny_model
 
+_F32 = 0
+_IS_PATCHED_X86 = "+hearth" in version("llama-cpp-python") and platform.machine() == "x86_64"
+
 
 @pytest.mark.parametrize("kind", ["attention", "window", "recurrent"])
 async def test_eight_replies_are_proven_to_be_computed_together_as_each_alone(tmp_path: Path, kind: Kind) -> None:
@@ -19,9 +24,12 @@ async def test_eight_replies_are_proven_to_be_computed_together_as_each_alone(tm
     limits = engine._loaded.limits
     await engine.close()
     assert limits.deterministic
-    assert limits.max_decode_batch == 8
+    # The stock build computes floats of several tokens otherwise than those of one, and then each reply by itself.
+    equal = kernel_equivalence.max_equal_batch({_F32, kernel_equivalence.CACHE_TYPE}, 8)
+    assert equal == 8 or not _IS_PATCHED_X86
+    assert limits.max_decode_batch == kernel_equivalence.max_equal_batch({_F32}, 8)
     assert limits.max_shared_draft_tokens == 0
-    assert (limits.max_draft_tokens > 0) == (kind != "recurrent")
+    assert (limits.max_draft_tokens > 0) == (kind != "recurrent" and equal > 1)
 
 
 @pytest.mark.parametrize("ggml_type", [2, 12, 13, 14])  # Q4_0, Q4_K, Q5_K, Q6_K
