@@ -96,7 +96,8 @@ def test_llama_writes_one_call_at_the_beginning() -> None:
 def test_the_header_of_gpt_oss_names_the_function() -> None:
     written = '<|channel|>commentary to=functions.get<|constrain|>json<|message|>{"where":"cellar"}'
     assert read(CallParser(TOOLBOX, HARMONY), written) == ("", [("get", {"where": "cellar"})])
-    assert read(CallParser(TOOLBOX, HARMONY), written.replace(".get", ".other")) == ('{"where":"cellar"}', [])
+    # The header of a message comes whole.
+    assert read(CallParser(TOOLBOX, HARMONY), written.replace(".get", ".other"), 1000) == ('{"where":"cellar"}', [])
 
 
 @pytest.mark.parametrize(
