@@ -108,7 +108,7 @@ KNOWN_EMBEDDERS = (
         "google/embeddinggemma-300m", "EmbeddingGemma 300M", "Gemma terms of use", 1_240_000_000, _MANY, 0.580, 0.715
     ),
     KnownEmbedder(
-        "jinaai/jina-embeddings-v3", "jina-embeddings-v3", "CC BY-NC 4.0, not for commercial use", 2_290_000_000, _MANY
+        "jinaai/jina-embeddings-v3", "jina-embeddings-v3", "CC BY-NC 4.0 (not for business)", 2_290_000_000, _MANY
     ),
 )
 """In order of size, the smallest first."""
@@ -118,9 +118,7 @@ KNOWN_RERANKERS = (
     KnownReranker("Xenova/ms-marco-MiniLM-L-12-v2", "Apache-2.0", 120_000_000, "en"),
     KnownReranker("BAAI/bge-reranker-v2-m3-int8", "Apache-2.0", 570_000_000, _MANY),
     KnownReranker("BAAI/bge-reranker-base", "MIT", 1_040_000_000, _MANY),
-    KnownReranker(
-        "jinaai/jina-reranker-v2-base-multilingual", "CC BY-NC 4.0, not for commercial use", 1_110_000_000, _MANY
-    ),
+    KnownReranker("jinaai/jina-reranker-v2-base-multilingual", "CC BY-NC 4.0 (not for business)", 1_110_000_000, _MANY),
 )
 """In order of size, the smallest first."""
 
@@ -131,8 +129,8 @@ _SLOW_BYTES = 500_000_000
 
 
 def find_embedder(name: str) -> KnownEmbedder | None:
-    """The known embedder of a name; None for another."""
-    return next((known for known in KNOWN_EMBEDDERS if known.name == name), None)
+    """The known embedder of a name, with or without its owner (`intfloat/…`); None for another."""
+    return next((known for known in KNOWN_EMBEDDERS if _plain_name(known.name) == _plain_name(name)), None)
 
 
 def recommend_embedder(languages: Collection[str], memory_bytes: int, *, has_gpu: bool = False) -> KnownEmbedder:
@@ -149,3 +147,7 @@ def recommend_embedder(languages: Collection[str], memory_bytes: int, *, has_gpu
         if known.memory_bytes <= memory_bytes * _MEMORY_SHARE and (has_gpu or known.size_bytes < _SLOW_BYTES)
     ]
     return (fitting or speaking[:1])[-1]
+
+
+def _plain_name(name: str) -> str:
+    return name.rpartition("/")[2].casefold()

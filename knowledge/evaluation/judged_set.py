@@ -59,7 +59,7 @@ def find_sets(folder: Path) -> list[Path]:
     found = [path.parent for path in [folder / "corpus.jsonl", *sorted(folder.glob("*/corpus.jsonl"))] if path.exists()]
     if not found:
         raise JudgedSetInvalid(
-            f"{folder} holds no judged set, nor does a folder in it: it takes corpus.jsonl, queries.jsonl and qrels.tsv."
+            f"{folder} holds no judged set, nor does a folder in it: corpus.jsonl, queries.jsonl, qrels.tsv."
         )
     return found[:1] if found[0] == folder else found
 

@@ -33,6 +33,16 @@ JOIN passages AS same ON same.text_hash = embedded.text_hash
 LEFT JOIN vectors ON vectors.passage_id = same.id
 WHERE embedded.id = ?3 AND vectors.passage_id IS NULL AND same.collection_id IN (SELECT value FROM json_each(?4))
 """
+_TAKE_OVER = """
+INSERT INTO vectors (passage_id, collection_id, seq, vector)
+SELECT new.id, new.collection_id, ?1, vectors.vector
+FROM passages AS new
+JOIN passages AS old ON old.text_hash = new.text_hash AND old.collection_id <> new.collection_id
+JOIN collections ON collections.id = old.collection_id AND embedder = ?3
+JOIN vectors ON vectors.passage_id = old.id
+WHERE new.collection_id = ?2
+GROUP BY new.id
+"""
 _SAME_EMBEDDER = """
 SELECT id FROM collections WHERE embedder = (SELECT embedder FROM collections WHERE id = ?)
 """
@@ -75,11 +85,15 @@ class VectorStore:
         return dict(await self._write_db.fetch_rows("SELECT id, embedder FROM collections"))
 
     async def reset_vectors(self, collection: int, fingerprint: str) -> None:
-        """Delete the vectors of a collection and record the embedder that makes the next ones."""
+        """Delete the vectors of a collection, record the embedder that makes the next ones, and take over what that one
+        has made for equal texts in other collections.
+        """
         async with self._write_db.transaction() as db:
+            seq = await next_seq(db)
             for table in ("vectors", "tombstones", "index_files"):
                 await db.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection,))  # noqa: S608 - fixed names
             await db.execute("UPDATE collections SET embedder = ? WHERE id = ?", (fingerprint, collection))
+            await db.execute(_TAKE_OVER, (seq, collection, fingerprint))
 
     async def count_unembedded(self, collection: int) -> int:
         """The number of a collection's passages without a vector."""

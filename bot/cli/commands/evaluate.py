@@ -3,8 +3,8 @@
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +18,9 @@ from bot.cli.suggestions import SuggestingGroup
 from bot.cli.terminal.output import make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
+from bot.startup_progress import ignore_progress
 from knowledge.embedding import Embedder
-from knowledge.evaluation.judged_set import find_sets, read_set
+from knowledge.evaluation.judged_set import JudgedSet, find_sets, read_set
 from knowledge.evaluation.retrieval_evaluation import SetEvaluation, evaluate_set, write_placeholder
 from knowledge.evaluation.set_reader import SetReader
 from knowledge.library import Library
@@ -34,6 +35,16 @@ _FIGURES = {
     "hit_at_1": "hit@1",
 }
 OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a set's library is opened with; `data` holds a folder for each set."""
+
+    config: Config
+    embedder: Embedder
+    data: Path
+    on_progress: OnProgress
 
 
 @click.group("eval", cls=SuggestingGroup)
@@ -53,16 +64,17 @@ def evaluate_retrieval(config: Config, folder: Path, limit: int | None, keep: Pa
     A set has the layout of BEIR: corpus.jsonl, queries.jsonl, and qrels.tsv or qrels/test.tsv. It is indexed apart from
     your documents, with the config's embedder, reranker and passage length.
     """
-    run_and_exit(_evaluate(config, folder, limit, keep, as_json))
+    with tempfile.TemporaryDirectory(prefix="hearth-eval-") as temporary:
+        run_and_exit(_evaluate(config, folder.absolute(), (keep or Path(temporary)).absolute(), limit, as_json))
 
 
-async def _evaluate(config: Config, folder: Path, limit: int | None, keep: Path | None, as_json: bool) -> int:
+async def _evaluate(config: Config, folder: Path, data: Path, limit: int | None, as_json: bool) -> int:
     folders = find_sets(folder)
     with StartupView() as view:
         embedder = await open_embedder(config, view)
-    with tempfile.TemporaryDirectory(prefix="hearth-eval-") as temporary, _progress_bar() as on_progress:
-        data = keep or Path(temporary)
-        results = [await _evaluate_set(config, embedder, each, data, limit, on_progress) for each in folders]
+    with _progress_bar() as on_progress:
+        opening = _Opening(config, embedder, data, on_progress)
+        results = [await _evaluate_set(opening, read_set(each), limit) for each in folders]
     if as_json:
         print_json({**_models(config, embedder), "sets": [asdict(result) for result in results]})
     else:
@@ -70,13 +82,9 @@ async def _evaluate(config: Config, folder: Path, limit: int | None, keep: Path 
     return 0
 
 
-async def _evaluate_set(
-    config: Config, embedder: Embedder, folder: Path, data: Path, limit: int | None, on_progress: OnProgress
-) -> SetEvaluation:
-    judged = read_set(folder)
-    home = data / folder.absolute().name
+async def _evaluate_set(opening: _Opening, judged: JudgedSet, limit: int | None) -> SetEvaluation:
+    home, knowledge = opening.data / judged.name, opening.config.knowledge
     write_placeholder(home / "documents", judged)
-    knowledge = config.knowledge
     settings = KnowledgeSettings(
         collections={_COLLECTION: CollectionSettings(folder=home / "documents")},
         embedding=knowledge.embedding,
@@ -84,17 +92,18 @@ async def _evaluate_set(
         reading=knowledge.reading,
     )
     reader = SetReader(judged.documents, settings.reading.passage_characters)
-    async with AsyncExitStack() as stack:
-        reranking = await open_reranking(config, lambda progress: None)
-        library = await Library.open(settings, embedder, reader, home, reranking=reranking)
-        stack.push_async_callback(library.close)
+    reranking = await open_reranking(opening.config, ignore_progress)
+    library = await Library.open(settings, opening.embedder, reader, home, reranking=reranking)
+    try:
         return await evaluate_set(
             library,
             judged,
             _COLLECTION,
             limit=limit,
-            on_progress=lambda phase, done, total: on_progress(f"{judged.name}: {phase}", done, total),
+            on_progress=lambda phase, done, total: opening.on_progress(f"{judged.name}: {phase}", done, total),
         )
+    finally:
+        await library.close()
 
 
 @contextmanager
