@@ -1,4 +1,4 @@
-"""Rerankers for tests: one that counts words in common, one that never answers, one that is broken."""
+"""Rerankers for tests: they count words in common, reverse the order, never answer, or fail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,6 +26,15 @@ class WordReranker:
 
     async def close(self) -> None:
         self.is_closed = True
+
+
+class ReversingReranker(WordReranker):
+    """Finds the last text best and the first one worst."""
+
+    name = "reversing"
+
+    async def score_passages(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [float(place) for place, _ in enumerate(texts)]
 
 
 class SilentReranker(WordReranker):
