@@ -103,17 +103,7 @@ async def open_app(
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        on_progress(StartupProgress("opening", "index"))
-        embedder = await open_embedder(config, on_progress)
-        library = await Library.open(
-            config.knowledge,
-            embedder,
-            reader,
-            config.data_folder,
-            is_model_busy=lambda: queue.running_count > 0,
-            reranking=await open_reranking(config, on_progress),
-        )
-        stack.push_async_callback(library.close)
+        library, embedder = await _open_library(stack, config, reader, queue, on_progress)
         missing.clear()
         if web is not None and web.endpoint is not None:
             service = _completion_service(config, engine, library, queue, metrics)
@@ -192,6 +182,23 @@ async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, re
     from bot.server.web_service import serve_web
 
     return await stack.enter_async_context(serve_web(config.http, metrics, readiness, os.environ))
+
+
+async def _open_library(
+    stack: AsyncExitStack, config: Config, reader: DocumentReader, queue: FairQueue, on_progress: ReportStartup
+) -> tuple[Library, Embedder]:
+    on_progress(StartupProgress("opening", "index"))
+    embedder = await open_embedder(config, on_progress)
+    library = await Library.open(
+        config.knowledge,
+        embedder,
+        reader,
+        config.data_folder,
+        is_model_busy=lambda: queue.running_count > 0,
+        reranking=await open_reranking(config, on_progress),
+    )
+    stack.push_async_callback(library.close)
+    return library, embedder
 
 
 async def open_embedder(config: Config, on_progress: ReportStartup) -> Embedder:
