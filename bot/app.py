@@ -208,9 +208,13 @@ async def open_embedder(config: Config, on_progress: ReportStartup) -> Embedder:
 
 
 async def open_reranking(config: Config, on_progress: ReportStartup) -> Reranking | None:
-    """The configured reranker, its files fetched; None without one. Raises WeightsUnavailable and RerankingFailed."""
+    """The configured reranker, loaded; None without one. Raises WeightsUnavailable and RerankingFailed."""
     folder = await _fetch_folder(config.reranking_weights, config, on_progress)
-    return build_reranking(config.knowledge.reranking, folder, _fastembed_cache(config), os.environ)
+    reranking = build_reranking(config.knowledge.reranking, folder, _fastembed_cache(config), os.environ)
+    if reranking is not None:
+        on_progress(StartupProgress("loading", config.knowledge.reranking.model))
+        await reranking.prepare()
+    return reranking
 
 
 async def _fetch_folder(sources: tuple[WeightsSource, ...], config: Config, on_progress: ReportStartup) -> Path | None:

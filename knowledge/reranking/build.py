@@ -23,7 +23,12 @@ def build_reranking(
         case "fastembed":
             return Reranking(CrossEncoderReranker(settings, model_folder, cache), settings)
         case "server":
-            return Reranking(ServerReranker(settings, _api_key(settings, environment)), settings)
+            return Reranking(build_server(settings, environment), settings)
+
+
+def build_server(settings: RerankingSettings, environment: Mapping[str, str]) -> ServerReranker:
+    """The client of the configured server. Raises RerankingFailed when the environment lacks its key."""
+    return ServerReranker(settings, _api_key(settings, environment))
 
 
 def _api_key(settings: RerankingSettings, environment: Mapping[str, str]) -> str:

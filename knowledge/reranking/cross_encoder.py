@@ -43,6 +43,10 @@ class CrossEncoderReranker:
         """The model's name in the settings."""
         return self._settings.model
 
+    async def prepare(self) -> None:
+        """Load the model, which takes seconds, or minutes where fastembed downloads it. Raises RerankingFailed."""
+        await self._thread.run(self._get_model)
+
     async def score_passages(self, question: str, texts: Sequence[str]) -> list[float]:
         """A score for each text. A cancelled call ends with the batch that is being computed.
 
@@ -61,8 +65,8 @@ class CrossEncoderReranker:
     def _score_batches(self, question: str, texts: Sequence[str]) -> Iterator[tuple[int, float]]:
         # Batches of similar length: a batch costs its longest text times the number of texts.
         order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        model = self._get_model()
         try:
-            model = self._get_model()
             for start in range(0, len(order), _BATCH):
                 batch = order[start : start + _BATCH]
                 scores = list(model.rerank(question, [texts[number] for number in batch], batch_size=_BATCH))
@@ -74,7 +78,10 @@ class CrossEncoderReranker:
 
     def _get_model(self) -> "TextCrossEncoder":
         if self._model is None:
-            self._model = self._load()
+            try:
+                self._model = self._load()
+            except onnx_errors() as error:
+                raise RerankingFailed(f"The reranker {self.name} cannot be loaded: {error}") from error
             return_free_memory()
         return self._model
 

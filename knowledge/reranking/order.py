@@ -42,6 +42,13 @@ class Reranking:
         """How many candidates are reranked."""
         return self._settings.candidates
 
+    async def prepare(self) -> None:
+        """Load the reranker; one that cannot be loaded is told in the log, and the fused order stands."""
+        try:
+            await self._reranker.prepare()
+        except RerankingFailed as error:
+            log.error("Searching without the reranker until it works: %s", error)
+
     async def reorder(self, question: str, ranked: Sequence[RankedPassage], texts: Sequence[str]) -> RerankedOrder:
         """The candidates with the first ones, whose texts are given, in the reranker's order.
 

@@ -26,6 +26,9 @@ class ServerReranker:
         """The model's name in the settings."""
         return self._settings.model
 
+    async def prepare(self) -> None:
+        """Does nothing: the server may start after Hearth."""
+
     async def score_passages(self, question: str, texts: Sequence[str]) -> list[float]:
         """A score for each text. Raises RerankingFailed."""
         body = {"model": self.name, "query": question, "documents": list(texts), "top_n": len(texts)}

@@ -13,6 +13,10 @@ class Reranker(Protocol):
         """The model's name, for people."""
         ...
 
+    async def prepare(self) -> None:
+        """Load what the first question would otherwise wait for. Raises RerankingFailed."""
+        ...
+
     async def score_passages(self, question: str, texts: Sequence[str]) -> list[float]:
         """A score for each text, in order; higher is more relevant, and only the order counts.
 

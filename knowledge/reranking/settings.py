@@ -32,7 +32,7 @@ class RerankingSettings(BaseModel):
     )
     candidates: int = Field(default=50, ge=2, le=100, description="Candidates that are reranked, the best first.")
     time_limit_s: float = Field(
-        default=2.0, gt=0, le=60, description="How long a question waits for the reranker; then the fused order stands."
+        default=2.0, gt=0, le=15, description="How long a question waits for the reranker; then the fused order stands."
     )
 
     @model_validator(mode="after")

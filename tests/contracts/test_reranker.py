@@ -53,6 +53,12 @@ async def test_a_score_does_not_depend_on_the_texts_beside_it(reranker: Reranker
     assert together == pytest.approx(alone, abs=1e-4)
 
 
+async def test_it_may_be_prepared_first_and_again(reranker: Reranker) -> None:
+    await reranker.prepare()
+    await reranker.prepare()
+    assert len(await reranker.score_passages(QUESTION, TEXTS)) == len(TEXTS)
+
+
 async def test_no_texts_get_no_scores(reranker: Reranker) -> None:
     assert await reranker.score_passages(QUESTION, []) == []
 
@@ -82,8 +88,10 @@ async def test_a_damaged_cross_encoder_is_a_sentence(embedding_files: Path, tmp_
     folder = write_cross_encoder(embedding_files, tmp_path / "model")
     damage(folder)
     reranker = CrossEncoderReranker(RerankingSettings(kind="fastembed", model="tiny"), folder, tmp_path)
-    with pytest.raises(RerankingFailed, match="The reranker tiny failed"):
+    with pytest.raises(RerankingFailed, match="The reranker tiny cannot be loaded"):
         await reranker.score_passages(QUESTION, TEXTS)
+    with pytest.raises(RerankingFailed, match="The reranker tiny cannot be loaded"):
+        await reranker.prepare()
     await reranker.close()
 
 

@@ -19,6 +19,9 @@ class WordReranker:
         self.asked: list[tuple[str, tuple[str, ...]]] = []
         self.is_closed = False
 
+    async def prepare(self) -> None:
+        pass
+
     async def score_passages(self, question: str, texts: Sequence[str]) -> list[float]:
         self.asked.append((question, tuple(texts)))
         words = set(question.lower().split())
@@ -59,6 +62,9 @@ class BrokenReranker(WordReranker):
     """Counts its calls and fails."""
 
     name = "broken"
+
+    async def prepare(self) -> None:
+        raise RerankingFailed("The model's file is missing.")
 
     async def score_passages(self, question: str, texts: Sequence[str]) -> list[float]:
         self.asked.append((question, tuple(texts)))

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from adapters.platform import Check
-from bot.cli import checks, collection_checks, engine_checks, language_checks
+from bot.cli import checks, collection_checks, engine_checks, language_checks, reranking_checks
 from bot.cli.checks import OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
 from bot.cli.runner import EXIT_FAILED, CliError, choose_config, error_sentences, named_config, run_and_exit
@@ -65,6 +65,7 @@ async def _run_checks(config: Config, offline: bool) -> list[Check]:
 
         found = list(_local_checks(config, on_progress))
     found += [check async for check in checks.check_platforms(load_platforms(), config, offline=offline)]
+    found.append(await reranking_checks.check_reranking(config, offline=offline))
     return [*found, *await _check_index(config)]
 
 

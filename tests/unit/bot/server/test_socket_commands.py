@@ -205,6 +205,7 @@ async def test_the_state_tells_what_is_indexed_and_by_which_process(tmp_path: Pa
             "failed": 0,
             "index_ready": True,
             "embedder_changed": False,
+            "languages": {},
         }
     ]
     assert event["unconfigured"] == [{"collection": "old", "documents": 7, "cause": "unconfigured"}]

@@ -35,7 +35,7 @@ async def evaluate(folder: Path, *, reranked: bool = False, limit: int | None = 
     write_placeholder(folder / "documents", JUDGED)
     settings = KnowledgeSettings(collections={"set": CollectionSettings(folder=folder / "documents")})
     reader = SetReader(JUDGED.documents, settings.reading.passage_characters)
-    reranking = Reranking(WordReranker(), RerankingSettings(kind="fastembed", time_limit_s=60)) if reranked else None
+    reranking = Reranking(WordReranker(), RerankingSettings(kind="fastembed", time_limit_s=15)) if reranked else None
     library = await Library.open(settings, HashingEmbedder(64), reader, folder, reranking=reranking)
     try:
         return await evaluate_set(library, JUDGED, "set", limit=limit)

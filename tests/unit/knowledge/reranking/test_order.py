@@ -13,7 +13,7 @@ RANKED = [RankedPassage(10, 0.9, {"bm25": 1}), RankedPassage(20, 0.8, {"bm25": 2
 TEXTS = ["a printer", "a shelf with a drive"]
 
 
-def reranking(reranker: Reranker, time_limit_s: float = 60.0) -> Reranking:
+def reranking(reranker: Reranker, time_limit_s: float = 15.0) -> Reranking:
     return Reranking(reranker, RerankingSettings(kind="fastembed", time_limit_s=time_limit_s))
 
 
@@ -57,6 +57,11 @@ async def test_after_three_failures_no_question_waits_for_a_minute(monkeypatch: 
     failing._paused_until -= order._PAUSE_S
     await failing.reorder("shelf", RANKED, TEXTS)
     assert len(broken.asked) == 4
+
+
+async def test_a_reranker_that_cannot_be_loaded_is_told_and_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    await reranking(BrokenReranker()).prepare()
+    assert "The model's file is missing." in caplog.text
 
 
 async def test_the_log_names_the_way_out_and_no_text(caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ async def server() -> AsyncIterator[RerankServer]:
         yield server
 
 
-async def ask(url: str, key: str = "", time_limit_s: float = 20.0) -> list[float]:
+async def ask(url: str, key: str = "", time_limit_s: float = 15.0) -> list[float]:
     settings = RerankingSettings(kind="server", url=url, model="bge", time_limit_s=time_limit_s)
     reranker = ServerReranker(settings, key)
     try:
