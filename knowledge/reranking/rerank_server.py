@@ -36,7 +36,7 @@ class ServerReranker:
             return _scores(await self._post(body), len(texts))
         except aiohttp.ClientError as error:
             raise self._failed(str(error) or type(error).__name__) from error
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             raise self._failed("its answer has no `results` with an `index` and a `relevance_score` each") from error
 
     async def close(self) -> None:
@@ -73,7 +73,7 @@ class ServerReranker:
 
 
 def _scores(answer: Any, count: int) -> list[float]:
-    """The scores by index. Raises ValueError, TypeError, KeyError or IndexError for an answer of another shape."""
+    """The scores by index. Raises one of Python's errors for an answer of another shape."""
     # TEI answers with a bare list, and says `score`.
     results = answer if isinstance(answer, list) else answer["results"]
     found: dict[int, float] = {}

@@ -1,8 +1,9 @@
 """Settings of reranking: which model, how many candidates, and how long a question may wait for it."""
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class RerankingSettings(BaseModel):
@@ -22,11 +23,7 @@ class RerankingSettings(BaseModel):
     model_file: str | None = Field(
         default=None, description="ONNX file of a local reranker; none: the only one among its files."
     )
-    url: str = Field(
-        default="",
-        pattern=r"^(https?://[^\s]+)?$",
-        description="Address of the rerank endpoint, such as http://gpu.lan:8081/v1/rerank.",
-    )
+    url: str = Field(default="", description="Address of the rerank endpoint, such as http://gpu.lan:8081/v1/rerank.")
     api_key_env: str | None = Field(
         default=None, description="Environment variable that holds the server's key; none: it asks for none."
     )
@@ -34,6 +31,15 @@ class RerankingSettings(BaseModel):
     time_limit_s: float = Field(
         default=2.0, gt=0, le=15, description="How long a question waits for the reranker; then the fused order stands."
     )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s@]+", url):
+            raise ValueError(
+                "must be an http or https address without user name and password; a key is for `api_key_env`"
+            )
+        return url
 
     @model_validator(mode="after")
     def _require_url(self) -> "RerankingSettings":

@@ -96,6 +96,15 @@ def test_a_rerankers_key_in_the_place_of_its_variable_is_refused_and_never_shown
     assert "s3cret" not in "".join(refused.value.fault_lines())
 
 
+def test_a_password_in_a_rerank_servers_address_is_refused_and_never_shown(file: Path) -> None:
+    file.write_text("knowledge: {reranking: {kind: server, url: 'http://me:s3cret@gpu.lan/v1/rerank'}}")
+    with pytest.raises(InvalidConfig) as refused:
+        load_config(file)
+    told = "".join(refused.value.fault_lines())
+    assert "user name and password" in told
+    assert "s3cret" not in told
+
+
 def test_weights_from_a_hub_are_read(file: Path) -> None:
     file.write_text("weights:\n  chat: {source: hf, repository: someone/model-GGUF, file: model.Q4_K_M.gguf}\n")
     assert load_config(file).weights.chat == HubSource(repository="someone/model-GGUF", file="model.Q4_K_M.gguf")

@@ -66,6 +66,7 @@ async def test_every_servers_answer_is_understood(server: RerankServer, body: An
         [1, 2],
         "text",
         7,
+        {"results": [{"index": "9" * 5000, "relevance_score": 1}, {"index": 1, "relevance_score": 1}]},
     ],
 )
 async def test_an_answer_of_another_shape_is_a_sentence(server: RerankServer, body: Any) -> None:
@@ -74,8 +75,11 @@ async def test_an_answer_of_another_shape_is_a_sentence(server: RerankServer, bo
         await ask(server.url)
 
 
-async def test_an_answer_that_is_no_json_is_a_sentence(server: RerankServer) -> None:
-    server.answer = web.Response(text="<html>")
+@pytest.mark.parametrize(
+    "text", ["<html>", "", "[" * 100_000, '{"results": [{"index": Infinity, "relevance_score": 1}]}', "\ud800"]
+)
+async def test_an_answer_that_is_no_json_is_a_sentence(server: RerankServer, text: str) -> None:
+    server.answer = web.Response(body=text.encode("utf-8", "surrogatepass"))
     with pytest.raises(RerankingFailed, match="no `results`"):
         await ask(server.url)
 
@@ -117,6 +121,12 @@ def test_a_missing_key_is_named_and_not_its_value() -> None:
     settings = RerankingSettings(kind="server", url="http://gpu.lan/v1/rerank", api_key_env="RERANK_KEY")
     with pytest.raises(RerankingFailed, match="RERANK_KEY"):
         build_reranking(settings, None, None, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("url", ["http://user:s3cret@gpu.lan/v1/rerank", "gpu.lan/v1/rerank", "ftp://gpu.lan"])
+def test_an_address_is_one_of_the_web_without_a_password(url: str) -> None:
+    with pytest.raises(ValueError, match="without user name and password"):
+        RerankingSettings(kind="server", url=url)
 
 
 def test_a_server_needs_an_address() -> None:
