@@ -29,8 +29,11 @@ from knowledge.embedding import Embedder, build_embedder
 from knowledge.library import Library
 from knowledge.reader import DocumentReader
 from knowledge.reading.reader import ProcessReader
+from knowledge.reranking.build import build_reranking
+from knowledge.reranking.order import Reranking
 from models.engine import Engine, EngineFailed
 from models.weights import FetchProgress, fetch_weights_folder
+from models.weights_sources import WeightsSource
 
 if TYPE_CHECKING:
     from bot.server.web_service import WebService
@@ -76,7 +79,7 @@ async def open_app(
     """Build everything, and close it all in the opposite order. `work`: what this process does, if that ends by itself.
 
     Raises FolderInUse, FolderUnusable, HttpUnavailable, ApiKeyMissing, WeightsUnavailable, ModelUnusable,
-    EmbeddingFailed and the database errors of `knowledge.sqlite`, each with a sentence for the admin.
+    EmbeddingFailed, RerankingFailed and the database errors of `knowledge.sqlite`, each with a sentence for the admin.
     """
     async with AsyncExitStack() as stack:
         lock = FolderLock(config.data_folder, work)
@@ -100,12 +103,7 @@ async def open_app(
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        on_progress(StartupProgress("opening", "index"))
-        embedder = await _embedder(config, on_progress)
-        library = await Library.open(
-            config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
-        )
-        stack.push_async_callback(library.close)
+        library, embedder = await _open_library(stack, config, reader, queue, on_progress)
         missing.clear()
         if web is not None and web.endpoint is not None:
             service = _completion_service(config, engine, library, queue, metrics)
@@ -186,11 +184,45 @@ async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, re
     return await stack.enter_async_context(serve_web(config.http, metrics, readiness, os.environ))
 
 
-async def _embedder(config: Config, on_progress: ReportStartup) -> Embedder:
+async def _open_library(
+    stack: AsyncExitStack, config: Config, reader: DocumentReader, queue: FairQueue, on_progress: ReportStartup
+) -> tuple[Library, Embedder]:
+    on_progress(StartupProgress("opening", "index"))
+    embedder = await open_embedder(config, on_progress)
+    library = await Library.open(
+        config.knowledge,
+        embedder,
+        reader,
+        config.data_folder,
+        is_model_busy=lambda: queue.running_count > 0,
+        reranking=await open_reranking(config, on_progress),
+    )
+    stack.push_async_callback(library.close)
+    return library, embedder
+
+
+async def open_embedder(config: Config, on_progress: ReportStartup) -> Embedder:
+    """The configured embedder, its files fetched. Raises WeightsUnavailable."""
+    folder = await _fetch_folder(config.embedding_weights, config, on_progress)
+    return build_embedder(config.knowledge.embedding, folder, _fastembed_cache(config))
+
+
+async def open_reranking(config: Config, on_progress: ReportStartup) -> Reranking | None:
+    """The configured reranker, loaded; None without one. Raises WeightsUnavailable and RerankingFailed."""
+    folder = await _fetch_folder(config.reranking_weights, config, on_progress)
+    reranking = build_reranking(config.knowledge.reranking, folder, _fastembed_cache(config), os.environ)
+    if reranking is not None:
+        on_progress(StartupProgress("loading", config.knowledge.reranking.model))
+        await reranking.prepare()
+    return reranking
+
+
+async def _fetch_folder(sources: tuple[WeightsSource, ...], config: Config, on_progress: ReportStartup) -> Path | None:
     def on_fetched(progress: FetchProgress) -> None:
         on_progress(StartupProgress("fetching", progress.file, progress.done_bytes, progress.total_bytes))
 
-    folder: Path | None = None
-    if config.embedding_weights:
-        folder = await fetch_weights_folder(config.embedding_weights, config.model_cache_folder, on_fetched)
-    return build_embedder(config.knowledge.embedding, folder, config.model_cache_folder / "embedders")
+    return await fetch_weights_folder(sources, config.model_cache_folder, on_fetched) if sources else None
+
+
+def _fastembed_cache(config: Config) -> Path:
+    return config.model_cache_folder / "embedders"

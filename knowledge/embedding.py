@@ -1,10 +1,7 @@
 """Embedding of texts as unit vectors: with an ONNX model (fastembed), or by feature hashing without a model."""
 
-import ctypes
-import json
-import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,13 +10,32 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from knowledge.embedding_presets import EmbeddingRecipe, complete_settings
 from knowledge.lexical import STOP_WORDS, split_words, strip_accents
+from knowledge.onnx_models import (
+    check_tokenizer,
+    find_model_file,
+    hash_file,
+    known_dimension,
+    onnx_errors,
+    prepare_onnx,
+    read_dimension,
+    return_free_memory,
+)
 from knowledge.settings import EmbeddingSettings
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
 
 FloatArray = npt.NDArray[np.float32]
+
+_HASHING_DIMENSION = 384
+_BATCH = 16
+_BATCH_CHARACTERS = 600
+"""Most characters of a batch, padding included: what a model computes for more does not fit into a core's cache.
+
+Passages of 700 characters: 15 a second alone, 9 in batches of 8; questions of 60: 130 alone, 190 (all-MiniLM-L6, int8).
+"""
 
 
 class Embedder(Protocol):
@@ -68,14 +84,19 @@ def text_to_embed(title: str, heading: Sequence[str], text: str) -> str:
 
 
 def build_embedder(settings: EmbeddingSettings, model_folder: Path | None, cache: Path) -> Embedder:
-    """The configured embedder; nothing is loaded yet.
+    """The configured embedder; no model is loaded yet.
 
     `model_folder` holds the ONNX file and its tokenizer; without it fastembed downloads the model of this name
-    into `cache`.
+    into `cache`. What the settings leave open comes from the model's preset, or else from its files.
     """
     if settings.kind == "hashing":
-        return HashingEmbedder(settings.dimension)
-    return FastembedEmbedder(settings, model_folder, cache)
+        return HashingEmbedder(settings.dimension or _HASHING_DIMENSION)
+    recipe = complete_settings(
+        settings,
+        model_file=find_model_file(model_folder),
+        dimension=lambda: read_dimension(model_folder) if model_folder else known_dimension(settings.model),
+    )
+    return FastembedEmbedder(recipe, model_folder, cache)
 
 
 class HashingEmbedder:
@@ -135,8 +156,8 @@ class HashingEmbedder:
 class FastembedEmbedder:
     """A sentence-embedding model in ONNX, loaded on first use. One instance serves all threads."""
 
-    def __init__(self, settings: EmbeddingSettings, model_folder: Path | None, cache: Path) -> None:
-        self._settings = settings
+    def __init__(self, recipe: EmbeddingRecipe, model_folder: Path | None, cache: Path) -> None:
+        self._recipe = recipe
         self._folder = model_folder
         self._cache = cache
         self._loading = threading.Lock()
@@ -146,13 +167,13 @@ class FastembedEmbedder:
     @property
     def name(self) -> str:
         """The model's name in the settings."""
-        return self._settings.model
+        return self._recipe.model
 
     @property
     def fingerprint(self) -> str:
         """Hash of the settings and, for a local model, of its ONNX and tokenizer files. Raises EmbeddingFailed."""
         if not self._fingerprint:
-            digest = xxhash.xxh3_128(self._settings.model_dump_json().encode())
+            digest = xxhash.xxh3_128(self._recipe.model_dump_json().encode())
             for path in self._files():
                 digest.update(_file_hash(path))
             self._fingerprint = f"fastembed-1:{self.name}:{digest.hexdigest()}"
@@ -161,49 +182,53 @@ class FastembedEmbedder:
     @property
     def dimension(self) -> int:
         """Length of the vectors, as the settings say."""
-        return self._settings.dimension
+        return self._recipe.dimension
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         """Embed passages, truncated to the model's window. Raises EmbeddingFailed."""
-        return self._embed([self._settings.passage_prefix + text for text in texts])
+        return self._embed([self._recipe.passage_prefix + text for text in texts])
 
     def embed_question(self, text: str) -> FloatArray:
         """Embed a question; shape (dimension,). Raises EmbeddingFailed."""
-        vector: FloatArray = self._embed([self._settings.question_prefix + text])[0]
+        vector: FloatArray = self._embed([self._recipe.question_prefix + text])[0]
         return vector
 
     def _embed(self, texts: list[str]) -> FloatArray:
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         model = self._get_model()
+        vectors = [np.empty(0, dtype=np.float32)] * len(texts)
         try:
-            vectors = np.asarray(list(model.embed(texts, batch_size=8)), dtype=np.float32)
-        except _onnx_errors() as error:
+            for batch in _batches(texts):
+                made = model.embed([texts[number] for number in batch], batch_size=len(batch))
+                for number, vector in zip(batch, made, strict=True):
+                    vectors[number] = np.asarray(vector, dtype=np.float32)
+        except onnx_errors() as error:
             raise EmbeddingFailed(f"The embedding model {self.name} failed: {error}") from error
-        if vectors.shape != (len(texts), self.dimension):
+        if (made_dimension := vectors[0].size) != self.dimension:
             raise EmbeddingFailed(
-                f"The embedding model {self.name} makes vectors of {vectors.shape[-1]} numbers, "
-                f"and the settings say {self.dimension}: set embedding.dimension to {vectors.shape[-1]}."
+                f"The embedding model {self.name} makes vectors of {made_dimension} numbers, "
+                f"and the settings say {self.dimension}: set embedding.dimension to {made_dimension}."
             )
-        return _normalised(vectors)
+        return _normalised(np.stack(vectors))
 
     def _get_model(self) -> "TextEmbedding":
         with self._loading:
             if self._model is None:
                 self._model = self._load()
-                _return_free_memory()
+                return_free_memory()
             return self._model
 
     def _load(self) -> "TextEmbedding":
-        # Must be set before fastembed imports onnxruntime, which otherwise sends telemetry.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        prepare_onnx()
         from fastembed import TextEmbedding  # its import takes most of a second
 
-        name = self._settings.model
+        name = self._recipe.model
         if self._folder is not None:
-            name = _register_local_model(self._settings)
+            name = _register_local_model(self._recipe)
         try:
-            self._check_tokenizer()
+            if self._folder is not None:
+                check_tokenizer(self._folder)
             return TextEmbedding(
                 name,
                 cache_dir=str(self._cache),
@@ -212,29 +237,29 @@ class FastembedEmbedder:
                 # The arena never gives memory back, and one long passage makes it large for good.
                 enable_cpu_mem_arena=False,
             )
-        except _onnx_errors() as error:
+        except onnx_errors() as error:
             where = f"from {self._folder}" if self._folder else "by fastembed"
             raise EmbeddingFailed(f"The embedding model {self.name} cannot be loaded {where}: {error}") from error
-
-    def _check_tokenizer(self) -> None:
-        """Parse the tokenizer file first: its library raises a bare Exception for a broken one."""
-        if self._folder is not None:
-            json.loads((self._folder / "tokenizer.json").read_text(encoding="utf-8"))
 
     def _files(self) -> list[Path]:
         if self._folder is None:
             return []
-        return [self._folder / self._settings.model_file, self._folder / "tokenizer.json"]
+        return [self._folder / self._recipe.model_file, self._folder / "tokenizer.json"]
 
 
-def _return_free_memory() -> None:
-    """Make glibc return freed memory: loading a model of 23 MB leaves 60 MB of it."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
+    """The texts' numbers in batches of similar length: a batch costs its longest text times the number of texts."""
+    batch: list[int] = []
+    for number in sorted(range(len(texts)), key=lambda number: len(texts[number])):
+        if batch and (len(batch) == _BATCH or (len(batch) + 1) * len(texts[number]) > _BATCH_CHARACTERS):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
 
 
-def _register_local_model(settings: EmbeddingSettings) -> str:
+def _register_local_model(recipe: EmbeddingRecipe) -> str:
     """Register a local model with fastembed under a name with a hash of its settings: the registry is global."""
     from fastembed import TextEmbedding
     from fastembed.common.model_description import ModelSource, PoolingType
@@ -244,52 +269,28 @@ def _register_local_model(settings: EmbeddingSettings) -> str:
         "cls": PoolingType.CLS,
         "last_token": PoolingType.LAST_TOKEN,
         "none": PoolingType.DISABLED,
-    }[settings.pooling]
-    name = f"hearth/{xxhash.xxh3_64_hexdigest(settings.model_dump_json().encode())}"
+    }[recipe.pooling]
+    name = f"hearth/{xxhash.xxh3_64_hexdigest(recipe.model_dump_json().encode())}"
     if name not in {known["model"] for known in TextEmbedding.list_supported_models()}:
         TextEmbedding.add_custom_model(
             model=name,
             pooling=pooling,
             normalization=True,
             sources=ModelSource(hf=name),
-            dim=settings.dimension,
-            model_file=settings.model_file,
+            dim=recipe.dimension,
+            model_file=recipe.model_file,
         )
     return name
 
 
-def _onnx_errors() -> tuple[type[Exception], ...]:
-    """Errors of loading and running a model; onnxruntime's have no common base below Exception."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as onnx  # type: ignore[import-untyped]
-
-    return (
-        OSError,
-        RuntimeError,
-        ValueError,
-        onnx.EPFail,
-        onnx.Fail,
-        onnx.InvalidArgument,
-        onnx.InvalidGraph,
-        onnx.InvalidProtobuf,
-        onnx.NoModel,
-        onnx.NoSuchFile,
-        onnx.NotImplemented,
-        onnx.RuntimeException,
-    )
+def _file_hash(path: Path) -> bytes:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise EmbeddingFailed(f"The embedding model's file {path} cannot be read: {error.strerror}.") from error
 
 
 def _normalised(vectors: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: FloatArray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     return scaled
-
-
-def _file_hash(path: Path) -> bytes:
-    digest = xxhash.xxh3_128()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise EmbeddingFailed(f"The embedding model's file {path} cannot be read: {error.strerror}.") from error
-    return digest.digest()

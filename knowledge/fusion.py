@@ -19,13 +19,15 @@ class RankerScores:
 
     `bm25`: positive scores of passages that share a word with the question. `ideal_score`: the score of a passage of
     average length with each content word of the question once. `cosines`: of all candidates, empty without vectors.
-    `mean_cosine`: the mean cosine between the question and all passages searched.
+    `mean_cosine`: the mean cosine between the question and all passages searched. `timings`: the seconds that each step
+    took, by name.
     """
 
     bm25: Mapping[int, float]
     ideal_score: float
     cosines: Mapping[int, float] = field(default_factory=dict)
     mean_cosine: float = 0.0
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,16 @@ def _candidates(evidence: RankerScores) -> set[int]:
 
 
 def _fused_score(evidence: RankerScores, key: int) -> float:
-    return _lexical_score(evidence, key) + VECTOR_WEIGHT * _vector_score(evidence, key)
+    return lexical_score(evidence, key) + VECTOR_WEIGHT * vector_score(evidence, key)
 
 
-def _lexical_score(evidence: RankerScores, key: int) -> float:
+def lexical_score(evidence: RankerScores, key: int) -> float:
+    """The words' part of a fused score: BM25 as a share of the ideal."""
     return evidence.bm25.get(key, 0.0) / evidence.ideal_score if evidence.ideal_score > 0 else 0.0
 
 
-def _vector_score(evidence: RankerScores, key: int) -> float:
+def vector_score(evidence: RankerScores, key: int) -> float:
+    """The meaning's part of a fused score before its weight: 0 at the background, 1 for an identical text."""
     cosine = evidence.cosines.get(key, evidence.mean_cosine)
     return max(0.0, (cosine - evidence.mean_cosine) / max(1e-6, 1.0 - evidence.mean_cosine))
 

@@ -1,6 +1,5 @@
 """One reindex: examines the files of collections, reads changed ones, embeds new passages, and reports."""
 
-import asyncio
 import logging
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from functools import partial
 
 import xxhash
 
+from knowledge.bulk_embedding import BulkEmbedding
 from knowledge.change_detection import ExaminedFile, examine_files, find_missing
 from knowledge.embedding import Embedder
 from knowledge.folder_scan import FolderScan, FolderUnreadable, ScanStep, join_steps, scan_steps
@@ -21,22 +21,14 @@ from knowledge.removals import Removals
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.store.index_writer import FileChange
 from knowledge.store.store import KnowledgeStore
-from knowledge.store.vector_store import UnembeddedPassage
 from knowledge.vector_search import VectorSearch
-from knowledge.vectors import pack_vectors
-from knowledge.worker_thread import SLICE_S, WorkerThread
+from knowledge.worker_thread import WorkerThread
 
 log = logging.getLogger(__name__)
 
 READING_VERSION = 2
 """To be raised when loaders or splitting produce other passages from the same file: every file is then read again."""
 
-_PAGE = 64
-"""Passages whose vectors are stored together; a crash loses at most these, a few seconds of embedding."""
-_BATCH = 8
-_MAX_MODEL_WAIT_S = 1.0
-"""How long a batch waits for the language model to pause; bounded, so that indexing advances under load."""
-_MODEL_POLL_S = 0.02
 _PROGRESS_INTERVAL_S = 0.1
 _FILES_CLOSE_LIMIT_S = 2.0
 """How long the end of a reindex waits for a disk."""
@@ -76,9 +68,7 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class ReindexContext:
-    """The parts a reindex works with. `index_thread` embeds and owns usearch; `is_model_busy` is True while the
-    language model generates.
-    """
+    """The parts a reindex works with. `index_thread` owns the stemmer and usearch."""
 
     settings: KnowledgeSettings
     store: KnowledgeStore
@@ -87,7 +77,7 @@ class ReindexContext:
     reader: DocumentReader
     index_thread: WorkerThread
     stemmer: WordStemmer
-    is_model_busy: Callable[[], bool]
+    bulk_embedding: BulkEmbedding
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,36 +224,17 @@ class Reindex:
         await self._context.store.writer.record_failure(self._collections[name], examined.file.document, reason)
 
     async def _embed(self) -> None:
-        vectors = self._context.store.vectors
-        missing = {key: await vectors.count_unembedded(key) for key in self._collections.values()}
+        context = self._context
+        missing = {key: await context.store.vectors.count_unembedded(key) for key in self._collections.values()}
         done, total = 0, sum(missing.values())
-        for key in (key for key, count in missing.items() if count):
-            after = 0
-            while page := await vectors.unembedded_passages(key, after, _PAGE):
+        if not total:
+            return
+        for key in missing:
+            self._progress.report_progress(ReindexProgress("embedding", done, total))
+            async for added in context.bulk_embedding.embed_collection(key):
+                await context.vector_search.update_index(key)
+                done = min(done + added, total)
                 self._progress.report_progress(ReindexProgress("embedding", done, total))
-                await vectors.add_vectors(key, await self._embed_page(page))
-                await self._context.vector_search.update_index(key)
-                after, done = page[-1].id, done + len(page)
-
-    async def _embed_page(self, page: Sequence[UnembeddedPassage]) -> list[tuple[int, bytes]]:
-        # Batches of similar length: a batch costs its longest text times the number of texts.
-        waiting = sorted(page, key=lambda passage: len(passage.text))
-        vectors: list[tuple[int, bytes]] = []
-        size = 1
-        while waiting:
-            batch, waiting = waiting[:size], waiting[size:]
-            await self._wait_for_model()
-            began = time.monotonic()
-            texts = [passage.text for passage in batch]
-            made = await self._context.index_thread.run(partial(self._context.embedder.embed_passages, texts))
-            vectors += zip((passage.id for passage in batch), pack_vectors(made), strict=True)
-            size = _next_size(len(batch), time.monotonic() - began)
-        return vectors
-
-    async def _wait_for_model(self) -> None:
-        deadline = time.monotonic() + _MAX_MODEL_WAIT_S
-        while self._context.is_model_busy() and time.monotonic() < deadline:  # noqa: ASYNC110 - polls a counter; there is no event to await
-            await asyncio.sleep(_MODEL_POLL_S)
 
     async def _save(self) -> None:
         vector_search = self._context.vector_search
@@ -277,11 +248,6 @@ class Reindex:
         if self._tally.changed or self._tally.removed or self._removals.documents:
             await self._context.store.erase_deleted()
             await vector_search.delete_stale_files()
-
-
-def _next_size(size: int, took_s: float) -> int:
-    """The largest batch expected to fit one slice, judging by the last one."""
-    return max(1, min(_BATCH, int(size * SLICE_S / max(took_s, 1e-4))))
 
 
 def _recipe(settings: KnowledgeSettings, collection: CollectionSettings) -> str:

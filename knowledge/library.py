@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge import fusion
-from knowledge.embedding import Embedder, EmbeddingFailed
+from knowledge.bulk_embedding import BulkEmbedding
+from knowledge.embedding import Embedder, EmbeddingFailed, text_to_embed
+from knowledge.explanation import Explainer
 from knowledge.fusion import RankedPassage
 from knowledge.indexing import Reindex, ReindexContext, ReindexRequest, ThrottledProgress
 from knowledge.lexical import WordStemmer
@@ -23,6 +25,7 @@ from knowledge.passages import (
 )
 from knowledge.reader import DocumentReader
 from knowledge.removals import withheld_collections
+from knowledge.reranking.order import RerankedOrder, Reranking
 from knowledge.searching import Searcher
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from knowledge.sqlite import DatabaseDamaged, DatabaseUnusable
@@ -68,13 +71,20 @@ class Library:
     """The documents. Create it with `open`; every method must run on the event loop that opened it."""
 
     def __init__(
-        self, store: KnowledgeStore, vector_search: VectorSearch, context: ReindexContext, ids: Mapping[str, int]
+        self,
+        store: KnowledgeStore,
+        vector_search: VectorSearch,
+        context: ReindexContext,
+        ids: Mapping[str, int],
+        reranking: Reranking | None = None,
     ) -> None:
         self._store = store
         self._vector_search = vector_search
         self._reindex_context = context
         self._ids = ids
         self._searcher = Searcher(store, vector_search, context.embedder)
+        self._explainer = Explainer(store.reader)
+        self._reranking = reranking
         self._embedder_changed: set[int] = set()
         self._running: asyncio.Task[ReindexReport] | None = None
         self._index_update: asyncio.Task[None] | None = None
@@ -89,21 +99,24 @@ class Library:
         data_folder: Path,
         *,
         is_model_busy: Callable[[], bool] = lambda: False,
+        reranking: Reranking | None = None,
     ) -> "Library":
         """Open the database and the vector indexes below `data_folder`; the embedding model is loaded on first use.
 
         Collections that the settings do not name stay as they are, out of sight. `is_model_busy` is True while the
-        language model generates. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
+        language model generates. The library closes `reranking`. Raises DatabaseTooNew, DatabaseDamaged,
+        DatabaseUnusable.
         """
         store = await KnowledgeStore.open(data_folder)
         index_thread = WorkerThread("index")
         try:
             ids = await store.writer.add_collections(settings.collections)
             vector_search = VectorSearch(store.vectors, index_thread, data_folder, embedder.dimension)
+            bulk_embedding = BulkEmbedding(embedder, store.vectors, is_model_busy)
             context = ReindexContext(
-                settings, store, vector_search, embedder, reader, index_thread, WordStemmer(), is_model_busy
+                settings, store, vector_search, embedder, reader, index_thread, WordStemmer(), bulk_embedding
             )
-            library = cls(store, vector_search, context, ids)
+            library = cls(store, vector_search, context, ids, reranking)
             await library._check_embedder()
         except BaseException:
             await index_thread.close()
@@ -122,21 +135,35 @@ class Library:
         return {name: collection.readers for name, collection in self.collections.items()}
 
     async def search(
-        self, question: str, collections: Collection[str], *, limit: int = 6, context: str = ""
+        self,
+        question: str,
+        collections: Collection[str],
+        *,
+        limit: int = 6,
+        context: str = "",
+        explain: bool = False,
     ) -> SearchResult:
         """The passages of the named collections that are relevant to a question, best first, at most `limit`.
 
         `context`: the previous question; passages relevant to it rank a little higher. Without a working embedding
-        model only full-text search is used. Raises UnknownCollection, DatabaseDamaged, DatabaseUnusable.
+        model only full-text search is used, and without a working reranker the fused order stands. With `explain` the
+        hits tell the parts of their scores. Raises UnknownCollection, DatabaseDamaged, DatabaseUnusable.
         """
         began = time.monotonic()
         keys = [self._id(name) for name in sorted(set(collections))]
         texts = [text for text in (question, context) if text.strip()]
         if not keys or not question.strip():
             return SearchResult((), False, time.monotonic() - began)
-        ranked = fusion.fuse_scores(*await self._searcher.score_candidates(texts, keys))
-        hits = await self._hits(ranked[:limit])
-        return SearchResult(hits, fusion.is_supported(ranked), time.monotonic() - began)
+        scores = await self._searcher.score_candidates(texts, keys)
+        ranked = fusion.fuse_scores(*scores)
+        order = await self._rerank(" ".join(reversed(texts)), ranked)
+        hits = await self._hits(order.ranked[:limit])
+        if explain:
+            ids = [hit.passage.id for hit in hits]
+            parts = await self._explainer.explain_hits(question, ids, scores, order.scores)
+            hits = tuple(replace(hit, explanation=parts[hit.passage.id]) for hit in hits)
+        timings = {**scores[0].timings, **({"reranking": order.took_s} if order.scores else {})}
+        return SearchResult(hits, fusion.is_supported(ranked), time.monotonic() - began, timings)
 
     async def get_passage(self, passage_id: int) -> Passage | None:
         """A passage by its id; None when it no longer exists."""
@@ -196,6 +223,9 @@ class Library:
         except (OSError, DatabaseDamaged, DatabaseUnusable) as error:
             log.warning("Could not save a vector index, so the next start rebuilds it: %s", error)
         await self._searcher.close()
+        if self._reranking is not None:
+            await self._reranking.close()
+        await self._reindex_context.bulk_embedding.close()
         await self._reindex_context.index_thread.close()
         await self._store.close()
 
@@ -247,6 +277,17 @@ class Library:
     def _state(self, counts: CollectionState, key: int) -> CollectionState:
         ready = key in self._searcher.with_vectors and self._vector_search.is_index_ready(key)
         return replace(counts, index_ready=ready, embedder_changed=key in self._embedder_changed)
+
+    async def _rerank(self, question: str, ranked: Sequence[RankedPassage]) -> RerankedOrder:
+        """The candidates in the reranker's order; in the fused order where there is none."""
+        if self._reranking is None:
+            return RerankedOrder(tuple(ranked), {})
+        head = [item.passage_id for item in ranked[: self._reranking.candidates]]
+        passages = await self._store.reader.get_passages(head)
+        kept = [item for item in ranked if item.passage_id in passages or item.passage_id not in head]
+        chosen = [passages[key] for key in head if key in passages]
+        texts = [text_to_embed(each.title, each.place.heading, each.text) for each in chosen]
+        return await self._reranking.reorder(question, kept, texts)
 
     async def _hits(self, ranked: Sequence[RankedPassage]) -> tuple[Hit, ...]:
         passages = await self._store.reader.get_passages([item.passage_id for item in ranked])

@@ -33,24 +33,61 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class WordShare:
+    """A content word of a question. `share`: its part of a passage's score; `most`: that of an ideal passage.
+
+    `passages`: the number of passages that have it.
+    """
+
+    word: str
+    share: float
+    most: float
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class HitExplanation:
+    """The parts of a fused score, which add up to it: `lexical`, `vector` (weighted) and `context`.
+
+    `words` make up the lexical part, the heaviest first. `cosine` and `background` (the mean cosine of all passages)
+    are None without vectors; `reranker` is its score, where one has read the passage.
+    """
+
+    lexical: float
+    vector: float
+    context: float
+    threshold: float
+    words: tuple[WordShare, ...] = ()
+    cosine: float | None = None
+    background: float | None = None
+    reranker: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage found. `score` is the fused score: higher is better, and comparable between questions.
 
-    `ranks` holds its rank among all candidates, from 1, by ranker: `bm25` and `vector`.
+    `ranks` holds its rank among all candidates, from 1, by ranker: `bm25`, `vector` and `reranker`. Where a reranker is
+    set, hits are in its order, not in that of their scores. `explanation` is there when it was asked for.
     """
 
     passage: Passage
     score: float
     ranks: Mapping[str, int]
+    explanation: HitExplanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. `supported` is False when no hit is relevant enough to support an answer."""
+    """Hits, best first. `supported` is False when no hit is relevant enough to support an answer.
+
+    `timings`: the seconds that each step took, by name; steps may run at the same time.
+    """
 
     hits: tuple[Hit, ...]
     supported: bool
     took_s: float
+    timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +151,7 @@ class CollectionState:
     """Counts of one collection.
 
     `embedder_changed`: its vectors were made by another embedder, so it is searched by words only until it is indexed
-    again.
+    again. `languages`: its documents by the ISO 639-1 code of their language, empty for an unclear one.
     """
 
     name: str
@@ -123,3 +160,4 @@ class CollectionState:
     failed: int
     index_ready: bool
     embedder_changed: bool = False
+    languages: Mapping[str, int] = field(default_factory=dict)

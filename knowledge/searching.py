@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Awaitable, Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from knowledge.store.store import KnowledgeStore
 from knowledge.vector_search import VectorSearch
 from knowledge.vectors import unpack_vectors
 from knowledge.worker_thread import WorkerThread
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ class _Matches:
     vector: FloatArray | None
     cosines: dict[int, float]
     mean_cosine: float
+    timings: dict[str, float]
 
 
 class Searcher:
@@ -67,14 +72,17 @@ class Searcher:
 
     async def _find(self, text: str, collections: Collection[int]) -> _Matches:
         usable = self.with_vectors.intersection(collections)
+        timings: dict[str, float] = {}
         vector, (terms, bm25, ideal) = await asyncio.gather(
-            self._embed(text) if usable else _no_vector(), self._match(text, collections)
+            _timed(timings, "embedding", self._embed(text) if usable else _no_vector()),
+            _timed(timings, "lexical", self._match(text, collections)),
         )
         cosines, mean_cosine = dict[int, float](), 0.0
         if vector is not None:
-            nearest = await self._vector_search.find_nearest(vector, sorted(usable), _CANDIDATES)
+            searching = self._vector_search.find_nearest(vector, sorted(usable), _CANDIDATES)
+            nearest = await _timed(timings, "vector", searching)
             cosines, mean_cosine = nearest.cosines, nearest.mean_cosine
-        return _Matches(terms, ideal, bm25, vector, cosines, mean_cosine)
+        return _Matches(terms, ideal, bm25, vector, cosines, mean_cosine, timings)
 
     async def _match(
         self, text: str, collections: Collection[int]
@@ -106,6 +114,7 @@ class Searcher:
             found.ideal_score,
             {key: cosines[key] for key in candidates & cosines.keys()},
             found.mean_cosine,
+            found.timings,
         )
 
     async def _cosines(
@@ -116,6 +125,14 @@ class Searcher:
         stored = await self._store.vectors.get_vectors(ids, collections)
         cosines = unpack_vectors(list(stored.values()), vector.shape[0]).astype(np.float32) @ vector
         return dict(zip(stored, cosines.tolist(), strict=True))
+
+
+async def _timed(timings: dict[str, float], step: str, work: Awaitable[T]) -> T:
+    """The result of a step, whose seconds are noted."""
+    began = time.monotonic()
+    result = await work
+    timings[step] = time.monotonic() - began
+    return result
 
 
 async def _no_vector() -> None:

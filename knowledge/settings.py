@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from knowledge.globs import compile_globs
 from knowledge.reading.settings import ReadingSettings
+from knowledge.reranking.settings import RerankingSettings
 
 
 def _check_name(name: str) -> str:
@@ -81,21 +82,32 @@ class EmbeddingSettings(BaseModel):
     )
     model: str = Field(
         default="all-MiniLM-L6-v2-int8",
-        description="Name of the model; must be known to fastembed unless weights.embedding is set.",
+        description="Name of the model: one that `hearth models recommend` lists, one that fastembed knows, or any"
+        " name for the files in weights.embedding.",
     )
-    model_file: str = Field(default="model.onnx", description="ONNX file in the folder of a local model.")
-    dimension: int = Field(default=384, ge=8, le=8192, description="Number of dimensions of the model's vectors.")
-    pooling: Literal["mean", "cls", "last_token", "none"] = Field(
-        default="mean",
-        description="How a local model's token vectors are pooled into one; none: the model pools them itself.",
+    model_file: str | None = Field(
+        default=None, description="ONNX file of a local model; none: the only one among its files."
     )
-    question_prefix: str = Field(
-        default="",
-        description="Prefix that the model expects before a question, with its trailing space, such as 'query: '.",
+    dimension: int | None = Field(
+        default=None,
+        ge=8,
+        le=8192,
+        description="Number of dimensions of the model's vectors; none: as its preset or its files say.",
     )
-    passage_prefix: str = Field(
-        default="",
-        description="Prefix that the model expects before a passage, with its trailing space, such as 'passage: '.",
+    pooling: Literal["mean", "cls", "last_token", "none"] | None = Field(
+        default=None,
+        description="How a local model's token vectors are pooled into one, `none` for a model that pools them itself;"
+        " left empty: as its preset says, otherwise mean.",
+    )
+    question_prefix: str | None = Field(
+        default=None,
+        description="Prefix that the model expects before a question, with its trailing space, such as 'query: ';"
+        " none: as its preset says.",
+    )
+    passage_prefix: str | None = Field(
+        default=None,
+        description="Prefix that the model expects before a passage, with its trailing space, such as 'passage: ';"
+        " none: as its preset says.",
     )
 
 
@@ -110,6 +122,10 @@ class KnowledgeSettings(BaseModel):
     )
     embedding: EmbeddingSettings = Field(
         default_factory=EmbeddingSettings, description="The embedding model, for vector search."
+    )
+    reranking: RerankingSettings = Field(
+        default_factory=RerankingSettings,
+        description="An optional model that orders the candidates of a search again.",
     )
     reading: ReadingSettings = Field(
         default_factory=ReadingSettings, description="Limits for reading files, and the length of passages."

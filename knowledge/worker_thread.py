@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import logging
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -32,12 +34,16 @@ class _Job:
 
 
 class WorkerThread:
-    """One thread, started by the constructor. Jobs run in order of urgency, then of submission."""
+    """One thread, started by the constructor. Jobs run in order of urgency, then of submission.
 
-    def __init__(self, name: str) -> None:
+    `niceness` lowers the thread's priority below the process's, where the system has priorities of threads (Linux).
+    """
+
+    def __init__(self, name: str, niceness: int = 0) -> None:
         self._jobs: queue.PriorityQueue[_Job] = queue.PriorityQueue()
         self._numbers = itertools.count()
         self._closed = False
+        self._niceness = niceness
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -83,6 +89,8 @@ class WorkerThread:
         return future
 
     def _work(self) -> None:
+        if self._niceness:
+            _lower_priority(self._niceness)
         while True:
             job = self._jobs.get()
             if job.rank == _STOP:
@@ -102,6 +110,14 @@ class WorkerThread:
             _tell(job.future, _set_exception, job.future, error)
         else:
             _tell(job.future, _set_result, job.future, result)
+
+
+def _lower_priority(niceness: int) -> None:
+    """Lower the priority of the calling thread, where the system has priorities of threads."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + niceness))
 
 
 def _advance(items: Iterator[T], slice_s: float) -> list[T]:

@@ -17,6 +17,8 @@ DEFAULT_CHAT = WheelSource(
 )
 """SmolLM2-135M-Instruct, Q4_1, 98 MB, Apache-2.0: a toy that answers in English."""
 
+DEFAULT_CHAT_LICENCE = "Apache-2.0"
+
 DEFAULT_EMBEDDING = (
     WheelSource(
         file="model.onnx",

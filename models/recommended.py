@@ -21,6 +21,7 @@ class KnownModel:
     size_bytes: int
     kv_width: int
     active_parameters: int
+    licence: str = "Apache-2.0"
 
     @property
     def memory_bytes(self) -> int:
@@ -42,7 +43,7 @@ def _qwen3(size: str, quantisation: str, sha256: str | None = None) -> HubSource
 
 
 # Sizes are those of the files; layers, KV heads and head length (128) those of the models' published configurations.
-# All are Apache-2.0, speak English and French among a hundred languages, and can answer without thinking first.
+# All speak English and French among a hundred languages, and can answer without thinking first.
 KNOWN_MODELS = (
     KnownModel("Qwen3 1.7B", _qwen3("1.7B", "Q8_0"), 1_834_426_016, 28 * 8 * 256, 1_700_000_000),
     KnownModel(

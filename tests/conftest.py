@@ -49,6 +49,15 @@ def embedding_files(request: pytest.FixtureRequest) -> Path:
     )
 
 
+@pytest.fixture(scope="session")
+def multilingual_files(request: pytest.FixtureRequest) -> Path:
+    """A folder with the files of `tests.fakes.multilingual`, an embedder of a hundred languages."""
+    from models.weights import fetch_weights_folder
+    from tests.fakes.multilingual import SOURCES
+
+    return _fetched(request, "multilingual model", lambda cache, tell: fetch_weights_folder(SOURCES, cache, tell))
+
+
 def _fetched(request: pytest.FixtureRequest, what: str, start: Fetch) -> Path:
     cache = Path(os.environ.get("HEARTH_CACHE") or "~/.cache/hearth").expanduser()
     told: set[tuple[str, int]] = set()

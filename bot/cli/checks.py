@@ -52,6 +52,8 @@ def check_weights(config: Config, on_progress: OnProgress) -> Iterator[Check]:
         yield Check("weights.chat", "ok", "The echo engine needs no model.")
     for source in config.embedding_weights:
         yield _check_file("weights.embedding", source, config, on_progress)
+    for source in config.reranking_weights:
+        yield _check_file("weights.reranking", source, config, on_progress)
     if not config.embedding_weights:
         kind = config.knowledge.embedding.kind
         yield Check("weights.embedding", "ok", f"The {kind} embedder has no files of its own in the config.")

@@ -67,6 +67,8 @@ def found_value(detail: ErrorDetails) -> str:
         return ""
     if value is None or isinstance(value, Mapping | list | tuple) or len(str(value)) > 60:
         return ""
+    if "://" in str(value) and "@" in str(value):  # an address with a password
+        return ""
     return f", not {_as_in_yaml(value)}"
 
 

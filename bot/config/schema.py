@@ -15,6 +15,7 @@ from bot.core.settings import CoreSettings, HistorySettings
 from bot.platforms import BrokenPlatform, PlatformRegistry, load_platforms
 from knowledge.settings import FolderPath, KnowledgeSettings
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
+from models.recommended_embedders import find_embedder
 from models.weights_sources import WeightsSource
 
 
@@ -26,7 +27,11 @@ class WeightsSettings(BaseModel):
     chat: WeightsSource = Field(default=DEFAULT_CHAT, description="The language model: one GGUF file.")
     embedding: tuple[WeightsSource, ...] | None = Field(
         default=None,
-        description="The embedding model's files; none: built-in sources for the default model, otherwise fastembed's.",
+        description="The embedding model's files; none: built-in sources for the models that `hearth models recommend`"
+        " lists, otherwise fastembed's.",
+    )
+    reranking: tuple[WeightsSource, ...] | None = Field(
+        default=None, description="The reranker's files; none: fastembed downloads the model by its name."
     )
 
 
@@ -73,8 +78,15 @@ class Config(BaseModel):
             return ()
         if self.weights.embedding is not None:
             return self.weights.embedding
-        is_default = embedding.model == type(embedding).model_fields["model"].default
-        return DEFAULT_EMBEDDING if is_default else ()
+        if embedding.model == type(embedding).model_fields["model"].default:
+            return DEFAULT_EMBEDDING
+        known = find_embedder(embedding.model)
+        return known.sources if known else ()
+
+    @property
+    def reranking_weights(self) -> tuple[WeightsSource, ...]:
+        """The reranker's files; empty when fastembed is to get the model by its name, or none is needed."""
+        return self.weights.reranking or () if self.knowledge.reranking.kind == "fastembed" else ()
 
     @property
     def local_line_bytes(self) -> int:

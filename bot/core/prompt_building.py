@@ -103,11 +103,15 @@ def with_speaker(speaker: str, text: str, private: bool) -> str:
 
 
 def relevant_passages(found: SearchResult) -> list[Passage]:
-    """The passages of a search that bear on its question, best first; none when the best does not support an answer."""
+    """The passages of a search that bear on its question, best first; none when the best does not support an answer.
+
+    Passages far below the best score are left out, but for those that a reranker put above one that is not.
+    """
     if not found.supported:
         return []
     enough = MIN_RELEVANCE * max(hit.score for hit in found.hits)
-    return [hit.passage for hit in found.hits if hit.score >= enough]
+    last = max(number for number, hit in enumerate(found.hits, start=1) if hit.score >= enough)
+    return [hit.passage for hit in found.hits[:last]]
 
 
 def fit_passages(passages: Iterable[Passage], count: TokenCounter, limit: int) -> tuple[list[Passage], int]:

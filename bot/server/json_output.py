@@ -20,12 +20,14 @@ Fields = dict[str, Any]
 def result_fields(result: SearchResult) -> Fields:
     """The result of a search."""
     hits = [hit_fields(hit) for hit in result.hits]
-    return {"supported": result.supported, "took_s": round(result.took_s, 6), "hits": hits}
+    timings = {step: round(seconds, 6) for step, seconds in result.timings.items()}
+    return {"supported": result.supported, "took_s": round(result.took_s, 6), "timings": timings, "hits": hits}
 
 
 def hit_fields(hit: Hit) -> Fields:
-    """A passage found, its score, and where each ranker put it."""
-    return {**passage_fields(hit.passage), "score": round(hit.score, 6), "ranks": dict(hit.ranks)}
+    """A passage found, its score, and where each ranker put it; the score's parts where they were asked for."""
+    fields = {**passage_fields(hit.passage), "score": round(hit.score, 6), "ranks": dict(hit.ranks)}
+    return {**fields, "explanation": asdict(hit.explanation)} if hit.explanation else fields
 
 
 def passage_fields(passage: Passage) -> Fields:

@@ -51,7 +51,10 @@ class IndexRequest(BaseModel):
 
 
 class SearchRequest(BaseModel):
-    """Find passages, in all collections unless named: every client of the socket may read everything."""
+    """Find passages, in all collections unless named: every client of the socket may read everything.
+
+    With `explain` the hits tell the parts of their scores.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -59,6 +62,7 @@ class SearchRequest(BaseModel):
     question: str
     collections: tuple[str, ...] = ()
     limit: int = Field(default=6, ge=1, le=50)
+    explain: bool = False
 
 
 class SocketCommands:
@@ -130,7 +134,9 @@ class SocketCommands:
     async def _search(self, channel: StreamChannel, request: SocketRequest) -> None:
         search_request = SearchRequest.model_validate(request)
         names = search_request.collections or tuple(self._library.collections)
-        result = await self._library.search(search_request.question, names, limit=search_request.limit)
+        result = await self._library.search(
+            search_request.question, names, limit=search_request.limit, explain=search_request.explain
+        )
         await channel.write_event({"event": "result", **result_fields(result)})
 
     async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:

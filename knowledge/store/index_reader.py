@@ -36,6 +36,11 @@ SELECT name,
     (SELECT count(*) FROM files WHERE collection_id = collections.id AND error IS NOT NULL)
 FROM collections ORDER BY name
 """
+_LANGUAGES = """
+SELECT collections.name, language, count(*)
+FROM documents JOIN files ON files.id = file_id JOIN collections ON collections.id = collection_id
+GROUP BY collections.name, language ORDER BY count(*) DESC, language
+"""
 
 
 class IndexReader:
@@ -92,10 +97,13 @@ class IndexReader:
         return {row[0]: _passage(row) for row in rows}
 
     async def collection_counts(self) -> list[CollectionState]:
-        """The documents, passages and failed files of each collection, by name; nothing else is known here."""
+        """The documents, passages, failed files and languages of each collection, by name; no more is known here."""
         rows = await self._db.fetch_rows(_COLLECTION_STATES)
+        languages: dict[str, dict[str, int]] = {}
+        for name, language, count in await self._db.fetch_rows(_LANGUAGES):
+            languages.setdefault(name, {})[language] = count
         return [
-            CollectionState(name, documents, passages, failed, index_ready=False)
+            CollectionState(name, documents, passages, failed, index_ready=False, languages=languages.get(name, {}))
             for name, documents, passages, failed in rows
         ]
 

@@ -24,8 +24,27 @@ _COUNT_UNEMBEDDED = """
 SELECT count(*) FROM passages LEFT JOIN vectors ON passage_id = passages.id
 WHERE passages.collection_id = ? AND passage_id IS NULL
 """
+# Equal texts get their vectors together, in every collection of the same embedder.
 _ADD_VECTOR = """
-INSERT OR REPLACE INTO vectors (passage_id, collection_id, seq, vector) SELECT id, ?, ?, ? FROM passages WHERE id = ?
+INSERT INTO vectors (passage_id, collection_id, seq, vector)
+SELECT same.id, same.collection_id, ?1, ?2
+FROM passages AS embedded
+JOIN passages AS same ON same.text_hash = embedded.text_hash
+LEFT JOIN vectors ON vectors.passage_id = same.id
+WHERE embedded.id = ?3 AND vectors.passage_id IS NULL AND same.collection_id IN (SELECT value FROM json_each(?4))
+"""
+_TAKE_OVER = """
+INSERT INTO vectors (passage_id, collection_id, seq, vector)
+SELECT new.id, new.collection_id, ?1, vectors.vector
+FROM passages AS new
+JOIN passages AS old ON old.text_hash = new.text_hash AND old.collection_id <> new.collection_id
+JOIN collections ON collections.id = old.collection_id AND embedder = ?3
+JOIN vectors ON vectors.passage_id = old.id
+WHERE new.collection_id = ?2
+GROUP BY new.id
+"""
+_SAME_EMBEDDER = """
+SELECT id FROM collections WHERE embedder = (SELECT embedder FROM collections WHERE id = ?)
 """
 _VECTORS = """
 SELECT passage_id, vector FROM vectors
@@ -66,11 +85,15 @@ class VectorStore:
         return dict(await self._write_db.fetch_rows("SELECT id, embedder FROM collections"))
 
     async def reset_vectors(self, collection: int, fingerprint: str) -> None:
-        """Delete the vectors of a collection and record the embedder that makes the next ones."""
+        """Delete the vectors of a collection, record the embedder that makes the next ones, and take over what that one
+        has made for equal texts in other collections.
+        """
         async with self._write_db.transaction() as db:
+            seq = await next_seq(db)
             for table in ("vectors", "tombstones", "index_files"):
                 await db.execute(f"DELETE FROM {table} WHERE collection_id = ?", (collection,))  # noqa: S608 - fixed names
             await db.execute("UPDATE collections SET embedder = ? WHERE id = ?", (fingerprint, collection))
+            await db.execute(_TAKE_OVER, (seq, collection, fingerprint))
 
     async def count_unembedded(self, collection: int) -> int:
         """The number of a collection's passages without a vector."""
@@ -85,11 +108,18 @@ class VectorStore:
             for key, title, heading, text in rows
         ]
 
-    async def add_vectors(self, collection: int, vectors: Sequence[VectorRow]) -> None:
-        """Store vectors, without those of passages that were deleted meanwhile."""
+    async def add_vectors(self, collection: int, vectors: Sequence[VectorRow]) -> int:
+        """Store the vectors of passages that have none, and of all others with the same text in this collection and in
+        those with the same embedder, but for passages that were deleted meanwhile. The number of the collection's own.
+        """
+        keys = json.dumps([key for (key,) in await self._write_db.fetch_rows(_SAME_EMBEDDER, (collection,))])
         async with self._write_db.transaction() as db:
             seq = await next_seq(db)
-            await db.executemany(_ADD_VECTOR, [(collection, seq, vector, key) for key, vector in vectors])
+            await db.executemany(_ADD_VECTOR, [(seq, vector, key, keys) for key, vector in vectors])
+        (added,) = await self._write_db.fetch_row(
+            "SELECT count(*) FROM vectors WHERE collection_id = ? AND seq = ?", (collection, seq)
+        )
+        return int(added)
 
     async def get_vectors(self, ids: Collection[int], collections: Collection[int]) -> dict[int, bytes]:
         """The stored vectors of those passages that have one and are in one of the collections, by passage id."""

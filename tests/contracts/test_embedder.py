@@ -152,3 +152,27 @@ def test_a_name_that_nobody_knows_is_a_sentence(tmp_path: Path) -> None:
     embedder = build_embedder(EmbeddingSettings(model="nobody/knows-it"), None, tmp_path)
     with pytest.raises(EmbeddingFailed, match="nobody/knows-it cannot be loaded by fastembed"):
         embedder.embed_question("disk")
+
+
+def test_a_preset_brings_its_prefixes(embedding_files: Path) -> None:
+    plain, e5 = local(embedding_files), local(embedding_files, model="multilingual-e5-small")
+    assert np.allclose(e5.embed_question("disk"), plain.embed_question("query: disk"), atol=1e-6)
+    assert np.allclose(e5.embed_passages(["disk"]), plain.embed_passages(["passage: disk"]), atol=1e-6)
+
+
+def test_an_unknown_model_is_described_by_its_files(embedding_files: Path, tmp_path: Path) -> None:
+    copy_of(embedding_files, tmp_path)
+    (tmp_path / "model.onnx").rename(tmp_path / "model_int8.onnx")
+    embedder = local(tmp_path, model="mine")
+    assert embedder.dimension == 384
+    assert embedder.embed_passages(TEXTS).shape == (3, 384)
+    (tmp_path / "config.json").write_text('{"hidden_size": 128}')
+    assert local(tmp_path, model="mine").dimension == 128
+
+
+def test_each_text_keeps_its_place_among_texts_of_other_lengths(make: Make) -> None:
+    embedder = make()
+    texts = [f"{text} {'It was so yesterday too. ' * (n % 4)}" for n, text in enumerate(TEXTS * 7)]
+    together = embedder.embed_passages(texts)
+    alone = np.concatenate([embedder.embed_passages([text]) for text in texts])
+    assert (together * alone).sum(axis=1) == pytest.approx([1.0] * len(texts), abs=0.03)

@@ -220,6 +220,38 @@ async def test_search_shows_passages_scores_and_ranks(home: Home) -> None:
     assert "Quince" in told
 
 
+async def test_search_explains_each_part_of_a_score(home: Home) -> None:
+    await home.run("index")
+    (hit,) = (await home.run("search", "--explain", "--json", "backup zebra shelf")).json()["hits"]
+    parts = hit["explanation"]
+    assert parts["lexical"] + parts["vector"] + parts["context"] == pytest.approx(hit["score"], abs=1e-5)
+    assert [word["word"] for word in parts["words"] if not word["share"]] == ["zebra"]
+    told = (await home.run("search", "--explain", "backup zebra shelf")).out
+    assert "= words" in told
+    assert "No passage has these words of the question: zebra." in told
+
+
+async def test_eval_measures_a_judged_set_apart_from_the_documents(home: Home) -> None:
+    judged = home.folder / "judged"
+    judged.mkdir()
+    documents = {"drive": "The backup drive lies on shelf Quince.", "bins": "Bins are collected on Tuesday."}
+    rows = [json.dumps({"_id": key, "title": "", "text": text}) for key, text in documents.items()]
+    (judged / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    (judged / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "Which shelf has the drive?"}))
+    (judged / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\tdrive\t1\n")
+    ran = await home.run("eval", "retrieval", "judged", "--json")
+    assert ran.code == 0, ran.err
+    (result,) = ran.json()["sets"]
+    assert (result["name"], result["documents"], result["questions"]) == ("judged", 2, 1)
+    assert result["rankings"]["fused"] == dict.fromkeys(result["rankings"]["fused"], 1.0)
+    told = await home.run("eval", "retrieval", "judged")
+    assert "nDCG@10" in told.out
+    assert "fused" in told.out
+    assert not (home.folder / "data").exists()
+    failed = await home.run("eval", "retrieval", "documents")
+    assert (failed.code, "holds no judged set" in failed.err) == (1, True)
+
+
 async def test_ask_prints_the_answer_and_its_sources(home: Home) -> None:
     await home.run("index")
     ran = await home.run("ask", "Where does the backup drive live?")

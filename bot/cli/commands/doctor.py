@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from adapters.platform import Check
-from bot.cli import checks, collection_checks, engine_checks
+from bot.cli import checks, collection_checks, engine_checks, language_checks, reranking_checks
 from bot.cli.checks import OnProgress
 from bot.cli.daemon_client import DaemonEvent, connect_or_host
 from bot.cli.runner import EXIT_FAILED, CliError, choose_config, error_sentences, named_config, run_and_exit
@@ -65,7 +65,8 @@ async def _run_checks(config: Config, offline: bool) -> list[Check]:
 
         found = list(_local_checks(config, on_progress))
     found += [check async for check in checks.check_platforms(load_platforms(), config, offline=offline)]
-    return [*found, await _check_index(config)]
+    found.append(await reranking_checks.check_reranking(config, offline=offline))
+    return [*found, *await _check_index(config)]
 
 
 def _local_checks(config: Config, on_progress: OnProgress) -> Iterator[Check]:
@@ -78,21 +79,21 @@ def _local_checks(config: Config, on_progress: OnProgress) -> Iterator[Check]:
     yield from checks.check_api_keys(config)
 
 
-async def _check_index(config: Config) -> Check:
-    """Counts of what is indexed, from the running process or from the index itself."""
+async def _check_index(config: Config) -> list[Check]:
+    """Counts and languages of what is indexed, from the running process or from the index itself."""
     if not checks.index_exists(config.data_folder):
-        return Check("index", "warning", "Nothing is indexed yet: `hearth index` does it.")
+        return [Check("index", "warning", "Nothing is indexed yet: `hearth index` does it.")]
     if any(cached_path(source, config.model_cache_folder) is None for source in config.embedding_weights):
-        return Check("index", "warning", "The index cannot be looked at without the embedder's files.")
+        return [Check("index", "warning", "The index cannot be looked at without the embedder's files.")]
     try:
         state = await _index_state(config)
     except BaseExceptionGroup as group:
-        return _index_unusable(group)
+        return [_index_unusable(group)]
     except Exception as error:
         if not is_user_facing(error):
             raise
-        return _index_unusable(error)
-    return _index_check(config, state)
+        return [_index_unusable(error)]
+    return [_index_check(config, state), language_checks.check_languages(config, state["collections"])]
 
 
 def _index_check(config: Config, state: DaemonEvent) -> Check:

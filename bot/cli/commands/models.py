@@ -6,14 +6,17 @@ import click
 from pydantic import ValidationError
 from rich.text import Text
 
+from bot.cli.commands.models_recommend import recommend
 from bot.cli.runner import config_option, run_and_exit
 from bot.cli.suggestions import SuggestingGroup
 from bot.cli.terminal.output import format_size, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 from bot.startup_progress import ReportStartup, StartupProgress
+from models.defaults import DEFAULT_CHAT, DEFAULT_CHAT_LICENCE
 from models.gguf_split import size_of_parts
 from models.recommended import KNOWN_MODELS
+from models.recommended_embedders import find_embedder
 from models.weights import FetchProgress, cached_path, fetch_weights
 from models.weights_sources import HubSource, WeightsSource, WheelSource
 
@@ -40,9 +43,12 @@ def list_models(config: Config, as_json: bool) -> None:
             if file["path"]
             else "not here yet: `hearth models get`"
         )
-        make_console().print(
-            Text.assemble((f"{file['use']}: {file['name']}", "bold"), printable(f"\n  from {file['origin']}\n  {here}"))
-        )
+        licence = f"\n  licence: {file['licence']}" if file["licence"] else ""
+        told = printable(f"\n  from {file['origin']}\n  {here}{licence}")
+        make_console().print(Text.assemble((f"{file['use']}: {file['name']}", "bold"), told))
+
+
+models.add_command(recommend)
 
 
 @models.command("get")
@@ -95,7 +101,8 @@ def _fetch_reporter(on_startup_progress: ReportStartup) -> Any:
 
 def _configured_sources(config: Config) -> list[tuple[str, WeightsSource]]:
     chat = [("chat", config.weights.chat)] if config.model.engine == "llama" else []
-    return [*chat, *(("embedding", source) for source in config.embedding_weights)]
+    embedding = [("embedding", source) for source in config.embedding_weights]
+    return [*chat, *embedding, *(("reranking", source) for source in config.reranking_weights)]
 
 
 def _fields(use: str, source: WeightsSource, config: Config) -> dict[str, Any]:
@@ -108,7 +115,19 @@ def _fields(use: str, source: WeightsSource, config: Config) -> dict[str, Any]:
         "path": str(path) if path else None,
         "size_bytes": size_of_parts(path) if path else None,
         "sha256": source.sha256,
+        "licence": _licence(use, source, config),
     }
+
+
+def _licence(use: str, source: WeightsSource, config: Config) -> str | None:
+    """The licence of a model that Hearth knows; None for another."""
+    if use == "embedding":
+        known = find_embedder(config.knowledge.embedding.model)
+        return known.licence if known and config.weights.embedding is None else None
+    if source == DEFAULT_CHAT:
+        return DEFAULT_CHAT_LICENCE
+    files = {(each.weights.repository, each.weights.file): each.licence for each in KNOWN_MODELS}
+    return files.get((source.repository, source.file)) if isinstance(source, HubSource) else None
 
 
 def _origin(source: WeightsSource) -> str:

@@ -9,11 +9,12 @@ from rich.text import Text
 
 from bot.cli.daemon_client import DaemonClient, DaemonEvent, connect_or_host, read_state, retry_when_left
 from bot.cli.runner import CliError, config_option, run_and_exit
+from bot.cli.terminal.explanation_view import explain_hit
 from bot.cli.terminal.output import format_place, make_console, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
 
-_RANKERS = {"bm25": "by words", "vector": "by meaning"}
+_RANKERS = {"bm25": "by words", "vector": "by meaning", "reranker": "by the reranker"}
 """The rankers in plain words. Their scores mean nothing to people: they are for programs."""
 
 
@@ -21,18 +22,18 @@ _RANKERS = {"bm25": "by words", "vector": "by meaning"}
 @click.argument("question")
 @click.option("--collection", "collections", multiple=True, help="Search this collection only; may be given again.")
 @click.option("--limit", type=click.IntRange(1, 50), default=6, show_default=True, help="Passages to show.")
+@click.option("--explain", is_flag=True, help="Show each part of every score, and what would have to change.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all hits.")
 @config_option
-def search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> NoReturn:
+def search(config: Config, as_json: bool, **request: Any) -> NoReturn:
     """Find the passages that bear on QUESTION, without asking the model."""
-    run_and_exit(_search(config, question, collections, limit, as_json))
+    run_and_exit(_search(config, as_json, {**request, "collections": list(request["collections"])}))
 
 
-async def _search(config: Config, question: str, collections: tuple[str, ...], limit: int, as_json: bool) -> int:
-    request = {"question": question, "collections": list(collections), "limit": limit}
+async def _search(config: Config, as_json: bool, request: Mapping[str, Any]) -> int:
     result, states = await retry_when_left(lambda: _search_once(config, request))
     if as_json:
-        print_json({"question": question, **{key: value for key, value in result.items() if key != "event"}})
+        print_json({"question": request["question"], **{key: value for key, value in result.items() if key != "event"}})
     elif result["hits"]:
         show_result(result, make_console())
     else:
@@ -76,6 +77,9 @@ def show_result(result: DaemonEvent, out: Console) -> None:
         ranks = ", ".join(f"{_RANKERS.get(ranker, ranker)} {rank}" for ranker, rank in hit["ranks"].items())
         out.print(Text(f"{number}. {printable(hit['collection'])}: {format_place(hit)}", style="bold"))
         out.print(Text(f"   place {ranks}", style="dim"))
+        if "explanation" in hit:
+            for line in explain_hit(hit, result["hits"][number - 2] if number > 1 else None):
+                out.print(Text(f"   {printable(line)}", style="cyan"))
         out.print(Text(printable(hit["passage"])))
         out.print()
     out.print(Text(f"{result['took_s'] * 1000:.0f} ms", style="dim"))

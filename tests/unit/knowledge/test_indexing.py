@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge import indexing
+from knowledge import bulk_embedding, indexing
 from knowledge.embedding import EmbeddingFailed
 from knowledge.library import Library, LibraryClosed, ReindexRunning
 from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
@@ -265,7 +265,7 @@ async def test_progress_is_told_ten_times_a_second_at_most(shelf: LibraryFixture
 async def test_bulk_embedding_waits_while_the_language_model_is_busy(
     shelf: LibraryFixture, embedder: CountingEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_MAX_MODEL_WAIT_S", 60.0)  # the test waits for looks, not for time
+    monkeypatch.setattr(bulk_embedding, "_MAX_MODEL_WAIT_S", 60.0)  # the test waits for looks, not for time
     looks: list[int] = []
 
     def busy() -> bool:

@@ -9,7 +9,12 @@ import pytest
 from knowledge import folder_scan
 from knowledge.library import Library, UnknownCollection
 from knowledge.passages import SearchResult, WithheldRemoval
+from knowledge.reranking.order import Reranking
+from knowledge.reranking.reranker import Reranker
+from knowledge.reranking.settings import RerankingSettings
+from knowledge.settings import CollectionSettings, KnowledgeSettings
 from tests.fakes.embedders import BrokenEmbedder, CountingEmbedder
+from tests.fakes.rerankers import BrokenReranker, ReversingReranker, SilentReranker, WordReranker
 from tests.fakes.shelf import LibraryFixture
 
 DRIVE = "The backup drive lies on shelf Quince, behind the label maker."
@@ -347,3 +352,64 @@ async def test_a_model_that_fails_at_a_question_leaves_the_words(
 async def test_a_passage_that_is_gone_is_none(shelf: LibraryFixture) -> None:
     library: Library = await shelf.open()
     assert await library.get_passage(12345) is None
+
+
+async def open_with(shelf: LibraryFixture, reranker: Reranker) -> Library:
+    """A library with a reranker on two documents, of which the question's words favour `drive.txt`."""
+    shelf.write_document("drive.txt", "On the shelf is the backup drive.")
+    shelf.write_document("printer.txt", "which printer prints on both sides")
+    for name in ("bins", "film"):
+        (shelf.folder / "home" / f"{name}.txt").unlink()
+    settings = KnowledgeSettings(collections={"home": CollectionSettings(folder=shelf.folder / "home")})
+    shelf.data.mkdir()
+    reranking = Reranking(reranker, RerankingSettings(kind="fastembed", time_limit_s=0.5))
+    library = await Library.open(settings, shelf.embedder, shelf.reader, shelf.data, reranking=reranking)
+    shelf.stack.push_async_callback(library.close)
+    await library.reindex()
+    return library
+
+
+async def test_a_reranker_orders_the_hits_and_leaves_their_scores(shelf: LibraryFixture) -> None:
+    library = await open_with(shelf, ReversingReranker())
+    result = await library.search("On the shelf is the backup drive", ["home"], explain=True)
+    assert documents(result) == ["printer.txt", "drive.txt"]
+    assert result.hits[0].score < result.hits[1].score
+    assert [hit.ranks["reranker"] for hit in result.hits] == [1, 2]
+    assert [hit.explanation.reranker for hit in result.hits if hit.explanation] == [1.0, 0.0]
+    assert "reranking" in result.timings
+    assert result.supported
+
+
+async def test_the_reranker_reads_title_and_text_with_the_previous_question(shelf: LibraryFixture) -> None:
+    words = WordReranker()
+    library = await open_with(shelf, words)
+    await library.search("which printer", ["home"], context="backup drive")
+    ((question, texts),) = words.asked
+    assert question == "backup drive which printer"
+    assert "printer\nwhich printer prints on both sides" in texts
+
+
+@pytest.mark.parametrize("reranker", [BrokenReranker(), SilentReranker()], ids=["broken", "silent"])
+async def test_without_the_rerankers_answer_the_fused_order_stands(shelf: LibraryFixture, reranker: Reranker) -> None:
+    library = await open_with(shelf, reranker)
+    result = await library.search("On the shelf is the backup drive", ["home"])
+    assert documents(result) == ["drive.txt", "printer.txt"]
+    assert result.supported
+    assert "reranker" not in result.hits[0].ranks
+
+
+async def test_closing_the_library_closes_the_reranker(shelf: LibraryFixture) -> None:
+    words = WordReranker()
+    library = await open_with(shelf, words)
+    await library.close()
+    assert words.is_closed
+
+
+async def test_a_state_tells_the_languages_of_the_documents(shelf: LibraryFixture) -> None:
+    shelf.write_document("a.txt", "Everything about alpacas.")
+    library = await shelf.open("home", "other")
+    await library.reindex()
+    assert {state.name: dict(state.languages) for state in await library.collection_states()} == {
+        "home": {"en": 4},
+        "other": {},
+    }

@@ -1,4 +1,6 @@
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 
@@ -138,3 +140,14 @@ def test_a_thread_that_was_left_behind_ends_quietly_after_its_loop() -> None:
     gate.set()
     ended[0].join(60)
     assert not ended[0].is_alive()
+
+
+async def test_a_threads_priority_can_be_below_the_processs() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id() if sys.platform == "linux" else 0)
+
+    own = niceness()
+    lower = WorkerThread("bulk", niceness=5)
+    assert await lower.run(niceness) == (min(19, own + 5) if sys.platform == "linux" else own)
+    assert niceness() == own
+    await lower.close()

@@ -11,6 +11,7 @@ from bot.config.replaced_keys import REPLACED_KEYS
 from bot.config.schema import Config, config_model, replaced_platform_keys
 from bot.platforms import load_platforms
 from models.defaults import DEFAULT_CHAT, DEFAULT_EMBEDDING
+from models.recommended_embedders import find_embedder
 from models.weights_sources import HubSource, PathSource
 
 
@@ -70,10 +71,38 @@ def test_the_cache_folder_comes_from_the_environment_unless_configured(monkeypat
 
 
 def test_another_embedder_does_not_get_the_default_ones_files(file: Path) -> None:
-    file.write_text("knowledge: {embedding: {model: BAAI/bge-m3, dimension: 1024}}")
+    file.write_text("knowledge: {embedding: {model: BAAI/bge-large-en-v1.5}}")
     assert load_config(file).embedding_weights == ()
+    file.write_text("knowledge: {embedding: {model: BAAI/bge-m3}}")
+    known = find_embedder("bge-m3")
+    assert known is not None
+    assert load_config(file).embedding_weights == known.sources
     file.write_text("knowledge: {embedding: {kind: hashing}}")
     assert load_config(file).embedding_weights == ()
+
+
+def test_a_rerankers_files_count_only_where_it_runs_here(file: Path) -> None:
+    weights = "weights: {reranking: [{source: path, path: /srv/rerank/model.onnx}]}\n"
+    file.write_text(f"{weights}knowledge: {{reranking: {{kind: fastembed}}}}")
+    assert load_config(file).reranking_weights == (PathSource(path=Path("/srv/rerank/model.onnx")),)
+    file.write_text(f"{weights}knowledge: {{reranking: {{kind: server, url: 'http://gpu.lan/v1/rerank'}}}}")
+    assert load_config(file).reranking_weights == ()
+
+
+def test_a_rerankers_key_in_the_place_of_its_variable_is_refused_and_never_shown(file: Path) -> None:
+    file.write_text("knowledge: {reranking: {kind: server, url: 'http://gpu.lan/v1/rerank', api_key_env: sk-s3cret}}")
+    with pytest.raises(InvalidConfig) as refused:
+        load_config(file)
+    assert "s3cret" not in "".join(refused.value.fault_lines())
+
+
+def test_a_password_in_a_rerank_servers_address_is_refused_and_never_shown(file: Path) -> None:
+    file.write_text("knowledge: {reranking: {kind: server, url: 'http://me:s3cret@gpu.lan/v1/rerank'}}")
+    with pytest.raises(InvalidConfig) as refused:
+        load_config(file)
+    told = "".join(refused.value.fault_lines())
+    assert "user name and password" in told
+    assert "s3cret" not in told
 
 
 def test_weights_from_a_hub_are_read(file: Path) -> None:

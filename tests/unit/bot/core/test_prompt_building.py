@@ -120,6 +120,7 @@ def test_passages_that_only_came_along_are_not_given() -> None:
         return [each.id for each in relevant_passages(SearchResult(hits, supported, 0.0))]
 
     assert found(0.9, 0.5, 0.35, 0.13, 0.0) == [0, 1]
+    assert found(0.3, 0.9, 0.5, 0.1) == [0, 1, 2], "a reranker put the first above the second"
     assert found(0.9, 0.9, supported=False) == []
     assert found(supported=False) == []
 

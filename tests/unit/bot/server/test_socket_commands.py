@@ -16,6 +16,7 @@ from knowledge.library import Library, ReindexRunning, UnknownCollection
 from knowledge.passages import (
     CollectionState,
     Hit,
+    HitExplanation,
     Passage,
     PassageLocation,
     ReindexProgress,
@@ -35,13 +36,14 @@ class Shelf:
         self.cancelled = False
         self.confirmed = False
 
-    async def search(self, question: str, collections: Collection[str], *, limit: int) -> SearchResult:
+    async def search(self, question: str, collections: Collection[str], *, limit: int, explain: bool) -> SearchResult:
         if "lost" in collections:
             raise UnknownCollection("lost", ("handbook",))
         passage = Passage(
             1, "handbook", "a.md", "A", PassageLocation(heading=("A",)), f"{question} {sorted(collections)} {limit}"
         )
-        return SearchResult((Hit(passage, 0.5, {"bm25": 1}),), True, 0.001)
+        explanation = HitExplanation(0.4, 0.1, 0.0, 0.45) if explain else None
+        return SearchResult((Hit(passage, 0.5, {"bm25": 1}, explanation),), True, 0.001)
 
     async def reindex(
         self,
@@ -107,6 +109,14 @@ async def test_a_search_looks_into_all_collections_unless_told(tmp_path: Path) -
     assert all_of_them["hits"][0]["passage"] == "q ['handbook'] 6"
     assert one["hits"][0]["passage"] == "q ['x'] 2"
     assert (one["event"], one["supported"]) == ("result", True)
+    assert "explanation" not in one["hits"][0]
+
+
+async def test_a_search_explains_its_scores_when_asked(tmp_path: Path) -> None:
+    async with serving(tmp_path, Shelf()):
+        (result,) = await ask(tmp_path, {"command": "search", "question": "q", "explain": True})
+    explanation = result["hits"][0]["explanation"]
+    assert (explanation["lexical"], explanation["vector"], explanation["threshold"]) == (0.4, 0.1, 0.45)
 
 
 async def test_indexing_tells_its_progress_and_then_its_report(tmp_path: Path) -> None:
@@ -195,6 +205,7 @@ async def test_the_state_tells_what_is_indexed_and_by_which_process(tmp_path: Pa
             "failed": 0,
             "index_ready": True,
             "embedder_changed": False,
+            "languages": {},
         }
     ]
     assert event["unconfigured"] == [{"collection": "old", "documents": 7, "cause": "unconfigured"}]

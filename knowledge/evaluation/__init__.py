@@ -1,0 +1,1 @@
+"""Evaluation of retrieval on judged sets: the figures of BEIR and trec_eval for each ranking."""
