@@ -1,6 +1,7 @@
 """Speculative decoding drafts quotations, and changes no answer where answers are to be the same bit for bit."""
 
 import asyncio
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
@@ -48,7 +49,7 @@ async def _answers(
     settings = LlamaSettings(context_tokens=1024, parallel=1, speculation=speculation, deterministic=True)
     engine = await LlamaEngine.load(path, settings)
     try:
-        assert not speculation or engine._loaded.limits.max_draft_tokens >= 2
+        assert not speculation or (engine._loaded.limits.max_draft_tokens >= 2) == _can_draft()
         return [await _answer(engine, question, sampling) for question, sampling in pairs]
     finally:
         await engine.close()
@@ -77,7 +78,16 @@ async def test_answers_are_the_same_with_guessing_and_most_words_of_a_quotation_
         assert plain_usage.accepted_draft_tokens == 0
         if question in _QUESTIONS[:2]:
             drafted_shares.append(usage.accepted_draft_tokens / usage.generated_tokens)
-    assert max(drafted_shares) > 0.5
+    assert (max(drafted_shares) > 0.5) == _can_draft()
+
+
+def _can_draft() -> bool:
+    """Whether drafts of a deterministic engine can be proven: of the builds for x86 only the patched one computes the
+    floats of the cache alike for one token and for several.
+    """
+    can_draft = kernel_equivalence.max_equal_batch({kernel_equivalence.CACHE_TYPE}, 3) == 3
+    assert can_draft or "+hearth" not in version("llama-cpp-python")
+    return can_draft
 
 
 @pytest.mark.alone
