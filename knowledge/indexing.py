@@ -28,7 +28,7 @@ from knowledge.worker_thread import SLICE_S, WorkerThread
 
 log = logging.getLogger(__name__)
 
-READING_VERSION = 2
+READING_VERSION = 3
 """To be raised when loaders or splitting produce other passages from the same file: every file is then read again."""
 
 _PAGE = 64
@@ -225,6 +225,7 @@ class Reindex:
             return
         # An unreadable row fails alone; it is reported each time its file is read.
         self._tally.failed += [FailedDocument(name, row.document, row.problem) for row in documents if row.problem]
+        self._tally.failed += [FailedDocument(name, part.document, part.unread) for part in documents if part.unread]
         readable = [document for document in documents if not document.problem]
         batches = context.index_thread.run_slices(prepare_documents(readable, context.stemmer))
         self._tally.add_change(await context.store.writer.write_file(self._collections[name], examined.facts, batches))

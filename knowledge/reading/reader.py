@@ -154,11 +154,11 @@ class _DocumentCollector:
             begun, row = self.begun, self.begun.row
             name = self.name if row is None else f"{self.name}#row-{row}"
             self.documents.append(
-                ReadDocument(name, begun.title, begun.language, tuple(self.drafts), problem=begun.problem)
+                ReadDocument(name, begun.title, begun.language, tuple(self.drafts), begun.problem, begun.unread)
             )
         self.begun, self.drafts = None, []
 
 
 def _draft(frame: DraftFrame, row: int | None) -> PassageDraft:
-    place = PassageLocation(tuple(frame.heading), frame.page, row, frame.start, frame.start + len(frame.text))
+    place = PassageLocation(tuple(frame.heading), frame.page, row, frame.start, frame.end)
     return PassageDraft(place, frame.text)

@@ -23,6 +23,32 @@ def pdf(pages: Sequence[str], title: str = "") -> bytes:
     return _assembled(bodies)
 
 
+def table_pdf(rows: Sequence[Sequence[str]]) -> bytes:
+    """A PDF of one page with a ruled table."""
+    left, top, width, height = 50, 800, 120, 18
+    right, bottom = left + width * len(rows[0]), top - height * len(rows)
+    lines = [f"{left} {top - height * row} m {right} {top - height * row} l S" for row in range(len(rows) + 1)]
+    lines += [
+        f"{left + width * column} {top} m {left + width * column} {bottom} l S" for column in range(len(rows[0]) + 1)
+    ]
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            place = f"{left + width * column + 4} {top - height * number - 13}"
+            lines.append(f"BT /F1 10 Tf {place} Td ({cell}) Tj ET")
+    stream = "\n".join(lines)
+    return _assembled(
+        [
+            "<< /Type /Catalog /Pages 2 0 R >>",
+            "<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+            "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+            "/Resources << /Font << /F1 3 0 R >> >> /Contents 5 0 R >>",
+            f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
+            "<< >>",
+        ]
+    )
+
+
 def _content(text: str) -> str:
     lines = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)").split("\n")
     shown = " ".join(f"({line}) Tj 0 -14 Td" for line in lines)
