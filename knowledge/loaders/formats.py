@@ -143,7 +143,7 @@ def _zip_kind(data: bytes) -> str:
             media = archive.read("mimetype")[:200].decode("ascii", "replace").strip() if "mimetype" in names else ""
             if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
                 raise FileUnreadable("The document is encrypted: save a copy without a password.")
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError, zlib.error) as error:
+    except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError, zlib.error) as error:
         raise FileUnreadable("The file is a broken or cut ZIP archive: export or copy it again.") from error
     kind = _KINDS_OF_MEDIA.get(media.removesuffix("-template"), "")
     if kind in ("odt", "ods", "odp", "epub"):

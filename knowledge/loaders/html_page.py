@@ -41,6 +41,7 @@ _CONVERTER = MarkdownConverter(
 _KEPT_TEXTS = frozenset({"href", "title"})
 _KEPT_NUMBERS = frozenset({"colspan", "rowspan", "start"})
 _NUMBER = re.compile("[0-9]{1,3}")
+_BOX_GAP = re.compile(r"(?<=\[[x ]\]) {2,}")
 _BLANK_LINES = re.compile(r"\n{3,}")
 _EXPORTS_FRAME = frozenset({"breadcrumb-section", "breadcrumbs", "footer", "mw-navigation", "siteSub", "toc"})
 """Identifiers of what surrounds the page in exports of wikis."""
@@ -86,7 +87,7 @@ def _content(soup: BeautifulSoup) -> tuple[str, bool]:
 
 
 def _tidied(text: str) -> str:
-    return _BLANK_LINES.sub("\n\n", normalise_text(text)).strip("\n")
+    return _BOX_GAP.sub(" ", _BLANK_LINES.sub("\n\n", normalise_text(text))).strip("\n")
 
 
 def _article(source: str) -> str:

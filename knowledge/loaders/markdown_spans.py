@@ -1,7 +1,8 @@
 """Spans of a Markdown text that mean something to programs only, taken out or read as their names."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 
 from knowledge.loaders.html_page import fragment_markdown
@@ -26,6 +27,7 @@ _SPANS = re.compile(
             r"(?P<picture>!\[(?P<alt>[^\]\n]{0,500})\]\(\s*<?data:[^)\n]*\))",
             r"(?P<data>data:[\w.+-]{1,40}/[\w.+-]{1,60}(?:;[\w=-]{1,60})*;base64,[A-Za-z0-9+/=%]*)",
             r"(?P<link>!?\[\[(?P<target>[^\[\]|\n]{1,300})(?:\|(?P<alias>[^\[\]\n]{0,300}))?\]\])",
+            r"(?P<note>\[\^(?P<mark>[^\]\n]{1,50})\])",
             r"(?P<box><input\b(?=[^>]{0,200}\btype\s*=\s*[\"']?checkbox)(?P<attributes>[^>]{0,300})>)",
             r"(?P<table><table\b[^>]{0,500}>.*?</table\s*>)",
         )
@@ -33,8 +35,11 @@ _SPANS = re.compile(
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
 _MDX_LINES = re.compile(
-    r"^(?:import\s[^\n]*\sfrom\s+['\"][^\n]*|import\s+['\"][^\n]*|export\s+(?:const|let|default)\b[^\n]*)\n", re.M
+    r"^(?:import\s[^\n]*\sfrom\s+['\"][^\n]*|import\s+['\"][^\n]*|export\s+(?:const|let|default)\b[^\n]*)\n",
+    re.MULTILINE,
 )
+_FOOTNOTE = re.compile(r"^\[\^(?P<mark>[^\]\n]{1,50})\]:[ \t]*(?P<text>[^\n]{1,500})\n?(?=\n|\[\^|\Z)", re.MULTILINE)
+"""A footnote of one line."""
 _SIZE = re.compile(r"[0-9]{1,5}(?:x[0-9]{1,5})?")
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".pdf", ".mp3", ".mp4"})
 
@@ -42,12 +47,18 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".pdf",
 def clean_markdown(text: str, *, mdx: bool = False) -> str:
     """The text without comments, scripts, styles and data URIs; links between notes and embeds read as names.
 
-    Code keeps what it says. Check boxes and tables in HTML become Markdown.
+    Code keeps what it says. Footnotes of one line stand where they are referred to. Check boxes and tables in HTML
+    become Markdown.
     """
-    return _SPANS.sub(_replacement, _MDX_LINES.sub("", text) if mdx else text)
+    text = _MDX_LINES.sub("", text) if mdx else text
+    notes = {match["mark"]: match["text"].strip() for match in _FOOTNOTE.finditer(text)} if "[^" in text else {}
+    return _SPANS.sub(partial(_replacement, notes), _FOOTNOTE.sub("", text) if notes else text)
 
 
-def _replacement(match: re.Match[str]) -> str:
+def _replacement(notes: Mapping[str, str], match: re.Match[str]) -> str:
+    if match["note"]:
+        # Where it is referred to: at the end of the text it would be a passage without its sentence.
+        return f" ({notes[match['mark']]})" if match["mark"] in notes else match[0]
     kind = next(name for name in (*_REPLACEMENTS, "code", "dropped") if match[name] is not None)
     return match[0] if kind == "code" else _REPLACEMENTS.get(kind, _nothing)(match)
 

@@ -146,7 +146,9 @@ def _recognised(pdf: PdfDocument, pages: Sequence[str], limits: LoadLimits) -> t
         page = pdf.get_page(number)
         if _has_content(page):
             if left:
-                texts[number] = recognise_text(page.render(scale=min(_OCR_SCALE, _OCR_SIDE / max(1, *page.get_size()))).to_pil())
+                texts[number] = recognise_text(
+                    page.render(scale=min(_OCR_SCALE, _OCR_SIDE / max(1, *page.get_size()))).to_pil()
+                )
                 left -= 1
             if not texts[number].strip():
                 scans.append(number + 1)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from liteparse.types import AnnotationRect, LayoutBlock, LayoutCell, ParsedPage, TextItem
 
@@ -9,6 +10,7 @@ from knowledge.loaders.tables import markdown_table
 
 _NOT_LETTERS = re.compile(r"[\s\u00ad\u2010-]+")
 _LINE_HYPHEN = re.compile(r"(?<=[^\W\d_])[-\u2010\u00ad]\n(?=[^\W\d_A-ZÀ-Þ])")
+_MOST_ITEMS = 500
 
 
 def page_markdown(page: ParsedPage) -> str:
@@ -48,18 +50,31 @@ def _cells(row: Sequence[LayoutCell]) -> list[str]:
 
 
 def _with_lines(text: str, box: AnnotationRect | None, items: Sequence[TextItem]) -> str:
-    """A paragraph's text with its line ends, where the items in its box are just its text; else as it is."""
-    if box is None:
+    """A paragraph's text with its line ends, where the items in its box make up just its text; else as it is."""
+    inside = [item for item in items if box and _is_inside(item, box)]
+    ordered = _in_order(_letters(text), inside) if len(inside) <= _MOST_ITEMS else []
+    if not ordered:
         return text
-    lines: list[list[TextItem]] = []
-    for item in sorted((item for item in items if _is_inside(item, box)), key=lambda item: (item.y, item.x)):
-        if lines and item.y - lines[-1][0].y < item.height / 2:
-            lines[-1].append(item)
-        else:
-            lines.append([item])
-    rows = (" ".join(item.text.strip() for item in sorted(line, key=lambda item: item.x)) for line in lines)
-    found = "\n".join(rows)
-    return _LINE_HYPHEN.sub("", found) if _letters(found) == _letters(text) else text
+    found = ordered[0].text.strip()
+    for before, item in pairwise(ordered):
+        same_line = abs(item.y - before.y) < item.height / 2 and item.x > before.x
+        found += (" " if same_line else "\n") + item.text.strip()
+    return _LINE_HYPHEN.sub("", found)
+
+
+def _in_order(letters: str, items: Sequence[TextItem]) -> list[TextItem]:
+    """The items in the order in which they make up the letters of a paragraph; empty when they do not."""
+    waiting = sorted(((_letters(item.text), item) for item in items), key=lambda pair: (pair[1].y, pair[1].x))
+    ordered: list[TextItem] = []
+    position = 0
+    while position < len(letters):
+        found = next((pair for pair in waiting if pair[0] and letters.startswith(pair[0], position)), None)
+        if found is None:
+            return []
+        waiting.remove(found)
+        ordered.append(found[1])
+        position += len(found[0])
+    return ordered
 
 
 def _is_inside(item: TextItem, box: AnnotationRect) -> bool:

@@ -18,7 +18,7 @@ class ReadingSettings(BaseModel):
     ocr_pages: int = Field(
         default=8,
         ge=0,
-        description="Most pages of one scan whose text is recognised, with the extra `ocr`: about 5 s of computing each.",
+        description="Most pages of a scan whose text is recognised, with the extra `ocr`: about 5 s of computing each.",
     )
     time_limit_s: float = Field(default=60.0, gt=0, le=3600, description="Time limit for reading one file, in seconds.")
     memory_limit_mb: int = Field(

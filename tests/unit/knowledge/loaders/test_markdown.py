@@ -69,6 +69,7 @@ def test_front_matter_is_a_line_for_each_field_before_the_text(front: str, lines
             "<table><tr><th>Side<th>Length</tr><tr><td>north<td>4.20 m</table>",
             "\n\n| Side | Length |\n| --- | --- |\n| north | 4.20 m |\n\n",
         ),
+        ("It dries.[^1] Then `[^1]`.[^2]\n\n[^1]: 21 days\n", "It dries. (21 days) Then `[^1]`.[^2]\n\n"),
         ("soft\u00adhyphen and \ufb01lter and zero\u200bwidth", "softhyphen and filter and zerowidth"),
     ],
 )
