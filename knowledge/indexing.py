@@ -225,7 +225,6 @@ class Reindex:
             return
         # An unreadable row fails alone; it is reported each time its file is read.
         self._tally.failed += [FailedDocument(name, row.document, row.problem) for row in documents if row.problem]
-        self._tally.failed += [FailedDocument(name, part.document, part.unread) for part in documents if part.unread]
         readable = [document for document in documents if not document.problem]
         batches = context.index_thread.run_slices(prepare_documents(readable, context.stemmer))
         self._tally.add_change(await context.store.writer.write_file(self._collections[name], examined.facts, batches))

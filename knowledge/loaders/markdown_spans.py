@@ -19,6 +19,13 @@ _DROPPED = (
     r"^\[[^\]\n]{1,100}\]:[ \t]*<?data:[^\n]*$",
     r"[ \t]\^[A-Za-z0-9-]{1,40}$",
 )
+_TAGS = (
+    r"a|abbr|article|aside|audio|b|big|blockquote|button|center|cite|dd|del|details|div|dl|dt|em|fieldset|"
+    r"figcaption|figure|font|footer|form|h[1-6]|header|hr|i|iframe|input|ins|kbd|label|legend|li|main|mark|"
+    r"nav|ol|option|p|picture|s|section|select|small|source|span|strong|sub|summary|sup|svg|textarea|time|"
+    r"tt|u|ul|video"
+)
+"""Elements of HTML; what else stands in angle brackets, such as a placeholder, is text."""
 _SPANS = re.compile(
     "|".join(
         (
@@ -29,6 +36,9 @@ _SPANS = re.compile(
             r"(?P<link>!?\[\[(?P<target>[^\[\]|\n]{1,300})(?:\|(?P<alias>[^\[\]\n]{0,300}))?\]\])",
             r"(?P<note>\[\^(?P<mark>[^\]\n]{1,50})\])",
             r"(?P<box><input\b(?=[^>]{0,200}\btype\s*=\s*[\"']?checkbox)(?P<attributes>[^>]{0,300})>)",
+            r"(?P<image><img\b[^>]{0,5000}>)",
+            r"(?P<break><br\s*/?>)",
+            rf"(?P<html></?(?:{_TAGS})(?:\s[^<>]{{0,2000}})?/?>)",
             r"(?P<table><table\b[^>]{0,500}>.*?</table\s*>)",
         )
     ),
@@ -48,7 +58,7 @@ def clean_markdown(text: str, *, mdx: bool = False) -> str:
     """The text without comments, scripts, styles and data URIs; links between notes and embeds read as names.
 
     Code keeps what it says. Footnotes of one line stand where they are referred to. Check boxes and tables in HTML
-    become Markdown.
+    become Markdown, other HTML its text.
     """
     text = _MDX_LINES.sub("", text) if mdx else text
     notes = {match["mark"]: match["text"].strip() for match in _FOOTNOTE.finditer(text)} if "[^" in text else {}
@@ -83,6 +93,11 @@ def _check_box(match: re.Match[str]) -> str:
     return "[x]" if re.search(r"\bchecked\b", match["attributes"], re.IGNORECASE) else "[ ]"
 
 
+def _description(match: re.Match[str]) -> str:
+    described = re.search(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", match[0], re.IGNORECASE)
+    return (described[1] or described[2] or "") if described else ""
+
+
 def _table(match: re.Match[str]) -> str:
     return f"\n\n{fragment_markdown(match[0])}\n\n"
 
@@ -92,5 +107,8 @@ _REPLACEMENTS: dict[str, Callable[[re.Match[str]], str]] = {
     "data": _nothing,
     "link": _link_name,
     "box": _check_box,
+    "image": _description,
+    "break": lambda match: " ",
+    "html": _nothing,
     "table": _table,
 }

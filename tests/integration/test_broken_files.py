@@ -21,13 +21,9 @@ async def test_broken_files_cost_themselves_alone() -> None:
             assert re.search(pattern, caught.value.reason), name
         for kind, data in WHOLE.items():
             assert (await reader.read_bytes(f"whole.{kind}", data))[0].drafts
-        (child,) = _reading_processes()
+        (child,) = (each for each in psutil.Process().children() if "knowledge.reading.child" in each.cmdline())
         assert child.memory_info().rss < _MOST_BYTES
         assert child.net_connections() == []
     finally:
         await reader.close()
-    assert _reading_processes() == []
-
-
-def _reading_processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "knowledge.reading.child" in child.cmdline()]
+    assert not child.is_running()

@@ -17,6 +17,7 @@ from knowledge.reader import FileUnreadable, ReadDocument, SourceFile
 from knowledge.reading.reader import ProcessReader
 from knowledge.reading.settings import ReadingSettings
 from tests.fakes.pdfs import pdf
+from tests.fakes.until import until
 
 ROOT = Path(__file__).parents[2]
 ROGUE = (str(ROOT / "tests" / "fakes" / "rogue_child.py"),)
@@ -251,7 +252,7 @@ async def test_the_child_is_confined_and_knows_no_secrets(
     assert "very secret" not in str(about["environment"])
     assert set(about["environment"]) <= {
         *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
-        *("RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS", "MALLOC_ARENA_MAX"),
+        *("RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS", "MALLOC_ARENA_MAX", "ORT_DISABLE_TELEMETRY"),
         *("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONUTF8"),
     }
     assert about["limits"] == {"CORE": 0, "FSIZE": 0, "NOFILE": 64}
@@ -282,6 +283,16 @@ async def test_the_process_is_replaced_after_its_share_of_files() -> None:
     await reader.close()
     assert not psutil.pid_exists(pids[0])
     assert not psutil.pid_exists(pids[3])
+
+
+async def test_an_idle_process_is_given_back_and_the_next_read_works() -> None:
+    reader = ProcessReader(idle_s=0.0, child=ROGUE)
+    try:
+        pid = (await told(reader))["pid"]
+        await until(lambda: not psutil.pid_exists(pid))
+        await assert_reads(reader)
+    finally:
+        await reader.close()
 
 
 async def test_closing_leaves_no_process_and_may_be_repeated(reader: ProcessReader) -> None:

@@ -60,7 +60,11 @@ def test_front_matter_is_a_line_for_each_field_before_the_text(front: str, lines
         ("<script>\nlet a\n</script>\ntext", "\ntext"),
         ("![gauge](data:image/png;base64,iVBORw0KGgo=)", "gauge"),
         ("![a][p]\n\n[p]: <data:image/png;base64,iVBO>", "![a][p]\n\n"),
-        ('<img src="data:image/png;base64,iVBORw0KGgo=">', '<img src="">'),
+        (
+            "a <b>bold</b> <span class=x>word</span><br>of <host> <http://x.example>",
+            "a bold word of <host> <http://x.example>",
+        ),
+        ('<div><input placeholder="Search"><img src=x.png alt="the plan"></div>', "the plan"),
         ("[[People/Mirela|the neighbour]]", "the neighbour (Mirela)"),
         ("[[Garden tools|the garden tools]] and [[Shed.md]]", "the garden tools and Shed"),
         ("Key: ![[Keys#Shed]] ![[plan.png|300]] ^key", "Key: Keys > Shed plan"),
