@@ -162,9 +162,24 @@ def _cut(text: str, section: _Section, markdown: bool, limit: int, whole_limit: 
     if body - section.start > limit // 2:
         body = section.start
     start = section.start
-    for chunk_start, chunk_end in _chunks(text, body, section.end, markdown, limit - (body - section.start)):
+    inner_limit = limit - (body - section.start)
+    if limit < whole_limit:
+        inner_limit = _even_limit(text[body : section.end], inner_limit)
+    for chunk_start, chunk_end in _chunks(text, body, section.end, markdown, inner_limit):
         yield _Span(start if start < body else chunk_start, chunk_end, section.path)
         start = body
+
+
+def _even_limit(text: str, limit: int) -> int:
+    """The limit that cuts a text with a table into pieces of about the same size.
+
+    A last piece of one row below a header would be the best match of all questions about the columns.
+    """
+    longest_line = max(map(len, text.split("\n"))) + 1
+    if longest_line >= limit // 2:
+        return limit
+    pieces = -(-len(text) // (limit - longest_line))
+    return min(limit, len(text) // pieces + longest_line)
 
 
 def _chunks(text: str, start: int, end: int, markdown: bool, limit: int) -> Iterator[tuple[int, int]]:

@@ -22,6 +22,8 @@ def test_every_piece_of_a_table_begins_with_its_header_within_the_limit(before: 
     assert all(HEADER in draft.text and len(draft.text) <= 300 for draft in drafts if "| lamp" in draft.text)
     rows = [line for draft in drafts for line in draft.text.split("\n") if "| lamp" in line]
     assert rows == ROWS.strip().split("\n")
+    # A piece of one row would match every question about the columns.
+    assert all(draft.text.count("| lamp") != 1 for draft in drafts)
 
 
 def test_a_header_longer_than_half_a_passage_is_not_repeated() -> None:
