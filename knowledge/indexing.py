@@ -26,7 +26,7 @@ from knowledge.worker_thread import WorkerThread
 
 log = logging.getLogger(__name__)
 
-READING_VERSION = 2
+READING_VERSION = 3
 """To be raised when loaders or splitting produce other passages from the same file: every file is then read again."""
 
 _PROGRESS_INTERVAL_S = 0.1

@@ -19,11 +19,15 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Size limits: bytes of the file, characters of its text, rows of its table."""
+    """Size limits: bytes of the file, characters of its text, rows of its table.
+
+    `recognised_pages`: most pages of a scan whose text is recognised.
+    """
 
     file_bytes: int = 50_000_000
     text_characters: int = 10_000_000
     rows: int = 50_000
+    recognised_pages: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class ExtractedDocument:
     """The normalised text of a document (see `decoding.normalise_text`).
 
     `pages` holds the start offset of each page in order. An unreadable row has no text, but a `problem`: a sentence.
+    `unread` says which parts of a document were not read, and why: a sentence, empty for none.
     """
 
     text: str
@@ -39,6 +44,7 @@ class ExtractedDocument:
     pages: tuple[int, ...] = ()
     row: int | None = None
     problem: str = ""
+    unread: str = ""
 
 
 def document_title(candidate: str, name: str) -> str:

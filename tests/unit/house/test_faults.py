@@ -18,7 +18,7 @@ def _numbers(letter: str, last: int) -> list[str]:
 CORE = [*_numbers("A", 14), "A4b", *_numbers("B", 26), *_numbers("C", 13)]
 PLATFORMS = [*_numbers("D", 35), *_numbers("M", 12)]
 ENGINE = _numbers("E", 40)
-KNOWLEDGE: list[str] = []
+KNOWLEDGE = _numbers("R", 20)
 CASES = ["K42", "K47", "K50"]
 ALL = [*CORE, *PLATFORMS, *ENGINE, *KNOWLEDGE, *CASES]
 

@@ -134,10 +134,10 @@ def test_a_file_swapped_for_a_link_after_the_scan_is_not_read(tmp_path: Path) ->
 
 
 def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
-    lay(tmp_path, "a.md", "b.docx", "sub/c.DOCX", "d.odt", "private/e.docx", "Makefile", ".hidden.docx")
-    assert scan_folder(tmp_path, exclude=["private/"]).left_out == {".docx": 2, ".odt": 1, "": 1}
+    lay(tmp_path, "a.md", "b.zip", "sub/c.ZIP", "d.mp3", "private/e.zip", "Makefile", ".hidden.zip")
+    assert scan_folder(tmp_path, exclude=["private/"]).left_out == {".zip": 2, ".mp3": 1, "": 1}
     assert scan_folder(tmp_path, include=["*.md"]).left_out == {}
-    assert scan_folder(tmp_path, include=["sub/**"]).left_out == {".docx": 1}
+    assert scan_folder(tmp_path, include=["sub/**"]).left_out == {".zip": 1}
 
 
 def test_mounted_file_systems_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
