@@ -26,6 +26,7 @@ from bot.server.metrics import Metrics
 from bot.server.readiness import Readiness
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
+from knowledge.folder_watch import FolderWatch
 from knowledge.library import Library
 from knowledge.reader import DocumentReader
 from knowledge.reading.reader import ProcessReader
@@ -48,6 +49,7 @@ class App:
     stats: Stats
     http_port: int | None
     missing: list[str]
+    folder_watch: FolderWatch | None
 
     async def run(self, *adapters: Adapter) -> None:
         """Run the adapters until cancelled. One that dies ends all of them, loudly, and so does a model that dies.
@@ -56,11 +58,14 @@ class App:
         """
         self.stats.set_adapters(adapters)
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch_engine())
+            watching = [group.create_task(self._watch_engine())]
+            if self.folder_watch is not None:
+                watching.append(group.create_task(self.folder_watch.run()))
             running = [group.create_task(each.run(self.inbox), name=each.platform) for each in adapters]
             if running:
                 await asyncio.wait(running)
-            watching.cancel()
+            for task in watching:
+                task.cancel()
 
     async def _watch_engine(self) -> None:
         # The process ends rather than stay up without a model: what supervises it starts it again.
@@ -100,12 +105,7 @@ async def open_app(
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        on_progress(StartupProgress("opening", "index"))
-        embedder = await _embedder(config, on_progress)
-        library = await Library.open(
-            config.knowledge, embedder, reader, config.data_folder, is_model_busy=lambda: queue.running_count > 0
-        )
-        stack.push_async_callback(library.close)
+        library, embedder = await _open_library(stack, config, reader, queue, metrics, on_progress)
         missing.clear()
         if web is not None and web.endpoint is not None:
             service = _completion_service(config, engine, library, queue, metrics)
@@ -123,7 +123,10 @@ async def open_app(
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, stats, web.port if web else None, missing)
+        watched = config.knowledge.watch and not work
+        folder_watch = FolderWatch(library, config.knowledge, config.data_folder) if watched else None
+        port = web.port if web else None
+        yield App(config, inbox, library, engine, history, stats, port, missing, folder_watch)
 
 
 def _dispatcher(
@@ -184,6 +187,28 @@ async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, re
     from bot.server.web_service import serve_web
 
     return await stack.enter_async_context(serve_web(config.http, metrics, readiness, os.environ))
+
+
+async def _open_library(
+    stack: AsyncExitStack,
+    config: Config,
+    reader: DocumentReader,
+    queue: FairQueue,
+    metrics: Metrics,
+    on_progress: ReportStartup,
+) -> tuple[Library, Embedder]:
+    on_progress(StartupProgress("opening", "index"))
+    embedder = await _embedder(config, on_progress)
+    library = await Library.open(
+        config.knowledge,
+        embedder,
+        reader,
+        config.data_folder,
+        is_model_busy=lambda: queue.running_count > 0,
+        on_indexed=metrics.index_changed,
+    )
+    stack.push_async_callback(library.close)
+    return library, embedder
 
 
 async def _embedder(config: Config, on_progress: ReportStartup) -> Embedder:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from knowledge.folder_scan import FolderScan, FoundFile, content_hash
 from knowledge.loaders.types import LoadLimits
 from knowledge.reader import FileUnreadable
-from knowledge.reading.files import check_file_size
+from knowledge.reading.files import first_byte
 from knowledge.store.index_writer import FileFacts, IndexedFile
 
 ALWAYS_HASHED_BYTES = 1 << 20
@@ -58,8 +58,7 @@ def examine_files(
     for file in files:
         before = known.get(file.document)
         try:
-            check_file_size(file.size_bytes, limits)
-            digest = _digest(file, before, recipe)
+            digest = _digest(file, before, recipe, first_byte(file.document, file.size_bytes, limits))
         except FileUnreadable as error:
             yield ExaminedFile(file, _facts(file, ""), before, error.reason)
         except OSError as error:
@@ -93,7 +92,7 @@ def _missing(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[Indexed
     return [file for path, file in known.items() if path not in found and not path.startswith(folders)]
 
 
-def _digest(file: FoundFile, before: IndexedFile | None, recipe: str) -> str:
+def _digest(file: FoundFile, before: IndexedFile | None, recipe: str, start: int) -> str:
     if (
         before is not None
         and file.size_bytes > ALWAYS_HASHED_BYTES
@@ -101,7 +100,7 @@ def _digest(file: FoundFile, before: IndexedFile | None, recipe: str) -> str:
         and (before.size_bytes, before.mtime_ns, before.inode) == (file.size_bytes, file.mtime_ns, file.inode)
     ):
         return before.hash
-    return content_hash(file.folder, file.document) + recipe
+    return content_hash(file.folder, file.document, start) + recipe
 
 
 def _facts(file: FoundFile, digest: str) -> FileFacts:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,9 @@ from knowledge.indexing import Reindex, ReindexContext, ReindexRequest, Throttle
 from knowledge.lexical import WordStemmer
 from knowledge.passages import (
     CollectionState,
+    FileState,
     Hit,
+    LeftOut,
     Passage,
     ReindexProgress,
     ReindexReport,
@@ -31,6 +33,8 @@ from knowledge.vector_search import VectorSearch
 from knowledge.worker_thread import WorkerThread
 
 log = logging.getLogger(__name__)
+
+_FILES_PAGE = 50
 
 
 @dataclass(eq=False)
@@ -68,15 +72,23 @@ class Library:
     """The documents. Create it with `open`; every method must run on the event loop that opened it."""
 
     def __init__(
-        self, store: KnowledgeStore, vector_search: VectorSearch, context: ReindexContext, ids: Mapping[str, int]
+        self,
+        store: KnowledgeStore,
+        vector_search: VectorSearch,
+        context: ReindexContext,
+        ids: Mapping[str, int],
+        on_indexed: Callable[[Sequence[CollectionState]], None],
     ) -> None:
         self._store = store
         self._vector_search = vector_search
         self._reindex_context = context
         self._ids = ids
+        self._on_indexed = on_indexed
         self._searcher = Searcher(store, vector_search, context.embedder)
         self._embedder_changed: set[int] = set()
         self._running: asyncio.Task[ReindexReport] | None = None
+        self._running_gives_way = False
+        self._superseded: asyncio.Task[ReindexReport] | None = None
         self._index_update: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -89,11 +101,13 @@ class Library:
         data_folder: Path,
         *,
         is_model_busy: Callable[[], bool] = lambda: False,
+        on_indexed: Callable[[Sequence[CollectionState]], None] = lambda _: None,
     ) -> "Library":
         """Open the database and the vector indexes below `data_folder`; the embedding model is loaded on first use.
 
         Collections that the settings do not name stay as they are, out of sight. `is_model_busy` is True while the
-        language model generates. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
+        language model generates. `on_indexed` is called with the collections' states, now and after each reindex.
+        Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
         """
         store = await KnowledgeStore.open(data_folder)
         index_thread = WorkerThread("index")
@@ -103,8 +117,9 @@ class Library:
             context = ReindexContext(
                 settings, store, vector_search, embedder, reader, index_thread, WordStemmer(), is_model_busy
             )
-            library = cls(store, vector_search, context, ids)
+            library = cls(store, vector_search, context, ids, on_indexed)
             await library._check_embedder()
+            on_indexed(await library.collection_states())
         except BaseException:
             await index_thread.close()
             await store.close()
@@ -157,6 +172,7 @@ class Library:
         on_progress: Callable[[ReindexProgress], None] | None = None,
         *,
         confirm_removals: bool = False,
+        gives_way: bool = False,
     ) -> ReindexReport:
         """Bring the named collections (default: all) up to date with their folders; only changes are read and embedded.
 
@@ -164,24 +180,42 @@ class Library:
         a collection, of what was on a disk or share that is not mounted, and, if all collections are updated, of
         collections that the settings do not name.
 
-        `on_progress` is called on the event loop, about ten times a second at most. Raises ReindexRunning,
-        UnknownCollection, EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; changes stored until
-        then stay, and the next reindex continues from them.
+        `on_progress` is called on the event loop, about ten times a second at most. A reindex that `gives_way` is
+        stopped by the next request, and then raises ReindexRunning. Raises ReindexRunning, UnknownCollection,
+        EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; changes stored until then stay, and the next
+        reindex continues from them.
         """
-        if self._running is not None:
-            raise ReindexRunning
         names = sorted(self._ids if collections is None else set(collections))
         chosen = {name: self._id(name) for name in names}
+        await self._stop_running(gives_way=gives_way)
         request = ReindexRequest(chosen, is_complete=collections is None, confirm_removals=confirm_removals)
-        self._running = asyncio.create_task(self._reindex(request, ThrottledProgress(on_progress)))
+        running = asyncio.create_task(self._reindex(request, ThrottledProgress(on_progress)))
+        self._running, self._running_gives_way = running, gives_way
         try:
-            return await self._running
+            report = await running
         except asyncio.CancelledError:
             if self._closing:
                 raise LibraryClosed from None
+            task = asyncio.current_task()
+            if running is self._superseded and task is not None and not task.cancelling():
+                raise ReindexRunning from None
             raise
         finally:
-            self._running = None
+            if self._running is running:
+                self._running = None
+        self._on_indexed(await self.collection_states())
+        return report
+
+    async def file_states(self, collection: str) -> AsyncIterator[list[FileState]]:
+        """The files of a collection in pages, by path. Raises UnknownCollection."""
+        key, after = self._id(collection), ""
+        while page := await self._store.reader.file_states(key, after, _FILES_PAGE):
+            yield page
+            after = page[-1].path
+
+    async def left_out(self, collection: str) -> list[LeftOut]:
+        """The files and folders that the last reindex left out of a collection. Raises UnknownCollection."""
+        return await self._store.reader.left_out(self._id(collection))
 
     async def close(self) -> None:
         """Stop a running reindex, save complete vector indexes, and end the threads."""
@@ -198,6 +232,17 @@ class Library:
         await self._searcher.close()
         await self._reindex_context.index_thread.close()
         await self._store.close()
+
+    async def _stop_running(self, *, gives_way: bool) -> None:
+        """End a reindex that gives way. Raises ReindexRunning for another one, and when this one gives way too."""
+        while (running := self._running) is not None:
+            if gives_way or not self._running_gives_way:
+                raise ReindexRunning
+            self._superseded = running
+            running.cancel()
+            await asyncio.wait([running])
+            if self._running is running:
+                self._running = None
 
     def _id(self, name: str) -> int:
         if name not in self._ids:

@@ -32,7 +32,7 @@ class ReadDocument:
     """A document: a file, or one row of a CSV or JSONL file (`document` then ends in `#row-N`).
 
     `language` is an ISO 639-1 code, empty when unclear. An unreadable row has no drafts, but a `problem`: a
-    sentence.
+    sentence. `unread` says which parts of a document were not read, and why: a sentence, empty for none.
     """
 
     document: str
@@ -40,6 +40,7 @@ class ReadDocument:
     language: str
     drafts: tuple[PassageDraft, ...]
     problem: str = ""
+    unread: str = ""
 
 
 @dataclass(eq=False)

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "ask": CommandEntry("bot.cli.commands.ask", "ask", "Ask one question, print the answer and its sources."),
     "index": CommandEntry("bot.cli.commands.index", "index", "Bring the documents' index up to date."),
     "search": CommandEntry("bot.cli.commands.search", "search", "Find passages without asking the model."),
+    "documents": CommandEntry("bot.cli.commands.documents", "documents", "List what is indexed, and what is not."),
     "status": CommandEntry("bot.cli.commands.status", "status", "Show whether Hearth runs, and what is indexed."),
     "models": CommandEntry("bot.cli.commands.models", "models", "List and fetch the models of the config."),
     "config": CommandEntry("bot.cli.commands.config", "config", "Check or show the config."),

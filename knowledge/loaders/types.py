@@ -10,11 +10,15 @@ TITLE_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A file's bytes; `name` selects the loader, `template` renders a row of a CSV or JSONL file."""
+    """A file's bytes; `name` selects the loader, `template` renders a row of a CSV or JSONL file.
+
+    `skipped_bytes`: the bytes before `data` of a log that is larger than the limit.
+    """
 
     name: str
     data: bytes
     template: str = ""
+    skipped_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class ExtractedDocument:
     """The normalised text of a document (see `decoding.normalise_text`).
 
     `pages` holds the start offset of each page in order. An unreadable row has no text, but a `problem`: a sentence.
+    `unread` says which parts of a document were not read, and why: a sentence, empty for none.
     """
 
     text: str
@@ -39,6 +44,7 @@ class ExtractedDocument:
     pages: tuple[int, ...] = ()
     row: int | None = None
     problem: str = ""
+    unread: str = ""
 
 
 def document_title(candidate: str, name: str) -> str:

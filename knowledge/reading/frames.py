@@ -40,6 +40,7 @@ class DocumentStart(_Frame):
     title: str = Field(max_length=300)
     language: str = Field(pattern="^([a-z]{2,3})?$")
     problem: str = Field(default="", max_length=SENTENCE_CHARACTERS)
+    unread: str = Field(default="", max_length=SENTENCE_CHARACTERS)
 
 
 class DraftFrame(_Frame):

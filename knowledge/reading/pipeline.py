@@ -18,7 +18,13 @@ def read_frames(raw: RawFile, limits: LoadLimits, passage_characters: int) -> It
     fallback = _language_of_rows(documents) if len(documents) > 1 else ""
     for document in documents:
         language = "" if document.problem else detect_language(document.text) or fallback
-        yield DocumentStart(row=document.row, title=document.title, language=language, problem=document.problem)
+        yield DocumentStart(
+            row=document.row,
+            title=document.title,
+            language=language,
+            problem=document.problem,
+            unread=document.unread,
+        )
         yield from _drafts(document, passage_characters)
 
 

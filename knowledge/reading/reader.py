@@ -154,7 +154,7 @@ class _DocumentCollector:
             begun, row = self.begun, self.begun.row
             name = self.name if row is None else f"{self.name}#row-{row}"
             self.documents.append(
-                ReadDocument(name, begun.title, begun.language, tuple(self.drafts), problem=begun.problem)
+                ReadDocument(name, begun.title, begun.language, tuple(self.drafts), begun.problem, begun.unread)
             )
         self.begun, self.drafts = None, []
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from knowledge.lexical import fts5_query
-from knowledge.passages import CollectionState, Passage, PassageLocation
+from knowledge.passages import CollectionState, FileState, LeftOut, Passage, PassageLocation
 from knowledge.sqlite import Database
 
 _BM25_WEIGHTS = (2.0, 2.0, 1.0)
@@ -33,8 +33,23 @@ _COLLECTION_STATES = """
 SELECT name,
     (SELECT count(*) FROM documents JOIN files ON files.id = file_id WHERE collection_id = collections.id),
     (SELECT count(*) FROM passages WHERE collection_id = collections.id),
-    (SELECT count(*) FROM files WHERE collection_id = collections.id AND error IS NOT NULL)
+    (SELECT count(*) FROM files WHERE collection_id = collections.id AND error IS NOT NULL),
+    (SELECT count(*) FROM files WHERE collection_id = collections.id AND unread <> ''),
+    (SELECT json_group_object(cause, count) FROM (
+        SELECT cause, sum(count) AS count FROM left_out WHERE collection_id = collections.id GROUP BY cause
+    ))
 FROM collections ORDER BY name
+"""
+_FILE_STATES = """
+SELECT collections.name, path, count(documents.id),
+    COALESCE(sum((SELECT count(*) FROM passages WHERE document_id = documents.id)), 0),
+    size_bytes, read_at, COALESCE(error, ''), unread
+FROM files JOIN collections ON collections.id = collection_id LEFT JOIN documents ON file_id = files.id
+WHERE collection_id = ? AND path > ? GROUP BY files.id ORDER BY path LIMIT ?
+"""
+_LEFT_OUT = """
+SELECT collections.name, cause, left_out.name, count FROM left_out JOIN collections ON collections.id = collection_id
+WHERE collection_id = ? ORDER BY cause, count DESC, left_out.name
 """
 
 
@@ -92,12 +107,22 @@ class IndexReader:
         return {row[0]: _passage(row) for row in rows}
 
     async def collection_counts(self) -> list[CollectionState]:
-        """The documents, passages and failed files of each collection, by name; nothing else is known here."""
+        """The documents, passages and files of each collection, by name; nothing is known of its vectors here."""
         rows = await self._db.fetch_rows(_COLLECTION_STATES)
         return [
-            CollectionState(name, documents, passages, failed, index_ready=False)
-            for name, documents, passages, failed in rows
+            CollectionState(
+                name, documents, passages, failed, False, partly_read=partly_read, left_out=json.loads(left_out)
+            )
+            for name, documents, passages, failed, partly_read, left_out in rows
         ]
+
+    async def file_states(self, collection: int, after: str, limit: int) -> list[FileState]:
+        """The files of a collection by path, from above `after`, at most `limit`."""
+        return [FileState(*row) for row in await self._db.fetch_rows(_FILE_STATES, (collection, after, limit))]
+
+    async def left_out(self, collection: int) -> list[LeftOut]:
+        """The files and folders that the last scan of a collection left out, by cause, the most frequent first."""
+        return [LeftOut(*row) for row in await self._db.fetch_rows(_LEFT_OUT, (collection,))]
 
 
 def _passage(row: Sequence[Any]) -> Passage:

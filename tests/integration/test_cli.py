@@ -125,11 +125,11 @@ async def test_index_reports_what_changed_and_a_second_run_finds_nothing_to_do(h
 
 async def test_index_exits_with_1_when_a_document_failed_and_names_the_kinds_left_out(home: Home) -> None:
     (home.folder / "documents/empty.md").touch()
-    (home.folder / "documents/letter.docx").touch()
+    (home.folder / "documents/letter.xyz").touch()
     ran = await home.run("index")
     assert ran.code == 1
     assert ran.err.count("handbook/empty.md: The file is empty.") == 1
-    assert "Not read, because Hearth cannot read their kind: 1 .docx." in ran.err
+    assert "Left out, because their kind is not read: 1 files (1 .xyz)." in ran.err
 
 
 async def test_an_emptied_folder_keeps_its_documents_until_their_removal_is_confirmed(home: Home) -> None:
