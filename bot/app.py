@@ -105,7 +105,7 @@ async def open_app(
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        library, embedder = await _open_library(stack, config, reader, queue, metrics, on_progress)
+        library, embedder = await _open_library(stack, config, reader, queue, metrics=metrics, on_progress=on_progress)
         missing.clear()
         if web is not None and web.endpoint is not None:
             service = _completion_service(config, engine, library, queue, metrics)
@@ -194,6 +194,7 @@ async def _open_library(
     config: Config,
     reader: DocumentReader,
     queue: FairQueue,
+    *,
     metrics: Metrics,
     on_progress: ReportStartup,
 ) -> tuple[Library, Embedder]:

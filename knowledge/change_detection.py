@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.folder_scan import FolderScan, FoundFile, content_hash
+from knowledge.loaders.log_tail import is_log
 from knowledge.loaders.types import LoadLimits
 from knowledge.reader import FileUnreadable
 from knowledge.reading.files import first_byte
@@ -55,10 +56,12 @@ def examine_files(
     files: Sequence[FoundFile], known: Mapping[str, IndexedFile], recipe: str, limits: LoadLimits
 ) -> Iterator[ExaminedFile]:
     """Examine every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
+    log_recipe = f"{recipe}-{limits.file_bytes}-{limits.text_characters}"
     for file in files:
         before = known.get(file.document)
         try:
-            digest = _digest(file, before, recipe, first_byte(file.document, file.size_bytes, limits))
+            start = first_byte(file.document, file.size_bytes, limits)
+            digest = _digest(file, before, log_recipe if is_log(file.document) else recipe, start)
         except FileUnreadable as error:
             yield ExaminedFile(file, _facts(file, ""), before, error.reason)
         except OSError as error:

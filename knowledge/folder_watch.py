@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import psutil
 from watchfiles import Change, awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError
 
 from knowledge.embedding import EmbeddingFailed
 from knowledge.folder_scan import PathFilter
@@ -23,9 +24,11 @@ _log = logging.getLogger(__name__)
 
 _SETTLE_MS = 1000
 """Changes that follow each other more quickly are indexed together: a copy of many files, a save in several steps."""
-_PAUSE_FACTOR = 5
-_LONGEST_PAUSE_S = 300.0
-"""After a run there is a pause of five times its duration: a log that grows all the time must not take all the time."""
+_IDLE_MS = 5000
+"""How often the watcher reports that nothing changed."""
+_PAUSE_FACTOR = 2
+_LONGEST_PAUSE_S = 60.0
+"""After a run there is a pause of twice its duration: a log that grows all the time must not take all the time."""
 _RETRY_S = 2.0
 NETWORK_FILE_SYSTEMS = frozenset(
     [
@@ -100,6 +103,7 @@ class FolderWatch:
         if is_on_network(folder, list_mounts()):
             self._tell_unwatched(name, "it is on the network")
             return
+        is_watched = False
         rules = _ChangeFilter(folder, collection, self._junk, self._data_folder)
         try:
             async for changes in awatch(
@@ -107,12 +111,20 @@ class FolderWatch:
                 watch_filter=rules,
                 debounce=_SETTLE_MS,
                 recursive=not rules.is_file,
+                ignore_permission_denied=True,
+                rust_timeout=_IDLE_MS,
+                yield_on_timeout=True,
             ):
-                self._mark(name)
+                # The first time also for what changed before the folder was watched.
+                if changes or not is_watched:
+                    self._mark(name)
+                is_watched = True
                 if (Change.deleted, str(rules.root)) in changes and not rules.is_there():
                     break
         except OSError as error:
             self._tell_unwatched(name, error.strerror or str(error))
+        except WatchfilesRustInternalError as error:
+            self._tell_unwatched(name, str(error))
 
     def _tell_unwatched(self, name: str, reason: str) -> None:
         if self._unwatched.get(name) != reason:

@@ -102,6 +102,15 @@ def test_a_log_above_the_limit_is_unchanged_as_long_as_its_end_is(tmp_path: Path
     assert not examine(before).is_unchanged
 
 
+def test_a_log_is_read_again_under_other_limits(tmp_path: Path) -> None:
+    for name, is_unchanged in (("boiler.log", False), ("boiler.txt", True)):
+        (tmp_path / name).write_bytes(b"a" * 50)
+        files = [file for file in scan_folder(tmp_path).files if file.document == name]
+        (first,) = examine_files(files, {}, RECIPE, LoadLimits(text_characters=1000))
+        (second,) = examine_files(files, known(first), RECIPE, LoadLimits(text_characters=2000))
+        assert second.is_unchanged is is_unchanged
+
+
 def indexed(*paths: str, documents: int = 1) -> dict[str, IndexedFile]:
     return {path: IndexedFile(1, path, 1, 1, 1, f"hash of {path}", documents) for path in paths}
 
