@@ -16,7 +16,9 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 SECTIONS = frozenset(
     {"data_folder", "cache_folder", "log_level", "weights", "model", "knowledge", "core", "history", "http"}
 )
-COMMANDS = frozenset({"init", "run", "chat", "ask", "index", "search", "status", "models", "config", "doctor", "demo"})
+COMMANDS = frozenset(
+    {"init", "run", "chat", "ask", "index", "search", "documents", "status", "models", "config", "doctor", "demo"}
+)
 RESERVED_NAMES = SECTIONS | COMMANDS | {"api", "everyone"}
 """Names that a platform cannot have: Hearth's own sections, commands, and readers of collections."""
 IMPORT_ERRORS = (
