@@ -9,6 +9,7 @@ from semantic_text_splitter import MarkdownSplitter, TextSplitter
 from knowledge.headings import find_headings
 from knowledge.passages import PassageLocation
 from knowledge.reader import PassageDraft
+from knowledge.table_headers import TableHeader, find_table_headers, header_at, longest_header
 
 _SMALL_SHARE = 4
 """A section shorter than a quarter of a passage is joined to its neighbours: alone it is too short to be found."""
@@ -37,19 +38,36 @@ class _Span:
 def split_text(text: str, *, markdown: bool, max_characters: int, pages: Sequence[int] = ()) -> list[PassageDraft]:
     """Split a text into passages of at most `max_characters`, in order; only white space between them is left out.
 
+    A passage that begins inside a Markdown table has the table's header above its rows, unless the header is longer
+    than half a passage.
     Small Markdown sections are joined under their common heading path, and a heading stays with the text below it.
     `pages` holds the start offset of each page; a passage's page is the one it starts on.
     """
     sections = _joined(text, _sections(text) if markdown else [_whole(text)], max_characters)
-    spans = (span for section in sections for span in _cut(text, section, markdown, max_characters))
+    headers = _short_headers(text, max_characters) if markdown else []
+    spans = (
+        span
+        for section in sections
+        for span in _cut(
+            text,
+            section,
+            markdown,
+            max_characters - longest_header(headers, section.start, section.end),
+            max_characters,
+        )
+    )
     trimmed = (_trimmed(text, span) for span in spans)
-    return [_draft(text, span, pages) for span in trimmed if span.start < span.end]
+    return [_draft(text, span, pages, headers) for span in trimmed if span.start < span.end]
 
 
-def _draft(text: str, span: _Span, pages: Sequence[int]) -> PassageDraft:
+def _short_headers(text: str, limit: int) -> list[TableHeader]:
+    return [header for header in find_table_headers(text) if len(header.text) <= limit // 2]
+
+
+def _draft(text: str, span: _Span, pages: Sequence[int], headers: Sequence[TableHeader]) -> PassageDraft:
     page = bisect_right(pages, span.start) if pages else None
     place = PassageLocation(heading=span.path, page=page, start=span.start, end=span.end)
-    return PassageDraft(place=place, text=text[span.start : span.end])
+    return PassageDraft(place=place, text=header_at(headers, span.start) + text[span.start : span.end])
 
 
 def _trimmed(text: str, span: _Span) -> _Span:
@@ -132,18 +150,36 @@ def _joined_pair(first: _Section, second: _Section) -> _Section:
     return _Section(first.start, second.body, second.end, path, second.filled)
 
 
-def _cut(text: str, section: _Section, markdown: bool, limit: int) -> Iterator[_Span]:
-    """A section in spans within the limit; its headings stay with the first span of the body."""
-    if _length(text, section) <= limit:
+def _cut(text: str, section: _Section, markdown: bool, limit: int, whole_limit: int) -> Iterator[_Span]:
+    """A section in spans within the limit; its headings stay with the first span of the body.
+
+    A section within `whole_limit` is not cut: no header is repeated in it.
+    """
+    if _length(text, section) <= whole_limit:
         yield _Span(section.start, section.end, section.path)
         return
     body = section.end - len(text[section.body : section.end].lstrip())
     if body - section.start > limit // 2:
         body = section.start
     start = section.start
-    for chunk_start, chunk_end in _chunks(text, body, section.end, markdown, limit - (body - section.start)):
+    inner_limit = limit - (body - section.start)
+    if limit < whole_limit:
+        inner_limit = _even_limit(text[body : section.end], inner_limit)
+    for chunk_start, chunk_end in _chunks(text, body, section.end, markdown, inner_limit):
         yield _Span(start if start < body else chunk_start, chunk_end, section.path)
         start = body
+
+
+def _even_limit(text: str, limit: int) -> int:
+    """The limit that cuts a text with a table into pieces of about the same size.
+
+    A last piece of one row below a header would be the best match of all questions about the columns.
+    """
+    longest_line = max(map(len, text.split("\n"))) + 1
+    if longest_line >= limit // 2:
+        return limit
+    pieces = -(-len(text) // (limit - longest_line))
+    return min(limit, len(text) // pieces + longest_line)
 
 
 def _chunks(text: str, start: int, end: int, markdown: bool, limit: int) -> Iterator[tuple[int, int]]:

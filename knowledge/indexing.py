@@ -27,7 +27,7 @@ from knowledge.worker_thread import SLICE_S, WorkerThread
 
 log = logging.getLogger(__name__)
 
-READING_VERSION = 2
+READING_VERSION = 3
 """To be raised when loaders or splitting produce other passages from the same file: every file is then read again."""
 
 _PAGE = 64

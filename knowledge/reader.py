@@ -21,7 +21,10 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class PassageDraft:
-    """A passage not stored yet. `text` is `document_text[place.start:place.end]` without outer white space."""
+    """A passage not stored yet.
+
+    `text` is `document_text[place.start:place.end]`; where that begins inside a table, below the table's header.
+    """
 
     place: PassageLocation
     text: str

@@ -54,7 +54,7 @@ def _check_files(check: str, collection: CollectionSettings, found: FolderScan) 
     if idle := idle_patterns(collection.include, documents):
         return Check(check, "warning", f"These patterns of `include` match no file in {folder}: {idle}.", figures)
     if not count:
-        kinds = "Markdown, text, HTML, PDF, CSV or JSONL"
+        kinds = "Markdown, text, HTML, PDF, office documents, mail, tables, calendars or source code"
         return Check(
             check, "warning", f"Its folder {folder} holds no file that Hearth can read ({kinds}).{left_out}", figures
         )

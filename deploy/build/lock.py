@@ -21,7 +21,16 @@ WHEEL_OPTIONS = ("--only-binary", ":all:", "--no-binary", "llama-cpp-python")
 # Each resolution constrains the next ones: a package in several locks has one version.
 INPUTS: dict[str, tuple[str, ...]] = {
     "requirements": ("pyproject.toml", "--no-emit-package", "llama-cpp-python"),
-    "requirements-dev": ("pyproject.toml", "--group", "pyproject.toml:dev", "--no-emit-package", "llama-cpp-python"),
+    "requirements-dev": (
+        "pyproject.toml",
+        "--group",
+        "pyproject.toml:dev",
+        "--extra",
+        "ocr",
+        "--no-emit-package",
+        "llama-cpp-python",
+    ),
+    "ocr": ("pyproject.toml", "--extra", "ocr", "--no-emit-package", "llama-cpp-python"),
     "bootstrap": ("--group", "pyproject.toml:bootstrap"),
     "build": ("--group", "pyproject.toml:build"),
     "lock": ("--group", "pyproject.toml:lock"),

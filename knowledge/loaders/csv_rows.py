@@ -5,6 +5,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Literal
 
 from knowledge.loaders.decoding import decode_text
@@ -15,13 +16,15 @@ from knowledge.reader import FileUnreadable
 _DELIMITERS = ",;\t|"
 _SNIFFED_CHARACTERS = 20_000
 _SNIFFED_ROWS = 50
+_HEADER_SHARE = 0.8
 _SEPARATOR_LINE = re.compile(r"\A\"?sep=(.)\"?[ \t]*(?:\r\n?|\n)", re.IGNORECASE)
 """The first line that Excel writes to name the delimiter."""
 
 
-def load_csv(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
+def load(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document per row. The delimiter is detected; the first row names the columns, unless it is all numbers.
 
+    What stands above the header, such as a title and a date, is a document of its own.
     A quotation mark that is never closed is read as it stands and reported. Raises FileUnreadable.
     """
     text = decode_text(raw.data)
@@ -60,10 +63,15 @@ def _parsed(text: str, delimiter: str) -> Iterator[list[str]]:
 def _rows(text: str, limits: LoadLimits) -> Iterator[TableRow]:
     named = _SEPARATOR_LINE.match(text)
     body = text[named.end() :] if named else text
+    delimiter = named[1] if named else detect_delimiter(text)
+    numbered = _cells(body, delimiter, first_line=2 if named else 1)
+    first = list(islice(numbered, _SNIFFED_ROWS))
+    above = _preamble_rows([cells for cells, _ in first])
+    if above:
+        yield TableRow(0, {"": "\n".join(" ".join(filter(None, map(str.strip, cells))) for cells, _ in first[:above])})
     columns: list[str] | None = None
     number = 0
-    delimiter = named[1] if named else detect_delimiter(text)
-    for cells, problem in _cells(body, delimiter, first_line=2 if named else 1):
+    for cells, problem in chain(first[above:], numbered):
         if columns is None:
             is_data = _is_data(cells)
             columns = _columns([""] * len(cells) if is_data else cells)
@@ -74,6 +82,17 @@ def _rows(text: str, limits: LoadLimits) -> Iterator[TableRow]:
         yield TableRow(number, _named(columns, cells))
         if problem:
             yield TableRow(number, {}, problem)
+
+
+def _preamble_rows(rows: Sequence[Sequence[str]]) -> int:
+    """The number of rows above the header, such as a title and a date: they fill no more than a third of the columns.
+
+    The header is the first row that fills nearly all of them.
+    """
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    width = max(filled, default=0)
+    header = next((number for number, count in enumerate(filled) if count >= _HEADER_SHARE * width), 0)
+    return header if width > 2 and all(count <= width / 3 for count in filled[:header]) else 0
 
 
 def _cells(text: str, delimiter: str, first_line: int) -> Iterator[tuple[list[str], str]]:

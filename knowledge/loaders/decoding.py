@@ -35,6 +35,9 @@ _WESTERN_SHARE = 0.95
 _WESTERN_DENSITY = 0.3
 """Largest fraction of accented letters in a Western text; misread Russian or Greek is nearly all accents."""
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060]")
+"""Break points in words: a soft hyphen, a blank without width and a word joiner. Joiners of Persian letters stay."""
+_LIGATURES = {0xFB00 + number: letters for number, letters in enumerate(("ff", "fi", "fl", "ffi", "ffl", "st", "st"))}
 _NEWLINE = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
 _STRAY_BYTES = {0xDC00 + byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0x100)}
 
@@ -60,9 +63,12 @@ def decode_text(data: bytes, declared: str = "") -> str:
 
 
 def normalise_text(text: str) -> str:
-    """Text in NFC, with `\\n` for every line ending and without control characters."""
+    """Text in NFC, with `\\n` for every line ending, ligatures as letters, and without control characters.
+
+    Invisible break points in words are taken out: with them no word is found.
+    """
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text).translate(_LIGATURES))
     return _FORBIDDEN.sub("", _NEWLINE.sub("\n", text))
 
 

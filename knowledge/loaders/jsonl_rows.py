@@ -9,7 +9,7 @@ from knowledge.loaders.rows import TableRow, check_row_count, row_documents
 from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size
 
 
-def load_jsonl(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
+def load(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document per line with a JSON object; an unreadable line becomes a problem with its line number."""
     text = decode_text(raw.data)
     check_text_size(limits, len(text))

@@ -16,7 +16,10 @@ _NAMED_PROBLEMS = 20
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row, numbered from 1: its cells by column, or a sentence with the reason why it is unreadable."""
+    """A row, numbered from 1: its cells by column, or a sentence with the reason why it is unreadable.
+
+    Row 0 is the text above a table, in a column without a name.
+    """
 
     number: int
     cells: Mapping[str, str]
@@ -28,13 +31,18 @@ def row_documents(rows: Sequence[TableRow], raw: RawFile, limits: LoadLimits) ->
 
     Raises FileUnreadable when no row is readable, the template has an unknown column, or a limit is exceeded.
     """
-    good = [row for row in rows if not row.problem]
+    good = [row for row in rows if not row.problem and row.number]
     if not good:
-        raise FileUnreadable(rows[0].problem if rows else "The file has no rows.")
+        raise FileUnreadable(next((row.problem for row in rows if row.problem), "The file has no rows."))
     _check_template(raw.template, good)
     found = [_document(row, raw) for row in good]
     check_text_size(limits, sum(len(document.text) for document in found))
-    return [document for document in found if document.text] + _problems(rows, raw)
+    above = [_text_above(row, raw) for row in rows if not row.number]
+    return above + [document for document in found if document.text] + _problems(rows, raw)
+
+
+def _text_above(row: TableRow, raw: RawFile) -> ExtractedDocument:
+    return ExtractedDocument(text=normalise_text("\n".join(row.cells.values())), title=document_title("", raw.name))
 
 
 def check_row_count(count: int, limits: LoadLimits) -> None:

@@ -5,7 +5,7 @@ from knowledge.loaders.log_tail import is_log, tail_start
 from knowledge.loaders.types import ExtractedDocument, LoadLimits, RawFile, check_text_size, document_title
 
 
-def load_text(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
+def load(raw: RawFile, limits: LoadLimits) -> list[ExtractedDocument]:
     """One document: the decoded text, titled by the file's name. Of a log that is too long, only the end is read."""
     text = normalise_text(decode_text(raw.data))
     unread = ""

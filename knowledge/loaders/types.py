@@ -23,11 +23,15 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadLimits:
-    """Size limits: bytes of the file, characters of its text, rows of its table."""
+    """Size limits: bytes of the file, characters of its text, rows of its table.
+
+    `recognised_pages`: most pages of a scan whose text is recognised.
+    """
 
     file_bytes: int = 50_000_000
     text_characters: int = 10_000_000
     rows: int = 50_000
+    recognised_pages: int = 8
 
 
 @dataclass(frozen=True, slots=True)

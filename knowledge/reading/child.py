@@ -9,7 +9,20 @@ from types import TracebackType
 from typing import BinaryIO
 
 from knowledge.languages import detect_language
-from knowledge.loaders import csv_rows, html_page, jsonl_rows, markdown, pdf, text
+from knowledge.loaders import (
+    asciidoc,
+    calendar_events,
+    csv_rows,
+    html_page,
+    json_document,
+    mail,
+    markdown,
+    office,
+    pdf,
+    picture,
+    subtitles,
+    text,
+)
 from knowledge.loaders.types import LoadLimits, RawFile
 from knowledge.reader import FileUnreadable
 from knowledge.reading.files import check_file_size, read_file
@@ -27,12 +40,26 @@ from knowledge.reading.frames import (
     pack_frame,
 )
 from knowledge.reading.limits import apply_limits, die_with_parent, extend_cpu_limit
+from knowledge.reading.network import deny_network
 from knowledge.reading.pipeline import read_frames
 from knowledge.reading.settings import ReadingSettings
 
 ReadPipeline = Callable[[RawFile, LoadLimits, int], Iterator[DocumentStart | DraftBatch]]
 
-PARSERS = (csv_rows, html_page, jsonl_rows, markdown, pdf, text)
+PARSERS = (
+    asciidoc,
+    calendar_events,
+    csv_rows,
+    html_page,
+    json_document,
+    mail,
+    markdown,
+    office,
+    pdf,
+    picture,
+    subtitles,
+    text,
+)
 """Imported before the sandbox limits apply."""
 
 
@@ -45,6 +72,9 @@ def serve_requests(reading: ReadPipeline = read_frames) -> None:
     settings = ReadingSettings.model_validate_json(sys.argv[2])
     requests, answers = _channels()
     detect_language("The language model is loaded before the limits close in.")
+    office.warm_up()
+    picture.warm_up()
+    deny_network()
     apply_limits(settings.memory_limit_mb)
     _send(answers, ChildReady())
     _redirect_errors(answers)

@@ -44,11 +44,12 @@ class DocumentStart(_Frame):
 
 
 class DraftFrame(_Frame):
-    """A passage. The span is as long as the text."""
+    """A passage: the span in its document, and the text, which may begin with the header of a table."""
 
     heading: list[Annotated[str, Field(max_length=300)]] = Field(max_length=10)
     page: int | None = Field(default=None, ge=1)
     start: int = Field(ge=0)
+    end: int = Field(ge=0)
     text: str = Field(min_length=1, max_length=20_000)
 
 

@@ -51,4 +51,4 @@ def _drafts(document: ExtractedDocument, passage_characters: int) -> Iterator[Dr
 
 def _draft_frame(draft: PassageDraft) -> DraftFrame:
     place = draft.place
-    return DraftFrame(heading=list(place.heading), page=place.page, start=place.start, text=draft.text)
+    return DraftFrame(heading=list(place.heading), page=place.page, start=place.start, end=place.end, text=draft.text)

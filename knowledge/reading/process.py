@@ -129,9 +129,11 @@ def _environment() -> dict[str, str]:
     """The variables that Python needs; no token, key or password of the parent reaches the child."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     root = str(Path(knowledge.__file__).parent.parent)
-    # One thread: thread pools of numeric libraries would only use up the limited address space.
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**kept, **threads, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
+    # One thread: thread pools would only use up the limited address space, and each thread's heap more of it.
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS", "MALLOC_ARENA_MAX")
+    threads = dict.fromkeys(names, "1")
+    quiet = {"ORT_DISABLE_TELEMETRY": "1"}  # onnxruntime reports to its makers, and dies of that in here
+    return {**kept, **threads, **quiet, "PYTHONPATH": root, "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
 
 
 def _exit_description(status: int | None) -> str:
@@ -139,6 +141,8 @@ def _exit_description(status: int | None) -> str:
         return "it does not answer"
     if status == -signal.SIGXCPU:
         return "it used up its computing time"
+    if status == -signal.SIGSYS:
+        return "it tried to open a network connection"
     if status < 0:
         return f"it was ended by {signal.Signals(-status).name}"
     return f"it ended with status {status}"

@@ -26,12 +26,27 @@ from knowledge.reading.settings import ReadingSettings
 _log = logging.getLogger(__name__)
 
 
-class ProcessReader:
-    """A `DocumentReader` whose parsers run in a sandboxed child process, one file at a time."""
+_IDLE_S = 120.0
+"""An idle process holds about 200 MB."""
 
-    def __init__(self, settings: ReadingSettings | None = None, child: Sequence[str] = CHILD_ARGUMENTS) -> None:
+
+class ProcessReader:
+    """A `DocumentReader` whose parsers run in a sandboxed child process, one file at a time.
+
+    The process is kept warm between files, and ends after `idle_s` seconds without one.
+    """
+
+    def __init__(
+        self,
+        settings: ReadingSettings | None = None,
+        child: Sequence[str] = CHILD_ARGUMENTS,
+        idle_s: float = _IDLE_S,
+    ) -> None:
         self._settings = settings or ReadingSettings()
         self._child = child
+        self._idle_s = idle_s
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
         self._process: ReadingProcess | None = None
 
@@ -50,6 +65,7 @@ class ProcessReader:
 
     async def close(self) -> None:
         """End the reading process after the current file."""
+        self._stop_timer()
         async with self._lock:
             process, self._process = self._process, None
             if process:
@@ -57,16 +73,31 @@ class ProcessReader:
 
     async def _read_request(self, request: ReadRequest, data: bytes) -> list[ReadDocument]:
         async with self._lock:
-            while True:
-                process = await self._ready_process()
-                fresh = process.files_read == 0
-                try:
-                    return await self._read_one(process, request, data)
-                except ProcessLost as lost:
-                    # Only a fresh process proves that this file is the cause: an old one may have died of another.
-                    if fresh:
-                        _log.info("Lost the reading process: %s.", lost)
-                        raise FileUnreadable(f"The program that reads the file failed on it: {lost}.") from lost
+            self._stop_timer()
+            try:
+                return await self._read_with_retry(request, data)
+            finally:
+                self._idle_timer = asyncio.get_running_loop().call_later(self._idle_s, self._end_idle)
+
+    async def _read_with_retry(self, request: ReadRequest, data: bytes) -> list[ReadDocument]:
+        while True:
+            process = await self._ready_process()
+            fresh = process.files_read == 0
+            try:
+                return await self._read_one(process, request, data)
+            except ProcessLost as lost:
+                # Only a fresh process proves that this file is the cause: an old one may have died of another.
+                if fresh:
+                    _log.info("Lost the reading process: %s.", lost)
+                    raise FileUnreadable(f"The program that reads the file failed on it: {lost}.") from lost
+
+    def _stop_timer(self) -> None:
+        if self._idle_timer:
+            self._idle_timer.cancel()
+
+    def _end_idle(self) -> None:
+        # A reference is kept: asyncio's own is weak.
+        self._ending = asyncio.create_task(self.close())
 
     async def _ready_process(self) -> ReadingProcess:
         process = self._process
@@ -160,5 +191,5 @@ class _DocumentCollector:
 
 
 def _draft(frame: DraftFrame, row: int | None) -> PassageDraft:
-    place = PassageLocation(tuple(frame.heading), frame.page, row, frame.start, frame.start + len(frame.text))
+    place = PassageLocation(tuple(frame.heading), frame.page, row, frame.start, frame.end)
     return PassageDraft(place, frame.text)

@@ -15,6 +15,11 @@ class ReadingSettings(BaseModel):
         default=10_000_000, ge=1000, description="Most text to take from one file, in characters."
     )
     row_limit: int = Field(default=50_000, ge=1, description="Most rows to read from one CSV or JSONL file.")
+    ocr_pages: int = Field(
+        default=8,
+        ge=0,
+        description="Most pages of a scan whose text is recognised, with the extra `ocr`: about 5 s of computing each.",
+    )
     time_limit_s: float = Field(default=60.0, gt=0, le=3600, description="Time limit for reading one file, in seconds.")
     memory_limit_mb: int = Field(
         default=1024,
@@ -37,4 +42,5 @@ class ReadingSettings(BaseModel):
             file_bytes=self.file_size_limit_mb * 1_000_000,
             text_characters=self.text_limit_characters,
             rows=self.row_limit,
+            recognised_pages=self.ocr_pages,
         )

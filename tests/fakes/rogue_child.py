@@ -1,8 +1,11 @@
 """A reading process whose parser does what the file's name says: crash, hang, eat, and tell what it may do."""
 
+import ctypes
 import json
 import os
 import resource
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +67,19 @@ def write() -> None:
         Path("/tmp/hearth-reading-wrote").unlink(missing_ok=True)
 
 
+def call() -> None:
+    with socket.create_connection(("127.0.0.1", 9), timeout=1):
+        pass
+
+
+def call_natively() -> None:
+    ctypes.CDLL(None).socket(socket.AF_INET, socket.SOCK_STREAM, 0)
+
+
+def launch() -> None:
+    subprocess.run(["/bin/true"], check=True)
+
+
 def told() -> str:
     limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in ("CORE", "FSIZE", "NOFILE")}
     about = {"pid": os.getpid(), "environment": dict(os.environ), "modules": sorted(sys.modules), "limits": limits}
@@ -71,7 +87,8 @@ def told() -> str:
 
 
 DEEDS: dict[str, Callable[[], None]] = {
-    deed.__name__: deed for deed in (abort, tire, leave, fail, hang, spin, eat, chatter, write)
+    deed.__name__: deed
+    for deed in (abort, tire, leave, fail, hang, spin, eat, chatter, write, call, call_natively, launch)
 }
 
 
@@ -79,14 +96,14 @@ def rogue(raw: RawFile, limits: LoadLimits, passage_characters: int) -> Iterator
     seen.append(raw.name)
     name = Path(raw.name).stem
     if name == "lie":
-        yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, text="a passage of no document")])
+        yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, end=24, text="a passage of no document")])
     if name == "flood":
         yield DocumentStart(title="flood", language="")
         while True:
-            yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, text="x" * 20_000)] * 3)
+            yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, end=20_000, text="x" * 20_000)] * 3)
     if name == "tell":
         yield DocumentStart(title="about", language="")
-        yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, text=told())])
+        yield DraftBatch(drafts=[DraftFrame(heading=[], start=0, end=1, text=told())])
         return
     if name in DEEDS:
         DEEDS[name]()

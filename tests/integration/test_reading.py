@@ -17,6 +17,7 @@ from knowledge.reader import FileUnreadable, ReadDocument, SourceFile
 from knowledge.reading.reader import ProcessReader
 from knowledge.reading.settings import ReadingSettings
 from tests.fakes.pdfs import pdf
+from tests.fakes.until import until
 
 ROOT = Path(__file__).parents[2]
 ROGUE = (str(ROOT / "tests" / "fakes" / "rogue_child.py"),)
@@ -124,7 +125,12 @@ BAD_FILES = [
         (ROOT / "tests/data/encrypted.pdf").read_bytes(),
         "The PDF is encrypted: save a copy without a password.",
     ),
-    ("d.pdf", pdf([""]), "The PDF has no text, only pictures (a scan): run it through text recognition (OCR) first."),
+    (
+        "d.pdf",
+        pdf([""]),
+        "The PDF has no text, only pictures (a scan): run it through text recognition (OCR) first, "
+        "or install Hearth's extra `ocr`.",
+    ),
     ("e.csv", b"name,port\n", "The file has no rows."),
     ("f.jsonl", b"nonsense\n", "Line 1 cannot be read: Expecting value at character 1."),
 ]
@@ -185,6 +191,23 @@ async def test_a_parser_gone_wrong_loses_its_one_file(
     await assert_reads(rogue)
 
 
+@pytest.mark.parametrize(
+    ("deed", "sentence"),
+    [
+        ("call", "NetworkDenied in network.py"),
+        ("call_natively", "it tried to open a network connection"),
+        ("launch", "NetworkDenied in network.py"),
+    ],
+)
+async def test_a_parser_that_reaches_for_the_network_or_a_program_loses_its_file(
+    rogue: ProcessReader, write: Write, deed: str, sentence: str
+) -> None:
+    if sys.platform != "linux" and deed == "call_natively":
+        pytest.skip("Only Linux keeps native code from the network.")
+    assert sentence in await reason(rogue, write(f"{deed}.txt", b"x"))
+    await assert_reads(rogue)
+
+
 async def test_an_error_of_a_parser_costs_the_process_nothing(rogue: ProcessReader, write: Write) -> None:
     first = await told(rogue)
     assert "AssertionError in rogue_child.py" in await reason(rogue, write("fail.txt", b"x"))
@@ -229,6 +252,7 @@ async def test_the_child_is_confined_and_knows_no_secrets(
     assert "very secret" not in str(about["environment"])
     assert set(about["environment"]) <= {
         *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+        *("RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS", "MALLOC_ARENA_MAX", "ORT_DISABLE_TELEMETRY"),
         *("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONUTF8"),
     }
     assert about["limits"] == {"CORE": 0, "FSIZE": 0, "NOFILE": 64}
@@ -259,6 +283,16 @@ async def test_the_process_is_replaced_after_its_share_of_files() -> None:
     await reader.close()
     assert not psutil.pid_exists(pids[0])
     assert not psutil.pid_exists(pids[3])
+
+
+async def test_an_idle_process_is_given_back_and_the_next_read_works() -> None:
+    reader = ProcessReader(idle_s=0.0, child=ROGUE)
+    try:
+        pid = (await told(reader))["pid"]
+        await until(lambda: not psutil.pid_exists(pid))
+        await assert_reads(reader)
+    finally:
+        await reader.close()
 
 
 async def test_closing_leaves_no_process_and_may_be_repeated(reader: ProcessReader) -> None:

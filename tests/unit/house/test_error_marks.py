@@ -30,6 +30,7 @@ INTERNAL = {
     "bot/core/answer.py:MaterialOutdated": "never leaves its module: the prompt is built again",
     "bot/core/attachments.py:_OutOfTime": TRANSLATED,
     "bot/core/queue.py:TooManyWaiting": "refused in the person's language, or with status 429",
+    "knowledge/reading/network.py:NetworkDenied": TRANSLATED,
     "knowledge/reading/process.py:ProcessLost": FRAGMENT,
     "knowledge/vectors.py:IndexDamaged": "logged where the index is rebuilt; never leaves knowledge",
     "models/fetch_job.py:FetchCancelled": SIGNAL,

@@ -30,7 +30,7 @@ def _locked(name: str) -> set[str]:
 
 
 def test_every_lock_is_there() -> None:
-    names = {"bootstrap", "build", "engine", "lock", "requirements", "requirements-dev", "synapse"}
+    names = {"bootstrap", "build", "engine", "lock", "ocr", "requirements", "requirements-dev", "synapse"}
     assert {lock.stem for lock in LOCKS} == names
 
 
@@ -50,6 +50,7 @@ def test_the_locks_hold_everything_that_pyproject_asks() -> None:
     assert _names(PROJECT["project"]["dependencies"]) <= _locked("requirements") | engine
     assert _names(groups["dev"]) | _locked("requirements") <= _locked("requirements-dev")
     assert engine == _locked("engine")
+    assert _names(PROJECT["project"]["optional-dependencies"]["ocr"]) <= _locked("ocr") & _locked("requirements-dev")
     assert _names(groups["build"]) <= _locked("build")
     assert _names(groups["bootstrap"]) <= _locked("bootstrap")
     assert _names(groups["synapse"]) <= _locked("synapse")

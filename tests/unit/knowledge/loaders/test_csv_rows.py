@@ -113,3 +113,20 @@ def test_any_table_is_read_or_refused_in_a_sentence(source: str) -> None:
         loaded("a,b\n" + source)
     except FileUnreadable as error:
         assert error.reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["Inventory of the house;;;\nexported 03.03.2025;;;\n;;;\n", "Inventory of the house\nexported 03.03.2025\n\n"],
+)
+def test_lines_above_the_header_are_a_document_of_their_own(above: str) -> None:
+    source = f"{above}Item;Room;Price;Shelf\nDrill;Workshop;129,00;Quince\nWasher;;210,00;Medlar\n"
+    head, drill, washer = load_documents(RawFile("inventory.csv", source.encode()), LoadLimits())
+    assert (head.text, head.row) == ("Inventory of the house\nexported 03.03.2025", None)
+    assert (drill.text, drill.row) == ("Item: Drill\nRoom: Workshop\nPrice: 129,00\nShelf: Quince", 1)
+    assert washer.text == "Item: Washer\nPrice: 210,00\nShelf: Medlar"
+
+
+def test_a_sparse_first_row_of_a_plain_table_is_its_header() -> None:
+    (row,) = load_documents(RawFile("a.csv", b"Item,,Shelf\nDrill,x,Quince\n"), LoadLimits())
+    assert row.text == "Item: Drill\ncolumn 2: x\nShelf: Quince"

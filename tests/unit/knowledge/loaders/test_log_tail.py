@@ -1,7 +1,7 @@
 import pytest
 
 from knowledge.loaders.log_tail import is_log, tail_start
-from knowledge.loaders.text import load_text
+from knowledge.loaders.text import load as load_text
 from knowledge.loaders.types import LoadLimits, RawFile
 from knowledge.reader import FileUnreadable
 
