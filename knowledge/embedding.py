@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from knowledge.lexical import STOP_WORDS, split_words, strip_accents
+from knowledge.lexical import split_words, strip_accents
 from knowledge.settings import EmbeddingSettings
+from knowledge.stop_words import STOP_WORDS
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
@@ -92,7 +93,7 @@ class HashingEmbedder:
     @property
     def fingerprint(self) -> str:
         """Changes with the dimension and the hashing scheme."""
-        return f"hashing-2:{self._dimension}"
+        return f"hashing-3:{self._dimension}"
 
     @property
     def dimension(self) -> int:

@@ -12,7 +12,7 @@ import xxhash
 from knowledge.change_detection import ExaminedFile, examine_files, find_missing
 from knowledge.embedding import Embedder
 from knowledge.folder_scan import FolderScan, FolderUnreadable, ScanStep, join_steps, scan_steps
-from knowledge.lexical import WordStemmer
+from knowledge.lexical import STEMMING_VERSION, WordStemmer
 from knowledge.passages import FailedDocument, LeftOut, ReindexProgress, ReindexReport
 from knowledge.prepared_documents import prepare_documents
 from knowledge.reader import DocumentReader, FileUnreadable, SourceFile
@@ -297,5 +297,5 @@ def _next_size(size: int, took_s: float) -> int:
 
 
 def _recipe(settings: KnowledgeSettings, collection: CollectionSettings) -> str:
-    facts = repr((READING_VERSION, settings.reading.passage_characters, collection.template))
+    facts = repr((READING_VERSION, STEMMING_VERSION, settings.reading.passage_characters, collection.template))
     return f"-{xxhash.xxh3_64_hexdigest(facts.encode())}"

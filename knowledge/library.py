@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge import fusion
+from knowledge.duplicates import distinct_first
 from knowledge.embedding import Embedder, EmbeddingFailed
 from knowledge.fusion import RankedPassage
 from knowledge.indexing import Reindex, ReindexContext, ReindexRequest, ThrottledProgress
@@ -35,6 +36,8 @@ from knowledge.worker_thread import WorkerThread
 log = logging.getLogger(__name__)
 
 _FILES_PAGE = 50
+_SPARE_HITS = 20
+"""Passages looked at beyond those asked for, to replace copies of others."""
 
 
 @dataclass(eq=False)
@@ -146,11 +149,10 @@ class Library:
         """
         began = time.monotonic()
         keys = [self._id(name) for name in sorted(set(collections))]
-        texts = [text for text in (question, context) if text.strip()]
         if not keys or not question.strip():
             return SearchResult((), False, time.monotonic() - began)
-        ranked = fusion.fuse_scores(*await self._searcher.score_candidates(texts, keys))
-        hits = await self._hits(ranked[:limit])
+        ranked = await self._searcher.rank_passages(question, context, keys)
+        hits = await self._hits(ranked[: limit + _SPARE_HITS], limit)
         return SearchResult(hits, fusion.is_supported(ranked), time.monotonic() - began)
 
     async def get_passage(self, passage_id: int) -> Passage | None:
@@ -293,7 +295,9 @@ class Library:
         ready = key in self._searcher.with_vectors and self._vector_search.is_index_ready(key)
         return replace(counts, index_ready=ready, embedder_changed=key in self._embedder_changed)
 
-    async def _hits(self, ranked: Sequence[RankedPassage]) -> tuple[Hit, ...]:
-        passages = await self._store.reader.get_passages([item.passage_id for item in ranked])
-        found = (item for item in ranked if item.passage_id in passages)
-        return tuple(Hit(passages[item.passage_id], item.score, item.ranks) for item in found)
+    async def _hits(self, ranked: Sequence[RankedPassage], limit: int) -> tuple[Hit, ...]:
+        items = {item.passage_id: item for item in ranked}
+        passages = await self._store.reader.get_passages(items.keys())
+        distinct = distinct_first([passages[key] for key in items if key in passages])
+        found = ((passage, items[passage.id]) for passage in distinct[:limit])
+        return tuple(Hit(passage, item.score, item.ranks) for passage, item in found)

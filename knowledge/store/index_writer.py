@@ -37,6 +37,7 @@ INSERT INTO passages (id, document_id, collection_id, heading, page, row, start,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_WORDS = "INSERT INTO words (rowid, title, heading, text) VALUES (?, ?, ?, ?)"
+_INSERT_NAMES = "INSERT INTO names (rowid, path, codes) VALUES (?, ?, ?)"
 _REUSE_VECTORS = """
 INSERT INTO vectors (passage_id, collection_id, seq, vector)
 SELECT new.id, new.collection_id, ?1, (
@@ -216,12 +217,13 @@ class IndexWriter:
         await db.executemany(
             _INSERT_DOCUMENT, [(key, file, *_document_columns(document)) for key, document in numbered]
         )
-        drafts = [(key, document, n) for key, document in numbered for n in range(len(document.drafts))]
+        drafts = [(key, document, n) for key, document in numbered for n in range(len(document.document.drafts))]
         for start in range(0, len(drafts), _ROWS):
             part = list(enumerate(drafts[start : start + _ROWS], start=first + start))
             passages = [(key, owner, collection, *_passage_columns(document, n)) for key, (owner, document, n) in part]
             await db.executemany(_INSERT_PASSAGE, passages)
-            await db.executemany(_INSERT_WORDS, [(key, *_stems(document, n)) for key, (_, document, n) in part])
+            await db.executemany(_INSERT_WORDS, [(key, *document.words(n)) for key, (_, document, n) in part])
+            await db.executemany(_INSERT_NAMES, [(key, *document.names(n)) for key, (_, document, n) in part])
         same_embedder = [key for (key,) in await self._db.fetch_rows(_SAME_EMBEDDER, (collection,))]
         await db.execute(_REUSE_VECTORS, (seq, first, first + len(drafts), json.dumps(same_embedder)))
 
@@ -237,11 +239,7 @@ def _document_columns(document: PreparedDocument) -> tuple[str, ...]:
     return read.document, read.title, read.language, document.hash
 
 
-def _stems(document: PreparedDocument, number: int) -> tuple[str, str, str]:
-    return document.title_stems, document.heading_stems[number], document.drafts[number][2]
-
-
 def _passage_columns(document: PreparedDocument, number: int) -> tuple[Any, ...]:
-    draft, text_hash, _ = document.drafts[number]
+    draft, text_hash = document.document.drafts[number], document.text_hashes[number]
     place = draft.place
     return json.dumps(place.heading), place.page, place.row, place.start, place.end, draft.text, text_hash
