@@ -26,6 +26,7 @@ from bot.server.metrics import Metrics
 from bot.server.readiness import Readiness
 from bot.startup_progress import ReportStartup, StartupProgress, ignore_progress
 from knowledge.embedding import Embedder, build_embedder
+from knowledge.folder_watch import FolderWatch
 from knowledge.library import Library
 from knowledge.reader import DocumentReader
 from knowledge.reading.reader import ProcessReader
@@ -51,6 +52,7 @@ class App:
     stats: Stats
     http_port: int | None
     missing: list[str]
+    folder_watch: FolderWatch | None
 
     async def run(self, *adapters: Adapter) -> None:
         """Run the adapters until cancelled. One that dies ends all of them, loudly, and so does a model that dies.
@@ -59,11 +61,14 @@ class App:
         """
         self.stats.set_adapters(adapters)
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch_engine())
+            watching = [group.create_task(self._watch_engine())]
+            if self.folder_watch is not None:
+                watching.append(group.create_task(self.folder_watch.run()))
             running = [group.create_task(each.run(self.inbox), name=each.platform) for each in adapters]
             if running:
                 await asyncio.wait(running)
-            watching.cancel()
+            for task in watching:
+                task.cancel()
 
     async def _watch_engine(self) -> None:
         # The process ends rather than stay up without a model: what supervises it starts it again.
@@ -103,7 +108,7 @@ async def open_app(
         reader, attachments = (ProcessReader(config.knowledge.reading) for _ in range(2))
         stack.push_async_callback(reader.close)
         stack.push_async_callback(attachments.close)
-        library, embedder = await _open_library(stack, config, reader, queue, on_progress)
+        library, embedder = await _open_library(stack, config, reader, queue, metrics=metrics, on_progress=on_progress)
         missing.clear()
         if web is not None and web.endpoint is not None:
             service = _completion_service(config, engine, library, queue, metrics)
@@ -121,7 +126,10 @@ async def open_app(
             attachments=attachments,
         )
         stack.push_async_callback(inbox.close)
-        yield App(config, inbox, library, engine, history, stats, web.port if web else None, missing)
+        watched = config.knowledge.watch and not work
+        folder_watch = FolderWatch(library, config.knowledge, config.data_folder) if watched else None
+        port = web.port if web else None
+        yield App(config, inbox, library, engine, history, stats, port, missing, folder_watch)
 
 
 def _dispatcher(
@@ -185,7 +193,13 @@ async def _serve_web(stack: AsyncExitStack, config: Config, metrics: Metrics, re
 
 
 async def _open_library(
-    stack: AsyncExitStack, config: Config, reader: DocumentReader, queue: FairQueue, on_progress: ReportStartup
+    stack: AsyncExitStack,
+    config: Config,
+    reader: DocumentReader,
+    queue: FairQueue,
+    *,
+    metrics: Metrics,
+    on_progress: ReportStartup,
 ) -> tuple[Library, Embedder]:
     on_progress(StartupProgress("opening", "index"))
     embedder = await open_embedder(config, on_progress)
@@ -196,6 +210,7 @@ async def _open_library(
         config.data_folder,
         is_model_busy=lambda: queue.running_count > 0,
         reranking=await open_reranking(config, on_progress),
+        on_indexed=metrics.index_changed,
     )
     stack.push_async_callback(library.close)
     return library, embedder

@@ -17,7 +17,21 @@ SECTIONS = frozenset(
     {"data_folder", "cache_folder", "log_level", "weights", "model", "knowledge", "core", "history", "http"}
 )
 COMMANDS = frozenset(
-    {"init", "run", "chat", "ask", "index", "search", "eval", "status", "models", "config", "doctor", "demo"}
+    {
+        "init",
+        "run",
+        "chat",
+        "ask",
+        "index",
+        "search",
+        "eval",
+        "documents",
+        "status",
+        "models",
+        "config",
+        "doctor",
+        "demo",
+    }
 )
 RESERVED_NAMES = SECTIONS | COMMANDS | {"api", "everyone"}
 """Names that a platform cannot have: Hearth's own sections, commands, and readers of collections."""

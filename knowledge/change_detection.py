@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from knowledge.folder_scan import FolderScan, FoundFile, content_hash
+from knowledge.loaders.log_tail import is_log
 from knowledge.loaders.types import LoadLimits
 from knowledge.reader import FileUnreadable
-from knowledge.reading.files import check_file_size
+from knowledge.reading.files import first_byte
 from knowledge.store.index_writer import FileFacts, IndexedFile
 
 ALWAYS_HASHED_BYTES = 1 << 20
@@ -55,11 +56,12 @@ def examine_files(
     files: Sequence[FoundFile], known: Mapping[str, IndexedFile], recipe: str, limits: LoadLimits
 ) -> Iterator[ExaminedFile]:
     """Examine every file; blocks on the disk. `recipe` changes when the same content would be read differently."""
+    log_recipe = f"{recipe}-{limits.file_bytes}-{limits.text_characters}"
     for file in files:
         before = known.get(file.document)
         try:
-            check_file_size(file.size_bytes, limits)
-            digest = _digest(file, before, recipe)
+            start = first_byte(file.document, file.size_bytes, limits)
+            digest = _digest(file, before, log_recipe if is_log(file.document) else recipe, start)
         except FileUnreadable as error:
             yield ExaminedFile(file, _facts(file, ""), before, error.reason)
         except OSError as error:
@@ -93,7 +95,7 @@ def _missing(known: Mapping[str, IndexedFile], scan: FolderScan) -> list[Indexed
     return [file for path, file in known.items() if path not in found and not path.startswith(folders)]
 
 
-def _digest(file: FoundFile, before: IndexedFile | None, recipe: str) -> str:
+def _digest(file: FoundFile, before: IndexedFile | None, recipe: str, start: int) -> str:
     if (
         before is not None
         and file.size_bytes > ALWAYS_HASHED_BYTES
@@ -101,7 +103,7 @@ def _digest(file: FoundFile, before: IndexedFile | None, recipe: str) -> str:
         and (before.size_bytes, before.mtime_ns, before.inode) == (file.size_bytes, file.mtime_ns, file.inode)
     ):
         return before.hash
-    return content_hash(file.folder, file.document) + recipe
+    return content_hash(file.folder, file.document, start) + recipe
 
 
 def _facts(file: FoundFile, digest: str) -> FileFacts:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xxhash
 
 from knowledge.embedding_presets import EmbeddingRecipe, complete_settings
-from knowledge.lexical import STOP_WORDS, split_words, strip_accents
+from knowledge.lexical import split_words, strip_accents
 from knowledge.onnx_models import (
     check_tokenizer,
     find_model_file,
@@ -23,6 +23,7 @@ from knowledge.onnx_models import (
     return_free_memory,
 )
 from knowledge.settings import EmbeddingSettings
+from knowledge.stop_words import STOP_WORDS
 
 if TYPE_CHECKING:
     from fastembed import TextEmbedding
@@ -113,7 +114,7 @@ class HashingEmbedder:
     @property
     def fingerprint(self) -> str:
         """Changes with the dimension and the hashing scheme."""
-        return f"hashing-2:{self._dimension}"
+        return f"hashing-3:{self._dimension}"
 
     @property
     def dimension(self) -> int:

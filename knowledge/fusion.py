@@ -9,6 +9,8 @@ VECTOR_WEIGHT = 0.7
 
 CONTEXT_WEIGHT = 0.3
 """Weight of the previous question: a follow-up gains 0.06 to 0.09 nDCG, a change of topic costs 0.01."""
+UNKNOWN_CODE_WEIGHT = 0.25
+"""Weight of everything found when the question's part number or address is nowhere: passages on others resemble it."""
 SUPPORT_THRESHOLD = 0.45
 """Fused score below which no passage is relevant to the question; measured on the same page."""
 
@@ -19,15 +21,21 @@ class RankerScores:
 
     `bm25`: positive scores of passages that share a word with the question. `ideal_score`: the score of a passage of
     average length with each content word of the question once. `cosines`: of all candidates, empty without vectors.
-    `mean_cosine`: the mean cosine between the question and all passages searched. `timings`: the seconds that each step
-    took, by name.
+    `mean_cosine`: the mean cosine between the question and all passages searched. `names_unknown`: the question names a
+    part or an address that is nowhere in the index. `timings`: the seconds that each step took, by name.
     """
 
     bm25: Mapping[int, float]
     ideal_score: float
     cosines: Mapping[int, float] = field(default_factory=dict)
     mean_cosine: float = 0.0
+    names_unknown: bool = False
     timings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> float:
+        """What the scores count: little where the question's part number or address is nowhere."""
+        return UNKNOWN_CODE_WEIGHT if self.names_unknown else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +57,26 @@ def ideal_bm25(frequencies: Sequence[int], passages: int) -> float:
     return sum(max(math.log((max(passages, n) - n + 0.5) / (n + 0.5)), 1e-6) for n in seen)
 
 
-def fuse_scores(question: RankerScores, context: RankerScores | None = None) -> list[RankedPassage]:
-    """All candidates, best first; `context` holds the scores for the previous question.
+def fuse_scores(
+    question: RankerScores, context: RankerScores | None = None, clause: RankerScores | None = None
+) -> list[RankedPassage]:
+    """All candidates, best first.
+
+    `context` holds the scores for the previous question, `clause` those for the clause that asks in a long message: a
+    passage counts as relevant to the message or to the clause, whichever is more.
 
     Both parts of a score are absolute: BM25 as a share of the ideal, and the cosine as a share of the way from the
     background (0) to identity (1). A ranker that cannot discriminate therefore has little effect: to an English
     embedder all French passages are about equally near, and one common word among rare ones is a small share of the
     ideal.
     """
-    scores = {key: _fused_score(question, key) for key in _candidates(question)}
+    scores = {key: fused_score(question, key) for key in _candidates(question)}
+    if clause is not None:
+        for key in _candidates(clause):
+            scores[key] = max(scores.get(key, 0.0), fused_score(clause, key))
     if context is not None:
         for key in _candidates(context):
-            scores[key] = scores.get(key, 0.0) + CONTEXT_WEIGHT * _fused_score(context, key)
+            scores[key] = scores.get(key, 0.0) + CONTEXT_WEIGHT * fused_score(context, key)
     ranks = {"bm25": _ranks(question.bm25), "vector": _ranks(question.cosines)}
     ordered = sorted(scores, key=lambda key: (-scores[key], key))
     return [
@@ -77,8 +93,10 @@ def _candidates(evidence: RankerScores) -> set[int]:
     return set(evidence.bm25) | set(evidence.cosines)
 
 
-def _fused_score(evidence: RankerScores, key: int) -> float:
-    return lexical_score(evidence, key) + VECTOR_WEIGHT * vector_score(evidence, key)
+def fused_score(evidence: RankerScores, key: int) -> float:
+    """Both parts of a score together."""
+    score = lexical_score(evidence, key) + VECTOR_WEIGHT * vector_score(evidence, key)
+    return score * evidence.weight
 
 
 def lexical_score(evidence: RankerScores, key: int) -> float:

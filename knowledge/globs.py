@@ -32,7 +32,7 @@ def compile_globs(patterns: Iterable[str]) -> list[re.Pattern[str]]:
     and so is whether an accent is written as a character of its own, as on a Mac.
     """
     return [
-        re.compile(_translated(alternative, pattern), re.IGNORECASE)
+        re.compile(glob_regex(alternative, pattern), re.IGNORECASE)
         for pattern in patterns
         for alternative in expand_braces(pattern)
     ]
@@ -49,6 +49,19 @@ def names_file_kind(pattern: str) -> bool:
     return bool(pattern.rsplit("/", 1)[-1].strip("*"))
 
 
+def glob_regex(pattern: str, named: str) -> str:
+    """The regular expression of a pattern without braces, which has no capturing group; `named` is it as written.
+
+    Raises GlobInvalid.
+    """
+    pattern = unicodedata.normalize("NFC", pattern).removeprefix("./")
+    if "/" not in pattern.rstrip("/"):
+        pattern = "**/" + pattern
+    if pattern.endswith("/"):
+        pattern += "**"
+    return "".join(_token_regex(token, named) for token in _TOKEN.findall(pattern.removeprefix("/")))
+
+
 def expand_braces(pattern: str) -> list[str]:
     """The patterns without braces that a pattern stands for. Raises GlobInvalid for more than a thousand."""
     waiting, expanded = [pattern], list[str]()
@@ -63,15 +76,6 @@ def expand_braces(pattern: str) -> list[str]:
         before, after = current[: found.start("braces")], current[found.end("braces") :]
         waiting += (before + each + after for each in found["braces"][1:-1].split(","))
     return expanded
-
-
-def _translated(pattern: str, named: str) -> str:
-    pattern = unicodedata.normalize("NFC", pattern).removeprefix("./")
-    if "/" not in pattern.rstrip("/"):
-        pattern = "**/" + pattern
-    if pattern.endswith("/"):
-        pattern += "**"
-    return "".join(_token_regex(token, named) for token in _TOKEN.findall(pattern.removeprefix("/")))
 
 
 def _token_regex(token: str, named: str) -> str:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,8 +12,8 @@ from knowledge.bulk_embedding import BulkEmbedding
 from knowledge.change_detection import ExaminedFile, examine_files, find_missing
 from knowledge.embedding import Embedder
 from knowledge.folder_scan import FolderScan, FolderUnreadable, ScanStep, join_steps, scan_steps
-from knowledge.lexical import WordStemmer
-from knowledge.passages import FailedDocument, ReindexProgress, ReindexReport
+from knowledge.lexical import STEMMING_VERSION, WordStemmer
+from knowledge.passages import FailedDocument, LeftOut, ReindexProgress, ReindexReport
 from knowledge.prepared_documents import prepare_documents
 from knowledge.reader import DocumentReader, FileUnreadable, SourceFile
 from knowledge.removals import Removals
@@ -57,7 +56,8 @@ class _Tally:
     removed: int = 0
     unchanged: int = 0
     failed: list[FailedDocument] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    partly_read: list[FailedDocument] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def add_change(self, change: FileChange) -> None:
         self.added += change.added
@@ -129,7 +129,8 @@ class Reindex:
             tally.unchanged,
             tuple(tally.failed),
             tuple(removals.withheld),
-            dict(tally.left_out.most_common()),
+            tuple(tally.partly_read),
+            tuple(tally.left_out),
             took_s,
         )
 
@@ -144,13 +145,15 @@ class Reindex:
             except TimeoutError:
                 await self._give_up_folder(name)
         self._total = sum(len(found.files) for found in scans.values())
-        for found in scans.values():
-            self._tally.left_out.update(found.left_out)
+        for name, found in scans.items():
+            left_out = [LeftOut(name, entry.cause, entry.name, count) for entry, count in found.left_out.items()]
+            await self._context.store.writer.set_left_out(self._collections[name], left_out)
+            self._tally.left_out += left_out
         return scans
 
     async def _scan_folder(self, chosen: CollectionSettings) -> FolderScan:
         steps: list[ScanStep] = []
-        scanning = scan_steps(chosen.folder, chosen.include, chosen.exclude)
+        scanning = scan_steps(chosen.folder, chosen.include, chosen.exclude, self._context.settings.junk)
         async for batch in self._files.run_slices(scanning, limit_s=self._context.settings.reading.time_limit_s):
             steps += batch
         return await self._files.run(partial(join_steps, steps))
@@ -170,7 +173,8 @@ class Reindex:
         key, settings = self._collections[name], self._context.settings
         writer = self._context.store.writer
         known = await writer.indexed_files(key)
-        self._tally.failed += [FailedDocument(name, entry.document, entry.reason) for entry in found.unreadable]
+        for entry in found.unreadable:
+            await self._fail(name, entry.document, entry.reason)
         recipe = _recipe(settings, settings.collections[name])
         hashes: set[str] = set()
         examining = examine_files(found.files, known, recipe, settings.reading.load_limits())
@@ -199,8 +203,9 @@ class Reindex:
         self._done += 1
         if examined.is_unchanged and examined.known is not None:
             self._tally.unchanged += examined.known.documents
+            self._note_unread(name, examined.file.document, examined.known.unread)
         elif examined.failure:
-            await self._fail(name, examined, examined.failure)
+            await self._fail(name, examined.file.document, examined.failure)
         else:
             await self._read_file(name, examined)
 
@@ -211,17 +216,24 @@ class Reindex:
                 SourceFile(file.folder, file.document, context.settings.collections[name].template)
             )
         except FileUnreadable as error:
-            await self._fail(name, examined, error.reason)
+            await self._fail(name, file.document, error.reason)
             return
         # An unreadable row fails alone; it is reported each time its file is read.
         self._tally.failed += [FailedDocument(name, row.document, row.problem) for row in documents if row.problem]
         readable = [document for document in documents if not document.problem]
+        unread = " ".join(dict.fromkeys(document.unread for document in documents if document.unread))
+        self._note_unread(name, file.document, unread)
         batches = context.index_thread.run_slices(prepare_documents(readable, context.stemmer))
-        self._tally.add_change(await context.store.writer.write_file(self._collections[name], examined.facts, batches))
+        key = self._collections[name]
+        self._tally.add_change(await context.store.writer.write_file(key, examined.facts, batches, unread))
 
-    async def _fail(self, name: str, examined: ExaminedFile, reason: str) -> None:
-        self._tally.failed.append(FailedDocument(name, examined.file.document, reason))
-        await self._context.store.writer.record_failure(self._collections[name], examined.file.document, reason)
+    def _note_unread(self, name: str, document: str, unread: str) -> None:
+        if unread:
+            self._tally.partly_read.append(FailedDocument(name, document, unread))
+
+    async def _fail(self, name: str, document: str, reason: str) -> None:
+        self._tally.failed.append(FailedDocument(name, document, reason))
+        await self._context.store.writer.record_failure(self._collections[name], document, reason)
 
     async def _embed(self) -> None:
         context = self._context
@@ -251,5 +263,5 @@ class Reindex:
 
 
 def _recipe(settings: KnowledgeSettings, collection: CollectionSettings) -> str:
-    facts = repr((READING_VERSION, settings.reading.passage_characters, collection.template))
+    facts = repr((READING_VERSION, STEMMING_VERSION, settings.reading.passage_characters, collection.template))
     return f"-{xxhash.xxh3_64_hexdigest(facts.encode())}"

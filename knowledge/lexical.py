@@ -1,4 +1,4 @@
-"""Text analysis for full-text search: accent folding, stemming by language, and content words of questions."""
+"""Text analysis for full-text search: words, accent folding, and stemming by language."""
 
 import re
 import unicodedata
@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import Stemmer  # type: ignore[import-not-found]  # ships no types
 
-STEMMING_VERSION = 2
+from knowledge.codes import find_compounds, find_numbers
+from knowledge.dates import find_dates
+
+STEMMING_VERSION = 3
 """To be raised when the same text gets other stems: every passage is then written to the full-text index again."""
 
-MAX_QUERY_TERMS = 64
-"""Most content words of a question that are looked up; a pasted page has thousands."""
-
-_JOINERS = dict.fromkeys(map(ord, "\u00ad\u200c\u200d\u2060")) | {ord("_"): " "}
-"""Characters inside words that say only how to write them, and the underscore, which Python counts as a letter."""
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u034f\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
+"""Soft hyphens, zero-width characters and marks of direction: they say only how to write a word."""
 _UNSPACED = {
     "han": "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff",
     "hiragana": "\u3041-\u309f",
@@ -36,30 +36,22 @@ _KEPT_MARKS = frozenset({0, 8, 9, 84, 91, 103, 107, 118, 122, 129, 130, 132})
 Asia. The others are accents, and the points of Hebrew and Arabic, which people leave out."""
 
 SNOWBALL_NAMES: dict[str, str] = {
-    "da": "danish", "de": "german", "en": "english", "es": "spanish", "fi": "finnish", "fr": "french",
-    "hu": "hungarian", "it": "italian", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian",
-    "ru": "russian", "sv": "swedish", "tr": "turkish",
+    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+    "fi": "finnish", "fr": "french", "hi": "hindi", "hu": "hungarian", "id": "indonesian", "it": "italian",
+    "lt": "lithuanian", "nl": "dutch", "no": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+    "sv": "swedish", "tr": "turkish",
 }  # fmt: skip
 """Snowball stemmers by ISO 639-1 code."""
 
-_STOP_ENGLISH = """
-a about after all also am an and any are as at be been but by can could did do does for from had has have he her him
-his how i if in into is it its me may might more most my no nor not of off on our out shall she should so some such
-than that the their them then there these they this those to too under up us was we were what when where which while
-who whom whose why will with would you your please tell know
-"""
-_STOP_FRENCH = """
-a à ai aie ait as au aux avec avez avons c ce cela ces cet cette ceux chez ci combien comme comment d dans de des donc
-dont du elle elles en es est et étaient était été être eu eux fait faut font il ils j je l la le les leur leurs lors
-lui m ma mais me mes moi mon n ne ni nos notre nous on ont ou où par pas peu peut peux plus pour pourquoi qu quand que
-quel quelle quelles quels qui quoi s sa sans se ses si sont suis sur t ta te tes toi ton tous tout toute toutes tu
-un une va vais vas vont vos votre vous y
-"""
+
+def visible_text(text: str) -> str:
+    """A text in NFC without the invisible characters inside its words."""
+    return unicodedata.normalize("NFC", text).translate(_INVISIBLE)
 
 
-_STOP_CHINESE = "什么 怎么 多少 多久 如何 何时 几点 请问 为什"
-_FUNCTION_CHARACTER = re.compile("[的了吗呢吧嘛么哪谁在是]|^[\u3041-\u309f]+$")
-"""In a pair of a question: the grammar of Chinese, or of Japanese, which has its words in other scripts."""
+def find_words(text: str) -> Iterator[re.Match[str]]:
+    """The words of a visible text with their places; a run of a script without spaces is one."""
+    return _word_pattern().finditer(text.replace("_", " "))  # Python counts the underscore as a letter
 
 
 def split_words(text: str) -> list[str]:
@@ -67,7 +59,7 @@ def split_words(text: str) -> list[str]:
 
     A run of a script without spaces becomes its overlapping pairs of characters; a single character stays one.
     """
-    found = _word_pattern().findall(unicodedata.normalize("NFC", text).translate(_JOINERS).lower())
+    found = _word_pattern().findall(visible_text(text).replace("_", " ").lower())
     if text.isascii() or not _UNSPACED_CHARACTER.search(text):
         return found
     return [part for word in found for run in _RUN.findall(word) for part in _pairs(run)]
@@ -78,14 +70,6 @@ def strip_accents(word: str) -> str:
     if word.isascii():
         return word
     return "".join(c for c in unicodedata.normalize("NFKD", word) if unicodedata.combining(c) in _KEPT_MARKS)
-
-
-STOP_WORDS = frozenset(strip_accents(word) for word in (_STOP_ENGLISH + _STOP_FRENCH + _STOP_CHINESE).split())
-"""English, French and Chinese stop words, folded.
-
-Frequent words weigh little anyway; these are the words of questions (who, combien), which are rare in documents. Stop
-words of one language that mean something in the other (`or` is gold, `son` a sound) are left out.
-"""
 
 
 class WordStemmer:
@@ -100,12 +84,20 @@ class WordStemmer:
         found = split_words(text)
         return " ".join(strip_accents(stem) for stem in (stemmer.stemWords(found) if stemmer else found))
 
-    def query_terms(self, text: str, languages: Iterable[str]) -> list[frozenset[str]]:
-        """The distinct content words of a question, each as the set of its stems in the given languages."""
-        content = _content_words(text)[:MAX_QUERY_TERMS]
-        stemmers = [self._stemmer(language) for language in sorted(set(languages))] or [None]
-        forms = (frozenset(_stem(stemmer, word) for stemmer in stemmers) - {""} for word in content)
-        return list(dict.fromkeys(form for form in forms if form))
+    def stem_codes(self, text: str, language: str) -> str:
+        """The words that stand for the dates, long numbers and short compounds of a text, separated by spaces."""
+        plain = visible_text(text)
+        dates = (meaning for date in find_dates(plain, language) for meaning in date.meanings)
+        found = [each.word for date in dates for each in (date, *date.parts)]
+        found += (spelling for number in find_numbers(plain) for spelling in number.spellings)
+        found += (
+            self.stem_text(joined, language) for compound in find_compounds(plain) for joined in compound.spellings
+        )
+        return " ".join(dict.fromkeys(found))
+
+    def stem_forms(self, text: str, languages: Iterable[str]) -> frozenset[str]:
+        """What a text may be in the index: its stems in each of the languages."""
+        return frozenset(self.stem_text(text, language) for language in languages) - {""}
 
     def _stemmer(self, language: str) -> "Stemmer.Stemmer | None":
         name = SNOWBALL_NAMES.get(language)
@@ -119,10 +111,6 @@ class WordStemmer:
 def fts5_query(terms: Iterable[frozenset[str]]) -> str:
     """An FTS5 query for passages with any of the terms. Safe for user text: terms have no quotation marks."""
     return " OR ".join(f'"{form}"' for form in sorted(frozenset[str]().union(*terms)))
-
-
-def _stem(stemmer: "Stemmer.Stemmer | None", word: str) -> str:
-    return strip_accents(stemmer.stemWord(word) if stemmer else word)
 
 
 @cache
@@ -152,9 +140,3 @@ def _characters(run: str) -> list[str]:
         else:
             found.append(character)
     return found
-
-
-def _content_words(text: str) -> list[str]:
-    """The distinct words of a question without those that only ask, in order."""
-    words = [word for word in dict.fromkeys(split_words(text)) if strip_accents(word) not in STOP_WORDS]
-    return [word for word in words if not _FUNCTION_CHARACTER.search(word)] or words

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge import fusion
 from knowledge.bulk_embedding import BulkEmbedding
+from knowledge.duplicates import distinct_first
 from knowledge.embedding import Embedder, EmbeddingFailed, text_to_embed
 from knowledge.explanation import Explainer
 from knowledge.fusion import RankedPassage
@@ -16,7 +17,9 @@ from knowledge.indexing import Reindex, ReindexContext, ReindexRequest, Throttle
 from knowledge.lexical import WordStemmer
 from knowledge.passages import (
     CollectionState,
+    FileState,
     Hit,
+    LeftOut,
     Passage,
     ReindexProgress,
     ReindexReport,
@@ -34,6 +37,10 @@ from knowledge.vector_search import VectorSearch
 from knowledge.worker_thread import WorkerThread
 
 log = logging.getLogger(__name__)
+
+_FILES_PAGE = 50
+_SPARE_HITS = 20
+"""Passages looked at beyond those asked for, to replace copies of others."""
 
 
 @dataclass(eq=False)
@@ -76,17 +83,22 @@ class Library:
         vector_search: VectorSearch,
         context: ReindexContext,
         ids: Mapping[str, int],
-        reranking: Reranking | None = None,
+        *,
+        on_indexed: Callable[[Sequence[CollectionState]], None],
+        reranking: Reranking | None,
     ) -> None:
         self._store = store
         self._vector_search = vector_search
         self._reindex_context = context
         self._ids = ids
+        self._on_indexed = on_indexed
         self._searcher = Searcher(store, vector_search, context.embedder)
-        self._explainer = Explainer(store.reader)
+        self._explainer = Explainer(store.reader, self._searcher)
         self._reranking = reranking
         self._embedder_changed: set[int] = set()
         self._running: asyncio.Task[ReindexReport] | None = None
+        self._running_gives_way = False
+        self._superseded: asyncio.Task[ReindexReport] | None = None
         self._index_update: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -100,12 +112,13 @@ class Library:
         *,
         is_model_busy: Callable[[], bool] = lambda: False,
         reranking: Reranking | None = None,
+        on_indexed: Callable[[Sequence[CollectionState]], None] = lambda _: None,
     ) -> "Library":
         """Open the database and the vector indexes below `data_folder`; the embedding model is loaded on first use.
 
         Collections that the settings do not name stay as they are, out of sight. `is_model_busy` is True while the
-        language model generates. The library closes `reranking`. Raises DatabaseTooNew, DatabaseDamaged,
-        DatabaseUnusable.
+        language model generates. `on_indexed` is called with the collections' states, now and after each reindex. The
+        library closes `reranking`. Raises DatabaseTooNew, DatabaseDamaged, DatabaseUnusable.
         """
         store = await KnowledgeStore.open(data_folder)
         index_thread = WorkerThread("index")
@@ -116,8 +129,9 @@ class Library:
             context = ReindexContext(
                 settings, store, vector_search, embedder, reader, index_thread, WordStemmer(), bulk_embedding
             )
-            library = cls(store, vector_search, context, ids, reranking)
+            library = cls(store, vector_search, context, ids, on_indexed=on_indexed, reranking=reranking)
             await library._check_embedder()
+            on_indexed(await library.collection_states())
         except BaseException:
             await index_thread.close()
             await store.close()
@@ -151,19 +165,16 @@ class Library:
         """
         began = time.monotonic()
         keys = [self._id(name) for name in sorted(set(collections))]
-        texts = [text for text in (question, context) if text.strip()]
         if not keys or not question.strip():
             return SearchResult((), False, time.monotonic() - began)
-        scores = await self._searcher.score_candidates(texts, keys)
-        ranked = fusion.fuse_scores(*scores)
-        order = await self._rerank(" ".join(reversed(texts)), ranked)
-        hits = await self._hits(order.ranked[:limit])
+        ranking = await self._searcher.rank_passages(question, context, keys)
+        order = await self._rerank(" ".join(filter(str.strip, (context, question))), ranking.ranked)
+        hits = await self._hits(order.ranked[: limit + _SPARE_HITS], limit)
         if explain:
-            ids = [hit.passage.id for hit in hits]
-            parts = await self._explainer.explain_hits(question, ids, scores, order.scores)
+            parts = await self._explainer.explain_hits(ranking, [hit.passage.id for hit in hits], order.scores)
             hits = tuple(replace(hit, explanation=parts[hit.passage.id]) for hit in hits)
-        timings = {**scores[0].timings, **({"reranking": order.took_s} if order.scores else {})}
-        return SearchResult(hits, fusion.is_supported(ranked), time.monotonic() - began, timings)
+        timings = {**ranking.timings, **({"reranking": order.took_s} if order.scores else {})}
+        return SearchResult(hits, fusion.is_supported(ranking.ranked), time.monotonic() - began, timings)
 
     async def get_passage(self, passage_id: int) -> Passage | None:
         """A passage by its id; None when it no longer exists."""
@@ -184,6 +195,7 @@ class Library:
         on_progress: Callable[[ReindexProgress], None] | None = None,
         *,
         confirm_removals: bool = False,
+        gives_way: bool = False,
     ) -> ReindexReport:
         """Bring the named collections (default: all) up to date with their folders; only changes are read and embedded.
 
@@ -191,24 +203,42 @@ class Library:
         a collection, of what was on a disk or share that is not mounted, and, if all collections are updated, of
         collections that the settings do not name.
 
-        `on_progress` is called on the event loop, about ten times a second at most. Raises ReindexRunning,
-        UnknownCollection, EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; changes stored until
-        then stay, and the next reindex continues from them.
+        `on_progress` is called on the event loop, about ten times a second at most. A reindex that `gives_way` is
+        stopped by the next request, and then raises ReindexRunning. Raises ReindexRunning, UnknownCollection,
+        EmbeddingFailed, LibraryClosed, DatabaseDamaged, DatabaseUnusable; changes stored until then stay, and the next
+        reindex continues from them.
         """
-        if self._running is not None:
-            raise ReindexRunning
         names = sorted(self._ids if collections is None else set(collections))
         chosen = {name: self._id(name) for name in names}
+        await self._stop_running(gives_way=gives_way)
         request = ReindexRequest(chosen, is_complete=collections is None, confirm_removals=confirm_removals)
-        self._running = asyncio.create_task(self._reindex(request, ThrottledProgress(on_progress)))
+        running = asyncio.create_task(self._reindex(request, ThrottledProgress(on_progress)))
+        self._running, self._running_gives_way = running, gives_way
         try:
-            return await self._running
+            report = await running
         except asyncio.CancelledError:
             if self._closing:
                 raise LibraryClosed from None
+            task = asyncio.current_task()
+            if running is self._superseded and task is not None and not task.cancelling():
+                raise ReindexRunning from None
             raise
         finally:
-            self._running = None
+            if self._running is running:
+                self._running = None
+        self._on_indexed(await self.collection_states())
+        return report
+
+    async def file_states(self, collection: str) -> AsyncIterator[list[FileState]]:
+        """The files of a collection in pages, by path. Raises UnknownCollection."""
+        key, after = self._id(collection), ""
+        while page := await self._store.reader.file_states(key, after, _FILES_PAGE):
+            yield page
+            after = page[-1].path
+
+    async def left_out(self, collection: str) -> list[LeftOut]:
+        """The files and folders that the last reindex left out of a collection. Raises UnknownCollection."""
+        return await self._store.reader.left_out(self._id(collection))
 
     async def close(self) -> None:
         """Stop a running reindex, save complete vector indexes, and end the threads."""
@@ -228,6 +258,17 @@ class Library:
         await self._reindex_context.bulk_embedding.close()
         await self._reindex_context.index_thread.close()
         await self._store.close()
+
+    async def _stop_running(self, *, gives_way: bool) -> None:
+        """End a reindex that gives way. Raises ReindexRunning for another one, and when this one gives way too."""
+        while (running := self._running) is not None:
+            if gives_way or not self._running_gives_way:
+                raise ReindexRunning
+            self._superseded = running
+            running.cancel()
+            await asyncio.wait([running])
+            if self._running is running:
+                self._running = None
 
     def _id(self, name: str) -> int:
         if name not in self._ids:
@@ -289,7 +330,9 @@ class Library:
         texts = [text_to_embed(each.title, each.place.heading, each.text) for each in chosen]
         return await self._reranking.reorder(question, kept, texts)
 
-    async def _hits(self, ranked: Sequence[RankedPassage]) -> tuple[Hit, ...]:
-        passages = await self._store.reader.get_passages([item.passage_id for item in ranked])
-        found = (item for item in ranked if item.passage_id in passages)
-        return tuple(Hit(passages[item.passage_id], item.score, item.ranks) for item in found)
+    async def _hits(self, ranked: Sequence[RankedPassage], limit: int) -> tuple[Hit, ...]:
+        items = {item.passage_id: item for item in ranked}
+        passages = await self._store.reader.get_passages(items.keys())
+        distinct = distinct_first([passages[key] for key in items if key in passages])
+        found = ((passage, items[passage.id]) for passage in distinct[:limit])
+        return tuple(Hit(passage, item.score, item.ranks) for passage, item in found)

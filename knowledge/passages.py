@@ -99,6 +99,24 @@ class FailedDocument:
     reason: str
 
 
+LeftOutCause = Literal["kind", "junk", "link", "special"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files and folders of a collection that are not read, though nothing is wrong with them.
+
+    `cause` and `name`: `kind`, a suffix that Hearth does not read (empty for none); `junk`, the rule that leaves them
+    out; `link`, a linked folder (with a slash at its end), or a linked file whose target is elsewhere (empty for those
+    beyond the first 50); `special`, pipes, sockets and devices.
+    """
+
+    collection: str
+    cause: LeftOutCause
+    name: str
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class WithheldRemoval:
     """Documents that stay in the index, though their files are missing, until their removal is confirmed.
@@ -116,16 +134,17 @@ class WithheldRemoval:
 class ReindexReport:
     """The results of a reindex, in documents; `failed` ones keep their earlier passages.
 
-    `left_out`: the number of files of each kind that is not read, by suffix (empty for none).
+    `partly_read`: documents of which a part was not read, each with the part and the reason as a sentence.
     """
 
     added: int = 0
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
-    failed: tuple[FailedDocument, ...] = field(default=())
-    withheld: tuple[WithheldRemoval, ...] = field(default=())
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    failed: tuple[FailedDocument, ...] = ()
+    withheld: tuple[WithheldRemoval, ...] = ()
+    partly_read: tuple[FailedDocument, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     took_s: float = 0.0
 
     @property
@@ -151,7 +170,8 @@ class CollectionState:
     """Counts of one collection.
 
     `embedder_changed`: its vectors were made by another embedder, so it is searched by words only until it is indexed
-    again. `languages`: its documents by the ISO 639-1 code of their language, empty for an unclear one.
+    again. `partly_read`: files of which a part was not read. `left_out`: files and folders left out by the last
+    reindex, by cause. `languages`: its documents by the ISO 639-1 code of their language, empty for an unclear one.
     """
 
     name: str
@@ -161,3 +181,24 @@ class CollectionState:
     index_ready: bool
     embedder_changed: bool = False
     languages: Mapping[str, int] = field(default_factory=dict)
+    partly_read: int = 0
+    left_out: Mapping[LeftOutCause, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file of a collection, as the last reindex left it.
+
+    `read_at`: when it was last read, in seconds since 1970; None when it has not been, or by an earlier version.
+    `failure`: why it could not be read, a sentence; its earlier passages stay. `unread`: which part was not read, and
+    why. Both are empty for none.
+    """
+
+    collection: str
+    path: str
+    documents: int
+    passages: int
+    size_bytes: int
+    read_at: float | None
+    failure: str
+    unread: str

@@ -1,5 +1,6 @@
 """Prepares documents for the index: hashes that tell what changed, and stems for full-text search."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,38 +8,58 @@ import xxhash
 
 from knowledge.embedding import text_to_embed
 from knowledge.lexical import STEMMING_VERSION, WordStemmer
-from knowledge.reader import PassageDraft, ReadDocument
+from knowledge.reader import ReadDocument
+
+_ROW = re.compile(r"#row-\d+$")
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDocument:
-    """A document ready to be stored. `drafts` holds each draft with the hash of its text to embed and its stems."""
+    """A document ready to be stored. `text_hashes`, `texts`, `headings` and `codes` hold, for each of its drafts, the
+    hash of its text to embed, its stems, those of its headings, and its codes; `title` and `path` are stems too.
+    """
 
     document: ReadDocument
     hash: str
-    drafts: tuple[tuple[PassageDraft, bytes, str], ...]
-    title_stems: str
-    heading_stems: tuple[str, ...]
+    text_hashes: tuple[bytes, ...]
+    title: str
+    headings: tuple[str, ...]
+    texts: tuple[str, ...]
+    path: str
+    codes: tuple[str, ...]
+
+    def words(self, number: int) -> tuple[str, str, str]:
+        """The stems of a draft's title, headings and text."""
+        return self.title, self.headings[number], self.texts[number]
+
+    def names(self, number: int) -> tuple[str, str]:
+        """The stems of a draft's path, and its codes."""
+        return self.path, self.codes[number]
 
 
 def prepare_documents(documents: Sequence[ReadDocument], stemmer: WordStemmer) -> Iterator[PreparedDocument]:
     """Stem and hash documents; runs on the thread that owns the stemmer."""
     for document in documents:
-        drafts = tuple(
-            (
-                draft,
-                xxhash.xxh3_128_digest(text_to_embed(document.title, draft.place.heading, draft.text).encode()),
-                stemmer.stem_text(draft.text, document.language),
-            )
-            for draft in document.drafts
-        )
+        language, drafts = document.language, document.drafts
+        path = _ROW.sub("", document.document)  # a row's number is no word
+        frame = f"{path}\n{document.title}"
         yield PreparedDocument(
             document,
             _document_hash(document),
-            drafts,
-            stemmer.stem_text(document.title, document.language),
-            tuple(stemmer.stem_text(" ".join(draft.place.heading), document.language) for draft in document.drafts),
+            tuple(_text_hash(document, number) for number in range(len(drafts))),
+            stemmer.stem_text(document.title, language),
+            tuple(stemmer.stem_text(" ".join(draft.place.heading), language) for draft in drafts),
+            tuple(stemmer.stem_text(draft.text, language) for draft in drafts),
+            stemmer.stem_text(path, language),
+            tuple(
+                stemmer.stem_codes("\n".join((frame, *draft.place.heading, draft.text)), language) for draft in drafts
+            ),
         )
+
+
+def _text_hash(document: ReadDocument, number: int) -> bytes:
+    draft = document.drafts[number]
+    return xxhash.xxh3_128_digest(text_to_embed(document.title, draft.place.heading, draft.text).encode())
 
 
 def _document_hash(document: ReadDocument) -> str:

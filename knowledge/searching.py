@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import re
 import time
-from collections.abc import Awaitable, Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
-from knowledge.fusion import RankerScores
-from knowledge.lexical import WordStemmer
+from knowledge.fusion import RankedPassage, RankerScores
+from knowledge.lexical import WordStemmer, split_words, visible_text
+from knowledge.questions import asking_clause, question_terms
+from knowledge.spelling import FEWEST_LETTERS, is_near, near_spellings
 from knowledge.store.store import KnowledgeStore
 from knowledge.vector_search import VectorSearch
 from knowledge.vectors import unpack_vectors
@@ -27,10 +30,38 @@ _CANDIDATES = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates for a question, best first, and the scores that they come from.
+
+    `question` is the text that was searched for: the person's, or with one word corrected. `context` holds the scores
+    for the previous question, `clause` those for the clause that asks; None without one.
+    """
+
+    ranked: Sequence[RankedPassage]
+    question: str = ""
+    scores: RankerScores | None = None
+    context: RankerScores | None = None
+    clause: RankerScores | None = None
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        """The seconds of each step of the search for the question, by name."""
+        return self.scores.timings if self.scores else {}
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionTerms:
+    """A question's terms with their document frequencies. `names_unknown`: see RankerScores."""
+
+    frequencies: dict[frozenset[str], int]
+    names_unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Matches:
     """The rankers' results for one text. `vector` is None when only full-text search is available."""
 
-    terms: list[frozenset[str]]
+    terms: QuestionTerms
     ideal_score: float
     bm25: dict[int, float]
     vector: FloatArray | None
@@ -54,6 +85,28 @@ class Searcher:
     async def embedder_fingerprint(self) -> str:
         """The embedder's fingerprint, computed on the query thread. Raises EmbeddingFailed."""
         return await self._query_thread.run(lambda: self._embedder.fingerprint)
+
+    async def rank_passages(self, question: str, context: str, collections: Collection[int]) -> Ranking:
+        """All candidates for a question; `context` is the previous question, or empty.
+
+        A message that no passage supports is searched again: a long one with the clause that asks something, and with
+        one misspelt word as it is written in the documents.
+        """
+        ranking = await self._rank(question, context, "", collections)
+        if not fusion.is_supported(ranking.ranked) and (clause := asking_clause(question)):
+            ranking = await self._rank(question, context, clause, collections)
+        if not fusion.is_supported(ranking.ranked) and (corrected := await self._correct_word(question, collections)):
+            again = await self._rank(corrected, context, "", collections)
+            ranking = again if fusion.is_supported(again.ranked) else ranking
+        return ranking
+
+    async def _rank(self, question: str, context: str, clause: str, collections: Collection[int]) -> Ranking:
+        """The candidates for a question, its context and the clause that asks, as far as they are given."""
+        given = list(dict.fromkeys(text for text in (question, context, clause) if text.strip()))
+        scores = dict(zip(given, await self.score_candidates(given, collections), strict=True))
+        asked, before, part = (scores.get(text) for text in (question, context, clause))
+        ranked = fusion.fuse_scores(asked, before, part) if asked else []
+        return Ranking(ranked, question, asked, before, part)
 
     async def score_candidates(self, texts: Iterable[str], collections: Collection[int]) -> list[RankerScores]:
         """For each text, both rankers' scores of the candidates of all texts."""
@@ -84,17 +137,47 @@ class Searcher:
             cosines, mean_cosine = nearest.cosines, nearest.mean_cosine
         return _Matches(terms, ideal, bm25, vector, cosines, mean_cosine, timings)
 
-    async def _match(
-        self, text: str, collections: Collection[int]
-    ) -> tuple[list[frozenset[str]], dict[int, float], float]:
-        terms = self._stemmer.query_terms(text, await self._store.reader.document_languages())
-        frequencies, count = await asyncio.gather(
-            self._store.reader.document_frequencies(terms), self._store.reader.count_passages()
-        )
+    async def _match(self, text: str, collections: Collection[int]) -> tuple[QuestionTerms, dict[int, float], float]:
+        terms, count = await asyncio.gather(self.look_up(text), self._store.reader.count_passages())
         # A term of most passages weighs next to nothing and costs a visit to each of them.
-        rare = [term for term, n in zip(terms, frequencies, strict=True) if 2 * n <= count] or terms
+        rare = [term for term, n in terms.frequencies.items() if 2 * n <= count] or list(terms.frequencies)
         found = await self._store.reader.match_passages(rare, collections, _CANDIDATES)
-        return terms, found, fusion.ideal_bm25(frequencies, count)
+        return terms, found, fusion.ideal_bm25(list(terms.frequencies.values()), count)
+
+    async def look_up(self, text: str) -> QuestionTerms:
+        """The terms of a question: a code or date that is nowhere comes with its parts."""
+        asked = question_terms(text, await self._store.reader.document_languages(), self._stemmer)
+        counts = await self._store.reader.document_frequencies([term.forms for term in asked])
+        frequencies = {term.forms: n for term, n in zip(asked, counts, strict=True) if n or term.essential}
+        missing = [term for term, n in zip(asked, counts, strict=True) if not n]
+        parts = [part for term in missing for part in term.parts]
+        if parts:
+            counts = await self._store.reader.document_frequencies(parts)
+            frequencies |= dict(zip(parts, counts, strict=True))
+        return QuestionTerms(frequencies, names_unknown=any(term.identifies for term in missing))
+
+    async def _correct_word(self, question: str, collections: Collection[int]) -> str:
+        """The question with the first word that is nowhere replaced by a near one of the documents, or empty."""
+        reader = self._store.reader
+        languages = await reader.document_languages()
+        terms = question_terms(question, languages, self._stemmer)
+        asked = [term for term in terms if len(term.word) >= FEWEST_LETTERS]
+        counts = await reader.document_frequencies([term.forms for term in asked])
+        for term in (term for term, n in zip(asked, counts, strict=True) if not n):
+            near = await reader.stem_frequencies(set[str]().union(*map(near_spellings, term.forms)))
+            for stem in sorted(near, key=lambda stem: (-near[stem], stem)):
+                written = await self._written_form(stem, term.word, collections)
+                if written:
+                    return re.sub(re.escape(term.word), written, visible_text(question), flags=re.IGNORECASE)
+        return ""
+
+    async def _written_form(self, stem: str, word: str, collections: Collection[int]) -> str:
+        """A word near the one given in a passage of the collections with the stem; empty when there is none."""
+        found = await self._store.reader.match_passages([frozenset({stem})], collections, 1)
+        for passage in (await self._store.reader.get_passages(found.keys())).values():
+            text = " ".join((passage.title, *passage.place.heading, passage.text, passage.document))
+            return next((other for other in split_words(text) if is_near(word, other)), "")
+        return ""
 
     async def _embed(self, text: str) -> FloatArray | None:
         try:
@@ -106,7 +189,9 @@ class Searcher:
     async def _complete_scores(
         self, found: _Matches, candidates: set[int], collections: Collection[int]
     ) -> RankerScores:
-        bm25 = found.bm25 | await self._store.reader.bm25_scores(found.terms, candidates - found.bm25.keys())
+        bm25 = found.bm25 | await self._store.reader.bm25_scores(
+            list(found.terms.frequencies), candidates - found.bm25.keys()
+        )
         usable = self.with_vectors.intersection(collections)
         cosines = found.cosines | await self._cosines(found.vector, candidates - found.cosines.keys(), usable)
         return RankerScores(
@@ -114,6 +199,7 @@ class Searcher:
             found.ideal_score,
             {key: cosines[key] for key in candidates & cosines.keys()},
             found.mean_cosine,
+            found.terms.names_unknown,
             found.timings,
         )
 

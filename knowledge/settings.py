@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from knowledge.globs import compile_globs
+from knowledge.junk_rules import DEFAULT_JUNK, JunkRules
 from knowledge.reading.settings import ReadingSettings
 from knowledge.reranking.settings import RerankingSettings
 
@@ -46,7 +47,7 @@ class CollectionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: FolderPath = Field(
-        description="Folder of the documents; a relative path starts at the config file's folder."
+        description="Folder of the documents, or a single file; a relative path starts at the config file's folder."
     )
     include: tuple[Glob, ...] = Field(
         default=(),
@@ -120,6 +121,22 @@ class KnowledgeSettings(BaseModel):
         default_factory=dict,
         description="Document collections by name; a name has lower-case letters, digits, - and _.",
     )
+    junk: tuple[Glob, ...] = Field(
+        default=DEFAULT_JUNK,
+        description="Glob patterns of what is left out of every collection and only counted; one that ends in a slash"
+        " is for folders.",
+    )
+    watch: bool = Field(
+        default=False,
+        description="Whether the running Hearth indexes by itself what changes in the folders: within seconds, and on"
+        " network shares at each rescan.",
+    )
+    rescan_minutes: float = Field(
+        default=15.0,
+        gt=0,
+        le=1440,
+        description="How often watched folders are read that tell no changes, such as network shares.",
+    )
     embedding: EmbeddingSettings = Field(
         default_factory=EmbeddingSettings, description="The embedding model, for vector search."
     )
@@ -130,3 +147,9 @@ class KnowledgeSettings(BaseModel):
     reading: ReadingSettings = Field(
         default_factory=ReadingSettings, description="Limits for reading files, and the length of passages."
     )
+
+    @field_validator("junk")
+    @classmethod
+    def _check_junk(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        JunkRules(patterns)
+        return patterns

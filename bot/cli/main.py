@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, CommandEntry] = {
     "index": CommandEntry("bot.cli.commands.index", "index", "Bring the documents' index up to date."),
     "search": CommandEntry("bot.cli.commands.search", "search", "Find passages without asking the model."),
     "eval": CommandEntry("bot.cli.commands.evaluate", "evaluate", "Measure search on judged sets."),
+    "documents": CommandEntry("bot.cli.commands.documents", "documents", "List what is indexed, and what is not."),
     "status": CommandEntry("bot.cli.commands.status", "status", "Show whether Hearth runs, and what is indexed."),
     "models": CommandEntry("bot.cli.commands.models", "models", "List and fetch the models of the config."),
     "config": CommandEntry("bot.cli.commands.config", "config", "Check or show the config."),

@@ -1,12 +1,13 @@
 """Index report: the result of a reindex in sentences for people."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from bot.core.texts import Language, localize
-from knowledge.passages import ReindexReport
+from knowledge.passages import LeftOut, LeftOutCause, ReindexReport
 
 FAILURES_SHOWN = 10
-KINDS_SHOWN = 5
+NAMES_SHOWN = 5
 
 
 def report_text(report: ReindexReport, language: Language, prefix: str) -> str:
@@ -22,19 +23,30 @@ def report_text(report: ReindexReport, language: Language, prefix: str) -> str:
         failed=len(report.failed),
     )
     parts = (
-        _left_out_lines(report, language),
+        left_out_lines(report.left_out, language),
         _failure_lines(report, language),
+        _partly_read_lines(report, language),
         _withheld_lines(report, language, prefix),
     )
     return "\n".join([counts, *(line for part in parts for line in part)])
 
 
-def _left_out_lines(report: ReindexReport, language: Language) -> Iterator[str]:
-    kinds = list(report.left_out.items())
-    if kinds:
-        named = ", ".join(f"{count} {kind or '?'}" for kind, count in kinds[:KINDS_SHOWN])
-        more = ", …" if len(kinds) > KINDS_SHOWN else ""
-        yield localize("reindex_left_out", language, count=sum(report.left_out.values()), kinds=named + more)
+def left_out_lines(left_out: Iterable[LeftOut], language: Language) -> Iterator[str]:
+    """What was left out, a sentence for each cause, with the number of entries and the most frequent names."""
+    by_cause: dict[LeftOutCause, Counter[str]] = {}
+    for each in left_out:
+        name = f"{each.collection}/{each.name}" if each.cause == "link" and each.name else each.name
+        by_cause.setdefault(each.cause, Counter())[name] += each.count
+    for cause, names in sorted(by_cause.items()):
+        yield localize(f"left_out_{cause}", language, count=names.total(), names=_most_frequent(names, cause))
+
+
+def _most_frequent(names: Counter[str], cause: LeftOutCause) -> str:
+    if cause == "link":
+        shown = [name or "…" for name, _ in names.most_common(NAMES_SHOWN)]
+    else:
+        shown = [f"{count} {name or '?'}" for name, count in names.most_common(NAMES_SHOWN)]
+    return ", ".join(shown) + (", …" if len(names) > NAMES_SHOWN else "")
 
 
 def _failure_lines(report: ReindexReport, language: Language) -> Iterator[str]:
@@ -44,6 +56,15 @@ def _failure_lines(report: ReindexReport, language: Language) -> Iterator[str]:
     more = len(report.failed) - FAILURES_SHOWN
     if more > 0:
         yield localize("reindex_more_failures", language, count=more)
+
+
+def _partly_read_lines(report: ReindexReport, language: Language) -> Iterator[str]:
+    for part in report.partly_read[:FAILURES_SHOWN]:
+        document = f"{part.collection}/{part.document}"
+        yield localize("reindex_partly_read", language, document=document, reason=part.reason)
+    more = len(report.partly_read) - FAILURES_SHOWN
+    if more > 0:
+        yield localize("reindex_more_partly_read", language, count=more)
 
 
 def _withheld_lines(report: ReindexReport, language: Language, prefix: str) -> Iterator[str]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from knowledge.passages import (
     CollectionState,
+    FileState,
     Hit,
+    LeftOut,
     Passage,
     ReindexProgress,
     ReindexReport,
@@ -51,6 +54,20 @@ def report_fields(report: ReindexReport) -> Fields:
 def state_fields(states: Iterable[CollectionState]) -> list[Fields]:
     """The state of each collection."""
     return [asdict(state) for state in states]
+
+
+def file_fields(files: Iterable[FileState]) -> list[Fields]:
+    """Files of the index; `read_at` is a time in ISO 8601, or null."""
+    return [{**asdict(file), "read_at": _iso_time(file.read_at)} for file in files]
+
+
+def left_out_fields(left_out: Iterable[LeftOut]) -> list[Fields]:
+    """Files and folders that are left out of the index."""
+    return [asdict(each) for each in left_out]
+
+
+def _iso_time(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
 
 
 def withheld_fields(withheld: Iterable[WithheldRemoval]) -> list[Fields]:

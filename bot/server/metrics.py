@@ -1,12 +1,14 @@
 """Figures for /metrics: fills the core's `Observer`, and samples the lag of the event loop."""
 
 import asyncio
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from bot.core.messages import Timings
 from bot.core.observe import Outcome
+from knowledge.passages import CollectionState
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 LAG_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
@@ -43,6 +45,21 @@ class Metrics:
         )
         self._answers = Counter("hearth_answers", "Answers, by how they ended.", ["outcome"], registry=registry)
         self._errors = Counter("hearth_errors", "Errors that reached a person, by kind.", ["kind"], registry=registry)
+        index = {
+            "documents": "Documents in the index.",
+            "passages": "Passages in the index.",
+            "failed_files": "Files that could not be read.",
+            "partly_read_files": "Files of which a part was not read.",
+        }
+        self._index = {
+            name: Gauge(f"hearth_{name}", about, ["collection"], registry=registry) for name, about in index.items()
+        }
+        self._left_out = Gauge(
+            "hearth_left_out",
+            "Files and folders left out of the index, by cause.",
+            ["collection", "cause"],
+            registry=registry,
+        )
         self._lag = Histogram(
             "hearth_loop_lag_seconds", "How late the event loop runs.", registry=registry, buckets=LAG_SECONDS
         )
@@ -70,6 +87,17 @@ class Metrics:
         self._prompt.labels("prefilled").inc(timings.prefilled_tokens)
         self._prompt.labels("reused").inc(timings.reused_tokens)
         self._generated.inc(timings.generated_tokens)
+
+    def index_changed(self, states: Sequence[CollectionState]) -> None:
+        """The index was opened, or brought up to date."""
+        self._left_out.clear()
+        for state in states:
+            self._index["documents"].labels(state.name).set(state.documents)
+            self._index["passages"].labels(state.name).set(state.passages)
+            self._index["failed_files"].labels(state.name).set(state.failed)
+            self._index["partly_read_files"].labels(state.name).set(state.partly_read)
+            for cause, count in state.left_out.items():
+                self._left_out.labels(state.name, cause).set(count)
 
     def error_reported(self, kind: str) -> None:
         """An error of the named kind reached a person."""

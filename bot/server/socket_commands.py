@@ -1,4 +1,4 @@
-"""Commands of the local socket: chat, index, search, state."""
+"""Commands of the local socket: chat, index, search, documents, state."""
 
 import asyncio
 import os
@@ -9,10 +9,18 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.json_lines.channel import StreamChannel
-from bot.server.json_output import progress_fields, report_fields, result_fields, state_fields, withheld_fields
+from bot.server.json_output import (
+    file_fields,
+    left_out_fields,
+    progress_fields,
+    report_fields,
+    result_fields,
+    state_fields,
+    withheld_fields,
+)
 from bot.server.local_socket import CommandHandler, SocketRequest
 from knowledge.library import Library
-from knowledge.passages import ReindexProgress
+from knowledge.passages import LeftOut, ReindexProgress
 
 PROGRESS_EVERY_S = 0.2
 
@@ -65,6 +73,16 @@ class SearchRequest(BaseModel):
     explain: bool = False
 
 
+class DocumentsRequest(BaseModel):
+    """List the files of collections, of all unless named, in pages; with `failed` those not read, or only in part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str
+    collections: tuple[str, ...] = ()
+    failed: bool = False
+
+
 class SocketCommands:
     """Handles the commands of the local socket; without `local_chat` clients cannot chat. The server reports errors."""
 
@@ -77,7 +95,7 @@ class SocketCommands:
 
     @property
     def is_working(self) -> bool:
-        """Whether a client waits for an index or a search; chats do not count."""
+        """Whether a client waits for an index, a search or a list of documents; chats do not count."""
         return self._working > 0
 
     async def wait_until_idle(self) -> None:
@@ -86,8 +104,13 @@ class SocketCommands:
 
     def handlers(self) -> Mapping[str, CommandHandler]:
         """The commands by name."""
-        index, search = self._counted(self._index), self._counted(self._search)
-        return {"chat": self._chat, "index": index, "search": search, "state": self._state}
+        return {
+            "chat": self._chat,
+            "index": self._counted(self._index),
+            "search": self._counted(self._search),
+            "documents": self._counted(self._documents),
+            "state": self._state,
+        }
 
     def _counted(self, handler: CommandHandler) -> CommandHandler:
         async def handle(channel: StreamChannel, request: SocketRequest) -> None:
@@ -138,6 +161,17 @@ class SocketCommands:
             search_request.question, names, limit=search_request.limit, explain=search_request.explain
         )
         await channel.write_event({"event": "result", **result_fields(result)})
+
+    async def _documents(self, channel: StreamChannel, request: SocketRequest) -> None:
+        documents_request = DocumentsRequest.model_validate(request)
+        left_out: list[LeftOut] = []
+        for name in documents_request.collections or sorted(self._library.collections):
+            async for page in self._library.file_states(name):
+                files = [file for file in page if not documents_request.failed or file.failure or file.unread]
+                if files:
+                    await channel.write_event({"event": "files", "files": file_fields(files)})
+            left_out += await self._library.left_out(name)
+        await channel.write_event({"event": "listed", "left_out": left_out_fields(left_out)})
 
     async def _state(self, channel: StreamChannel, request: SocketRequest) -> None:
         states = state_fields(await self._library.collection_states())

@@ -10,11 +10,15 @@ TITLE_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A file's bytes; `name` selects the loader, `template` renders a row of a CSV or JSONL file."""
+    """A file's bytes; `name` selects the loader, `template` renders a row of a CSV or JSONL file.
+
+    `skipped_bytes`: the bytes before `data` of a log that is larger than the limit.
+    """
 
     name: str
     data: bytes
     template: str = ""
+    skipped_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

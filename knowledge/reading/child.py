@@ -111,7 +111,7 @@ def _handle_request(
 
 def _load_raw(request: ReadRequest, requests: BinaryIO, limits: LoadLimits) -> RawFile:
     if request.folder:
-        return RawFile(request.name, read_file(request.folder, request.name, limits), request.template)
+        return read_file(request.folder, request.name, limits, request.template)
     data = requests.read(request.size_bytes)
     check_file_size(len(data), limits)
     return RawFile(request.name, data, request.template)

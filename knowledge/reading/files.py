@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from knowledge.loaders.types import LoadLimits
+from knowledge.loaders.log_tail import is_log, tail_start
+from knowledge.loaders.types import LoadLimits, RawFile
 from knowledge.reader import FileUnreadable
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,16 +36,33 @@ def open_below(folder: str | os.PathLike[str], document: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_file(folder: str, document: str, limits: LoadLimits) -> bytes:
-    """The bytes of a file below a folder. Raises FileUnreadable when it cannot be opened, read, or is too large."""
+def read_file(folder: str, document: str, limits: LoadLimits, template: str = "") -> RawFile:
+    """A file below a folder; of a log that is too large, the end.
+
+    Raises FileUnreadable when it cannot be opened, read, or is too large.
+    """
     with open_below(folder, document) as file:
-        check_file_size(os.fstat(file.fileno()).st_size, limits)
+        size_bytes = os.fstat(file.fileno()).st_size
+        start = first_byte(document, size_bytes, limits)
         try:
-            data = file.read(limits.file_bytes + 1)
+            file.seek(start)
+            # A log grows while it is read; another file that does is too large once it exceeds the limit.
+            data = file.read(size_bytes - start if start else limits.file_bytes + 1)
         except OSError as error:
             raise FileUnreadable(f"The file cannot be read: {error.strerror}.") from error
-    check_file_size(len(data), limits)  # the file may have grown meanwhile
-    return data
+    check_file_size(len(data), limits)
+    return RawFile(document, data, template, start)
+
+
+def first_byte(document: str, size_bytes: int, limits: LoadLimits) -> int:
+    """The position from which a file is read: 0, or further on in a log that exceeds the limit.
+
+    Raises FileUnreadable for another file that does.
+    """
+    if is_log(document):
+        return tail_start(size_bytes, limits.file_bytes)
+    check_file_size(size_bytes, limits)
+    return 0
 
 
 def check_file_size(size_bytes: int, limits: LoadLimits) -> None:

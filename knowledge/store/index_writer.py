@@ -1,12 +1,14 @@
 """Writes the results of a reindex: files, documents and passages, each change in one transaction."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiosqlite
 
+from knowledge.passages import LeftOut
 from knowledge.prepared_documents import PreparedDocument
 from knowledge.sqlite import Database
 from knowledge.store.sequence import next_seq
@@ -15,10 +17,10 @@ _ROWS = 500
 """Rows handed to the database at once; the event loop builds their parameters."""
 
 _UPSERT_FILE = """
-INSERT INTO files (collection_id, path, size_bytes, mtime_ns, inode, hash) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO files (collection_id, path, size_bytes, mtime_ns, inode, hash, read_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (collection_id, path) DO UPDATE SET
     size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, inode = excluded.inode, hash = excluded.hash,
-    error = NULL
+    read_at = excluded.read_at, error = NULL
 RETURNING id
 """
 _RECORD_FAILURE = """
@@ -26,7 +28,7 @@ INSERT INTO files (collection_id, path, size_bytes, mtime_ns, inode, error) VALU
 ON CONFLICT (collection_id, path) DO UPDATE SET hash = NULL, error = excluded.error
 """
 _INDEXED_FILES = """
-SELECT files.id, path, size_bytes, mtime_ns, inode, COALESCE(files.hash, ''), count(documents.id)
+SELECT files.id, path, size_bytes, mtime_ns, inode, COALESCE(files.hash, ''), count(documents.id), unread
 FROM files LEFT JOIN documents ON file_id = files.id WHERE collection_id = ? GROUP BY files.id
 """
 _INSERT_DOCUMENT = "INSERT INTO documents (id, file_id, name, title, language, hash) VALUES (?, ?, ?, ?, ?, ?)"
@@ -35,6 +37,7 @@ INSERT INTO passages (id, document_id, collection_id, heading, page, row, start,
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _INSERT_WORDS = "INSERT INTO words (rowid, title, heading, text) VALUES (?, ?, ?, ?)"
+_INSERT_NAMES = "INSERT INTO names (rowid, path, codes) VALUES (?, ?, ?)"
 _REUSE_VECTORS = """
 INSERT INTO vectors (passage_id, collection_id, seq, vector)
 SELECT new.id, new.collection_id, ?1, (
@@ -58,7 +61,10 @@ FROM collections WHERE name NOT IN (SELECT value FROM json_each(?)) ORDER BY nam
 
 @dataclass(frozen=True, slots=True)
 class IndexedFile:
-    """A file as the last reindex left it. `hash` is empty when it must be read again."""
+    """A file as the last reindex left it. `hash` is empty when it must be read again.
+
+    `unread`: which part of it was not read, and why; empty for none.
+    """
 
     id: int
     path: str
@@ -67,6 +73,7 @@ class IndexedFile:
     inode: int
     hash: str
     documents: int
+    unread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,13 @@ class IndexWriter:
             await db.execute("DELETE FROM mounts WHERE collection_id = ?", (collection,))
             await db.executemany("INSERT INTO mounts VALUES (?, ?)", [(collection, path) for path in mounts])
 
+    async def set_left_out(self, collection: int, left_out: Collection[LeftOut]) -> None:
+        """Replace the record of what the last scan of a collection left out."""
+        rows = [(collection, each.cause, each.name, each.count) for each in left_out]
+        async with self._db.transaction() as db:
+            await db.execute("DELETE FROM left_out WHERE collection_id = ?", (collection,))
+            await db.executemany("INSERT INTO left_out VALUES (?, ?, ?, ?)", rows)
+
     async def indexed_files(self, collection: int) -> dict[str, IndexedFile]:
         """Every file recorded of a collection, by path."""
         rows = await self._db.fetch_rows(_INDEXED_FILES, (collection,))
@@ -161,10 +175,15 @@ class IndexWriter:
             await db.executemany("DELETE FROM files WHERE id = ?", [(file.id,) for file in files])
 
     async def write_file(
-        self, collection: int, facts: FileFacts, documents: AsyncIterator[Sequence[PreparedDocument]]
+        self,
+        collection: int,
+        facts: FileFacts,
+        documents: AsyncIterator[Sequence[PreparedDocument]],
+        unread: str = "",
     ) -> FileChange:
         """Store a file's documents in one transaction; unchanged ones are left alone.
 
+        `unread`: which part of the file was not read, and why.
         `documents` come in batches and are not kept: a table of 50,000 rows held at once makes Python's garbage
         collector stop all threads for 150 ms at a time.
         """
@@ -172,6 +191,7 @@ class IndexWriter:
         async with self._db.transaction() as db:
             seq = await next_seq(db)
             file = await _upsert_file(db, collection, facts)
+            await db.execute("UPDATE files SET unread = ? WHERE id = ?", (unread, file))
             rows = await self._db.fetch_rows("SELECT name, id, hash FROM documents WHERE file_id = ?", (file,))
             known = {name: (key, digest) for name, key, digest in rows}
             async for batch in documents:
@@ -197,18 +217,19 @@ class IndexWriter:
         await db.executemany(
             _INSERT_DOCUMENT, [(key, file, *_document_columns(document)) for key, document in numbered]
         )
-        drafts = [(key, document, n) for key, document in numbered for n in range(len(document.drafts))]
+        drafts = [(key, document, n) for key, document in numbered for n in range(len(document.document.drafts))]
         for start in range(0, len(drafts), _ROWS):
             part = list(enumerate(drafts[start : start + _ROWS], start=first + start))
             passages = [(key, owner, collection, *_passage_columns(document, n)) for key, (owner, document, n) in part]
             await db.executemany(_INSERT_PASSAGE, passages)
-            await db.executemany(_INSERT_WORDS, [(key, *_stems(document, n)) for key, (_, document, n) in part])
+            await db.executemany(_INSERT_WORDS, [(key, *document.words(n)) for key, (_, document, n) in part])
+            await db.executemany(_INSERT_NAMES, [(key, *document.names(n)) for key, (_, document, n) in part])
         same_embedder = [key for (key,) in await self._db.fetch_rows(_SAME_EMBEDDER, (collection,))]
         await db.execute(_REUSE_VECTORS, (seq, first, first + len(drafts), json.dumps(same_embedder)))
 
 
 async def _upsert_file(db: aiosqlite.Connection, collection: int, facts: FileFacts) -> int:
-    columns = (collection, facts.path, facts.size_bytes, facts.mtime_ns, facts.inode, facts.hash)
+    columns = (collection, facts.path, facts.size_bytes, facts.mtime_ns, facts.inode, facts.hash, time.time())
     rows = list(await db.execute_fetchall(_UPSERT_FILE, columns))
     return int(rows[0][0])
 
@@ -218,11 +239,7 @@ def _document_columns(document: PreparedDocument) -> tuple[str, ...]:
     return read.document, read.title, read.language, document.hash
 
 
-def _stems(document: PreparedDocument, number: int) -> tuple[str, str, str]:
-    return document.title_stems, document.heading_stems[number], document.drafts[number][2]
-
-
 def _passage_columns(document: PreparedDocument, number: int) -> tuple[Any, ...]:
-    draft, text_hash, _ = document.drafts[number]
+    draft, text_hash = document.document.drafts[number], document.text_hashes[number]
     place = draft.place
     return json.dumps(place.heading), place.page, place.row, place.start, place.end, draft.text, text_hash

@@ -44,6 +44,7 @@ class KnowledgeStore:
         """
         try:
             await self._write_db.execute("INSERT INTO words (words) VALUES ('optimize')")
+            await self._write_db.execute("INSERT INTO names (names) VALUES ('optimize')")
             await self._write_db.shrink()
         except DatabaseUnusable as error:  # both need room on the disk
             _log.warning("Could not erase what deleted documents left in the index, trying again next time: %s", error)

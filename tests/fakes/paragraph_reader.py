@@ -7,7 +7,7 @@ from knowledge.reader import FileUnreadable, PassageDraft, ReadDocument, SourceF
 
 
 class ParagraphReader:
-    """Fills `Reader`; a file that holds `unreadable` is refused."""
+    """Fills `Reader`; a file that holds `unreadable` is refused, and of one that holds `half` a part is unread."""
 
     def __init__(self) -> None:
         self.read_files: list[str] = []
@@ -27,7 +27,8 @@ class ParagraphReader:
                 )
                 for n, line in enumerate(text.splitlines(), start=1)
             ]
-        return [ReadDocument(name, Path(name).stem, "en", tuple(_drafts(text)))]
+        unread = "It says that half of it is unread." if "half" in text else ""
+        return [ReadDocument(name, Path(name).stem, "en", tuple(_drafts(text)), unread=unread)]
 
     async def close(self) -> None:
         pass

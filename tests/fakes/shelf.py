@@ -1,12 +1,13 @@
 """A folder of documents and a library on it, opened and closed by the test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowledge.embedding import Embedder
 from knowledge.library import Library
+from knowledge.passages import CollectionState
 from knowledge.reading.settings import ReadingSettings
 from knowledge.settings import CollectionSettings, KnowledgeSettings
 from tests.fakes.embedders import CountingEmbedder
@@ -39,6 +40,7 @@ class LibraryFixture:
         *collections: str,
         is_model_busy: Callable[[], bool] = lambda: False,
         reading: ReadingSettings | None = None,
+        on_indexed: Callable[[Sequence[CollectionState]], None] = lambda _: None,
     ) -> Library:
         """Open a library on the collections named, `home` if none is."""
         self.data.mkdir(exist_ok=True)
@@ -49,6 +51,8 @@ class LibraryFixture:
             for name in collections or ("home",)
         }
         settings = KnowledgeSettings(collections=chosen, reading=reading or ReadingSettings())
-        library = await Library.open(settings, self.embedder, self.reader, self.data, is_model_busy=is_model_busy)
+        library = await Library.open(
+            settings, self.embedder, self.reader, self.data, is_model_busy=is_model_busy, on_indexed=on_indexed
+        )
         self.stack.push_async_callback(library.close)
         return library

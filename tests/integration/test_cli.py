@@ -125,11 +125,66 @@ async def test_index_reports_what_changed_and_a_second_run_finds_nothing_to_do(h
 
 async def test_index_exits_with_1_when_a_document_failed_and_names_the_kinds_left_out(home: Home) -> None:
     (home.folder / "documents/empty.md").touch()
-    (home.folder / "documents/letter.docx").touch()
+    (home.folder / "documents/letter.xyz").touch()
     ran = await home.run("index")
     assert ran.code == 1
     assert ran.err.count("handbook/empty.md: The file is empty.") == 1
-    assert "Not read, because Hearth cannot read their kind: 1 .docx." in ran.err
+    assert "Left out, because their kind is not read: 1 files (1 .xyz)." in ran.err
+
+
+async def test_linked_folders_and_long_logs_are_told_and_do_not_fail(home: Home) -> None:
+    (home.folder / "elsewhere").mkdir()
+    (home.folder / "documents/manuals").symlink_to(home.folder / "elsewhere")
+    log = "".join(f"{line:06}: the boiler was lit\n" for line in range(50_000))
+    (home.folder / "documents/boiler.log").write_text(log + "050000: the boiler failed for want of QUINCE\n", "utf-8")
+    (home.folder / "config.yaml").write_text(
+        ECHO.replace("embedding:", "reading: {text_limit_characters: 20000, file_size_limit_mb: 1}\n  embedding:"),
+        encoding="utf-8",
+    )
+    ran = await home.run("index", "--json")
+    assert ran.code == 0
+    assert ran.json()["left_out"] == [{"collection": "handbook", "cause": "link", "name": "manuals/", "count": 1}]
+    (part,) = ran.json()["partly_read"]
+    assert (part["document"], "text_limit_characters" in part["reason"]) == ("boiler.log", True)
+    found = (await home.run("search", "--json", "why did the boiler fail: QUINCE")).json()["hits"][0]
+    assert found["document"] == "boiler.log"
+    again = await home.run("index")
+    assert again.code == 0
+    assert "handbook/boiler.log, read in part: Only its last" in again.err
+    assert "(handbook/manuals/)" in again.err
+    doctor = await home.run("doctor", "--offline")
+    assert "(handbook/manuals/)" in doctor.out
+    assert "1 were read in part" in doctor.out
+
+
+async def test_the_documents_of_the_index_are_listed_with_what_failed(home: Home) -> None:
+    assert "Nothing is indexed yet" in (await home.run("documents")).out
+    (home.folder / "documents/empty.md").touch()
+    (home.folder / "documents/letter.xyz").touch()
+    await home.run("index")
+    ran = await home.run("documents")
+    assert ran.code == 0
+    backup, empty, left_out = ran.out.splitlines()
+    assert backup.startswith("handbook/backup.md: ")
+    assert empty == "handbook/empty.md: not read: The file is empty."
+    assert "1 .xyz" in left_out
+    failed = (await home.run("documents", "handbook", "--failed", "--json")).json()
+    assert [file["path"] for file in failed["files"]] == ["empty.md"]
+    assert failed["left_out"][0]["name"] == ".xyz"
+    unknown = await home.run("documents", "nowhere")
+    assert (unknown.code, "There is no collection 'nowhere'" in unknown.err) == (1, True)
+
+
+async def test_a_running_hearth_that_watches_finds_new_documents_by_itself(home: Home) -> None:
+    text = (home.folder / "config.yaml").read_text("utf-8")
+    (home.folder / "config.yaml").write_text(text.replace("embedding:", "watch: true\n  embedding:"), encoding="utf-8")
+    async with home.running(), asyncio.timeout(120):
+        while not (await home.run("search", "--json", "backup drive")).json()["hits"]:
+            await asyncio.sleep(0.1)
+        (home.folder / "documents/boiler.md").write_text("# Boiler\n\nThe amber key resets the boiler.", "utf-8")
+        while (await home.run("search", "--json", "amber key")).json()["hits"][0]["document"] != "boiler.md":
+            await asyncio.sleep(0.1)
+        assert (await home.run("index")).code == 0
 
 
 async def test_an_emptied_folder_keeps_its_documents_until_their_removal_is_confirmed(home: Home) -> None:

@@ -346,3 +346,18 @@ def test_the_child_dies_with_its_parent() -> None:
         parent.kill()
         child.wait(timeout=60)
     assert not child.is_running()
+
+
+async def test_of_a_log_above_the_limit_the_end_is_read_and_the_rest_is_told(write: Write) -> None:
+    reader = ProcessReader(ReadingSettings(file_size_limit_mb=1))
+    lines = "".join(f"{line:06}: the boiler was lit, caf\u00e9\n" for line in range(40_000))
+    source = write("boiler.log", (lines + "040000: the boiler failed\n").encode())
+    try:
+        (document,) = await reader.read_file(source)
+    finally:
+        await reader.close()
+    assert document.drafts[-1].text.endswith("040000: the boiler failed")
+    assert document.drafts[0].text[:6].isdigit()
+    assert "\ufffd" not in document.drafts[0].text
+    assert document.unread.startswith("Only the last ")
+    assert "of its 1.4 MB were read: file_size_limit_mb." in document.unread

@@ -102,7 +102,9 @@ def _index_check(config: Config, state: DaemonEvent) -> Check:
     is_empty = bool(config.knowledge.collections) and not figures["documents"]
     notes = [*(() if is_empty else _vector_notes(state)), *_unconfigured_notes(state)]
     if figures["failed"]:
-        notes.append("`hearth index` says which failed and why.")
+        notes.append("`hearth documents --failed` says which failed and why.")
+    if partly_read := sum(each["partly_read"] for each in state["collections"]):
+        notes.append(f"{partly_read} were read in part: `hearth documents --failed` says why.")
     first = "Nothing is indexed yet: `hearth index` does it." if is_empty else f"{counts}."
     return Check("index", "warning" if notes or is_empty else "ok", " ".join([first, *notes]), figures)
 

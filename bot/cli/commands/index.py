@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
 from typing import NoReturn
 
 import click
@@ -13,6 +12,8 @@ from bot.cli.runner import EXIT_FAILED, CliError, config_option, run_and_exit
 from bot.cli.terminal.output import make_console, print_errors, print_json, printable
 from bot.cli.terminal.startup_view import StartupView
 from bot.config.schema import Config
+from bot.core.index_report import left_out_lines
+from knowledge.passages import LeftOut
 
 WITHHELD = {
     "vanished": "{collection}: {documents} documents are missing, more than half, and stay in the index."
@@ -24,7 +25,6 @@ WITHHELD = {
 }
 CONFIRM = "If they are to go: hearth index --confirm-removals"
 STOPPED = "Stopped. What was read so far stays in the index; `hearth index` goes on from there."
-KINDS_SHOWN = 8
 WORDS = {"scanning": "Looking at", "reading": "Reading", "embedding": "Embedding", "saving": "Saving"}
 
 
@@ -94,18 +94,12 @@ def show_report(report: DaemonEvent) -> None:
     """The report for people; documents that failed come with their reason."""
     counts = ", ".join(f"{report[key]} {key}" for key in ("added", "changed", "removed", "unchanged"))
     make_console().print(f"{counts}, {len(report['failed'])} failed ({report['took_s']:.1f} s)")
-    if report["left_out"]:
-        print_errors(left_out_sentence(report["left_out"]))
+    print_errors(*left_out_lines((LeftOut(**each) for each in report["left_out"]), "en"))
     for failure in report["failed"]:
         print_errors(f"{failure['collection']}/{failure['document']}: {failure['reason']}")
+    for part in report["partly_read"]:
+        print_errors(f"{part['collection']}/{part['document']}, read in part: {part['reason']}")
     for withheld in report["withheld"]:
         print_errors(WITHHELD[withheld["cause"]].format_map(withheld))
     if report["withheld"]:
         print_errors(CONFIRM)
-
-
-def left_out_sentence(left_out: Mapping[str, int]) -> str:
-    """The kinds of files that are not read, with their numbers, the most frequent first."""
-    kinds = [f"{count} {suffix or 'without a suffix'}" for suffix, count in left_out.items()]
-    more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
-    return f"Not read, because Hearth cannot read their kind: {', '.join(kinds[:KINDS_SHOWN])}{more}."

@@ -23,6 +23,7 @@ knowledge:
     {name}:
       folder: {folder}
       readers: [console]   # who may get answers from it; docs/configuration.md has the names of others
+  watch: true   # index what changes in the folder while Hearth runs
 """
 NEXT_STEPS = """\
 {file} is written: {title} answers from the documents in {folder}, here in the terminal. Next:

@@ -98,7 +98,7 @@ async def test_a_model_that_dies_is_missing_and_ends_the_program(tmp_path: Path)
     platform = Platform()
     async with running_core(tmp_path) as core:
         missing: list[str] = []
-        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None, missing)
+        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None, missing, None)
         running = asyncio.create_task(app.run(platform))
         async with asyncio.timeout(60):
             await platform.reply.ended.wait()
@@ -116,6 +116,6 @@ async def test_adapters_that_end_by_themselves_end_the_run(tmp_path: Path) -> No
             await asyncio.sleep(0)
 
     async with running_core(tmp_path) as core:
-        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None, [])
+        app = App(Config(), core.inbox, core.library, core.engine, core.history, core.stats, None, [], None)
         async with asyncio.timeout(60):
             await app.run(Brief())

@@ -18,6 +18,7 @@ STILL_USED = {
     "bot": "the top folder",
     "chunking": "cutting documents into passages",
     "channel": "the console's, and Discord's own word",
+    "documents": "the command that lists the documents of the index",
     "files": "files of any kind, as the reading process opens them",
     "conversation": "the conversation in a terminal",
     "events": "the console's output events, and Matrix's own word",

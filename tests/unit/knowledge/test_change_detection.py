@@ -65,7 +65,7 @@ def test_a_large_file_with_the_same_size_time_and_inode_is_not_read(
     (tmp_path / "a.txt").write_text("one")
     before = known(look(tmp_path))
     monkeypatch.setattr(change_detection, "ALWAYS_HASHED_BYTES", 2)
-    monkeypatch.setattr(change_detection, "content_hash", lambda folder, document: pytest.fail("it was read"))
+    monkeypatch.setattr(change_detection, "content_hash", lambda *_: pytest.fail("it was read"))
     assert look(tmp_path, before).is_unchanged
 
 
@@ -81,9 +81,34 @@ def test_a_file_that_vanished_since_the_scan_fails_alone(tmp_path: Path) -> None
 
 def test_a_file_above_the_limit_is_not_read_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("more than ten bytes")
-    monkeypatch.setattr(change_detection, "content_hash", lambda folder, document: pytest.fail("it was read"))
+    monkeypatch.setattr(change_detection, "content_hash", lambda *_: pytest.fail("it was read"))
     (examined,) = examine_files(scan_folder(tmp_path).files, {}, RECIPE, LoadLimits(file_bytes=10))
     assert "the limit is" in examined.failure
+
+
+def test_a_log_above_the_limit_is_unchanged_as_long_as_its_end_is(tmp_path: Path) -> None:
+    log, limits = tmp_path / "boiler.log", LoadLimits(file_bytes=100)
+
+    def examine(before: dict[str, IndexedFile]) -> ExaminedFile:
+        (examined,) = examine_files(scan_folder(tmp_path).files, before, RECIPE, limits)
+        assert not examined.failure
+        return examined
+
+    log.write_bytes(b"a" * 500)
+    before = known(examine({}))
+    log.write_bytes(b"b" * 100 + b"a" * 400)
+    assert examine(before).is_unchanged
+    log.write_bytes(b"a" * 499 + b"b")
+    assert not examine(before).is_unchanged
+
+
+def test_a_log_is_read_again_under_other_limits(tmp_path: Path) -> None:
+    for name, is_unchanged in (("boiler.log", False), ("boiler.txt", True)):
+        (tmp_path / name).write_bytes(b"a" * 50)
+        files = [file for file in scan_folder(tmp_path).files if file.document == name]
+        (first,) = examine_files(files, {}, RECIPE, LoadLimits(text_characters=1000))
+        (second,) = examine_files(files, known(first), RECIPE, LoadLimits(text_characters=2000))
+        assert second.is_unchanged is is_unchanged
 
 
 def indexed(*paths: str, documents: int = 1) -> dict[str, IndexedFile]:

@@ -79,10 +79,19 @@ def test_a_missing_folder_is_named_in_a_sentence(tmp_path: Path) -> None:
         scan_folder(tmp_path / "nowhere")
 
 
-def test_a_file_given_as_folder_is_named_in_a_sentence(tmp_path: Path) -> None:
-    lay(tmp_path, "a.md")
-    with pytest.raises(FolderUnreadable, match=r"a\.md is a file, not a folder"):
-        scan_folder(tmp_path / "a.md")
+def test_a_file_in_place_of_a_folder_is_the_only_document_whatever_its_kind(tmp_path: Path) -> None:
+    lay(tmp_path, "a.xyz", "b.md")
+    found = scan_folder(tmp_path / "a.xyz", include=["*.md"])
+    assert [(file.folder, file.document, file.size_bytes) for file in found.files] == [(tmp_path, "a.xyz", 16)]
+    (tmp_path / "a.xyz").unlink()
+    with pytest.raises(FolderUnreadable, match=r"a\.xyz does not exist"):
+        scan_folder(tmp_path / "a.xyz")
+
+
+def test_a_device_in_place_of_a_folder_is_named_in_a_sentence(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FolderUnreadable, match="pipe is neither a folder nor a file"):
+        scan_folder(tmp_path / "pipe")
 
 
 def test_a_folder_that_cannot_be_listed_is_missed_and_the_rest_is_found(
@@ -133,11 +142,71 @@ def test_a_file_swapped_for_a_link_after_the_scan_is_not_read(tmp_path: Path) ->
         content_hash(file.folder, file.document)
 
 
+def left_out(scanned: FolderScan) -> dict[tuple[str, str], int]:
+    return {(entry.cause, entry.name): count for entry, count in scanned.left_out.items()}
+
+
 def test_files_of_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
-    lay(tmp_path, "a.md", "b.zip", "sub/c.ZIP", "d.mp3", "private/e.zip", "Makefile", ".hidden.zip")
-    assert scan_folder(tmp_path, exclude=["private/"]).left_out == {".zip": 2, ".mp3": 1, "": 1}
-    assert scan_folder(tmp_path, include=["*.md"]).left_out == {}
-    assert scan_folder(tmp_path, include=["sub/**"]).left_out == {".zip": 1}
+    lay(tmp_path, "a.md", "b.xyz", "sub/c.XYZ", "d.abc", "private/e.xyz", "Makefile")
+    assert left_out(scan_folder(tmp_path, exclude=["private/"])) == {
+        ("kind", ".xyz"): 2,
+        ("kind", ".abc"): 1,
+        ("kind", ""): 1,
+    }
+    assert left_out(scan_folder(tmp_path, include=["*.md"])) == {}
+    assert left_out(scan_folder(tmp_path, include=["sub/**"])) == {("kind", ".xyz"): 1}
+
+
+def test_what_the_rules_for_junk_leave_out_is_counted_by_rule(tmp_path: Path) -> None:
+    lay(tmp_path, "a.md", ".git/x.md", ".b.md", "node_modules/x/y.md", "code/NODE_MODULES/z.md", "target.md", "c.bak")
+    found = scan_folder(tmp_path)
+    assert documents(found) == ["a.md", "target.md"]
+    assert left_out(found) == {
+        ("junk", ".*"): 2,
+        ("junk", "node_modules/"): 2,
+        ("junk", "*.{tmp,temp,swp,part,crdownload,bak}"): 1,
+    }
+
+
+def test_the_rules_for_junk_can_be_changed(tmp_path: Path) -> None:
+    lay(tmp_path, "a.md", ".obsidian/b.md", "vendor/c.md", "old/drafts/d.md", "drafts/e.md")
+    found = scan_folder(tmp_path, junk=["old/drafts/"])
+    assert documents(found) == [".obsidian/b.md", "a.md", "drafts/e.md", "vendor/c.md"]
+    assert left_out(found) == {("junk", "old/drafts/"): 1}
+
+
+def test_links_that_lead_elsewhere_are_named(tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    lay(home, "a.md", "sub/b.md")
+    lay(outside, "manual.md")
+    (home / "sub/manuals").symlink_to(outside)
+    (home / "leak.md").symlink_to(outside / "manual.md")
+    (home / "broken.md").symlink_to(home / "gone.md")
+    (home / "loop").symlink_to(home)
+    (home / "excluded").symlink_to(outside)
+    os.mkfifo(home / "pipe.md")
+    assert left_out(scan_folder(home, exclude=["excluded"])) == {
+        ("link", "sub/manuals/"): 1,
+        ("link", "leak.md"): 1,
+        ("link", "broken.md"): 1,
+        ("special", ""): 1,
+    }
+
+
+def test_of_very_many_links_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    for number in range(450):
+        (tmp_path / f"home/{number}.md").symlink_to(tmp_path / "gone.md")
+    found = left_out(scan_folder(tmp_path / "home"))
+    assert (len(found), found["link", ""], sum(found.values())) == (51, 400, 450)
+
+
+def test_names_with_accents_match_however_they_are_written(tmp_path: Path) -> None:
+    composed, decomposed = "\u00e9t\u00e9", "e\u0301te\u0301"
+    lay(tmp_path, f"{composed}.md", f"{decomposed}.txt", f"alt/{decomposed}/x.md", f"junk{decomposed}/y.md")
+    found = scan_folder(tmp_path, include=[f"{{{decomposed},none}}.*"], junk=[f"junk{composed}/"])
+    assert documents(found) == [f"{decomposed}.txt", f"{composed}.md"]
+    assert left_out(found)["junk", f"junk{composed}/"] == 1
 
 
 def test_mounted_file_systems_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_a_folder_that_never_answers_is_a_problem_and_holds_nothing_up(
 ) -> None:
     answers = threading.Event()
 
-    def hangs(*_: object) -> FolderScan:
+    def hangs(*_: object, **__: object) -> FolderScan:
         answers.wait()
         return FolderScan((), ())
 
@@ -90,3 +90,20 @@ def test_a_folder_that_never_answers_is_a_problem_and_holds_nothing_up(
             collection_checks.scan_in_time(config(folder, a={"folder": folder}).knowledge.collections["a"], 0.01)
     finally:
         answers.set()
+
+
+def test_what_is_left_out_of_a_folder_is_told(folder: Path) -> None:
+    (folder / "documents/photo.xyz").touch()
+    (folder / "documents/node_modules").mkdir()
+    (folder / "elsewhere").mkdir()
+    (folder / "documents/manuals").symlink_to(folder / "elsewhere")
+    (check,) = found(folder)
+    assert (check.status, check.figures["left_out"]) == ("ok", 3)
+    assert "1 .xyz" in check.sentence
+    assert "1 node_modules/" in check.sentence
+    assert "(a/manuals/)" in check.sentence
+
+
+def test_a_single_file_is_fine_as_a_collection(folder: Path) -> None:
+    (check,) = check_collections(config(folder, b={"folder": folder / "documents/wiki/drive.md"}))
+    assert (check.status, "single file" in check.sentence) == ("ok", True)

@@ -14,8 +14,8 @@ from bot.platforms import load_platforms
 
 ROOMS = [Path(room.__file__).parent for room in (bot, adapters)]
 """Whose code says sentences to people."""
-BUILT_KEYS = ("help_", "reindex_", "small_talk_")
-"""Keys that are put together from a command's name, a phase or a kind of small talk."""
+BUILT_KEYS = ("help_", "left_out_", "reindex_", "small_talk_")
+"""Keys that are put together from a command's name, a cause, a phase or a kind of small talk."""
 PLATFORM_TEXTS = {each.name: each.texts for each in load_platforms().platforms if each.texts}
 ALL_TEXTS = {"core": CORE_TEXTS, **PLATFORM_TEXTS}
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 from bot.core.messages import Timings
 from bot.core.observe import Observer
 from bot.server.metrics import Metrics, sample_loop_lag
+from knowledge.passages import CollectionState
 
 
 def figures(metrics: Metrics) -> dict[str, float]:
@@ -52,6 +54,20 @@ def test_times_that_an_answer_never_came_to_are_left_out() -> None:
     assert found["hearth_first_token_seconds_count"] == 0
     assert found["hearth_answer_seconds_count"] == 0
     assert found["hearth_tokens_per_second_count"] == 0
+
+
+def test_the_index_is_counted_by_collection_and_what_is_no_longer_left_out_is_dropped() -> None:
+    metrics = Metrics()
+    state = CollectionState("home", 3, 7, 1, True, partly_read=2, left_out={"kind": 4, "link": 1})
+    metrics.index_changed([state])
+    found = figures(metrics)
+    names = ("documents", "passages", "failed_files", "partly_read_files")
+    assert [found[f'hearth_{name}{{collection="home"}}'] for name in names] == [3, 7, 1, 2]
+    assert found['hearth_left_out{cause="kind",collection="home"}'] == 4
+    metrics.index_changed([replace(state, left_out={"kind": 5})])
+    found = figures(metrics)
+    assert found['hearth_left_out{cause="kind",collection="home"}'] == 5
+    assert 'hearth_left_out{cause="link",collection="home"}' not in found
 
 
 def test_errors_are_counted_by_kind() -> None:

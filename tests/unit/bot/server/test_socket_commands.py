@@ -15,14 +15,23 @@ from bot.server.socket_commands import ChatServer, SocketCommands
 from knowledge.library import Library, ReindexRunning, UnknownCollection
 from knowledge.passages import (
     CollectionState,
+    FileState,
     Hit,
     HitExplanation,
+    LeftOut,
     Passage,
     PassageLocation,
     ReindexProgress,
     ReindexReport,
     SearchResult,
     WithheldRemoval,
+)
+
+LEFT_OUT = (LeftOut("handbook", "kind", ".xyz", 1),)
+FILES = (
+    FileState("handbook", "a.md", 1, 2, 300, 0.0, "", ""),
+    FileState("handbook", "b.pdf", 0, 0, 0, None, "It is broken.", ""),
+    FileState("handbook", "c.log", 1, 9, 300, None, "", "Only its end was read."),
 )
 
 
@@ -62,7 +71,14 @@ class Shelf:
         except asyncio.CancelledError:
             self.cancelled = True
             raise
-        return ReindexReport(added=2, withheld=(WithheldRemoval("handbook", 3, "vanished"),), left_out={".docx": 1})
+        return ReindexReport(added=2, withheld=(WithheldRemoval("handbook", 3, "vanished"),), left_out=LEFT_OUT)
+
+    async def file_states(self, collection: str) -> AsyncIterator[list[FileState]]:
+        for file in FILES:
+            yield [file]
+
+    async def left_out(self, collection: str) -> list[LeftOut]:
+        return list(LEFT_OUT)
 
     async def collection_states(self) -> tuple[CollectionState, ...]:
         return (CollectionState("handbook", 1, 1, 0, True),)
@@ -139,7 +155,7 @@ async def test_removals_are_confirmed_by_the_request_alone(tmp_path: Path) -> No
             *_, report = await ask(tmp_path, {"command": "index", "confirm_removals": confirmed})
         assert shelf.confirmed is confirmed
         assert report["withheld"] == [{"collection": "handbook", "documents": 3, "cause": "vanished"}]
-        assert report["left_out"] == {".docx": 1}
+        assert report["left_out"] == [{"collection": "handbook", "cause": "kind", "name": ".xyz", "count": 1}]
 
 
 async def test_a_second_reindex_meanwhile_is_refused(tmp_path: Path) -> None:
@@ -206,7 +222,19 @@ async def test_the_state_tells_what_is_indexed_and_by_which_process(tmp_path: Pa
             "index_ready": True,
             "embedder_changed": False,
             "languages": {},
+            "partly_read": 0,
+            "left_out": {},
         }
     ]
     assert event["unconfigured"] == [{"collection": "old", "documents": 7, "cause": "unconfigured"}]
     assert event["pid"] > 0
+
+
+async def test_documents_come_in_pages_with_what_is_left_out_at_the_end(tmp_path: Path) -> None:
+    async with serving(tmp_path, Shelf()):
+        *pages, listed = await ask(tmp_path, {"command": "documents"})
+        *failed, _ = await ask(tmp_path, {"command": "documents", "failed": True, "collections": ["handbook"]})
+    assert [page["files"][0]["path"] for page in pages] == ["a.md", "b.pdf", "c.log"]
+    assert pages[0]["files"][0]["read_at"].startswith(("1970-01-01T", "1969-12-31T"))
+    assert [page["files"][0]["path"] for page in failed] == ["b.pdf", "c.log"]
+    assert listed["left_out"][0]["name"] == ".xyz"

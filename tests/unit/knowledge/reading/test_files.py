@@ -25,7 +25,7 @@ def test_files_of_the_folder_are_read_also_by_links_in_it(home: Path) -> None:
     (home / "link.md").symlink_to(home / "sub/b.md")
     (home / "up.md").symlink_to("sub/../a.md")
     documents = ("a.md", "sub/b.md", "link.md", "up.md")
-    assert [read_file(str(home), each, LoadLimits()) for each in documents] == [
+    assert [read_file(str(home), each, LoadLimits()).data for each in documents] == [
         b"inside",
         b"below",
         b"below",
@@ -35,7 +35,7 @@ def test_files_of_the_folder_are_read_also_by_links_in_it(home: Path) -> None:
 
 def test_a_folder_that_is_itself_a_link_is_opened(home: Path) -> None:
     (home.parent / "link").symlink_to(home)
-    assert read_file(str(home.parent / "link"), "a.md", LoadLimits()) == b"inside"
+    assert read_file(str(home.parent / "link"), "a.md", LoadLimits()).data == b"inside"
 
 
 @pytest.mark.parametrize("document", ["link.md", "tunnel/a.md", "../outside/a.md", "climb.md"])
@@ -96,3 +96,18 @@ def test_no_descriptor_is_left_open(home: Path) -> None:
     with open_below(home, "sub/b.md"):
         pass
     assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_of_a_log_above_the_limit_the_end_is_read(home: Path) -> None:
+    (home / "boiler.log").write_bytes(bytes(range(100)) * 10)
+    raw = read_file(str(home), "boiler.log", LoadLimits(file_bytes=100))
+    assert (raw.skipped_bytes, raw.data) == (912, bytes(range(12, 100)))
+    (home / "boiler.md").write_bytes(bytes(1000))
+    with pytest.raises(FileUnreadable, match="split it"):
+        read_file(str(home), "boiler.md", LoadLimits(file_bytes=100))
+
+
+def test_a_log_within_the_limit_that_grows_while_it_is_opened_is_not_read_without_end(home: Path) -> None:
+    (home / "boiler.log").write_bytes(bytes(100))
+    raw = read_file(str(home), "boiler.log", LoadLimits(file_bytes=100))
+    assert (raw.skipped_bytes, len(raw.data)) == (0, 100)

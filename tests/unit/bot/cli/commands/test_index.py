@@ -1,21 +1,26 @@
-"""What `hearth index` says of files that it does not read, and when it is stopped."""
+"""What `hearth index` says of what it did not read, and when it is stopped."""
 
 import asyncio
 
 import pytest
 
 from bot.cli.commands import index
-from bot.cli.commands.index import STOPPED, left_out_sentence
+from bot.cli.commands.index import STOPPED, show_report
 from bot.config.schema import Config
+from bot.server.json_output import report_fields
+from knowledge.passages import FailedDocument, LeftOut, ReindexReport
 
 
-def test_kinds_that_are_not_read_are_counted_and_named() -> None:
-    sentence = left_out_sentence({".docx": 12, ".odt": 3, "": 1})
-    assert sentence == "Not read, because Hearth cannot read their kind: 12 .docx, 3 .odt, 1 without a suffix."
-
-
-def test_of_many_kinds_the_rest_is_counted() -> None:
-    assert left_out_sentence({f".{number}": 1 for number in range(10)}).endswith("1 .7 and 2 more kinds.")
+def test_what_was_left_out_and_what_was_read_in_part_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    report = ReindexReport(
+        partly_read=(FailedDocument("home", "boiler.log", "Only its last 10 characters were read."),),
+        left_out=(LeftOut("home", "link", "manuals/", 1),),
+    )
+    show_report(report_fields(report))
+    assert capsys.readouterr().err.splitlines() == [
+        "Left out, because they are links to another place: 1 (home/manuals/).",
+        "home/boiler.log, read in part: Only its last 10 characters were read.",
+    ]
 
 
 def test_an_index_that_is_stopped_says_what_stays(
