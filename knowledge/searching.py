@@ -12,7 +12,7 @@ from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
 from knowledge.fusion import RankedPassage, RankerScores
 from knowledge.lexical import WordStemmer, split_words, visible_text
-from knowledge.questions import asking_clause, question_terms
+from knowledge.query_terms import asking_clause, question_terms
 from knowledge.spelling import FEWEST_LETTERS, is_near, near_spellings
 from knowledge.store.store import KnowledgeStore
 from knowledge.vector_search import VectorSearch
