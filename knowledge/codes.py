@@ -7,6 +7,7 @@ from dataclasses import dataclass
 _CHAIN = re.compile(r"[^\W_]+(?:(?:[-./:·+]|_+|(?<=\d),(?=\d))[^\W_]+)*")
 """A word, and those joined to it without a space."""
 _RUN = re.compile(r"\d+|[^\W\d_]+")
+_SUFFIX = re.compile(r"\.[A-Za-z]{2,5}$")
 _VERSION = re.compile(r"\d+(?:\.\d+){1,2}")
 _VERSION_RUNS = 2
 """Runs of letters and digits that anything may have: A4, mp3, 5-year."""
@@ -47,7 +48,8 @@ def find_codes(text: str) -> Iterator[Code]:
         if not written.isalpha() and not written.isdecimal():
             runs = _RUN.findall(written)
             if 1 < len(runs) <= _MOST_RUNS and any(run.isdecimal() for run in runs):
-                spellings = (*_spellings(runs), *_versions(written, runs))
+                suffix = _SUFFIX.search(written)  # a title made of a file's name has none
+                spellings = (*_spellings(runs), *_versions(written, runs), *(_spellings(runs[:-1]) if suffix else ()))
                 yield Code(match.start(), match.end(), spellings, _identifies(written, runs))
 
 

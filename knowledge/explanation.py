@@ -14,7 +14,7 @@ from knowledge.fusion import (
 )
 from knowledge.lexical import WordStemmer
 from knowledge.passages import HitExplanation, WordShare
-from knowledge.questions import question_terms
+from knowledge.query_terms import question_terms
 from knowledge.searching import Ranking, Searcher
 from knowledge.store.index_reader import IndexReader
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import xxhash
 
@@ -41,20 +42,29 @@ def prepare_documents(documents: Sequence[ReadDocument], stemmer: WordStemmer) -
     """Stem and hash documents; runs on the thread that owns the stemmer."""
     for document in documents:
         language, drafts = document.language, document.drafts
+        title = stemmer.stem_text(document.title, language)
         path = _ROW.sub("", document.document)  # a row's number is no word
         frame = f"{path}\n{document.title}"
         yield PreparedDocument(
             document,
             _document_hash(document),
             tuple(_text_hash(document, number) for number in range(len(drafts))),
-            stemmer.stem_text(document.title, language),
+            title,
             tuple(stemmer.stem_text(" ".join(draft.place.heading), language) for draft in drafts),
             tuple(stemmer.stem_text(draft.text, language) for draft in drafts),
-            stemmer.stem_text(path, language),
+            _path_stems(PurePosixPath(path), title, language, stemmer),
             tuple(
                 stemmer.stem_codes("\n".join((frame, *draft.place.heading, draft.text)), language) for draft in drafts
             ),
         )
+
+
+def _path_stems(path: PurePosixPath, title: str, language: str, stemmer: WordStemmer) -> str:
+    """The stems of a path, without those of a file's name that only repeats the title."""
+    name = stemmer.stem_text(path.stem, language)
+    if set(name.split()) <= set(title.split()):
+        return stemmer.stem_text(f"{path.parent} {path.suffix}", language)
+    return stemmer.stem_text(str(path), language)
 
 
 def _text_hash(document: ReadDocument, number: int) -> bytes:

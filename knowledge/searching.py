@@ -14,7 +14,7 @@ from knowledge import fusion
 from knowledge.embedding import Embedder, EmbeddingFailed, FloatArray
 from knowledge.fusion import RankedPassage, RankerScores
 from knowledge.lexical import WordStemmer, split_words, visible_text
-from knowledge.questions import asking_clause, question_terms
+from knowledge.query_terms import asking_clause, question_terms
 from knowledge.spelling import FEWEST_LETTERS, is_near, near_spellings
 from knowledge.store.store import KnowledgeStore
 from knowledge.vector_search import VectorSearch
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 _CANDIDATES = 50
 """Passages asked of each ranker; what both leave out cannot be found."""
+
+
+_MOST_LOOKED_UP = 3
+"""Words of a question whose near spellings are looked up, 3 ms for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,8 @@ class Searcher:
         terms = question_terms(question, languages, self._stemmer)
         asked = [term for term in terms if len(term.word) >= FEWEST_LETTERS]
         counts = await reader.document_frequencies([term.forms for term in asked])
-        for term in (term for term, n in zip(asked, counts, strict=True) if not n):
+        missing = [term for term, n in zip(asked, counts, strict=True) if not n]
+        for term in missing[:_MOST_LOOKED_UP]:
             near = await reader.stem_frequencies(set[str]().union(*map(near_spellings, term.forms)))
             for stem in sorted(near, key=lambda stem: (-near[stem], stem)):
                 written = await self._written_form(stem, term.word, collections)

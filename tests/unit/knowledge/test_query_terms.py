@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.lexical import WordStemmer, fts5_query, strip_accents
-from knowledge.questions import MAX_QUERY_TERMS, QueryTerm, asking_clause, question_terms
+from knowledge.query_terms import MAX_QUERY_TERMS, QueryTerm, asking_clause, question_terms
 
 STORY = (
     "ok so I was just about to clean the gutters since the weather is finally nice and Tom said he put it back after he"
