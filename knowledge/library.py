@@ -333,6 +333,6 @@ class Library:
     async def _hits(self, ranked: Sequence[RankedPassage], limit: int) -> tuple[Hit, ...]:
         items = {item.passage_id: item for item in ranked}
         passages = await self._store.reader.get_passages(items.keys())
-        distinct = distinct_first([passages[key] for key in items if key in passages])
-        found = ((passage, items[passage.id]) for passage in distinct[:limit])
+        distinct = distinct_first([passages[key] for key in items if key in passages], limit)
+        found = ((passage, items[passage.id]) for passage in distinct)
         return tuple(Hit(passage, item.score, item.ranks) for passage, item in found)

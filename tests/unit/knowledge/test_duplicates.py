@@ -11,8 +11,8 @@ def passage(key: int, text: str, title: str = "Pool care", collection: str = "ho
     return Passage(key, collection, f"{key}.md", title, PassageLocation(end=len(text)), text)
 
 
-def order(*passages: Passage) -> list[int]:
-    return [each.id for each in distinct_first(passages)]
+def order(*passages: Passage, limit: int = 9) -> list[int]:
+    return [each.id for each in distinct_first(passages, limit)]
 
 
 def test_of_copies_with_one_title_the_first_is_kept() -> None:
@@ -40,3 +40,10 @@ def test_another_number_makes_another_passage() -> None:
 
 def test_rows_that_differ_in_one_word_are_different() -> None:
     assert order(passage(1, "Circuit A feeds the oven."), passage(2, "Circuit B feeds the oven.")) == [1, 2]
+
+
+def test_copies_fill_only_what_is_left() -> None:
+    copy, other = passage(2, CARE, title="Copy"), passage(3, "Ask the contractor.")
+    assert order(passage(1, CARE), copy, other, limit=2) == [1, 3]
+    assert order(passage(1, CARE), copy, other, limit=3) == [1, 3, 2]
+    assert order(passage(1, CARE), copy, limit=0) == []
