@@ -130,7 +130,9 @@ class _QuestionReader:
     def _code_term(self, code: Code) -> QueryTerm:
         written = self._text[code.start : code.end]
         forms = self._stems(written).union(*(self._stems(spelling) for spelling in code.spellings))
-        pieces = [piece for piece in split_words(written) if len(piece) >= _WORD_LETTERS and not piece.isalpha()]
+        words = split_words(written)
+        # A code of one word is looked up itself: as its own part, it would count twice.
+        pieces = [word for word in words if len(word) >= _WORD_LETTERS and not word.isalpha() and len(words) > 1]
         identifies = code.identifies and not pieces and not self._words_of(code)
         return QueryTerm(forms, tuple(self._stems(piece) for piece in pieces), identifies=identifies)
 

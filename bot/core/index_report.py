@@ -38,14 +38,15 @@ def left_out_lines(left_out: Iterable[LeftOut], language: Language) -> Iterator[
         name = f"{each.collection}/{each.name}" if each.cause == "link" and each.name else each.name
         by_cause.setdefault(each.cause, Counter())[name] += each.count
     for cause, names in sorted(by_cause.items()):
-        yield localize(f"left_out_{cause}", language, count=names.total(), names=_most_frequent(names, cause))
+        yield localize(f"left_out_{cause}", language, count=names.total(), names=_most_frequent(names, cause, language))
 
 
-def _most_frequent(names: Counter[str], cause: LeftOutCause) -> str:
+def _most_frequent(names: Counter[str], cause: LeftOutCause, language: Language) -> str:
     if cause == "link":
         shown = [name or "…" for name, _ in names.most_common(NAMES_SHOWN)]
     else:
-        shown = [f"{count} {name or '?'}" for name, count in names.most_common(NAMES_SHOWN)]
+        nameless = localize("left_out_nameless", language)
+        shown = [f"{count} {name or nameless}" for name, count in names.most_common(NAMES_SHOWN)]
     return ", ".join(shown) + (", …" if len(names) > NAMES_SHOWN else "")
 
 

@@ -8,7 +8,7 @@ from knowledge.passages import FailedDocument, LeftOut, ReindexReport
 def test_kinds_are_counted_over_all_collections_the_most_frequent_first() -> None:
     left_out = [LeftOut("a", "kind", ".xyz", 2), LeftOut("b", "kind", ".xyz", 1), LeftOut("b", "kind", "", 4)]
     assert list(left_out_lines(left_out, "en")) == [
-        "Left out, because their kind is not read: 7 files (4 ?, 3 .xyz).",
+        "Left out, because their kind is not read: 7 files (4 without a suffix, 3 .xyz).",
     ]
 
 
