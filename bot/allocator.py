@@ -4,11 +4,11 @@ import ctypes
 import sys
 
 _M_MMAP_THRESHOLD = -3  # malloc.h of glibc
-_LARGE_BYTES = 1 << 20
+_LARGE_BYTES = 4 << 20
 
 
 def return_large_blocks() -> bool:
-    """Have glibc map each block of a megabyte or more by itself; False where the C library is another one.
+    """Have glibc map each block of four megabytes or more by itself; False where the C library is another one.
 
     By default it raises that limit to 32 MB as soon as such a block is freed, and keeps the next ones: states of
     conversations and the buffers of embedding models left 200 MB in a process that needs 500.

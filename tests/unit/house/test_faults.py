@@ -17,7 +17,7 @@ def _numbers(letter: str, last: int) -> list[str]:
 
 CORE = [*_numbers("A", 14), "A4b", *_numbers("B", 26), *_numbers("C", 13)]
 PLATFORMS = [*_numbers("D", 35), *_numbers("M", 12)]
-ENGINE = _numbers("E", 41)
+ENGINE = _numbers("E", 42)
 KNOWLEDGE = [*_numbers("R", 20), *_numbers("S", 9)]
 CASES = ["K23", "K25", "K26", "K27", "K30", "K38", "K42", "K47", "K50"]
 ALL = [*CORE, *PLATFORMS, *ENGINE, *KNOWLEDGE, *CASES]

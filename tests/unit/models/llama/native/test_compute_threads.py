@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.llama.native.compute_threads import ComputeThreads, CpuUse, read_cpu_use, threads_beside
+from models.llama.native.compute_threads import ComputeThreads, CpuUse, read_cpu_use, threads_beside, used_by_others
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,17 @@ def test_threads_make_way_for_a_busy_process_and_come_back(machine: Machine) -> 
     assert threads.adapt(machine.pass_time(0.2, others=0.6, own=1.4)) == 1
     assert threads.adapt(machine.pass_time(0.2, others=1.0, own=1.0)) == 1
     assert threads.adapt(machine.pass_time(0.2, others=0.0, own=1.0)) == 2
+
+
+@pytest.mark.parametrize(("running", "expected"), [(0, 2), (1, 1), (None, 1)])
+def test_after_a_pause_counts_who_computes_now(running: int | None, expected: int) -> None:
+    pause = (CpuUse(0.0, 0.0, 0.0), CpuUse(60.0, 120.0, 0.1, others_running=running))
+    assert threads_beside(used_by_others(*pause), 2, 2, 2) == expected
+
+
+def test_a_long_step_is_no_pause() -> None:
+    step = (CpuUse(0.0, 0.0, 0.0), CpuUse(20.0, 40.0, 30.0, others_running=0))
+    assert used_by_others(*step) == pytest.approx(0.5)
 
 
 def test_own_work_never_counts_as_others(machine: Machine) -> None:
