@@ -4,8 +4,9 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -131,13 +132,13 @@ class Searcher:
         usable = self.with_vectors.intersection(collections)
         timings: dict[str, float] = {}
         vector, (terms, bm25, ideal) = await asyncio.gather(
-            _timed(timings, "embedding", self._embed(text) if usable else _no_vector()),
-            _timed(timings, "lexical", self._match(text, collections)),
+            _timed(timings, "embedding", lambda: self._embed(text) if usable else _no_vector()),
+            _timed(timings, "lexical", lambda: self._match(text, collections)),
         )
         cosines, mean_cosine = dict[int, float](), 0.0
         if vector is not None:
-            searching = self._vector_search.find_nearest(vector, sorted(usable), _CANDIDATES)
-            nearest = await _timed(timings, "vector", searching)
+            search = partial(self._vector_search.find_nearest, vector, sorted(usable), _CANDIDATES)
+            nearest = await _timed(timings, "vector", search)
             cosines, mean_cosine = nearest.cosines, nearest.mean_cosine
         return _Matches(terms, ideal, bm25, vector, cosines, mean_cosine, timings)
 
@@ -218,10 +219,10 @@ class Searcher:
         return dict(zip(stored, cosines.tolist(), strict=True))
 
 
-async def _timed(timings: dict[str, float], step: str, work: Awaitable[T]) -> T:
-    """The result of a step, whose seconds are noted."""
+async def _timed(timings: dict[str, float], step: str, work: Callable[[], Awaitable[T]]) -> T:
+    """The result of a step, whose seconds are noted. It begins here, so that a search cancelled before leaves none."""
     began = time.monotonic()
-    result = await work
+    result = await work()
     timings[step] = time.monotonic() - began
     return result
 
