@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 _CANDIDATES = 50
 """Passages asked of each ranker; what both leave out cannot be found."""
 
-
 _MOST_LOOKED_UP = 3
 """Words of a question whose near spellings are looked up, 3 ms for each."""
 

@@ -233,7 +233,7 @@ class ThinkingFilter:
         if self._is_ending:
             position = len(text)
         else:  # with the white space in front of the mark
-            end = position if position >= 0 else _possible_start(text, (self._wrapper_end,))
+            end = position if position >= 0 else possible_start(text, (self._wrapper_end,))
             position = len(text[:end].rstrip())
         self._held = text[position:]
         return text[:position]
@@ -244,7 +244,7 @@ class ThinkingFilter:
         while True:
             found = [(at, mark) for mark in self._closings if (at := self._held.find(mark, start)) >= 0]
             if not found:
-                return (len(self._held) if self._is_ending else _possible_start(self._held, self._closings)), ""
+                return (len(self._held) if self._is_ending else possible_start(self._held, self._closings)), ""
             position, mark = min(found)
             end = position + len(mark)
             before = self._held[position - 1] if position else "".join(self._thought[-1:])[-1:]
@@ -274,7 +274,7 @@ class ThinkingFilter:
             self._new_thinking += text
 
 
-def _possible_start(text: str, marks: tuple[str, ...]) -> int:
+def possible_start(text: str, marks: tuple[str, ...]) -> int:
     """Start of the longest suffix that could become a mark; the length of the text without one."""
     starts = (
         len(text) - length

@@ -1,10 +1,10 @@
 """Index report: the result of a reindex in sentences for people."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from bot.core.texts import Language, localize
-from knowledge.passages import LeftOut, LeftOutCause, ReindexReport
+from knowledge.passages import FailedDocument, LeftOut, LeftOutCause, ReindexReport
 
 FAILURES_SHOWN = 10
 NAMES_SHOWN = 5
@@ -24,8 +24,8 @@ def report_text(report: ReindexReport, language: Language, prefix: str) -> str:
     )
     parts = (
         left_out_lines(report.left_out, language),
-        _failure_lines(report, language),
-        _partly_read_lines(report, language),
+        _document_lines(report.failed, "reindex_failure", "reindex_more_failures", language),
+        _document_lines(report.partly_read, "reindex_partly_read", "reindex_more_partly_read", language),
         _withheld_lines(report, language, prefix),
     )
     return "\n".join([counts, *(line for part in parts for line in part)])
@@ -50,22 +50,13 @@ def _most_frequent(names: Counter[str], cause: LeftOutCause, language: Language)
     return ", ".join(shown) + (", …" if len(names) > NAMES_SHOWN else "")
 
 
-def _failure_lines(report: ReindexReport, language: Language) -> Iterator[str]:
-    for failure in report.failed[:FAILURES_SHOWN]:
-        document = f"{failure.collection}/{failure.document}"
-        yield localize("reindex_failure", language, document=document, reason=failure.reason)
-    more = len(report.failed) - FAILURES_SHOWN
+def _document_lines(found: Sequence[FailedDocument], key: str, more_key: str, language: Language) -> Iterator[str]:
+    """A line for each of the first documents, with its reason, and the number of the others."""
+    for each in found[:FAILURES_SHOWN]:
+        yield localize(key, language, document=f"{each.collection}/{each.document}", reason=each.reason)
+    more = len(found) - FAILURES_SHOWN
     if more > 0:
-        yield localize("reindex_more_failures", language, count=more)
-
-
-def _partly_read_lines(report: ReindexReport, language: Language) -> Iterator[str]:
-    for part in report.partly_read[:FAILURES_SHOWN]:
-        document = f"{part.collection}/{part.document}"
-        yield localize("reindex_partly_read", language, document=document, reason=part.reason)
-    more = len(report.partly_read) - FAILURES_SHOWN
-    if more > 0:
-        yield localize("reindex_more_partly_read", language, count=more)
+        yield localize(more_key, language, count=more)
 
 
 def _withheld_lines(report: ReindexReport, language: Language, prefix: str) -> Iterator[str]:

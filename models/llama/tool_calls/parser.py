@@ -11,6 +11,7 @@ from models.llama.grammar.schema_keywords import types_of
 from models.llama.tool_calls.arguments import JsonObjectEnd
 from models.llama.tool_calls.grammar import called_tools, parameters_of
 from models.llama.tool_calls.syntax import HARMONY, CallSyntax
+from models.thinking import possible_start
 from models.thinking_marks import MESSAGE
 from models.tool_calls import Tool, Toolbox, ToolCallPiece
 
@@ -228,10 +229,7 @@ class CallParser:
 
 def _held_back(text: str, opening: str) -> int:
     """The length of the longest end of a text that could become the opening, with the white space in front of it."""
-    most = min(len(opening) - 1, len(text))
-    length = next((count for count in range(most, 0, -1) if text.endswith(opening[:count])), 0)
-    before = text[: len(text) - length]
-    return length + len(before) - len(before.rstrip(_SPACE))
+    return len(text) - len(text[: possible_start(text, (opening,))].rstrip(_SPACE))
 
 
 def _match_head(text: str, heads: dict[str, Tool]) -> tuple[int, Tool | None]:
